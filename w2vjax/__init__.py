@@ -1,0 +1,34 @@
+"""word2vec in JAX: pure functions, handwritten and proven gradients, fast on CPU and GPU.
+
+>>> import w2vjax as w2v
+>>> w2v.tokenize("Machine learning, again!")
+['machine', 'learning', 'again']
+
+Every public name is here, flat, and is loaded when it is first used: importing the package costs what importing JAX
+costs, and no command line, plot or progress library.
+"""
+
+import importlib
+from typing import Any
+
+# module: the public names it holds
+_NAMES: dict[str, tuple[str, ...]] = {
+    "w2vjax.errors": ("W2VError", "SettingError", "IdError", "UnknownWordError", "CorpusError", "FormatError",
+                      "CheckpointError", "DivergedError"),
+    "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'w2vjax' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

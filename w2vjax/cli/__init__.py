@@ -1,0 +1,49 @@
+"""``w2vjax COMMAND``: thin. Each command's file parses its arguments, calls the library and prints.
+
+The table names where a command lives, so that ``w2vjax reproduce`` does not pay for what ``w2vjax train`` imports.
+"""
+
+import importlib
+import importlib.metadata
+import sys
+
+from w2vjax.errors import W2VError
+
+# command: (module, function, one line for ``w2vjax --help``)
+COMMANDS: dict[str, tuple[str, str, str]] = {}
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS), default=0)
+    lines = [f"  {name:<{width}}  {line}" for name, (_, _, line) in COMMANDS.items()]
+    return "\n".join(["usage: w2vjax COMMAND [OPTIONS]", "", "commands:", *lines, "",
+                      "w2vjax COMMAND --help shows a command's options, with examples."])  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code. Errors raised on purpose come out as one line on standard error."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"w2vjax {importlib.metadata.version('w2vjax')}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"w2vjax: there is no command {name!r}. It is one of: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    module, function, _ = COMMANDS[name]
+    try:
+        import tyro
+
+        command = getattr(importlib.import_module(module), function)
+        return tyro.cli(command, args=rest, prog=f"w2vjax {name}") or 0
+    except W2VError as error:
+        print(f"w2vjax {name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141

@@ -1,0 +1,52 @@
+"""Every error that bad input can raise, and the exit code the command line gives it.
+
+A message is one sentence of cause with the values, then one of remedy. The command line prints it on one line, without
+a traceback, and exits with ``exit_code``; a failed check (``w2vjax gradcheck``, ``reproduce``) exits 1 without an
+error. Each class also derives from the built-in one a caller would expect, so ``except ValueError`` keeps working.
+"""
+
+
+class W2VError(Exception):
+    """Base of every error raised on purpose."""
+
+    exit_code = 2
+
+    def __str__(self) -> str:
+        # KeyError prints the repr of its argument; a sentence must come out as a sentence.
+        return " ".join(str(argument) for argument in self.args)
+
+
+class SettingError(W2VError, ValueError):
+    """A setting has a value that cannot work: ``dim=0``, ``learning_rate=nan``, ``window=-1``."""
+
+
+class IdError(W2VError, ValueError):
+    """A word id is not an integer in [0, V). JAX hides such ids (it clamps or wraps), so they are refused on the host."""
+
+
+class UnknownWordError(W2VError, KeyError):
+    """A word is not in the vocabulary."""
+
+
+class CorpusError(W2VError, ValueError):
+    """A corpus cannot be read, is empty, or holds nothing to train on."""
+
+    exit_code = 3
+
+
+class FormatError(W2VError, ValueError):
+    """A file does not follow its format; the message names the file and the place."""
+
+    exit_code = 4
+
+
+class CheckpointError(W2VError, ValueError):
+    """A checkpoint is damaged or belongs to another run; the message names the field that differs."""
+
+    exit_code = 5
+
+
+class DivergedError(W2VError, FloatingPointError):
+    """A loss or a parameter stopped being finite; the message names step and table."""
+
+    exit_code = 6

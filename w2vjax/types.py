@@ -1,0 +1,73 @@
+"""The legend and the five types that every other file speaks in.
+
+Legend, used in every shape comment of the package:
+
+    V  vocabulary size                         D  dim, the length of a vector
+    B  groups in a batch                       T  hidden vectors per group (1 for pairs and CBOW; a run of words for blocks)
+    C  input words averaged into one hidden    P  positive words per group
+    K  negatives per group                     L  longest Huffman code
+    R  rows of the output table scored per group
+
+The data flow, forward on top, backward below::
+
+    input rows --embed--> hidden --score--> scores --loss--> [B, T]
+    input rows <--Rows--- d_hidden <------- error  <-------- weights
+                          d_rows  ---Rows--> output rows
+
+Weights carry masks and means alike: padding is a valid id with weight 0.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+
+class Params(NamedTuple):
+    """The model, a pytree. A gradient has the same structure, each leaf dense or :class:`Rows`."""
+
+    input: Any  # [V, D] the vectors that are exported (the reference model's w1)
+    output: Any  # [V, D] word or Huffman-node vectors (the reference model's w2, transposed)
+
+
+class Rows(NamedTuple):
+    """Row-sparse gradient of a [V, D] table: the sum of ``values[n]`` at row ``ids[n]``; repeated ids add up."""
+
+    ids: jax.Array  # [N] int32
+    values: jax.Array  # [N, D]
+
+
+class Inputs(NamedTuple):
+    """The words averaged (or summed) into each hidden vector."""
+
+    ids: jax.Array  # [B, T, C] int32
+    weights: jax.Array  # [B, T, C] 1/count on real words (1 for the undivided sum), 0 on padding
+
+
+class Batch(NamedTuple):
+    """What a window shape makes of a run of ids: inputs, and the positive words each hidden vector has to predict."""
+
+    inputs: Inputs
+    words: jax.Array  # [B, P] int32
+    weights: jax.Array  # [B, T, P] 1 where hidden t of group b predicts word p, 0 elsewhere
+
+
+class Targets(NamedTuple):
+    """The rows of the output table that an objective scores, and what it wants of them."""
+
+    ids: jax.Array  # [B, R] int32
+    labels: jax.Array  # [B, T, R]
+    weights: jax.Array  # [B, T, R]
+
+
+class Objective(NamedTuple):
+    """A training objective as four pure functions; optax's ``GradientTransformation``, transposed to losses.
+
+    ``loss`` is left undecorated and ``backward`` stands directly under it: decorated with ``custom_vjp``, ``jax.grad``
+    would call the handwritten rule and a check would compare a function with itself.
+    """
+
+    init: Callable[..., Any]  # (counts [V]) -> tables, once, on the host; tables are passed, never closed over
+    select: Callable[..., Any]  # (key, tables, words [B, P], weights [B, T, P]) -> targets, a pytree
+    loss: Callable[..., jax.Array]  # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
+    backward: Callable[..., tuple[jax.Array, Any]]  # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
