@@ -1,0 +1,257 @@
+"""How every benchmark here measures: check equality, warm up, then time the candidates in turns.
+
+A benchmark is four calls::
+
+    from timing import check_close, compare, report, table
+
+    check_close("step", handwritten(), reference(), tolerance=1e-5)          # raises before anything is timed
+    timings = compare({"handwritten": handwritten, "jax.grad": reference})   # interleaved: A B A B ...
+    rows = [timing.row() for timing in timings.values()]
+    print(table(rows))
+    report("reference_speed", settings, rows, write=write)                   # JSON with device, versions, commit
+
+Candidates take no argument and return what they computed; every sample ends in ``jax.block_until_ready`` on it.
+Turns are interleaved because a machine's clock, temperature and neighbours drift over seconds: each candidate meets the same
+weather. Medians and quartiles, not means, because interruptions only ever add time.
+"""
+
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+PACKAGES = (
+    "w2vjax",
+    "jax",
+    "jaxlib",
+    "numpy",
+    "optax",
+    "safetensors",
+    "pyarrow",
+    "gensim",
+    "fasttext",
+    "torch",
+)
+
+
+class CheckFailed(Exception):
+    """Two candidates that should compute the same thing do not: nothing has been timed."""
+
+
+class Timing(NamedTuple):
+    """The samples of one candidate, in seconds per call, in the order they were taken."""
+
+    name: str
+    seconds: tuple[float, ...]
+    calls: int  # calls per sample
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.seconds))
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        low, high = np.percentile(self.seconds, [25, 75])
+        return float(low), float(high)
+
+    def row(self, **more: Any) -> dict[str, Any]:
+        """A flat record for :func:`table` and :func:`report`, with the caller's own columns first."""
+        low, high = self.quartiles
+        return {**more, "name": self.name, "median_s": self.median, "q1_s": low, "q3_s": high,
+                "samples": len(self.seconds), "calls_per_sample": self.calls}  # fmt: skip
+
+
+def check_close(what: str, got: Any, expected: Any, tolerance: float) -> float:
+    """The largest error over two pytrees, max|got - expected| / max(max|expected|, 1) leaf by leaf.
+
+    Raises :class:`CheckFailed`, naming the leaf, if it exceeds ``tolerance``, or if structures or shapes differ.
+    """
+    if (left := jax.tree.structure(got)) != (right := jax.tree.structure(expected)):
+        raise CheckFailed(f"{what}: the results have different structures, {left} and {right}.")
+    worst = 0.0
+    leaves = zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(expected), strict=True)
+    for (path, g), e in leaves:
+        g, e = np.asarray(g, np.float64), np.asarray(e, np.float64)
+        place = what + jax.tree_util.keystr(path)
+        if g.shape != e.shape:
+            raise CheckFailed(f"{place}: shape {g.shape} where {e.shape} is expected.")
+        if g.size == 0:
+            continue
+        error = float(np.max(np.abs(g - e)) / max(float(np.max(np.abs(e))), 1.0))
+        if not error <= tolerance:  # written so that NaN fails
+            raise CheckFailed(f"{place}: error {error:.3g} exceeds {tolerance:.3g}.")
+        worst = max(worst, error)
+    return worst
+
+
+def sample(call: Callable[[], Any], calls: int) -> float:
+    """Seconds per call over ``calls`` calls in a row, the last result waited for."""
+    start = time.perf_counter()
+    for _ in range(calls - 1):
+        call()
+    jax.block_until_ready(call())
+    return (time.perf_counter() - start) / calls
+
+
+def compare(
+    candidates: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int = 15,
+    warmup: int = 2,
+    sample_seconds: float = 0.02,
+) -> dict[str, Timing]:
+    """Time the candidates in turns, ``rounds`` samples each, after ``warmup`` calls each (compilation is one).
+
+    A sample is as many calls as take about ``sample_seconds``, so that the clock's own cost disappears; a slow
+    candidate gets one call per sample.
+    """
+    calls = {}
+    for name, call in candidates.items():
+        for _ in range(max(warmup, 1)):
+            jax.block_until_ready(call())
+        calls[name] = max(1, min(10_000, round(sample_seconds / max(sample(call, 1), 1e-7))))
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, call in candidates.items():
+            taken[name].append(sample(call, calls[name]))
+    return {name: Timing(name, tuple(seconds), calls[name]) for name, seconds in taken.items()}
+
+
+def float32_products() -> str:
+    """What a float32 matrix product keeps here, found by doing one: 'float32' or 'reduced (TF32 or bfloat16)'.
+
+    1 + 2^-12 has more bits than TF32 (10) or bfloat16 (7) store, so times the identity it comes back as 1 there.
+    """
+    value = np.float32(1 + 2**-12)
+    product = jax.jit(jnp.matmul)(jnp.full((256, 256), value), jnp.eye(256))
+    return "float32" if bool(jnp.all(product == value)) else "reduced (TF32 or bfloat16)"
+
+
+def _command(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(arguments, cwd=HERE, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def _clock() -> dict[str, Any]:
+    """The clock that ``time.perf_counter`` reads, and on Linux what the kernel derives it from."""
+    info = time.get_clock_info("perf_counter")
+    kernel = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    source = kernel.read_text().strip() if kernel.is_file() else None
+    return {"implementation": info.implementation, "resolution_s": info.resolution, "kernel_source": source}
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to judge a number: device, clock, precision, versions, commit, flags, date."""
+    device = jax.devices()[0]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    commit = _command("git", "rev-parse", "HEAD")
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "processor": {"name": _processor(), "usable_cores": usable},
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "clock": _clock(),
+        "matmul_precision": {"setting": jax.config.jax_default_matmul_precision or "default",
+                             "float32_products": float32_products()},
+        "versions": {"python": platform.python_version(),
+                     **{package: found for package in PACKAGES if (found := _installed(package))}},
+        "commit": commit,
+        "uncommitted_changes": bool(_command("git", "status", "--porcelain", "-uno")) if commit else None,
+        "flags": {name: value for name, value in sorted(os.environ.items()) if name.startswith(("XLA_", "JAX_"))},
+        "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+    }  # fmt: skip
+
+
+def device_folder() -> str:
+    """The name of this device under ``results``: 'cpu-2-cores', 'nvidia-h100-80gb-hbm3'."""
+    device = jax.devices()[0]
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = f"cpu {usable} cores" if device.platform == "cpu" else device.device_kind
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def report(
+    benchmark: str,
+    settings: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    write: bool,
+    **more: Any,
+) -> dict[str, Any]:
+    """The record of one benchmark; with ``write`` also in ``benchmarks/results/<device>/<benchmark>.json``."""
+    record = {"benchmark": benchmark, "environment": environment(), "settings": dict(settings),
+              "rows": [dict(row) for row in rows], **more}  # fmt: skip
+    if write:
+        path = HERE / "results" / device_folder() / f"{benchmark}.json"
+        write_json(path, record)
+        print(f"wrote {path.relative_to(HERE.parent)}")
+    return record
+
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write by temporary file and rename, so that a reader never meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(record, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def duration(seconds: float) -> str:
+    """Three digits with a unit: '12.3 us', '4.56 ms', '1.20 s'."""
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a Markdown table; columns ending in ``_s`` are shown as durations."""
+    if not rows:
+        return "(nothing measured)"
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+
+    def cell(column: str, value: Any) -> str:
+        if isinstance(value, float):
+            return duration(value) if column.endswith("_s") else f"{value:.4g}"
+        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+    heads = [column.removesuffix("_s").replace("_", " ") for column in columns]
+    cells = [[cell(column, row.get(column, "")) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    lines = ["| " + " | ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) + " |"
+             for line in [heads, *cells]]  # fmt: skip
+    return "\n".join([lines[0], "| " + " | ".join("-" * w for w in widths) + " |", *lines[1:]])

@@ -1,0 +1,58 @@
+"""What every test shares: strict JAX promotion, a float64 context, and the command line run in-process.
+
+Strict dtype and rank promotion turn a silent widening or an accidental broadcast, the two commonest ways for array code
+to be wrong and look right, into an error. They are set here and nowhere in the package. A test that needs a library
+which relies on promotion (optax.adam does) asks for the ``standard_promotion`` fixture.
+"""
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def standard_promotion() -> Iterator[None]:
+    """JAX's ordinary promotion rules for one test."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """float64 for one test, as a context: the global configuration stays what a user has."""
+    with jax.enable_x64(True):
+        yield
+
+
+class Completed(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli() -> Callable[..., Completed]:
+    """``cli("reproduce", "--json", "-")`` runs a command in this process: no second start-up of JAX per test."""
+    from w2vjax.cli import main
+
+    def run(*arguments: object) -> Completed:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = main([str(argument) for argument in arguments])
+            except SystemExit as stop:  # how argument parsing ends: 0 after --help, 2 after a bad option
+                code = stop.code if isinstance(stop.code, int) else 1
+        return Completed(code, out.getvalue(), err.getvalue())
+
+    return run
