@@ -14,7 +14,7 @@ from typing import Any
 # module: the public names it holds
 _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.errors": ("W2VError", "SettingError", "IdError", "UnknownWordError", "CorpusError", "FormatError",
-                      "CheckpointError", "DivergedError"),
+                      "FileError", "CheckpointError", "DivergedError"),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

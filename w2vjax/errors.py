@@ -40,6 +40,12 @@ class FormatError(W2VError, ValueError):
     exit_code = 4
 
 
+class FileError(W2VError, OSError):
+    """A file cannot be read or written: it is missing, the disk is full, permission is lacking."""
+
+    exit_code = 7
+
+
 class CheckpointError(W2VError, ValueError):
     """A checkpoint is damaged or belongs to another run; the message names the field that differs."""
 

@@ -1,0 +1,238 @@
+"""Writing files so that a crash, a full disk or a second reader never sees half of one.
+
+A file is written under a temporary name in the same folder, flushed to the disk (``fsync``), renamed over the old one,
+and the folder itself is flushed: whatever happens, the name holds the old bytes or the new ones. A process that dies
+leaves its temporary file behind; every writer removes such leftovers from the folder it writes to, and recognises the
+temporary file of a living writer by the lock that writer holds.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from w2vjax.errors import FileError
+
+if sys.platform != "win32":
+    import fcntl
+
+_TEMPORARY = ".w2vjax-tmp"
+_JOURNAL = ".w2vjax-journal"
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary file to write to, which appears under ``path`` whole, or not at all.
+
+    Raises :class:`~w2vjax.errors.FileError`, naming ``path``, when any write, flush, close or rename fails; the old
+    file is then untouched.
+
+    >>> import tempfile, pathlib
+    >>> target = pathlib.Path(tempfile.mkdtemp(), "notes.txt")
+    >>> with atomic_file(target) as file:
+    ...     _ = file.write(b"whole")
+    >>> target.read_bytes()
+    b'whole'
+    """
+    with atomic_files([path]) as (file,):
+        yield file
+
+
+@contextmanager
+def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[bytes]]]:
+    """Several files of one folder that change together: :func:`atomic_file` for a matrix and its vocabulary.
+
+    No rename covers two names, so between the renames a journal under the first name tells :func:`settled` (and the
+    next writer) which temporary files already count as written.
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with atomic_files([folder / "a", folder / "b"]) as (first, second):
+    ...     _ = first.write(b"1"), second.write(b"2")
+    >>> sorted(file.name for file in folder.iterdir())
+    ['a', 'b']
+    """
+    targets = [Path(path) for path in paths]
+    folder = targets[0].parent
+    if any(target.parent != folder for target in targets):
+        raise ValueError(
+            f"atomic_files needs files of one folder, and {targets} lie in several. Pass one folder."
+        )
+    with _naming(targets[0]), ExitStack() as locks:
+        remove_leftovers(folder)
+        temporaries: list[Path] = []
+        try:
+            opened = []
+            for target in targets:
+                if target.is_dir():
+                    raise FileError(f"{target} cannot be written: it is a folder. Name a file.")
+                opened.append(_open_temporary(target, temporaries, locks))
+            yield opened
+            for file in opened:
+                _flush_and_close(file)
+            if len(targets) == 1:
+                os.replace(temporaries[0], targets[0])
+            else:
+                _rename_together(targets, temporaries)
+            sync_folder(folder)
+        except BaseException:
+            if not _journal(targets[0]).exists():  # with a journal, the temporary files are the truth
+                for temporary in temporaries:
+                    with suppress(OSError):
+                        temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Turn a failed system call into a sentence that names the file being written."""
+    try:
+        yield
+    except FileError:
+        raise
+    except OSError as error:
+        if isinstance(error.filename, str) and Path(error.filename).parent != target.parent:
+            raise  # of another file, read by the caller while writing this one
+        remedy = {
+            errno.ENOSPC: "Free some space or write elsewhere.",
+            errno.EDQUOT: "Free some of the quota or write elsewhere.",
+            errno.ENOENT: f"Create the folder {target.parent} first.",
+            errno.EACCES: "Ask for write permission or write elsewhere.",
+            errno.EROFS: "The disk is read-only: write elsewhere.",
+        }.get(error.errno or 0, "Check the disk and try again.")
+        raise FileError(f"{target} cannot be written: {error.strerror or error}. {remedy}") from error
+
+
+def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> IO[bytes]:
+    """A new file beside ``target``, noted in ``temporaries`` before it exists, closed and unlocked by ``locks``."""
+    while True:
+        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}{_TEMPORARY}")
+        temporaries.append(temporary)
+        file = open(temporary, "xb", buffering=1 << 20)  # noqa: SIM115
+        locks.callback(_close_quietly, file)
+        if sys.platform == "win32":  # no locks there: leftovers are left alone
+            return file
+        lock = os.dup(file.fileno())  # holds the lock beyond the file's own close, whose error has to be seen
+        locks.callback(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if temporary.exists():  # else another writer took it for a leftover before it was locked
+            return file
+        temporaries.pop()
+
+
+def _close_quietly(file: IO[bytes]) -> None:
+    with suppress(OSError):  # only reached open when an earlier error is already on its way
+        file.close()
+
+
+def _flush_and_close(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+
+
+def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
+    """Write the journal (from then on the new files count), rename each file, remove the journal."""
+    journal = _journal(targets[0])
+    names = {target.name: temporary.name for target, temporary in zip(targets, temporaries, strict=True)}
+    written: list[Path] = []
+    with ExitStack() as locks:
+        try:
+            file = _open_temporary(journal, written, locks)
+            file.write(json.dumps(names).encode())
+            _flush_and_close(file)
+            os.replace(written[0], journal)
+        except BaseException:
+            with suppress(OSError):
+                written[0].unlink(missing_ok=True)
+            raise
+        sync_folder(journal.parent)
+        _roll_forward(journal, names)
+
+
+def _roll_forward(journal: Path, names: dict[str, str]) -> None:
+    for name, temporary in names.items():
+        with suppress(FileNotFoundError):  # renamed before the crash
+            os.replace(journal.with_name(temporary), journal.with_name(name))
+    sync_folder(journal.parent)
+    journal.unlink(missing_ok=True)
+
+
+def _journal(first: Path) -> Path:
+    return first.with_name(f".{first.name}{_JOURNAL}")
+
+
+def _read_journal(journal: Path) -> dict[str, str]:
+    """{name: temporary name}; empty if there is none or it is not one of ours (then it is ignored, never obeyed)."""
+    try:
+        names = json.loads(journal.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    plain = isinstance(names, dict) and all(
+        isinstance(temporary, str) and temporary.startswith(f".{name[:100]}.") and temporary.endswith(_TEMPORARY)
+        and not {"/", "\\", "\0"} & set(name + temporary) and name not in {"", ".", ".."}
+        for name, temporary in names.items()
+    )  # fmt: skip
+    return names if plain else {}
+
+
+def settled(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Where to read files that :func:`atomic_files` wrote together, even if their writer died between two renames."""
+    targets = [Path(path) for path in paths]
+    names = _read_journal(_journal(targets[0]))
+    temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
+    return [new if new.exists() else old for new, old in zip(temporaries, targets, strict=True)]
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
+    """Finish or remove what dead writers left in ``folder``; returns the files removed.
+
+    >>> import tempfile, pathlib
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> _ = (folder / ".model.0123456789abcdef.w2vjax-tmp").write_bytes(b"half")
+    >>> [file.name for file in remove_leftovers(folder)]
+    ['.model.0123456789abcdef.w2vjax-tmp']
+    """
+    if sys.platform == "win32":
+        return []
+    removed = []
+    for suffix in (_JOURNAL, _TEMPORARY):  # journals first: the temporary files they name are not leftovers
+        for leftover in sorted(Path(folder).glob(f".*{suffix}")):
+            with suppress(OSError), leftover.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if suffix == _JOURNAL:
+                    _roll_forward(leftover, _read_journal(leftover))
+                else:
+                    leftover.unlink()
+                removed.append(leftover)
+    return removed
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Flush a folder's list of names, so that a rename survives a power cut. Windows cannot and need not."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal, read in pieces.
+
+    >>> import tempfile, pathlib
+    >>> empty = pathlib.Path(tempfile.mkdtemp(), "empty")
+    >>> empty.touch()
+    >>> sha256_of(empty)[:16]
+    'e3b0c44298fc1c14'
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
