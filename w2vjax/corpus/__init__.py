@@ -1,0 +1,29 @@
+"""Text to ids: from files to one flat array of word ids on disk, in one pass over the text.
+
+    text --blocks--> bytes --scan--> first-seen ids on disk --Vocab--> ids [N] int32, starts [lines] int64
+
+The whole of it is one call::
+
+    corpus = w2v.prepare(source, cache_dir, min_count=5, max_vocab=None, tokenizer=None)
+    corpus.vocab    Vocab: words (tuple of str), counts [V] int64, by count descending, then by first occurrence
+    corpus.ids      np.memmap [N] int32, read-only: one entry for every kept token, in the order of the text
+    corpus.starts   np.memmap [S] int64, read-only, rising: offset in ids of the first kept token of every line that has one
+    corpus.report   Report: lines, words and tokens, kept and dropped, bytes read
+    corpus.digest   SHA-256 of the vocabulary, ids and starts: what a checkpoint compares
+
+and its two halves, for a vocabulary that is shared, saved or loaded::
+
+    vocab = w2v.build_vocab(source, min_count=5, max_vocab=None, tokenizer=None)
+    encoded = w2v.encode(source, vocab, path, tokenizer=None)      ids in path, starts in path + ".starts"
+    vocab.save(path); Vocab.load(path)                             word2vec's vocabulary file, "word count" a line
+    vocab.arrays(); Vocab.from_arrays(arrays)                      words as bytes + offsets, for a safetensors file
+    vocab["king"]; "king" in vocab; len(vocab); vocab.words[7]; vocab.lookup(["king", "queen"]) -> ids [2] int32
+
+A source is: a path (plain text, .gz, .bz2, .xz, .zst, or a folder, read recursively in sorted order), "-" for standard
+input, a list of paths, None for the built-in text, or any iterable of token lists. A line is one document or sentence;
+windows do not cross lines. A file that is one endless line has starts = [0].
+
+A word, to the default tokenizer, is a longest run of bytes above 0x20: space, tab, newline, carriage return and the
+other control characters, NUL among them, separate words. A line ends at a newline (so CRLF is one line end) and at the
+end of a file. Files are UTF-8; a byte-order mark at the start of a file is dropped.
+"""
