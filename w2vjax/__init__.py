@@ -16,6 +16,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.errors": ("W2VError", "SettingError", "IdError", "UnknownWordError", "CorpusError", "FormatError",
                       "FileError", "CheckpointError", "DivergedError"),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
+    "w2vjax.vectors.vectors": ("Vectors",),
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted(_HOME)  # noqa: PLE0605
