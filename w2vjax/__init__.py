@@ -15,15 +15,20 @@ from typing import Any
 _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.errors": ("W2VError", "SettingError", "IdError", "UnknownWordError", "CorpusError", "FormatError",
                       "FileError", "CheckpointError", "DivergedError"),
+    "w2vjax.reference": ("tokenize", "mapping", "one_hot_encode", "training_pairs", "generate_training_data",
+                         "init_network", "predict_context", "get_embedding"),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
     "w2vjax.vectors.vectors": ("Vectors",),
 }  # fmt: skip
+_MODULES = ("reference", "reference_ids")
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted([*_HOME, *_MODULES])
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"w2vjax.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'w2vjax' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

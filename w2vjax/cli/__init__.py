@@ -10,7 +10,9 @@ import sys
 from w2vjax.errors import W2VError
 
 # command: (module, function, one line for ``w2vjax --help``)
-COMMANDS: dict[str, tuple[str, str, str]] = {}
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "reproduce": ("w2vjax.cli.reproduce", "reproduce", "recompute every figure of the post, beside the published ones"),
+}
 
 
 def usage() -> str:

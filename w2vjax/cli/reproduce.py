@@ -1,0 +1,278 @@
+"""``w2vjax reproduce``: run the reference model as the post does and hold every figure against the printed one."""
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from w2vjax import data, reference
+from w2vjax.errors import CorpusError, FileError
+from w2vjax.files import atomic_file
+
+# Largest |w1 - published|: the post prints 8 decimals, so 5e-9 is rounding and 1e-8 twice that; float32 ends up to
+# 6e-5 away on a CPU, and 2e-3 leaves room for other orders of summation on other devices.
+# Losses: 1e-6 absolute in float64, 1e-4 relative in float32. bfloat16 is shown and not judged.
+TOLERANCES = {"float64": {"w1": 1e-8, "loss": 1e-6}, "float32": {"w1": 2e-3, "loss": 1e-4}}
+
+
+class Run(NamedTuple):
+    """What one run computed, on the host."""
+
+    tokens: int
+    vocabulary: list[str]
+    shapes: tuple[tuple[int, ...], tuple[int, ...]]
+    history: list[float]
+    w1: np.ndarray
+    ranking: list[str]
+    vector: list[float]
+
+
+class Check(NamedTuple):
+    """One figure against its published value; ``ok`` is None where it is shown and not judged."""
+
+    name: str
+    published: Any
+    computed: Any
+    ok: bool | None
+
+
+def reproduce(
+    dtype: Literal["float64", "float32", "bfloat16"] = "float64",
+    json: str | None = None,
+    out: Path | None = None,
+    text: Path | None = None,
+    word: str = "learning",
+    vector_of: str = "machine",
+    window: int = 2,
+    dim: int = 10,
+    learning_rate: float = 0.05,
+    steps: int = 50,
+    seed: int = 42,
+) -> int:
+    """Recompute every figure of the post "Word2vec from Scratch" and print it beside the published one.
+
+    Exits 0 if all agree, 1 if one is off. With other settings than the post's, figures are off, and that is the point:
+    the check can fail. With another text nothing is published and nothing is judged.
+
+    Examples:
+      w2vjax reproduce
+      w2vjax reproduce --dtype float32 --out figures
+      w2vjax reproduce --json - | python -m json.tool
+      w2vjax reproduce --learning-rate 0.0505          (off, exit code 1)
+      w2vjax reproduce --text my.txt --word tea --vector-of tea
+
+    Args:
+        dtype: Precision of this run; bfloat16 is shown, not judged.
+        json: Write everything as JSON to this file, or to standard output with '-', which then carries nothing else.
+        out: Write loss.png and embedding.txt (word2vec text) into this folder.
+        text: Train on this text file instead of the built-in one.
+        word: Rank the vocabulary for this word.
+        vector_of: Show the vector of this word.
+        window: Neighbours to each side.
+        dim: Length of a vector.
+        learning_rate: Step length of gradient descent.
+        steps: Steps, each on all pairs.
+        seed: Seed of NumPy's legacy generator.
+    """
+    published = data.published_figures() if text is None else None
+    source = data.machine_learning_text() if text is None else _read(text)
+    settings = {
+        "window": window,
+        "dim": dim,
+        "numpy_seed": seed,
+        "learning_rate": learning_rate,
+        "steps": steps,
+    }
+    with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
+        run = compute(source, published and published["vocabulary"], dtype, word, vector_of, **settings)
+    checks = judge(run, published, dtype, word, vector_of) if published else []
+    verdict = conclude(run, checks, published, dtype)
+    ok = None if not checks or checks[0].ok is None else all(check.ok is not False for check in checks)
+    if json != "-":
+        print_report(run, checks, published, word, vector_of, dtype)
+    if out is not None:
+        write_files(run, out, quiet=json == "-")
+    if json is not None:
+        record = {"command": "reproduce", "dtype": dtype, "device": jax.devices()[0].device_kind,
+                  "jax": jax.__version__, "settings": settings, "ok": ok, "verdict": verdict,
+                  "source": published and published["source"], "note": published and published["losses"]["note"],
+                  "checks": [check._asdict() for check in checks], "ranked_for": word, "vector_of": vector_of,
+                  **run._asdict(), "w1": run.w1.tolist()}  # fmt: skip
+        _write_json(json, record)
+    if json != "-":
+        print(f"\n{verdict}")
+    return 1 if ok is False else 0
+
+
+def compute(
+    text: str, order: list[str] | None, dtype: str, word: str, vector_of: str,
+    *, window: int, dim: int, numpy_seed: int, learning_rate: float, steps: int,
+) -> Run:  # fmt: skip
+    """The post from its text to its last figure."""
+    tokens = reference.tokenize(text)
+    word_to_id, id_to_word = reference.mapping(tokens, order)
+    X, y = reference.generate_training_data(tokens, word_to_id, window)
+    params = reference.init_network(len(word_to_id), dim, numpy_seed=numpy_seed, dtype=dtype)
+    params, history = reference.train(params, X, y, learning_rate, steps)
+    ranking = reference.predict_context(params, word, word_to_id)
+    vector = reference.get_embedding(params, vector_of, word_to_id)
+    return Run(len(tokens), list(id_to_word.values()), (X.shape, y.shape), np.asarray(history, np.float64).tolist(),
+               np.asarray(params["w1"], np.float64), ranking, np.asarray(vector, np.float64).tolist())  # fmt: skip
+
+
+def judge(run: Run, published: dict[str, Any], dtype: str, word: str, vector_of: str) -> list[Check]:
+    """Every published figure beside the computed one; a word the post does not show is not judged."""
+    tolerance, shape = TOLERANCES.get(dtype, {}), tuple(published["shape"])
+
+    def verdict(agrees: bool) -> bool | None:
+        return agrees if tolerance else None
+
+    def exact(name: str, expected: Any, found: Any) -> Check:
+        return Check(name, expected, found, verdict(found == expected))
+
+    def close(name: str, expected: float, found: float) -> Check:
+        error = abs(found - expected) / (abs(expected) if dtype == "float32" else 1.0)
+        return Check(name, expected, found, verdict(error <= tolerance.get("loss", 0.0)))
+
+    def within(name: str, expected: Any, found: Any) -> Check:
+        error = error_of(found, expected)
+        return Check(name, 0.0, error, verdict(error <= tolerance.get("w1", 0.0)))
+
+    checks = [exact("tokens", published["tokens"], run.tokens),
+              exact("words", published["words"], len(run.vocabulary)),
+              exact("X", shape, run.shapes[0]), exact("y", shape, run.shapes[1]),
+              close("loss, first step", published["losses"]["first"], run.history[0]),
+              close("loss, last step", published["losses"]["last"], run.history[-1]),
+              within("max |w1 - published|", published["w1"], run.w1)]  # fmt: skip
+    if word == published["ranking"]["word"]:
+        expected = published["ranking"]["words"]
+        checks.append(exact("ranks equal", len(expected), equal_ranks(run.ranking, expected)))
+    if vector_of == published["vector"]["word"]:
+        checks.append(within("max |vector - published|", published["vector"]["values"], run.vector))
+    return checks
+
+
+def error_of(found: Any, expected: Any) -> float:
+    """max|found - expected|, infinite where shapes differ."""
+    found, expected = np.asarray(found), np.asarray(expected)
+    return float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
+
+
+def equal_ranks(found: list[str], expected: list[str]) -> int:
+    return sum(f == e for f, e in zip(found, expected, strict=False))
+
+
+def conclude(run: Run, checks: list[Check], published: dict[str, Any] | None, dtype: str) -> str:
+    """The closing sentence: what agrees, and what is off."""
+    if published is None:
+        return f"Nothing is published for this text, so nothing is judged ({dtype})."
+    parts = [f"max |w1 - published| = {error_of(run.w1, published['w1']):.1e} ({dtype})"]
+    ranks = [check for check in checks if check.name == "ranks equal"]
+    parts = [f"{check.computed}/{check.published} ranks equal" for check in ranks] + parts
+    if off := [check.name for check in checks if check.ok is False]:
+        parts.append(f"OFF: {'; '.join(off)}")
+    elif dtype not in TOLERANCES:
+        parts.append("not judged")
+    return "; ".join(parts)
+
+
+def print_report(
+    run: Run, checks: list[Check], published: dict[str, Any] | None, word: str, vector_of: str, dtype: str
+) -> None:
+    """The post's figures in its order, published beside computed."""
+    print(f"word2vec from scratch in {dtype} on {jax.devices()[0].device_kind}, {len(run.history)} steps")
+    if published:
+        print("published: {author}, {title}, {date}, {url}".format(**published["source"]))
+    rows = [("tokens", run.tokens), ("words", len(run.vocabulary)), ("X", run.shapes[0]), ("y", run.shapes[1]),
+            ("loss, first step", run.history[0]), ("loss, last step", run.history[-1])]  # fmt: skip
+    known = {check.name: check for check in checks}
+    print(f"\n{'':20}{'published':24}computed")
+    for name, value in rows:
+        check = known.get(name)
+        label = f"{name} *" if check and name.startswith("loss") else name
+        print(f"{label:20}{check.published if check else '-'!s:24}{value}{_mark(check)}")
+    if published:
+        print(f"* {published['losses']['note']}")
+    expected = published["ranking"]["words"] if published and word == published["ranking"]["word"] else []
+    print(f'\nwords ranked for "{word}"')
+    _print_ranking(run.ranking, expected)
+    values = published["vector"]["values"] if published and vector_of == published["vector"]["word"] else []
+    print(f'\nvector of "{vector_of}"\n{"":8}{"published":>14}{"computed":>14}')
+    for i, value in enumerate(run.vector):
+        print(f"{i + 1:>8}{values[i] if i < len(values) else '-':>14}{value:>14.8f}")
+
+
+def _mark(check: Check | None) -> str:
+    return "   OFF" if check and check.ok is False else ""
+
+
+def _print_ranking(found: list[str], expected: list[str]) -> None:
+    """Two columns of rank, published word, computed word."""
+    cells = []
+    for i, word in enumerate(found):
+        other = expected[i] if i < len(expected) else "-"
+        cells.append(f"{i + 1:>4}  {other:<15}{word:<15}{' ' if word == other or not expected else '!'}")
+    half = (len(cells) + 1) // 2
+    print("  ".join([f"      {'published':<15}{'computed':<15} "] * min(2, len(cells))).rstrip())
+    for i in range(half):
+        print("  ".join(cells[i::half]).rstrip())
+
+
+def write_files(run: Run, folder: Path, quiet: bool = False) -> None:
+    """``loss.png`` (with matplotlib) and ``embedding.txt`` into ``folder``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"The folder {folder} cannot be made: {error.strerror}. Name another folder."
+        ) from error
+    stream = sys.stderr if quiet else sys.stdout
+    with atomic_file(folder / "embedding.txt") as file:
+        lines = [f"{len(run.vocabulary)} {run.w1.shape[1]}"]
+        lines += [
+            f"{w} {' '.join(map(repr, v))}" for w, v in zip(run.vocabulary, run.w1.tolist(), strict=True)
+        ]
+        file.write(("\n".join(lines) + "\n").encode())
+    print(f"\nwrote {folder / 'embedding.txt'}", file=stream)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print("loss.png needs matplotlib: pip install 'w2vjax[plot]' and run this again.", file=stream)
+        return
+    figure = Figure(figsize=(6, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(range(1, len(run.history) + 1), run.history, color="tab:blue", linewidth=2)
+    axes.set(xlabel="step", ylabel=f"cross-entropy, summed over {run.shapes[0][0]:,} pairs", ylim=(0, None))
+    axes.set_title(f"Loss: {run.history[0]:,.1f} at the first step, {run.history[-1]:,.1f} at the last")
+    axes.spines[["top", "right"]].set_visible(False)
+    with atomic_file(folder / "loss.png") as file:
+        figure.savefig(file, format="png", dpi=120)
+    print(f"wrote {folder / 'loss.png'}", file=stream)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror}. Check its name and permissions."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path} is not UTF-8 text: byte {error.start} cannot be decoded. Convert it to UTF-8."
+        ) from error
+
+
+def _write_json(target: str, record: dict[str, Any]) -> None:
+    """JSON has no infinity: an error that no shape allows to be computed becomes null."""
+    for check in record["checks"]:
+        check["computed"] = None if check["computed"] == float("inf") else check["computed"]
+    text = json_format.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    if target == "-":
+        print(text, end="")
+        return
+    with atomic_file(target) as file:
+        file.write(text.encode())

@@ -1,0 +1,314 @@
+"""The clear version: word2vec as one hidden layer on one-hot vectors, every derivative by hand.
+
+Skip-gram with a full softmax (Mikolov et al. 2013, arXiv:1301.3781). For one-hot centers ``X`` [B, V] and contexts
+``y`` [B, V], with ``w1`` [V, D] and ``w2`` [D, V]::
+
+    a1 = X w1                 [B, D]   the rows of w1 that X names: the embeddings
+    a2 = a1 w2                [B, V]   logits
+    z  = softmax(a2)          [B, V]   which words to expect around each center
+    L  = -sum(y * log z)      []       cross-entropy, summed over the B examples
+
+    dL/da2 = z - y            [B, V]
+    dL/dw2 = a1.T (z - y)     [D, V]
+    dL/dw1 = X.T (z - y) w2.T [V, D]
+
+It follows Jake Tae's "Word2vec from Scratch" (https://jaketae.github.io/study/word2vec/) function by function;
+docstrings say where and why it differs. ``w2vjax reproduce`` checks it against the figures printed there, and every
+faster form in this package is checked against it. :mod:`w2vjax.reference_ids` is the same model without one-hot
+matrices.
+
+Params are a dict pytree ``{"w1": [V, D], "w2": [D, V]}``. Nothing is changed in place.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.errors import CorpusError, DivergedError, IdError, SettingError, UnknownWordError
+
+Params = dict[str, jax.Array]
+
+
+def tokenize(text: str) -> list[str]:
+    """Lower-cased words: runs of letters, digits, ``_``, ``^`` and ``'`` that hold at least one letter a to z.
+
+    >>> tokenize("In 2013, word2vec didn't exist.")
+    ['in', 'word2vec', "didn't", 'exist']
+    """
+    return [run for run in re.findall(r"[\w^']+", text.lower()) if re.search("[a-z]", run)]
+
+
+def mapping(
+    tokens: Sequence[str], order: Sequence[str] | None = None
+) -> tuple[dict[str, int], dict[int, str]]:
+    """``(word_to_id, id_to_word)``: the most frequent word gets id 0, equals go by first occurrence.
+
+    The post numbers words in the order of a Python ``set``, which changes from one run to the next; an explicit
+    ``order`` (each word once) is how its printed order is reproduced. Raises :class:`CorpusError` without tokens or
+    when ``order`` misses one, :class:`SettingError` when ``order`` repeats a word.
+
+    >>> mapping(["to", "be", "or", "not", "to", "be"])[0]
+    {'to': 0, 'be': 1, 'or': 2, 'not': 3}
+    """
+    if not tokens:
+        raise CorpusError("The text holds no words. Give a text with at least one word.")
+    words = [word for word, _ in Counter(tokens).most_common()] if order is None else list(order)
+    word_to_id = {word: i for i, word in enumerate(words)}
+    if len(word_to_id) != len(words):
+        repeated = Counter(words).most_common(1)[0][0]
+        raise SettingError(f"The order holds {repeated!r} more than once. List each word once.")
+    if missing := set(tokens) - set(words):
+        raise CorpusError(f"The order lacks {min(missing)!r}, a word of the text. List every word once.")
+    return word_to_id, dict(enumerate(words))
+
+
+def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
+    """[..., V] float32, 1 at ``id`` and 0 elsewhere; ``id`` is one id or an array of them.
+
+    Raises :class:`IdError` for an id outside [0, V), which the post's list would take from its end when negative.
+
+    >>> one_hot_encode([2, 0], 3).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    ids = np.asarray(id)
+    if ids.size and (ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= vocab_size):
+        raise IdError(
+            f"Ids are integers from 0 to {vocab_size - 1}, and {id!r} is not. Take them from word_to_id."
+        )
+    return np.asarray(ids[..., None] == np.arange(vocab_size), np.float32)
+
+
+def training_pairs(
+    tokens: Sequence[str], word_to_id: Mapping[str, int], window: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ids ``(centers [B], contexts [B])``: each token with each of its up to 2 * ``window`` neighbours, in text order.
+
+    >>> centers, contexts = training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, window=1)
+    >>> list(zip(centers.tolist(), contexts.tolist()))
+    [(0, 1), (1, 0), (1, 2), (2, 1)]
+    """
+    _positive_integer("window", window)
+    ids = np.array([_id_of(token, word_to_id) for token in tokens], np.int32)
+    pairs = [
+        (i, j)
+        for i in range(len(ids))
+        for j in range(max(0, i - window), min(len(ids), i + window + 1))
+        if i != j
+    ]
+    center, context = np.array(pairs, np.int64).reshape(-1, 2).T
+    return ids[center], ids[context]
+
+
+def generate_training_data(
+    tokens: Sequence[str], word_to_id: Mapping[str, int], window: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """One-hot ``(X [B, V], y [B, V])`` of :func:`training_pairs`; a lone token has no neighbours, so B = 0.
+
+    Raises :class:`SettingError` for a window below 1, :class:`UnknownWordError` for a token without an id.
+
+    >>> X, y = generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 2)
+    >>> X.shape, y.shape
+    ((6, 3), (6, 3))
+    """
+    centers, contexts = training_pairs(tokens, word_to_id, window)
+    return one_hot_encode(centers, len(word_to_id)), one_hot_encode(contexts, len(word_to_id))
+
+
+def init_network(
+    vocab_size: int,
+    dim: int,
+    key: jax.Array | None = None,
+    *,
+    numpy_seed: int | None = None,
+    dtype: Any = float,
+) -> Params:
+    """Standard normal ``w1`` [V, D] and ``w2`` [D, V], from a JAX key or, to repeat the post, from NumPy's legacy seed.
+
+    ``dtype=float`` is JAX's default, float32 unless 64 bits are enabled. Raises :class:`SettingError` for sizes below
+    1 and unless exactly one of ``key`` and ``numpy_seed`` is given: the post's hidden global seed is an argument here.
+
+    >>> params = init_network(60, 10, jax.random.key(0))
+    >>> params["w1"].shape, params["w2"].shape
+    ((60, 10), (10, 60))
+    """
+    _positive_integer("vocab_size", vocab_size)
+    _positive_integer("dim", dim)
+    shapes = {"w1": (vocab_size, dim), "w2": (dim, vocab_size)}
+    if (key is None) == (numpy_seed is None):
+        raise SettingError(
+            "The start is random. Give either key=jax.random.key(0) or numpy_seed=42, and not both."
+        )
+    if key is None:
+        legacy = np.random.RandomState(numpy_seed)
+        return {name: jnp.asarray(legacy.randn(*shape), dtype) for name, shape in shapes.items()}
+    keys = jax.random.split(key)
+    return {
+        name: jax.random.normal(k, shape, dtype)
+        for k, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }
+
+
+def softmax(x: jax.Array) -> jax.Array:
+    """``exp(x) / sum(exp(x))`` along the last axis, shifted by the maximum: the post's form overflows from x = 710 on.
+
+    >>> softmax(jnp.array([[0.0, 0.0], [1e4, -1e4]])).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+    powers = jnp.exp(x - jnp.max(x, axis=-1, keepdims=True))
+    return powers / jnp.sum(powers, axis=-1, keepdims=True)
+
+
+def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
+    """``{"a1": X w1, "a2": a1 w2, "z": softmax(a2)}``, or ``z`` alone; ``X`` is [B, V] or one row [V], of any dtype.
+
+    >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
+    >>> cache = forward(params, [[0, 1]])
+    >>> cache["a1"].tolist(), cache["z"].tolist()
+    ([[2.0]], [[0.5, 0.5]])
+    """
+    a1 = jnp.asarray(X, params["w1"].dtype) @ params["w1"]  # 0 and 1 are exact in every dtype
+    a2 = a1 @ params["w2"]
+    z = softmax(a2)
+    return {"a1": a1, "a2": a2, "z": z} if return_cache else z
+
+
+def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
+    """``-sum(y * log softmax(a2))`` over all examples, from the logits ``a2`` [B, V] and one-hot ``y`` [B, V].
+
+    The post takes probabilities, and one that underflows to 0 makes the loss infinite. Logits, computed with in at
+    least float32, keep it finite for any |a2| <= 1e4 in every float dtype. A row of zeros in ``y`` is padding.
+
+    >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), [[0, 1]]))
+    20000.0
+    """
+    logits = a2.astype(_sum_dtype(a2))
+    logits = logits - jnp.max(logits, axis=-1, keepdims=True)
+    log_total = jnp.log(jnp.sum(jnp.exp(logits), axis=-1, keepdims=True))
+    return jnp.sum(jnp.asarray(y, logits.dtype) * (log_total - logits))
+
+
+def backward(params: Params, X: Any, y: Any) -> tuple[jax.Array, Params]:
+    """``(loss, {"w1": dL/dw1, "w2": dL/dw2})``. Nothing changes: the step, inside this function in the post, is
+    :func:`gradient_step`.
+
+    >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
+    >>> loss, gradients = backward(params, [[0, 1]], [[1, 0]])  # a1 = 2, z = (.5, .5), so da2 = (-.5, .5)
+    >>> gradients["w2"].tolist(), f"{loss:.6f}"
+    ([[-1.0, 1.0]], '0.693147')
+    """
+    X, y = jnp.asarray(X, params["w1"].dtype), jnp.asarray(y, params["w1"].dtype)
+    cache = forward(params, X)
+    da2 = (
+        cache["z"] * jnp.sum(y, axis=-1, keepdims=True) - y
+    )  # [B, V] z - y, and 0 where a row of y is padding
+    dw2 = cache["a1"].T @ da2  # [D, V]
+    da1 = da2 @ params["w2"].T  # [B, D]
+    dw1 = X.T @ da1  # [V, D] centers that occur again add up
+    return cross_entropy(cache["a2"], y), {"w1": dw1, "w2": dw2}
+
+
+def gradient_step(params: Params, gradients: Params, learning_rate: Any) -> Params:
+    """``w - learning_rate * dL/dw`` for each weight: plain gradient descent.
+
+    >>> gradient_step({"w1": jnp.array(1.0)}, {"w1": jnp.array(2.0)}, 0.25)["w1"].item()
+    0.5
+    """
+    return {name: w - learning_rate * gradients[name] for name, w in params.items()}
+
+
+def train(
+    params: Params, X: Any, y: Any, learning_rate: float, steps: int, backward: Callable[..., Any] = backward
+) -> tuple[Params, jax.Array]:
+    """``(params, history [steps])`` after ``steps`` steps on the whole batch, as one compiled loop.
+
+    ``history[i]`` is the loss before step i + 1, as the post logs it. Another ``backward`` (of
+    :mod:`w2vjax.reference_ids`, say) takes its own ``X`` and ``y``. Raises :class:`SettingError` for a learning rate
+    that is not a positive number or steps below 1, :class:`CorpusError` for B = 0 and :class:`DivergedError`.
+
+    >>> X, y = generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
+    >>> _, history = train(init_network(3, 2, jax.random.key(0)), X, y, learning_rate=0.1, steps=20)
+    >>> bool(history[-1] < history[0])
+    True
+    """
+    if not (math.isfinite(learning_rate) and learning_rate > 0):
+        raise SettingError(f"learning_rate is {learning_rate}. Give a positive number, such as 0.05.")
+    _positive_integer("steps", steps)
+    if len(X) == 0:
+        raise CorpusError(
+            "There is no pair of neighbouring words to train on. Give a text of at least two words."
+        )
+    params, history = _descend(params, X, y, learning_rate, steps, backward)
+    finite = np.isfinite(np.asarray(history, np.float64))
+    if not finite.all():
+        first = int(finite.argmin())
+        raise DivergedError(
+            f"The loss is {history[first]} at step {first + 1}. Lower learning_rate={learning_rate}."
+        )
+    return params, history
+
+
+@partial(jax.jit, static_argnames=("steps", "backward"))
+def _descend(
+    params: Params, X: Any, y: Any, learning_rate: Any, steps: int, backward: Callable[..., Any]
+) -> tuple[Params, jax.Array]:
+    def step(params: Params, _: None) -> tuple[Params, jax.Array]:
+        loss, gradients = backward(params, X, y)
+        return gradient_step(params, gradients, learning_rate), loss
+
+    return jax.lax.scan(step, params, length=steps)
+
+
+def predict_context(params: Params, word: str, word_to_id: Mapping[str, int]) -> list[str]:
+    """All V words, the one most expected beside ``word`` first; equals keep the order of their ids.
+
+    Raises :class:`UnknownWordError`, naming the word; the post prints a line and then fails on an unset variable.
+
+    >>> params = {"w1": jnp.array([[1.0], [-1.0]]), "w2": jnp.array([[3.0, 4.0]])}
+    >>> predict_context(params, "tea", {"tea": 0, "time": 1})
+    ['time', 'tea']
+    """
+    one_hot = one_hot_encode(_id_of(word, word_to_id), len(word_to_id))
+    logits = np.asarray(
+        _forward(params, one_hot)["a2"], np.float64
+    )  # ranks as z does, without its underflow to 0
+    words = {i: other for other, i in word_to_id.items()}
+    return [words[i] for i in np.argsort(-logits, kind="stable").tolist()]
+
+
+def get_embedding(params: Params, word: str, word_to_id: Mapping[str, int]) -> jax.Array:
+    """The vector [D] of ``word``, a row of ``w1``: what a one-hot product would pick out.
+
+    Raises :class:`UnknownWordError`, naming the word.
+
+    >>> get_embedding({"w1": jnp.array([[1.0, 2.0], [3.0, 4.0]])}, "time", {"tea": 0, "time": 1}).tolist()
+    [3.0, 4.0]
+    """
+    return params["w1"][_id_of(word, word_to_id)]
+
+
+_forward = jax.jit(forward)
+
+
+def _id_of(word: str, word_to_id: Mapping[str, int]) -> int:
+    if word not in word_to_id:
+        raise UnknownWordError(
+            f"The word {word!r} is not among the {len(word_to_id)} known. Check its spelling and case."
+        )
+    return word_to_id[word]
+
+
+def _positive_integer(name: str, value: int) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise SettingError(f"{name} is {value!r}. Give a whole number of 1 or more.")
+
+
+def _sum_dtype(x: jax.Array) -> Any:
+    """float64 for float64, float32 for everything narrower, whose sums over examples would overflow or stall."""
+    return x.dtype if x.dtype == jnp.float64 else jnp.float32

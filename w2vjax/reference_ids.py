@@ -1,0 +1,89 @@
+"""The model of :mod:`w2vjax.reference` over integer ids, without one-hot matrices: the same numbers.
+
+A one-hot product ``X w1`` reads rows of ``w1`` and ``X.T da1`` adds into them, so with ids ``centers`` [B] and
+``contexts`` [B] they are a gather and a scatter-add; ``sum(y * a2)`` is a lookup and ``z - y`` subtracts 1 at one place
+per row. Memory for the data falls from B * V to B numbers. JAX clamps or wraps a bad id instead of
+raising, so ids are checked here whenever they are not being traced.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax import reference
+from w2vjax.errors import IdError
+from w2vjax.reference import Params, _sum_dtype, softmax
+
+
+def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
+    """``{"a1", "a2", "z"}`` or ``z`` alone, as :func:`w2vjax.reference.forward`, for center ids [B].
+
+    Raises :class:`IdError` for an id outside [0, V).
+
+    >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
+    >>> forward(params, [1])["a1"].tolist()
+    [[2.0]]
+    """
+    a1 = params["w1"][_ids(centers, params)]  # [B, D]
+    a2 = a1 @ params["w2"]
+    z = softmax(a2)
+    return {"a1": a1, "a2": a2, "z": z} if return_cache else z
+
+
+def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
+    """``sum_b(log(sum(exp(a2[b]))) - a2[b, contexts[b]])``, from logits [B, V] and context ids [B].
+
+    >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), jnp.array([1])))
+    20000.0
+    """
+    logits = a2.astype(_sum_dtype(a2))
+    logits = logits - jnp.max(logits, axis=-1, keepdims=True)
+    log_total = jnp.log(jnp.sum(jnp.exp(logits), axis=-1))
+    return jnp.sum(log_total - jnp.take_along_axis(logits, contexts[:, None], axis=-1)[:, 0])
+
+
+def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Params]:
+    """``(loss, gradients)``, as :func:`w2vjax.reference.backward`, for ids ``centers`` [B] and ``contexts`` [B].
+
+    Raises :class:`IdError` for an id outside [0, V).
+
+    >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
+    >>> backward(params, [1], [0])[1]["w2"].tolist()
+    [[-1.0, 1.0]]
+    """
+    centers, contexts = _ids(centers, params), _ids(contexts, params)
+    cache = forward(params, centers)
+    da2 = cache["z"].at[jnp.arange(len(contexts)), contexts].add(-1)  # [B, V] z - y
+    dw2 = cache["a1"].T @ da2  # [D, V]
+    da1 = da2 @ params["w2"].T  # [B, D]
+    dw1 = jnp.zeros_like(params["w1"]).at[centers].add(da1)  # [V, D] centers that occur again add up
+    return cross_entropy(cache["a2"], contexts), {"w1": dw1, "w2": dw2}
+
+
+def train(
+    params: Params, centers: Any, contexts: Any, learning_rate: float, steps: int
+) -> tuple[Params, jax.Array]:
+    """:func:`w2vjax.reference.train` on ids; raises what it raises, and :class:`IdError`.
+
+    >>> centers, contexts = reference.training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
+    >>> params = reference.init_network(3, 2, jax.random.key(0))
+    >>> _, history = train(params, centers, contexts, learning_rate=0.1, steps=20)
+    >>> bool(history[-1] < history[0])
+    True
+    """
+    centers, contexts = _ids(centers, params), _ids(contexts, params)
+    return reference.train(params, centers, contexts, learning_rate, steps, backward)
+
+
+def _ids(ids: Any, params: Params) -> jax.Array:
+    """Ids as an int32 array, refused on the host unless they are integers in [0, V)."""
+    if not isinstance(ids, jax.core.Tracer):
+        found, vocab_size = np.asarray(ids), len(params["w1"])
+        if found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= vocab_size):
+            raise IdError(
+                f"Ids are integers from 0 to {vocab_size - 1}, and {found} are not. Take them from word_to_id."
+            )
+        ids = found.astype(np.int32)
+    return jnp.asarray(ids)
