@@ -1,0 +1,189 @@
+"""What a trained model and vectors are called inside a safetensors file: saving and loading both.
+
+A model holds the input and the output table and so can be trained further; vectors hold the input table.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from w2vjax.errors import FormatError, SettingError
+from w2vjax.types import Params
+from w2vjax.vectors.reading import Reading, Table, checked, encoded, first_non_finite, refuse
+from w2vjax.vectors.safetensors_format import Tensors, pack_words, read_tensors, unpack_words, write_tensors
+from w2vjax.vectors.vectors import Vectors
+
+TABLES = ("input", "output")
+_FORMAT = "w2vjax 1"
+
+
+class Model(NamedTuple):
+    """A trained model as it lies in its file."""
+
+    params: Params  # input [V, D], output [V or V-1, D], read-only views of the memory map
+    words: list[str]  # [V]
+    counts: np.ndarray | None  # [V] int64
+    metadata: dict[str, Any]  # what the saver gave: settings, versions, the corpus
+
+
+def save_model(
+    path: str | PathLike[str],
+    params: Params,
+    words: Sequence[str],
+    counts: Any = None,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    dropped: Mapping[str, int] | None = None,
+) -> None:
+    """Write both tables, the vocabulary, its counts, ``metadata`` (anything JSON holds) and a checksum to one file.
+
+    Args:
+        path: the file, usually ``model.safetensors``; it appears whole or not at all.
+        params: ``input`` [V, D] and ``output`` [V, D], or [V-1, D] for the inner nodes of a Huffman tree; their types
+            are kept.
+        words: V words.
+        counts: [V] occurrences.
+        metadata: the settings of the run. ``metadata["min_count"]`` is told to whoever asks for a rare word.
+        dropped: the counts of the words that ``min_count`` left out.
+
+    Raises:
+        FormatError: shapes that disagree, NaN or infinity in a table, a word that is not text.
+        FileError: the file cannot be written.
+
+    >>> import tempfile, numpy as np
+    >>> path = tempfile.mkdtemp() + "/model.safetensors"
+    >>> save_model(path, Params(np.eye(2), np.ones((2, 2))), ["a", "b"], [3, 2], {"dim": 2})
+    >>> model = load_model(path)
+    >>> model.words, model.counts.tolist(), model.metadata, model.params.output.shape
+    (['a', 'b'], [3, 2], {'dim': 2}, (2, 2))
+    """
+    tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
+    rows, dim = len(words), tables["input"].shape[-1]
+    for name, table in tables.items():
+        if (
+            table.ndim != 2
+            or table.shape[1] != dim
+            or len(table) not in ({rows} if name == "input" else {rows, rows - 1})
+        ):
+            raise FormatError(
+                f"{path}: {rows} words and dim {dim} do not fit the {name} table's shape {table.shape}."
+            )
+    _write(Path(path), tables, words, counts, metadata or {}, dropped)
+
+
+def write_safetensors(path: Path, vectors: Vectors) -> None:
+    """Vectors alone, with their counts."""
+    labels = vectors.labels
+    metadata = {} if labels.min_count is None else {"min_count": labels.min_count}
+    _write(
+        path, {"input": np.asarray(vectors.matrix)}, vectors.words, vectors.counts, metadata, labels.dropped
+    )
+
+
+def _write(path: Path, tables: dict[str, Any], words: Any, counts: Any, metadata: Any, dropped: Any) -> None:
+    for name, table in tables.items():
+        if (row := first_non_finite(table)) is not None:
+            raise FormatError(f"{path}: row {row} of the {name} table holds NaN or infinity and is not written. "
+                              "Train again with a lower learning rate.")  # fmt: skip
+    try:
+        settings = json.dumps(metadata, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            f"{path}: the metadata is not JSON ({error}). Pass numbers, text, lists and dicts."
+        ) from error
+    arrays = dict(tables)
+    arrays["words.offsets"], arrays["words.bytes"] = reversed(
+        [*pack_words(encoded(path, words, "", "safetensors"))]
+    )
+    if counts is not None:
+        arrays["counts"] = np.asarray(counts, np.int64)
+    if dropped:
+        arrays["dropped.counts"] = np.array(list(dropped.values()), np.int64)
+        names = encoded(path, dropped, "", "safetensors")
+        arrays["dropped.offsets"], arrays["dropped.bytes"] = reversed([*pack_words(names)])
+    write_tensors(path, arrays, {"format": _FORMAT, "settings": settings})
+
+
+def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
+    """Read back what :func:`save_model` wrote, to train further or to look inside. The tables are memory-mapped.
+
+    Args:
+        path: the file.
+        verify: compare the checksum, which reads the whole file once (0.7 GB/s).
+
+    Raises:
+        FormatError: the file is damaged, is not a model, or holds vectors without an output table.
+        FileError: the file cannot be read.
+    """
+    path = Path(path)
+    tensors = read_tensors(path, verify)
+    if "input" in tensors.arrays and "output" not in tensors.arrays:
+        refuse(path, "", "it holds vectors without the output table, so it cannot be trained further",
+               "Give the model.safetensors that training wrote.")  # fmt: skip
+    words = unpack_words(path, tensors, "words")
+    for name in TABLES:
+        _table(path, tensors, name, len(words))
+    params = Params(tensors.arrays["input"], tensors.arrays["output"])
+    return Model(params, words, _counts(path, tensors, "counts", len(words)), metadata(path, tensors))
+
+
+def read_safetensors(path: Path, options: Reading, table: str = "input", verify: bool = True) -> Vectors:
+    """The words with the input or the output table of a model, or the vectors of a file that holds only them."""
+    if table not in TABLES:
+        raise SettingError(f"table={table!r} is not known. Use 'input' or 'output'.")
+    tensors = read_tensors(path, verify)
+    words = unpack_words(path, tensors, "words")
+    if table not in tensors.arrays:
+        refuse(path, "", f"it holds no {table} table", "Give the model.safetensors that training wrote.")
+    matrix = _table(path, tensors, table, len(words))
+    if len(matrix) != len(words):
+        refuse(path, f"tensor '{table}'", f"its {len(matrix):,} rows are the inner nodes of a Huffman tree, not the "
+               f"{len(words):,} words", "Take the input table.")  # fmt: skip
+    counts = _counts(path, tensors, "counts", len(words))
+    # A verified file was checked when it was written: looking for NaN again would read the memory map a second time.
+    trusted = options._replace(allow=options.allow | {"non-finite"}) if tensors.checksum else options
+    vectors = checked(path, Table(words, matrix, counts), trusted, lambda row: f"row {row}")
+    vectors = vectors[: options.limit] if options.limit else vectors
+    min_count = metadata(path, tensors).get("min_count")
+    dropped = None
+    if "dropped.bytes" in tensors.arrays:
+        rare = unpack_words(path, tensors, "dropped")
+        rare_counts = _counts(path, tensors, "dropped.counts", len(rare))
+        dropped = dict(zip(rare, [] if rare_counts is None else rare_counts.tolist(), strict=False))
+    if dropped is None and not isinstance(min_count, int):
+        return vectors
+    known = min_count if isinstance(min_count, int) else None
+    return Vectors(vectors.words, vectors.matrix, vectors.counts, dropped=dropped, min_count=known)
+
+
+def metadata(path: Path, tensors: Tensors) -> dict[str, Any]:
+    """The settings stored in the file."""
+    try:
+        settings = json.loads(tensors.metadata.get("settings", "{}"))
+    except (ValueError, RecursionError):
+        settings = None
+    if not isinstance(settings, dict):
+        refuse(path, "byte 8, __metadata__", "the settings are not a JSON object")
+    return settings
+
+
+def _table(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray:
+    table = tensors.arrays.get(name)
+    if table is None:
+        refuse(path, "", f"it holds no {name} table; its tensors are {', '.join(list(tensors.arrays)[:8]) or 'none'}",
+               "Give the model.safetensors that training wrote.")  # fmt: skip
+    fitting = {rows} if name == "input" else {rows, rows - 1}
+    if table.ndim != 2 or len(table) not in fitting or table.dtype.kind not in "fV":
+        refuse(path, f"tensor '{name}'", f"{table.dtype} {table.shape} is not a table for {rows:,} words")
+    return table
+
+
+def _counts(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray | None:
+    counts = tensors.arrays.get(name)
+    if counts is not None and (counts.shape != (rows,) or counts.dtype != np.int64 or (counts < 0).any()):
+        refuse(path, f"tensor '{name}'", f"{counts.dtype} {counts.shape} are not counts of {rows:,} words")
+    return counts

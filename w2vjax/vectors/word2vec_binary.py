@@ -1,0 +1,103 @@
+"""word2vec binary: a header line, then for every word its bytes, a space, D little-endian float32 and a newline.
+
+    V D\\n
+    word <4 * D bytes>\\n
+
+The C tool ends a record with the newline and gensim does not: both are read, the C tool's is written.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from w2vjax.files import atomic_file
+from w2vjax.vectors.reading import (
+    Reading,
+    Table,
+    checked,
+    contents,
+    decode,
+    header,
+    refuse,
+    refuse_pickle,
+    writable,
+)
+from w2vjax.vectors.vectors import Vectors
+
+FORBIDDEN = " \n\0"
+_HEADER = 64  # two numbers of 18 digits need no more
+_BLOCK = 1 << 25
+
+
+def read_binary(path: Path, options: Reading) -> Vectors:
+    """Vectors of a word2vec binary file: one walk over the word boundaries, then one gather of the rows.
+
+    Raises:
+        FormatError: with file, byte and row, for a header the file cannot hold, a truncated record, a word that is
+            none, bytes after the last row, and whatever :func:`~w2vjax.vectors.reading.checked` refuses.
+    """
+    data = contents(path)
+    refuse_pickle(path, data[:8])
+    end = data.find(b"\n", 0, _HEADER)
+    if end < 0:
+        refuse(path, "byte 0", f"there is no header line 'words dimensions' in its first {_HEADER} bytes")
+    rows, dim = header(path, data[:end], "byte 0", len(data) - end - 1, 2, 4)
+    wanted = rows if options.limit is None else min(rows, options.limit)
+    words, starts, stop = _walk(path, data, end + 1, wanted, dim)
+    if wanted == rows and data[stop : stop + 1] == b"\n":
+        stop += 1
+    if wanted == rows and stop != len(data) and "trailing-bytes" not in options.allow:
+        refuse(path, f"byte {stop:,}", f"{len(data) - stop:,} bytes follow the last of {rows:,} words",
+               "Correct the header, or read with allow='trailing-bytes'.")  # fmt: skip
+
+    def place(row: int) -> str:
+        return f"byte {starts[row] - len(words[row]) - 1:,} (row {row})"
+
+    texts = [decode(path, word, place(row), options) for row, word in enumerate(words)]
+    return checked(path, Table(texts, _gather(data, starts, dim)), options, place)
+
+
+def _walk(path: Path, data: Any, position: int, rows: int, dim: int) -> tuple[list[bytes], list[int], int]:
+    """The words, the byte at which each vector starts, and the byte after the last vector."""
+    words, starts, width = [], [], 4 * dim
+    find, size = data.find, len(data)
+    for row in range(rows):
+        if data[position : position + 1] == b"\n":
+            position += 1
+        space = find(b" ", position)
+        if space < 0 or space + 1 + width > size:
+            what = "its word" if space < 0 else f"its {width:,} bytes of numbers"
+            refuse(path, f"byte {position:,} (row {row})", f"the file ends, at byte {size:,}, before {what} "
+                   f"does; the header promises {rows:,} rows")  # fmt: skip
+        word = data[position:space]
+        if not word or b"\n" in word or b"\0" in word:
+            refuse(path, f"byte {position:,} (row {row})", f"{word[:40]!r} is no word: it is empty or holds a newline "
+                   "or a NUL", "The dimensions in the header may be wrong, or the file damaged.")  # fmt: skip
+        words.append(word)
+        starts.append(space + 1)
+        position = space + 1 + width
+    return words, starts, position
+
+
+def _gather(data: Any, starts: list[int], dim: int) -> np.ndarray:
+    """[n, D] float32 from rows at any byte: a window of 4 * D bytes over the file, indexed by where the rows start."""
+    matrix = np.empty((len(starts), dim), "<f4")
+    if not starts:
+        return matrix.astype(np.float32)
+    window = np.lib.stride_tricks.sliding_window_view(np.frombuffer(data, np.uint8), 4 * dim)
+    into, offsets = matrix.view(np.uint8), np.array(starts)
+    step = max(1, _BLOCK // (4 * dim))
+    for start in range(0, len(starts), step):
+        into[start : start + step] = window[offsets[start : start + step]]
+    return matrix.astype(np.float32, copy=False)
+
+
+def write_binary(path: Path, vectors: Vectors) -> None:
+    """word2vec binary as the C tool writes it."""
+    words, matrix = writable(path, vectors, FORBIDDEN, "word2vec binary")
+    rows = matrix.astype("<f4", copy=False)
+    with atomic_file(path) as file:
+        file.write(b"%d %d\n" % rows.shape)
+        for word, row in zip(words, rows, strict=True):
+            file.write(b"%b %b\n" % (word, row.tobytes()))
