@@ -12,32 +12,30 @@ Names and results are those of gensim's ``KeyedVectors``, where it has them.
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
+from w2vjax.vectors.nearest import (
+    Query,
+    has_weight,
+    nearest,
+    query_items,
+    query_vectors,
+    searched_words,
+    top_k,
+    unit_rows,
+    weighted_terms,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from w2vjax.vectors.vectors import Vectors
 
-# A word, a vector [D], or either with a weight; or a sequence of those.
-Query: TypeAlias = Any
 Answer: TypeAlias = list[tuple[str, float]]
-
-# 256 queries against V = 100,000 make 100 MB of scores: enough for a matrix product to run at full speed.
-_CHUNK = 256
-# lax.top_k costs by the length of what it sorts: the maxima of blocks of this many words say which blocks to sort.
-_BLOCK = 128
-
-
-class Neighbours(NamedTuple):
-    """The nearest words of Q queries, nearest first."""
-
-    ids: np.ndarray  # [Q, topn] int32
-    similarities: np.ndarray  # [Q, topn] float32
 
 
 def most_similar(
@@ -73,7 +71,9 @@ def most_similar(
     >>> [word for word, similarity in vectors.most_similar("cat")]
     ['dog', 'tea']
     """
-    return most_similar_batch(vectors, [_items(positive)], [_items(negative)], topn, restrict_vocab)[0]
+    return most_similar_batch(
+        vectors, [query_items(positive)], [query_items(negative)], topn, restrict_vocab
+    )[0]
 
 
 def most_similar_batch(
@@ -94,13 +94,14 @@ def most_similar_batch(
     ['dog', 'cat']
     """
     if negative is not None and len(negative) != len(positive):
-        raise SettingError(f"There are {len(positive)} positive but {len(negative)} negative queries. Pair them up.")
-    _positive("topn", topn)
-    queries = np.zeros((len(positive), vectors.dim), np.float32)
-    used: list[set[int]] = []
-    for row, plus in enumerate(positive):
-        queries[row], ids = _query(vectors, plus, None if negative is None else negative[row])
-        used.append(ids)
+        raise SettingError(
+            f"There are {len(positive)} positive but {len(negative)} negative queries. Pair them up."
+        )
+    whole_number("topn", topn)
+    minus = [None] * len(positive) if negative is None else negative
+    queries, used = query_vectors(
+        vectors, [weighted_terms(*pair) for pair in zip(positive, minus, strict=True)]
+    )
     widest = max(map(len, used), default=0)
     ids, similarities = nearest(vectors, queries, topn + widest, restrict_vocab)
     return [
@@ -111,72 +112,6 @@ def most_similar_batch(
         ][:topn]
         for row_ids, row_similarities, row_used in zip(ids.tolist(), similarities.tolist(), used, strict=True)
     ]
-
-
-def nearest(
-    vectors: "Vectors", queries: Any, topn: int = 10, restrict_vocab: int | None = None
-) -> Neighbours:
-    """The nearest words of Q vectors [Q, D], as arrays of ids and similarities; nothing is left out.
-
-    A zero query has similarity 0 to every word.
-
-    Raises:
-        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or ``restrict_vocab`` is no
-            integer of 1 or more.
-        DivergedError: the vectors hold NaN or infinity.
-
-    >>> import w2vjax as w2v
-    >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
-    >>> vectors.nearest([[1.0, 0.0], [-1.0, 0.0]], topn=1).ids.tolist()
-    [[1], [2]]
-    """
-    queries = np.asarray(queries, np.float32)
-    if queries.ndim != 2 or queries.shape[1] != vectors.dim:
-        raise SettingError(f"The queries have shape {queries.shape}. They must be [Q, {vectors.dim}].")
-    searched = _searched(vectors, restrict_vocab)
-    topn = min(_positive("topn", topn), searched)
-    queries = unit_rows(queries)
-    parts = []
-    for start in range(0, len(queries), _CHUNK):
-        chunk = queries[start : start + _CHUNK]
-        # One compiled program for every number of queries up to 1, 8, 64 and 256.
-        size = next(size for size in (1, 8, 64, _CHUNK) if size >= len(chunk))
-        padded = np.zeros((size, vectors.dim), np.float32)
-        padded[: len(chunk)] = chunk
-        parts.append((len(chunk), _nearest(vectors.unit, padded, topn, searched)))
-    empty = np.zeros((0, topn), np.int32), np.zeros((0, topn), np.float32)
-    ids = np.concatenate([empty[0], *(np.asarray(ids)[:size] for size, (ids, _) in parts)])
-    similarities = np.concatenate([empty[1], *(np.asarray(values)[:size] for size, (_, values) in parts)])
-    return Neighbours(ids, similarities)
-
-
-@functools.partial(jax.jit, static_argnames=("topn", "searched"))
-def _nearest(unit: jax.Array, queries: jax.Array, topn: int, searched: int) -> tuple[jax.Array, jax.Array]:
-    """unit [V, D], queries [Q, D] -> ids [Q, topn], similarities [Q, topn]."""
-    scores = jnp.matmul(queries, unit[:searched].T, precision="highest")  # [Q, searched]
-    similarities, ids = top_k(scores, topn)
-    return ids, jnp.clip(similarities, -1.0, 1.0)
-
-
-def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """The k largest of scores [Q, N] and where they are, as ``lax.top_k`` gives them, several times faster on a CPU.
-
-    The k largest lie in the k blocks with the largest maxima: any other block has k elements before its best one.
-    Ties keep the smaller index first, in choosing blocks as in sorting their contents, so this holds for ties too.
-    """
-    rows, length = scores.shape
-    blocks = -(-length // _BLOCK)
-    if blocks <= 2 * k:
-        values, indices = jax.lax.top_k(scores, k)
-        return values, indices
-    padded = jnp.pad(scores, ((0, 0), (0, blocks * _BLOCK - length)), constant_values=-jnp.inf)
-    blocked = padded.reshape(rows, blocks, _BLOCK)
-    _, best = jax.lax.top_k(blocked.max(axis=2), k)  # [Q, k]
-    best = jnp.sort(best, axis=1)  # back in order of index, for ties
-    candidates = jnp.take_along_axis(blocked, best[:, :, None], axis=1).reshape(rows, k * _BLOCK)
-    values, positions = jax.lax.top_k(candidates, k)
-    block = jnp.take_along_axis(best, positions // _BLOCK, axis=1)
-    return values, block * _BLOCK + positions % _BLOCK
 
 
 def most_similar_cosmul(
@@ -204,17 +139,18 @@ def most_similar_cosmul(
     >>> [word for word, score in vectors.most_similar_cosmul(["cat", "tea"])]
     ['dog']
     """
-    plus, minus = _items(positive), _items(negative)
+    plus, minus = query_items(positive), query_items(negative)
     if not plus:
         raise SettingError("There is no positive word to compare with. Give at least one.")
-    if any(_weighted(item) for item in plus + minus):
+    if any(has_weight(item) for item in plus + minus):
         raise SettingError("A product of similarities has no weights. Give words or vectors only.")
-    searched = _searched(vectors, restrict_vocab)
-    rows = [_query(vectors, [item], None) for item in plus + minus]
-    used = set().union(*(ids for _, ids in rows))
-    topn = _positive("topn", topn)
-    terms = np.stack([row for row, _ in rows])
-    values, ids = _cosmul(vectors.unit, unit_rows(terms), len(plus), min(topn + len(used), searched), searched)
+    searched = searched_words(vectors, restrict_vocab)
+    terms, words = query_vectors(vectors, [[(item, 1.0)] for item in plus + minus])
+    used = frozenset().union(*words)
+    topn = whole_number("topn", topn)
+    values, ids = _cosmul(
+        vectors.unit, unit_rows(terms), len(plus), min(topn + len(used), searched), searched
+    )
     answers = zip(np.asarray(ids).tolist(), np.asarray(values).tolist(), strict=True)
     return [(vectors.words[id], score) for id, score in answers if id not in used][:topn]
 
@@ -263,7 +199,9 @@ def n_similarity(vectors: "Vectors", first: Sequence[str], second: Sequence[str]
         UnknownWordError: a word is not in the vocabulary.
         SettingError: a set is empty.
     """
-    means = [mean_vector(vectors, words, pre_normalize=False, ignore_missing=False) for words in (first, second)]
+    means = [
+        mean_vector(vectors, words, pre_normalize=False, ignore_missing=False) for words in (first, second)
+    ]
     a, b = unit_rows(np.stack(means))
     return float(np.clip(a @ b, -1.0, 1.0))
 
@@ -275,9 +213,9 @@ def distances(vectors: "Vectors", word: Any, others: Sequence[str] | None = None
         UnknownWordError: a word is not in the vocabulary.
         SettingError: the vector's shape is not [D], or it is zero or not finite.
     """
-    query, _ = _query(vectors, [word], None)
+    query, _ = query_vectors(vectors, [[(word, 1.0)]])
     unit = np.asarray(vectors.unit) if others is None else unit_rows(_rows(vectors, others))
-    return np.asarray(1 - np.clip(unit @ unit_rows(query[None])[0], -1.0, 1.0), np.float32)
+    return np.asarray(1 - np.clip(unit @ unit_rows(query)[0], -1.0, 1.0), np.float32)
 
 
 def rank(vectors: "Vectors", a: str, b: str) -> int:
@@ -340,67 +278,14 @@ def mean_vector(
     kept = [place for place, word in enumerate(words) if not ignore_missing or word in vectors]
     total = np.abs(scale[kept]).sum()
     if not total > 0:
-        raise SettingError(f"None of the {len(words)} words is in the vocabulary with a weight. There is no mean.")
+        raise SettingError(
+            f"None of the {len(words)} words is in the vocabulary with a weight. There is no mean."
+        )
     rows = _rows(vectors, [words[place] for place in kept]).astype(np.float64)
     mean = scale[kept] @ (unit_rows(rows) if pre_normalize else rows) / total
     return np.asarray(unit_rows(mean[None])[0] if post_normalize else mean, np.float32)
 
 
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """[n, D] each row divided by its length, a zero row left zero; of the dtype it came in.
-
-    Raises:
-        SettingError: a row holds NaN or infinity.
-    """
-    if not np.isfinite(rows).all():
-        raise SettingError("A vector of the query holds NaN or infinity. Leave it out.")
-    wide = rows.astype(np.float64)
-    length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-    return (wide / np.where(length > 0, length, 1.0)[:, None]).astype(rows.dtype)
-
-
 def _rows(vectors: "Vectors", words: Sequence[str]) -> np.ndarray:
     # np.asarray of a whole array on the CPU is a view, so this gathers on the host without compiling anything.
     return np.asarray(np.asarray(vectors.matrix)[[vectors.id(word) for word in words]])
-
-
-def _query(vectors: "Vectors", positive: Query, negative: Query) -> tuple[np.ndarray, set[int]]:
-    """The query's vector [D] and the rows of the words in it."""
-    total, used = np.zeros(vectors.dim), set()
-    for items, sign in ((_items(positive), 1.0), (_items(negative), -1.0)):
-        for given in items:
-            item, weight = given if _weighted(given) else (given, sign)
-            if isinstance(item, str):
-                used.add(vectors.id(item))
-                total += weight * unit_rows(_rows(vectors, [item]))[0]
-            elif np.shape(item) == (vectors.dim,):
-                total += weight * np.asarray(item, np.float64)
-            else:
-                raise SettingError(f"A query is a word or a vector of shape ({vectors.dim},), not {item!r:.60}.")
-    if not np.isfinite(total).all():
-        raise SettingError("A vector of the query holds NaN or infinity. Leave it out.")
-    if not total.any():
-        raise SettingError("The query is empty or adds up to the zero vector, which points nowhere. Give other words.")
-    return total.astype(np.float32), used
-
-
-def _items(given: Query) -> list[Any]:
-    if given is None:
-        return []
-    if isinstance(given, str) or _weighted(given) or (hasattr(given, "ndim") and given.ndim == 1):
-        return [given]
-    return list(given)
-
-
-def _weighted(item: Any) -> bool:
-    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], int | float | np.number)
-
-
-def _searched(vectors: "Vectors", restrict_vocab: int | None) -> int:
-    return len(vectors) if restrict_vocab is None else min(_positive("restrict_vocab", restrict_vocab), len(vectors))
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise SettingError(f"{name}={value!r} is no integer of 1 or more. Give a positive integer.")
-    return int(value)

@@ -19,7 +19,9 @@ def unknown_word(word: str, labels: "Labels") -> UnknownWordError:
     if seen is not None:
         cause += f": it was seen {seen} time{'' if seen == 1 else 's'}, min_count={labels.min_count}"
     close = closest_spellings(word, labels)
-    remedy = f"Did you mean {', '.join(map(repr, close))}?" if close else "Check its spelling and its capitals."
+    remedy = (
+        f"Did you mean {', '.join(map(repr, close))}?" if close else "Check its spelling and its capitals."
+    )
     return UnknownWordError(f"{cause}. {remedy}")
 
 
@@ -27,5 +29,7 @@ def closest_spellings(word: str, labels: "Labels", n: int = 3) -> list[str]:
     """At most ``n`` words spelt much like ``word``: the same but for capitals first, then by difflib's ratio."""
     folded = word.casefold()
     same = [other for other in dict.fromkeys((folded, word.title(), word.upper())) if other in labels.index]
-    near = [other for other in labels.words[:_SEARCHED] if abs(len(other) - len(word)) <= 2 and other not in same]
+    near = [
+        other for other in labels.words[:_SEARCHED] if abs(len(other) - len(word)) <= 2 and other not in same
+    ]
     return [*same, *difflib.get_close_matches(folded, near, n, cutoff=0.7)][:n]

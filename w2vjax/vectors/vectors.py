@@ -7,8 +7,8 @@
 (True, 3, 2)
 >>> vectors["dog"].tolist()
 [4.0, 3.0]
->>> vectors.most_similar("cat", topn=1)
-[('dog', 0.9599999785423279)]
+>>> [word for word, similarity in vectors.most_similar("cat")]
+['dog', 'tea']
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import DivergedError, FormatError, IdError
-from w2vjax.vectors import queries
+from w2vjax.vectors import nearest, queries
 from w2vjax.vectors.unknown import unknown_word
 
 
@@ -170,7 +170,9 @@ class Vectors:
             return Vectors(self.words[key], self.matrix[key], counts, dropped=dropped, min_count=min_count)
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
-                raise IdError(f"There is no row {key}: there are {len(self):,} words. Ask for 0 to {len(self) - 1}.")
+                raise IdError(
+                    f"There is no row {key}: there are {len(self):,} words. Ask for 0 to {len(self) - 1}."
+                )
             return self.matrix[int(key)]
         return self.matrix[np.array([self.id(word) for word in key], np.int32)]
 
@@ -183,6 +185,7 @@ class Vectors:
         Raises:
             DivergedError: a vector holds NaN or infinity.
         """
+        unit: jax.Array
         unit, finite = _unit(jnp.asarray(self.matrix))
         if not isinstance(finite, jax.core.Tracer) and not finite.all():
             row = int(np.flatnonzero(~np.asarray(finite))[0])
@@ -205,7 +208,7 @@ class Vectors:
     most_similar_batch = queries.most_similar_batch
     most_similar_cosmul = queries.most_similar_cosmul
     similar_by_vector = queries.similar_by_vector
-    nearest = queries.nearest
+    nearest = nearest.nearest
     similarity = queries.similarity
     n_similarity = queries.n_similarity
     distances = queries.distances
@@ -226,8 +229,10 @@ def _unit(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _matrix(matrix: Any) -> Any:
     if isinstance(matrix, jax.Array):
-        return matrix if matrix.dtype == jnp.float32 else matrix.astype(jnp.float32)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity, which `unit` refuses by name
+        return jnp.asarray(matrix, jnp.float32)
+    with np.errstate(
+        over="ignore"
+    ):  # a float64 beyond float32 becomes infinity, which `unit` refuses by name
         view = np.asarray(matrix, np.float32).view()
     view.flags.writeable = False
     return view
@@ -258,4 +263,6 @@ def _check(labels: Labels, matrix: Any) -> None:
             f"The word {words[row]!r} stands in rows {row} and {labels.index[words[row]]}. Keep one of them."
         )
     if counts is not None and (counts.shape != (len(words),) or (counts < 0).any()):
-        raise FormatError(f"{len(words)} words need as many counts of 0 or more; their shape is {counts.shape}.")
+        raise FormatError(
+            f"{len(words)} words need as many counts of 0 or more; their shape is {counts.shape}."
+        )
