@@ -146,6 +146,8 @@ def init_network(
             "The start is random. Give either key=jax.random.key(0) or numpy_seed=42, and not both."
         )
     if key is None:
+        if not (isinstance(numpy_seed, int) and 0 <= numpy_seed < 2**32):
+            raise SettingError(f"numpy_seed is {numpy_seed!r}. Give a whole number from 0 to {2**32 - 1}.")
         legacy = np.random.RandomState(numpy_seed)
         return {name: jnp.asarray(legacy.randn(*shape), dtype) for name, shape in shapes.items()}
     keys = jax.random.split(key)

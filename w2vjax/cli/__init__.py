@@ -5,13 +5,18 @@ The table names where a command lives, so that ``w2vjax reproduce`` does not pay
 
 import importlib
 import importlib.metadata
+import inspect
 import sys
 
 from w2vjax.errors import W2VError
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "reproduce": ("w2vjax.cli.reproduce", "reproduce", "recompute every figure of the post, beside the published ones"),
+    "reproduce": (
+        "w2vjax.cli.reproduce",
+        "reproduce",
+        "recompute every figure of the post, beside the published ones",
+    ),
 }
 
 
@@ -40,10 +45,15 @@ def main(argv: list[str] | None = None) -> int:
         import tyro
 
         command = getattr(importlib.import_module(module), function)
-        return tyro.cli(command, args=rest, prog=f"w2vjax {name}") or 0
+        # Passed as it stands, up to its arguments: left to itself, tyro joins the lines and drops the examples.
+        description = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0]
+        return tyro.cli(command, args=rest, prog=f"w2vjax {name}", description=description) or 0
     except W2VError as error:
         print(f"w2vjax {name}: {error}", file=sys.stderr)
         return error.exit_code
+    except MemoryError as error:
+        print(f"w2vjax {name}: There is not enough memory: {error}. Choose smaller sizes.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
