@@ -17,8 +17,19 @@ _NAMES: dict[str, tuple[str, ...]] = {
                       "FileError", "CheckpointError", "DivergedError"),
     "w2vjax.reference": ("tokenize", "mapping", "one_hot_encode", "training_pairs", "generate_training_data",
                          "init_network", "predict_context", "get_embedding"),
+    "w2vjax.ids": ("check_ids", "check_batch"),
+    "w2vjax.model": ("init_params", "forward", "cross_entropy", "backward", "to_dense", "compose",
+                     "per_example_backward", "held_out_loss"),
+    "w2vjax.objectives.hidden": ("embed", "embed_backward", "embed_backward_undivided"),
+    "w2vjax.objectives.huffman": ("hierarchical_softmax",),
+    "w2vjax.objectives.logistic": ("logistic_rows_loss", "logistic_rows_backward"),
+    "w2vjax.objectives.negative": ("negative_sampling",),
+    "w2vjax.objectives.softmax": ("softmax",),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
     "w2vjax.vectors.vectors": ("Vectors",),
+    "w2vjax.windows.blocks": ("block_batch",),
+    "w2vjax.windows.cbow": ("cbow", "cbow_batch", "cbow_block_batch"),
+    "w2vjax.windows.pairs": ("pairs", "pair_batch"),
 }  # fmt: skip
 _MODULES = ("reference", "reference_ids")
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

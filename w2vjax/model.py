@@ -1,0 +1,132 @@
+"""The public calls that join an input side to any objective: forward, loss, gradient.
+
+    batch.inputs --embed--> hidden --objective.loss--> [B, T]
+    d_input Rows <--embed_backward-- d_hidden <--objective.backward--> d_output
+
+Everything is a pure function of its arguments; ids are trusted (JAX hides bad ones: see :mod:`w2vjax.ids`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from w2vjax.objectives import hidden as hidden_side
+from w2vjax.objectives.hidden import embed
+from w2vjax.objectives.scores import logits, score
+from w2vjax.objectives.softmax import softmax
+from w2vjax.types import Batch, Inputs, Objective, Params, Rows
+
+
+def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: Any = jnp.float32) -> Params:
+    """word2vec.c's start: input rows uniform in (-0.5, 0.5) / dim, output rows 0; both [V, D] for every objective.
+
+    >>> import jax
+    >>> params = init_params(jax.random.key(0), vocab_size=5, dim=3)
+    >>> params.input.shape, float(abs(params.input).max()) < 0.5 / 3, float(abs(params.output).max())
+    ((5, 3), True, 0.0)
+    """
+    wide = jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32
+    values = jax.random.uniform(key, (vocab_size, dim), wide, -0.5, 0.5) / dim
+    return Params(values.astype(dtype), jnp.zeros((vocab_size, dim), dtype))
+
+
+def forward(objective: Objective, params: Params, batch: Batch, targets: Any) -> jax.Array:
+    """Scores [B, T, R] of the rows that ``targets`` label, or logits [B, T, V] where targets are bare words."""
+    del objective  # its targets already say which rows are scored
+    hidden = embed(params.input, batch.inputs)
+    if hasattr(targets, "labels"):
+        return score(hidden, params.output, targets.ids)
+    return logits(hidden, params.output)
+
+
+def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Any) -> jax.Array:
+    """The loss summed over the batch, a scalar."""
+    return objective.loss(embed(params.input, batch.inputs), params.output, targets).sum()
+
+
+def backward(
+    objective: Objective,
+    params: Params,
+    batch: Batch,
+    targets: Any,
+    embed_backward: Callable[[jax.Array, Inputs], Rows] = hidden_side.embed_backward,
+) -> tuple[jax.Array, Params]:
+    """(loss, gradients): :func:`cross_entropy` and its handwritten gradient in the structure of ``params``.
+
+    Leaves are :class:`Rows` where few rows are touched, dense otherwise, in the dtype of the arithmetic (float32 for
+    bfloat16 params). ``embed_backward`` may be replaced by ``embed_backward_undivided`` for word2vec.c's CBOW.
+    """
+    hidden = embed(params.input, batch.inputs)
+    loss = objective.loss(hidden, params.output, targets).sum()
+    d_hidden, d_output = objective.backward(hidden, params.output, targets)
+    return loss, Params(embed_backward(d_hidden, batch.inputs), d_output)
+
+
+def to_dense(gradient: Any, table: jax.Array) -> jax.Array:
+    """A gradient as an array of the table's shape; repeated ids are added in the gradient's own dtype."""
+    if not isinstance(gradient, Rows):
+        return jnp.asarray(gradient)
+    return jnp.zeros(table.shape, gradient.values.dtype).at[gradient.ids].add(gradient.values)
+
+
+def compose(objective: Objective) -> Callable[[Params, Batch, Any], jax.Array]:
+    """:func:`cross_entropy` whose ``jax.grad`` is the handwritten rule, dense, for larger programs and any optimiser.
+
+    loss(params, batch, targets) -> scalar. Differentiable by ``params`` alone, in reverse mode (``custom_vjp`` ends
+    forward mode and Hessians: differentiate :func:`cross_entropy` for those).
+
+    >>> import jax
+    >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
+    >>> from w2vjax.windows.pairs import pairs
+    >>> batch = pairs([0, 1], [1, 3])
+    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> jax.grad(compose(objective))(params, batch, targets).output.shape
+    (4, 2)
+    """
+
+    @jax.custom_vjp
+    def loss(params: Params, batch: Batch, targets: Any) -> jax.Array:
+        return cross_entropy(objective, params, batch, targets)
+
+    def loss_forward(params: Params, batch: Batch, targets: Any) -> tuple[jax.Array, Params]:
+        total, gradients = backward(objective, params, batch, targets)
+        dense = (to_dense(g, p) for g, p in zip(gradients, params, strict=True))
+        return total, Params(*(g.astype(p.dtype) for g, p in zip(dense, params, strict=True)))
+
+    def loss_backward(gradients: Params, d_loss: jax.Array) -> tuple[Params, None, None]:
+        return jax.tree.map(lambda g: d_loss.astype(g.dtype) * g, gradients), None, None
+
+    loss.defvjp(loss_forward, loss_backward)
+    return loss
+
+
+def per_example_backward(
+    objective: Objective, params: Params, batch: Batch, targets: Any
+) -> tuple[jax.Array, Params]:
+    """:func:`backward` of each group alone, by ``vmap``: losses [B] and gradients with a leading axis B.
+
+    The gradients sum to those of :func:`backward`. A full softmax has a dense [V, D] for every group: mind the memory.
+    """
+
+    def one(group: tuple[Batch, Any]) -> tuple[jax.Array, Params]:
+        return backward(objective, params, *jax.tree.map(lambda leaf: leaf[None], group))
+
+    return jax.vmap(one)((batch, targets))
+
+
+def held_out_loss(
+    params: Params, batch: Batch, objective: Objective | None = None, tables: Any = (), chunk: int = 8192
+) -> jax.Array:
+    """Exact negative log-likelihood per positive, in nats, of words the model has not seen; a scalar.
+
+    By default the full softmax over ``params.output``, ``chunk`` words at a time, whatever objective trained it. A
+    model of hierarchical softmax has its own exact likelihood: pass its objective and tables.
+    """
+    objective = softmax(chunk) if objective is None else objective
+    targets = objective.select(None, tables, batch.words, batch.weights)
+    total = batch.weights.sum()
+    return cross_entropy(objective, params, batch, targets) / jnp.where(
+        total > 0, total, jnp.ones_like(total)
+    )

@@ -1,0 +1,45 @@
+"""Input side: the hidden vector of skip-gram (one word) and CBOW (the mean of several), with its derivative.
+
+    hidden[b, t] = sum_c weights[b, t, c] * table[ids[b, t, c]]
+
+``weights`` carry the mean (1/count) and the mask (0). They also set the dtype of the arithmetic: bfloat16 params with
+the float32 weights that every batch has by default are read once and then computed with in float32.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.types import Inputs, Rows
+
+
+def embed(table: jax.Array, inputs: Inputs) -> jax.Array:
+    """Weighted sum of input rows, hidden [B, T, D], in the wider dtype of table and weights. Ids are trusted.
+
+    >>> import jax.numpy as jnp
+    >>> table = jnp.asarray([[1.0, 2.0], [3.0, 4.0]])
+    >>> print(embed(table, Inputs(jnp.asarray([[[0, 1]]]), jnp.asarray([[[0.5, 0.5]]]))))
+    [[[2. 3.]]]
+    """
+    # NumPy's promotion, not JAX's: it stays defined under jax_numpy_dtype_promotion="strict"
+    dtype = np.promote_types(table.dtype, inputs.weights.dtype)
+    return jnp.einsum("btc,btcd->btd", inputs.weights.astype(dtype), table[inputs.ids].astype(dtype))
+
+
+def embed_backward(d_hidden: jax.Array, inputs: Inputs) -> Rows:
+    """The derivative of :func:`embed`: each word receives its weight times d_hidden [B, T, D].
+
+    Returns Rows with ids [B*T*C] and values [B*T*C, D]; a word that occurs twice has two rows, which add up.
+    """
+    values = inputs.weights.astype(d_hidden.dtype)[..., None] * d_hidden[:, :, None]  # [B, T, C, D]
+    return Rows(inputs.ids.reshape(-1), values.reshape(-1, values.shape[-1]))
+
+
+def embed_backward_undivided(d_hidden: jax.Array, inputs: Inputs) -> Rows:
+    """word2vec.c's CBOW: every real context word receives d_hidden undivided, though the mean was fed forward.
+
+    This is not the gradient of the loss (it is count times too large, arXiv 2012.15332) and cannot pass a gradient
+    check; it is offered to reproduce the C tool, gensim and fastText: ``backward(..., embed_backward=this)``.
+    """
+    real = inputs._replace(weights=(inputs.weights != 0).astype(d_hidden.dtype))
+    return embed_backward(d_hidden, real)

@@ -1,0 +1,40 @@
+"""The logistic loss of a score against a label in {0, 1}: the loss of negative sampling and of hierarchical softmax.
+
+    loss = weight * (softplus(s) - label * s)          d loss / d s = weight * (sigmoid(s) - label)
+
+For label 1 that is -log sigmoid(s), for label 0 -log sigmoid(-s), exact for both, at any size of s (no table, no
+clipping at 6). Mikolov et al., "Distributed Representations of Words and Phrases and their Compositionality", 2013.
+"""
+
+import jax
+
+from w2vjax.objectives.scores import score, score_backward
+from w2vjax.types import Rows, Targets
+
+
+def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
+    """Weighted logistic losses, elementwise, in the dtype of the scores.
+
+    >>> import jax.numpy as jnp
+    >>> print(logistic(jnp.asarray([0.0, 1e4, -1e4]), jnp.asarray([1.0, 1.0, 1.0]), jnp.ones(3)).round(4))
+    [6.931e-01 0.000e+00 1.000e+04]
+    """
+    return weights.astype(scores.dtype) * (jax.nn.softplus(scores) - labels.astype(scores.dtype) * scores)
+
+
+def logistic_backward(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
+    """The derivative of :func:`logistic` by the scores, called ``error`` everywhere."""
+    return weights.astype(scores.dtype) * (jax.nn.sigmoid(scores) - labels.astype(scores.dtype))
+
+
+def logistic_rows_loss(hidden: jax.Array, output: jax.Array, targets: Targets) -> jax.Array:
+    """Sum of the logistic losses over the rows that ``targets`` name: [B, T]."""
+    scores = score(hidden, output, targets.ids)
+    return logistic(scores, targets.labels, targets.weights).sum(-1)
+
+
+def logistic_rows_backward(hidden: jax.Array, output: jax.Array, targets: Targets) -> tuple[jax.Array, Rows]:
+    """The gradient of the sum of :func:`logistic_rows_loss`: d_hidden [B, T, D] and output Rows [B*R, D]."""
+    scores = score(hidden, output, targets.ids)
+    error = logistic_backward(scores, targets.labels, targets.weights)
+    return score_backward(error, hidden, output, targets.ids)

@@ -1,0 +1,42 @@
+"""Output side: hidden vectors against the rows of the output table, a few of them (scores) or all (logits).
+
+    scores[b, t, r] = hidden[b, t] . output[ids[b, r]]      d_hidden = error @ rows      d_rows = error.T @ hidden
+
+A bfloat16 table is read in bfloat16 and multiplied in the dtype of ``hidden``, so products accumulate in float32.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from w2vjax.types import Rows
+
+
+def score(hidden: jax.Array, output: jax.Array, ids: jax.Array) -> jax.Array:
+    """Scores [B, T, R] of hidden [B, T, D] against the rows ``ids`` [B, R] of output [V, D]. Ids are trusted.
+
+    >>> import jax.numpy as jnp
+    >>> print(score(jnp.ones((1, 1, 2)), jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), jnp.asarray([[1, 0, 1]])))
+    [[[7. 3. 7.]]]
+    """
+    return jnp.einsum("btd,brd->btr", hidden, output[ids].astype(hidden.dtype))
+
+
+def score_backward(
+    error: jax.Array, hidden: jax.Array, output: jax.Array, ids: jax.Array
+) -> tuple[jax.Array, Rows]:
+    """The derivative of :func:`score` for error = d loss / d scores [B, T, R]: d_hidden [B, T, D] and Rows [B*R, D]."""
+    rows = output[ids].astype(hidden.dtype)  # [B, R, D]; the compiler shares this gather with the forward's
+    d_hidden = jnp.einsum("btr,brd->btd", error, rows)
+    d_rows = jnp.einsum("btr,btd->brd", error, hidden)
+    return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(-1, d_rows.shape[-1]))
+
+
+def logits(hidden: jax.Array, output: jax.Array) -> jax.Array:
+    """Scores against every row: [B, T, V]."""
+    return jnp.einsum("btd,vd->btv", hidden, output.astype(hidden.dtype))
+
+
+def logits_backward(error: jax.Array, hidden: jax.Array, output: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D] and a dense d_output [V, D]."""
+    d_hidden = jnp.einsum("btv,vd->btd", error, output.astype(hidden.dtype))
+    return d_hidden, jnp.einsum("btv,btd->vd", error, hidden)

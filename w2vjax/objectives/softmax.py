@@ -1,0 +1,165 @@
+"""Full softmax over the vocabulary: dense, and chunked with memory that does not grow with V.
+
+    loss[t] = sum_p w[t, p] * (logsumexp(logits[t]) - logits[t, p])
+    d loss / d logits = sum_p w[t, p] * softmax(logits) - onehot-weights
+
+The chunked form streams log-sum-exp over slices of the output table and computes the logits again in the backward (the
+idea of FlashAttention, Dao et al. 2022, applied to a vocabulary): O(B T chunk) memory for four matrix products instead
+of three.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.errors import SettingError
+from w2vjax.objectives.scores import logits as all_logits
+from w2vjax.objectives.scores import logits_backward, score
+from w2vjax.types import Objective
+
+Pair = tuple[jax.Array, jax.Array]
+Carry = TypeVar("Carry")
+
+
+class Words(NamedTuple):
+    """Targets of the full softmax: the positives themselves."""
+
+    ids: jax.Array  # [B, P] int32
+    weights: jax.Array  # [B, T, P]
+
+
+def cross_entropy_of(log_total: jax.Array, picked: jax.Array, weights: jax.Array) -> jax.Array:
+    """sum_p w * (log_total [B, T] - picked [B, T, P]): [B, T]; 0 where nothing weighs, even at infinite logits."""
+    weights = weights.astype(picked.dtype)
+    losses = jnp.where(weights != 0, log_total[..., None] - picked, jnp.zeros_like(picked))
+    return (weights * losses).sum(-1)
+
+
+def softmax_backward(
+    logits: jax.Array, log_total: jax.Array, ids: jax.Array, weights: jax.Array
+) -> jax.Array:
+    """error = d loss / d logits, shape of ``logits`` [B, T, any slice of V]; ids outside the slice are ignored.
+
+    ``ids`` [B, P] count from the start of the slice. Subtracting the one-hot here, before any product, keeps a
+    saturated softmax exact: probability 1 less one-hot 1 is 0.
+    """
+    weights = weights.astype(logits.dtype)
+    # a fully masked row has log_total = -inf; measured from 0 its probabilities are 0, not NaN
+    log_total = jnp.where(jnp.isfinite(log_total), log_total, jnp.zeros_like(log_total))
+    error = weights.sum(-1, keepdims=True) * jnp.exp(logits - log_total[..., None])
+    group = jnp.arange(ids.shape[0], dtype=jnp.int32)[:, None, None]
+    hidden = jnp.arange(weights.shape[1], dtype=jnp.int32)[None, :, None]
+    # wrap_negative_indices: an id before the slice is negative and must be dropped, not counted from the end
+    at = error.at[group, hidden, ids[:, None, :]]
+    return at.add(-weights, mode="drop", wrap_negative_indices=False)
+
+
+def dense_loss(hidden: jax.Array, output: jax.Array, targets: Words) -> jax.Array:
+    """Cross-entropy over all V words: [B, T]."""
+    logits = all_logits(hidden, output)
+    ids = jnp.broadcast_to(targets.ids[:, None], targets.weights.shape)
+    picked = jnp.take_along_axis(logits, ids, -1)
+    return cross_entropy_of(jax.nn.logsumexp(logits, -1), picked, targets.weights)
+
+
+def dense_backward(hidden: jax.Array, output: jax.Array, targets: Words) -> tuple[jax.Array, jax.Array]:
+    """The gradient of the sum of :func:`dense_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
+    logits = all_logits(hidden, output)
+    error = softmax_backward(logits, jax.nn.logsumexp(logits, -1), targets.ids, targets.weights)
+    return logits_backward(error, hidden, output)
+
+
+def fold_chunks(
+    step: Callable[[Carry, jax.Array, jax.Array], Carry], carry: Carry, output: jax.Array, chunk: int
+) -> Carry:
+    """step(carry, start, rows [chunk, D]) over consecutive slices of output, the last one shorter if V asks for it."""
+    whole, rest = divmod(output.shape[0], chunk)
+
+    def body(i: jax.Array, carry: Carry) -> Carry:
+        start = i * chunk
+        return step(carry, start, jax.lax.dynamic_slice_in_dim(output, start, chunk))
+
+    if whole:
+        carry = jax.lax.fori_loop(0, whole, body, carry)
+    return step(carry, jnp.int32(whole * chunk), output[whole * chunk :]) if rest else carry
+
+
+def chunked_log_total(hidden: jax.Array, output: jax.Array, chunk: int) -> jax.Array:
+    """logsumexp of the logits [B, T] in one streaming pass over the vocabulary (running maximum and rescaled sum)."""
+
+    def step(
+        carry: tuple[jax.Array, jax.Array], start: jax.Array, rows: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        del start
+        top, total = carry
+        logits = all_logits(hidden, rows)
+        # the shift cancels out of the result, so no derivative flows through it
+        new_top = jnp.maximum(top, jax.lax.stop_gradient(logits.max(-1)))
+        total = total * jnp.exp(top - new_top) + jnp.exp(logits - new_top[..., None]).sum(-1)
+        return new_top, total
+
+    lowest = jnp.full(
+        hidden.shape[:2], float(np.finfo(hidden.dtype).min), hidden.dtype
+    )  # -inf - -inf would be NaN
+    top, total = fold_chunks(step, (lowest, jnp.zeros_like(lowest)), output, chunk)
+    return top + jnp.log(total)
+
+
+def chunked_loss(hidden: jax.Array, output: jax.Array, targets: Words, chunk: int) -> jax.Array:
+    """:func:`dense_loss` with ``chunk`` words of the vocabulary in memory at a time: [B, T]."""
+    picked = score(hidden, output, targets.ids)
+    return cross_entropy_of(chunked_log_total(hidden, output, chunk), picked, targets.weights)
+
+
+def chunked_backward(
+    hidden: jax.Array, output: jax.Array, targets: Words, chunk: int
+) -> tuple[jax.Array, jax.Array]:
+    """The gradient of the sum of :func:`chunked_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
+    log_total = chunked_log_total(hidden, output, chunk)
+
+    def step(carry: Pair, start: jax.Array, rows: jax.Array) -> Pair:
+        d_hidden, d_output = carry
+        error = softmax_backward(all_logits(hidden, rows), log_total, targets.ids - start, targets.weights)
+        d_part, d_rows = logits_backward(error, hidden, rows)
+        return d_hidden + d_part, jax.lax.dynamic_update_slice_in_dim(d_output, d_rows, start, 0)
+
+    empty = jnp.zeros_like(hidden), jnp.zeros(output.shape, hidden.dtype)
+    return fold_chunks(step, empty, output, chunk)
+
+
+def softmax(chunk: int | None = None) -> Objective:
+    """Skip-gram or CBOW with the exact softmax over V words; ``chunk`` words at a time if given.
+
+    Targets are the positives; nothing is drawn and no tables are needed.
+
+    >>> import jax.numpy as jnp
+    >>> objective = softmax(chunk=2)
+    >>> targets = objective.select(None, (), jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
+    >>> print(objective.loss(jnp.zeros((1, 1, 4)), jnp.ones((5, 4)), targets))  # log 5
+    [[1.609438]]
+    """
+    if chunk is None:
+        return Objective(no_tables, select_words, dense_loss, dense_backward)
+    if chunk < 1:
+        raise SettingError(
+            f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense form."
+        )
+    return Objective(
+        no_tables, select_words, partial(chunked_loss, chunk=chunk), partial(chunked_backward, chunk=chunk)
+    )
+
+
+def no_tables(counts: Any) -> tuple[()]:
+    """The exact softmax draws nothing."""
+    del counts
+    return ()
+
+
+def select_words(key: Any, tables: Any, words: jax.Array, weights: jax.Array) -> Words:
+    """The positives are the targets."""
+    del key, tables
+    return Words(words, weights)

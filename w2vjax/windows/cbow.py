@@ -1,0 +1,57 @@
+"""CBOW: the mean of the context words predicts the center.
+
+All functions here are jit-able, with shapes that depend on shapes only, and trust their ids.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from w2vjax.ids import as_ids
+from w2vjax.types import Batch, Inputs
+from w2vjax.windows.pairs import neighbours
+
+
+def mean_weights(mask: jax.Array, dtype: Any) -> jax.Array:
+    """1/count on real words and 0 on padding, along the last axis of a mask."""
+    real = mask.astype(dtype)
+    return real / jnp.maximum(real.sum(-1, keepdims=True), jnp.ones((), dtype))
+
+
+def cbow(
+    contexts: Any, centers: Any, mask: Any = None, *, vocab_size: int | None = None, dtype: Any = jnp.float32
+) -> Batch:
+    """A batch of B means of contexts [B, C] that predict centers [B]; mask [B, C] is 0 on padding, 1 by default.
+
+    A center without context has weight 0. Given ``vocab_size``, ids are checked on the host (IdError); without it, as
+    inside jit, they are trusted.
+
+    >>> batch = cbow([[0, 2]], [1], vocab_size=3)
+    >>> batch.inputs.weights.tolist(), batch.words.tolist()
+    ([[[0.5, 0.5]]], [[1]])
+    """
+    contexts, centers = as_ids(contexts, vocab_size), as_ids(centers, vocab_size)
+    mask = jnp.ones(contexts.shape, bool) if mask is None else jnp.asarray(mask).astype(bool)
+    inputs = Inputs(contexts[:, None], mean_weights(mask, dtype)[:, None])
+    return Batch(inputs, centers[:, None], mask.any(-1).astype(dtype)[:, None, None])
+
+
+def cbow_batch(tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32) -> Batch:
+    """The CBOW groups of B runs of tokens, [B*T] of them; arguments as in :func:`w2vjax.windows.pairs.neighbours`."""
+    centers, contexts, mask = neighbours(tokens, segments, reach)
+    columns = contexts.shape[-1]
+    return cbow(contexts.reshape(-1, columns), centers.reshape(-1), mask.reshape(-1, columns), dtype=dtype)
+
+
+def cbow_block_batch(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
+) -> Batch:
+    """The same groups kept together, T hidden vectors in each of B blocks, so that a block can share its negatives.
+
+    Center t is the positive of hidden t alone: weights [B, T, P=T] are a masked identity.
+    """
+    centers, contexts, mask = neighbours(tokens, segments, reach)
+    alive = mask.any(-1).astype(dtype)  # [B, T]
+    identity = jnp.eye(centers.shape[1], dtype=dtype)
+    return Batch(Inputs(contexts, mean_weights(mask, dtype)), centers, alive[..., None] * identity[None])
