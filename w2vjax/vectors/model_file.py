@@ -96,15 +96,12 @@ def _write(path: Path, tables: dict[str, Any], words: Any, counts: Any, metadata
             f"{path}: the metadata is not JSON ({error}). Pass numbers, text, lists and dicts."
         ) from error
     arrays = dict(tables)
-    arrays["words.offsets"], arrays["words.bytes"] = reversed(
-        [*pack_words(encoded(path, words, "", "safetensors"))]
-    )
+    arrays |= pack_words("words", encoded(path, words, "", "safetensors"))
     if counts is not None:
         arrays["counts"] = np.asarray(counts, np.int64)
     if dropped:
         arrays["dropped.counts"] = np.array(list(dropped.values()), np.int64)
-        names = encoded(path, dropped, "", "safetensors")
-        arrays["dropped.offsets"], arrays["dropped.bytes"] = reversed([*pack_words(names)])
+        arrays |= pack_words("dropped", encoded(path, dropped, "", "safetensors"))
     write_tensors(path, arrays, {"format": _FORMAT, "settings": settings})
 
 
@@ -120,7 +117,7 @@ def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
         FileError: the file cannot be read.
     """
     path = Path(path)
-    tensors = read_tensors(path, verify)
+    tensors = open_tensors(path, verify)
     if "input" in tensors.arrays and "output" not in tensors.arrays:
         refuse(path, "", "it holds vectors without the output table, so it cannot be trained further",
                "Give the model.safetensors that training wrote.")  # fmt: skip
@@ -131,11 +128,31 @@ def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
     return Model(params, words, _counts(path, tensors, "counts", len(words)), metadata(path, tensors))
 
 
+def open_tensors(path: Path, verify: bool = True) -> Tensors:
+    """The tensors of a file; one that w2vjax wrote has to have its checksum still."""
+    tensors = read_tensors(path, verify)
+    if (
+        "format" in tensors.metadata
+        and tensors.metadata["format"] != _FORMAT
+        and "sha256" in tensors.metadata
+    ):
+        refuse(path, "byte 8, __metadata__", f"its format is {tensors.metadata['format'][:40]!r}, not {_FORMAT!r}",
+               "Read it with the version of w2vjax that wrote it.")  # fmt: skip
+    if tensors.metadata.get("format") == _FORMAT and "sha256" not in tensors.metadata:
+        refuse(
+            path,
+            "byte 8, __metadata__",
+            "its checksum is gone: it was damaged or edited",
+            "Restore it from a copy.",
+        )
+    return tensors
+
+
 def read_safetensors(path: Path, options: Reading, table: str = "input", verify: bool = True) -> Vectors:
     """The words with the input or the output table of a model, or the vectors of a file that holds only them."""
     if table not in TABLES:
         raise SettingError(f"table={table!r} is not known. Use 'input' or 'output'.")
-    tensors = read_tensors(path, verify)
+    tensors = open_tensors(path, verify)
     words = unpack_words(path, tensors, "words")
     if table not in tensors.arrays:
         refuse(path, "", f"it holds no {table} table", "Give the model.safetensors that training wrote.")

@@ -118,11 +118,13 @@ def _decompressed(path: Path, opener: Any) -> bytes:
                        "compressed size", "If you trust it, decompress it yourself.")  # fmt: skip
 
 
-def refuse_pickle(path: Path, start: bytes) -> None:
-    """A clear word for the file that gensim's ``save``, torch or ``pickle`` wrote."""
-    if re.match(rb"\x80[\x02-\x05]", start) or start.startswith((b"PK\x03\x04", b"\x80\x04")):
+def refuse_foreign(path: Path, start: bytes) -> None:
+    """A clear word for the files of gensim's ``save``, torch, ``pickle`` and fastText."""
+    if re.match(rb"\x80[\x02-\x05]|PK\x03\x04", start):
         refuse(path, "byte 0", "it is a Python pickle or a zip archive, which is never opened because it can run code",
                "Export the vectors as word2vec text, word2vec binary or safetensors.")  # fmt: skip
+    if start.startswith(b"\xba\x16\x4f\x2f"):
+        refuse(path, "byte 0", "it is a fastText model", "Read the .vec file that fastText wrote beside it.")
 
 
 def header(

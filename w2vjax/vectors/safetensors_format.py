@@ -13,10 +13,12 @@ filled with zeros) and of all that follows it.
 """
 
 import hashlib
+import itertools
 import json
 import math
+import re
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +27,7 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.vectors.reading import contents, refuse, refuse_pickle
+from w2vjax.vectors.reading import contents, refuse, refuse_foreign
 
 _DTYPES = {
     "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(ml_dtypes.bfloat16),
@@ -99,7 +101,7 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
             overlaps between tensors, a truncated or too long file, and a checksum that does not match.
     """
     data = contents(path)
-    refuse_pickle(path, data[:8])
+    refuse_foreign(path, data[:8])
     text = _header_text(path, data)
     try:
         header = json.loads(text.decode(), object_pairs_hook=_unique)
@@ -177,6 +179,8 @@ def _place(path: Path, name: str, entry: Any) -> tuple[str, np.dtype, int, int]:
 def _verified(path: Path, data: Any, text: bytes, claimed: str | None) -> str | None:
     if claimed is None:
         return None
+    if not re.fullmatch("[0-9a-f]{64}", claimed):
+        refuse(path, "byte 8, __metadata__", f"sha256 {claimed[:70]!r} is not a SHA-256")
     digest = hashlib.sha256(text.replace(_digest_entry(claimed), _digest_entry(_ZEROS), 1))
     view = memoryview(data)
     for start in range(8 + len(text), len(data), 1 << 24):
@@ -187,10 +191,11 @@ def _verified(path: Path, data: Any, text: bytes, claimed: str | None) -> str | 
     return claimed
 
 
-def pack_words(words: Sequence[bytes]) -> Iterator[np.ndarray]:
-    """Words as one run of bytes [sum] and V+1 offsets into it."""
-    yield np.frombuffer(b"".join(words), np.uint8)
-    yield np.concatenate([np.zeros(1, np.int64), np.cumsum([len(word) for word in words], dtype=np.int64)])
+def pack_words(name: str, words: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """V words as ``name.bytes``, one run of bytes, and ``name.offsets`` [V+1] into it."""
+    ends = np.cumsum([len(word) for word in words], dtype=np.int64)
+    offsets = np.concatenate([np.zeros(1, np.int64), ends])
+    return {f"{name}.offsets": offsets, f"{name}.bytes": np.frombuffer(b"".join(words), np.uint8)}
 
 
 def unpack_words(path: Path, tensors: Tensors, name: str) -> list[str]:
@@ -215,7 +220,7 @@ def unpack_words(path: Path, tensors: Tensors, name: str) -> list[str]:
         )
     joined, cuts = run.tobytes(), offsets.tolist()
     words = []
-    for row, (start, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for row, (start, end) in enumerate(itertools.pairwise(cuts)):
         try:
             words.append(joined[start:end].decode())
         except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,31 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.vectors.reading import Reading, contents, decode, encoded, refuse, refuse_pickle
+from w2vjax.vectors.reading import Reading, contents, decode, encoded, refuse, refuse_foreign
 from w2vjax.vectors.word2vec_text import FORBIDDEN
 
 _COUNT = re.compile(rb"[0-9]{1,18}")
 _MARK = b"\xef\xbb\xbf"
 
 
-def read_vocabulary(path: Path, options: Reading) -> tuple[list[str], np.ndarray | None]:
+def read_vocabulary(
+    path: str | PathLike[str], options: Reading = Reading()
+) -> tuple[list[str], np.ndarray | None]:
     """Words and their counts [V] int64, or None where the file holds no counts (only words).
 
     Raises:
         FormatError: with file and line, for a missing count, a count that is none, an empty line, a word twice.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/pets.vocab"
+    >>> write_vocabulary(path, ["cat", "dog"], [5, 3])
+    >>> words, counts = read_vocabulary(path)
+    >>> words, counts.tolist()
+    (['cat', 'dog'], [5, 3])
     """
+    path = Path(path)
     data = contents(path)
-    refuse_pickle(path, data[:8])
+    refuse_foreign(path, data[:8])
     lines = bytes(data).removeprefix(_MARK).split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -58,8 +69,14 @@ def vocabulary_bytes(path: Path, words: Sequence[str], counts: Any) -> bytes:
     return b"".join(b"%b %d\n" % pair for pair in zip(names, np.asarray(counts).tolist(), strict=True))
 
 
-def write_vocabulary(path: Path, words: Sequence[str], counts: Any) -> None:
-    """Words and counts as the C tool's ``-save-vocab`` writes them."""
+def write_vocabulary(path: str | PathLike[str], words: Sequence[str], counts: Any) -> None:
+    """Words and counts [V] as the C tool's ``-save-vocab`` writes them.
+
+    Raises:
+        FormatError: there are no counts, or a word holds white space or NUL.
+        FileError: the file cannot be written.
+    """
+    path = Path(path)
     if counts is None:
         raise FormatError(f"{path}: a vocabulary file needs counts, and these vectors carry none. Read them from a "
                           "model, or with a vocabulary file beside them.")  # fmt: skip

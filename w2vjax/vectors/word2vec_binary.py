@@ -20,7 +20,7 @@ from w2vjax.vectors.reading import (
     decode,
     header,
     refuse,
-    refuse_pickle,
+    refuse_foreign,
     writable,
 )
 from w2vjax.vectors.vectors import Vectors
@@ -38,7 +38,7 @@ def read_binary(path: Path, options: Reading) -> Vectors:
             none, bytes after the last row, and whatever :func:`~w2vjax.vectors.reading.checked` refuses.
     """
     data = contents(path)
-    refuse_pickle(path, data[:8])
+    refuse_foreign(path, data[:8])
     end = data.find(b"\n", 0, _HEADER)
     if end < 0:
         refuse(path, "byte 0", f"there is no header line 'words dimensions' in its first {_HEADER} bytes")

@@ -8,7 +8,6 @@ Lines end in ``\\n`` or ``\\r\\n``; the C tool's space at the end of a line and 
 """
 
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2vjax.files import atomic_file
+from w2vjax.vectors.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
 from w2vjax.vectors.reading import (
     Reading,
     Table,
@@ -24,18 +24,14 @@ from w2vjax.vectors.reading import (
     decode,
     header,
     refuse,
-    refuse_pickle,
+    refuse_foreign,
     writable,
 )
 from w2vjax.vectors.vectors import Vectors
 
 FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split on all white space
 _CHUNK = 1 << 22
-_NUMBER = re.compile(
-    rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE
-)
 _INTEGER = re.compile(rb"[+-]?[0-9]+")
-_LETTERS = b"0123456789+-.eE "
 
 
 class _Layout(NamedTuple):
@@ -84,7 +80,7 @@ def read_text(path: Path, options: Reading) -> Vectors:
 
 def _layout(path: Path, data: Any) -> _Layout:
     """Where the rows start and how wide they are."""
-    refuse_pickle(path, data[:8])
+    refuse_foreign(path, data[:8])
     start = 3 if data[:3] == b"\xef\xbb\xbf" else 0
     end = _line_end(data, start)
     fields = data[start:end].rstrip(b"\r ").split(b" ")
@@ -95,7 +91,7 @@ def _layout(path: Path, data: Any) -> _Layout:
         rows, dim = header(path, data[start:end], "line 1", len(data) - end, 2, 2)
         return _Layout(end + 1, 2, rows, dim)
     dim = 0
-    while dim < len(fields) - 1 and _NUMBER.fullmatch(fields[-1 - dim]):
+    while dim < len(fields) - 1 and NUMBER.fullmatch(fields[-1 - dim]):
         dim += 1
     if not dim:
         shown = data[start : min(end, start + 40)]
@@ -129,18 +125,14 @@ def _rows(
     """Words and [n, D] numbers. All at once where every line is plain; otherwise one by one, which finds the place."""
     lines = [text.rstrip(b"\r ") if text[-1:] in {b"\r", b" "} else text for text in lines]
     parts = [text.split(b" ", 1) for text in lines]
-    if all(len(part) == 2 and part[0] and part[1].count(b" ") == dim - 1 for part in parts):
-        joined = b" ".join([part[1] for part in parts])
-        clean = b"  " not in joined and not joined.translate(None, _LETTERS)
-        if clean and b"\0" not in b" ".join([part[0] for part in parts]):
-            with warnings.catch_warnings():  # how NumPy says that it stopped early; then the sizes differ
-                warnings.simplefilter("ignore", DeprecationWarning)
-                numbers = np.fromstring(joined, np.float64, sep=" ")
-            if numbers.size == len(parts) * dim:
-                words = [
-                    decode(path, part[0], f"line {line + row}", options) for row, part in enumerate(parts)
-                ]
-                return words, _to_float32(numbers).reshape(len(parts), dim)
+    if all(len(part) == 2 and part[0] for part in parts) and b"\0" not in b"".join(
+        [part[0] for part in parts]
+    ):
+        block = plain_numbers([part[1] for part in parts], dim)
+        if block is not None:
+            return [
+                decode(path, part[0], f"line {line + row}", options) for row, part in enumerate(parts)
+            ], block
     rows = [_row(path, text, f"line {line + row}", dim, options) for row, text in enumerate(lines)]
     return [word for word, _ in rows], np.stack([numbers for _, numbers in rows])
 
@@ -148,25 +140,15 @@ def _rows(
 def _row(path: Path, text: bytes, place: str, dim: int, options: Reading) -> tuple[str, np.ndarray]:
     fields = text.split(b" ")
     if len(fields) < dim + 1 or not fields[0]:
-        numbers = max(0, len(fields) - 1)
-        cause = f"there are {numbers} numbers after the word, and every row has {dim}"
+        cause = f"there are {len(fields) - 1} numbers after the word, and every row has {dim}"
         refuse(path, place, cause if fields[0] else "the line does not start with a word")
-    for field in fields[-dim:]:
-        if not _NUMBER.fullmatch(field):
-            refuse(path, place, f"{field[:40]!r} is not a number")
-    if len(fields) > dim + 1 and _NUMBER.fullmatch(fields[-dim - 1]):
+    numbers = slow_numbers(path, place, fields[-dim:])
+    if len(fields) > dim + 1 and NUMBER.fullmatch(fields[-dim - 1]):
         refuse(path, place, f"there are more than {dim} numbers after the word, and every row has {dim}")
     word = b" ".join(fields[:-dim])
     if b"\0" in word:
         refuse(path, place, f"the word {word[:40]!r} holds a NUL byte")
-    return decode(path, word, place, options), _to_float32(
-        np.array([float(field) for field in fields[-dim:]])
-    )
-
-
-def _to_float32(numbers: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore", under="ignore"):  # 1e300 becomes infinity, which is refused by name later
-        return numbers.astype(np.float32)
+    return decode(path, word, place, options), numbers
 
 
 def write_text(path: Path, vectors: Vectors) -> None:
@@ -178,38 +160,4 @@ def write_text(path: Path, vectors: Vectors) -> None:
         for start in range(0, len(words), step):
             block = shortest(matrix[start : start + step])
             rows = zip(words[start : start + step], block, strict=True)
-            file.write(b"".join(b"%b %b\n" % (word, numbers(row)) for word, row in rows))
-
-
-def numbers(row: np.ndarray, separator: str = " ") -> bytes:
-    """[D] float64 -> its decimals. The repr of a list is one call into C."""
-    return repr(row.tolist())[1:-1].replace(", ", separator).encode()
-
-
-def shortest(matrix: np.ndarray) -> np.ndarray:
-    """The float64 nearest to the shortest decimal of each float32, so that its ``repr`` is that decimal.
-
-    Rounds to 6, 7, 8 and 9 significant digits, until the float32 comes back; 9 always do for a float32.
-
-    >>> shortest(np.array([0.1, 1 / 3], np.float32)).tolist()
-    [0.1, 0.33333334]
-    """
-    wide = matrix.astype(np.float64)
-    with np.errstate(divide="ignore"):
-        exponent = np.floor(np.log10(np.abs(wide)))
-    result, open_ = np.zeros_like(wide), wide != 0
-    result[~open_] = wide[~open_]  # keeps -0.0
-    # Up to 10**22 a power of ten is exact in float64, so that mantissa / power is the float64 nearest to the decimal.
-    plain = open_ & (exponent > -14) & (exponent < 5)
-    for digits in (6, 7, 8, 9):
-        left = np.flatnonzero(plain & open_)
-        if not left.size:
-            break
-        power = 10.0 ** (digits - 1 - exponent.flat[left])
-        candidate = np.rint(wide.flat[left] * power) / power
-        fits = candidate.astype(np.float32) == matrix.flat[left]
-        result.flat[left[fits]] = candidate[fits]
-        open_.flat[left[fits]] = False
-    for index in np.flatnonzero(open_):  # very small and very large numbers
-        result.flat[index] = float(np.format_float_scientific(matrix.flat[index], unique=True))
-    return result
+            file.write(b"".join(b"%b %b\n" % (word, decimals(row)) for word, row in rows))

@@ -1,0 +1,121 @@
+"""TensorBoard's embedding projector: ``tensors.tsv``, a line of numbers per word, and ``metadata.tsv``, its labels.
+
+``metadata.tsv`` has no header when it has one column (words) and needs one when it has two (words and counts). The
+projector shows about 10,000 rows: save the most frequent words (``vectors[:10_000]``).
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from w2vjax.files import atomic_files, settled
+from w2vjax.vectors.decimals import decimals, plain_numbers, shortest, slow_numbers
+from w2vjax.vectors.reading import (
+    Reading,
+    Table,
+    checked,
+    contents,
+    decode,
+    refuse,
+    refuse_foreign,
+    writable,
+)
+from w2vjax.vectors.vectors import Vectors
+
+FORBIDDEN = "\t\n\r\0"
+SHOWN = 10_000
+_HEADER = b"word\tcount"
+
+
+def metadata_path(path: Path) -> Path:
+    """Where the labels of a file of vectors are.
+
+    >>> metadata_path(Path("tensors.tsv")).name, metadata_path(Path("english.tsv")).name
+    ('metadata.tsv', 'english_metadata.tsv')
+    """
+    if "tensors" in path.name:
+        return path.with_name("metadata".join(path.name.rsplit("tensors", 1)))
+    return path.with_name(f"{path.stem}_metadata{path.suffix}")
+
+
+def read_projector(path: Path, options: Reading) -> Vectors:
+    """Vectors of ``tensors.tsv`` with the words (and counts) of ``metadata.tsv``.
+
+    Raises:
+        FormatError: with file and line, for rows of different widths, numbers that are none, a different number of
+            labels, a count that is none.
+    """
+    beside = metadata_path(path)
+    tensors, labels = settled([path, beside])
+    data = contents(tensors)
+    refuse_foreign(path, data[:8])
+    rows = _lines(data)
+    if not rows:
+        refuse(path, "line 1", "it is empty")
+    dim = rows[0].count(b"\t") + 1
+    for number, row in enumerate(rows, 1):
+        if row.count(b"\t") != dim - 1:
+            refuse(path, f"line {number}", f"there are {row.count(9) + 1} numbers, and line 1 has {dim}")
+    plain = None if b" " in data[:] else plain_numbers([row.replace(b"\t", b" ") for row in rows], dim)
+    if plain is None:
+        plain = np.stack([slow_numbers(path, f"line {n}", row.split(b"\t")) for n, row in enumerate(rows, 1)])
+    words, counts, first = _labels(beside, _lines(contents(labels)), len(rows), path, options)
+    vectors = checked(
+        path, Table(words, plain, counts), options, lambda row: f"line {row + 1} (label line {row + first})"
+    )
+    return vectors[: options.limit] if options.limit else vectors
+
+
+def _lines(data: bytes) -> list[bytes]:
+    lines = bytes(data).removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def _labels(
+    path: Path, lines: list[bytes], rows: int, tensors: Path, options: Reading
+) -> tuple[list[str], np.ndarray | None, int]:
+    """Words, counts if there is such a column, and the number of the line of the first word."""
+    columns = lines[0].split(b"\t") if lines else []
+    first = 2 if len(columns) > 1 else 1
+    if len(lines) - first + 1 != rows:
+        refuse(path, f"line {len(lines)}", f"it labels {len(lines) - first + 1:,} rows, and {tensors} has {rows:,}",
+               "With two columns or more the first line has to be a header; with one it must not.")  # fmt: skip
+    count_column = columns.index(b"count") if first == 2 and b"count" in columns else None
+    words, counts = [], []
+    for number, line in enumerate(lines[first - 1 :], first):
+        fields = line.split(b"\t")
+        if len(fields) != len(columns):
+            refuse(path, f"line {number}", f"there are {len(fields)} columns, and line 1 has {len(columns)}")
+        if not fields[0] or b"\0" in fields[0]:
+            refuse(path, f"line {number}", f"{fields[0][:40]!r} is not a word")
+        words.append(decode(path, fields[0], f"line {number}", options))
+        if count_column is not None:
+            if not re.fullmatch(rb"[0-9]{1,18}", fields[count_column]):
+                refuse(path, f"line {number}", f"{fields[count_column][:40]!r} is not a count")
+            counts.append(int(fields[count_column]))
+    return words, np.array(counts, np.int64) if count_column is not None else None, first
+
+
+def write_projector(path: Path, vectors: Vectors) -> None:
+    """``tensors.tsv`` and ``metadata.tsv``, which appear together."""
+    beside = metadata_path(path)
+    if not len(vectors):
+        refuse(path, "", "the projector cannot carry an empty vocabulary", "Write safetensors.")
+    names, matrix = writable(path, vectors, FORBIDDEN, "projector metadata")
+    for row, word in enumerate(vectors.words):
+        # The projector trims lines and drops empty ones, and a mark at the start of a file is not part of its text.
+        if not word.strip("\ufeff").strip() or (row == 0 and word.startswith("\ufeff")):
+            refuse(path, "", f"projector metadata cannot carry the word {word[:60]!r} (row {row}): it is blank or "
+                   "starts the file with a byte order mark", "Leave the word out, or write safetensors.")  # fmt: skip
+    with atomic_files([path, beside]) as (tensors_file, labels_file):
+        for start in range(0, len(matrix), 1024):
+            rows = shortest(matrix[start : start + 1024])
+            tensors_file.write(b"".join(decimals(row, "\t") + b"\n" for row in rows))
+        if vectors.counts is None:
+            labels_file.write(b"".join(name + b"\n" for name in names))
+        else:
+            pairs = zip(names, vectors.counts.tolist(), strict=True)
+            labels_file.write(_HEADER + b"\n" + b"".join(b"%b\t%d\n" % pair for pair in pairs))
