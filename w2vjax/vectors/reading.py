@@ -11,7 +11,7 @@ import mmap
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -36,6 +36,9 @@ class Reading(NamedTuple):
     allow: frozenset[str] = frozenset()
     unicode_errors: str = "strict"  # as in bytes.decode: "replace" and "ignore" forgive invalid UTF-8
     limit: int | None = None
+
+
+STRICT = Reading()
 
 
 class Table(NamedTuple):
@@ -149,14 +152,20 @@ def header(
 
 def decode(path: Path, word: bytes, place: str, options: Reading) -> str:
     """A word's text, or the sentence that says where it is not UTF-8."""
+    return decode_all(path, [word], lambda row: place, options)[0]
+
+
+def decode_all(path: Path, words: list[bytes], place: Callable[[int], str], options: Reading) -> list[str]:
+    """The text of words; ``place(row)`` is only asked for a word that is not UTF-8."""
     try:
-        return word.decode("utf-8", options.unicode_errors)
+        return [word.decode("utf-8", options.unicode_errors) for word in words]
     except UnicodeDecodeError as error:
-        refuse(path, place, f"the word {word[:60]!r} is not UTF-8 ({error.reason} at its byte {error.start})",
+        row = words.index(error.object)
+        refuse(path, place(row), f"the word {words[row][:60]!r} is not UTF-8 ({error.reason} at its byte {error.start})",
                "Convert the file to UTF-8, or read it with unicode_errors='replace'.")  # fmt: skip
 
 
-def checked(path: Path, table: Table, options: Reading, place: Any) -> Vectors:
+def checked(path: Path, table: Table, options: Reading, place: Callable[[int], str]) -> Vectors:
     """The table as Vectors, after the two checks every format needs: finite numbers, and no word twice.
 
     ``place(row)`` says where a row stands in the file.

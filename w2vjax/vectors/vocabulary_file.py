@@ -10,7 +10,7 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.vectors.reading import Reading, contents, decode, encoded, refuse, refuse_foreign
+from w2vjax.vectors.reading import STRICT, Reading, contents, decode, encoded, refuse, refuse_foreign
 from w2vjax.vectors.word2vec_text import FORBIDDEN
 
 _COUNT = re.compile(rb"[0-9]{1,18}")
@@ -18,7 +18,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def read_vocabulary(
-    path: str | PathLike[str], options: Reading = Reading()
+    path: str | PathLike[str], options: Reading = STRICT
 ) -> tuple[list[str], np.ndarray | None]:
     """Words and their counts [V] int64, or None where the file holds no counts (only words).
 

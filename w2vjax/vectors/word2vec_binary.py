@@ -17,7 +17,7 @@ from w2vjax.vectors.reading import (
     Table,
     checked,
     contents,
-    decode,
+    decode_all,
     header,
     refuse,
     refuse_foreign,
@@ -54,29 +54,29 @@ def read_binary(path: Path, options: Reading) -> Vectors:
     def place(row: int) -> str:
         return f"byte {starts[row] - len(words[row]) - 1:,} (row {row})"
 
-    texts = [decode(path, word, place(row), options) for row, word in enumerate(words)]
+    texts = decode_all(path, words, place, options)
     return checked(path, Table(texts, _gather(data, starts, dim)), options, place)
 
 
 def _walk(path: Path, data: Any, position: int, rows: int, dim: int) -> tuple[list[bytes], list[int], int]:
     """The words, the byte at which each vector starts, and the byte after the last vector."""
     words, starts, width = [], [], 4 * dim
-    find, size = data.find, len(data)
+    find, last = data.find, len(data) - width
     for row in range(rows):
-        if data[position : position + 1] == b"\n":
-            position += 1
-        space = find(b" ", position)
-        if space < 0 or space + 1 + width > size:
-            what = "its word" if space < 0 else f"its {width:,} bytes of numbers"
-            refuse(path, f"byte {position:,} (row {row})", f"the file ends, at byte {size:,}, before {what} "
+        start = find(b" ", position) + 1
+        if not 0 < start <= last:
+            what = f"its {width:,} bytes of numbers" if start else "its word"
+            refuse(path, f"byte {position:,} (row {row})", f"the file ends, at byte {len(data):,}, before {what} "
                    f"does; the header promises {rows:,} rows")  # fmt: skip
-        word = data[position:space]
-        if not word or b"\n" in word or b"\0" in word:
-            refuse(path, f"byte {position:,} (row {row})", f"{word[:40]!r} is no word: it is empty or holds a newline "
-                   "or a NUL", "The dimensions in the header may be wrong, or the file damaged.")  # fmt: skip
-        words.append(word)
-        starts.append(space + 1)
-        position = space + 1 + width
+        words.append(data[position : start - 1])
+        starts.append(start)
+        position = start + width
+    words = [word[1:] if word[:1] == b"\n" else word for word in words]
+    joined = b" ".join(words)
+    if not all(words) or b"\n" in joined or b"\0" in joined:
+        row = next(row for row, word in enumerate(words) if not word or b"\n" in word or b"\0" in word)
+        refuse(path, f"byte {starts[row] - len(words[row]) - 1:,} (row {row})", f"{words[row][:40]!r} is no word: it is "
+               "empty or holds a newline or a NUL", "The dimensions in the header may be wrong, or the file damaged.")  # fmt: skip
     return words, starts, position
 
 

@@ -22,6 +22,7 @@ from w2vjax.vectors.reading import (
     checked,
     contents,
     decode,
+    decode_all,
     header,
     refuse,
     refuse_foreign,
