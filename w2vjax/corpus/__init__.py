@@ -7,8 +7,8 @@ The whole of it is one call::
     corpus = w2v.prepare(source, cache_dir, min_count=5, max_vocab=None, tokenizer=None)
     corpus.vocab    Vocab: words (tuple of str), counts [V] int64, by count descending, then by first occurrence
     corpus.ids      np.memmap [N] int32, read-only: one entry for every kept token, in the order of the text
-    corpus.starts   np.memmap [S] int64, read-only, rising: offset in ids of the first kept token of every line that has one
-    corpus.report   Report: lines, words and tokens, kept and dropped, bytes read
+    corpus.starts   np.memmap [S] int64, read-only, rising: where in ids the lines begin (those that keep a token)
+    corpus.report   Report: lines, words and tokens, kept and dropped
     corpus.digest   SHA-256 of the vocabulary, ids and starts: what a checkpoint compares
 
 and its two halves, for a vocabulary that is shared, saved or loaded::

@@ -1,0 +1,254 @@
+"""Ids on disk: a corpus as two memory-mapped files that are made once and used again."""
+
+import hashlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from w2vjax.corpus.scan import renumber, scan
+from w2vjax.corpus.sources import READING, Reading, builtin, files, is_text
+from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
+from w2vjax.corpus.vocab import Report, Vocab, check_counts, choose
+from w2vjax.errors import CorpusError, FileError
+from w2vjax.files import atomic_files, settled, sha256_of
+
+FORMAT = 1  # raised when the files, or what is a word, change: older ones are then made again
+ENDS = 1 << 20  # bytes at each end of a source file whose hash tells whether it has changed
+
+
+class Encoded(NamedTuple):
+    """A source as ids. ``ids`` [N] int32; ``starts`` [S] int64, where in ids the lines begin; both read-only maps."""
+
+    ids: np.ndarray
+    starts: np.ndarray
+    report: Report
+
+
+class Corpus(NamedTuple):
+    """What training reads: :class:`Encoded` with its vocabulary. ``digest`` is the SHA-256 of all three."""
+
+    vocab: Vocab
+    ids: np.ndarray  # [N] int32, a read-only memory map
+    starts: np.ndarray  # [S] int64, a read-only memory map
+    report: Report
+    digest: str
+    reused: bool  # the files were there already
+
+
+def encode(
+    source: Any,
+    vocab: Vocab,
+    path: str | os.PathLike[str],
+    tokenizer: Tokenizer | None = None,
+    reading: Reading = READING,
+) -> Encoded:
+    """Write a source as ids of ``vocab`` to ``path`` and its line starts to ``path.starts``; other words are left out.
+
+    Raises :class:`~w2vjax.errors.CorpusError` if the source cannot be read or holds no word of the vocabulary.
+
+    >>> vocab = Vocab(("a", "rose"), [2, 2])
+    >>> encoded = encode([["a", "rose", "is"], ["a", "rose"]], vocab, tempfile.mkdtemp() + "/rose.ids")
+    >>> encoded.ids.tolist(), encoded.starts.tolist()
+    ([0, 1, 0, 1], [0, 2])
+    """
+    target = Path(path)
+    beside = target.with_name(target.name + ".starts")
+    with (
+        _scratch(target.parent) as numbers,
+        _scratch(target.parent) as starts,
+        atomic_files([target, beside]) as (ids_out, starts_out),
+    ):
+        seen = scan(source, tokenizer, reading, numbers, starts)
+        met = np.flatnonzero(seen.counts)
+        ids_of = np.full(len(seen.counts), -1, np.int32)
+        ids_of[met] = [vocab.ids.get(word, -1) for word in seen.spell(met)]
+        kept = renumber(numbers, starts, ids_of, ids_out, starts_out)
+        if not kept:
+            raise CorpusError(
+                f"None of the {seen.tokens:,} tokens of the corpus is among the vocabulary's {len(vocab):,} words. "
+                "Check that corpus, tokenizer and vocabulary belong together."
+            )
+    words = int(np.count_nonzero(ids_of >= 0))
+    report = Report(seen.lines, words, len(met) - words, kept, seen.tokens - kept)
+    return Encoded(_mapped(target, "<i4"), _mapped(beside, "<i8"), report)
+
+
+def prepare(
+    source: Any = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    tokenizer: Tokenizer | None = None,
+    reading: Reading = READING,
+) -> Corpus:
+    """Vocabulary and ids of a source, in one pass over its text.
+
+    With a ``cache_dir`` (made if need be) the files stay there and are used again when files, settings and version are
+    the same: paths, sizes, modification times and the hash of the first and last MiB of every file. They are checked
+    against their checksums first, and made anew if damaged. Token lists, standard input and tokenizers other than the
+    package's own are read every time, for nothing tells whether they have changed. Without a ``cache_dir`` the files
+    are temporary and go when the corpus does.
+
+    Raises what :func:`build_vocab` raises, and :class:`~w2vjax.errors.FileError` if the cache cannot be written.
+
+    >>> corpus = prepare([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
+    >>> corpus.vocab.words, corpus.ids.tolist(), corpus.starts.tolist()
+    (('a', 'rose', 'is'), [0, 1, 2, 0, 1, 2], [0, 5])
+    >>> print(corpus.report)
+    2 lines, 7 tokens of 4 words; kept 3 words (75.0%), 6 tokens (85.7%)
+    """
+    check_counts(min_count, max_vocab)
+    settings = {"format": FORMAT, "min_count": int(min_count), "max_vocab": max_vocab and int(max_vocab),
+                "tokenizer": _name(tokenizer), "errors": reading.errors, "source": _names(source)}  # fmt: skip
+    if cache_dir is None:
+        with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as temporary:
+            paths = _paths(temporary, settings)
+            _make(paths, settings, None, source, tokenizer, reading)
+            return _open(
+                paths, _manifest(paths[0]), reused=False
+            )  # the maps outlive the names of their files
+    try:
+        os.makedirs(cache_dir, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"{os.fspath(cache_dir)} cannot be made: {error.strerror}. Name a folder for the cache."
+        ) from error
+    paths = _paths(cache_dir, settings)
+    marks = _fingerprints(source) if settings["tokenizer"] and settings["source"] else None
+    if marks is not None and (corpus := _reuse(paths, settings, marks)):
+        return corpus
+    _make(paths, settings, marks, source, tokenizer, reading)
+    return _open(paths, _manifest(paths[0]), reused=False)
+
+
+def _name(tokenizer: Tokenizer | None) -> str | None:
+    """A name for the tokenizers whose behaviour a name settles: the package's own."""
+    if tokenizer in (None, tokenize_whitespace):
+        return "whitespace"
+    name = f"{getattr(tokenizer, '__module__', '')}.{getattr(tokenizer, '__qualname__', '')}"
+    return name if name == "w2vjax.reference.tokenize" else None
+
+
+def _names(source: Any) -> list[str] | None:
+    """What a text source is read from; None where nothing can tell whether it has changed."""
+    if source is None:
+        return ["the built-in text"]
+    names = files(source) if is_text(source) else []
+    return [os.path.abspath(name) for name in names] if names and all(map(os.path.isfile, names)) else None
+
+
+def _fingerprints(source: Any) -> list[list[Any]]:
+    """Size, time of modification and hash of both ends, for every file of a source."""
+    if source is None:
+        return [[hashlib.sha256(piece).hexdigest() for piece in builtin()]]
+    marks: list[list[Any]] = []
+    for path in files(source):
+        try:
+            with open(path, "rb") as file:
+                status = os.fstat(file.fileno())
+                ends = hashlib.sha256(file.read(ENDS))
+                file.seek(max(file.tell(), status.st_size - ENDS))
+                ends.update(file.read(ENDS))
+        except OSError as error:
+            raise CorpusError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from error
+        marks.append([status.st_size, status.st_mtime_ns, ends.hexdigest()])
+    return marks
+
+
+def _paths(folder: str | os.PathLike[str], settings: dict[str, Any]) -> list[Path]:
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    return [Path(folder, f"corpus-{key}.{kind}") for kind in ("json", "ids", "starts")]
+
+
+def _make(
+    paths: list[Path],
+    settings: dict[str, Any],
+    marks: list[list[Any]] | None,
+    source: Any,
+    tokenizer: Tokenizer | None,
+    reading: Reading,
+) -> None:
+    """Read the source and write the three files, which appear together or not at all."""
+    folder = paths[0].parent
+    with (
+        _scratch(folder) as numbers,
+        _scratch(folder) as begins,
+        atomic_files(paths) as (manifest, ids, starts),
+    ):
+        seen = scan(source, tokenizer, reading, numbers, begins)
+        vocab, ids_of = choose(seen, settings["min_count"], settings["max_vocab"])
+        renumber(numbers, begins, ids_of, ids, starts)
+        hashes = []
+        for file in (ids, starts):
+            file.flush()
+            hashes.append(sha256_of(file.name))
+        manifest.write(_signed({
+            "settings": settings, "files": marks, "sha256": hashes, "report": vocab.report, "words": vocab.words,
+            "counts": vocab.counts.tolist(), "dropped": vocab.dropped,
+        }))  # fmt: skip
+
+
+def _signed(record: dict[str, Any]) -> bytes:
+    """JSON with its own checksum on the line before it: one flipped bit in a word would otherwise go unseen."""
+    data = json.dumps(record).encode()
+    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """Raises ValueError if the manifest is not what was written."""
+    checksum, _, data = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(data).hexdigest().encode() != checksum:
+        raise ValueError(f"{path.name} does not match its checksum")
+    record: dict[str, Any] = json.loads(data)
+    return record
+
+
+def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) -> Corpus | None:
+    """The corpus that was made before, if it was made from the same and is whole."""
+    paths = settled(paths)
+    if not paths[0].exists():
+        return None
+    try:
+        record = _manifest(paths[0])
+        if record["settings"] != settings or record["files"] != marks:
+            return None
+        for path, expected in zip(paths[1:], record["sha256"], strict=True):
+            if sha256_of(path) != expected:
+                raise ValueError(f"{path.name} does not match its checksum")
+    except (ValueError, OSError) as error:
+        warnings.warn(
+            f"The prepared corpus in {paths[0].parent} is damaged and is made again: {error}.", stacklevel=3
+        )
+        return None
+    return _open(paths, record, reused=True)
+
+
+def _open(paths: list[Path], record: dict[str, Any], reused: bool) -> Corpus:
+    report, settings = Report(*record["report"]), record["settings"]
+    counts = np.array(record["counts"], np.int64)
+    vocab = Vocab(tuple(record["words"]), counts, max(settings["min_count"], 1), record["dropped"], report)
+    whole = json.dumps([record["words"], record["counts"], record["sha256"]]).encode()
+    digest = hashlib.sha256(whole).hexdigest()
+    return Corpus(vocab, _mapped(paths[1], "<i4"), _mapped(paths[2], "<i8"), report, digest, reused)
+
+
+def _mapped(path: Path, dtype: str) -> np.ndarray:
+    return np.memmap(path, dtype, mode="r")
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[IO[bytes]]:
+    """A file for the numbers of the first pass, without a name: it is gone when it is closed, or the process."""
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+    except OSError as error:
+        raise FileError(f"{folder} cannot be written to: {error.strerror}. Name another folder.") from error
+    with file:
+        yield file

@@ -1,0 +1,264 @@
+"""Where text comes from: files, compressed files, folders, standard input, token lists; read in blocks of bytes.
+
+A block is a uint8 array that ends after a separator (a byte <= 0x20), so no word, UTF-8 sequence or CRLF is ever cut:
+what follows cannot depend on the block size.
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
+
+import numpy as np
+
+from w2vjax.data import machine_learning_text
+from w2vjax.errors import CorpusError, SettingError
+
+BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
+SEPARATOR = 0x20  # this byte and all below it separate words
+LONGEST_WORD = 1 << 24  # bytes without a separator before the file is taken for something other than text
+ZSTD_PIECE = 1 << 10  # compressed bytes a step: a zstd block of 4 bytes can stand for 128 KiB
+FREE_OUTPUT = 1 << 26  # bytes a compressed file may expand to before its ratio is looked at
+
+Errors = Literal["strict", "replace"]
+
+
+class Reading(NamedTuple):
+    """How files are read.
+
+    ``errors``: "strict" refuses invalid UTF-8, naming the byte; "replace" puts U+FFFD in its place.
+    ``max_expansion``: how many times its own size a compressed file may grow to (above 64 MiB) before it is refused.
+    ``block_bytes``: bytes read at a time; the result does not depend on it.
+    """
+
+    errors: Errors = "strict"
+    max_expansion: float = 200.0
+    block_bytes: int = BLOCK
+
+
+READING = Reading()
+
+
+class Block(NamedTuple):
+    """Bytes of one file, ending after a separator; ``ends_file`` on the last (which may be a lone newline)."""
+
+    data: np.ndarray  # [bytes] uint8
+    ends_file: bool
+
+
+def is_text(source: Any) -> bool:
+    """Whether a source is read from files (a path, paths, "-", None), rather than iterated over as token lists."""
+    if source is None or isinstance(source, (str, os.PathLike)):
+        return True
+    paths = isinstance(source, (list, tuple)) and len(source) > 0
+    return paths and all(isinstance(item, (str, os.PathLike)) for item in source)
+
+
+def files(source: Any) -> list[str]:
+    """The files of a source in reading order: folders are walked recursively in sorted order, "-" stays.
+
+    Raises :class:`~w2vjax.errors.CorpusError` for a path that is not there and for a folder without files.
+    """
+    paths = [source] if isinstance(source, (str, os.PathLike)) else source
+    found: list[str] = []
+    for path in map(os.fspath, paths):
+        if path == "-":
+            found.append(path)
+        elif os.path.isdir(path):
+            inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
+                      if not name.startswith(".")]  # fmt: skip
+            if not inside:
+                raise CorpusError(f"The folder {path!r} holds no files. Name a folder with text files in it.")
+            found += sorted(inside)
+        elif os.path.exists(path):
+            found.append(path)
+        else:
+            shown = path if len(path) < 80 else path[:77] + "..."
+            raise CorpusError(
+                f"There is no file or folder {shown!r}. Pass a path; text in memory is passed as token lists: "
+                "[line.split() for line in text.splitlines()]."
+            )
+    if found.count("-") > 1:
+        raise CorpusError('Standard input ("-") is named twice. It can be read once: name it once.')
+    return found
+
+
+def blocks(source: Any, reading: Reading = READING) -> Iterator[Block]:
+    """Every file of a text source as blocks of valid UTF-8, byte-order marks dropped."""
+    if reading.errors not in ("strict", "replace"):
+        raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
+    if reading.block_bytes < 1 or not reading.max_expansion > 0:
+        raise SettingError(
+            f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion} must be positive. "
+            "Leave them out for the defaults."
+        )
+    if source is None:
+        yield from _cut(builtin(), "the built-in text", reading)
+        return
+    for path in files(source):
+        name = "standard input" if path == "-" else path
+        yield from _cut(_pieces(path, name, reading), name, reading)
+
+
+def builtin() -> Iterator[bytes]:
+    """The built-in text, as the one piece it is."""
+    yield machine_learning_text().encode()
+
+
+def _pieces(path: str, name: str, reading: Reading) -> Iterator[bytes]:
+    """The bytes of a file, decompressed, in pieces; the system's and the decompressors' errors name the file."""
+    try:
+        if path == "-":
+            yield from _chunks(sys.stdin.buffer, reading.block_bytes)
+            return
+        with open(path, "rb") as file:
+            packed = _unpack(file, path, reading.block_bytes)
+            if packed is None:
+                yield from _chunks(file, reading.block_bytes)
+            else:
+                yield from _capped(packed, os.path.getsize(path), name, reading.max_expansion)
+    except EOFError as error:
+        raise CorpusError(
+            f"{name}: the compressed data stops before its end. Copy or download the file again."
+        ) from error
+    except (zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise CorpusError(
+            f"{name}: the compressed data is damaged ({error}). Download the file again."
+        ) from error
+    except OSError as error:
+        if error.errno is None:  # bz2 raises a bare OSError for damaged data
+            message = f"{name}: the compressed data is damaged ({error}). Download the file again."
+        else:
+            message = f"{name}: cannot be read: {error.strerror}. Check the path and its permissions."
+        raise CorpusError(message) from error
+
+
+def _unpack(file: IO[bytes], path: str, size: int) -> Iterator[bytes] | None:
+    match Path(path).suffix.lower():
+        case ".gz":
+            return _chunks(gzip.GzipFile(fileobj=file), size)
+        case ".bz2":
+            return _chunks(bz2.BZ2File(file), size)
+        case ".xz":
+            return _chunks(lzma.LZMAFile(file), size)
+        case ".zst":
+            return _zstd(file, path, size)
+        case _:
+            return None
+
+
+def _chunks(file: Any, size: int) -> Iterator[bytes]:
+    while piece := file.read(size):
+        yield piece
+
+
+def _zstd(file: IO[bytes], path: str, size: int) -> Iterator[bytes]:
+    """Frame after frame; zstandard's own stream reader ends without a word where a file is cut short."""
+    try:
+        import zstandard
+    except ImportError as error:
+        raise CorpusError(
+            f"{path}: reading .zst files needs the zstandard package. pip install 'w2vjax[zstd]'."
+        ) from error
+    frame, output = None, bytearray()
+    while data := file.read(ZSTD_PIECE):
+        while data:
+            frame = frame or zstandard.ZstdDecompressor().decompressobj()
+            try:
+                output += frame.decompress(data)
+            except zstandard.ZstdError as error:
+                raise OSError(str(error)) from error
+            data = frame.unused_data if frame.eof else b""
+            if frame.eof:
+                frame = None
+        if len(output) >= size:
+            yield bytes(output)
+            output.clear()
+    if frame is not None:
+        raise EOFError
+    yield bytes(output)
+
+
+def _capped(pieces: Iterable[bytes], packed: int, name: str, max_expansion: float) -> Iterator[bytes]:
+    limit = max(FREE_OUTPUT, packed * max_expansion)
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > limit:
+            raise CorpusError(
+                f"{name}: its {packed:,} bytes expand to more than {limit:,.0f}, over max_expansion={max_expansion:g} "
+                "times their size. If the file is what you mean to read, raise max_expansion."
+            )
+        yield piece
+
+
+def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block]:
+    """Cut behind the last separator of each piece; check the UTF-8; drop the mark; close the file with a newline."""
+    rest = bytearray()  # since the last separator
+    offset = 0  # of rest, in the (decompressed) file
+    for piece in pieces:
+        cut = _behind_last_separator(piece)
+        if cut == 0:
+            rest += piece
+            if len(rest) > LONGEST_WORD:
+                raise CorpusError(
+                    f"{name}: no white space in {LONGEST_WORD:,} bytes from byte {offset:,} on. Is it text? "
+                    "Words have to be separated by spaces or newlines."
+                )
+            continue
+        data = bytes(rest) + piece[:cut] if rest else piece[:cut]
+        rest = bytearray(piece[cut:])
+        yield Block(_checked(data, offset, name, reading.errors), ends_file=False)
+        offset += len(data)
+    yield Block(_checked(bytes(rest) + b"\n", offset, name, reading.errors), ends_file=True)
+
+
+def _behind_last_separator(piece: bytes) -> int:
+    """The length of the longest beginning of ``piece`` that ends in a separator; 0 if it holds none."""
+    data = np.frombuffer(piece, np.uint8)
+    end, width = len(data), 64
+    while end > 0:
+        begin = max(0, end - width)
+        found = np.flatnonzero(data[begin:end] <= SEPARATOR)
+        if len(found):
+            return begin + int(found[-1]) + 1
+        end, width = begin, width * 8
+    return 0
+
+
+def _checked(data: bytes, offset: int, name: str, errors: Errors) -> np.ndarray:
+    if offset == 0 and data.startswith(b"\xef\xbb\xbf"):
+        data, offset = data[3:], 3
+    array = np.frombuffer(data, np.uint8)
+    if not data.isascii():
+        try:
+            data.decode("utf-8", "strict")
+        except UnicodeDecodeError as error:
+            if errors == "strict":
+                raise CorpusError(
+                    f"{name}: invalid UTF-8 at byte {offset + error.start:,} (0x{data[error.start]:02x}): "
+                    f"{error.reason}. Convert the file, or read it with errors='replace'."
+                ) from None
+            array = np.frombuffer(data.decode("utf-8", "replace").encode(), np.uint8)
+    return array
+
+
+def lines(source: Any, reading: Reading = READING) -> Iterator[str]:
+    """The lines of a text source as strings without their ends, for tokenizers that are Python functions.
+
+    A line is held in memory whole; only the default tokenizer reads an endless line in constant memory.
+    """
+    rest: list[bytes] = []
+    for block in blocks(source, reading):
+        head, *tail = block.data.tobytes().split(b"\n")
+        rest.append(head)
+        for line in tail:
+            yield b"".join(rest).decode().removesuffix("\r")
+            rest = [line]
+        if block.ends_file:
+            rest = []

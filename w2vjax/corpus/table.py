@@ -1,0 +1,158 @@
+"""A hash table from words to numbers that looks up a whole block of words at once, in NumPy.
+
+A word is read eight bytes at a time, as unsigned 64-bit integers ("pieces"): a table of (state, piece) -> state is
+followed from the empty word, one step for most words of most languages. The state that a word ends in is its number.
+Pieces are compared in full, so no two words are ever confused; hashing only decides where to look first. Words hold no
+zero byte (it is a separator), so filling the last piece up with zeros keeps different words different.
+"""
+
+import numpy as np
+
+PIECE = 8  # bytes
+PIECES = 8  # words longer than PIECES * PIECE bytes, rare in any text, go through a dict
+MASKS = np.array(
+    [(1 << (8 * n)) - 1 for n in range(PIECE + 1)], np.uint64
+)  # keeps the first n bytes of a piece
+_MULTIPLIERS = np.random.default_rng(0x77327661).integers(1 << 63, 1 << 64, 32, np.uint64) | np.uint64(1)
+_HALF = np.uint64(32)
+_ONE_PARENT = np.uint64(1 << 32)
+_ROUNDS = 500  # probes before the table is built anew with the next multiplier: only crafted words come near
+
+
+class WordTable:
+    """States of all words seen so far, ``size`` in number; one that is no word is the beginning of a longer one."""
+
+    def __init__(self) -> None:
+        self.size = 1  # state 0 is the empty word
+        self.piece = np.zeros(1 << 12, np.uint64)  # [capacity] the piece that led to a state
+        self.parent = np.zeros(1 << 12, np.int32)  # [capacity] the state it was read in
+        self.long_words: dict[bytes, int] = {}
+        self._multiplier = 0
+        self._rebuild(1 << 16)
+
+    def states(self, text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """The states [words] of the words at ``starts`` in ``text``; new words get new states.
+
+        ``text`` is uint8 with PIECE more bytes behind the last word, ``starts`` and ``lengths`` are int64 [words].
+        """
+        windows = np.ndarray(
+            (len(text) - PIECE + 1,), "<u8", buffer=text, strides=(1,)
+        )  # the 8 bytes from each byte on
+        found = self._step(None, windows[starts] & MASKS.take(lengths, mode="clip"))
+        longer = np.flatnonzero(lengths > PIECE)
+        for level in range(1, PIECES):
+            if not len(longer):
+                return found
+            begin = starts[longer] + level * PIECE
+            left = lengths[longer] - level * PIECE
+            found[longer] = self._step(found[longer], windows[begin] & MASKS.take(left, mode="clip"))
+            longer = longer[left > PIECE]
+        for word in longer.tolist():
+            key = text[starts[word] : starts[word] + lengths[word]].tobytes()
+            if (state := self.long_words.get(key)) is None:
+                self._reserve(self.size + 1)
+                state = self.long_words[key] = self.size
+                self.size += 1
+            found[word] = state
+        return found
+
+    def spell(self, states: np.ndarray) -> list[bytes]:
+        """The words, as bytes, that end in the given states."""
+        pieces = np.zeros((len(states), PIECES), np.uint64)
+        state = states.astype(np.intp)
+        depth = np.zeros(len(states), np.intp)
+        while len(alive := np.flatnonzero(state)):  # from the last piece back to the first
+            pieces[alive, PIECES - 1 - depth[alive]] = self.piece[state[alive]]
+            depth[alive] += 1
+            state[alive] = self.parent[state[alive]]
+        words: list[bytes] = [b""] * len(states)
+        for level in range(1, PIECES + 1):
+            rows = np.flatnonzero(depth == level)
+            bytes_of = (
+                np.ascontiguousarray(pieces[rows, PIECES - level :]).astype("<u8").view(f"S{level * PIECE}")
+            )
+            for row, word in zip(rows.tolist(), bytes_of[:, 0].tolist(), strict=True):
+                words[row] = word
+        if self.long_words:
+            spelled = {state: word for word, state in self.long_words.items()}
+            for row, number in enumerate(states.tolist()):
+                words[row] = spelled.get(number, words[row])
+        return words
+
+    def _step(self, state: np.ndarray | None, piece: np.ndarray) -> np.ndarray:
+        """One step [words]: where (state, piece) leads. ``state`` None is the empty word for all."""
+        parent = np.zeros(1, np.uint64) if state is None else state.view(np.uint64) << _HALF
+        slot = self._slot(parent, piece)
+        link = self._link.take(slot) ^ parent  # the state alone, where the parent is the same
+        missed = np.flatnonzero((self._piece.take(slot) != piece) | (link >= _ONE_PARENT))
+        found = link.view(np.int64)
+        if len(missed):
+            found[missed] = self._search(np.broadcast_to(parent, piece.shape)[missed], piece[missed])
+        return found
+
+    def _search(self, parent: np.ndarray, piece: np.ndarray) -> np.ndarray:
+        """:meth:`_step` by probing further, making states for what is not there."""
+        self._reserve(self.size + len(piece))
+        found = np.zeros(len(piece), np.int64)
+        left = np.arange(len(piece))
+        slot = self._slot(parent, piece)
+        for distance in range(1, _ROUNDS):
+            free = np.flatnonzero(self._link[slot] == 0)
+            # Several words may claim one free slot: each writes its place, and the one that is read back has won.
+            self._link[slot[free]] = free
+            won = free[self._link[slot[free]] == free]
+            self._make(slot[won], parent[left[won]], piece[left[won]])
+            link = self._link[slot] ^ parent[left]
+            there = (self._piece[slot] == piece[left]) & (link < _ONE_PARENT)
+            found[left[there]] = link[there]
+            left, slot = left[~there], (slot[~there] + distance) & self._mask
+            if not len(left):
+                return found
+        self._multiplier += 1
+        self._rebuild(len(self._link))
+        found[left] = self._search(parent[left], piece[left])
+        return found
+
+    def _make(self, slot: np.ndarray, parent: np.ndarray, piece: np.ndarray) -> None:
+        state = np.arange(self.size, self.size + len(slot), dtype=np.uint64)
+        self.size += len(slot)
+        self.piece[state], self.parent[state] = piece, parent >> _HALF
+        self._piece[slot], self._link[slot] = piece, parent | state
+
+    def _slot(self, parent: np.ndarray, piece: np.ndarray) -> np.ndarray:
+        multiplier = _MULTIPLIERS[self._multiplier % len(_MULTIPLIERS)]
+        mixed: np.ndarray = (piece ^ parent) * multiplier
+        mixed ^= mixed >> _HALF
+        mixed *= multiplier
+        return (mixed >> self._shift).view(np.int64)
+
+    def _reserve(self, size: int) -> None:
+        """Room for ``size`` states, and a table at most half full."""
+        if size > len(self.piece):
+            grown = max(size, 2 * len(self.piece))
+            self.piece = np.concatenate([self.piece, np.zeros(grown - len(self.piece), np.uint64)])
+            self.parent = np.concatenate([self.parent, np.zeros(grown - len(self.parent), np.int32)])
+        if 2 * size > len(self._link):
+            self._rebuild(1 << (2 * size - 1).bit_length())
+
+    def _rebuild(self, slots: int) -> None:
+        self._mask, self._shift = slots - 1, np.uint64(64 - (slots.bit_length() - 1))
+        self._piece = np.zeros(slots, np.uint64)
+        self._link = np.zeros(
+            slots, np.uint64
+        )  # parent in the upper half, state in the lower; 0 is a free slot
+        kept = np.ones(self.size, bool)
+        kept[[0, *self.long_words.values()]] = False
+        left = np.flatnonzero(kept)[::-1].astype(
+            np.uint64
+        )  # backwards: of two that claim a slot, the older wins
+        slot = self._slot(self.parent[left].astype(np.uint64) << _HALF, self.piece[left])
+        distance = 0
+        while len(left):
+            free = np.flatnonzero(self._link[slot] == 0)
+            self._link[slot[free]] = left[free]
+            placed = free[self._link[slot[free]] == left[free]]
+            self._piece[slot[placed]] = self.piece[left[placed]]
+            self._link[slot[placed]] |= self.parent[left[placed]].astype(np.uint64) << _HALF
+            distance += 1
+            slot, left = (np.delete(slot, placed) + distance) & self._mask, np.delete(left, placed)
