@@ -93,7 +93,9 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     block, tail = (1, _BLOCK), blocks * _BLOCK - length
     maxima = jax.lax.reduce_window(scores, -jnp.inf, jax.lax.max, block, block, ((0, 0), (0, tail)))
     _, best = jax.lax.top_k(maxima, k)  # [Q, k]
-    columns = jnp.sort(best, axis=1)[:, :, None] * _BLOCK + jnp.arange(_BLOCK)  # ascending, for ties
+    columns = (
+        jnp.sort(best, axis=1)[:, :, None] * _BLOCK + jnp.arange(_BLOCK)[None, None]
+    )  # ascending, for ties
     columns = columns.reshape(rows, k * _BLOCK)
     candidates = jnp.take_along_axis(scores, jnp.minimum(columns, length - 1), axis=1)
     values, places = jax.lax.top_k(jnp.where(columns < length, candidates, -jnp.inf), k)

@@ -1,0 +1,197 @@
+"""Analogies: a is to b as c is to what? Answered for a whole set of questions by matrix products, by section.
+
+As with word pairs, every figure comes with its coverage, and words are matched as :mod:`w2vjax.vectors.evaluate` says.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.vectors.evaluate import first_rows
+from w2vjax.vectors.evaluation_files import Question, read_word_analogies
+from w2vjax.vectors.nearest import searched_words
+
+if TYPE_CHECKING:
+    from w2vjax.vectors.vectors import Vectors
+
+# Scores [Q, V'] from the cosines of every word with a, b and c, each [Q, V'].
+Measure: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+_COSINES = 1 << 26  # cosines held at once, 256 MB: what bounds the words in a slice of the vocabulary
+_SCORES = 1 << 24  # scores held at once, 64 MB: what bounds the questions in a batch
+_BLOCK = 32  # as in nearest.py: the best word is looked for among block maxima, then in one block
+
+
+class Accuracy(NamedTuple):
+    """The questions of one section, or of all."""
+
+    section: str
+    correct: int
+    answered: int  # all four words are known
+    total: int
+
+    @property
+    def accuracy(self) -> float:
+        """correct / answered, the usual figure; 0 where none was answered."""
+        return self.correct / self.answered if self.answered else 0.0
+
+    @property
+    def accuracy_all(self) -> float:
+        """correct / total (gensim's dummy4unknown=True)."""
+        return self.correct / self.total if self.total else 0.0
+
+    @property
+    def coverage(self) -> float:
+        """answered / total."""
+        return self.answered / self.total if self.total else 0.0
+
+
+class AnalogyScores(NamedTuple):
+    """Accuracy on analogies, by section and over all questions."""
+
+    overall: Accuracy
+    sections: tuple[Accuracy, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Over the questions answered."""
+        return self.overall.accuracy
+
+    @property
+    def accuracy_all(self) -> float:
+        """Over all questions."""
+        return self.overall.accuracy_all
+
+    @property
+    def coverage(self) -> float:
+        """The share of questions answered."""
+        return self.overall.coverage
+
+
+def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
+    """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c): the word nearest to b - a + c (Mikolov et al. 2013)."""
+    return b - a + c
+
+
+def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
+    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), cosines shifted to [0, 1] (Levy and Goldberg 2014)."""
+    return (1 + b) / 2 * ((1 + c) / 2) / ((1 + a) / 2 + 1e-6)
+
+
+def evaluate_word_analogies(
+    vectors: "Vectors",
+    analogies: str | os.PathLike[str] | Mapping[str, Sequence[Question]] | Iterable[Question],
+    restrict_vocab: int | None = 300_000,
+    *,
+    measure: Measure = three_cos_add,
+    case_insensitive: bool = True,
+) -> AnalogyScores:
+    """The share of questions "a is to b as c is to ?" whose answer is exactly the expected word.
+
+    The answer is the word with the largest ``measure``, of vectors at length 1, leaving out a, b and c (with
+    ``case_insensitive``, however they are written); of equals the first in the vocabulary. A question with an unknown
+    word is not answered.
+
+    Args:
+        vectors: what to evaluate.
+        analogies: a file (:func:`read_word_analogies`), questions by section, or questions (a, b, c, d).
+        restrict_vocab: use the first so many words of the vocabulary, as words of questions and as answers; None
+            for all. 30,000 is usual.
+        measure: :func:`three_cos_add` or :func:`three_cos_mul`, or any function of the three cosines.
+        case_insensitive: match upper-cased words.
+
+    Raises:
+        FileError: the file cannot be read.
+        FormatError: the file does not hold analogies.
+        SettingError: ``restrict_vocab`` is no integer of 1 or more.
+        DivergedError: the vectors hold NaN or infinity.
+
+    >>> import w2vjax as w2v
+    >>> words = ["king", "queen", "man", "woman", "tea"]
+    >>> vectors = w2v.Vectors(words, [[1.0, 1, 0], [1, -1, 0], [0, 1, 1], [0, -1, 1], [1, 1, 1]])
+    >>> questions = [("man", "woman", "king", "queen"), ("tea", "king", "cup", "man")]
+    >>> w2v.evaluate_word_analogies(vectors, questions).overall
+    Accuracy(section='total', correct=1, answered=1, total=2)
+    """
+    if isinstance(analogies, str | os.PathLike):
+        sections: Mapping[str, Sequence[Question]] = read_word_analogies(analogies)
+    else:
+        sections = analogies if isinstance(analogies, Mapping) else {"": list(analogies)}
+    lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
+    words = [
+        [lookup.get(fold(word), -1) for word in question] for part in sections.values() for question in part
+    ]
+    ids = np.array(words, np.int32).reshape(-1, 4)  # of the first spelling of each word
+    answered = (ids >= 0).all(axis=1)
+    first = np.array(
+        [lookup[fold(word)] for word in vectors.words[: searched_words(vectors, restrict_vocab)]], np.int32
+    )
+    correct = np.zeros(len(ids), bool)
+    if answered.any():
+        predicted = _answers(vectors.unit, first, ids[answered, :3], measure)
+        correct[answered] = np.logical_and(predicted >= 0, first[predicted] == ids[answered, 3])
+    results, start = [], 0
+    for name, part in sections.items():
+        rows = slice(start, start + len(part))
+        results.append(Accuracy(name, int(correct[rows].sum()), int(answered[rows].sum()), len(part)))
+        start += len(part)
+    overall = Accuracy("total", int(correct.sum()), int(answered.sum()), len(ids))
+    return AnalogyScores(overall, tuple(results))
+
+
+def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measure) -> np.ndarray:
+    """[Q] the rows that answer the questions ids [Q, 3] (a, b, c), among those that first [V'] spans; -1 for none."""
+    # The questions of a set draw on few words (905 in Google's 19,544 questions): all cosines come from one product,
+    # and a question then costs three of its rows, whatever D is.
+    rows, places = np.unique(ids, return_inverse=True)
+    asked = unit[jnp.asarray(rows)]  # [W, D]
+    width = min(len(first), max(_COSINES // len(rows), 1024))
+    batch = max(_SCORES // width, 1)
+    batch = min(batch, len(ids))
+    padding = ((0, -len(ids) % batch), (0, 0))
+    questions = np.pad(np.concatenate([places.reshape(-1, 3), ids], axis=1), padding).astype(np.int32)
+    best = np.full(len(questions), -np.inf, np.float32)
+    answers = np.full(len(questions), -1, np.int32)
+    for start in range(0, len(first), width):
+        part = slice(start, min(start + width, len(first)))
+        values, columns = _best(asked, unit[part], first[part], questions.reshape(-1, batch, 6), measure)
+        better = np.asarray(values).ravel() > best
+        best[better] = np.asarray(values).ravel()[better]
+        answers[better] = np.asarray(columns).ravel()[better] + start
+    return answers[: len(ids)]
+
+
+@functools.partial(jax.jit, static_argnames="measure")
+def _best(
+    asked: jax.Array, unit: jax.Array, first: jax.Array, questions: jax.Array, measure: Measure
+) -> tuple[jax.Array, jax.Array]:
+    """asked [W, D], unit [V', D], first [V'], questions [N, Q, 6] -> scores and columns of the best words, [N, Q]."""
+    cosines = jnp.matmul(asked, unit.T, precision="highest")  # [W, V']
+    length = unit.shape[0]
+
+    def answer(questions: jax.Array) -> tuple[jax.Array, jax.Array]:
+        a, b, c = (cosines[questions[:, side]] for side in range(3))  # [Q, V'] each
+        given = functools.reduce(
+            jnp.logical_or, (first[None] == questions[:, side, None] for side in (3, 4, 5))
+        )
+        scores = jnp.where(given, -jnp.inf, measure(a, b, c))
+        # argmax is slow on a CPU; maxima of blocks are not. Both keep the first of equals.
+        block = (1, _BLOCK)
+        maxima = jax.lax.reduce_window(
+            scores, -jnp.inf, jax.lax.max, block, block, ((0, 0), (0, -length % _BLOCK))
+        )
+        columns = jnp.argmax(maxima, axis=1)[:, None] * _BLOCK + jnp.arange(_BLOCK)[None]
+        columns = jnp.minimum(columns, length - 1)
+        candidates = jnp.take_along_axis(scores, columns, axis=1)
+        place = jnp.argmax(candidates, axis=1)[:, None]
+        return (
+            jnp.take_along_axis(candidates, place, axis=1)[:, 0],
+            jnp.take_along_axis(columns, place, axis=1)[:, 0],
+        )
+
+    return jax.lax.map(answer, questions)

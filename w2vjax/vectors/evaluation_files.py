@@ -1,0 +1,116 @@
+"""Read evaluation sets: word pairs that people have scored, and analogy questions by section.
+
+Nothing is skipped in silence: a line that does not fit stops the reading with file and line number.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from w2vjax.errors import FileError, FormatError
+
+ScoredPair: TypeAlias = tuple[str, str, float]
+Question: TypeAlias = tuple[str, str, str, str]  # a is to b as c is to d
+
+
+def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
+    """Read ``word word score`` lines, separated by tabs, else by commas, else by spaces, as in wordsim353.
+
+    Empty lines and lines that start with ``#`` are left out, and so is a first line whose score is no number (a
+    header).
+
+    Raises:
+        FileError: the file cannot be read.
+        FormatError: a later line does not have two words and a finite number, or no line has.
+
+    >>> import pathlib, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "pairs.tsv")
+    >>> _ = path.write_text("tiger\\tcat\\t7.35\\n")
+    >>> read_word_pairs(path)
+    [('tiger', 'cat', 7.35)]
+    >>> folder.cleanup()
+    """
+    pairs: list[ScoredPair] = []
+    header_allowed = True
+    for number, line in _lines(path):
+        if line.startswith("#"):
+            continue
+        separator = "\t" if "\t" in line else "," if "," in line else None
+        fields = [field.strip() for field in line.split(separator)]
+        score = _number(fields[2]) if len(fields) == 3 and fields[0] and fields[1] else None
+        if score is not None:
+            pairs.append((fields[0], fields[1], score))
+        elif not header_allowed:
+            raise FormatError(
+                f"{path}, line {number}: {line!r:.80} is not two words and a number. "
+                "Separate the three by tabs, one pair on a line."
+            )
+        header_allowed = False
+    if not pairs:
+        raise FormatError(
+            f"{path} holds no word pairs. Give lines of two words and a score, separated by tabs."
+        )
+    return pairs
+
+
+def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
+    """Read questions of four words a line under ``: section`` lines, as in questions-words.txt.
+
+    Sections of one name are joined. Empty lines are left out.
+
+    Raises:
+        FileError: the file cannot be read.
+        FormatError: a question stands before the first section or does not have four words, or there is none.
+
+    >>> import pathlib, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "questions.txt")
+    >>> _ = path.write_text(": capitals\\nAthens Greece Oslo Norway\\n")
+    >>> read_word_analogies(path)
+    {'capitals': [('Athens', 'Greece', 'Oslo', 'Norway')]}
+    >>> folder.cleanup()
+    """
+    sections: dict[str, list[Question]] = {}
+    current: list[Question] | None = None
+    for number, line in _lines(path):
+        if line.startswith(":"):
+            current = sections.setdefault(line.lstrip(":").strip(), [])
+            continue
+        words = line.split()
+        if current is None or len(words) != 4:
+            what = "is not four words" if current is not None else "stands before the first section"
+            raise FormatError(
+                f"{path}, line {number}: {line!r:.80} {what}. "
+                "Write ': name' above each section and four words on each line under it."
+            )
+        current.append((words[0], words[1], words[2], words[3]))
+    if not any(sections.values()):
+        raise FormatError(f"{path} holds no questions. Give lines of four words under ': name' lines.")
+    return sections
+
+
+def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+    """The number and the text of each line that is not empty. Only CR and LF end a line, whatever Unicode says."""
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror}. Check the path and its permissions."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not UTF-8 at byte {error.start}. Convert it to UTF-8.") from error
+    for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
+        if line.strip():
+            yield number, line.strip()
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
