@@ -33,6 +33,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.vectors.analogies": ("evaluate_word_analogies", "three_cos_add", "three_cos_mul"),
     "w2vjax.vectors.evaluate": ("evaluate_word_pairs",),
     "w2vjax.vectors.evaluation_files": ("read_word_pairs", "read_word_analogies"),
+    "w2vjax.vectors.describe": ("describe",),
     "w2vjax.vectors.formats": ("load", "save", "load_word2vec_format", "save_word2vec_format"),
     "w2vjax.vectors.model_file": ("Model", "load_model", "save_model"),
     "w2vjax.vectors.vectors": ("Vectors",),

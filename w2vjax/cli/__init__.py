@@ -17,6 +17,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "reproduce",
         "recompute every figure of the post, beside the published ones",
     ),
+    "convert": ("w2vjax.cli.files", "convert", "copy vectors from one file format to another"),
+    "export": ("w2vjax.cli.files", "export", "write vectors for another program, or as a web page"),
+    "info": ("w2vjax.cli.files", "info", "say what a file of vectors holds, and whether it is sound"),
 }
 
 

@@ -161,7 +161,8 @@ def decode_all(path: Path, words: list[bytes], place: Callable[[int], str], opti
         return [word.decode("utf-8", options.unicode_errors) for word in words]
     except UnicodeDecodeError as error:
         row = words.index(error.object)
-        refuse(path, place(row), f"the word {words[row][:60]!r} is not UTF-8 ({error.reason} at its byte {error.start})",
+        why = f"{error.reason} at its byte {error.start}"
+        refuse(path, place(row), f"the word {words[row][:60]!r} is not UTF-8 ({why})",
                "Convert the file to UTF-8, or read it with unicode_errors='replace'.")  # fmt: skip
 
 

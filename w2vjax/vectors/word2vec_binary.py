@@ -75,8 +75,9 @@ def _walk(path: Path, data: Any, position: int, rows: int, dim: int) -> tuple[li
     joined = b" ".join(words)
     if not all(words) or b"\n" in joined or b"\0" in joined:
         row = next(row for row, word in enumerate(words) if not word or b"\n" in word or b"\0" in word)
-        refuse(path, f"byte {starts[row] - len(words[row]) - 1:,} (row {row})", f"{words[row][:40]!r} is no word: it is "
-               "empty or holds a newline or a NUL", "The dimensions in the header may be wrong, or the file damaged.")  # fmt: skip
+        cause = f"{words[row][:40]!r} is no word: it is empty or holds a newline or a NUL"
+        remedy = "The dimensions in the header may be wrong, or the file damaged."
+        refuse(path, f"byte {starts[row] - len(words[row]) - 1:,} (row {row})", cause, remedy)
     return words, starts, position
 
 

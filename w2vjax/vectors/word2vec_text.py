@@ -131,9 +131,8 @@ def _rows(
     ):
         block = plain_numbers([part[1] for part in parts], dim)
         if block is not None:
-            return [
-                decode(path, part[0], f"line {line + row}", options) for row, part in enumerate(parts)
-            ], block
+            names = [part[0] for part in parts]
+            return decode_all(path, names, lambda row: f"line {line + row}", options), block
     rows = [_row(path, text, f"line {line + row}", dim, options) for row, text in enumerate(lines)]
     return [word for word, _ in rows], np.stack([numbers for _, numbers in rows])
 

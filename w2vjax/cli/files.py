@@ -1,0 +1,153 @@
+"""``w2vjax convert``, ``export`` and ``info``: vectors from one file format to another, and what a file holds."""
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from w2vjax.errors import SettingError
+from w2vjax.files import atomic_file
+from w2vjax.vectors.describe import describe
+from w2vjax.vectors.formats import FORMATS, format_of, load, save
+from w2vjax.vectors.projector import SHOWN
+
+FormatName = Literal["safetensors", "text", "binary", "npy", "projector", "vocabulary"]
+Allowance = Literal["duplicates", "non-finite", "trailing-bytes"]
+
+
+def convert(
+    source: Positional[Path],
+    out: Positional[Path],
+    to: FormatName | None = None,
+    from_: Annotated[FormatName | None, arg(name="from")] = None,
+    table: Literal["input", "output"] = "input",
+    vocabulary: Path | None = None,
+    allow: tuple[Allowance, ...] = (),
+    unicode_errors: Literal["strict", "replace", "ignore"] = "strict",
+    limit: int | None = None,
+) -> int:
+    """Copy vectors from one file format to another, without losing a bit.
+
+    The extensions say which formats: .safetensors, .txt or .vec (word2vec text; GloVe is read too), .bin (word2vec
+    binary), .npy (with a .vocab beside it), .tsv (TensorBoard projector, with its metadata), .vocab (words and
+    counts). Compressed files (.gz, .bz2, .xz) can be read. A word that the new format cannot carry is an error.
+
+    examples:
+      w2vjax convert model.safetensors vectors.bin
+      w2vjax convert glove.6B.300d.txt glove.safetensors
+      w2vjax convert GoogleNews-vectors-negative300.bin.gz news.safetensors
+      w2vjax convert model.safetensors tensors.tsv --limit 10000
+      w2vjax convert model.safetensors contexts.txt --table output
+      w2vjax convert old.vectors new.safetensors --from binary --allow duplicates
+
+    Args:
+        source: File to read.
+        out: File to write.
+        to: Format of the new file, where its extension does not say.
+        from_: Format of the file to read, where neither its extension nor its first bytes say.
+        table: Which table of a model to take.
+        vocabulary: Vocabulary file: the words of a .npy, or the counts of word2vec text and binary.
+        allow: Forgive these faults: of duplicate words the first is kept.
+        unicode_errors: What to do with words that are not UTF-8.
+        limit: Take the first words only.
+    """
+    vectors = load(
+        source,
+        format=from_,
+        table=table,
+        vocabulary=vocabulary,
+        allow=allow,
+        unicode_errors=unicode_errors,
+        limit=limit,
+    )
+    save(vectors, out, to)
+    form = to or format_of(out)
+    print(
+        f"{out}: {len(vectors):,} words x {vectors.dim}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)"
+    )
+    if form == "projector" and len(vectors) > SHOWN:
+        print(f"The projector shows about {SHOWN:,} rows; --limit {SHOWN} takes the first.", file=sys.stderr)
+    return 0
+
+
+def export(
+    vectors: Positional[Path], out: Positional[Path], to: FormatName | None = None, html: bool = False
+) -> int:
+    """Write vectors for another program, or as a web page that works offline.
+
+    examples:
+      w2vjax export model.safetensors vectors.bin
+      w2vjax export model.safetensors vectors.txt
+      w2vjax export model.safetensors map.html --html
+
+    Args:
+        vectors: File of vectors, in any format that can be read.
+        out: File to write.
+        to: Format of the new file, where its extension does not say.
+        html: Write one self-contained page with a searchable map and the nearest neighbours.
+    """
+    if not html:
+        return convert(vectors, out, to)
+    if to is not None:
+        raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
+    from w2vjax.vectors.html import write_html
+
+    write_html(load(vectors), out)
+    print(f"{out}: open it in a browser ({out.stat().st_size:,} bytes)")
+    return 0
+
+
+def info(
+    file: Positional[Path],
+    from_: Annotated[FormatName | None, arg(name="from")] = None,
+    allow: tuple[Allowance, ...] = (),
+    json: str | None = None,
+) -> int:
+    """Say what a file of vectors holds, after reading all of it; a damaged file is an error and exits non-zero.
+
+    examples:
+      w2vjax info model.safetensors
+      w2vjax info vectors.bin --json -
+      w2vjax info vectors.txt && echo sound
+
+    Args:
+        file: Vectors, a model or a vocabulary, in any format that can be read.
+        from_: Format, where neither the extension nor the first bytes say.
+        allow: Forgive these faults.
+        json: Write the findings as JSON to this file, or to standard output with '-', which then carries nothing else.
+    """
+    found = describe(file, format=from_, allow=allow)
+    if json is not None:
+        text = json_format.dumps(found, indent=2) + "\n"
+        if json == "-":
+            print(text, end="")
+            return 0
+        with atomic_file(json) as out:
+            out.write(text.encode())
+    for name, line in _lines(found):
+        print(f"{name:<9} {line}")
+    return 0
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """(label, text) for people."""
+    sizes = f"{found['words']:,} words" + (f" x {found['dim']}" if found["dim"] else "")
+    lines = [("file", f"{found['file']} ({found['bytes']:,} bytes)"),
+             ("format", f"{found['format']}: {FORMATS[found['format']].about}"),
+             ("holds", f"{found['holds']}, {sizes}")]  # fmt: skip
+    if found["tokens"] is not None:
+        lines.append(("counts", f"{found['tokens']:,} tokens of text"))
+    for name, table in found.get("tables", {}).items():
+        lines.append((name, " x ".join(f"{size:,}" for size in table["shape"]) + f" {table['dtype']}"))
+    if found["holds"] == "model":
+        lines.append(("training", "can go on from here: both tables are present"))
+    if found.get("settings"):
+        lines.append(("settings", json_format.dumps(found["settings"], ensure_ascii=False)))
+    if "sha256" in found:
+        lines.append(
+            ("checksum", f"{found['sha256'][:16]}... verified" if found["sha256"] else "none in the file")
+        )
+    words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
+    return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]
