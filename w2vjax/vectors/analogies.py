@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 # Scores [Q, V'] from the cosines of every word with a, b and c, each [Q, V'].
 Measure: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-_COSINES = 1 << 26  # cosines held at once, 256 MB: what bounds the words in a slice of the vocabulary
-_SCORES = 1 << 24  # scores held at once, 64 MB: what bounds the questions in a batch
+# Held at once: what bounds a slice of the vocabulary, and the questions of a batch. Both stay in a processor's cache.
+_COSINES = 1 << 22
+_SCORES = 1 << 18
 _BLOCK = 32  # as in nearest.py: the best word is looked for among block maxima, then in one block
 
 
@@ -134,7 +135,8 @@ def evaluate_word_analogies(
     correct = np.zeros(len(ids), bool)
     if answered.any():
         predicted = _answers(vectors.unit, first, ids[answered, :3], measure)
-        correct[answered] = np.logical_and(predicted >= 0, first[predicted] == ids[answered, 3])
+        hits: np.ndarray = first[predicted] == ids[answered, 3]
+        correct[answered] = hits & (predicted >= 0)
     results, start = [], 0
     for name, part in sections.items():
         rows = slice(start, start + len(part))
@@ -151,14 +153,15 @@ def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measu
     rows, places = np.unique(ids, return_inverse=True)
     asked = unit[jnp.asarray(rows)]  # [W, D]
     width = min(len(first), max(_COSINES // len(rows), 1024))
-    batch = max(_SCORES // width, 1)
-    batch = min(batch, len(ids))
+    batch = min(max(_SCORES // width, 1), len(ids))
     padding = ((0, -len(ids) % batch), (0, 0))
     questions = np.pad(np.concatenate([places.reshape(-1, 3), ids], axis=1), padding).astype(np.int32)
     best = np.full(len(questions), -np.inf, np.float32)
     answers = np.full(len(questions), -1, np.int32)
-    for start in range(0, len(first), width):
-        part = slice(start, min(start + width, len(first)))
+    for begin in range(0, len(first), width):
+        # The last slice overlaps the one before, rather than have a size and so a compilation of its own.
+        start = min(begin, len(first) - width)
+        part = slice(start, start + width)
         values, columns = _best(asked, unit[part], first[part], questions.reshape(-1, batch, 6), measure)
         better = np.asarray(values).ravel() > best
         best[better] = np.asarray(values).ravel()[better]
@@ -194,4 +197,5 @@ def _best(
             jnp.take_along_axis(columns, place, axis=1)[:, 0],
         )
 
-    return jax.lax.map(answer, questions)
+    values, columns = jax.lax.map(answer, questions)
+    return values, columns
