@@ -14,12 +14,12 @@ from w2vjax.vectors.formats import FORMATS, format_of, load, save
 from w2vjax.vectors.projector import SHOWN
 
 FormatName = Literal["safetensors", "text", "binary", "npy", "projector", "vocabulary"]
-Allowance = Literal["duplicates", "non-finite", "trailing-bytes"]
+Allowance = Literal["duplicates", "non-finite", "trailing-bytes", "unfinished-line"]
 
 
 def convert(
-    source: Positional[Path],
-    out: Positional[Path],
+    source: Positional[Annotated[Path, arg(metavar="IN")]],
+    out: Positional[Annotated[Path, arg(metavar="OUT")]],
     to: FormatName | None = None,
     from_: Annotated[FormatName | None, arg(name="from")] = None,
     table: Literal["input", "output"] = "input",
@@ -100,7 +100,7 @@ def export(
 
 
 def info(
-    file: Positional[Path],
+    file: Positional[Annotated[Path, arg(metavar="FILE")]],
     from_: Annotated[FormatName | None, arg(name="from")] = None,
     allow: tuple[Allowance, ...] = (),
     json: str | None = None,

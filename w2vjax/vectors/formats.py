@@ -76,7 +76,8 @@ def load(
         format: a key of :data:`FORMATS`; by default the extension says, and where it does not, the file's first bytes.
         table: ``"output"`` takes the output table of a model (safetensors only).
         vocabulary: a vocabulary file, for the words of a ``.npy`` and for the counts of word2vec text and binary.
-        allow: what to forgive: ``"duplicates"`` (the first is kept), ``"non-finite"``, ``"trailing-bytes"``.
+        allow: what to forgive: ``"duplicates"`` (the first is kept), ``"non-finite"``,
+            ``"trailing-bytes"``, ``"unfinished-line"`` (a text file without a line end at its end).
         unicode_errors: ``"replace"`` or ``"ignore"`` for words that are not UTF-8.
         limit: read the first rows only.
         verify: compare the checksum of a safetensors file, which reads all of it once.

@@ -19,6 +19,7 @@ from w2vjax.vectors.reading import (
     decode,
     refuse,
     refuse_foreign,
+    refuse_unfinished,
     writable,
 )
 from w2vjax.vectors.vectors import Vectors
@@ -50,6 +51,7 @@ def read_projector(path: Path, options: Reading) -> Vectors:
     tensors, labels = settled([path, beside])
     data = contents(tensors)
     refuse_foreign(path, data[:8])
+    refuse_unfinished(path, data, options)
     rows = _lines(data)
     if not rows:
         refuse(path, "line 1", "it is empty")
@@ -60,7 +62,9 @@ def read_projector(path: Path, options: Reading) -> Vectors:
     plain = None if b" " in data[:] else plain_numbers([row.replace(b"\t", b" ") for row in rows], dim)
     if plain is None:
         plain = np.stack([slow_numbers(path, f"line {n}", row.split(b"\t")) for n, row in enumerate(rows, 1)])
-    words, counts, first = _labels(beside, _lines(contents(labels)), len(rows), path, options)
+    label_data = contents(labels)
+    refuse_unfinished(beside, label_data, options)
+    words, counts, first = _labels(beside, _lines(label_data), len(rows), path, options)
     vectors = checked(
         path, Table(words, plain, counts), options, lambda row: f"line {row + 1} (label line {row + first})"
     )

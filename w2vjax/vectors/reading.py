@@ -24,6 +24,7 @@ ALLOWANCES = {
     "duplicates": "of words that occur twice, the first is kept",
     "non-finite": "NaN and infinity are read as they are",
     "trailing-bytes": "bytes after the last row are ignored",
+    "unfinished-line": "a text file may end without a line end, as one cut within its last number does",
 }
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _RATIO = 100  # vectors compress 1.1 to 10 times; 1,000 times is a decompression bomb
@@ -119,6 +120,13 @@ def _decompressed(path: Path, opener: Any) -> bytes:
             if size > cap:
                 refuse(path, f"byte {size:,} of the decompressed data", f"it grows to more than {_RATIO} times its "
                        "compressed size", "If you trust it, decompress it yourself.")  # fmt: skip
+
+
+def refuse_unfinished(path: Path, data: Any, options: Reading) -> None:
+    """Every writer ends the last line; without its end, 0.25 may be what is left of 0.2537."""
+    if len(data) and data[-1:] != b"\n" and options.limit is None and "unfinished-line" not in options.allow:
+        refuse(path, f"byte {len(data):,}", "the last line has no end, so it may have been cut",
+               "Get the whole file, or read with allow='unfinished-line'.")  # fmt: skip
 
 
 def refuse_foreign(path: Path, start: bytes) -> None:

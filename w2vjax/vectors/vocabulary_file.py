@@ -10,7 +10,16 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.vectors.reading import STRICT, Reading, contents, decode, encoded, refuse, refuse_foreign
+from w2vjax.vectors.reading import (
+    STRICT,
+    Reading,
+    contents,
+    decode,
+    encoded,
+    refuse,
+    refuse_foreign,
+    refuse_unfinished,
+)
 from w2vjax.vectors.word2vec_text import FORBIDDEN
 
 _COUNT = re.compile(rb"[0-9]{1,18}")
@@ -35,6 +44,7 @@ def read_vocabulary(
     path = Path(path)
     data = contents(path)
     refuse_foreign(path, data[:8])
+    refuse_unfinished(path, data, options)
     lines = bytes(data).removeprefix(_MARK).split(b"\n")
     if not lines[-1]:
         lines.pop()

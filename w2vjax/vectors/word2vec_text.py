@@ -26,6 +26,7 @@ from w2vjax.vectors.reading import (
     header,
     refuse,
     refuse_foreign,
+    refuse_unfinished,
     writable,
 )
 from w2vjax.vectors.vectors import Vectors
@@ -50,7 +51,7 @@ def read_text(path: Path, options: Reading) -> Vectors:
             and whatever :func:`~w2vjax.vectors.reading.checked` refuses.
     """
     data = contents(path)
-    layout = _layout(path, data)
+    layout = _layout(path, data, options)
     words: list[str] = []
     numbers: list[np.ndarray] = []
     wanted = min(value for value in (options.limit, layout.rows, len(data)) if value is not None)
@@ -79,9 +80,10 @@ def read_text(path: Path, options: Reading) -> Vectors:
     return checked(path, Table(words, matrix), options, lambda row: f"line {from_top + row}")
 
 
-def _layout(path: Path, data: Any) -> _Layout:
+def _layout(path: Path, data: Any, options: Reading) -> _Layout:
     """Where the rows start and how wide they are."""
     refuse_foreign(path, data[:8])
+    refuse_unfinished(path, data, options)
     start = 3 if data[:3] == b"\xef\xbb\xbf" else 0
     end = _line_end(data, start)
     fields = data[start:end].rstrip(b"\r ").split(b" ")
