@@ -128,7 +128,7 @@ def evaluate_word_analogies(
         [lookup.get(fold(word), -1) for word in question] for part in sections.values() for question in part
     ]
     ids = np.array(words, np.int32).reshape(-1, 4)  # of the first spelling of each word
-    answered = (ids >= 0).all(axis=1)
+    answered: np.ndarray = np.all(ids >= 0, axis=1)
     first = np.array(
         [lookup[fold(word)] for word in vectors.words[: searched_words(vectors, restrict_vocab)]], np.int32
     )
