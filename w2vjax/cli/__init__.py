@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "analogy": ("w2vjax.cli.query", "analogy", "answer: A is to B as C is to what?"),
     "similarity": ("w2vjax.cli.query", "similarity", "show how similar words are"),
     "odd": ("w2vjax.cli.query", "odd", "show which word does not belong"),
-    "eval": ("w2vjax.cli.query", "evaluate", "score vectors on word pairs and analogies"),
+    "eval": ("w2vjax.cli.evaluate", "evaluate", "score vectors on word pairs and analogies"),
     "convert": ("w2vjax.cli.files", "convert", "copy vectors from one file format to another"),
     "export": ("w2vjax.cli.files", "export", "write vectors for another program, or as a web page"),
     "info": ("w2vjax.cli.files", "info", "say what a file of vectors holds, and whether it is sound"),

@@ -1,4 +1,4 @@
-"""``w2vjax nn``, ``analogy``, ``similarity``, ``odd`` and ``eval``: ask a file of vectors."""
+"""``w2vjax nn``, ``analogy``, ``similarity`` and ``odd``: ask a file of vectors."""
 
 import contextlib
 import importlib
@@ -12,12 +12,9 @@ from tyro.conf import Positional
 
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError, UnknownWordError
-from w2vjax.vectors.analogies import AnalogyScores, evaluate_word_analogies, three_cos_add, three_cos_mul
-from w2vjax.vectors.evaluate import PairScores, evaluate_word_pairs
 from w2vjax.vectors.formats import load
 
 Record = dict[str, Any]
-MEASURES = {"3cosadd": three_cos_add, "3cosmul": three_cos_mul}
 
 
 def nn(
@@ -161,66 +158,10 @@ def odd(vectors: Positional[Path], words: Positional[tuple[str, ...]], json: str
     return 0
 
 
-def evaluate(
-    vectors: Positional[Path],
-    pairs: tuple[Path, ...] = (),
-    analogies: tuple[Path, ...] = (),
-    restrict_vocab: int | None = 300_000,
-    measure: Literal["3cosadd", "3cosmul", "both"] = "3cosadd",
-    case_sensitive: bool = False,
-    json: str | None = None,
-) -> int:
-    """Score vectors: correlation with people on word pairs, accuracy on analogies, and how much could be answered.
-
-    A file of pairs has a line for each, "word TAB word TAB score" (wordsim353, SimLex-999). A file of analogies has
-    four words a line under ": section" lines (questions-words.txt). A question with a word that the vectors lack is
-    not answered; "over all" counts it as wrong, and such a pair as similarity 0. Exits 1 if a file had nothing that
-    could be answered.
-
-    examples:
-      w2vjax eval vectors.safetensors --pairs wordsim353.tsv simlex999.tsv
-      w2vjax eval vectors.bin --analogies questions-words.txt --restrict-vocab 30000 --measure both
-      w2vjax eval vectors.safetensors --pairs wordsim353.tsv --json -
-
-    Args:
-        vectors: File of vectors, in any format that `w2vjax convert` reads.
-        pairs: Files of scored word pairs.
-        analogies: Files of analogy questions.
-        restrict_vocab: Use the first so many words only, the most frequent; None uses all.
-        measure: 3cosadd adds cosines (Mikolov et al. 2013), 3cosmul multiplies them (Levy and Goldberg 2014).
-        case_sensitive: Tell capitals from small letters.
-        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
-    """
-    if not pairs and not analogies:
-        raise SettingError("There is nothing to evaluate on. Give --pairs FILE or --analogies FILE.")
-    loaded = load(vectors)
-    fold = {"case_insensitive": not case_sensitive}
-    scored = [(path, evaluate_word_pairs(loaded, path, restrict_vocab, **fold)) for path in pairs]
-    names = list(MEASURES) if measure == "both" else [measure]
-    solved = [
-        (path, name, evaluate_word_analogies(loaded, path, restrict_vocab, measure=MEASURES[name], **fold))
-        for path in analogies
-        for name in names
-    ]
-    if json is not None:
-        record = {"command": "eval", "vectors": str(vectors), "restrict_vocab": restrict_vocab}
-        record |= {"case_insensitive": not case_sensitive, "pairs": [_pairs_record(*each) for each in scored]}
-        write_json(json, record | {"analogies": [_analogies_record(*each) for each in solved]})
-    if json != "-":
-        tables = [_pairs_table(scored)] if scored else []
-        print("\n\n".join(tables + [_analogies_table(*each) for each in solved]))
-    results = [(path, score.answered) for path, score in scored]
-    results += [(path, score.overall.answered) for path, _, score in solved]
-    nothing = [str(path) for path, answered in results if not answered]
-    for path in dict.fromkeys(nothing):
-        print(f"w2vjax eval: {path}: none of it could be answered with these vectors.", file=sys.stderr)
-    return 1 if nothing else 0
-
-
 def _three(words: Sequence[str]) -> Sequence[str]:
     if len(words) != 3:
         raise SettingError(
-            f"An analogy takes three words, A is to B as C is to what; {len(words)} given: {' '.join(words)}."
+            f"{len(words)} words given: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to what?"
         )
     return words
 
@@ -279,47 +220,3 @@ def _neighbours(record: Record) -> str:
     column = "score" if record.get("measure") == "3cosmul" else "similarity"
     rows = [[found["word"], f"{found[column]:.6f}"] for found in record["neighbours"]]
     return columns([["word", column], *rows])
-
-
-def _pairs_record(path: Path, scores: PairScores) -> Record:
-    return {"file": str(path), **scores._asdict(), "coverage": scores.coverage}
-
-
-def _analogies_record(path: Path, measure: str, scores: AnalogyScores) -> Record:
-    def section(part: Any) -> Record:
-        figures = {"accuracy": part.accuracy, "accuracy_all": part.accuracy_all, "coverage": part.coverage}
-        return {**part._asdict(), **figures}
-
-    sections = [section(part) for part in scores.sections]
-    return {"file": str(path), "measure": measure, "overall": section(scores.overall), "sections": sections}
-
-
-def _pairs_table(scored: Sequence[tuple[Path, PairScores]]) -> str:
-    rows = [
-        [
-            "word pairs",
-            "spearman",
-            "pearson",
-            "over all: spearman",
-            "pearson",
-            "answered",
-            "pairs",
-            "coverage",
-        ]
-    ]
-    for path, s in scored:
-        values = (s.spearman, s.pearson, s.spearman_all, s.pearson_all)
-        figures = ["-" if value != value else f"{value:.4f}" for value in values]
-        rows.append([path.name, *figures, str(s.answered), str(s.total), f"{s.coverage:.1%}"])
-    return columns(rows)
-
-
-def _analogies_table(path: Path, measure: str, scores: AnalogyScores) -> str:
-    rows = [
-        [f"{path.name}, {measure}", "accuracy", "over all", "correct", "answered", "questions", "coverage"]
-    ]
-    for part in (*scores.sections, scores.overall):
-        accuracy = f"{part.accuracy:.1%}" if part.answered else "-"
-        counts = [str(part.correct), str(part.answered), str(part.total)]
-        rows.append([part.section, accuracy, f"{part.accuracy_all:.1%}", *counts, f"{part.coverage:.1%}"])
-    return columns(rows)
