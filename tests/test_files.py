@@ -1,0 +1,211 @@
+"""A file written by w2vjax.files is the old one or the new one, whatever fails in between."""
+
+import builtins
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from w2vjax import files
+from w2vjax.errors import FileError
+
+OLD, NEW = b"old" * 1000, b"new" * 1000
+
+
+class Faults:
+    """Counts the system calls that writing makes and lets one of them fail."""
+
+    def __init__(self, monkeypatch, fail_at=None, number=errno.ENOSPC):
+        self.calls, self.fail_at, self.number = [], fail_at, number
+        for name in ("fsync", "replace", "dup"):
+            monkeypatch.setattr(os, name, self.wrap(name, getattr(os, name)))
+        monkeypatch.setattr(files, "open", self.open, raising=False)
+
+    def step(self, name):
+        self.calls.append(name)
+        if len(self.calls) - 1 == self.fail_at:
+            raise OSError(self.number, os.strerror(self.number))
+
+    def wrap(self, name, function):
+        def call(*arguments, **options):
+            self.step(name)
+            return function(*arguments, **options)
+
+        return call
+
+    def open(self, *arguments, **options):
+        self.step("open")
+        file = builtins.open(*arguments, **options)
+        faults = self
+
+        class Wrapped:
+            def write(self, data):
+                faults.step("write")
+                file.write(data[: len(data) // 2])
+                file.flush()
+                faults.step("write, second half")
+                return file.write(data[len(data) // 2 :])
+
+            def flush(self):
+                faults.step("flush")
+                file.flush()
+
+            def close(self):
+                already = file.closed
+                file.close()
+                if not already:
+                    faults.step("close")
+
+            def fileno(self):
+                return file.fileno()
+
+        return Wrapped()
+
+
+def write_pair(folder, data):
+    with files.atomic_files([folder / "a", folder / "b"]) as (first, second):
+        first.write(data)
+        second.write(data)
+
+
+def write_one(folder, data):
+    with files.atomic_file(folder / "a") as file:
+        file.write(data)
+
+
+def state(folder, names):
+    """What a reader sees; every name has to tell the same."""
+    seen = {path.read_bytes() for path in files.settled([folder / name for name in names])}
+    assert len(seen) == 1
+    return seen.pop()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EACCES])
+@pytest.mark.parametrize(("write", "names"), [(write_one, ["a"]), (write_pair, ["a", "b"])])
+def test_every_failing_call_is_an_error_that_names_the_file_and_leaves_old_or_new(
+    tmp_path, write, names, number
+):
+    with pytest.MonkeyPatch.context() as patch:
+        write(tmp_path, OLD)
+        calls = Faults(patch).calls
+        write(tmp_path, OLD)
+    assert {"open", "write", "flush", "fsync", "close", "replace"} <= set(calls)
+    for step in range(len(calls)):
+        with pytest.MonkeyPatch.context() as patch:
+            Faults(patch, step, number)
+            with pytest.raises(FileError, match="cannot be written") as caught:
+                write(tmp_path, NEW)
+        assert str(tmp_path / "a") in str(caught.value)
+        committed = [i for i, name in enumerate(calls) if name == "replace"][0] < step
+        assert state(tmp_path, names) == (NEW if committed else OLD)
+        write(tmp_path, OLD)  # the next writer clears away whatever is left
+        assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+@pytest.mark.parametrize("kind", ["full disk", "no folder", "no permission", "a folder"])
+def test_real_faults_of_the_system(tmp_path, kind):
+    write_one(tmp_path, OLD)
+    if kind == "full disk":
+        code = """
+            import resource, signal, sys
+            from w2vjax import files
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+            with files.atomic_file(sys.argv[1]) as file:
+                file.write(bytes(100_000))
+        """
+        run = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), tmp_path / "a"], capture_output=True, text=True
+        )
+        assert run.returncode == 1
+        assert f"FileError: {tmp_path / 'a'} cannot be written: File too large" in run.stderr
+    else:
+        target = {"no folder": tmp_path / "none" / "a", "a folder": tmp_path}.get(kind, Path("/proc/version"))
+        with pytest.raises(FileError, match=f"{target} cannot be written"), files.atomic_file(target) as file:
+            file.write(NEW)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert state(tmp_path, ["a"]) == OLD
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_files import NEW, OLD, Faults, write_one, write_pair
+import pytest
+folder, write, step = Path(sys.argv[2]), {"one": write_one, "pair": write_pair}[sys.argv[3]], int(sys.argv[4])
+class Kill(Faults):
+    def step(self, name):
+        self.calls.append(name)
+        if len(self.calls) - 1 == self.fail_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+with pytest.MonkeyPatch.context() as patch:
+    kill = Kill(patch, step)
+    write(folder, NEW)
+print(len(kill.calls))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "steps"), [("one", ["a"], (1, 2, 5)), ("pair", ["a", "b"], (4, 17, 20, 21))]
+)
+def test_sigkill_leaves_old_or_new_and_the_next_writer_clears_up(tmp_path, kind, names, steps):
+    write = {"one": write_one, "pair": write_pair}[kind]
+    for step in steps:
+        write(tmp_path, OLD)
+        arguments = [sys.executable, "-c", KILL, Path(__file__).parent, tmp_path, kind, str(step)]
+        run = subprocess.run(arguments, capture_output=True, text=True)
+        assert run.returncode == -9, run.stderr
+        assert len(list(tmp_path.iterdir())) > len(names), "the kill has to leave something behind"
+        assert state(tmp_path, names) in {OLD, NEW}
+        files.remove_leftovers(tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == names
+        assert state(tmp_path, names) in {OLD, NEW}
+
+
+def test_a_living_writer_keeps_its_temporary_file(tmp_path):
+    with files.atomic_file(tmp_path / "a") as file:
+        file.write(NEW)
+        write_one(tmp_path, OLD)  # another writer, which looks for leftovers first
+    assert state(tmp_path, ["a"]) == NEW
+
+
+def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_pair(tmp_path, OLD)
+    with pytest.raises(KeyboardInterrupt), files.atomic_files([tmp_path / "a", tmp_path / "b"]) as (first, _):
+        first.write(NEW)
+        raise KeyboardInterrupt
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert state(tmp_path, ["a", "b"]) == OLD
+
+
+@pytest.mark.parametrize("journal", [b"", b"[", b"[1]", b'{"a": "../evil"}', b'{"a": "b"}', b'{"../x": ".../x.1.w2vjax-tmp"}',
+                                     b"[" * 100_000])  # fmt: skip
+def test_a_journal_that_is_not_ours_moves_nothing(tmp_path, journal):
+    write_one(tmp_path, OLD)
+    (tmp_path / "b").write_bytes(b"untouched")
+    (tmp_path / ".a.w2vjax-journal").write_bytes(journal)
+    assert state(tmp_path, ["a"]) == OLD
+    write_one(tmp_path, NEW)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": NEW, "b": b"untouched"}
+
+
+def test_an_error_of_another_file_keeps_its_own_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), files.atomic_file(tmp_path / "a"):
+        open("/elsewhere/input", "rb")
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(tmp_path / "a")
+        raise AssertionError("nothing may be written")
+
+
+def test_files_of_two_folders_cannot_change_together(tmp_path):
+    with (
+        pytest.raises(ValueError, match="one folder"),
+        files.atomic_files([tmp_path / "a", tmp_path.parent / "b"]),
+    ):
+        pass
