@@ -242,12 +242,12 @@ def test_backward_equals_autodiff_on_every_batch(jit: bool, x64: None) -> None:
         (loss, gradients), (expected_loss, expected) = backward(params, X, y), autodiff(params, X, y)
         np.testing.assert_allclose(loss, expected_loss, rtol=1e-14, err_msg=name)
         error = gradient_error(gradients, expected)
-        assert error <= 1e-12, f"{name}: {error}"  # measured: at most 2.3e-16
+        assert error <= 1e-12, f"{name}: {error}"  # measured: at most 5.2e-16
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 5e-2)])
 def test_backward_in_low_precision_is_near_float64(dtype: Any, tolerance: float, x64: None) -> None:
-    """Against float64 at the same rounded params; measured: 2.5e-7 (float32) and 1.3e-2 (bfloat16)."""
+    """Against float64 at the same rounded params; measured: 1.8e-7 (float32) and 3.6e-3 (bfloat16)."""
     for name, (params, X, y) in batches().items():
         if name == "logits to 2e4":  # the logits themselves are off by more than 1 there
             continue
