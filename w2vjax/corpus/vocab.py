@@ -184,10 +184,10 @@ class Vocab:
 def _word_and_count(line: bytes, place: str) -> tuple[str, int]:
     word, _, count = line.rstrip(b"\r\n").rpartition(b" ")
     try:
-        text, number = word.decode(), int(count) if count.isdigit() and len(count) < 19 else -1
+        text, number = word.decode(), int(count) if count.isdigit() and len(count) < 20 else -1
     except UnicodeDecodeError:
         raise FormatError(f"{place}: invalid UTF-8. Convert the file to UTF-8.") from None
-    if not text or number < 0:
+    if not text or not 0 <= number < 1 << 63:
         raise FormatError(f"{place}: {line[:60]!r} is not a word, a space and a count. Correct the line.")
     return text, number
 

@@ -1,0 +1,229 @@
+"""Prepared corpora: the same bytes from the same text, used again when they may be, made again when they must be."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import w2vjax as w2v
+from w2vjax.corpus.encode import encode, prepare
+from w2vjax.corpus.vocab import build_vocab
+
+TEXT = "to be or not to be\nthat is the question\nto be\n"
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT)
+    return path
+
+
+def test_prepare_is_build_vocab_and_encode(tmp_path, text):
+    corpus = prepare(text, tmp_path / "cache", min_count=2)
+    vocab = build_vocab(text, 2)
+    encoded = encode(text, vocab, tmp_path / "ids")
+    assert corpus.vocab == vocab
+    assert corpus.vocab.report == vocab.report == corpus.report == encoded.report
+    assert vocab.words == ("to", "be")
+    assert corpus.ids.tolist() == encoded.ids.tolist() == [0, 1, 0, 1, 0, 1]
+    assert corpus.starts.tolist() == encoded.starts.tolist() == [0, 4]
+    assert (corpus.ids.dtype, corpus.starts.dtype) == (np.int32, np.int64)
+    assert isinstance(corpus.ids, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        corpus.ids[0] = 1
+
+
+def test_encode_with_another_vocabulary(tmp_path, text):
+    vocab = w2v.Vocab(("question", "to", "elsewhere"), [1, 1, 1])
+    encoded = encode(text, vocab, tmp_path / "ids")
+    assert encoded.ids.tolist() == [1, 1, 0, 1]
+    assert encoded.report == (3, 2, 6, 4, 8)
+    with pytest.raises(w2v.CorpusError, match="None of the 12 tokens"):
+        encode(text, w2v.Vocab(("elsewhere",), [1]), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_used_again_when_nothing_changed(tmp_path, text):
+    first = prepare(text, tmp_path / "cache", min_count=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = prepare(text, tmp_path / "cache", min_count=1)
+    assert not first.reused
+    assert again.reused
+    assert again.vocab == first.vocab
+    assert again.digest == first.digest
+    assert again.report == first.report
+    assert again.vocab.report == first.vocab.report
+    assert np.array_equal(again.ids, first.ids)
+    assert prepare(None, tmp_path / "cache", 1).reused is False
+    assert prepare(None, tmp_path / "cache", 1).reused is True
+
+
+def test_dropped_words_are_still_known_from_the_cache(tmp_path, text):
+    for _ in range(2):
+        corpus = prepare(text, tmp_path / "cache", min_count=2)
+        with pytest.raises(w2v.UnknownWordError, match="seen 1 time, min_count=2"):
+            corpus.vocab["question"]
+    assert corpus.reused
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"min_count": 2}, {"max_vocab": 3}, {"tokenizer": w2v.tokenize}, {"reading": w2v.Reading("replace")}],
+)
+def test_other_settings_are_another_corpus(tmp_path, text, options):
+    prepare(text, tmp_path, min_count=1)
+    assert not prepare(text, tmp_path, **{"min_count": 1, **options}).reused
+    assert prepare(text, tmp_path, **{"min_count": 1, **options}).reused
+    assert prepare(text, tmp_path, min_count=1).reused
+
+
+def test_a_changed_text_is_read_again(tmp_path, text):
+    first = prepare(text, tmp_path, min_count=1)
+    stamp = os.stat(text).st_mtime_ns
+    text.write_text(TEXT.replace("question", "QUESTION"))
+    os.utime(text, ns=(stamp, stamp))  # the same size and time: the bytes tell
+    second = prepare(text, tmp_path, min_count=1)
+    assert not second.reused
+    assert "QUESTION" in second.vocab
+    assert first.digest != second.digest
+    assert first.ids.tolist() == second.ids.tolist()
+    os.utime(text, ns=(stamp + 1, stamp + 1))
+    assert not prepare(text, tmp_path, min_count=1).reused
+
+
+def test_what_cannot_be_recognised_is_read_every_time(tmp_path, text):
+    for source, tokenizer in [([["a", "b"]], None), (text, lambda line: line.split())]:
+        for _ in range(2):
+            assert not prepare(source, tmp_path / "cache", 1, tokenizer=tokenizer).reused
+
+
+@pytest.mark.parametrize("kind", ["json", "ids", "starts"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "remove"])
+def test_a_damaged_cache_is_noticed_and_made_again(tmp_path, text, kind, damage):
+    cache = tmp_path / "cache"
+    whole = prepare(text, cache, min_count=1)
+    expected = (whole.vocab, whole.digest, whole.ids.tolist(), whole.starts.tolist())
+    (path,) = cache.glob(f"*.{kind}")
+    data = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    for _ in range(25 if damage == "flip" else 1):
+        changed = bytearray(data)
+        if damage == "flip":
+            changed[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+        path.write_bytes({"flip": changed, "cut": data[:-3], "empty": b"", "remove": b""}[damage])
+        if damage == "remove":
+            path.unlink()
+        if damage == "remove" and kind == "json":
+            corpus = prepare(text, cache, min_count=1)
+        else:
+            with pytest.warns(UserWarning, match="is damaged and is made again"):
+                corpus = prepare(text, cache, min_count=1)
+        assert not corpus.reused
+        assert (corpus.vocab, corpus.digest, corpus.ids.tolist(), corpus.starts.tolist()) == expected
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_maps_stay_valid_when_the_cache_is_replaced_or_temporary(tmp_path, text):
+    first = prepare(text, tmp_path / "cache", min_count=1)
+    ids = first.ids.tolist()
+    text.write_text("entirely other words now")
+    prepare(text, tmp_path / "cache", min_count=1)
+    assert first.ids.tolist() == ids
+    temporary = prepare([["a", "b"], ["a"]], min_count=1)
+    assert temporary.ids.tolist() == [0, 1, 0]
+
+
+def test_a_failure_leaves_no_files(tmp_path, text):
+    text.write_bytes(b"good words\n" * 100 + b"\xff")
+    with pytest.raises(w2v.CorpusError, match="invalid UTF-8 at byte 1,100"):
+        prepare(text, tmp_path / "cache", min_count=1)
+    assert list((tmp_path / "cache").iterdir()) == []
+    with pytest.raises(w2v.CorpusError, match=r"No word occurs min_count=5 times \(most frequent: 'a', 2\)"):
+        prepare([["a", "a", "b"]], tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_folders_that_cannot_be_written_are_named(tmp_path, text):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(w2v.FileError, match="cannot be made"):
+        prepare(text, tmp_path / "file" / "cache", min_count=1)
+    with pytest.raises(w2v.FileError, match="nowhere cannot be written to"):
+        encode(text, build_vocab(text, 1), tmp_path / "nowhere" / "ids")
+
+
+KILLED = """
+import sys, w2vjax as w2v
+from w2vjax.corpus import encode
+renumber = encode.renumber
+def stuck(*arguments):
+    renumber(*arguments)
+    print("ready", flush=True)
+    sys.stdin.read()
+encode.renumber = stuck
+w2v.prepare(sys.argv[1], sys.argv[2], 1)
+"""
+
+
+def test_a_killed_run_leaves_nothing_that_is_taken_for_a_corpus(tmp_path, text):
+    cache = tmp_path / "cache"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, text, cache], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+    assert list(cache.iterdir())
+    assert not prepare(text, cache, 1).reused
+    assert sorted(path.suffix for path in cache.iterdir()) == [".ids", ".json", ".starts"]
+
+
+HASHED = """
+import hashlib, sys, w2vjax as w2v
+corpus = w2v.prepare(sys.argv[1], None, 2)
+vocab = w2v.build_vocab([line.split() for line in open(sys.argv[1], encoding="utf-8")], 2)
+assert vocab == corpus.vocab
+print(corpus.digest, hashlib.sha256("\\n".join(vocab.words).encode()).hexdigest())
+"""
+
+
+def digests(text, seeds, folders):
+    found = set()
+    for seed in range(seeds):
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "LC_ALL": ["C", "C.UTF-8", "POSIX"][seed % 3],
+                       "JAX_PLATFORMS": "cpu"}  # fmt: skip
+        done = subprocess.run([sys.executable, "-c", HASHED, text], env=environment, cwd=folders[seed % 2],
+                              capture_output=True, text=True, check=True)  # fmt: skip
+        found.add(done.stdout)
+    return found
+
+
+def many_words(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "many.txt"
+    path.write_text(
+        "\n".join(" ".join(f"wört{i}" for i in rng.zipf(1.3, 30) % 5000) for _ in range(300)), "utf-8"
+    )
+    return path
+
+
+def test_two_hash_seeds_one_digest(tmp_path):
+    assert len(digests(many_words(tmp_path), 2, [tmp_path, "/"])) == 1
+
+
+@pytest.mark.slow
+def test_fifty_hash_seeds_three_locales_two_folders_one_digest(tmp_path):
+    assert len(digests(many_words(tmp_path), 50, [tmp_path, "/"])) == 1
+
+
+def test_the_digest_is_of_words_counts_ids_and_starts(tmp_path, text):
+    corpus = prepare(text, tmp_path / "cache", 1)
+    hashes = [hashlib.sha256(array.tobytes()).hexdigest() for array in (corpus.ids, corpus.starts)]
+    record = json.dumps([corpus.vocab.words, corpus.vocab.counts.tolist(), hashes])
+    assert corpus.digest == hashlib.sha256(record.encode()).hexdigest()
