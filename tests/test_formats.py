@@ -1,0 +1,341 @@
+"""Round trips through every format, bit for bit or refused by name; the same files read by and from gensim."""
+
+import gzip
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import w2vjax as w2v
+from w2vjax.vectors.decimals import shortest
+from w2vjax.vectors.formats import FORMATS
+
+SUFFIX = {"safetensors": ".safetensors", "text": ".txt", "binary": ".bin", "npy": ".npy", "projector": ".tsv"}
+CHARACTERS = st.sampled_from(list("abé中😀 \n\r\t\0\v\f\u00a0\u2028\u2029\ufeff\ud800\x85\x1c_-.0159e\"'\\"))
+WORD = st.one_of(
+    st.text(st.characters(), max_size=12),
+    st.text(CHARACTERS, max_size=6),
+    st.text("ab12.e-", min_size=1, max_size=5),
+    st.sampled_from(
+        ["", "</s>", "1", "-1.5", "nan", "\ufeffa", "\n", "\0", "a b", "\u00a0", "\u2028", "x" * 5000]
+    ),
+    st.builds(lambda size: "é" * size, st.sampled_from([1_000, 500_000])),  # up to 1 MB
+)
+FLOAT = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def vectors(draw):
+    words = draw(st.lists(WORD, unique=True, max_size=6))
+    dim = draw(st.integers(1, 5))
+    rows = draw(
+        st.lists(st.lists(FLOAT, min_size=dim, max_size=dim), min_size=len(words), max_size=len(words))
+    )
+    counts = draw(st.none() | st.lists(st.integers(0, 2**50), min_size=len(words), max_size=len(words)))
+    return w2v.Vectors(words, np.array(rows, np.float32).reshape(len(words), dim), counts)
+
+
+def carried(name, word, row):
+    """Written anew from the documentation: may this format hold this word?"""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    if name == "safetensors":
+        return True
+    if name == "projector":
+        trimmed = word.replace("\ufeff", "").strip() if word.strip("\ufeff") != word else word.strip()
+        return bool(trimmed) and not set(word) & set("\t\n\r\0") and not (row == 0 and word[0] == "\ufeff")
+    if name == "npy" and row == 0 and word[:1] == "\ufeff":
+        return False
+    return bool(word) and not set(word) & set(" \n\0" if name == "binary" else " \n\0\t\r\v\f")
+
+
+def check_round_trip(folder, name, given_vectors):
+    path = folder / f"vectors{SUFFIX[name]}"
+    bad = [word for row, word in enumerate(given_vectors.words) if not carried(name, word, row)]
+    if bad or (name == "projector" and not len(given_vectors)):
+        with pytest.raises(w2v.FormatError) as caught:
+            w2v.save(given_vectors, path)
+        message = str(caught.value)
+        named = any(repr(word[:60])[1:-1] in message for word in bad) or "an empty word" in message
+        assert named or not bad, f"{message} does not name one of {bad!r}"
+        return False
+    w2v.save(given_vectors, path)
+    back = w2v.load(path)
+    assert back.words == given_vectors.words
+    assert np.asarray(back.matrix).tobytes() == np.asarray(given_vectors.matrix).tobytes()
+    if given_vectors.counts is not None and name not in {"text", "binary"} and len(back):
+        assert back.counts.tolist() == given_vectors.counts.tolist()
+    return True
+
+
+QUICK = settings(
+    max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
+)
+
+
+@pytest.mark.parametrize("name", SUFFIX)
+def test_round_trip_of_generated_vocabularies(name, tmp_path_factory):
+    folder, outcomes = tmp_path_factory.mktemp(name), []
+    QUICK(given(vectors())(lambda v: outcomes.append(check_round_trip(folder, name, v))))()
+    assert sum(outcomes) > 20, "too few vocabularies were written to mean anything"
+    assert name == "safetensors" or not all(outcomes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SUFFIX)
+def test_round_trip_of_10_000_generated_vocabularies(name, tmp_path_factory):
+    folder, outcomes = tmp_path_factory.mktemp(name), []
+    ten_thousand = settings(QUICK, max_examples=10_000, derandomize=False)
+    ten_thousand(given(vectors())(lambda v: outcomes.append(check_round_trip(folder, name, v))))()
+    print(f"{name}: {sum(outcomes)} of {len(outcomes)} written and read back, the others refused by name")
+    assert len(outcomes) >= 10_000
+
+
+def test_every_kind_of_float32_survives_text(tmp_path):
+    """Random bit patterns cover all exponents, subnormals among them; the decimals are short."""
+    bits = np.random.default_rng(0).integers(0, 2**32, 30_000, dtype=np.uint64).astype(np.uint32)
+    edges = [
+        0,
+        0x80000000,
+        1,
+        0x007FFFFF,
+        0x00800000,
+        0x7F7FFFFF,
+        0x3F800000,
+        0x3F7FFFFF,
+        0x4B800000,
+        0x4B800001,
+    ]
+    powers = np.ldexp(np.float32(1), np.arange(-149, 128)).astype(np.float32)
+    values = np.concatenate([bits.view(np.float32), np.array(edges, np.uint32).view(np.float32), powers])
+    values = values[np.isfinite(values)]
+    values = values[: len(values) // 10 * 10].reshape(-1, 10)
+    path = tmp_path / "floats.txt"
+    w2v.save(w2v.Vectors([f"w{i}" for i in range(len(values))], values), path)
+    assert w2v.load(path).matrix.tobytes() == values.tobytes()
+    ordinary = np.random.default_rng(1).normal(0, 0.3, 20_000).astype(np.float32)
+    ours = sum(len(repr(value)) for value in shortest(ordinary).tolist())
+    theirs = sum(len(np.format_float_positional(value, unique=True)) for value in ordinary)
+    assert ours <= theirs * 1.01
+
+
+PETS = w2v.Vectors(
+    ["cat", "dog", "chat·noir"], np.array([[0.1, -2], [3, 1e-20], [-0.0, 7]], np.float32), [9, 5, 1]
+)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_gensim_reads_ours_and_we_read_gensims(binary, tmp_path):
+    keyed = pytest.importorskip("gensim.models").KeyedVectors
+    ours, theirs, vocab = tmp_path / "ours", tmp_path / "theirs", tmp_path / "vocab"
+    w2v.save_word2vec_format(PETS, ours, fvocab=vocab, binary=binary)
+    read = keyed.load_word2vec_format(str(ours), fvocab=str(vocab), binary=binary)
+    assert tuple(read.index_to_key) == PETS.words
+    assert read.vectors.tobytes() == np.asarray(PETS.matrix).tobytes()
+    assert [read.get_vecattr(word, "count") for word in PETS.words] == [9, 5, 1]
+    read.save_word2vec_format(str(theirs), fvocab=str(vocab), binary=binary)
+    back = w2v.load_word2vec_format(theirs, fvocab=vocab, binary=binary)
+    assert (back.words, back.counts.tolist()) == (PETS.words, [9, 5, 1])
+    assert back.matrix.tobytes() == np.asarray(PETS.matrix).tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("binary", [False, True])
+def test_gensim_reads_what_we_write_for_generated_vocabularies(binary, tmp_path):
+    keyed = pytest.importorskip("gensim.models").KeyedVectors
+    compared = []
+
+    def check(generated):
+        if not len(generated) or not all(
+            carried("text", word, row) for row, word in enumerate(generated.words)
+        ):
+            return
+        path = tmp_path / "x"
+        w2v.save_word2vec_format(generated, path, binary=binary)
+        read = keyed.load_word2vec_format(str(path), binary=binary)
+        assert tuple(read.index_to_key) == generated.words
+        assert read.vectors.tobytes() == np.asarray(generated.matrix).tobytes()
+        read.save_word2vec_format(str(path), binary=binary)
+        assert w2v.load_word2vec_format(path, binary=binary).matrix.tobytes() == read.vectors.tobytes()
+        compared.append(1)
+
+    settings(QUICK, max_examples=2_000)(given(vectors())(check))()
+    assert len(compared) > 200
+
+
+def test_what_the_c_tools_and_fasttext_write_is_read(tmp_path):
+    expected = [("</s>", [0.25, -1.5]), ("cat", [0.125, 2.0])]
+    rows = struct.pack("<2f", 0.25, -1.5), struct.pack("<2f", 0.125, 2.0)
+    cases = {
+        "c.txt": b"2 2\n</s> 0.250000 -1.500000 \ncat 0.125000 2.000000 \n",
+        "fasttext.vec": b"2 2\n</s> 0.25 -1.5 \ncat 0.125 2 \n",
+        "gensim.txt": b"2 2\n</s> 0.25 -1.5\ncat 0.125 2.0\n",
+        "windows.txt": b"\xef\xbb\xbf2 2\r\n</s> 0.25 -1.5\r\ncat 0.125 2.0 \r\n",
+        "glove.txt": b"</s> 0.25 -1.5\ncat 0.125 2.0\n",
+        "c.bin": b"2 2\n</s> " + rows[0] + b"\ncat " + rows[1] + b"\n",
+        "gensim.bin": b"2 2\n</s> " + rows[0] + b"cat " + rows[1],
+        "odd_name": b"2 2\n</s> " + rows[0] + b"\ncat " + rows[1] + b"\n",
+        "odd_text": b"2 2\n</s> 0.25 -1.5\ncat 0.125 2.0\n",
+        "tensors.tsv": b"0.25\t-1.5\r\n0.125\t2\r\n",
+        "shout.TXT": b"</s> .25e0 -1.5\ncat +0.125 2.\n",
+    }
+    (tmp_path / "metadata.tsv").write_bytes(b"</s>\r\ncat\r\n")
+    for name, data in cases.items():
+        (tmp_path / name).write_bytes(data)
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data))
+        for path in [tmp_path / name] + [tmp_path / f"{name}.gz"] * ("." in name and "tsv" not in name):
+            read = w2v.load(path)
+            assert [(word, read[word].tolist()) for word in read] == expected, path
+        assert w2v.load(tmp_path / name, limit=1).words == ("</s>",)
+
+
+def test_a_glove_word_may_hold_spaces(tmp_path):
+    path = tmp_path / "glove.txt"
+    path.write_bytes(b"the 1 2 3\n. . . 4 5 6\nat me@here.org 7 8 9\n")
+    assert w2v.load(path).words == ("the", ". . .", "at me@here.org")
+
+
+@pytest.mark.parametrize(("allow", "data", "words"), [
+    ("duplicates", b"3 1\na 1\nb 2\na 3\n", ("a", "b")),
+    ("trailing-bytes", b"1 1\na 1\nb 2\n", ("a",)),
+    ("non-finite", b"2 1\na nan\nb -inf\n", ("a", "b")),
+    ("unfinished-line", b"2 1\na 1\nb 2", ("a", "b")),
+])  # fmt: skip
+def test_named_options_forgive(tmp_path, allow, data, words):
+    path = tmp_path / "x.txt"
+    path.write_bytes(data)
+    with pytest.raises(w2v.FormatError, match=f"allow='{allow}'"):
+        w2v.load(path)
+    read = w2v.load(path, allow=[allow])
+    assert read.words == words
+    if allow != "non-finite":
+        assert read["a"].tolist() == [1.0], "the first of two is kept"
+
+
+def test_invalid_utf8_can_be_replaced(tmp_path):
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"1 1\n\xff " + struct.pack("<f", 1) + b"\n")
+    assert w2v.load(path, unicode_errors="replace").words == ("\ufffd",)
+
+
+def test_the_model_file_keeps_everything(tmp_path):
+    import ml_dtypes
+
+    path, rng = tmp_path / "model.safetensors", np.random.default_rng(0)
+    for dtype in (np.float32, np.float64, ml_dtypes.bfloat16):
+        params = w2v.Params(rng.normal(size=(3, 4)).astype(dtype), rng.normal(size=(2, 4)).astype(dtype))
+        w2v.save_model(
+            path, params, ["a b", "", "\n\0"], [3, 2, 1], {"dim": 4, "min_count": 2}, dropped={"rare": 1}
+        )
+        model = w2v.load_model(path)
+        for ours, kept in zip(params, model.params, strict=True):
+            assert kept.dtype == dtype
+            assert kept.tobytes() == ours.tobytes()
+        assert (model.words, model.counts.tolist()) == (["a b", "", "\n\0"], [3, 2, 1])
+        assert model.metadata == {"dim": 4, "min_count": 2}
+        read = w2v.load(path)
+        assert np.array_equal(read.matrix, params.input.astype(np.float32))
+        assert (read.labels.dropped, read.labels.min_count) == ({"rare": 1}, 2)
+        with pytest.raises(w2v.FormatError, match="Huffman"):
+            w2v.load(path, table="output")
+    w2v.save_model(path, w2v.Params(np.eye(2), 2 * np.eye(2)), ["a", "b"])
+    assert w2v.load(path, table="output")["b"].tolist() == [0, 2]
+    w2v.save(w2v.load(path), tmp_path / "vectors.safetensors")
+    with pytest.raises(w2v.FormatError, match="cannot be trained further"):
+        w2v.load_model(tmp_path / "vectors.safetensors")
+
+
+def test_the_safetensors_library_reads_ours(tmp_path):
+    library = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "x.safetensors"
+    w2v.save(PETS, path)
+    tensors = library.load_file(path)
+    assert tensors["input"].tobytes() == np.asarray(PETS.matrix).tobytes()
+    library.save_file(tensors, path)  # without metadata, so without a checksum
+    assert w2v.load(path).words == PETS.words
+
+
+def test_mapped_formats_are_not_copied(tmp_path):
+    for suffix in (".npy", ".safetensors"):
+        w2v.save(PETS, tmp_path / f"x{suffix}")
+        matrix = base = w2v.load(tmp_path / f"x{suffix}").matrix
+        while isinstance(base, np.ndarray):
+            base = base.base
+        assert type(getattr(base, "obj", base)).__name__ == "mmap"
+        assert not matrix.flags.writeable
+
+
+def test_numpy_reads_our_npy_and_we_read_numpys(tmp_path):
+    path = tmp_path / "x.npy"
+    w2v.save(PETS, path)
+    assert np.load(path, allow_pickle=False).tobytes() == np.asarray(PETS.matrix).tobytes()
+    for array in (PETS.matrix.astype(">f8"), np.asfortranarray(PETS.matrix), PETS.matrix.astype(np.float16)):
+        np.save(path, array)
+        assert np.array_equal(w2v.load(path).matrix, array.astype(np.float32))
+
+
+def test_writers_refuse_nan_and_keep_the_old_file(tmp_path):
+    bad = w2v.Vectors(["fine", "broken"], [[1.0], [np.nan]])
+    for suffix in SUFFIX.values():
+        path = tmp_path / f"x{suffix}"
+        path.write_bytes(b"old")
+        with pytest.raises(w2v.FormatError, match=r"'broken'|row 1"):
+            w2v.save(bad, path)
+        assert path.read_bytes() == b"old"
+
+
+def test_settings_that_mean_nothing(tmp_path):
+    with pytest.raises(w2v.SettingError, match="no known extension"):
+        w2v.save(PETS, tmp_path / "x.foo")
+    with pytest.raises(w2v.SettingError, match="compress"):
+        w2v.save(PETS, tmp_path / "x.txt.gz")
+    with pytest.raises(w2v.SettingError, match="no format 'foo'"):
+        w2v.save(PETS, tmp_path / "x", "foo")
+    w2v.save(PETS, tmp_path / "x.txt")
+    for options in ({"allow": "everything"}, {"limit": 0}, {"unicode_errors": "x"}, {"table": "output"}):
+        with pytest.raises(w2v.SettingError):
+            w2v.load(tmp_path / "x.txt", **options)
+
+
+def test_the_commands(cli, tmp_path):
+    import json
+
+    source = tmp_path / "pets.safetensors"
+    w2v.save_model(source, w2v.Params(PETS.matrix, -PETS.matrix), PETS.words, PETS.counts, {"window": 5})
+    for name, form in FORMATS.items():
+        out = tmp_path / f"pets{form.suffixes[0] if name != 'safetensors' else '2.safetensors'}"
+        assert cli("convert", source, out).code == 0
+        assert cli("convert", source, tmp_path / "other", "--to", name).code == 0
+        found = cli("info", out, "--json", "-")
+        assert found.code == 0
+        assert json.loads(found.out)["words"] == 3
+        assert json.loads(found.out)["format"] == name
+    assert "can go on from here" in cli("info", source).out
+    assert cli("convert", source, tmp_path / "o.txt", "--table", "output").code == 0
+    assert w2v.load(tmp_path / "o.txt")["cat"].tolist() == np.float32([-0.1, 2]).tolist()
+    assert cli("export", source, tmp_path / "e.bin", "--to", "text").code == 0
+    assert (tmp_path / "e.bin").read_bytes().startswith(b"3 2\ncat 0.1 -2.0\n")
+    source.write_bytes(source.read_bytes()[:-1])
+    broken = cli("info", source)
+    assert broken.code == 4
+    assert broken.err.startswith(f"w2vjax info: {source}, byte ")
+    assert broken.err.count("\n") == 1
+    assert cli("info", tmp_path / "nothing.bin").code == 7
+
+
+def test_a_large_vocabulary_notes_what_the_projector_shows(cli, tmp_path):
+    w2v.save(w2v.Vectors(map(str, range(10_001)), np.zeros((10_001, 1))), tmp_path / "x.bin")
+    assert "--limit 10000" in cli("convert", tmp_path / "x.bin", tmp_path / "tensors.tsv").err
+
+
+def test_importing_the_package_imports_no_reader():
+    code = (
+        "import sys, w2vjax; print([m for m in sys.modules if m.startswith('w2vjax.vectors') or m == 'tyro'])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
