@@ -34,13 +34,13 @@ def evaluate(
 ) -> int:
     """Score vectors: correlation with people on word pairs, accuracy on analogies, and how much could be answered.
 
-    A file of pairs has a line for each, "word TAB word TAB score" (wordsim353, SimLex-999). A file of analogies has
-    four words a line under ": section" lines (questions-words.txt). A question with a word that the vectors lack is
+    A file of pairs has a line for each, "word TAB word TAB score". A file of analogies has
+    four words a line under ": section" lines. A question with a word that the vectors lack is
     not answered; "over all" counts it as wrong, and such a pair as similarity 0. Exits 1 if a file had nothing that
     could be answered.
 
     examples:
-      w2vjax eval vectors.safetensors --pairs wordsim353.tsv simlex999.tsv
+      w2vjax eval vectors.safetensors --pairs wordsim353.tsv rg65.tsv
       w2vjax eval vectors.bin --analogies questions-words.txt --restrict-vocab 30000 --measure both
       w2vjax eval vectors.safetensors --pairs wordsim353.tsv --json -
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -181,6 +180,8 @@ def _converse(prompt: str, answer: Callable[[Sequence[str]], Record], json: str 
             continue
         records.append(record)
         if json != "-":
+            if not sys.stdin.isatty():  # nobody sees the question beside its answer
+                print(f"{' '.join(words)}:")
             print(_neighbours(record), flush=True)
     return records
 
@@ -205,9 +206,9 @@ def _lines(prompt: str) -> Iterator[list[str]]:
 def _show_all(records: Sequence[Record], json: str | None) -> None:
     if json == "-":
         return
-    for place, record in enumerate(records):
+    for record in records:
         if len(records) > 1:
-            print(f"{os.linesep if place else ''}{' '.join(record['query'])}:")
+            print(f"{' '.join(record['query'])}:")
         print(_neighbours(record))
 
 

@@ -1,0 +1,178 @@
+"""Vectors: lookup, slices, immutability, being a pytree, and what they refuse."""
+
+import dataclasses
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import w2vjax as w2v
+from w2vjax.vectors.vectors import Labels
+
+
+def pets(**more):
+    return w2v.Vectors(["cat", "dog", "tea"], np.array([[3, 4], [4, 3], [-4, 3]]), [9, 5, 1], **more)
+
+
+def test_lookup_by_word_row_words_and_slice():
+    vectors = pets()
+    assert vectors["dog"].tolist() == vectors[1].tolist() == vectors[-2].tolist() == [4, 3]
+    assert vectors[["tea", "cat"]].tolist() == [[-4, 3], [3, 4]]
+    assert vectors[[]].shape == (0, 2)
+    part = vectors[1:]
+    assert (part.words, part.matrix.tolist(), part.counts.tolist()) == (
+        ("dog", "tea"),
+        [[4, 3], [-4, 3]],
+        [5, 1],
+    )
+    assert vectors[::-1].words == ("tea", "dog", "cat")
+    assert ("cat" in vectors, "cup" in vectors, 0 in vectors) == (True, False, False)
+    assert (len(vectors), vectors.dim, vectors.shape, list(vectors)) == (3, 2, (3, 2), ["cat", "dog", "tea"])
+    assert vectors.index == {"cat": 0, "dog": 1, "tea": 2}
+    assert repr(vectors) == "Vectors(3 words x 2, with counts)"
+
+
+def test_nothing_can_be_changed():
+    source = np.ones((1, 2), np.float32)
+    vectors = w2v.Vectors(["a"], source, [1])
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        vectors.matrix = source
+    for array in (vectors.matrix, vectors.counts):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+    with pytest.raises(TypeError):
+        vectors.index["b"] = 1
+    source[0, 0] = 2  # the caller's array is theirs to write
+
+
+def test_float32_is_kept_and_the_rest_rounded(tmp_path):
+    np.save(tmp_path / "m.npy", np.ones((2, 3), np.float32))
+    mapped = np.load(tmp_path / "m.npy", mmap_mode="r")
+    assert np.shares_memory(w2v.Vectors("ab", mapped).matrix, mapped)
+    assert w2v.Vectors("ab", np.ones((2, 3), np.int8)).matrix.dtype == np.float32
+    on_device = jnp.ones((2, 3))
+    assert w2v.Vectors("ab", on_device).matrix is on_device
+    assert w2v.Vectors("ab", on_device.astype(jnp.bfloat16)).matrix.dtype == jnp.float32
+
+
+def test_a_pytree_whose_leaf_is_the_matrix():
+    vectors = pets()
+    doubled = jax.tree.map(lambda x: 2 * x, vectors)
+    assert isinstance(doubled, w2v.Vectors)
+    assert doubled["cat"].tolist() == [6, 8]
+    assert doubled.labels is vectors.labels
+    assert [leaf.shape for leaf in jax.tree.leaves(vectors)] == [(3, 2)]
+    gradient = jax.grad(lambda v: jnp.sum(v.matrix**2))(jax.tree.map(jnp.asarray, vectors))
+    np.testing.assert_array_equal(gradient["dog"], [8, 6])
+
+
+def test_jit_compiles_once_for_equal_labels_and_again_for_others():
+    traced = []
+
+    @jax.jit
+    def total(vectors):
+        traced.append(vectors.words)
+        return vectors.matrix.sum()
+
+    total(pets())
+    total(pets())  # made anew: equal, not identical
+    assert len(traced) == 1
+    total(w2v.Vectors(["cat", "cow", "tea"], np.zeros((3, 2)), [9, 5, 1]))  # the same hash, other words
+    total(pets(min_count=2))
+    assert len(traced) == 3
+
+
+def test_hashing_does_not_walk_the_words():
+    class Word(str):
+        def __hash__(self):
+            hashed.append(self)
+            return super().__hash__()
+
+    hashed = []
+    labels = Labels(tuple(Word(i) for i in range(1000)))
+    hash(labels)
+    assert len(hashed) <= 2
+    assert labels == labels
+
+
+def test_unit_handles_zero_huge_and_tiny_vectors_without_a_warning():
+    matrix = np.array([[3, 4], [0, 0], [3e38, -3e38], [3e-38, 4e-38]], np.float32)
+    unit = np.asarray(w2v.Vectors("abcd", matrix).unit)
+    half = np.sqrt(0.5)
+    # measured 3e-8; 2e-7 is two units in the last place of 1
+    np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [half, -half], [0.6, 0.8]], atol=2e-7)
+    assert w2v.Vectors("abcd", matrix).normalize()["a"].tolist() == unit[0].tolist()
+
+
+def test_unit_is_computed_once():
+    vectors = pets()
+    assert vectors.unit is vectors.unit
+    assert vectors.normalize().labels is vectors.labels
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
+def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
+    vectors = w2v.Vectors(["cat", "dog"], np.array([[1.0, 2.0], [bad, 0.0]]))
+    with pytest.raises(w2v.DivergedError, match=r"'dog' \(row 1\) holds NaN or infinity"):
+        vectors.most_similar("cat")
+    with pytest.raises(w2v.SettingError, match="NaN or infinity"):
+        vectors.similarity("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("words", "matrix", "counts", "says"),
+    [
+        (["a", "b"], np.ones((3, 2)), None, "2 words need a matrix of as many rows"),
+        (["a"], np.ones(2), None, "shape is"),
+        (["a", "b", "a"], np.ones((3, 2)), None, "'a' stands in rows 0 and 2"),
+        (["a", b"b"], np.ones((2, 2)), None, "not a string"),
+        (["a", "b"], np.ones((2, 2)), [1], "as many counts"),
+        (["a", "b"], np.ones((2, 2)), [1, -1], "counts of 0 or more"),
+    ],
+)
+def test_disagreeing_parts_are_refused(words, matrix, counts, says):
+    with pytest.raises(w2v.FormatError, match=says):
+        w2v.Vectors(words, matrix, counts)
+
+
+@pytest.mark.parametrize("row", [3, -4, 10**12])
+def test_a_row_outside_the_matrix_is_refused(row):
+    with pytest.raises(w2v.IdError, match="There is no row"):
+        pets()[row]
+
+
+def test_an_unknown_word_gives_close_spellings_and_why_it_is_missing():
+    vectors = w2v.Vectors(
+        ["Paris", "king", "kings", "queen"], np.ones((4, 2)), dropped={"kin": 3, "qeen": 1}, min_count=5
+    )
+    with pytest.raises(w2v.UnknownWordError) as raised:
+        vectors["kin"]
+    assert str(raised.value) == (
+        "The word 'kin' is not among the 4 words: it was seen 3 times, min_count=5. Did you mean 'king', 'kings'?"
+    )
+    with pytest.raises(KeyError, match=r"seen 1 time, min_count=5\. Did you mean 'queen'"):
+        vectors.most_similar("qeen")
+    with pytest.raises(w2v.UnknownWordError, match=r"Did you mean 'Paris'\?"):
+        vectors.similarity("paris", "king")
+    with pytest.raises(w2v.UnknownWordError, match="Check its spelling"):
+        vectors.id("xylophone")
+    assert vectors[1:].labels.dropped == {"kin": 3, "qeen": 1}
+
+
+def test_an_unknown_word_is_told_within_a_second_among_a_million():
+    words = [f"word{i}" for i in range(1_000_000)]
+    vectors = w2v.Vectors(words, np.zeros((len(words), 1), np.float32))
+    start = time.perf_counter()
+    with pytest.raises(w2v.UnknownWordError, match="Did you mean"):
+        vectors.id("wordd77")
+    assert time.perf_counter() - start < 2  # measured 0.3 s on a busy machine
+
+
+def test_no_words_at_all():
+    empty = w2v.Vectors([], np.zeros((0, 4), np.float32))
+    assert (len(empty), empty.dim) == (0, 4)
+    assert empty.unit.shape == (0, 4)
+    with pytest.raises(w2v.UnknownWordError, match="not among the 0 words"):
+        empty["a"]
