@@ -31,7 +31,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.errors import CorpusError, DivergedError, IdError, SettingError, UnknownWordError
+from w2vjax.errors import CorpusError, DivergedError, SettingError, UnknownWordError
+from w2vjax.ids import check_ids
 
 Params = dict[str, jax.Array]
 
@@ -72,16 +73,12 @@ def mapping(
 def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
     """[..., V] float32, 1 at ``id`` and 0 elsewhere; ``id`` is one id or an array of them.
 
-    Raises :class:`IdError` for an id outside [0, V), which the post's list would take from its end when negative.
+    Raises ``IdError`` for an id outside [0, V), which the post's list would take from its end when negative.
 
     >>> one_hot_encode([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    ids = np.asarray(id)
-    if ids.size and (ids.dtype.kind not in "iu" or ids.min() < 0 or ids.max() >= vocab_size):
-        raise IdError(
-            f"Ids are integers from 0 to {vocab_size - 1}, and {id!r} is not. Take them from word_to_id."
-        )
+    ids = check_ids(id, vocab_size)
     return np.asarray(ids[..., None] == np.arange(vocab_size), np.float32)
 
 

@@ -10,17 +10,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from w2vjax import reference
-from w2vjax.errors import IdError
+from w2vjax.ids import check_ids
 from w2vjax.reference import Params, _sum_dtype, softmax
 
 
 def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
     """``{"a1", "a2", "z"}`` or ``z`` alone, as :func:`w2vjax.reference.forward`, for center ids [B].
 
-    Raises :class:`IdError` for an id outside [0, V).
+    Raises ``IdError`` for an id outside [0, V).
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> forward(params, [1])["a1"].tolist()
@@ -47,7 +46,7 @@ def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
 def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Params]:
     """``(loss, gradients)``, as :func:`w2vjax.reference.backward`, for ids ``centers`` [B] and ``contexts`` [B].
 
-    Raises :class:`IdError` for an id outside [0, V).
+    Raises ``IdError`` for an id outside [0, V).
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> backward(params, [1], [0])[1]["w2"].tolist()
@@ -65,7 +64,7 @@ def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Pa
 def train(
     params: Params, centers: Any, contexts: Any, learning_rate: float, steps: int
 ) -> tuple[Params, jax.Array]:
-    """:func:`w2vjax.reference.train` on ids; raises what it raises, and :class:`IdError`.
+    """:func:`w2vjax.reference.train` on ids; raises what it raises, and ``IdError``.
 
     >>> centers, contexts = reference.training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
     >>> params = reference.init_network(3, 2, jax.random.key(0))
@@ -79,11 +78,4 @@ def train(
 
 def _ids(ids: Any, params: Params) -> jax.Array:
     """Ids as an int32 array, refused on the host unless they are integers in [0, V)."""
-    if not isinstance(ids, jax.core.Tracer):
-        found, vocab_size = np.asarray(ids), len(params["w1"])
-        if found.size and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= vocab_size):
-            raise IdError(
-                f"Ids are integers from 0 to {vocab_size - 1}, and {found} are not. Take them from word_to_id."
-            )
-        ids = found.astype(np.int32)
-    return jnp.asarray(ids)
+    return ids if isinstance(ids, jax.core.Tracer) else jnp.asarray(check_ids(ids, len(params["w1"])))

@@ -1,6 +1,5 @@
 """``w2vjax reproduce``: run the reference model as the post does and hold every figure against the printed one."""
 
-import json as json_format
 import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -9,6 +8,7 @@ import jax
 import numpy as np
 
 from w2vjax import data, reference
+from w2vjax.cli.output import write_json
 from w2vjax.errors import CorpusError, FileError
 from w2vjax.files import atomic_file
 
@@ -97,7 +97,7 @@ def reproduce(
                   "source": published and published["source"], "note": published and published["losses"]["note"],
                   "checks": [check._asdict() for check in checks], "ranked_for": word, "vector_of": vector_of,
                   **run._asdict(), "w1": run.w1.tolist()}  # fmt: skip
-        _write_json(json, record)
+        write_json(json, record)
     if json != "-":
         print(f"\n{verdict}")
     return 1 if ok is False else 0
@@ -262,15 +262,3 @@ def _read(path: Path) -> str:
         raise CorpusError(
             f"{path} is not UTF-8 text: byte {error.start} cannot be decoded. Convert it to UTF-8."
         ) from error
-
-
-def _write_json(target: str, record: dict[str, Any]) -> None:
-    """JSON has no infinity: an error that no shape allows to be computed becomes null."""
-    for check in record["checks"]:
-        check["computed"] = None if check["computed"] == float("inf") else check["computed"]
-    text = json_format.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    if target == "-":
-        print(text, end="")
-        return
-    with atomic_file(target) as file:
-        file.write(text.encode())
