@@ -220,9 +220,10 @@ class Vectors:
 @jax.jit
 def _unit(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[V, D] -> the rows at length 1, [V] whether a row is finite."""
-    # Dividing by the largest component first keeps the squares of 1e30 and of 1e-30 inside float32.
+    # A power of two, which costs no bit, keeps the squares of very large and very small rows inside float32.
     largest = jnp.max(jnp.abs(matrix), axis=1, keepdims=True, initial=0.0)
-    scaled = matrix / jnp.where(largest > 0, largest, 1.0)
+    scale = jnp.where(largest > 1e15, 2.0**-96, jnp.where(largest < 1e-15, 2.0**96, 1.0))
+    scaled = matrix * scale.astype(matrix.dtype)
     length = jnp.sqrt(jnp.sum(scaled * scaled, axis=1, keepdims=True))
     return scaled / jnp.where(length > 0, length, 1.0), jnp.isfinite(largest[:, 0])
 
