@@ -25,6 +25,7 @@ Measure: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 # Held at once: what bounds a slice of the vocabulary, and the questions of a batch. Both stay in a processor's cache.
 _COSINES = 1 << 22
 _SCORES = 1 << 18
+_NARROWEST = 1024  # words in a slice at least, however many the questions draw on
 _BLOCK = 32  # as in nearest.py: the best word is looked for among block maxima, then in one block
 
 
@@ -152,7 +153,7 @@ def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measu
     # and a question then costs three of its rows, whatever D is.
     rows, places = np.unique(ids, return_inverse=True)
     asked = unit[jnp.asarray(rows)]  # [W, D]
-    width = min(len(first), max(_COSINES // len(rows), 1024))
+    width = min(len(first), max(_COSINES // len(rows), _NARROWEST))
     batch = min(max(_SCORES // width, 1), len(ids))
     padding = ((0, -len(ids) % batch), (0, 0))
     questions = np.pad(np.concatenate([places.reshape(-1, 3), ids], axis=1), padding).astype(np.int32)

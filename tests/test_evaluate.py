@@ -1,0 +1,286 @@
+"""Evaluation: correlations and analogies by hand, by brute force, and equal to gensim's; files refused by line."""
+
+import jax
+import numpy as np
+import pytest
+
+import w2vjax as w2v
+from w2vjax.vectors import analogies as solving
+from w2vjax.vectors import evaluate as scoring
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Vectors in which a third of the analogies come out right, as in real ones: city = country + offset + noise."""
+    rng = np.random.default_rng(3)
+    D, n = 20, 60
+    countries, kings = rng.standard_normal((2, n, D))
+    offset, crown = rng.standard_normal((2, D))
+    rows = {f"country{i}": countries[i] for i in range(n)}
+    rows |= {f"City{i}": countries[i] + offset + 0.9 * rng.standard_normal(D) for i in range(n)}
+    rows |= {
+        f"CITY{i}": rows[f"City{i}"] + 0.01 * rng.standard_normal(D) for i in range(0, n, 7)
+    }  # other spellings
+    rows |= {f"king{i}": kings[i] for i in range(n)}
+    rows |= {f"queen{i}": kings[i] + crown + 0.9 * rng.standard_normal(D) for i in range(n)}
+    rows |= {f"noise{i}": rng.standard_normal(D) for i in range(200)}
+    words = list(rows)
+    rng.shuffle(words)
+    return w2v.Vectors(words, np.array([rows[word] for word in words]))
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory):
+    rng = np.random.default_rng(4)
+    lines = []
+    for name, first, second in (
+        ("capitals", "Country", "City"),
+        ("gram royal", "king", "Queen"),
+        ("unknown", "x", "y"),
+    ):
+        lines.append(f": {name}")
+        for _ in range(150):
+            i, j = rng.integers(0, 64, 2)  # 60 to 63 are unknown
+            lines.append(f"{first}{i} {second}{i} {first}{j} {second}{j}")
+    return write(tmp_path_factory.mktemp("sets") / "questions.txt", "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def judgements(tmp_path_factory, world):
+    rng = np.random.default_rng(5)
+    lines = ["# a comment"]
+    for _ in range(300):
+        a, b = rng.choice(len(world), 2)
+        swap = str.swapcase if rng.random() < 0.5 else str
+        score = round(5 + 5 * world.similarity(world.words[a], world.words[b]) + rng.normal(), 1)  # with ties
+        lines.append(f"{swap(world.words[a])}\t{world.words[b]}\t{score}")
+    lines += ["nowhere\tking1\t3.5", "king1\tnothing\t9", "king2\tking2\t10"]
+    return write(tmp_path_factory.mktemp("sets") / "pairs.tsv", "\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def oracle(world):
+    models = pytest.importorskip("gensim.models")
+    keyed = models.KeyedVectors(world.dim)
+    keyed.add_vectors(list(world.words), np.array(world.matrix))
+    return keyed
+
+
+@pytest.mark.parametrize("restrict_vocab", [300_000, 250])
+@pytest.mark.parametrize("case_insensitive", [True, False])
+def test_pairs_are_gensims(world, judgements, oracle, restrict_vocab, case_insensitive):
+    options = {"restrict_vocab": restrict_vocab, "case_insensitive": case_insensitive}
+    ours = w2v.evaluate_word_pairs(world, judgements, **options)
+    pearson, spearman, missing = oracle.evaluate_word_pairs(str(judgements), **options)
+    # measured: 2e-9 (rounding of gensim's float32 cosines); a wrong treatment of ties moves Spearman by 1e-4
+    assert ours.pearson == pytest.approx(pearson[0], abs=1e-6)
+    assert ours.spearman == pytest.approx(spearman[0], abs=1e-6)
+    assert 100 * (1 - ours.coverage) == pytest.approx(missing, abs=1e-9)
+    pearson, spearman, _ = oracle.evaluate_word_pairs(str(judgements), dummy4unknown=True, **options)
+    assert ours.pearson_all == pytest.approx(pearson[0], abs=1e-6)
+    assert ours.spearman_all == pytest.approx(spearman[0], abs=1e-6)
+
+
+@pytest.mark.parametrize("restrict_vocab", [300_000, 250])
+@pytest.mark.parametrize("case_insensitive", [True, False])
+def test_analogies_are_gensims(world, questions, oracle, restrict_vocab, case_insensitive):
+    options = {"restrict_vocab": restrict_vocab, "case_insensitive": case_insensitive}
+    ours = w2v.evaluate_word_analogies(world, questions, **options)
+    accuracy, sections = oracle.evaluate_word_analogies(str(questions), **options)
+    assert ours.accuracy == pytest.approx(accuracy, abs=1e-12)
+    for mine, theirs in zip((*ours.sections, ours.overall), sections, strict=True):
+        correct, wrong = len(theirs["correct"]), len(theirs["incorrect"])
+        assert (mine.correct, mine.answered) == (correct, correct + wrong)
+    over_all, _ = oracle.evaluate_word_analogies(str(questions), dummy4unknown=True, **options)
+    assert ours.accuracy_all == pytest.approx(over_all, abs=1e-12)
+    if case_insensitive and restrict_vocab > 250:
+        assert [part.total for part in ours.sections] == [150, 150, 150]
+        assert 0.2 < ours.accuracy < 0.9  # neither all right nor all wrong: the comparison means something
+        assert ours.sections[2].coverage == ours.sections[2].accuracy == 0
+
+
+def brute_force(vectors, path, score):
+    """One question at a time, in float64."""
+    matrix = np.asarray(vectors.matrix, np.float64)
+    unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+    upper = [word.upper() for word in vectors.words]
+    correct = 0
+    for section in w2v.read_word_analogies(path).values():
+        for question in section:
+            a, b, c, d = (word.upper() for word in question)
+            if {a, b, c, d} <= set(upper):
+                cosines = [unit @ unit[upper.index(word)] for word in (a, b, c)]
+                ranking = np.argsort(-score(*cosines), kind="stable")
+                correct += next(upper[row] for row in ranking if upper[row] not in (a, b, c)) == d
+    return correct
+
+
+def test_both_measures_are_what_brute_force_gives(world, questions):
+    add = w2v.evaluate_word_analogies(world, questions)
+    mul = w2v.evaluate_word_analogies(world, questions, measure=w2v.three_cos_mul)
+    assert add.overall.correct == brute_force(world, questions, lambda a, b, c: b - a + c)
+    expected = brute_force(world, questions, lambda a, b, c: (1 + b) * (1 + c) / 4 / ((1 + a) / 2 + 1e-6))
+    assert mul.overall.correct == expected
+    assert mul.overall.correct != add.overall.correct
+
+
+def test_how_the_work_is_cut_changes_nothing(world, questions, monkeypatch):
+    whole = w2v.evaluate_word_analogies(world, questions)
+    monkeypatch.setattr(solving, "_COSINES", 1)
+    monkeypatch.setattr(solving, "_SCORES", 5000)
+    monkeypatch.setattr(solving, "_NARROWEST", 150)  # 449 words: three slices, the last overlapping
+    assert w2v.evaluate_word_analogies(world, questions) == whole
+    monkeypatch.setattr(solving, "_NARROWEST", 7)
+    assert w2v.evaluate_word_analogies(world, questions) == whole
+
+
+def test_analogy_ties_go_to_the_first_word_and_inputs_never_answer():
+    words = ["a", "b", "c", "d", "e"]
+    same = w2v.Vectors(words, np.ones((5, 3)))
+    ask = w2v.evaluate_word_analogies
+    assert ask(same, [("a", "b", "c", "d")]).overall.correct == 1
+    assert ask(same, [("a", "b", "c", "e")]).overall.correct == 0
+    assert ask(same, [("a", "b", "c", "b")]).overall.correct == 0
+    three = ask(same, [("a", "b", "c", "a")], restrict_vocab=3)  # nothing is left to answer with
+    assert three.overall[1:] == (0, 1, 1)
+
+
+def test_sections_and_questions_given_as_values(world):
+    question = ("country1", "City1", "country2", "City2")
+    listed = w2v.evaluate_word_analogies(world, [question, ("no", "such", "words", "here")])
+    named = w2v.evaluate_word_analogies(
+        world, {"s": [question], "t": [("no", "such", "words", "here")], "u": []}
+    )
+    assert listed.overall == named.overall
+    assert [part[2:] for part in named.sections] == [(1, 1), (0, 1), (0, 0)]
+    assert w2v.evaluate_word_analogies(world, []).coverage == 0
+
+
+def test_correlations_are_scipys_with_ties():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        x, y = rng.integers(0, 9, (2, 40)) + rng.integers(0, 5, 40)
+        x, y = x.astype(float), y * 1e6
+        # measured 3e-16
+        assert scoring.spearman(x, y) == pytest.approx(stats.spearmanr(x, y)[0], abs=1e-14)
+        assert scoring.pearson(x, y) == pytest.approx(stats.pearsonr(x, y)[0], abs=1e-14)
+        np.testing.assert_array_equal(scoring.average_ranks(x), stats.rankdata(x))
+
+
+def test_where_no_correlation_exists_it_is_nan_and_says_so_by_coverage(world):
+    for pairs in ([], [("king1", "king2", 1.0)], [("x", "y", 1.0), ("y", "z", 2.0)]):
+        scores = w2v.evaluate_word_pairs(world, pairs)
+        assert np.isnan(scores.spearman)
+        assert np.isnan(scores.pearson)
+        assert scores.answered == sum(a in world for a, _, _ in pairs)
+    assert scores.unknown == ("x", "y", "z")
+    constant = w2v.evaluate_word_pairs(world, [("king1", "king2", 1.0), ("king1", "king3", 1.0)])
+    assert np.isnan(constant.pearson)
+    assert constant.coverage == 1
+
+
+def test_a_zero_vector_scores_zero_and_words_equal_themselves():
+    vectors = w2v.Vectors(
+        ["nil", "a", "b", "c"], np.array([[0, 0, 0], [1, 2, 3], [0.1, -0.7, 0.3], [5, 5, 1]])
+    )
+    # nil: 0, then exactly 1 for each word with itself: two ties at rank 2.5
+    pairs = [("nil", "a", 1.0), ("a", "a", 2.0), ("b", "b", 3.0)]
+    assert w2v.evaluate_word_pairs(vectors, pairs).spearman == pytest.approx(np.sqrt(0.75), abs=1e-12)
+
+
+def test_what_is_not_finite_is_refused(world):
+    with pytest.raises(w2v.FormatError, match="Pair 1 has no finite score"):
+        w2v.evaluate_word_pairs(world, [("king1", "king2", 1.0), ("king1", "king2", float("nan"))])
+    broken = w2v.Vectors(["a", "b", "c", "d"], np.array([[1.0], [np.nan], [2.0], [3.0]]))
+    with pytest.raises(w2v.SettingError, match="NaN"):
+        w2v.evaluate_word_pairs(broken, [("a", "b", 1.0)])
+    with pytest.raises(w2v.DivergedError, match="'b'"):
+        w2v.evaluate_word_analogies(broken, [("a", "b", "c", "d")])
+    with pytest.raises(w2v.SettingError, match="restrict_vocab=0"):
+        w2v.evaluate_word_pairs(world, [], restrict_vocab=0)
+
+
+def test_vectors_on_the_device_score_the_same(world, judgements, questions):
+    moved = jax.tree.map(jax.numpy.asarray, world)
+    assert w2v.evaluate_word_pairs(moved, judgements) == w2v.evaluate_word_pairs(world, judgements)
+    assert w2v.evaluate_word_analogies(moved, questions) == w2v.evaluate_word_analogies(world, questions)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat\tdog\t1.5\nnew york\tcity\t2\n",
+        "cat,dog,1.5\r\nnew york,city,2\r\n",
+        "\ufeffword1\tword2\tscore\n\n# note\ncat\tdog\t1.5\nnew york\tcity\t2",
+        "cat \t dog \t 1.5\n\n\nnew york\t city\t2 \n",
+    ],
+)
+def test_pairs_are_read_in_the_usual_spellings(tmp_path, text):
+    path = write(tmp_path / "pairs", text)
+    assert w2v.read_word_pairs(path) == [("cat", "dog", 1.5), ("new york", "city", 2.0)]
+
+
+def test_pairs_are_read_when_spaces_separate(tmp_path):
+    assert w2v.read_word_pairs(write(tmp_path / "p", "cat  dog 1\ncat tea -2e0")) == [
+        ("cat", "dog", 1),
+        ("cat", "tea", -2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("cat\tdog\t1\ncat\tdog\n", "line 2: 'cat\\\\tdog' is not two words and a number"),
+        ("cat\tdog\t1\n\n#\ncat\tdog\tmuch\n", "line 4"),
+        ("cat\tdog\t1\ncat\tdog\tnan\n", "line 2"),
+        ("cat\tdog\t1\n\tdog\t1\n", "line 2"),
+        ("cat\tdog\t1\t2\ncat\tdog\t1\t2\n", "line 2"),
+        ("", "holds no word pairs"),
+        ("# only\n", "holds no word pairs"),
+        ("a\tb\tc\n", "holds no word pairs"),
+    ],
+)
+def test_a_bad_file_of_pairs_is_refused_by_line(tmp_path, text, says):
+    with pytest.raises(w2v.FormatError, match=f"pairs.tsv.*{says}"):
+        w2v.read_word_pairs(write(tmp_path / "pairs.tsv", text))
+
+
+def test_analogies_are_read(tmp_path):
+    path = write(
+        tmp_path / "q", "\ufeff: one two\r\na b c d\r\n\r\n:three\ne\tf g  h\n: one two\ni j k l\n: empty\n"
+    )
+    assert w2v.read_word_analogies(path) == {
+        "one two": [("a", "b", "c", "d"), ("i", "j", "k", "l")],
+        "three": [("e", "f", "g", "h")],
+        "empty": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a b c d\n", "line 1: 'a b c d' stands before the first section"),
+        (": s\na b c d\na b c\n", "line 3: 'a b c' is not four words"),
+        (": s\na b c d e\n", "line 2"),
+        (": s\n: t\n", "holds no questions"),
+        ("", "holds no questions"),
+    ],
+)
+def test_a_bad_file_of_analogies_is_refused_by_line(tmp_path, text, says):
+    with pytest.raises(w2v.FormatError, match=f"questions.txt.*{says}"):
+        w2v.read_word_analogies(write(tmp_path / "questions.txt", text))
+
+
+@pytest.mark.parametrize("read", [w2v.read_word_pairs, w2v.read_word_analogies])
+def test_unreadable_files_are_named(tmp_path, read):
+    with pytest.raises(w2v.FileError, match=r"missing\.txt cannot be read: No such file"):
+        read(tmp_path / "missing.txt")
+    (tmp_path / "latin.txt").write_bytes(b": s\ncaf\xe9 a b c\n")
+    with pytest.raises(w2v.FormatError, match=r"latin\.txt is not UTF-8 at byte 7"):
+        read(tmp_path / "latin.txt")
