@@ -1,69 +1,18 @@
 """A file written by w2vjax.files is the old one or the new one, whatever fails in between."""
 
-import builtins
 import errno
-import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from faults import Faults
 
 from w2vjax import files
 from w2vjax.errors import FileError
 
 OLD, NEW = b"old" * 1000, b"new" * 1000
-
-
-class Faults:
-    """Counts the system calls that writing makes and lets one of them fail."""
-
-    def __init__(self, monkeypatch, fail_at=None, number=errno.ENOSPC):
-        self.calls, self.fail_at, self.number = [], fail_at, number
-        for name in ("fsync", "replace", "dup"):
-            monkeypatch.setattr(os, name, self.wrap(name, getattr(os, name)))
-        monkeypatch.setattr(files, "open", self.open, raising=False)
-
-    def step(self, name):
-        self.calls.append(name)
-        if len(self.calls) - 1 == self.fail_at:
-            raise OSError(self.number, os.strerror(self.number))
-
-    def wrap(self, name, function):
-        def call(*arguments, **options):
-            self.step(name)
-            return function(*arguments, **options)
-
-        return call
-
-    def open(self, *arguments, **options):
-        self.step("open")
-        file = builtins.open(*arguments, **options)  # noqa: SIM115
-        faults = self
-
-        class Wrapped:
-            def write(self, data):
-                faults.step("write")
-                file.write(data[: len(data) // 2])
-                file.flush()
-                faults.step("write, second half")
-                return file.write(data[len(data) // 2 :])
-
-            def flush(self):
-                faults.step("flush")
-                file.flush()
-
-            def close(self):
-                already = file.closed
-                file.close()
-                if not already:
-                    faults.step("close")
-
-            def fileno(self):
-                return file.fileno()
-
-        return Wrapped()
 
 
 def write_pair(folder, data):
@@ -132,21 +81,16 @@ def test_real_faults_of_the_system(tmp_path, kind):
 
 
 KILL = """
-import os, signal, sys
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_files import NEW, OLD, Faults, write_one, write_pair
+from faults import Kill
+from test_files import NEW, write_one, write_pair
 import pytest
 folder, write, step = Path(sys.argv[2]), {"one": write_one, "pair": write_pair}[sys.argv[3]], int(sys.argv[4])
-class Kill(Faults):
-    def step(self, name):
-        self.calls.append(name)
-        if len(self.calls) - 1 == self.fail_at:
-            os.kill(os.getpid(), signal.SIGKILL)
 with pytest.MonkeyPatch.context() as patch:
-    kill = Kill(patch, step)
+    Kill(patch, step)
     write(folder, NEW)
-print(len(kill.calls))
 """
 
 

@@ -65,6 +65,7 @@ def _walk(path: Path, data: Any, position: int, rows: int, dim: int) -> tuple[li
     for row in range(rows):
         start = find(b" ", position) + 1
         if not 0 < start <= last:
+            position += data[position : position + 1] == b"\n"
             what = f"its {width:,} bytes of numbers" if start else "its word"
             refuse(path, f"byte {position:,} (row {row})", f"the file ends, at byte {len(data):,}, before {what} "
                    f"does; the header promises {rows:,} rows")  # fmt: skip

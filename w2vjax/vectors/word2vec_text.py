@@ -7,7 +7,6 @@ The last D fields of a line are the vector and what stands before them is the wo
 Lines end in ``\\n`` or ``\\r\\n``; the C tool's space at the end of a line and a byte order mark are accepted.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +32,6 @@ from w2vjax.vectors.vectors import Vectors
 
 FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split on all white space
 _CHUNK = 1 << 22
-_INTEGER = re.compile(rb"[+-]?[0-9]+")
 
 
 class _Layout(NamedTuple):
@@ -57,13 +55,11 @@ def read_text(path: Path, options: Reading) -> Vectors:
     wanted = min(value for value in (options.limit, layout.rows, len(data)) if value is not None)
     matrix = np.empty((wanted, layout.dim), np.float32) if layout.rows is not None else None
     for line, chunk in _chunks(data, layout):
-        if len(words) + len(chunk) > wanted:
-            if options.limit is None and "trailing-bytes" not in options.allow:
-                extra = line + wanted - len(words)
-                refuse(path, f"line {extra}", f"the header promises {wanted:,} words, and this is one more",
-                       "Correct the header, or read with allow='trailing-bytes'.")  # fmt: skip
-            del chunk[wanted - len(words) :]
-        names, block = _rows(path, chunk, line, layout.dim, options)
+        room = wanted - len(words)
+        names, block = _rows(path, chunk[:room], line, layout.dim, options)
+        if len(chunk) > room and options.limit is None and "trailing-bytes" not in options.allow:
+            refuse(path, f"line {line + room}", f"the header promises {wanted:,} words, and this is one more",
+                   "Correct the header, or read with allow='trailing-bytes'.")  # fmt: skip
         if matrix is not None:
             matrix[len(words) : len(words) + len(names)] = block
         else:
@@ -89,7 +85,8 @@ def _layout(path: Path, data: Any, options: Reading) -> _Layout:
     fields = data[start:end].rstrip(b"\r ").split(b" ")
     if not data[start:end].strip():
         refuse(path, "line 1", "it is empty")
-    if len(fields) == 2 and all(map(_INTEGER.fullmatch, fields)):
+    # Two numbers are a header, right or wrong, even where "5 0.3" could be the word 5 with a vector of one dimension.
+    if len(fields) == 2 and all(map(NUMBER.fullmatch, fields)):
         # A row is at least "\n", a letter and D times " 0"; the last needs no "\n".
         rows, dim = header(path, data[start:end], "line 1", len(data) - end, 2, 2)
         return _Layout(end + 1, 2, rows, dim)

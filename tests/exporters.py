@@ -1,0 +1,156 @@
+"""Run as a program: kill and fail every exporter at every step, in forked children, and report what a reader finds.
+
+python exporters.py FOLDER steps              SIGKILL at every call that tests/faults.py counts
+python exporters.py FOLDER syscalls           SIGKILL at every system call, by strace
+python exporters.py FOLDER errors             ENOSPC, EIO, EDQUOT, EACCES from every system call, by strace
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faults import Kill
+
+import w2vjax as w2v
+
+OLD, NEW = (w2v.Vectors([f"{age}{i}" for i in range(50)], np.full((50, 8), value, np.float32), [value] * 50)
+            for age, value in (("old", 1), ("new", 2)))  # fmt: skip
+CALLS = ("openat", "write", "fsync", "close", "rename", "flock", "dup", "fcntl", "unlink")
+
+
+def model(path, vectors):
+    w2v.save_model(
+        path, w2v.Params(vectors.matrix, -vectors.matrix), vectors.words, vectors.counts, {"dim": 8}
+    )
+
+
+def read_model(path):
+    found = w2v.load_model(path)
+    assert np.array_equal(found.params.output, -found.params.input)
+    return w2v.Vectors(found.words, found.params.input, found.counts)
+
+
+def vocabulary(path, vectors):
+    w2v.write_vocabulary(path, vectors.words, vectors.counts)
+
+
+def read_vocabulary(path):
+    words, counts = w2v.read_vocabulary(path)
+    return w2v.Vectors(words, np.repeat(counts[:, None], 8, 1).astype(np.float32), counts)
+
+
+def save(path, vectors):
+    w2v.save(vectors, path)
+
+
+EXPORTERS = {name: (save, w2v.load) for name in ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors")} | {
+    "model.safetensors": (model, read_model), "x.vocab": (vocabulary, read_vocabulary)}  # fmt: skip
+
+
+def found(read, path):
+    """ "old", "new", or what went wrong."""
+    try:
+        vectors = read(path)
+    except w2v.W2VError as error:
+        return f"unreadable: {error}"
+    for name, expected in (("old", OLD), ("new", NEW)):
+        if vectors.words == expected.words and np.array_equal(vectors.matrix, expected.matrix):
+            return name
+    return "neither"
+
+
+def child(work):
+    """Fork, and do the work in the child; its exit code is 3 for an error of ours, 4 for any other."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+        os._exit(0)
+    except w2v.FileError as error:
+        os._exit(3 if str(error).strip() and "cannot be written" in str(error) else 4)
+    except BaseException:
+        os._exit(4)
+
+
+def steps(folder, name, write):
+    """One death for every counted call, until a child lives."""
+    for step in range(1000):
+
+        def work(step=step):
+            with pytest.MonkeyPatch.context() as patch:
+                Kill(patch, step)
+                write(folder / name, NEW)
+
+        _, status = os.waitpid(child(work), 0)
+        yield f"step {step}", status
+        if not os.WIFSIGNALED(status):
+            return
+
+
+def traced(folder, name, write, faults):
+    """One injected fault for every system call of each kind, until a child passes without being hit."""
+    for fault in faults:
+        for call in CALLS:
+            for when in range(1, 200):
+
+                def work():
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                    write(folder / name, NEW)
+
+                pid = child(work)
+                os.waitpid(pid, os.WUNTRACED)
+                log = folder.with_suffix(".log")
+                inject = ["-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={when}", "-p", str(pid)]
+                strace = subprocess.Popen(["strace", "-qq", "-f", "-o", log, *inject], stderr=subprocess.PIPE)
+                while "TracerPid:\t0" in Path(f"/proc/{pid}/status").read_text():
+                    if strace.poll() is not None:
+                        os.kill(pid, signal.SIGKILL)
+                        sys.exit(f"strace cannot attach: {strace.stderr.read().decode()}")
+                    time.sleep(0.001)
+                os.kill(pid, signal.SIGCONT)
+                _, status = os.waitpid(pid, 0)
+                strace.wait()
+                hit = os.WIFSIGNALED(status) or "INJECTED" in log.read_text()
+                yield f"{fault} in {call} {when}", status if hit else 0
+                if not hit:
+                    break
+
+
+def main(folder, mode):
+    report = {}
+    for name, (write, read) in EXPORTERS.items():
+        place = Path(folder, name.replace(".", "_"))
+        place.mkdir()
+        write(place / name, OLD)
+        kept = sorted(place.iterdir())
+        faults = (
+            ["signal=KILL"]
+            if mode == "syscalls"
+            else [f"error={e}" for e in ("ENOSPC", "EIO", "EDQUOT", "EACCES")]
+        )
+        runs = steps(place, name, write) if mode == "steps" else traced(place, name, write, faults)
+        outcomes = {"faults": 0, "old": 0, "new": 0, "wrong": []}
+        for fault, status in runs:
+            state = found(read, place / name)
+            hit = os.WIFSIGNALED(status) or os.WEXITSTATUS(status) != 0 or (mode == "errors" and status)
+            outcomes["faults"] += bool(hit)
+            outcomes[state] = outcomes.get(state, 0) + 1
+            bad_end = not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) not in (0, 3)
+            if state not in ("old", "new") or bad_end or (status == 0 and state != "new"):
+                outcomes["wrong"].append([fault, status, state])
+            write(place / name, OLD)
+            if sorted(place.iterdir()) != kept:
+                outcomes["wrong"].append([fault, "left over", [file.name for file in place.iterdir()]])
+        report[name] = outcomes
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,251 @@
+"""Malformed, truncated, flipped and lying files: every one is an error that names the file and the place."""
+
+import bz2
+import gzip
+import json
+import re
+import struct
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import w2vjax as w2v
+
+ONE = struct.pack("<f", 1.0)
+NAN = struct.pack("<f", float("nan"))
+
+
+def safe(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+WORDS = {"words.offsets": tensor("I64", [2], 4, 20), "words.bytes": tensor("U8", [1], 20, 21)}
+TABLE = {"input": tensor("F32", [1, 1], 0, 4)}
+OFFSETS = struct.pack("<2q", 0, 1)
+
+
+def npy(header, data=ONE):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data
+
+
+def shaped(shape, dtype="<f4"):
+    return b"{'descr': '%b', 'fortran_order': False, 'shape': %b, }\n" % (dtype.encode(), shape)
+
+
+# (what is wrong, file name, content, what the message has to say about the place)
+BAD = [
+    ("empty text", "x.txt", b"", "line 1"),
+    ("blank first line", "x.txt", b"\n1 1\n", "line 1"),
+    ("only a word", "x.txt", b"hello\n", "line 1"),
+    ("header with a negative number", "x.txt", b"-2 3\na 1 2 3\n", "line 1"),
+    ("header with no dimensions", "x.txt", b"2 0\na\nb\n", "line 1"),
+    ("header of 10,000 digits", "x.txt", b"9" * 10_000 + b" 3\na 1 2 3\n", "line 1"),
+    ("more words promised than lines", "x.txt", b"3 2\na 1.25 2.25\nb 1.25 2.25\n", "line 4"),
+    ("more words promised than bytes", "x.txt", b"1000000 2\na 1 2\n", "line 1"),
+    ("fewer words promised", "x.txt", b"1 2\na 1 2\nb 1 2\n", "line 3"),
+    ("a short row", "x.txt", b"2 2\na 1.5 2.5\nb 1.5\n", "line 3"),
+    ("a single number, which gensim broadcasts", "x.txt", b"2 3\na 1.5 2.5 3.5\nb 1.5\n", "line 3"),
+    ("a long row", "x.txt", b"2 2\na 1 2\nb 1 2 3\n", "line 3"),
+    ("short and long rows that add up", "x.txt", b"2 2\na 1\nb 1 2 3\n", "line 2"),
+    ("not a number", "x.txt", b"2 2\na 1 2\nb 1 two\n", "line 3"),
+    ("hexadecimal", "x.txt", b"1 1\na 0x1p3\n", "line 2"),
+    ("underscores, which float() takes", "x.txt", b"1 1\na 1_0\n", "line 2"),
+    ("a decimal comma", "x.txt", b"1 1\na 1,5\n", "line 2"),
+    ("two signs", "x.txt", b"1 1\na 1-5\n", "line 2"),
+    ("NaN", "x.txt", b"2 1\na 1\nb nan\n", "line 3"),
+    ("overflow", "x.txt", b"1 1\na 1e39\n", "line 2"),
+    ("the same word twice", "x.txt", b"3 1\na 1\nb 1\na 2\n", "line 4"),
+    ("tabs between numbers", "x.txt", b"1 2\na 1\t2\n", "line 2"),
+    ("two spaces", "x.txt", b"1 2\na 1  2\n", "line 2"),
+    ("an empty word", "x.txt", b"1 1\n 1\n", "line 2"),
+    ("an empty line", "x.txt", b"2 1\na 1\n\nb 1\n", "line 3"),
+    ("NUL in a word", "x.txt", b"1 1\na\0b 1\n", "line 2"),
+    ("invalid UTF-8", "x.txt", b"2 1\na 1\n\xff\xfe 1\n", "line 3"),
+    ("UTF-16", "x.txt", "1 1\na 1\n".encode("utf-16"), "byte|line 1"),
+    ("no end of the last line", "x.txt", b"1 1\na 0.12", "byte 10"),
+    ("GloVe rows of two widths", "x.txt", b"a 1 2\nb 1 2\nc 1\n", "line 3"),
+    ("empty binary", "x.bin", b"", "byte 0"),
+    ("binary without header", "x.bin", b"\0" * 100, "byte 0"),
+    ("binary, header promises more", "x.bin", b"2 1\na " + ONE + b"\n", "byte 0"),
+    ("binary, record cut", "x.bin", b"2 1\naaaaaaaa " + ONE + b"\nb " + ONE[:2], r"byte 18 \(row 1\)"),
+    ("binary, no space", "x.bin", b"1 1\naaaaaaaaaaa", r"byte 4 \(row 0\)"),
+    ("binary, bytes after the end", "x.bin", b"1 1\na " + ONE + b"\nb " + ONE + b"\n", "byte 11"),
+    ("binary, dimensions too few", "x.bin", b"1 1\na " + ONE + ONE + b"\n", "byte 10"),
+    ("binary, NaN", "x.bin", b"2 1\na " + ONE + b"\nb " + NAN + b"\n", r"byte 11 \(row 1\)"),
+    ("binary, twice", "x.bin", b"2 1\na " + ONE + b"\na " + ONE + b"\n", r"byte 11 \(row 1\)"),
+    ("binary, NUL", "x.bin", b"1 1\na\0 " + ONE + b"\n", r"byte 4 \(row 0\)"),
+    ("binary, invalid UTF-8", "x.bin", b"1 1\n\xff " + ONE + b"\n", r"byte 4 \(row 0\)"),
+    ("binary, empty word", "x.bin", b"1 1\n " + ONE + b"\n", "byte 4"),
+    ("a fastText model", "x.bin", struct.pack("<2i", 793712314, 12), "byte 0"),
+    ("a pickle", "x.bin", b"\x80\x04\x95\x05", "byte 0"),
+    ("a zip archive", "x.npy", b"PK\x03\x04", "byte 0"),
+    ("safetensors, too short", "x.safetensors", b"\x01", "byte 1"),
+    ("safetensors, header too long", "x.safetensors", struct.pack("<Q", 2**60) + b"{}", "byte 0"),
+    ("safetensors, no JSON", "x.safetensors", safe(b"{"), "byte 8"),
+    ("safetensors, deep JSON", "x.safetensors", safe(b"[" * 200_000), "byte 8"),
+    ("safetensors, a list", "x.safetensors", safe([]), "byte 8"),
+    ("safetensors, name twice", "x.safetensors", safe(b'{"a":1,"a":2}'), "byte 8"),
+    ("safetensors, unknown dtype", "x.safetensors", safe({"a": tensor("PY", [1], 0, 4)}, ONE), "byte 8, tensor 'a'"),
+    ("safetensors, shape lies", "x.safetensors", safe({"a": tensor("F32", [9], 0, 4)}, ONE), "byte 8, tensor 'a'"),
+    ("safetensors, negative", "x.safetensors", safe({"a": tensor("F32", [-1], 0, -4)}), "byte 8, tensor 'a'"),
+    ("safetensors, true as size", "x.safetensors", safe({"a": tensor("F32", [True], 0, 4)}, ONE), "byte 8, tensor 'a'"),
+    ("safetensors, gap", "x.safetensors", safe({"a": tensor("F32", [1], 4, 8)}, ONE + ONE), "byte [0-9]+"),
+    ("safetensors, overlap", "x.safetensors", safe({"a": tensor("F32", [1], 0, 4), "b": tensor("F32", [1], 0, 4)}, ONE),
+     "byte [0-9]+"),
+    ("safetensors, trailing bytes", "x.safetensors", safe({"a": tensor("F32", [1], 0, 4)}, ONE + b"!"), "byte [0-9]+"),
+    ("safetensors, no words", "x.safetensors", safe(TABLE, ONE), "it holds no words"),
+    ("safetensors, offsets run back", "x.safetensors", safe(TABLE | WORDS, ONE + struct.pack("<2q", 1, 1) + b"a"),
+     "tensor 'words.offsets'"),
+    ("safetensors, word not UTF-8", "x.safetensors", safe(TABLE | WORDS, ONE + OFFSETS + b"\xff"),
+     r"tensor 'words.bytes', byte 0 \(row 0\)"),
+    ("safetensors, NaN without checksum", "x.safetensors", safe(TABLE | WORDS, NAN + OFFSETS + b"a"), "row 0"),
+    ("safetensors, checksum gone", "x.safetensors",
+     safe({"__metadata__": {"format": "w2vjax 1"}} | TABLE | WORDS, ONE + OFFSETS + b"a"), "byte 8, __metadata__"),
+    ("safetensors, checksum no hash", "x.safetensors",
+     safe({"__metadata__": {"sha256": "\ud800"}} | TABLE | WORDS, ONE + OFFSETS + b"a"), "byte 8, __metadata__"),
+    ("npy, not one", "x.npy", b"hello", "byte 0"),
+    ("npy, objects, which is a pickle", "x.npy", npy(shaped(b"(1, 1)", "|O")), "byte 10"),
+    ("npy, code for a header", "x.npy", npy(b"__import__('os').system('true')\n"), "byte 10"),
+    ("npy, one dimension", "x.npy", npy(shaped(b"(1,)")), "byte 10"),
+    ("npy, integers", "x.npy", npy(shaped(b"(1, 1)", "<i4")), "byte 10"),
+    ("npy, lies about its size", "x.npy", npy(shaped(b"(999999999, 999999999)")), "byte [0-9]+"),
+    ("npy, more vectors than words", "x.npy", npy(shaped(b"(2, 1)"), ONE + ONE), r"x.vocab, line 1"),
+    ("npy, NaN", "x.npy", npy(shaped(b"(1, 1)"), NAN), r"byte [0-9]+ \(row 0\)"),
+    ("projector, two widths", "tensors.tsv", b"1\t2\n1\n", "line 2"),
+    ("projector, no number", "tensors.tsv", b"1\t2\n1\tx\n", "line 2"),
+    ("projector, more labels", "tensors.tsv", b"1\t2\n", "metadata.tsv, line 2"),
+    ("projector, empty", "tensors.tsv", b"", "line 1"),
+    ("gzip, cut", "x.txt.gz", gzip.compress(b"1 1\na 1\n")[:-5], "byte 0 of the decompressed"),
+    ("gzip, none", "x.txt.gz", b"1 1\na 1\n", "byte 0 of the decompressed"),
+    ("gzip, a bomb of 1000:1", "x.txt.gz", gzip.compress(bytes(50_000_000)), "byte [0-9,]+ of the decompressed"),
+    ("bzip2, none", "x.txt.bz2", b"1 1\na 1\n", "byte 0 of the decompressed"),
+    ("bzip2, a bomb", "x.bin.bz2", bz2.compress(bytes(50_000_000)), "byte [0-9,]+ of the decompressed"),
+]  # fmt: skip
+assert len(BAD) >= 40
+
+
+@pytest.mark.parametrize(("name", "data", "place"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_malformed_files_are_named_with_the_place(tmp_path, cli, name, data, place):
+    path = tmp_path / name
+    path.write_bytes(data)
+    (tmp_path / "x.vocab").write_bytes(b"a 1\n")
+    (tmp_path / "metadata.tsv").write_bytes(b"a\nb\n")
+    with pytest.raises(w2v.FormatError) as caught:
+        w2v.load(path)
+    message = str(caught.value)
+    assert str(tmp_path) in message
+    assert re.search(place, message), message
+    assert "\n" not in message
+    run = cli("info", path)
+    assert (run.code, run.out) == (4, "")
+    assert run.err == f"w2vjax info: {message}\n"
+
+
+@pytest.mark.parametrize(("data", "place"), [
+    (b"a 1\n\n", "line 2"), (b"a 1\nb\n", "line 2"), (b"a\nb 1\n", "line 2"), (b"a -1\n", "line 1"),
+    (b"a 1\na 1\n", "line 2"), (b"\xff 1\n", "line 1"), (b"a 1.5\n", "line 1"), (b"a 1", "byte 3"),
+    (b"a 1 2\n", "line 1"), (b"a\0 1\n", "line 1"), (b"a " + b"9" * 5_000 + b"\n", "line 1"),
+])  # fmt: skip
+def test_malformed_vocabularies(tmp_path, data, place):
+    path = tmp_path / "x.vocab"
+    path.write_bytes(data)
+    with pytest.raises(w2v.FormatError, match=f"x.vocab, {place}"):
+        w2v.read_vocabulary(path)
+
+
+VECTORS = w2v.Vectors(
+    ["a", "bé", "ccc"], np.array([[0.25, 1.5], [2, -3], [1e-7, 0]], np.float32), [30, 20, 10]
+)
+
+
+@pytest.mark.parametrize("name", ["x.txt", "x.bin", "x.npy", "x.safetensors", "tensors.tsv"])
+def test_a_file_cut_at_any_byte_is_refused(tmp_path, name):
+    path = tmp_path / name
+    w2v.save(VECTORS, path)
+    whole = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for file, data in whole.items():
+        for size in range(len(data)):
+            file.write_bytes(data[:size])
+            if name == "x.bin" and size == len(data) - 1:
+                continue  # gensim's files end without the newline
+            with pytest.raises(w2v.FormatError, match=re.escape(str(tmp_path))):
+                w2v.load(path)
+        file.write_bytes(data)
+    assert w2v.load(path).words == VECTORS.words
+
+
+def test_no_flipped_bit_passes_the_checksum(tmp_path):
+    """1,000 flips, 200 truncations, and a file emptied or gone: none is silent."""
+    path, rng = tmp_path / "model.safetensors", np.random.default_rng(0)
+    w2v.save_model(path, w2v.Params(*rng.normal(size=(2, 20, 8)).astype(np.float32)), [f"w{i}" for i in range(20)],
+                   range(20), {"dim": 8})  # fmt: skip
+    whole = path.read_bytes()
+    header = 8 + struct.unpack("<Q", whole[:8])[0]
+    places = np.concatenate(
+        [np.arange(8 * header)[:: 8 * header // 500 or 1], rng.integers(0, 8 * len(whole), 700)]
+    )
+    assert len(places) >= 1000
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        for read in (w2v.load_model, w2v.load):
+            with pytest.raises(w2v.FormatError, match=re.escape(str(path))):
+                read(path)
+    for size in [0, *rng.integers(0, len(whole), 200)]:
+        path.write_bytes(whole[:size])
+        with pytest.raises(w2v.FormatError):
+            w2v.load_model(path)
+    path.unlink()
+    with pytest.raises(w2v.FileError, match="No such file"):
+        w2v.load_model(path)
+    path.write_bytes(whole)
+    assert w2v.load_model(path).metadata == {"dim": 8}
+
+
+HEADERS = """
+import json, resource, sys, time
+import numpy as np
+import w2vjax as w2v
+w2v.save(w2v.Vectors(["a"], np.ones((1, 1))), sys.argv[1] + "/warm.txt")
+w2v.load(sys.argv[1] + "/warm.txt")
+import struct
+texts = [b"1000000000000 1000000\\n"]
+texts += [b"1 1000000000\\n", b"400000000 1\\n", b"-1 300\\n", b"3 -3\\n", b"2 99999999999999999\\n"]
+texts += [b"9" * 30 + b" 3", b"9" * 31 + b"\\n", b"0 1000000\\n!", b"1e9 300\\n", b"\\xef\\xbb\\xbf3000000 300\\n"]
+texts += [b"3000000 300\\na 1\\n"]
+files = [(data, suffix) for data in texts for suffix in (".txt", ".bin", "")]
+files += [(struct.pack("<Q", size) + b'{"a":{}}', ".safetensors") for size in (2**63, 2**40, 99_999_999, 16)]
+files += [(b"\\x93NUMPY\\x02\\x00" + struct.pack("<I", size) + b"{'descr'", ".npy") for size in (2**31, 8)]
+worst, before = 0.0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for number, (data, suffix) in enumerate(files):
+    assert len(data) <= 32, data
+    path = f"{sys.argv[1]}/{number}{suffix}"
+    open(path, "wb").write(data)
+    start = time.process_time()
+    try:
+        w2v.load(path)
+        print("read in silence:", data, suffix)
+    except w2v.FormatError:
+        pass
+    worst = max(worst, time.process_time() - start)
+print(json.dumps([worst, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024]))
+"""
+
+
+def test_a_lying_header_costs_nothing(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", HEADERS, tmp_path], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    worst, megabytes = json.loads(run.stdout)
+    print(f"slowest refusal {worst * 1000:.1f} ms, {megabytes:.1f} MB more")
+    assert worst < 0.1  # measured: 0.3 ms
+    assert megabytes < 50  # measured: 0.0 MB

@@ -1,0 +1,37 @@
+"""Every exporter, killed and failed at every step: a reader finds the old file or the new one, never anything else."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(folder, mode):
+    program = Path(__file__).with_name("exporters.py")
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", program, folder, mode], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    print(json.dumps({name: {key: value for key, value in found.items()} for name, found in report.items()}))
+    return report
+
+
+def test_sigkill_at_every_step_of_every_exporter(tmp_path):
+    for name, found in run(tmp_path, "steps").items():
+        assert found["wrong"] == [], name
+        assert found["faults"] >= 8, name
+        assert found["old"], name
+        assert found["new"], name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("mode", ["syscalls", "errors"])
+def test_faults_of_every_system_call_of_every_exporter(tmp_path, mode):
+    for name, found in run(tmp_path, mode).items():
+        assert found["wrong"] == [], name
+        assert found["faults"] >= 8, name
