@@ -185,7 +185,7 @@ def test_arrays_give_back_any_words(words):
 )
 def test_damaged_arrays_are_refused(change):
     arrays = Vocab(("a", "b", "cd"), [3, 2, 1]).arrays()
-    with pytest.raises(w2v.FormatError, match="Write the file again|write it again"):
+    with pytest.raises(w2v.FormatError, match=r"Write the file again|write it again"):
         Vocab.from_arrays({**arrays, **change})
 
 

@@ -16,7 +16,7 @@ from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import READING, Reading, builtin, files, is_text
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.corpus.vocab import Report, Vocab, check_counts, choose
-from w2vjax.errors import CorpusError, FileError
+from w2vjax.errors import CorpusError, FileError, SettingError
 from w2vjax.files import atomic_files, settled, sha256_of
 
 FORMAT = 1  # raised when the files, or what is a word, change: older ones are then made again
@@ -37,9 +37,18 @@ class Corpus(NamedTuple):
     vocab: Vocab
     ids: np.ndarray  # [N] int32, a read-only memory map
     starts: np.ndarray  # [S] int64, a read-only memory map
-    report: Report
     digest: str
     reused: bool  # the files were there already
+
+    @property
+    def report(self) -> Report:
+        """What was kept and dropped, which the vocabulary knows."""
+        report = self.vocab.report
+        if report is None:
+            raise SettingError(
+                "The vocabulary of this corpus comes without a report. Make the corpus by prepare."
+            )
+        return report
 
 
 def encode(
@@ -110,10 +119,9 @@ def prepare(
     if cache_dir is None:
         with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as temporary:
             paths = _paths(temporary, settings)
-            _make(paths, settings, None, source, tokenizer, reading)
-            return _open(
-                paths, _manifest(paths[0]), reused=False
-            )  # the maps outlive the names of their files
+            return _make(
+                paths, settings, None, source, tokenizer, reading
+            )  # the maps outlive their files' names
     try:
         os.makedirs(cache_dir, exist_ok=True)
     except OSError as error:
@@ -124,8 +132,7 @@ def prepare(
     marks = _fingerprints(source) if settings["tokenizer"] and settings["source"] else None
     if marks is not None and (corpus := _reuse(paths, settings, marks)):
         return corpus
-    _make(paths, settings, marks, source, tokenizer, reading)
-    return _open(paths, _manifest(paths[0]), reused=False)
+    return _make(paths, settings, marks, source, tokenizer, reading)
 
 
 def _name(tokenizer: Tokenizer | None) -> str | None:
@@ -174,7 +181,7 @@ def _make(
     source: Any,
     tokenizer: Tokenizer | None,
     reading: Reading,
-) -> None:
+) -> Corpus:
     """Read the source and write the three files, which appear together or not at all."""
     folder = paths[0].parent
     with (
@@ -193,6 +200,7 @@ def _make(
             "settings": settings, "files": marks, "sha256": hashes, "report": vocab.report, "words": vocab.words,
             "counts": vocab.counts.tolist(), "dropped": vocab.dropped,
         }))  # fmt: skip
+    return _open(paths, vocab, hashes, reused=False)
 
 
 def _signed(record: dict[str, Any]) -> bytes:
@@ -227,16 +235,17 @@ def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) 
             f"The prepared corpus in {paths[0].parent} is damaged and is made again: {error}.", stacklevel=3
         )
         return None
-    return _open(paths, record, reused=True)
-
-
-def _open(paths: list[Path], record: dict[str, Any], reused: bool) -> Corpus:
-    report, settings = Report(*record["report"]), record["settings"]
-    counts = np.array(record["counts"], np.int64)
+    counts, report = np.array(record["counts"], np.int64), Report(*record["report"])
     vocab = Vocab(tuple(record["words"]), counts, max(settings["min_count"], 1), record["dropped"], report)
-    whole = json.dumps([record["words"], record["counts"], record["sha256"]]).encode()
-    digest = hashlib.sha256(whole).hexdigest()
-    return Corpus(vocab, _mapped(paths[1], "<i4"), _mapped(paths[2], "<i8"), report, digest, reused)
+    return _open(paths, vocab, record["sha256"], reused=True)
+
+
+def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> Corpus:
+    digest = hashlib.sha256("".join(hashes).encode())
+    for array in vocab.arrays().values():
+        digest.update(array.tobytes())
+    ids, starts = _mapped(paths[1], "<i4"), _mapped(paths[2], "<i8")
+    return Corpus(vocab, ids, starts, digest.hexdigest(), reused)
 
 
 def _mapped(path: Path, dtype: str) -> np.ndarray:

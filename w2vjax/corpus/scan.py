@@ -48,9 +48,7 @@ def scan(
     if is_text(source) and tokenizer in (None, tokenize_whitespace):
         table = WordTable()
         batches = _words_of_text(source, table, reading)
-
-        def spell(numbers: np.ndarray) -> list[str]:
-            return [word.decode() for word in table.spell(numbers)]
+        spell = table.spell
     else:
         ids: dict[str, int] = {}
         batches = _words_of_lists(_token_lists(source, tokenizer, reading), ids)

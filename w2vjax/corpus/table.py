@@ -56,28 +56,30 @@ class WordTable:
             found[word] = state
         return found
 
-    def spell(self, states: np.ndarray) -> list[bytes]:
-        """The words, as bytes, that end in the given states."""
-        pieces = np.zeros((len(states), PIECES), np.uint64)
-        state = states.astype(np.intp)
-        depth = np.zeros(len(states), np.intp)
-        while len(alive := np.flatnonzero(state)):  # from the last piece back to the first
-            pieces[alive, PIECES - 1 - depth[alive]] = self.piece[state[alive]]
-            depth[alive] += 1
-            state[alive] = self.parent[state[alive]]
-        words: list[bytes] = [b""] * len(states)
-        for level in range(1, PIECES + 1):
-            rows = np.flatnonzero(depth == level)
-            bytes_of = (
-                np.ascontiguousarray(pieces[rows, PIECES - level :]).astype("<u8").view(f"S{level * PIECE}")
-            )
-            for row, word in zip(rows.tolist(), bytes_of[:, 0].tolist(), strict=True):
-                words[row] = word
+    def spell(self, states: np.ndarray) -> list[str]:
+        """The words that end in the given states."""
+        words: list[str] = []
+        for begin in range(0, len(states), 1 << 16):
+            words += self._spell(states[begin : begin + (1 << 16)].astype(np.intp))
         if self.long_words:
-            spelled = {state: word for word, state in self.long_words.items()}
-            for row, number in enumerate(states.tolist()):
-                words[row] = spelled.get(number, words[row])
+            long = {state: word for word, state in self.long_words.items()}
+            words = [
+                long[state].decode() if state in long else word
+                for state, word in zip(states.tolist(), words, strict=True)
+            ]
         return words
+
+    def _spell(self, state: np.ndarray) -> list[str]:
+        """All words in one text, a line each: their pieces from the last to the first, zero bytes taken out."""
+        text = np.zeros((len(state), PIECES * PIECE + 1), np.uint8)
+        text[:, -1] = ord("\n")
+        for place in range(PIECES - 1, -1, -1):
+            text[:, place * PIECE : (place + 1) * PIECE] = self.piece[state].view(np.uint8).reshape(-1, PIECE)
+            state = self.parent[state]
+            if not state.any():
+                break
+        spelled: str = text[text != 0].tobytes().decode()
+        return spelled.split("\n")[:-1]
 
     def _step(self, state: np.ndarray | None, piece: np.ndarray) -> np.ndarray:
         """One step [words]: where (state, piece) leads. ``state`` None is the empty word for all."""
@@ -87,7 +89,8 @@ class WordTable:
         missed = np.flatnonzero((self._piece.take(slot) != piece) | (link >= _ONE_PARENT))
         found = link.view(np.int64)
         if len(missed):
-            found[missed] = self._search(np.broadcast_to(parent, piece.shape)[missed], piece[missed])
+            parents = np.zeros(len(missed), np.uint64) if state is None else parent[missed]
+            found[missed] = self._search(parents, piece[missed])
         return found
 
     def _search(self, parent: np.ndarray, piece: np.ndarray) -> np.ndarray:
