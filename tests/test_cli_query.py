@@ -1,0 +1,195 @@
+"""The commands that ask a file of vectors: what they print, their JSON, and how they end."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+import w2vjax as w2v
+
+WORDS = ["king", "queen", "man", "woman", "cat", "dog", "tea"]
+
+
+@pytest.fixture
+def path(tmp_path):
+    """king - man = queen - woman; cat is near dog; as word2vec text."""
+    rows = [
+        [1, 1, 0, 0],
+        [1, -1, 0, 0],
+        [0, 1, 1, 0],
+        [0, -1, 1, 0],
+        [0, 0, 3, 4],
+        [0, 0, 4, 3],
+        [0.2, 0, 0, -1],
+    ]
+    lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(WORDS, rows, strict=True)]
+    target = tmp_path / "vectors.txt"
+    target.write_text("7 4\n" + "\n".join(lines) + "\n")
+    return target
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    target = tmp_path / "pairs.tsv"
+    target.write_text("cat\tdog\t9\nking\tcat\t2\nman\tqueen\t1\nking\tcup\t5\n")
+    return target
+
+
+@pytest.fixture
+def questions(tmp_path):
+    target = tmp_path / "questions.txt"
+    target.write_text(": family\nman woman king queen\nman king cat dog\n: drinks\nman tea king cup\n")
+    return target
+
+
+def test_nn_prints_a_table(cli, path):
+    done = cli("nn", path, "cat", "--topn", "2")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == ["word  similarity", "dog     0.960000", "man     0.424264"]
+    several = cli("nn", path, "cat", "king", "--topn", "1").out.splitlines()
+    assert several[0::3] == ["cat:", "king:"]
+
+
+def test_nn_writes_json_and_then_nothing_else(cli, path, tmp_path):
+    done = cli("nn", path, "cat", "tea", "--topn", "2", "--restrict-vocab", "3", "--json", "-")
+    record = json.loads(done.out)
+    assert (record["command"], record["vectors"]) == ("nn", str(path))
+    assert [query["query"] for query in record["queries"]] == [["cat"], ["tea"]]
+    best = record["queries"][0]["neighbours"][0]
+    assert (best["word"], best["similarity"]) == ("man", pytest.approx(3 / 5 / np.sqrt(2), abs=1e-6))
+    target = tmp_path / "out.json"
+    done = cli("nn", path, "cat", "--json", target)
+    assert "dog" in done.out
+    assert json.loads(target.read_text())["queries"][0]["neighbours"][0]["word"] == "dog"
+
+
+def test_nn_converses_line_by_line_and_survives_mistakes(cli, path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("cat\n\ndogg\nking woman\n"))
+    done = cli("nn", path, "--topn", "1")
+    assert done.code == 0
+    assert done.out.splitlines()[:3] == ["cat:", "word  similarity", "dog     0.960000"]
+    assert done.out.splitlines()[3] == "king woman:"
+    assert done.err == "The word 'dogg' is not among the 7 words. Did you mean 'dog'?\n"
+
+
+def test_a_person_is_prompted(cli, path, monkeypatch):
+    asked = []
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def answer(prompt=""):
+        asked.append(prompt)
+        if len(asked) > 1:
+            raise EOFError
+        return "man king woman"
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr("builtins.input", answer)
+    done = cli("analogy", path, "--topn", "1")
+    assert done.code == 0
+    assert asked == ["A B C> ", "A B C> "]
+    assert done.out.split() == ["word", "similarity", "queen", "1.000000"]
+
+
+def test_conversations_end_as_json_too(cli, path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("man king woman\nman king\n"))
+    done = cli("analogy", path, "--json", "-")
+    assert [query["query"] for query in json.loads(done.out)["queries"]] == [["man", "king", "woman"]]
+    assert "2 words given: man king. Give three" in done.err
+
+
+@pytest.mark.parametrize(("measure", "column"), [("3cosadd", "similarity"), ("3cosmul", "score")])
+def test_analogy_by_either_measure(cli, path, measure, column):
+    done = cli("analogy", path, "man", "king", "woman", "--measure", measure, "--json", "-")
+    query = json.loads(done.out)["queries"][0]
+    vectors = w2v.Vectors(WORDS, np.loadtxt(path, skiprows=1, usecols=(1, 2, 3, 4)))
+    ask = vectors.most_similar if measure == "3cosadd" else vectors.most_similar_cosmul
+    assert query["measure"] == measure
+    assert [(found["word"], found[column]) for found in query["neighbours"]] == ask(["king", "woman"], "man")
+    assert query["neighbours"][0]["word"] == "queen"
+
+
+def test_similarity_of_two_words_is_one_number(cli, path):
+    assert cli("similarity", path, "cat", "dog").out == "0.960000\n"
+    assert cli("similarity", path, "cat", "dog", "king").out.splitlines()[0] == "cat dog   0.960000"
+    record = json.loads(cli("similarity", path, "cat", "dog", "king", "--json", "-").out)
+    assert [pair["words"] for pair in record["pairs"]] == [["cat", "dog"], ["cat", "king"], ["dog", "king"]]
+    assert record["pairs"][0]["similarity"] == pytest.approx(0.96, abs=1e-6)
+
+
+def test_odd(cli, path):
+    assert cli("odd", path, "cat", "tea", "dog").out == "tea\n"
+    assert json.loads(cli("odd", path, "cat", "tea", "dog", "--json", "-").out)["odd"] == "tea"
+
+
+def test_eval_prints_tables_with_coverage(cli, path, pairs, questions):
+    done = cli("eval", path, "--pairs", pairs, "--analogies", questions, "--measure", "both")
+    assert (done.code, done.err) == (0, "")
+    tables = [[line.split() for line in part.splitlines()] for part in done.out.split("\n\n")]
+    assert len(tables) == 3
+    assert tables[0][1][0] == "pairs.tsv"
+    assert tables[0][1][5:] == ["3", "4", "75.0%"]
+    assert tables[1][1:] == [
+        ["family", "50.0%", "50.0%", "1", "2", "2", "100.0%"],
+        ["drinks", "-", "0.0%", "0", "0", "1", "0.0%"],
+        ["total", "50.0%", "33.3%", "1", "2", "3", "66.7%"],
+    ]
+
+
+def test_eval_writes_what_the_library_returns(cli, path, pairs, questions):
+    done = cli(
+        "eval", path, "--pairs", pairs, "--analogies", questions, "--restrict-vocab", "6", "--json", "-"
+    )
+    record = json.loads(done.out)
+    vectors = w2v.Vectors(WORDS, np.loadtxt(path, skiprows=1, usecols=(1, 2, 3, 4)))
+    scores = w2v.evaluate_word_pairs(vectors, pairs, 6)
+    solved = w2v.evaluate_word_analogies(vectors, questions, 6)
+    assert record["pairs"] == [
+        {"file": str(pairs), **scores._asdict(), "unknown": ["cup"], "coverage": scores.coverage}
+    ]
+    overall = record["analogies"][0]["overall"]
+    assert (overall["correct"], overall["accuracy"]) == (solved.overall.correct, solved.accuracy)
+    assert [part["section"] for part in record["analogies"][0]["sections"]] == ["family", "drinks"]
+
+
+def test_eval_fails_where_nothing_could_be_answered(cli, path, tmp_path):
+    strange = tmp_path / "strange.tsv"
+    strange.write_text("x\ty\t1\ny\tz\t2\n")
+    done = cli("eval", path, "--pairs", strange, "--json", "-")
+    assert done.code == 1
+    assert json.loads(done.out)["pairs"][0]["spearman"] is None
+    assert "strange.tsv: none of it could be answered" in done.err
+    assert cli("eval", path, "--pairs", strange).out.splitlines()[1].split()[1] == "-"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["nn", "PATH", "catt"], 2, "'catt' is not among the 7 words. Did you mean 'cat'?"),
+        (["nn", "PATH", "cat", "--topn", "0"], 2, "topn=0"),
+        (["nn", "nowhere.bin", "cat"], 7, "nowhere.bin"),
+        (["analogy", "PATH", "man", "king"], 2, "2 words given"),
+        (["similarity", "PATH", "cat"], 2, "1 word given"),
+        (["odd", "PATH", "cat"], 2, "1 word given"),
+        (["eval", "PATH"], 2, "nothing to evaluate on"),
+        (["eval", "PATH", "--pairs", "nowhere.tsv"], 7, "nowhere.tsv"),
+        (["eval", "PATH", "--pairs", "PATH"], 4, "line 2"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_an_exit_code(cli, path, arguments, code, says):
+    done = cli(*[path if argument == "PATH" else argument for argument in arguments])
+    assert done.code == code
+    assert says in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+
+
+@pytest.mark.parametrize("command", ["nn", "analogy", "similarity", "odd", "eval"])
+def test_help_shows_examples(cli, command):
+    done = cli(command, "--help")
+    assert done.code == 0
+    assert "examples:" in done.out
+    assert f"w2vjax {command} vectors" in done.out
