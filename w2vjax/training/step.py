@@ -1,0 +1,180 @@
+"""A compiled call of training: a chunk of the corpus goes in, several hundred steps later the params come out.
+
+    ids [M] --lines--> segments --subsample--> tokens --runs--> [B, T + 2*window] --windows--> Batch
+    Batch --select--> Targets --backward--> gradients --optimizer--> params        (once a step, in one loop)
+
+Everything is drawn on the device from (seed, epoch, chunk, step), so a run repeats bit for bit and can go on from any
+chunk. A chunk's end is treated as a line's end: windows do not reach over it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from w2vjax.model import backward
+from w2vjax.objectives.hidden import embed, embed_backward
+from w2vjax.training.updates import apply_gradients
+from w2vjax.types import Batch, Objective, Params, Rows
+from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
+
+
+class Recipe(NamedTuple):
+    """What stays fixed during a run: the functions it is made of and the shapes of a step."""
+
+    objective: Objective
+    windows: Callable[[jax.Array, jax.Array, jax.Array], Batch]  # (tokens [B, T+2*window], segments, reach [B, T])
+    optimizer: optax.GradientTransformation
+    window: int = 5
+    groups: int = 64  # B, runs in a step
+    run: int = 16  # T, consecutive words in a run
+    reach: Callable[[jax.Array, tuple[int, ...], int], jax.Array] = draw_reach
+    embed_backward: Callable[..., Rows] = embed_backward
+    deterministic: bool = False  # fixed order of additions on a GPU, by sorting
+    loss_every: int = 16  # the loss is read off every so many steps: computing it costs a tenth of a step
+    mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables)
+
+
+class State(NamedTuple):
+    """What a run changes; a pytree, donated to every call."""
+
+    params: Params
+    optimizer: Any
+
+
+class Progress(NamedTuple):
+    """What a chunk reports. Losses are sums over the sampled steps; divide by ``pairs`` for nats a positive pair."""
+
+    loss: jax.Array
+    pairs: jax.Array
+    words: jax.Array  # kept after subsampling
+    steps: jax.Array
+    failed: jax.Array  # the first sampled step whose loss was not finite, -1 if there was none
+
+
+def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(tokens [M], segments [M]) of ids [M] in which ``~id`` (the bitwise complement) opens a line; -1 from ``count`` on.
+
+    >>> tokens, segments = split_lines(jnp.asarray([~4, 5, ~4, 0]), 3)
+    >>> tokens.tolist(), segments.tolist()
+    ([4, 5, 4, 0], [1, 1, 2, -1])
+    """
+    opens = ids < 0
+    lines = prefix_sum(opens) + opens.astype(jnp.int32)
+    real = jnp.arange(ids.shape[0], dtype=jnp.int32) < count
+    return jnp.where(opens, ~ids, ids), jnp.where(real, lines, -1)
+
+
+def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
+    """The summed weights of the examples behind each row of ``gradients``, as row updates want them."""
+    inputs, weights = batch.inputs, targets.weights
+    each = (inputs.weights != 0).astype(weights.dtype) * weights.sum(-1)[..., None]  # [B, T, C]
+    if isinstance(gradients.output, Rows):
+        return Params(each.reshape(-1), weights.sum(1).reshape(-1))
+    # a dense softmax pulls on every row: by its positives, and by its share of the probability, taken as even
+    positives = weights.sum(1).reshape(-1)
+    rows = gradients.output.shape[0]
+    spread = jnp.full(rows, positives.sum() / rows, weights.dtype)
+    return Params(each.reshape(-1), spread.at[targets.ids.reshape(-1)].add(positives))
+
+
+def gradient_step(
+    recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array
+) -> State:
+    """One step on one batch: select, backward, update. Pure and jit-able; what a loop of one's own is made of."""
+    targets = recipe.objective.select(key, tables, batch.words, batch.weights)
+    _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
+    params, optimizer = apply_gradients(
+        recipe.optimizer, state.optimizer, state.params, gradients, hits(batch, targets, gradients),
+        recipe.deterministic,
+    )  # fmt: skip
+    return State(params, optimizer)
+
+
+def batch_loss(recipe: Recipe, params: Params, tables: Any, batch: Batch, key: jax.Array) -> jax.Array:
+    """The summed loss of a batch with the targets that :func:`gradient_step` draws for the same key."""
+    targets = recipe.objective.select(key, tables, batch.words, batch.weights)
+    return recipe.objective.loss(embed(params.input, batch.inputs), params.output, targets).sum()
+
+
+def train_chunk(
+    recipe: Recipe,
+    chunk: int,
+    state: State,
+    tables: Any,
+    keep: jax.Array,
+    ids: jax.Array,
+    offset: jax.Array,
+    count: jax.Array,
+    key: jax.Array,
+) -> tuple[State, Progress]:
+    """All steps of ``count`` words of ``ids`` from ``offset`` on; jit with recipe and chunk static, state donated.
+
+    recipe: the functions and shapes; chunk: M, at least count, static; tables: the objective's; keep [V] uint32: see
+    :func:`~w2vjax.windows.sampling.keep_thresholds`; ids [at least offset + M] int32, lines opened by ``~id``.
+
+    The M' words that subsampling leaves are cut into B streams of equal length that are read in parallel, T words a step,
+    so that a step's words come from B places of the text. Every word is a center exactly once; the last step is padded.
+    """
+    tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
+    keys = jax.random.split(key, 3)
+    tokens, segments, kept = subsample(keys[0], tokens, segments, keep)
+    size, window = recipe.groups * recipe.run, recipe.window
+    tokens = jnp.pad(tokens, (window, window + size))
+    segments = jnp.pad(segments, (window, window + size), constant_values=-1)
+    reach = recipe.reach(keys[1], (chunk + size,), window)
+    steps = (kept + size - 1) // size
+    stream = jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * steps * recipe.run
+    width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
+
+    def batch_of(number: jax.Array) -> Batch:
+        at = stream + number * recipe.run + width  # [B, T + 2*window]
+        batch = recipe.windows(tokens[at], segments[at], reach[at[:, : recipe.run]])
+        if recipe.mesh is not None:
+            batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
+        return batch
+
+    def step(number: jax.Array, state: State) -> State:
+        return gradient_step(recipe, state, tables, batch_of(number), jax.random.fold_in(keys[2], number))
+
+    # Two loops rather than a condition in one: XLA copies both tables around a lax.cond that reads them.
+    def span(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
+        state, progress = carry
+        first = number * recipe.loss_every
+        step_key = jax.random.fold_in(keys[2], first)
+        progress = _measured(recipe, state.params, tables, batch_of(first), step_key, progress, first)
+        return jax.lax.fori_loop(first, jnp.minimum(first + recipe.loss_every, steps), step, state), progress
+
+    zero = jnp.zeros((), jnp.float32)
+    start = Progress(zero, zero, kept, steps, jnp.int32(-1))
+    spans = (steps + recipe.loss_every - 1) // recipe.loss_every
+    return jax.lax.fori_loop(0, spans, span, (state, start))
+
+
+def _measured(
+    recipe: Recipe, params: Params, tables: Any, batch: Batch, key: jax.Array, progress: Progress, number: jax.Array
+) -> Progress:
+    loss = batch_loss(recipe, params, tables, batch, key).astype(jnp.float32)
+    first = (progress.failed < 0) & ~jnp.isfinite(loss)
+    return progress._replace(
+        loss=progress.loss + loss,
+        pairs=progress.pairs + batch.weights.sum(dtype=jnp.float32),
+        failed=jnp.where(first, number.astype(jnp.int32), progress.failed),
+    )
+
+
+def chunk_key(seed: int, epoch: int, chunk: int) -> jax.Array:
+    """The key of one chunk of one epoch: a function of the three numbers alone."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), epoch), chunk)
+
+
+def compile_chunk(recipe: Recipe, chunk: int) -> Any:
+    """:func:`train_chunk` compiled for one recipe and size: (state, tables, keep, ids, offset, count, key)."""
+
+    def program(*arguments: Any) -> tuple[State, Progress]:
+        return train_chunk(recipe, chunk, *arguments)
+
+    return jax.jit(program, donate_argnums=0)
