@@ -11,8 +11,8 @@ A benchmark is four calls::
     report("reference_speed", settings, rows, write=write)                   # JSON with device, versions, commit
 
 Candidates take no argument and return what they computed; every sample ends in ``jax.block_until_ready`` on it.
-Turns are interleaved because a machine's clock, temperature and neighbours drift over seconds: each candidate meets the same
-weather. Medians and quartiles, not means, because interruptions only ever add time.
+Turns are interleaved because a machine's clock, temperature and neighbours drift over seconds: each candidate meets
+the same weather. Medians and quartiles, not means, because interruptions only ever add time.
 """
 
 import datetime
