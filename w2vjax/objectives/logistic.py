@@ -7,6 +7,7 @@ clipping at 6). Mikolov et al., "Distributed Representations of Words and Phrase
 """
 
 import jax
+import jax.numpy as jnp
 
 from w2vjax.objectives.scores import score, score_backward
 from w2vjax.types import Rows, Targets
@@ -22,9 +23,23 @@ def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Ar
     return weights.astype(scores.dtype) * (jax.nn.softplus(scores) - labels.astype(scores.dtype) * scores)
 
 
+def sigmoid(scores: jax.Array) -> jax.Array:
+    """1 / (1 + exp(-s)) as a hyperbolic tangent, which XLA vectorises on a CPU where it does not vectorise exp.
+
+    Absolute error at most one rounding of 1, as in ``sigmoid(s) - 1`` for any spelling; the relative error of tails below
+    that is given up, which no sum of gradients can see.
+
+    >>> import jax.numpy as jnp
+    >>> print(sigmoid(jnp.asarray([-1e4, 0.0, 1e4])))
+    [0.  0.5 1. ]
+    """
+    half = jnp.asarray(0.5, scores.dtype)
+    return half + half * jnp.tanh(half * scores)
+
+
 def logistic_backward(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
     """The derivative of :func:`logistic` by the scores, called ``error`` everywhere."""
-    return weights.astype(scores.dtype) * (jax.nn.sigmoid(scores) - labels.astype(scores.dtype))
+    return weights.astype(scores.dtype) * (sigmoid(scores) - labels.astype(scores.dtype))
 
 
 def logistic_rows_loss(hidden: jax.Array, output: jax.Array, targets: Targets) -> jax.Array:

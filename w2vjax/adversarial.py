@@ -1,0 +1,194 @@
+"""Batches that break wrong gradients: on clean batches only, 6 of 23 broken softmax gradients go unseen.
+
+A case is made of runs of tokens, from which every window shape makes its batch, and of params. Each kind below changes one thing about
+an ordinary case; shapes stay, so that all kinds of one size share their compilations. Arrays are NumPy float64.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from w2vjax.errors import SettingError
+
+Array = np.ndarray
+
+
+class Size(NamedTuple):
+    """V words, D dim, and B runs of T centers that look at most ``window`` words to each side."""
+
+    vocab_size: int
+    dim: int
+    runs: int
+    centers: int
+    window: int
+
+
+class Case(NamedTuple):
+    """Params and runs of tokens in the form that the window shapes take them."""
+
+    input: Array  # [V, D]
+    output: Array  # [V, D]
+    tokens: Array  # [B, T + 2*window]
+    segments: Array  # [B, T + 2*window], -1 on padding
+    reach: Array  # [B, T]
+
+
+SIZES = {
+    "V=1": Size(1, 3, 2, 3, 1),
+    "V=2, D=1": Size(2, 1, 2, 3, 1),
+    "60 x 10, 330 pairs": Size(60, 10, 5, 11, 3),
+    "1000 x 50, 256 pairs": Size(1000, 50, 8, 8, 2),
+}
+
+
+def counts(size: Size) -> Array:
+    """Zipf counts: the first word makes up a large part of the noise, so negatives repeat and meet positives."""
+    return np.floor(1e6 / np.arange(1, size.vocab_size + 1) ** 1.3) + 1
+
+
+def ordinary(size: Size, rng: np.random.Generator) -> Case:
+    """Uniform tokens on lines of random length, a third of the lines cut by a boundary, params of size one half."""
+    shape = (size.runs, size.centers + 2 * size.window)
+    return Case(
+        0.5 * rng.normal(size=(size.vocab_size, size.dim)),
+        0.5 * rng.normal(size=(size.vocab_size, size.dim)),
+        rng.integers(0, size.vocab_size, shape).astype(np.int32),
+        np.cumsum(rng.random(shape) < 0.1, axis=1).astype(np.int32),
+        rng.integers(1, size.window + 1, (size.runs, size.centers)).astype(np.int32),
+    )
+
+
+def one_line(case: Case) -> Case:
+    """Every center sees its whole window."""
+    window = (case.tokens.shape[1] - case.reach.shape[1]) // 2
+    return case._replace(segments=np.zeros_like(case.segments), reach=np.full_like(case.reach, window))
+
+
+def padded(case: Case, columns: Array) -> Case:
+    """Tokens in ``columns`` become padding: a valid id that must count for nothing."""
+    segments = np.where(columns, np.int32(-1), case.segments)
+    return case._replace(segments=segments, tokens=np.where(columns, np.int32(0), case.tokens))
+
+
+def repeated_centers(case: Case, rng: np.random.Generator) -> Case:
+    """All centers are one word; its neighbours differ."""
+    tokens = case.tokens.copy()
+    window = (tokens.shape[1] - case.reach.shape[1]) // 2
+    tokens[:, window : window + case.reach.shape[1] : 2] = tokens[0, window]
+    return one_line(case._replace(tokens=tokens))
+
+
+def zipf(case: Case, rng: np.random.Generator) -> Case:
+    """Ids as text has them: a few words fill most places."""
+    size = len(case.input)
+    return case._replace(tokens=(size ** rng.random(case.tokens.shape) - 1).astype(np.int32))
+
+
+def two_words(case: Case, rng: np.random.Generator) -> Case:
+    """Two frequent words only: positives that are negatives of their neighbours."""
+    return one_line(case._replace(tokens=case.tokens % min(2, len(case.input))))
+
+
+def everything_equal(case: Case, rng: np.random.Generator) -> Case:
+    """Center = context = most negatives: one id, 0, everywhere."""
+    return one_line(case._replace(tokens=np.zeros_like(case.tokens)))
+
+
+def last_id(case: Case, rng: np.random.Generator) -> Case:
+    """All at id V - 1, where an id one too large would be clamped to."""
+    return one_line(case._replace(tokens=np.full_like(case.tokens, len(case.input) - 1)))
+
+
+def half_padded(case: Case, rng: np.random.Generator) -> Case:
+    """The second half of every run is padding."""
+    width = case.tokens.shape[1]
+    return padded(case, np.broadcast_to(np.arange(width) >= width // 2, case.tokens.shape))
+
+
+def fully_padded(case: Case, rng: np.random.Generator) -> Case:
+    """Nothing but padding: loss 0, gradient 0."""
+    return padded(case, np.ones(case.tokens.shape, bool))
+
+
+def one_word_lines(case: Case, rng: np.random.Generator) -> Case:
+    """Every token on a line of its own: centers without any context."""
+    return case._replace(segments=np.broadcast_to(np.arange(case.tokens.shape[1], dtype=np.int32), case.tokens.shape))
+
+
+def one_real_pair(case: Case, rng: np.random.Generator) -> Case:
+    """A single line of two words in a batch of padding."""
+    real = np.zeros(case.tokens.shape, bool)
+    window = (case.tokens.shape[1] - case.reach.shape[1]) // 2
+    real[0, window : window + 2] = True
+    return padded(case, ~real)
+
+
+def huge_logits(case: Case, rng: np.random.Generator) -> Case:
+    """Scores up to +-2e4, far apart: sigmoid and softmax saturate, probabilities underflow."""
+    size, dim = case.input.shape
+    rank = np.arange(1, size + 1) * np.where(np.arange(size) % 2, -1.0, 1.0)  # no two alike, so that no two tie
+    inputs = np.repeat(rng.integers(1, 4, (size, 1)).astype(float), dim, 1)
+    return case._replace(input=inputs, output=np.repeat(rank[:, None] * (2e4 / (3 * size * dim)), dim, 1))
+
+
+def past_six(case: Case, rng: np.random.Generator) -> Case:
+    """Scores of +-5 to +-50: beyond the +-6 at which word2vec implementations clip."""
+    return case._replace(input=4 * case.input, output=4 * case.output)
+
+
+def zero_output(case: Case, rng: np.random.Generator) -> Case:
+    """The start of word2vec.c: inputs of size 1 / (2 D), outputs 0."""
+    return case._replace(input=case.input / case.input.shape[1], output=np.zeros_like(case.output))
+
+
+def zero_params(case: Case, rng: np.random.Generator) -> Case:
+    """All zero: the loss is a closed form and the gradient vanishes."""
+    return case._replace(input=np.zeros_like(case.input), output=np.zeros_like(case.output))
+
+
+def uneven_rows(case: Case, rng: np.random.Generator) -> Case:
+    """Rows whose sizes span six orders of magnitude."""
+    size = len(case.input)
+    scale = 10.0 ** np.linspace(-5, 1, size)[:, None]
+    return case._replace(input=case.input * scale, output=case.output * scale[::-1])
+
+
+def short_reach(case: Case, rng: np.random.Generator) -> Case:
+    """Every window shrunk to one word: most of a block's candidates weigh nothing."""
+    return case._replace(reach=np.ones_like(case.reach))
+
+
+def empty(case: Case, rng: np.random.Generator) -> Case:
+    """No runs at all: B = 0."""
+    return case._replace(tokens=case.tokens[:0], segments=case.segments[:0], reach=case.reach[:0])
+
+
+KINDS: dict[str, Callable[[Case, np.random.Generator], Case]] = {
+    "ordinary": lambda case, rng: case,
+    "whole windows": lambda case, rng: one_line(case),
+    "repeated centers": repeated_centers,
+    "zipf duplicates": zipf,
+    "two words": two_words,
+    "everything equal": everything_equal,
+    "all at the last id": last_id,
+    "half padded": half_padded,
+    "fully padded": fully_padded,
+    "one-word lines": one_word_lines,
+    "one real pair": one_real_pair,
+    "huge logits": huge_logits,
+    "scores past 6": past_six,
+    "zero output": zero_output,
+    "zero params": zero_params,
+    "uneven rows": uneven_rows,
+    "short reach": short_reach,
+    "empty": empty,
+}
+
+
+def make_case(kind: str, size: Size, seed: int = 60) -> Case:
+    """The case of one kind; raises SettingError for a kind that does not exist."""
+    if kind not in KINDS:
+        raise SettingError(f"There is no batch kind {kind!r}. It is one of: {', '.join(KINDS)}.")
+    rng = np.random.default_rng([seed, list(KINDS).index(kind)])
+    return KINDS[kind](ordinary(size, rng), rng)
