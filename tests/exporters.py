@@ -21,7 +21,19 @@ import w2vjax as w2v
 
 OLD, NEW = (w2v.Vectors([f"{age}{i}" for i in range(50)], np.full((50, 8), value, np.float32), [value] * 50)
             for age, value in (("old", 1), ("new", 2)))  # fmt: skip
-CALLS = ("openat", "write", "fsync", "close", "rename", "flock", "dup", "fcntl", "unlink")
+CALLS = (
+    "openat",
+    "write",
+    "fsync",
+    "close",
+    "rename",
+    "flock",
+    "dup",
+    "fcntl",
+    "unlink",
+    "getdents64",
+    "lseek",
+)
 
 
 def model(path, vectors):
@@ -98,7 +110,7 @@ def traced(folder, name, write, faults):
     """One injected fault for every system call of each kind, until a child passes without being hit."""
     for fault in faults:
         for call in CALLS:
-            for when in range(1, 200):
+            for when in range(1, 1000):
 
                 def work():
                     os.kill(os.getpid(), signal.SIGSTOP)

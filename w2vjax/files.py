@@ -97,7 +97,12 @@ def _naming(target: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        if isinstance(error.filename, str) and Path(error.filename).parent != target.parent:
+        of = (
+            Path(os.fsdecode(error.filename))
+            if isinstance(error.filename, str | bytes | os.PathLike)
+            else None
+        )
+        if of is not None and target.parent not in {of, of.parent}:
             raise  # of another file, read by the caller while writing this one
         remedy = {
             errno.ENOSPC: "Free some space or write elsewhere.",

@@ -1,0 +1,194 @@
+"""Run as a program: load mutated files under an audit hook and report every event that loading has no business with.
+
+python fuzz_formats.py FOLDER files COUNT | minutes MINUTES NAME | control
+"""
+
+import contextlib
+import gzip
+import json
+import os
+import pickle
+import random
+import resource
+import socket
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+import w2vjax as w2v
+
+FORBIDDEN = ("exec", "compile", "import", "pickle.", "os.", "socket.", "subprocess.", "shutil.", "tempfile.", "ctypes.",
+             "marshal.", "code.", "function.__new__", "urllib.", "ftplib.", "http.", "sys._getframe")  # fmt: skip
+ALLOWED = {"os.scandir", "os.listdir"}
+VECTORS = w2v.Vectors(
+    ["cat", "dögs", "x1"], np.array([[0.25, -1.5e-9], [2, 3], [-0.0, 7]], np.float32), [30, 20, 10]
+)
+NAMES = ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab")
+events, watching = {}, False
+BITS = [
+    b"",
+    b" ",
+    b"\n",
+    b"\0",
+    b"\t",
+    b"\r\n",
+    b"\xef\xbb\xbf",
+    b"nan",
+    b"inf",
+    b"1e999",
+    b"-1",
+    b"99999999999",
+]
+BITS += [
+    b"{",
+    b"}",
+    b'"',
+    b"\\u0000",
+    b"[[[[",
+    b"__import__('os').system('touch ran')",
+    b"\x80\x04",
+    b"9" * 400,
+]
+BITS += [b"\xff" * 4]
+
+
+def hook(event, arguments):
+    if not watching or event in ALLOWED:
+        return
+    _, mode, flags = arguments if event == "open" else ("", "r", 0)
+    writing = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if mode is None else mode.strip("bt") != "r"
+    if writing:
+        event = "open for writing"
+    elif event == "open" or not event.startswith(FORBIDDEN):
+        return
+    events[event] = events.get(event, 0) + 1
+
+
+def load(path):
+    if path.name.endswith(".vocab"):
+        return w2v.read_vocabulary(path)
+    if path.name.startswith("model"):
+        return w2v.load_model(path)
+    return w2v.load(path)
+
+
+def watched(path, report):
+    """Load once under the hook."""
+    global watching
+    start = time.perf_counter()
+    watching = True
+    try:
+        load(path)
+        outcome = "read"
+    except w2v.W2VError:
+        outcome = "refused"
+    except Exception as error:
+        outcome = "untyped"
+        report["untyped"].append([path.name, path.read_bytes()[:200].hex(), repr(error)[:200]])
+    finally:
+        watching = False
+    report["slowest"] = max(report["slowest"], time.perf_counter() - start)
+    report["files"] += 1
+    report["refused"] += outcome == "refused"
+
+
+def mutated(data, rng):
+    """A few byte flips, cuts, insertions and repetitions."""
+    data = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(len(data) + 1)
+        end = min(len(data), place + rng.choice([0, 1, 1, 4, 20]))
+        kind = rng.randrange(5)
+        if kind == 0 and place < len(data):
+            data[place] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            data[place:end] = rng.choice(BITS)
+        elif kind == 2:
+            del data[place : end if rng.random() < 0.8 else None]
+        elif kind == 3:
+            data[place:place] = data[place:end] * rng.randint(1, 20)
+        else:
+            data[place:end] = rng.randbytes(end - place)
+    return bytes(data)
+
+
+class Payload:
+    def __reduce__(self):
+        return os.system, ("touch ran",)
+
+
+def pickles():
+    """Every protocol, bare and wrapped as numpy and gzip wrap them."""
+    for protocol in range(6):
+        yield pickle.dumps(Payload(), protocol)
+    yield (
+        b"\x93NUMPY\x01\x00v\x00"
+        + b"{'descr': '|O', 'fortran_order': False, 'shape': (1, 1), }".ljust(117)
+        + b"\n"
+        + pickle.dumps(np.array([[Payload()]], object))
+    )
+    yield b"1 1\n" + pickle.dumps(Payload()) + b"\n"
+
+
+def seeds(folder):
+    """One sound file of each format; loading it also brings in what is imported on first use."""
+    for name in (*NAMES, "plain"):
+        w2v.save(VECTORS, folder / name, "binary" if name == "plain" else None)
+    w2v.save_model(
+        folder / "model.safetensors",
+        w2v.Params(VECTORS.matrix, VECTORS.matrix),
+        VECTORS.words,
+        VECTORS.counts,
+    )
+    for name in ("x.txt", "x.bin"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+    found = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in found:
+        load(folder / name) if "metadata" not in name else None
+    return found
+
+
+def control():
+    """Do what loading must not do, to show that the hook sees it."""
+    global watching
+    watching = True
+    pickle.loads(pickle.dumps(Payload()))
+    exec("pass")
+    with contextlib.suppress(ImportError):
+        import module_that_does_not_exist  # noqa: F401
+    socket.socket().close()
+    Path("ran").write_text("")
+    watching = False
+
+
+def main(folder, mode, amount="0", only=None):
+    folder = Path(folder)
+    os.chdir(folder)
+    sys.addaudithook(hook)
+    rng = random.Random(0)
+    found = seeds(folder)
+    report = {"files": 0, "refused": 0, "slowest": 0.0, "untyped": [], "events": events}
+    if mode == "control":
+        control()
+    elif mode == "files":
+        for data in pickles():
+            for name in found:
+                (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+                watched(folder / name.replace("metadata", "tensors"), report)
+                (folder / name).write_bytes(found[name])
+    names, end = [only] if only else sorted(found), time.process_time() + 60 * float(amount)
+    while (mode == "minutes" and time.process_time() < end) or (
+        mode == "files" and report["files"] < int(amount) + 70
+    ):
+        name = rng.choice(names)
+        (folder / name).write_bytes(mutated(found[name], rng))
+        watched(folder / name.replace("metadata", "tensors"), report)
+        (folder / name).write_bytes(found[name])
+    report["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,56 @@
+"""No load path runs code, writes, imports or talks to the network: an audit hook over fuzzed files says so."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FUZZ = Path(__file__).with_name("fuzz_formats.py")
+
+
+def fuzz(folder, *arguments):
+    run = subprocess.run([sys.executable, "-W", "error::RuntimeWarning", FUZZ, folder, *map(str, arguments)],
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    print(json.dumps(report))
+    return report
+
+
+def test_the_audit_hook_sees_what_it_has_to_see(tmp_path):
+    events = fuzz(tmp_path, "control")["events"]
+    for expected in (
+        "pickle.find_class",
+        "os.system",
+        "exec",
+        "compile",
+        "import",
+        "socket.__new__",
+        "open for writing",
+    ):
+        assert expected in events
+
+
+def test_no_load_path_runs_code(tmp_path):
+    """1,200 fuzzed files, and pickles under every extension; loading is all that happens between the two marks."""
+    report = fuzz(tmp_path, "files", 1200)
+    assert report["events"] == {}
+    assert report["untyped"] == []
+    assert report["files"] >= 1200 + 60
+    assert report["refused"] > 600
+    assert report["slowest"] < 5
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab"])
+def test_fuzzing_a_parser_for_a_minute(tmp_path, name):
+    """No crash, no load over 5 s, no exception of another type, at most 512 MB."""
+    report = fuzz(tmp_path, "minutes", 1, name)
+    assert report["untyped"] == []
+    assert report["events"] == {}
+    assert report["slowest"] < 5
+    assert report["megabytes"] < 512
+    assert report["files"] > 1000
