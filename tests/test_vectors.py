@@ -101,7 +101,7 @@ def test_unit_handles_zero_huge_and_tiny_vectors_without_a_warning():
     matrix = np.array([[3, 4], [0, 0], [3e38, -3e38], [3e-38, 4e-38]], np.float32)
     unit = np.asarray(w2v.Vectors("abcd", matrix).unit)
     half = np.sqrt(0.5)
-    # measured 3e-8; 2e-7 is two units in the last place of 1
+    # measured 2.4e-8; 2e-7 is under two units in the last place of 1
     np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [half, -half], [0.6, 0.8]], atol=2e-7)
     assert w2v.Vectors("abcd", matrix).normalize()["a"].tolist() == unit[0].tolist()
 
@@ -164,10 +164,10 @@ def test_an_unknown_word_gives_close_spellings_and_why_it_is_missing():
 def test_an_unknown_word_is_told_within_a_second_among_a_million():
     words = [f"word{i}" for i in range(1_000_000)]
     vectors = w2v.Vectors(words, np.zeros((len(words), 1), np.float32))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(w2v.UnknownWordError, match="Did you mean"):
         vectors.id("wordd77")
-    assert time.perf_counter() - start < 2  # measured 0.3 s on a busy machine
+    assert time.process_time() - start < 3  # of processor time; measured 0.2
 
 
 def test_no_words_at_all():

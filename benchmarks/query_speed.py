@@ -1,0 +1,154 @@
+"""Vectors in use, against gensim: nearest words, analogies, and reading a file.
+
+    python benchmarks/query_speed.py                                       generated vectors, V=100,000, D=300
+    python benchmarks/query_speed.py --questions questions-words.txt --write
+
+Candidates get the same vectors and have to give the same answers before anything is timed: the same words, with
+similarities within 1e-5; the same number of right answers in each section; the same words and numbers from the file.
+
+- similarity: 1,000 queries for 10 words each; one ``most_similar_batch`` against a loop over ``most_similar``;
+- analogies: 3CosAdd among the 30,000 most frequent words, a whole file at once against ``evaluate_word_analogies``;
+- loading: a word2vec binary file, read whole by both (from the page cache, which the check before has filled).
+"""
+
+import argparse
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gensim.models import KeyedVectors
+from timing import CheckFailed, check_close, compare, report, table
+
+import w2vjax as w2v
+from w2vjax.vectors.formats import load, save
+
+TOLERANCE = 1e-5  # of similarities, in float32: measured 1.5e-7
+
+
+def generated(V: int, D: int, questions: Path | None) -> w2v.Vectors:
+    """Normal vectors of many lengths; the words of the questions lie scattered among the first 30,000."""
+    rng = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(V)]
+    if questions:
+        sections = w2v.read_word_analogies(questions).values()
+        asked = sorted({word.lower() for part in sections for question in part for word in question})
+        for place, word in zip(rng.choice(min(V, 30_000), len(asked), replace=False), asked, strict=True):
+            words[place] = word
+    matrix = rng.standard_normal((V, D), np.float32) * rng.uniform(0.5, 3, (V, 1)).astype(np.float32)
+    return w2v.Vectors(words, matrix, np.arange(V, 0, -1))
+
+
+def generated_questions(folder: str, vectors: w2v.Vectors, number: int) -> Path:
+    """Questions whose expected words are partly right: every other one is what 3CosAdd answers."""
+    rng = np.random.default_rng(1)
+    drawn = rng.choice(min(len(vectors), 30_000), (number, 4), replace=True)
+    pool = rng.choice(min(len(vectors), 30_000), 900, replace=False)
+    words = np.array(vectors.words)[pool[drawn % len(pool)]]
+    batch = vectors.most_similar_batch(
+        [[b, c] for _, b, c, _ in words[::2].tolist()],
+        [[a] for a, *_ in words[::2].tolist()],
+        topn=1,
+        restrict_vocab=30_000,
+    )
+    words[::2, 3] = [answer[0][0] for answer in batch]
+    path = Path(folder, "questions.txt")
+    path.write_text(": generated\n" + "\n".join(" ".join(question) for question in words.tolist()) + "\n")
+    return path
+
+
+def similarity(vectors: w2v.Vectors, peer: KeyedVectors, number: int) -> dict[str, Callable[[], Any]]:
+    queries = [vectors.words[i] for i in np.random.default_rng(2).integers(0, len(vectors), number)]
+
+    def ours() -> Any:
+        return vectors.most_similar_batch(queries)
+
+    def theirs() -> Any:
+        return [peer.most_similar(word) for word in queries]
+
+    got, expected = ours(), theirs()
+    for word, a, b in zip(queries, got, expected, strict=True):
+        if [answer for answer, _ in a] != [answer for answer, _ in b]:
+            raise CheckFailed(f"similarity: the words for {word!r} differ: {a} and {b}.")
+    values = [np.array([[value for _, value in answer] for answer in answers]) for answers in (got, expected)]
+    print(
+        f"similarity: the same words, largest difference {check_close('similarity', *values, TOLERANCE):.1e}"
+    )
+    return {"w2vjax, one batch": ours, "gensim, a loop": theirs}
+
+
+def analogies(vectors: w2v.Vectors, peer: KeyedVectors, path: Path) -> dict[str, Callable[[], Any]]:
+    def ours() -> Any:
+        return w2v.evaluate_word_analogies(vectors, path, 30_000)
+
+    def theirs() -> Any:
+        return peer.evaluate_word_analogies(str(path), 30_000)
+
+    got, expected = ours(), theirs()
+    right = [len(section["correct"]) for section in expected[1]]
+    if [*(part.correct for part in got.sections), got.overall.correct] != right:
+        raise CheckFailed(f"analogies: {got} but gensim has {right} right.")
+    print(f"analogies: {got.overall.correct} of {got.overall.answered} right, as gensim has it")
+    return {"w2vjax": ours, "gensim": theirs}
+
+
+def loading(vectors: w2v.Vectors, folder: str) -> dict[str, Callable[[], Any]]:
+    path = Path(folder, "vectors.bin")
+    save(vectors, path)
+
+    def ours() -> Any:
+        return load(path)
+
+    def theirs() -> Any:
+        return KeyedVectors.load_word2vec_format(str(path), binary=True)
+
+    got, expected = ours(), theirs()
+    if list(got.words) != expected.index_to_key or not np.array_equal(got.matrix, expected.vectors):
+        raise CheckFailed("loading: the words or the numbers differ.")
+    print(f"loading: {path.stat().st_size / 1e6:.0f} MB, equal to the bit")
+    return {"w2vjax": ours, "gensim": theirs}
+
+
+def measure(task: str, candidates: Mapping[str, Callable[[], Any]], rounds: int) -> list[dict[str, Any]]:
+    timings = compare(candidates, rounds=rounds, warmup=1)
+    ours, theirs = timings.values()
+    rows = [timing.row(task=task) for timing in (ours, theirs)]
+    rows[0]["times_faster"] = theirs.median / ours.median
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--vocab-size", type=int, default=100_000)
+    parser.add_argument("--dim", type=int, default=300)
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--questions", type=Path, help="a file of analogies; generated (2,000) by default")
+    parser.add_argument("--tasks", nargs="+", default=["similarity", "analogies", "loading"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="keep the result under benchmarks/results")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="gensim")
+    vectors = generated(options.vocab_size, options.dim, options.questions)
+    peer = KeyedVectors(vectors.dim)
+    peer.add_vectors(list(vectors.words), np.array(vectors.matrix))
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        questions = options.questions or generated_questions(folder, vectors, 2000)
+        tasks: dict[str, Callable[[], dict[str, Callable[[], Any]]]] = {
+            "similarity": lambda: similarity(vectors, peer, options.queries),
+            "analogies": lambda: analogies(vectors, peer, questions),
+            "loading": lambda: loading(vectors, folder),
+        }
+        for task in options.tasks:
+            rows += measure(task, tasks[task](), options.rounds)
+            print(table(rows[-2:]), flush=True)
+    settings = {"vocab_size": options.vocab_size, "dim": options.dim, "queries": options.queries}
+    asked = sum(map(len, w2v.read_word_analogies(questions).values())) if options.questions else 2000
+    settings |= {"questions": asked, "restrict_vocab": 30_000, "rounds": options.rounds}
+    report("query_speed", settings, rows, write=options.write)
+
+
+if __name__ == "__main__":
+    main()
