@@ -1,0 +1,206 @@
+"""Phrases: neighbouring words that come together more often than chance joined into one, as in ``new_york``.
+
+How pairs are scored and counted is in :mod:`w2vjax.corpus.neighbours`. Further passes over the result join longer
+phrases. The text is read once, into ids on disk; counting and joining go over the ids in batches. Memory holds one part
+of the distinct pairs at a time and does not grow with the text.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from w2vjax.corpus.encode import prepare
+from w2vjax.corpus.neighbours import (
+    BATCH,
+    Score,
+    choose_pairs,
+    neighbours,
+    npmi_score,
+    word2phrase_score,
+    write_joined,
+)
+from w2vjax.corpus.sources import READING, Reading
+from w2vjax.corpus.tokenizers import Tokenizer
+from w2vjax.errors import FormatError, SettingError
+from w2vjax.files import atomic_file
+
+ENGLISH_CONNECTORS = frozenset(
+    ("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with", "without")
+)
+USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.5}
+
+
+class Phrase(NamedTuple):
+    """A phrase of one pass: its parts (words, or phrases of an earlier pass), how often they met, and their score."""
+
+    parts: tuple[str, ...]
+    seen: int
+    score: float
+
+
+class Phrases(NamedTuple):
+    """What :func:`phrases` found. Iterating over ``lines()`` gives the corpus with its phrases joined."""
+
+    found: tuple[tuple[Phrase, ...], ...]  # for every pass, by score descending
+    delimiter: str
+    connectors: frozenset[str]
+    words: tuple[str, ...]
+    ids: np.ndarray  # [N] int32, a read-only memory map: the joined corpus in ids of words
+    starts: np.ndarray  # [S] int64, a read-only memory map: where its lines begin
+
+    def lines(self) -> "Lines":
+        """The joined corpus as token lists, which can be iterated over again and again."""
+        return Lines(self)
+
+    def join(self, tokens: Iterable[str]) -> list[str]:
+        """Join the phrases in one line of other text.
+
+        >>> found = phrases([["new", "york"], ["old", "boat"]] * 20, min_count=5, threshold=1.0)
+        >>> found.join(["a", "new", "york", "boat"])
+        ['a', 'new_york', 'boat']
+        """
+        line = list(tokens)
+        for rules in self.found:
+            line = self._join({phrase.parts for phrase in rules}, line)
+        return line
+
+    def _join(self, rules: set[tuple[str, ...]], line: list[str]) -> list[str]:
+        joined: list[str] = []
+        place = 0
+        while place < len(line):
+            end = place + 1
+            while end < len(line) and line[end] in self.connectors:
+                end += 1
+            parts = tuple(line[place : end + 1])
+            if line[place] not in self.connectors and parts in rules:
+                joined.append(self.delimiter.join(parts))
+                place = end + 1
+            else:
+                joined.append(line[place])
+                place += 1
+        return joined
+
+    def save_corpus(self, path: str | os.PathLike[str]) -> None:
+        """Write the joined corpus as text, a line a line, words separated by spaces; lines without words are gone."""
+        with atomic_file(path) as file:
+            for word in self.words:
+                if any(character <= " " for character in word):
+                    raise FormatError(
+                        f"{os.fspath(path)}: the word {word!r} holds white space, which would cut it in two. "
+                        "Train on lines() instead of a file."
+                    )
+            encoded = [word.encode("utf-8", "surrogatepass") for word in self.words]
+            for line, ids in _in_pieces(self.ids, self.starts):
+                text = b" ".join([encoded[i] for i in ids.tolist()])
+                file.write((b"\n" if line == "first" else b" ") * (file.tell() > 0) + text)
+            file.write(b"\n")
+
+    def save_list(self, path: str | os.PathLike[str]) -> None:
+        """Write the phrases, ``phrase<TAB>count<TAB>score<TAB>pass`` a line, by pass and score."""
+        with atomic_file(path) as file:
+            file.write(b"phrase\tcount\tscore\tpass\n")
+            for number, rules in enumerate(self.found, 1):
+                for parts, seen, score in rules:
+                    file.write(f"{self.delimiter.join(parts)}\t{seen}\t{score:.6g}\t{number}\n".encode())
+
+
+class Lines:
+    """The lines of joined phrases: an iterable of token lists that starts anew each time."""
+
+    def __init__(self, found: Phrases) -> None:
+        self._found = found
+
+    def __iter__(self) -> Iterator[list[str]]:
+        line: list[str] = []
+        for kind, ids in _in_pieces(self._found.ids, self._found.starts):
+            if kind == "first" and line:
+                yield line
+                line = []
+            line += [self._found.words[i] for i in ids.tolist()]
+        yield line
+
+
+def _in_pieces(ids: np.ndarray, starts: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Lines in order, long ones in several pieces: ("first" | "next", ids)."""
+    for begin in range(0, len(starts), BATCH):
+        some = starts[begin : begin + BATCH + 1].tolist()
+        ends = some[1:] if len(some) > BATCH else [*some[1:], len(ids)]
+        for start, end in zip(some, ends, strict=False):
+            for place in range(start, end, BATCH):
+                yield "first" if place == start else "next", ids[place : min(place + BATCH, end)]
+
+
+def phrases(
+    source: Any = None,
+    min_count: int = 5,
+    threshold: float | Sequence[float] | None = None,
+    passes: int = 1,
+    score: Score = word2phrase_score,
+    connectors: Iterable[str] = (),
+    delimiter: str = "_",
+    tokenizer: Tokenizer | None = None,
+    reading: Reading = READING,
+) -> Phrases:
+    """Find the phrases of a source (any that :func:`prepare` reads) and join them.
+
+    ``threshold`` is what a score has to exceed, one for all passes or one each; 100 is usual for
+    :func:`word2phrase_score`, the default, and 0.5 for :func:`npmi_score`. ``score`` may be any function of the same
+    arguments. ``connectors`` are words that may stand inside a phrase, at most three in a row, but not begin or end
+    one; ``ENGLISH_CONNECTORS`` is a list to pass. Raises :class:`~w2vjax.errors.SettingError` for settings that cannot
+    work, and what :func:`prepare` raises.
+
+    >>> text = [["machine", "learning", "is", "fun"], ["machine", "learning", "works"], ["it", "works"]] * 10
+    >>> found = phrases(text, min_count=5, threshold=2.5)
+    >>> found.found[0][0]
+    Phrase(parts=('is', 'fun'), seen=10, score=4.5)
+    >>> next(iter(found.lines()))
+    ['machine_learning', 'is_fun']
+    """
+    thresholds = _thresholds(threshold, passes, score)
+    if not isinstance(min_count, int) or min_count < 1:
+        raise SettingError(f"min_count={min_count!r} is not a whole number above 0. The usual value is 5.")
+    corpus = prepare(source, None, 1, tokenizer=tokenizer, reading=reading)
+    linking = frozenset(connectors)
+    words, ids, starts = list(corpus.vocab.words), corpus.ids, corpus.starts
+    found = []
+    for limit in thresholds:
+        stream = neighbours(words, ids, starts, linking, min_count)
+        keys, pair_counts, scores = choose_pairs(stream, score, limit)
+        rules = list(map(Phrase, stream.spell(keys), pair_counts.tolist(), scores.tolist()))
+        found.append(tuple(sorted(rules, key=lambda phrase: -phrase.score)))
+        numbers = _numbers([delimiter.join(phrase.parts) for phrase in rules], words)
+        with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
+            paths = Path(folder, "ids"), Path(folder, "starts")
+            with open(paths[0], "wb") as ids_out, open(paths[1], "wb") as starts_out:
+                write_joined(stream, keys, numbers, ids_out, starts_out)
+            ids, starts = np.memmap(paths[0], "<i4", "r"), np.memmap(paths[1], "<i8", "r")
+    return Phrases(tuple(found), delimiter, linking, tuple(words), ids, starts)
+
+
+def _numbers(phrases_found: list[str], words: list[str]) -> np.ndarray:
+    """The ids [n] int32 of phrases, which are added to the words unless they are there."""
+    ids_of = {word: place for place, word in enumerate(words)}
+    numbers = [ids_of.setdefault(phrase, len(ids_of)) for phrase in phrases_found]
+    words[:] = ids_of
+    return np.array(numbers, np.int32)
+
+
+def _thresholds(threshold: float | Sequence[float] | None, passes: int, score: Score) -> list[float]:
+    if not isinstance(passes, int) or passes < 1:
+        raise SettingError(f"passes={passes!r} is not a whole number above 0. One or two are usual.")
+    if threshold is None:
+        if score not in USUAL_THRESHOLDS:
+            raise SettingError("A score of your own has no usual threshold. Pass threshold.")
+        threshold = USUAL_THRESHOLDS[score]
+    thresholds = (
+        [float(threshold)] * passes if isinstance(threshold, (int, float)) else list(map(float, threshold))
+    )
+    if len(thresholds) != passes or not all(np.isfinite(thresholds)):
+        raise SettingError(
+            f"threshold={threshold} is not one finite number, or one for each of {passes} passes."
+        )
+    return thresholds
