@@ -1,6 +1,7 @@
 """Round trips through every format, bit for bit or refused by name; the same files read by and from gensim."""
 
 import gzip
+import shutil
 import struct
 import subprocess
 import sys
@@ -193,6 +194,46 @@ def test_what_the_c_tools_and_fasttext_write_is_read(tmp_path):
             read = w2v.load(path)
             assert [(word, read[word].tolist()) for word in read] == expected, path
         assert w2v.load(tmp_path / name, limit=1).words == ("</s>",)
+
+
+C_READER = r"""
+#include <stdio.h>
+int main(int count, char **arguments) {  /* reads as word2vec's distance tool does, prints as text */
+  long long words, dim; char word[2000]; float value; int binary = arguments[2][0] == 'b';
+  FILE *file = fopen(arguments[1], "rb");
+  if (fscanf(file, "%lld", &words) != 1 || fscanf(file, "%lld", &dim) != 1) return 1;
+  for (long long row = 0; row < words; row++) {
+    if (binary) {
+      int length = 0;
+      for (int c = fgetc(file); c != EOF && c != ' '; c = fgetc(file)) if (c != '\n') word[length++] = c;
+      word[length] = 0;
+    } else if (fscanf(file, "%s", word) != 1) return 2;
+    printf("%s", word);
+    for (long long d = 0; d < dim; d++) {
+      if (binary ? fread(&value, sizeof value, 1, file) != 1 : fscanf(file, "%f", &value) != 1) return 3;
+      printf(" %a", value);
+    }
+    printf("\n");
+  }
+  return 0;
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
+def test_a_c_program_reads_what_we_write(tmp_path):
+    (tmp_path / "reader.c").write_text(C_READER)
+    subprocess.run(["cc", "-o", tmp_path / "reader", tmp_path / "reader.c"], check=True)
+    matrix = np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
+    given_vectors = w2v.Vectors([f"wörd\u00a0{i}" for i in range(50)], matrix)
+    for suffix, mode in ((".bin", "b"), (".txt", "t")):
+        w2v.save(given_vectors, tmp_path / f"x{suffix}")
+        run = subprocess.run(
+            [tmp_path / "reader", tmp_path / f"x{suffix}", mode], capture_output=True, check=True
+        )
+        rows = [line.split(" ") for line in run.stdout.decode().split("\n")[:-1]]
+        assert [row[0] for row in rows] == list(given_vectors.words)
+        assert [[float.fromhex(value) for value in row[1:]] for row in rows] == matrix.tolist()
 
 
 def test_a_glove_word_may_hold_spaces(tmp_path):

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
-from w2vjax.files import atomic_file
 from w2vjax.vectors.describe import describe
 from w2vjax.vectors.formats import FORMATS, format_of, load, save
 from w2vjax.vectors.projector import SHOWN
@@ -120,12 +120,9 @@ def info(
     """
     found = describe(file, format=from_, allow=allow)
     if json is not None:
-        text = json_format.dumps(found, indent=2) + "\n"
+        write_json(json, found)
         if json == "-":
-            print(text, end="")
             return 0
-        with atomic_file(json) as out:
-            out.write(text.encode())
     for name, line in _lines(found):
         print(f"{name:<9} {line}")
     return 0
