@@ -1,0 +1,94 @@
+"""What all pictures share: matplotlib where it is installed, one size, colours, and files that are whole.
+
+matplotlib is imported when a picture is made, drawn without a screen (Agg), and without ``pyplot``, whose global state
+would keep every figure alive and change the caller's.
+"""
+
+import io
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from w2vjax.errors import SettingError
+from w2vjax.files import atomic_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY, INK = "#2563a8", "#c2540a", "#8a8f98", "#1c1e21"
+DPI = 100  # 12 inches make 1200 px
+SUFFIXES = (".png", ".svg")
+# After matplotlib's own font, those that hold the scripts it lacks; the ones that are not installed are left out.
+_FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans Devanagari",
+          "Noto Sans Arabic", "Noto Sans Thai", "Arial Unicode MS", "Microsoft YaHei", "PingFang SC")  # fmt: skip
+
+
+def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
+    """An empty figure of so many inches.
+
+    Raises:
+        SettingError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
+    except ImportError as error:
+        raise SettingError(
+            "Pictures need matplotlib: pip install 'w2vjax[plot]' and run this again."
+        ) from error
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def fonts() -> list[str]:
+    """The installed fonts to draw words with, in the order in which they are tried for a character."""
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return [font for font in _FONTS if font in installed]
+
+
+def check_suffix(path: str | PathLike[str] | None) -> None:
+    """Refuse a path that is neither PNG nor SVG before any work is done."""
+    if path is not None and Path(path).suffix.lower() not in SUFFIXES:
+        raise SettingError(f"{path}: pictures are written as PNG or SVG. End the name in .png or .svg.")
+
+
+def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
+    """Write a figure as PNG or SVG, by its suffix, the same bytes each time; ``None`` writes nothing.
+
+    Characters that no installed font has are drawn as boxes and told in one warning.
+    """
+    if path is None:
+        return figure
+    import matplotlib
+
+    form = Path(path).suffix.lower()[1:]
+    # The date and random ids would make two files of the same picture differ.
+    metadata: dict[str, Any] = {"Date": None} if form == "svg" else {"Software": None}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(record=True) as caught, matplotlib.rc_context({"svg.hashsalt": "w2vjax"}):
+        warnings.simplefilter("always")
+        figure.savefig(buffer, format=form, metadata=metadata)
+    _tell(caught)
+    with atomic_file(path) as file:
+        file.write(buffer.getvalue())
+    return figure
+
+
+def _tell(caught: list[warnings.WarningMessage]) -> None:
+    missing = 0
+    for warning in caught:
+        if "missing from" in str(warning.message):
+            missing += 1
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if missing:
+        warnings.warn(
+            f"No installed font has some of the characters, which are drawn as boxes ({missing} times). "
+            "Install a font that has them, such as Noto Sans CJK.",
+            stacklevel=4,
+        )

@@ -1,0 +1,258 @@
+"""Pictures of vectors: a labelled map, analogy parallelograms, a heat map of similarities; PNG and SVG, 1200 px wide.
+
+Each returns matplotlib's figure, and writes it where a path is given. (The loss curve is in ``plot_loss.py``.)
+"""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from w2vjax.errors import SettingError
+from w2vjax.vectors.figures import BLUE, GREY, INK, ORANGE, check_suffix, fonts, new_figure, save_figure
+from w2vjax.vectors.labels import place_labels, printable
+from w2vjax.vectors.nearest import unit_rows, whole_number
+from w2vjax.vectors.projection import Project, pca, principal_components
+from w2vjax.vectors.vectors import Vectors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+PathText = str | PathLike[str]
+PROMINENT = 10  # words that are drawn larger, and always labelled
+_MOST_WORDS = 2_000
+_MOST_IN_HEATMAP = 60
+
+
+def plot_map(
+    vectors: Vectors,
+    path: PathText | None = None,
+    *,
+    words: Sequence[str] | None = None,
+    limit: int = 150,
+    project: Project = pca,
+    title: str | None = None,
+) -> "Figure":
+    """A map of words, near where their vectors point the same way: the ``limit`` first, or the given ``words``.
+
+    Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any function of a
+    matrix [n, D] to a :class:`Projection`). No two labels overlap: the ten first words are always labelled, the
+    others where there is room near their points, and the title says how many are not.
+
+    Raises:
+        UnknownWordError: a word is not in the vocabulary.
+        SettingError: there are no words or more than 2,000, the path is neither .png nor .svg, or matplotlib
+            is missing.
+        DivergedError: a vector holds NaN or infinity.
+
+    >>> vectors = Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
+    >>> plot_map(vectors).axes[0].get_xlabel()  # doctest: +SKIP
+    'principal component 1 (92.3% of the variance)'
+    """
+    check_suffix(path)
+    figure = new_figure()
+    chosen = (
+        list(dict.fromkeys(words))
+        if words is not None
+        else list(vectors.words[: whole_number("limit", limit)])
+    )
+    if not 1 <= len(chosen) <= _MOST_WORDS:
+        raise SettingError(f"A map of {len(chosen):,} words is not readable. Choose 1 to {_MOST_WORDS:,}.")
+    projection = project(_units(vectors, chosen))
+    axes = figure.add_subplot()
+    axes.set(xlabel=projection.axes[0], ylabel=projection.axes[1])
+    axes.margins(0.06)
+    first = min(PROMINENT, len(chosen))
+    points = projection.points
+    axes.scatter(points[first:, 0], points[first:, 1], s=10, color=GREY, linewidths=0, zorder=2)
+    axes.scatter(points[:first, 0], points[:first, 1], s=26, color=BLUE, linewidths=0, zorder=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    title = title or (
+        f"{len(chosen):,} chosen words" if words is not None else f"The first {len(chosen):,} words"
+    )
+    heading = axes.set_title(title, parse_math=False)  # with its final height, before the layout is measured
+    styles = [{"size": 12, "weight": "bold", "color": INK} if i < first else {"size": 9, "color": "#3f444b"}
+              for i in range(len(chosen))]  # fmt: skip
+    labelled = _label(figure, axes, points, chosen, styles, first)
+    if labelled < len(chosen):
+        heading.set_text(f"{title}; {len(chosen) - labelled:,} have no label, for lack of room")
+    return save_figure(figure, path)
+
+
+def plot_analogy(
+    vectors: Vectors,
+    analogies: Sequence[Sequence[str]],
+    path: PathText | None = None,
+    *,
+    title: str | None = None,
+) -> "Figure":
+    """Analogies "a is to b as c is to d" as parallelograms in the plane of their words' principal components.
+
+    Each analogy is four words, or three, whose fourth is then the answer of ``vectors.most_similar([b, c], [a])``.
+    Solid arrows go from a to b and from c to d; the shaded parallelogram ends at the ring b - a + c, the place that
+    the arithmetic predicts for d, which the projection, being linear, keeps exactly. The legend gives the cosine of
+    prediction and d in all D dimensions.
+
+    Raises:
+        UnknownWordError: a word is not in the vocabulary.
+        SettingError: an analogy has not three or four words, there is none or more than eight, the path is neither
+            .png nor .svg, or matplotlib is missing.
+    """
+    check_suffix(path)
+    figure = new_figure()
+    if not 1 <= len(analogies) <= 8:
+        raise SettingError(f"{len(analogies)} analogies do not make a readable picture. Give 1 to 8.")
+    fours = [_four(vectors, analogy) for analogy in analogies]
+    words = list(dict.fromkeys(word for four in fours for word in four))
+    units = _units(vectors, words)
+    row = {word: position for position, word in enumerate(words)}
+    predicted = np.stack([units[row[b]] - units[row[a]] + units[row[c]] for a, b, c, _ in fours])
+    components = principal_components(units)
+    points, ends = components.apply(units), components.apply(predicted)
+    axes = figure.add_subplot()
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.margins(0.14)
+    cosines = np.einsum("nd,nd->n", unit_rows(predicted), units[[row[four[3]] for four in fours]])
+    colors = [BLUE, ORANGE, "#2f7d4f", "#7b4ba3", "#a8324a", "#4a7c8c", "#8a6d1f", "#555b66"]
+    lines = []
+    for four, end, cosine, color in zip(fours, ends, cosines.tolist(), colors, strict=False):
+        a, b, c, d = (printable(word) for word in four)
+        label = f"{a} : {b} = {c} : {d}   cosine of {b} − {a} + {c} and {d}: {cosine:.3f}"
+        corners = points[[row[word] for word in four]]
+        _parallelogram(axes, corners, end, color, label)
+        lines += [(corners[i], stop) for i, stop in ((0, corners[1]), (2, corners[3]), (1, end), (2, end))]
+    axes.scatter(points[:, 0], points[:, 1], s=30, color=INK, linewidths=0, zorder=4)
+    axes.set_title(title or "Analogies as parallelograms", parse_math=False)
+    shares = [f"principal component {n} ({share:.1%} of the variance)"
+              for n, share in enumerate(components.explained.tolist(), 1)]  # fmt: skip
+    axes.set(xlabel=shares[0], ylabel=shares[1])
+    axes.spines[["top", "right"]].set_visible(False)
+    for text in figure.legend(loc="outside lower left", frameon=False, fontsize=10).get_texts():
+        text.set_parse_math(False)
+    styles = [{"size": 12, "weight": "bold", "color": INK}] * len(words)
+    _label(figure, axes, points, words, styles, len(words), _along(lines))
+    return save_figure(figure, path)
+
+
+def plot_heatmap(
+    vectors: Vectors, words: Sequence[str], path: PathText | None = None, *, title: str | None = None
+) -> "Figure":
+    """The cosine similarity of every two of the words, as colours from -1 to 1; up to 20 words with the numbers.
+
+    Raises:
+        UnknownWordError: a word is not in the vocabulary.
+        SettingError: there are fewer than 2 words or more than 60, the path is neither .png nor .svg, or matplotlib
+            is missing.
+    """
+    check_suffix(path)
+    figure = new_figure(12.0, 10.0)
+    chosen = list(dict.fromkeys(words))
+    if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
+        raise SettingError(
+            f"A heat map of {len(chosen)} words is not readable. Give 2 to {_MOST_IN_HEATMAP}."
+        )
+    units = _units(vectors, chosen)
+    cosines = np.clip(units @ units.T, -1, 1)
+    axes = figure.add_subplot()
+    # The whole range, always: two heat maps can be compared, and white is no similarity.
+    image = axes.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
+    size, angle = (12, 45) if len(chosen) <= 30 else (9, 90)
+    names = [printable(word) for word in chosen]
+    axes.set_xticks(range(len(names)), names, rotation=angle, ha="right", rotation_mode="anchor", va="center")
+    axes.set_yticks(range(len(names)), names)
+    for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        text.set(size=size, family=fonts(), parse_math=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    if len(chosen) <= 20:
+        for (i, j), value in np.ndenumerate(cosines):
+            color = "white" if abs(value) > 0.65 else INK
+            axes.text(j, i, f"{value:.2f}", ha="center", va="center", size=10, color=color)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="cosine similarity")
+    axes.set_title(title or "Cosine similarity", parse_math=False)
+    return save_figure(figure, path)
+
+
+def _units(vectors: Vectors, words: Sequence[str]) -> np.ndarray:
+    """[n, D] the words' vectors at length 1; refuses NaN and infinity by the word's name."""
+    rows = np.asarray(vectors[list(words)])
+    return np.asarray(Vectors(words, rows).unit)
+
+
+def _four(vectors: Vectors, analogy: Sequence[str]) -> tuple[str, str, str, str]:
+    if isinstance(analogy, str) or len(analogy) not in (3, 4):
+        raise SettingError(f"{analogy!r} is no analogy. Give three words, or four: a is to b as c is to d.")
+    a, b, c = analogy[:3]
+    return a, b, c, analogy[3] if len(analogy) == 4 else vectors.most_similar([b, c], [a], topn=1)[0][0]
+
+
+def _parallelogram(axes: "Axes", corners: np.ndarray, end: np.ndarray, color: str, label: str) -> None:
+    """Corners [4, 2] of a, b, c, d and the predicted place of d."""
+    a, b, c, d = corners
+    axes.fill(*np.stack([a, b, end, c]).T, color=color, alpha=0.10, linewidth=0, zorder=1)
+    axes.plot(*np.stack([a, c]).T, *np.stack([b, end]).T, color=color, linewidth=1, linestyle="--", zorder=2)
+    axes.plot(*np.stack([c, end]).T, color=color, linewidth=1, linestyle="--", zorder=2)
+    for number, (start, stop) in enumerate(((a, b), (c, d))):
+        axes.plot(
+            *np.stack([start, stop]).T, color=color, linewidth=2, zorder=3, label=None if number else label
+        )
+        axes.annotate(
+            "", stop, start, arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2}, zorder=3
+        )
+    axes.scatter(end[0], end[1], s=110, facecolors="none", edgecolors=color, linewidths=1.8, zorder=4)
+
+
+def _along(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Points on the lines, close enough together that no label slips between."""
+    steps = np.linspace(0.0, 1.0, 100)[:, None]
+    return np.vstack([start + steps * (stop - start) for start, stop in lines])
+
+
+def _label(
+    figure: "Figure",
+    axes: "Axes",
+    points: np.ndarray,
+    words: Sequence[str],
+    styles: Sequence[dict[str, Any]],
+    sure: int,
+    avoid: np.ndarray | None = None,
+) -> int:
+    """Write the words at their points [n, 2] without overlaps; returns how many found room.
+
+    ``avoid`` [m, 2] are further points that labels should not cover.
+    """
+    from matplotlib.patheffects import withStroke
+
+    figure.draw_without_rendering()  # settles the layout; from here the axes must stay where they are
+    figure.set_layout_engine("none")
+    axes.autoscale(False)
+    family, halo = fonts(), [withStroke(linewidth=2.5, foreground="white")]
+    texts: list[Text] = [
+        axes.text(
+            0, 0, printable(word), family=family, parse_math=False, zorder=5, path_effects=halo, **style
+        )
+        for word, style in zip(words, styles, strict=True)
+    ]
+    boxes = [text.get_window_extent() for text in texts]
+    sizes = np.array([[box.width, box.height] for box in boxes]).reshape(-1, 2)
+    frame = axes.get_window_extent()
+    pixels = axes.transData.transform(points)
+    if avoid is not None:
+        pixels = np.vstack([pixels, axes.transData.transform(avoid)])
+    places = place_labels(pixels, sizes, (frame.x0, frame.y0, frame.x1, frame.y1), sure, gap=5.0)
+    to_data = axes.transData.inverted()
+    for text, box, pixel, place in zip(texts, boxes, pixels, places, strict=False):
+        if place is None:
+            text.remove()
+            continue
+        # The box of a text starts below its baseline: keep that offset.
+        anchor = axes.transData.transform((0, 0))
+        corner = np.array([place.x, place.y]) + anchor - [box.x0, box.y0]
+        text.set_position(tuple(to_data.transform(corner)))
+        if place.far:
+            middle = np.array([place.x + box.width / 2, place.y + box.height / 2])
+            axes.plot(*to_data.transform([pixel, middle]).T, color=GREY, linewidth=0.6, zorder=1.5)
+    return sum(place is not None for place in places)

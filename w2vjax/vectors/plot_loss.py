@@ -1,0 +1,171 @@
+"""The loss curve: the log that training writes, one JSON object a line, as a picture."""
+
+import json
+import math
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from w2vjax.errors import FileError, FormatError, SettingError
+from w2vjax.vectors.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLORS = (BLUE, ORANGE, "#2f7d4f", "#7b4ba3", "#a8324a", "#4a7c8c", "#8a6d1f", "#555b66")
+
+
+class Losses(NamedTuple):
+    """The curve of one run."""
+
+    steps: np.ndarray  # [n] int64
+    words: np.ndarray  # [n] float64, words of text read so far; NaN where the log does not say
+    losses: np.ndarray  # [n] float64, NaN and infinity as they were written
+    unfinished: bool  # the last line was cut, as it is while training writes, and is left out
+
+
+def read_losses(path: str | PathLike[str]) -> Losses:
+    """The losses of a training log: JSON objects with ``step``, ``loss`` and perhaps ``words``, one a line.
+
+    Objects without ``loss`` (other events) are passed over. A resumed run repeats the steps since its checkpoint:
+    the later line of a step counts, and what was logged beyond it is dropped.
+
+    Raises:
+        FileError: the file cannot be read.
+        FormatError: a line is not a JSON object, or its step or loss is no number; or there is no loss at all.
+
+    >>> import pathlib, tempfile
+    >>> log = pathlib.Path(tempfile.mkdtemp(), "log.jsonl")
+    >>> _ = log.write_text('{"step": 1, "loss": 4.0}\\n{"step": 2, "loss": 3.5}\\n')
+    >>> read_losses(log).losses.tolist()
+    [4.0, 3.5]
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror}. Check its name and permissions."
+        ) from error
+    *lines, last = data.split(b"\n")
+    records: list[tuple[int, float, float]] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip() and (record := _record(path, number, line)):
+            while records and records[-1][0] >= record[0]:
+                records.pop()
+            records.append(record)
+    if not records:
+        raise FormatError(f'{path}: no line has a "loss". Give the log that training wrote.')
+    steps, words, losses = zip(*records, strict=True)
+    return Losses(
+        np.array(steps, np.int64), np.array(words, float), np.array(losses, float), bool(last.strip())
+    )
+
+
+def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, float, float] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(
+            f"{path}, line {number}: it is not JSON. Give the log that training wrote."
+        ) from error
+    if not isinstance(record, dict):
+        raise FormatError(
+            f"{path}, line {number}: it is not a JSON object. Give the log that training wrote."
+        )
+    if "loss" not in record:
+        return None
+
+    def value(name: str, kinds: type | UnionType, absent: Any = None) -> Any:
+        found = record.get(name, absent)
+        if isinstance(found, bool) or not isinstance(found, kinds):
+            raise FormatError(
+                f'{path}, line {number}: "{name}" is {found!r:.40}, not a number. Mend the line.'
+            )
+        return found
+
+    # JSON has no NaN: a loss that is not finite may have been written as null.
+    loss = math.nan if record["loss"] is None else value("loss", int | float)
+    return value("step", int), float(value("words", int | float, math.nan)), float(loss)
+
+
+def plot_loss(
+    logs: str | PathLike[str] | Sequence[str | PathLike[str]],
+    path: str | PathLike[str] | None = None,
+    *,
+    title: str | None = None,
+) -> "Figure":
+    """The loss of one or more runs over the words read (over steps, where a log does not count words).
+
+    Runs of 100 points and more are drawn twice: every point, pale, and their moving average over a fiftieth of the
+    run. A loss that is not finite leaves a gap, and the legend counts them.
+
+    Args:
+        logs: the log that training wrote, or several to compare.
+        path: the picture, .png or .svg; None only returns the figure.
+        title: above the picture.
+
+    Raises:
+        FileError, FormatError: as :func:`read_losses` does.
+        SettingError: there is no log or more than eight, the path is neither .png nor .svg, or matplotlib is missing.
+    """
+    check_suffix(path)
+    figure = new_figure(12.0, 6.5)
+    paths = [logs] if isinstance(logs, str | PathLike) else list(logs)
+    if not 1 <= len(paths) <= len(_COLORS):
+        raise SettingError(f"{len(paths)} logs do not make a readable picture. Give 1 to {len(_COLORS)}.")
+    runs = [read_losses(log) for log in paths]
+    by_words = all(np.isfinite(run.words).all() for run in runs)
+    most = max(float((run.words if by_words else run.steps).max()) for run in runs)
+    scale, unit = (1e6, "million ") if by_words and most >= 2e6 else (1.0, "")
+    axes = figure.add_subplot()
+    names = _names(paths)
+    for name, run, color in zip(names, runs, _COLORS, strict=False):
+        _curve(axes, (run.words if by_words else run.steps) / scale, run, name, color)
+    axes.set(xlabel=f"{unit}words read" if by_words else "step", ylabel="loss per prediction, in nats")
+    axes.set_xlim(left=0)
+    axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title or "Training loss", parse_math=False)
+    for text in axes.legend(frameon=False).get_texts():
+        text.set_parse_math(False)
+    return save_figure(figure, path)
+
+
+def _curve(axes: "Axes", x: np.ndarray, run: Losses, name: str, color: str) -> None:
+    finite = np.isfinite(run.losses)
+    if gaps := int((~finite).sum()):
+        name += f" ({gaps:,} not finite)"
+    if run.unfinished:
+        name += " (last line unfinished)"
+    y = np.where(finite, run.losses, np.nan)
+    if len(y) < 100:
+        axes.plot(x, y, color=color, linewidth=2, marker="o" if len(y) < 30 else "", markersize=4, label=name)
+        return
+    axes.plot(x, y, color=color, alpha=0.25, linewidth=0.8)
+    axes.plot(x, moving_average(y, len(y) // 50), color=color, linewidth=2, label=name)
+
+
+def moving_average(values: np.ndarray, width: int) -> np.ndarray:
+    """[n] the mean of up to ``width`` values before and after each and itself; NaN stays NaN and counts for none.
+
+    >>> moving_average(np.array([1.0, 2.0, 6.0, np.nan]), 1).tolist()
+    [1.5, 3.0, 4.0, nan]
+    """
+    finite = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(finite)])
+    places = np.arange(len(values))
+    low, high = np.maximum(places - width, 0), np.minimum(places + width + 1, len(values))
+    means = (sums[high] - sums[low]) / np.maximum(counts[high] - counts[low], 1)
+    return np.where(finite, means, np.nan)
+
+
+def _names(paths: Sequence[str | PathLike[str]]) -> list[str]:
+    """The files' names, with their folders where two are called the same."""
+    names = [Path(path).name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]

@@ -1,0 +1,115 @@
+"""From D dimensions to the two of a picture: principal components in JAX, or t-SNE where scikit-learn is installed.
+
+Every projection here is a function of a matrix [n, D] to a :class:`Projection`, so a picture takes any other one too.
+Pictures pass vectors at length 1: what is near in them is then near by cosine, the measure of all queries.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.errors import SettingError
+
+
+class Projection(NamedTuple):
+    """Where n words are in a picture."""
+
+    points: np.ndarray  # [n, 2] float32
+    axes: tuple[str, str]  # what the two coordinates mean
+
+
+class Components(NamedTuple):
+    """The two directions of largest variance of n vectors."""
+
+    mean: np.ndarray  # [D]
+    directions: np.ndarray  # [2, D] orthonormal; a missing one (D = 1) is zero
+    explained: np.ndarray  # [2] share of the variance, in [0, 1]
+
+    def apply(self, rows: Any) -> np.ndarray:
+        """[n, D] -> [n, 2]. Linear up to the mean, so parallelograms stay parallelograms."""
+        return np.asarray((np.asarray(rows, np.float32) - self.mean) @ self.directions.T, np.float32)
+
+
+Project: TypeAlias = Callable[[Any], Projection]
+
+
+def principal_components(matrix: Any) -> Components:
+    r"""The two leading eigenvectors :math:`u_1, u_2` of the covariance of n vectors [n, D] (Pearson 1901).
+
+    .. math:: \Sigma u_k = \lambda_k u_k, \qquad \Sigma = \tfrac1n \sum_i (x_i - \bar x)(x_i - \bar x)^\top, \qquad
+        \text{explained}_k = \lambda_k / \operatorname{tr} \Sigma
+
+    An eigenvector's sign is arbitrary and differs between libraries; here its largest component is positive, so the
+    same vectors give the same picture.
+
+    Raises:
+        SettingError: the matrix has no row or no column, or is not finite.
+
+    >>> found = principal_components([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 1.0]])
+    >>> found.directions.round(3).tolist(), found.explained.round(3).tolist()
+    ([[1.0, 0.0], [0.0, 1.0]], [0.8999999761581421, 0.10000000149011612])
+    """
+    rows = np.asarray(matrix, np.float32)
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise SettingError(
+            f"There is nothing to project: the shape is {rows.shape}. Give one vector or more."
+        )
+    if not np.isfinite(rows).all():
+        raise SettingError("A vector to project holds NaN or infinity. Leave it out.")
+    mean, directions, explained = map(np.asarray, _components(rows))
+    if rows.shape[1] == 1:
+        directions, explained = np.vstack([directions, [[0.0]]]), np.append(explained, 0.0)
+    return Components(mean, directions.astype(np.float32), explained.astype(np.float32))
+
+
+@jax.jit
+def _components(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """[n, D] -> mean [D], directions [min(2, D), D], explained [min(2, D)]."""
+    mean = jnp.mean(rows, axis=0)
+    centered = rows - mean[None]
+    # D x D, not n x D: the cost of the decomposition does not grow with the number of words.
+    covariance = jnp.matmul(centered.T, centered, precision="highest")
+    values, columns = jnp.linalg.eigh(covariance)  # ascending
+    directions, values = columns.T[::-1][:2], jnp.maximum(values[::-1][:2], 0.0)
+    largest = jnp.argmax(jnp.abs(directions), axis=1)
+    signs = jnp.sign(jnp.take_along_axis(directions, largest[:, None], axis=1))
+    total = jnp.trace(covariance)
+    return mean, directions * signs, values / jnp.where(total > 0, total, 1.0)
+
+
+def pca(matrix: Any) -> Projection:
+    """[n, D] -> the two principal components of each row, the axes saying how much of the variance they show.
+
+    >>> pca([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 1.0]]).points.round(3).tolist()
+    [[-1.5, -0.5], [1.5, -0.5], [-1.5, 0.5], [1.5, 0.5]]
+    """
+    found = principal_components(matrix)
+    first, second = (f"{share:.1%} of the variance" for share in found.explained.tolist())
+    return Projection(
+        found.apply(matrix), (f"principal component 1 ({first})", f"principal component 2 ({second})")
+    )
+
+
+def tsne(matrix: Any) -> Projection:
+    """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), by scikit-learn, from a fixed seed.
+
+    It shows who is near whom; distances between groups, and the axes, mean nothing. Minutes for 10,000 words.
+
+    Raises:
+        SettingError: scikit-learn is not installed, or there are fewer than 4 rows.
+    """
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise SettingError(
+            "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn. Or use PCA."
+        ) from error
+    rows = np.asarray(matrix, np.float32)
+    if len(rows) < 4:
+        raise SettingError(f"t-SNE needs 4 words or more, and there are {len(rows)}. Use PCA.")
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(rows)
+    return Projection(np.asarray(points, np.float32), ("t-SNE 1", "t-SNE 2"))
