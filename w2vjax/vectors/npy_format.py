@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from w2vjax.errors import SettingError
 from w2vjax.files import atomic_files, settled
 from w2vjax.vectors.reading import Reading, Table, checked, contents, refuse, refuse_foreign, writable
 from w2vjax.vectors.vectors import Vectors
@@ -66,10 +67,15 @@ def _matrix(path: Path, data: bytes) -> tuple[np.ndarray, int]:
 
 def write_npy(path: Path, vectors: Vectors) -> None:
     """``path`` and, beside it, the vocabulary; both appear together. Without counts a line holds just a word."""
+    if path.suffix == ".vocab":
+        raise SettingError(
+            f"{path} is where the words of an .npy go. Name the matrix {path.with_suffix('.npy').name}."
+        )
     _, matrix = writable(path, vectors, FORBIDDEN, "a vocabulary file")
+    rows = np.ascontiguousarray(matrix, "<f4")
     words = vocabulary_bytes(path.with_suffix(".vocab"), vectors.words, vectors.counts)
     with atomic_files([path, path.with_suffix(".vocab")]) as (matrix_file, words_file):
-        np.lib.format.write_array(
-            matrix_file, matrix.astype("<f4", copy=False), version=(1, 0), allow_pickle=False
-        )
+        # numpy.save would write with ndarray.tofile, which loses the error of a full disk.
+        np.lib.format.write_array_header_1_0(matrix_file, np.lib.format.header_data_from_array_1_0(rows))
+        matrix_file.write(rows.reshape(-1).view(np.uint8).data)
         words_file.write(words)
