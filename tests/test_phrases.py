@@ -1,6 +1,7 @@
 """Phrases: scores worked out by hand, joining equal to the plain loop and to gensim's, whatever the batch size."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 import w2vjax as w2v
 from w2vjax.corpus import neighbours
-from w2vjax.corpus.phrases import ENGLISH_CONNECTORS, npmi_score, phrases, word2phrase_score
+from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
+from w2vjax.corpus.phrases import ENGLISH_CONNECTORS, phrases
 
 NEW_YORK = [
     ["new", "york", "is", "big"],
@@ -173,3 +175,25 @@ def test_one_word_makes_no_phrase():
     assert found.found == ((),)
     assert list(found.lines()) == [["only"]]
     assert word2phrase_score(np.array([5]), np.array([5]), np.array([5]), 10, 5) == 0
+
+
+def test_command(tmp_path, cli):
+    path = tmp_path / "text.txt"
+    path.write_text("".join(" ".join(line) + "\n" for line in NEW_YORK))
+    done = cli("phrases", path, "--out", tmp_path / "out.txt", "--list", tmp_path / "l.tsv", "--min-count", 1,
+               "--threshold", 0)  # fmt: skip
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "pass 1: 2 phrases above the threshold", "phrase    count  score", "york_is       2  2.333",
+        "new_york      2   1.75", f"12 tokens with the phrases joined, written to {tmp_path / 'out.txt'}"]  # fmt: skip
+    assert (tmp_path / "out.txt").read_text().startswith("new_york is big\n")
+    assert len((tmp_path / "l.tsv").read_text().splitlines()) == 3
+    record = json.loads(
+        cli("phrases", path, "--score", "npmi", "--min-count", 2, "--threshold", 0, "--json", "-").out
+    )
+    assert record["passes"][0][0]["phrase"] in {"new_york", "york_is"}
+    assert cli("phrases", tmp_path / "none").code == 3
+    assert cli("phrases", path, "--delimiter", " ").code == 2
+    assert cli("phrases", path, "--passes", 0).err.startswith(
+        "w2vjax phrases: passes=0 is not a whole number above 0."
+    )

@@ -14,10 +14,13 @@ from typing import Any
 # module: the public names it holds
 _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.errors": ("W2VError", "SettingError", "IdError", "UnknownWordError", "CorpusError", "FormatError",
-                      "FileError", "CheckpointError", "DivergedError"),
+                      "FileError", "CheckpointError", "DivergedError",
+                      "StoppedError"),
     "w2vjax.reference": ("tokenize", "mapping", "one_hot_encode", "training_pairs", "generate_training_data",
                          "init_network", "predict_context", "get_embedding"),
     "w2vjax.corpus.encode": ("Corpus", "Encoded", "encode", "prepare"),
+    "w2vjax.corpus.neighbours": ("word2phrase_score", "npmi_score"),
+    "w2vjax.corpus.phrases": ("ENGLISH_CONNECTORS", "Phrase", "Phrases", "phrases"),
     "w2vjax.corpus.sources": ("Reading",),
     "w2vjax.corpus.tokenizers": ("tokenize_whitespace",),
     "w2vjax.corpus.vocab": ("Vocab", "build_vocab"),
@@ -29,6 +32,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.objectives.logistic": ("logistic_rows_loss", "logistic_rows_backward"),
     "w2vjax.objectives.negative": ("negative_sampling",),
     "w2vjax.objectives.softmax": ("softmax",),
+    "w2vjax.training.feed": ("grow_vocab",),
+    "w2vjax.training.held_out": ("evaluate_held_out",),
+    "w2vjax.training.loop": ("Trained", "train"),
+    "w2vjax.training.plan": ("Plan", "plan"),
+    "w2vjax.training.settings": ("Settings",),
+    "w2vjax.training.step": ("Recipe", "State", "chunk_key", "compile_chunk", "gradient_step", "train_chunk"),
+    "w2vjax.training.updates": ("apply_gradients", "clip_by_count", "coalesce", "dense", "row_adagrad", "row_sgd",
+                                "scale_by_row_adagrad"),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
     "w2vjax.vectors.analogies": ("evaluate_word_analogies", "three_cos_add", "three_cos_mul"),
     "w2vjax.vectors.evaluate": ("evaluate_word_pairs",),
@@ -40,6 +51,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.vectors.vocabulary_file": ("read_vocabulary", "write_vocabulary"),
     "w2vjax.windows.blocks": ("block_batch",),
     "w2vjax.windows.cbow": ("cbow", "cbow_batch", "cbow_block_batch"),
+    "w2vjax.windows.sampling": ("draw_reach", "full_reach", "keep_probabilities", "keep_thresholds", "subsample"),
     "w2vjax.windows.pairs": ("pairs", "pair_batch"),
 }  # fmt: skip
 _MODULES = ("reference", "reference_ids")

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "reproduce",
         "recompute every figure of the post, beside the published ones",
     ),
+    "phrases": ("w2vjax.cli.phrases", "phrases", "join words that belong together, as in new_york, before training"),
     "nn": ("w2vjax.cli.query", "nn", "show the nearest words"),
     "analogy": ("w2vjax.cli.query", "analogy", "answer: A is to B as C is to what?"),
     "similarity": ("w2vjax.cli.query", "similarity", "show how similar words are"),

@@ -1,0 +1,97 @@
+"""``w2vjax phrases``: join words that belong together, before training."""
+
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from w2vjax.cli.output import columns, write_json
+from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
+from w2vjax.corpus.phrases import ENGLISH_CONNECTORS
+from w2vjax.corpus.phrases import phrases as find
+from w2vjax.corpus.sources import Reading
+from w2vjax.errors import SettingError
+
+SCORES = {"word2phrase": word2phrase_score, "npmi": npmi_score}
+
+
+def phrases(
+    corpus: Positional[tuple[str, ...]] = (),
+    out: Path | None = None,
+    list: Path | None = None,
+    score: Literal["word2phrase", "npmi"] = "word2phrase",
+    threshold: tuple[float, ...] = (),
+    passes: int = 1,
+    min_count: int = 5,
+    connectors: tuple[str, ...] = (),
+    delimiter: str = "_",
+    invalid: Literal["strict", "replace"] = "strict",
+    topn: int = 20,
+    json: str | None = None,
+) -> int:
+    """Find words that come together more often than chance, as in new_york, and join them.
+
+    word2phrase scores a pair by (count(a b) - min_count) * tokens / (count(a) * count(b)); npmi is the normalised
+    pointwise mutual information, between -1 and 1. Pairs above the threshold are joined, from left to right; each
+    further pass joins what the one before has joined, so that two passes find phrases of up to four words.
+
+    examples:
+      w2vjax phrases text8 --out text8.phrases.txt
+      w2vjax phrases corpus.txt.gz more/ --passes 2 --threshold 200 100 --out joined.txt --list phrases.tsv
+      w2vjax phrases corpus.txt --score npmi --threshold 0.6 --connectors english --topn 50
+      zcat corpus.gz | w2vjax phrases - --json -
+
+    Args:
+        corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input; none is the built-in text.
+        out: Write the corpus with its phrases joined to this file, a line a line.
+        list: Write the phrases to this file: phrase, count, score, pass, separated by tabs.
+        score: How a pair is scored.
+        threshold: What a score has to exceed: one number, or one for each pass; 100 for word2phrase, 0.5 for npmi.
+        passes: How often to go over the text.
+        min_count: Leave words alone that occur less often.
+        connectors: Words that may stand inside a phrase, as in bill_of_rights; 'english' is a list of them.
+        delimiter: What joins the words.
+        invalid: Whether invalid UTF-8 is an error, or is replaced by U+FFFD.
+        topn: How many phrases of each pass to print.
+        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
+    """
+    if not delimiter or any(character <= " " for character in delimiter):
+        raise SettingError(
+            f"delimiter={delimiter!r} would not join words: it is empty or white space. Use '_'."
+        )
+    if topn < 0:
+        raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
+    found = find(
+        [*corpus] or None,
+        min_count=min_count,
+        threshold=(threshold[0] if len(threshold) == 1 else threshold) if threshold else None,
+        passes=passes,
+        score=SCORES[score],
+        connectors=ENGLISH_CONNECTORS if connectors == ("english",) else connectors,
+        delimiter=delimiter,
+        reading=Reading(errors=invalid),
+    )
+    if out is not None:
+        found.save_corpus(out)
+    if list is not None:
+        found.save_list(list)
+    if json is not None:
+        passes_found = [
+            [
+                {"phrase": delimiter.join(phrase.parts), "count": phrase.seen, "score": phrase.score}
+                for phrase in rules
+            ]
+            for rules in found.found
+        ]
+        write_json(json, {"command": "phrases", "tokens": len(found.ids), "passes": passes_found})
+    if json != "-":
+        for number, rules in enumerate(found.found, 1):
+            print(f"pass {number}: {len(rules):,} phrases above the threshold")
+            rows = [
+                (delimiter.join(phrase.parts), f"{phrase.seen:,}", f"{phrase.score:.4g}")
+                for phrase in rules[:topn]
+            ]
+            if rows:
+                print(columns([("phrase", "count", "score"), *rows]))
+        print(f"{len(found.ids):,} tokens with the phrases joined" + (f", written to {out}" if out else ""))
+    return 0
