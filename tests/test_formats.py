@@ -338,7 +338,7 @@ def test_settings_that_mean_nothing(tmp_path):
         w2v.save(PETS, tmp_path / "x.txt.gz")
     with pytest.raises(w2v.SettingError, match="no format 'foo'"):
         w2v.save(PETS, tmp_path / "x", "foo")
-    with pytest.raises(w2v.SettingError, match="x.npy"):
+    with pytest.raises(w2v.SettingError, match="Name the matrix x"):
         w2v.save(PETS, tmp_path / "x.vocab", "npy")
     w2v.save(PETS, tmp_path / "x.txt")
     for options in ({"allow": "everything"}, {"limit": 0}, {"unicode_errors": "x"}, {"table": "output"}):

@@ -97,12 +97,8 @@ def _naming(target: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        of = (
-            Path(os.fsdecode(error.filename))
-            if isinstance(error.filename, str | bytes | os.PathLike)
-            else None
-        )
-        if of is not None and target.parent not in {of, of.parent}:
+        of = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | os.PathLike) else None
+        if of is not None and of != target.parent and not of.name.endswith((_TEMPORARY, _JOURNAL)):
             raise  # of another file, read by the caller while writing this one
         remedy = {
             errno.ENOSPC: "Free some space or write elsewhere.",

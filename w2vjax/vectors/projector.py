@@ -59,7 +59,7 @@ def read_projector(path: Path, options: Reading) -> Vectors:
     for number, row in enumerate(rows, 1):
         if row.count(b"\t") != dim - 1:
             refuse(path, f"line {number}", f"there are {row.count(9) + 1} numbers, and line 1 has {dim}")
-    plain = None if b" " in data[:] else plain_numbers([row.replace(b"\t", b" ") for row in rows], dim)
+    plain = None if data.find(b" ") >= 0 else plain_numbers([row.replace(b"\t", b" ") for row in rows], dim)
     if plain is None:
         plain = np.stack([slow_numbers(path, f"line {n}", row.split(b"\t")) for n, row in enumerate(rows, 1)])
     label_data = contents(labels)
