@@ -106,6 +106,15 @@ def test_unit_handles_zero_huge_and_tiny_vectors_without_a_warning():
     assert w2v.Vectors("abcd", matrix).normalize()["a"].tolist() == unit[0].tolist()
 
 
+def test_vectors_can_be_normalized_inside_jit():
+    unit = jax.jit(lambda vectors: vectors.normalize())(
+        w2v.Vectors("ab", np.array([[3.0, 4.0], [np.nan, 4.0]]))
+    )
+    assert isinstance(unit, w2v.Vectors)
+    np.testing.assert_allclose(unit["a"], [0.6, 0.8], atol=2e-7)  # measured 2.4e-8
+    assert np.isnan(unit["b"]).all()
+
+
 def test_unit_is_computed_once():
     vectors = pets()
     assert vectors.unit is vectors.unit
@@ -174,5 +183,6 @@ def test_no_words_at_all():
     empty = w2v.Vectors([], np.zeros((0, 4), np.float32))
     assert (len(empty), empty.dim) == (0, 4)
     assert empty.unit.shape == (0, 4)
+    assert empty.nearest(np.ones((1, 4))).ids.shape == (1, 0)
     with pytest.raises(w2v.UnknownWordError, match="not among the 0 words"):
         empty["a"]

@@ -5,7 +5,8 @@ how many pairs there were and how many could be answered, and a figure over all 
 those answered.
 
 Words are matched without regard to case, as in gensim: both sides are upper-cased, and where several words of the
-vocabulary become the same, the first one (the most frequent) stands for them all.
+vocabulary become the same, the first one (the most frequent) stands for them all. On a sound file the figures are
+gensim's; a line that gensim would skip without a word is refused.
 """
 
 import os

@@ -126,7 +126,7 @@ def most_similar_cosmul(
     .. math:: \frac{\prod_{p} (1 + \cos(x, p)) / 2}{\prod_{n} (1 + \cos(x, n)) / 2 + 10^{-6}}
 
     (Levy and Goldberg 2014, equation 4): no single large similarity dominates. Arguments as in :func:`most_similar`,
-    but without weights, which a product has no place for.
+    but without weights, which a product has no place for. gensim looks among all words whatever ``restrict_vocab`` is.
 
     Raises:
         SettingError: there is no positive word, an item has a weight, is the zero vector or is not finite, or
@@ -187,6 +187,11 @@ def similarity(vectors: "Vectors", a: str, b: str) -> float:
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
+        SettingError: a vector holds NaN or infinity.
+
+    >>> import w2vjax as w2v
+    >>> w2v.Vectors(["cat", "tea"], [[3.0, 4.0], [-4.0, 3.0]]).similarity("cat", "tea")
+    0.0
     """
     first, second = unit_rows(_rows(vectors, [a, b]))
     return float(np.clip(first @ second, -1.0, 1.0))
@@ -197,7 +202,12 @@ def n_similarity(vectors: "Vectors", first: Sequence[str], second: Sequence[str]
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: a set is empty.
+        SettingError: a set is empty, or a vector holds NaN or infinity.
+
+    >>> import w2vjax as w2v
+    >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[1.0, 0.0], [0.0, 3.0], [1.0, 3.0]])
+    >>> round(vectors.n_similarity(["cat", "dog"], ["tea"]), 6)
+    1.0
     """
     means = [
         mean_vector(vectors, words, pre_normalize=False, ignore_missing=False) for words in (first, second)
@@ -212,6 +222,11 @@ def distances(vectors: "Vectors", word: Any, others: Sequence[str] | None = None
     Raises:
         UnknownWordError: a word is not in the vocabulary.
         SettingError: the vector's shape is not [D], or it is zero or not finite.
+
+    >>> import w2vjax as w2v
+    >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[1.0, 0.0], [0.0, 3.0], [-1.0, 0.0]])
+    >>> vectors.distances("cat").tolist()
+    [0.0, 1.0, 2.0]
     """
     query, _ = query_vectors(vectors, [[(word, 1.0)]])
     unit = np.asarray(vectors.unit) if others is None else unit_rows(_rows(vectors, others))
@@ -223,6 +238,11 @@ def rank(vectors: "Vectors", a: str, b: str) -> int:
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
+        SettingError: a is the zero vector.
+
+    >>> import w2vjax as w2v
+    >>> w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]]).rank("cat", "tea")
+    2
     """
     away = distances(vectors, a)
     nearer = away < away[vectors.id(b)]
@@ -236,6 +256,10 @@ def doesnt_match(vectors: "Vectors", words: Sequence[str]) -> str:
     Raises:
         UnknownWordError: a word is not in the vocabulary (gensim leaves such a word out).
         SettingError: there are fewer than two words.
+
+    >>> import w2vjax as w2v
+    >>> w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]]).doesnt_match(["cat", "tea", "dog"])
+    'tea'
     """
     words = list(words)
     if len(words) < 2:

@@ -183,11 +183,15 @@ class Vectors:
         A zero vector stays zero: its cosine to everything is 0 by definition here.
 
         Raises:
-            DivergedError: a vector holds NaN or infinity.
+            DivergedError: a vector holds NaN or infinity (not inside jit, where values are not known).
         """
         unit: jax.Array
         unit, finite = _unit(jnp.asarray(self.matrix))
-        if not isinstance(finite, jax.core.Tracer) and not finite.all():
+        try:
+            all_finite = bool(finite.all())
+        except jax.errors.TracerBoolConversionError:  # inside jit nothing can be raised: NaN stays NaN
+            return unit
+        if not all_finite:
             row = int(np.flatnonzero(~np.asarray(finite))[0])
             raise DivergedError(
                 f"The vector of {self.words[row]!r} (row {row}) holds NaN or infinity. "
@@ -225,7 +229,7 @@ def _unit(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     scale = jnp.where(largest > 1e15, 2.0**-96, jnp.where(largest < 1e-15, 2.0**96, 1.0))
     scaled = matrix * scale.astype(matrix.dtype)
     length = jnp.sqrt(jnp.sum(scaled * scaled, axis=1, keepdims=True))
-    return scaled / jnp.where(length > 0, length, 1.0), jnp.isfinite(largest[:, 0])
+    return scaled / jnp.where(length == 0, 1.0, length), jnp.isfinite(largest[:, 0])
 
 
 def _matrix(matrix: Any) -> Any:
