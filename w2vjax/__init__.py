@@ -32,6 +32,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.objectives.logistic": ("logistic_rows_loss", "logistic_rows_backward"),
     "w2vjax.objectives.negative": ("negative_sampling",),
     "w2vjax.objectives.softmax": ("softmax",),
+    "w2vjax.training.continued": ("continue_from",),
     "w2vjax.training.feed": ("grow_vocab",),
     "w2vjax.training.held_out": ("evaluate_held_out",),
     "w2vjax.training.loop": ("Trained", "train"),

@@ -56,3 +56,9 @@ class DivergedError(W2VError, FloatingPointError):
     """A loss or a parameter stopped being finite; the message names step and table."""
 
     exit_code = 6
+
+
+class StoppedError(W2VError, RuntimeError):
+    """A signal ended the run; its checkpoint is on the disk. The exit code is 128 + the signal's number, as a shell's."""
+
+    exit_code = 143

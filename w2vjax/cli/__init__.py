@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "recompute every figure of the post, beside the published ones",
     ),
     "phrases": ("w2vjax.cli.phrases", "phrases", "join words that belong together, as in new_york, before training"),
+    "train": ("w2vjax.cli.train", "train", "train vectors on text files"),
+    "plan": ("w2vjax.cli.train", "plan", "say what training will take, in memory and time"),
     "nn": ("w2vjax.cli.query", "nn", "show the nearest words"),
     "analogy": ("w2vjax.cli.query", "analogy", "answer: A is to B as C is to what?"),
     "similarity": ("w2vjax.cli.query", "similarity", "show how similar words are"),

@@ -26,7 +26,9 @@ class Recipe(NamedTuple):
     """What stays fixed during a run: the functions it is made of and the shapes of a step."""
 
     objective: Objective
-    windows: Callable[[jax.Array, jax.Array, jax.Array], Batch]  # (tokens [B, T+2*window], segments, reach [B, T])
+    windows: Callable[
+        [jax.Array, jax.Array, jax.Array], Batch
+    ]  # (tokens [B, T+2*window], segments, reach [B, T])
     optimizer: optax.GradientTransformation
     window: int = 5
     groups: int = 64  # B, runs in a step
@@ -34,7 +36,9 @@ class Recipe(NamedTuple):
     reach: Callable[[jax.Array, tuple[int, ...], int], jax.Array] = draw_reach
     embed_backward: Callable[..., Rows] = embed_backward
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
-    loss_every: int = 16  # the loss is read off every so many steps: computing it costs a tenth of a step
+    measured: int = (
+        4  # groups of every step whose loss is read off: the forward and softplus of all would cost a tenth
+    )
     mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables)
 
 
@@ -46,13 +50,13 @@ class State(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a chunk reports. Losses are sums over the sampled steps; divide by ``pairs`` for nats a positive pair."""
+    """What a chunk reports. Losses are sums over the measured groups; divide by ``pairs`` for nats a positive pair."""
 
     loss: jax.Array
     pairs: jax.Array
     words: jax.Array  # kept after subsampling
     steps: jax.Array
-    failed: jax.Array  # the first sampled step whose loss was not finite, -1 if there was none
+    failed: jax.Array  # the first step whose measured loss was not finite, -1 if there was none
 
 
 def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -83,21 +87,22 @@ def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
 
 def gradient_step(
     recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array
-) -> State:
-    """One step on one batch: select, backward, update. Pure and jit-able; what a loop of one's own is made of."""
+) -> tuple[State, jax.Array]:
+    """One step on one batch: select, backward, update. Pure and jit-able; what a loop of one's own is made of.
+
+    Returns the new state and the summed loss of the first ``recipe.measured`` groups before the step, float32.
+    """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
     _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
+    # On all groups, so that it shares the gathers of the backward: a gather of its own would be a second reader of the
+    # tables, and XLA would copy both of them in every step.
+    losses = recipe.objective.loss(embed(state.params.input, batch.inputs), state.params.output, targets)
+    loss = losses[: recipe.measured].sum(dtype=jnp.float32)
     params, optimizer = apply_gradients(
         recipe.optimizer, state.optimizer, state.params, gradients, hits(batch, targets, gradients),
         recipe.deterministic,
     )  # fmt: skip
-    return State(params, optimizer)
-
-
-def batch_loss(recipe: Recipe, params: Params, tables: Any, batch: Batch, key: jax.Array) -> jax.Array:
-    """The summed loss of a batch with the targets that :func:`gradient_step` draws for the same key."""
-    targets = recipe.objective.select(key, tables, batch.words, batch.weights)
-    return recipe.objective.loss(embed(params.input, batch.inputs), params.output, targets).sum()
+    return State(params, optimizer), loss
 
 
 def train_chunk(
@@ -130,40 +135,23 @@ def train_chunk(
     stream = jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * steps * recipe.run
     width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
 
-    def batch_of(number: jax.Array) -> Batch:
+    def step(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
+        state, progress = carry
         at = stream + number * recipe.run + width  # [B, T + 2*window]
         batch = recipe.windows(tokens[at], segments[at], reach[at[:, : recipe.run]])
         if recipe.mesh is not None:
             batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
-        return batch
-
-    def step(number: jax.Array, state: State) -> State:
-        return gradient_step(recipe, state, tables, batch_of(number), jax.random.fold_in(keys[2], number))
-
-    # Two loops rather than a condition in one: XLA copies both tables around a lax.cond that reads them.
-    def span(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
-        state, progress = carry
-        first = number * recipe.loss_every
-        step_key = jax.random.fold_in(keys[2], first)
-        progress = _measured(recipe, state.params, tables, batch_of(first), step_key, progress, first)
-        return jax.lax.fori_loop(first, jnp.minimum(first + recipe.loss_every, steps), step, state), progress
+        state, loss = gradient_step(recipe, state, tables, batch, jax.random.fold_in(keys[2], number))
+        first = (progress.failed < 0) & ~jnp.isfinite(loss)
+        return state, progress._replace(
+            loss=progress.loss + loss,
+            pairs=progress.pairs + batch.weights[: recipe.measured].sum(dtype=jnp.float32),
+            failed=jnp.where(first, number.astype(jnp.int32), progress.failed),
+        )
 
     zero = jnp.zeros((), jnp.float32)
     start = Progress(zero, zero, kept, steps, jnp.int32(-1))
-    spans = (steps + recipe.loss_every - 1) // recipe.loss_every
-    return jax.lax.fori_loop(0, spans, span, (state, start))
-
-
-def _measured(
-    recipe: Recipe, params: Params, tables: Any, batch: Batch, key: jax.Array, progress: Progress, number: jax.Array
-) -> Progress:
-    loss = batch_loss(recipe, params, tables, batch, key).astype(jnp.float32)
-    first = (progress.failed < 0) & ~jnp.isfinite(loss)
-    return progress._replace(
-        loss=progress.loss + loss,
-        pairs=progress.pairs + batch.weights.sum(dtype=jnp.float32),
-        failed=jnp.where(first, number.astype(jnp.int32), progress.failed),
-    )
+    return jax.lax.fori_loop(0, steps, step, (state, start))
 
 
 def chunk_key(seed: int, epoch: int, chunk: int) -> jax.Array:

@@ -100,9 +100,7 @@ def scale_by_row_adagrad(epsilon: float = 1e-6) -> optax.GradientTransformationE
     def init(params: Params) -> RowAdagradState:
         return RowAdagradState(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
 
-    def scale(
-        values: jax.Array, ids: jax.Array | None, total: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def scale(values: jax.Array, ids: jax.Array | None, total: jax.Array) -> tuple[jax.Array, jax.Array]:
         if ids is None:
             total = total + jnp.square(values).mean(1)
             return values / jnp.sqrt(total + epsilon)[:, None].astype(values.dtype), total
@@ -187,7 +185,9 @@ def apply_gradients(
             gradients = Params(*(coalesce(g) if isinstance(g, Rows) else g for g in gradients))
         full = Params(*map(to_dense, gradients, params))
         updates, state = extra.update(full, state, params)
-        return Params(*(table + u.astype(table.dtype) for table, u in zip(params, updates, strict=True))), state
+        return Params(
+            *(table + u.astype(table.dtype) for table, u in zip(params, updates, strict=True))
+        ), state
     if deterministic or not isinstance(optimizer, RowTransformation):
         pairs = [_coalesced(g, h) for g, h in zip(gradients, hits, strict=True)]
         gradients, hits = Params(*(g for g, _ in pairs)), Params(*(h for _, h in pairs))

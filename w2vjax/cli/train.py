@@ -1,0 +1,247 @@
+"""``w2vjax train`` and ``w2vjax plan``: from text files to vectors on disk."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+
+from w2vjax.cli.output import write_json
+from w2vjax.errors import FileError
+
+Corpus = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What train and plan have in common."""
+
+    model: Literal["skip-gram", "cbow"] = "skip-gram"
+    """skip-gram predicts the neighbours of a word, cbow a word from the mean of its neighbours."""
+    objective: Literal["negative", "hierarchical", "softmax"] = "negative"
+    """Negative sampling, hierarchical softmax, or the full softmax (for small vocabularies)."""
+    dim: int = 100
+    """Numbers in a vector."""
+    window: int = 5
+    """The most words to either side; each center draws its own reach from 1 to this."""
+    epochs: int = 5
+    """Passes over the corpus."""
+    negatives: int = 5
+    """Negatives that each positive meets."""
+    noise_exponent: float = 0.75
+    """Negatives are drawn from the counts to this power."""
+    min_count: int | None = None
+    """Leave out words seen less often: 5, or 1 for the built-in text."""
+    max_vocab: int | None = None
+    """Keep this many of the most frequent words."""
+    sample: float = 1e-3
+    """Threshold for dropping frequent words at random; 0 keeps all."""
+    learning_rate: float | None = None
+    """Where the linear decay starts; the default was measured for each model and objective."""
+    batch_words: int | None = None
+    """Words of a step, after subsampling."""
+    seed: int = 0
+    """Everything random follows from it."""
+    tokenizer: Literal["whitespace", "post"] = "whitespace"
+    """Words between spaces, or the post's: lower case, no punctuation."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the tables."""
+    held_out: float = 0.0
+    """Share of the corpus, at its end, that is not trained on and whose exact loss is reported."""
+    cache: Path | None = None
+    """A folder that keeps the encoded corpus for the next run."""
+    cbow_sum_gradient: bool = False
+    """The CBOW gradient of word2vec.c, not divided by the number of neighbours."""
+    deterministic: bool = False
+    """Equal bits on a GPU too, at some cost; a CPU's are always equal."""
+
+
+def train(
+    corpus: Corpus = (),
+    /,
+    options: tyro.conf.OmitArgPrefixes[Options] = Options(),  # noqa: B008
+    *,
+    out: Path = Path("vectors"),
+    checkpoint: Path | None = None,
+    checkpoint_every: float = 60.0,
+    resume: bool = False,
+    allow: tuple[str, ...] = (),
+    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
+    quiet: bool = False,
+    json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
+) -> int:
+    """Train word vectors on text: one document or sentence a line, words between spaces.
+
+    Writes OUT/vectors.bin (word2vec binary), OUT/model.safetensors (both tables, vocabulary, settings), OUT/log.jsonl
+    and OUT/summary.json. Without CORPUS it trains on the built-in text.
+
+    Examples:
+        w2vjax train text.txt --out run1
+        w2vjax train articles/ more.txt.gz --out run2 --dim 300 --epochs 3 --model cbow
+        zcat huge.gz | w2vjax train - --out run3
+        w2vjax train text.txt --out run4 --checkpoint run4/checkpoints --resume
+        w2vjax train newer.txt --out run5 --from run1
+
+    Exit codes: 0 done, 2 a setting, 3 the corpus, 5 the checkpoint, 6 diverged, 7 a file, 128 + N stopped by signal N.
+
+    Args:
+        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
+        options: Settings of the model and of its training.
+        out: Folder for the results, made if need be.
+        checkpoint: Folder for checkpoints; SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 then save and leave.
+        checkpoint_every: Seconds between checkpoints.
+        resume: Go on from the last checkpoint, if there is one.
+        allow: Fields that may differ from the checkpoint's, such as "jax version".
+        from_: Go on from the model of this folder; new words of this corpus join its vocabulary.
+        quiet: No bar and no summary.
+        json_: Write the summary as JSON.
+    """
+    from w2vjax.training.loop import train as run
+
+    try:
+        os.makedirs(out, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{out} cannot be made: {error.strerror}. Name another folder with --out.") from error
+    arguments = _arguments(corpus, options)
+    if from_ is not None:
+        arguments |= _grown(corpus, options, from_, arguments)
+    trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, allow=allow,
+                  progress=not quiet, log=out / "log.jsonl")  # fmt: skip
+    summary = {**trained.summary, "model": options.model, "objective": options.objective}
+    if options.held_out:
+        summary["held_out"] = _held_out(trained, options)
+    _save(trained, out, summary)
+    if json_ is not None:
+        write_json(json_, summary)
+    if not quiet:
+        print(_sentences(summary, out), file=sys.stderr if json_ == "-" else sys.stdout)
+    return 0
+
+
+def plan(
+    corpus: Corpus = (),
+    /,
+    options: tyro.conf.OmitArgPrefixes[Options] = Options(),  # noqa: B008
+    *,
+    json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
+) -> int:
+    """Say what a training run will take, in memory and time, before it is started. Takes the options of train.
+
+    The corpus is counted and encoded, the program compiled, and a few chunks are timed; nothing is written.
+
+    Examples:
+        w2vjax plan text.txt --dim 300 --epochs 3
+        w2vjax plan text.txt --json -
+
+    Args:
+        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
+        options: Settings of the model and of its training.
+        json_: Write the plan as JSON.
+    """
+    from w2vjax.training.plan import plan as make
+
+    result = make(**_arguments(corpus, options))
+    if json_ is not None:
+        write_json(json_, result._asdict())
+    if json_ != "-":
+        print(result)
+    return 0
+
+
+def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
+    """The options as arguments of :func:`w2vjax.training.loop.train`."""
+    from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
+    from w2vjax.reference import tokenize
+    from w2vjax.training.choices import choice
+
+    chosen = choice(options.model, options.objective)
+    min_count = options.min_count if options.min_count is not None else (5 if corpus else 1)
+    same = (
+        "dim",
+        "window",
+        "epochs",
+        "max_vocab",
+        "sample",
+        "seed",
+        "dtype",
+        "held_out",
+        "cache",
+        "deterministic",
+    )
+    return {
+        **{name: getattr(options, name) for name in same},
+        "corpus": list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None,
+        "min_count": min_count,
+        "learning_rate": chosen.learning_rate if options.learning_rate is None else options.learning_rate,
+        "batch_words": options.batch_words or chosen.batch_words,
+        "run": chosen.run,
+        "windows": chosen.windows,
+        "optimizer": chosen.optimizer,
+        "objective": chosen.objective(options.negatives, options.noise_exponent),
+        "embed_backward": embed_backward_undivided if options.cbow_sum_gradient else embed_backward,
+        # without CORPUS the text is the post's, and so are its words
+        "tokenizer": tokenize if options.tokenizer == "post" or not corpus else None,
+    }
+
+
+def _grown(
+    corpus: tuple[str, ...], options: Options, folder: Path, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    from w2vjax.training.continued import continue_from
+
+    path = folder / "model.safetensors" if folder.is_dir() else folder
+    grown, start = continue_from(path, arguments["corpus"], arguments["min_count"], arguments["tokenizer"],
+                                 options.seed, trees=options.objective == "hierarchical")  # fmt: skip
+    return {"corpus": grown, "start": start, "dim": start.input.shape[1]}
+
+
+def _held_out(trained: Any, options: Options) -> dict[str, float]:
+    from w2vjax.training.held_out import evaluate_held_out
+
+    noise = None
+    if options.objective == "negative":
+        mass = np.asarray(trained.vocab.counts, np.float64) ** options.noise_exponent
+        noise = mass / mass.sum()
+    run = trained.run
+    return evaluate_held_out(
+        run.recipe, trained.params, run.tables, run.feed, noise, options.objective == "hierarchical"
+    )
+
+
+def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
+    from w2vjax.files import atomic_file
+    from w2vjax.vectors.formats import save
+    from w2vjax.vectors.model_file import save_model
+
+    save(trained.vectors, out / "vectors.bin")
+    metadata = {**summary["settings"], "model": summary["model"], "objective": summary["objective"]}
+    vocab = trained.vocab
+    save_model(
+        out / "model.safetensors", trained.params, vocab.words, vocab.counts, metadata, dropped=vocab.dropped
+    )
+    with atomic_file(out / "summary.json") as file:
+        file.write(json.dumps(summary, indent=2).encode() + b"\n")
+
+
+def _sentences(summary: dict[str, Any], out: Path) -> str:
+    loss = summary["loss"]
+    lines = [
+        summary["corpus"],
+        f"{summary['words']:,} words in {summary['steps']:,} steps: {summary['train_seconds']:.1f} s training "
+        f"({summary['raw_words_per_second'] / 1e6:.2f} M words/s), {summary['corpus_seconds']:.1f} s reading, "
+        f"{summary['compile_seconds']:.1f} s compiling, {summary['total_seconds']:.1f} s in all",
+        "no pair was left to measure a loss on"
+        if loss is None
+        else f"loss {loss:.4f} nats a positive pair, at the end",
+    ]
+    if "held_out" in summary:
+        held = summary["held_out"]
+        lines.append(
+            f"held out: {held['loss']:.4f} nats a pair; the unigram distribution has {held['unigram_loss']:.4f}"
+        )
+    lines.append(f"wrote vectors.bin, model.safetensors, log.jsonl and summary.json to {out}")
+    return "\n".join(lines)

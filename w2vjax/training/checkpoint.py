@@ -1,0 +1,147 @@
+"""Checkpoints: one safetensors file with tables, optimizer state, place and settings, written whole or not at all.
+
+The last two are kept. Loading takes the newest that is sound, and says so when it has to pass over a damaged one. A
+checkpoint knows the run it belongs to (corpus, settings, program, versions, random numbers) and goes on with no other.
+"""
+
+import json
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.errors import CheckpointError, FileError, FormatError
+from w2vjax.files import remove_leftovers
+from w2vjax.training.step import State
+from w2vjax.vectors.safetensors_format import read_tensors, write_tensors
+
+_FORMAT = "w2vjax checkpoint 1"
+_NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
+_KEPT = 2
+
+
+class Place(NamedTuple):
+    """Where a run stands: the next chunk to train, and what was counted on the way there."""
+
+    epoch: int = 0
+    chunk: int = 0
+    steps: int = 0
+    words: int = 0  # raw words trained on
+    seconds: float = 0.0  # spent training, over all sessions
+
+
+def run_identity(settings: dict[str, Any], digest: str, program: str) -> dict[str, Any]:
+    """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values."""
+    return {
+        **{f"settings.{name}": value for name, value in settings.items()},
+        "corpus": digest,
+        "program": program,
+        "jax version": jax.__version__,
+        "platform": jax.default_backend(),
+        "random numbers": str(jax.config.jax_default_prng_impl)
+        + (", partitionable" if jax.config.jax_threefry_partitionable else ""),
+    }
+
+
+def save_checkpoint(
+    folder: str | os.PathLike[str],
+    state: State,
+    place: Place,
+    identity: dict[str, Any],
+    history: list[dict[str, Any]],
+) -> Path:
+    """Write a checkpoint and remove all but the last two. Raises :class:`~w2vjax.errors.FileError` if it cannot."""
+    folder = Path(folder)
+    number = place.epoch * 10**6 + place.chunk
+    path = folder / f"checkpoint-{number:012d}.safetensors"
+    leaves = {f"state.{i:03d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    record = {"format": _FORMAT, "place": json.dumps(place), "identity": json.dumps(identity, sort_keys=True),
+              "history": json.dumps(history)}  # fmt: skip
+    write_tensors(path, leaves, record)
+    for old in _checkpoints(folder)[_KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def prepare_folder(folder: str | os.PathLike[str], resume: bool) -> None:
+    """Make the folder, clear what a killed writer left, and refuse to mix a new run with an old one's checkpoints."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder} cannot be made: {error.strerror}. Name another folder.") from error
+    remove_leftovers(folder)
+    if not resume and (found := _checkpoints(Path(folder))):
+        raise CheckpointError(
+            f"{folder} holds {found[0].name} of an earlier run. Resume it (--resume), or name an empty folder."
+        )
+
+
+def load_checkpoint(
+    folder: str | os.PathLike[str], like: State, identity: dict[str, Any], allow: Iterable[str] = ()
+) -> tuple[State, Place, list[dict[str, Any]]] | None:
+    """The newest sound checkpoint of this very run, None where the folder has none at all.
+
+    like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields that may differ.
+
+    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or names the first field that differs.
+    """
+    damaged: list[str] = []
+    for path in _checkpoints(Path(folder)):
+        try:
+            tensors = read_tensors(path)
+        except (FormatError, FileError) as error:
+            damaged.append(str(error))
+            continue
+        if tensors.metadata.get("format") != _FORMAT or tensors.checksum is None:
+            damaged.append(f"{path} is not a checkpoint of this version.")
+            continue
+        if damaged:
+            warnings.warn(
+                f"Going on from {path.name}, because a later one is damaged: {damaged[0]}", stacklevel=2
+            )
+        _compare(path, json.loads(tensors.metadata["identity"]), identity, set(allow))
+        leaves, structure = jax.tree.flatten(like)
+        arrays = list(tensors.arrays.values())
+        if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
+            raise CheckpointError(
+                f"{path} holds other tables than this run's. Resume with the settings it was made with."
+            )
+        state = structure.unflatten([jnp.array(array) for array in arrays])
+        return state, Place(*json.loads(tensors.metadata["place"])), json.loads(tensors.metadata["history"])
+    if damaged:
+        raise CheckpointError(
+            f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
+        )
+    return None
+
+
+def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:
+    for name in [*ours, *(name for name in theirs if name not in ours)]:
+        # the program follows from everything else: it is the last to be blamed
+        if theirs.get(name) != ours.get(name) and name not in allow and name != "program":
+            raise CheckpointError(
+                f"{path.name} was made with {name}={theirs.get(name)!r} and this run has {ours.get(name)!r}. "
+                "Resume with what it was made with, or start again in an empty folder."
+            )
+    if theirs["program"] != ours["program"] and not allow:
+        raise CheckpointError(
+            f"{path.name} was made by another program: objective, windows, optimizer or the package's version differ. "
+            "Resume with what it was made with, or start again in an empty folder."
+        )
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, the newest first."""
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        print(f"{folder}: {error.strerror}", file=sys.stderr)
+        return []
+    return [folder / name for name in sorted(names, reverse=True) if _NAME.fullmatch(name)]

@@ -1,0 +1,61 @@
+"""Names for the command line, and the defaults that measurement chose for each pair of model and objective."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from w2vjax.errors import SettingError
+from w2vjax.objectives.huffman import hierarchical_softmax
+from w2vjax.objectives.negative import negative_sampling
+from w2vjax.objectives.softmax import softmax
+from w2vjax.training.updates import row_sgd
+from w2vjax.types import Objective
+from w2vjax.windows.blocks import block_batch
+from w2vjax.windows.cbow import cbow_block_batch
+
+
+class Choice(NamedTuple):
+    """The functions and numbers behind one pair of names."""
+
+    windows: Callable[..., Any]
+    objective: Callable[[int, float], Objective]  # (num_negatives, exponent)
+    optimizer: Callable[[Any], Any]
+    learning_rate: float
+    run: int  # T
+    batch_words: int
+
+
+def _negative(shared: int) -> Callable[[int, float], Objective]:
+    return lambda num_negatives, exponent: negative_sampling(num_negatives, exponent, shared)
+
+
+CHOICES: dict[tuple[str, str], Choice] = {
+    ("skip-gram", "negative"): Choice(block_batch, _negative(16), row_sgd, 0.05, 16, 1024),
+    ("skip-gram", "hierarchical"): Choice(
+        block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 8, 1024
+    ),
+    ("skip-gram", "softmax"): Choice(
+        block_batch, lambda *_: softmax(4096), partial(row_sgd, cap=50.0), 0.05, 16, 1024
+    ),
+    ("cbow", "negative"): Choice(cbow_block_batch, _negative(16), row_sgd, 0.05, 16, 1024),
+    ("cbow", "hierarchical"): Choice(
+        cbow_block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 1024
+    ),
+    ("cbow", "softmax"): Choice(cbow_block_batch, lambda *_: softmax(4096), row_sgd, 0.05, 16, 1024),
+}
+
+
+def choice(model: str, objective: str) -> Choice:
+    """What a pair of names stands for. Raises :class:`~w2vjax.errors.SettingError` for names it does not know.
+
+    >>> choice("skip-gram", "negative").run
+    16
+    """
+    try:
+        return CHOICES[model, objective]
+    except KeyError:
+        models, objectives = (sorted({pair[i] for pair in CHOICES}) for i in (0, 1))
+        raise SettingError(
+            f"model={model!r} with objective={objective!r} is not known. Models: {', '.join(models)}; "
+            f"objectives: {', '.join(objectives)}."
+        ) from None

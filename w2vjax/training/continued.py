@@ -1,0 +1,57 @@
+"""Going on from a finished model on new text, with the words of both."""
+
+import os
+import tempfile
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.corpus.encode import Corpus, encode
+from w2vjax.corpus.vocab import Vocab, build_vocab
+from w2vjax.errors import SettingError
+from w2vjax.model import init_params
+from w2vjax.training.feed import grow_vocab
+from w2vjax.types import Params
+from w2vjax.vectors.model_file import load_model
+
+
+def continue_from(
+    path: str | os.PathLike[str],
+    source: Any,
+    min_count: int = 5,
+    tokenizer: Any = None,
+    seed: int = 0,
+    trees: bool = False,
+) -> tuple[Corpus, Params]:
+    """The new text as ids of the grown vocabulary, and the tables to start from: pass both to ``train``.
+
+    Old words keep their ids and rows, even those that the new text lacks; words that occur min_count times in the new
+    text and are new get fresh rows. Counts add up, so noise and subsampling follow both texts. ``trees``: the output
+    table belongs to a Huffman tree. The tree follows the counts, so the output rows, its inner nodes, start at 0 again.
+
+    Raises what :func:`~w2vjax.vectors.model_file.load_model` and :func:`~w2vjax.corpus.vocab.build_vocab` raise.
+    """
+    if not _repeatable(source):
+        raise SettingError(
+            "Going on needs a source that can be read twice. Pass files or a list of token lists."
+        )
+    model = load_model(path)
+    counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
+    vocab = grow_vocab(Vocab(tuple(model.words), counts), build_vocab(source, min_count, tokenizer=tokenizer))
+    dim, dtype = model.params.input.shape[1], model.params.input.dtype
+    fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
+    output = jnp.zeros((0, dim), dtype) if trees else jnp.asarray(model.params.output)
+    start = Params(
+        jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),
+        jnp.concatenate([output, jnp.zeros((len(vocab) - len(output), dim), dtype)]),
+    )
+    with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
+        encoded = encode(source, vocab, os.path.join(folder, "ids"), tokenizer)  # the maps outlive the names
+    digest = f"continued from {os.fspath(path)}: {len(encoded.ids)} ids"
+    return Corpus(vocab, encoded.ids, encoded.starts, encoded.report, digest, False), start
+
+
+def _repeatable(source: Any) -> bool:
+    return source != "-" and not (hasattr(source, "__next__"))

@@ -1,0 +1,92 @@
+"""The corpus as the compiled program reads it: pieces of M ids with their lines marked, or the whole on the device."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from w2vjax.corpus.encode import Corpus
+from w2vjax.corpus.vocab import Vocab
+from w2vjax.errors import CorpusError
+
+# Words handed to one compiled call. Long enough that a call's fixed cost and its last, padded step disappear; short
+# enough that a signal, a bar and a checkpoint wait less than a second.
+CHUNK = 1 << 18
+# The share of a device's memory that a resident corpus may take; the rest is for tables and temporaries.
+_RESIDENT_SHARE = 0.25
+
+
+class Feed(NamedTuple):
+    """Where the ids of a chunk lie: ``chunk(number)`` gives (ids, offset, count) for the compiled program."""
+
+    corpus: Corpus
+    words: int  # words trained on in an epoch; what lies behind them is held out
+    size: int  # M, the most words in a chunk
+    resident: jax.Array | None  # all ids, on the device
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.words // self.size)
+
+    def chunk(self, number: int) -> tuple[Any, np.int32, np.int32]:
+        """Chunk ``number`` of an epoch; every chunk but the last has ``size`` words."""
+        begin = number * self.size
+        count = min(self.size, self.words - begin)
+        if self.resident is not None:
+            return self.resident, np.int32(begin), np.int32(count)
+        return marked(self.corpus, begin, count, self.size), np.int32(0), np.int32(count)
+
+
+def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
+    """``count`` ids from ``begin`` on, zeros up to ``size``; ``~id`` where a line opens. Reads only that part of the map."""
+    piece = np.zeros(size, np.int32)
+    piece[:count] = corpus.ids[begin : begin + count]
+    first, last = np.searchsorted(corpus.starts, [begin, begin + count])
+    opens = np.asarray(corpus.starts[first:last]) - begin
+    piece[opens] = ~piece[opens]
+    return piece
+
+
+def feed(corpus: Corpus, held_out: float, step_words: int, device: jax.Device | None = None) -> Feed:
+    """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the memory map otherwise.
+
+    Raises :class:`~w2vjax.errors.CorpusError` if nothing is left to train on.
+    """
+    words = len(corpus.ids) - int(len(corpus.ids) * held_out)
+    if words < 2:
+        raise CorpusError(
+            f"The corpus has {len(corpus.ids)} tokens to train on, and a word needs a neighbour. "
+            "Lower min_count or read more text."
+        )
+    size = min(CHUNK, -(-words // step_words) * step_words)
+    place = Feed(corpus, words, size, None)
+    device = device or jax.devices()[0]
+    if device.platform == "cpu":
+        return place
+    room = (device.memory_stats() or {}).get("bytes_limit", 0)
+    whole = place.chunks * size
+    if 4 * whole > _RESIDENT_SHARE * room:
+        return place
+    return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), device))
+
+
+def plan_of(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, int]]:
+    """(epoch, chunk) in the order they are trained, from ``begin`` on."""
+    for epoch in range(begin[0], epochs):
+        for chunk in range(begin[1] if epoch == begin[0] else 0, feed.chunks):
+            yield epoch, chunk
+
+
+def grow_vocab(old: Vocab, new: Vocab) -> Vocab:
+    """The vocabulary to go on with on new text: old words keep their ids, new ones follow, counts add up.
+
+    >>> grow_vocab(Vocab(("a", "b"), [5, 2]), Vocab(("b", "c"), [4, 1])).counts.tolist()
+    [5, 6, 1]
+    """
+    fresh = [word for word in new.words if word not in old]
+    counts = np.concatenate([old.counts, np.zeros(len(fresh), np.int64)])
+    known = {word: place for place, word in enumerate([*old.words, *fresh])}
+    np.add.at(counts, [known[word] for word in new.words], new.counts)
+    dropped = {word: count for word, count in new.dropped.items() if word not in known}
+    return Vocab((*old.words, *fresh), counts, new.min_count, dropped, new.report)

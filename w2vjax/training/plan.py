@@ -1,0 +1,80 @@
+"""What a run will take, before it is started: memory from the compiled program, time from a few timed chunks."""
+
+import time
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.training.loop import lower, set_up
+from w2vjax.training.settings import Settings
+from w2vjax.training.step import chunk_key
+
+_TIMED = 3  # chunks, after one that warms up
+
+
+class Plan(NamedTuple):
+    """Bytes, steps and seconds of a run. ``print`` it for sentences."""
+
+    device: str
+    vocabulary: int
+    words: int  # raw, over all epochs
+    steps: int
+    params_bytes: int  # both tables
+    optimizer_bytes: int
+    temporary_bytes: int  # of the compiled program
+    corpus_bytes: int  # of ids: on disk and mapped, or on the device
+    resident: bool  # the corpus lies on the device
+    compile_seconds: float
+    train_seconds: float
+
+    def __str__(self) -> str:
+        mega = 1e6
+        place = "on the device" if self.resident else "mapped from disk"
+        return "\n".join(
+            [
+                f"{self.vocabulary:,} words in the vocabulary, {self.words:,} words to train on, "
+                f"about {self.steps:,} steps on {self.device}",
+                f"memory: tables {self.params_bytes / mega:,.1f} MB, optimizer {self.optimizer_bytes / mega:,.1f} MB, "
+                f"temporaries {self.temporary_bytes / mega:,.1f} MB; ids {self.corpus_bytes / mega:,.1f} MB {place}",
+                f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s training "
+                f"({self.words / max(self.train_seconds, 1e-9) / mega:.2f} M words/s)",
+            ]
+        )
+
+
+def plan(corpus: Any = None, **arguments: Any) -> Plan:
+    """Memory and time of ``train(corpus, **arguments)``: reads the corpus, compiles, times a few chunks.
+
+    >>> plan([["a", "rose", "is", "a", "rose"]] * 9, min_count=1, dim=8).params_bytes  # 2 tables, 3 rows, 8 floats
+    192
+    """
+    settings = Settings(
+        **{name: arguments.pop(name) for name in Settings._fields if name in arguments}
+    ).check()
+    cache, tokenizer = arguments.pop("cache", None), arguments.pop("tokenizer", None)
+    if not isinstance(corpus, Corpus):
+        corpus = prepare(corpus, cache, settings.min_count, settings.max_vocab, tokenizer)
+    if "embed_backward" in arguments:
+        arguments["backward_of_embed"] = arguments.pop("embed_backward")
+    run = set_up(corpus, settings, **arguments)
+    began = time.perf_counter()
+    compiled = lower(run).compile()
+    compile_seconds = time.perf_counter() - began
+    temporaries = compiled.memory_analysis().temp_size_in_bytes
+    sizes = [
+        sum(leaf.nbytes for leaf in jax.tree.leaves(part)) for part in (run.state.params, run.state.optimizer)
+    ]
+    state, times = run.state, []
+    for number in range(1 + _TIMED):
+        piece = run.feed.chunk(number % run.feed.chunks)
+        began = time.perf_counter()
+        state, _ = jax.block_until_ready(
+            compiled(state, run.tables, run.keep, *piece, chunk_key(settings.seed, 0, number))
+        )
+        times.append((time.perf_counter() - began) / int(piece[2]))
+    words = run.feed.words * settings.epochs
+    return Plan(jax.devices()[0].device_kind, len(corpus.vocab), words, run.steps, sizes[0], sizes[1], temporaries,
+                4 * len(corpus.ids), run.feed.resident is not None, compile_seconds,
+                float(np.median(times[1:])) * words)  # fmt: skip

@@ -1,0 +1,153 @@
+"""What the user sees of a run: records, a progress bar, a JSONL log, and the answer to signals."""
+
+import json
+import os
+import signal
+import threading
+import time
+from types import FrameType
+from typing import IO, TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+
+from w2vjax.errors import DivergedError, FileError, StoppedError
+from w2vjax.training.checkpoint import Place
+from w2vjax.training.step import Progress
+
+if TYPE_CHECKING:
+    from w2vjax.training.loop import Run
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
+
+
+class Reporter:
+    """Gathers what chunks report into records: one every ``every`` seconds, and the last.
+
+    A record: epoch, step, words (raw, so far), loss (nats a positive pair, mean since the last record; None where no
+    pair was measured), learning_rate, words_per_second (raw), seconds, seconds_left.
+    """
+
+    def __init__(
+        self, run: "Run", place: Place, bar: bool, log: Any, every: float, history: list[dict[str, Any]]
+    ):
+        self.run, self.every, self.history = run, every, list(history)
+        self.steps, self.total = place.steps, run.feed.words * run.settings.epochs
+        self._begin, self._written = place, (time.perf_counter(), place.words)
+        self._loss = self._pairs = 0.0
+        self._log = _open_log(log, place)
+        self._bar = _bar(self.total, place.words) if bar else None
+
+    def __enter__(self) -> "Reporter":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        if self._log is not None:
+            self._log.close()
+
+    def chunk(self, progress: Progress, place: Place, callback: Any = None) -> bool:
+        """Take in one chunk's report (this waits for it). True if the callback wants the run to stop.
+
+        Raises :class:`~w2vjax.errors.DivergedError` if its loss was not finite.
+        """
+        if int(progress.failed) >= 0:
+            self._diverged(int(progress.failed))
+        self.steps += int(progress.steps)
+        self._loss += float(progress.loss)
+        self._pairs += float(progress.pairs)
+        done = place.words >= self.total
+        if self._bar is not None:
+            self._bar.update(place.words - self._bar.n)
+        if not done and time.perf_counter() - self._written[0] < self.every:
+            return False
+        record = self._record(place)
+        self.history.append(record)
+        if self._log is not None:
+            self._log.write(json.dumps(record) + "\n")
+            self._log.flush()
+        if self._bar is not None:
+            loss = record["loss"]
+            self._bar.set_postfix_str(
+                f"loss {'-' if loss is None else format(loss, '.3f')}, lr {record['learning_rate']:.4f}"
+            )
+        return bool(callback(record)) if callback is not None else False
+
+    def _record(self, place: Place) -> dict[str, Any]:
+        now = time.perf_counter()
+        since, words = self._written
+        speed = (place.words - words) / max(now - since, 1e-9)
+        record = {
+            "epoch": place.epoch,
+            "step": self.steps,
+            "words": place.words,
+            "loss": self._loss / self._pairs if self._pairs else None,
+            "learning_rate": float(self.run.schedule(jnp.int32(self.steps))),
+            "words_per_second": speed,
+            "seconds": place.seconds,
+            "seconds_left": (self.total - place.words) / max(speed, 1e-9),
+        }
+        self._written, self._loss, self._pairs = (now, place.words), 0.0, 0.0
+        return record
+
+    def _diverged(self, step: int) -> None:
+        raise DivergedError(
+            f"The loss is not finite at step {self.steps + step}: a score of the input against the output table "
+            f"overflowed. Lower learning_rate={self.run.settings.learning_rate} or "
+            f"batch_words={self.run.settings.batch_words}; the last checkpoint, if any, is untouched."
+        )
+
+
+def _open_log(log: Any, place: Place) -> IO[str] | None:
+    """Append to the log of a resumed run, start anew otherwise."""
+    if log is None:
+        return None
+    try:
+        return open(os.fspath(log), "a" if place.words else "w", encoding="utf-8")
+    except OSError as error:
+        raise FileError(
+            f"{os.fspath(log)} cannot be written: {error.strerror}. Name another file."
+        ) from error
+
+
+def _bar(total: int, done: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(
+        total=total, initial=done, unit=" words", unit_scale=True, dynamic_ncols=True, mininterval=0.2
+    )
+
+
+class StopSignals:
+    """While ``active``, SIGTERM, SIGINT and SIGUSR1 ask the run to save and leave instead of ending it at once."""
+
+    def __init__(self, active: bool):
+        self.received: int | None = None
+        # handlers belong to the main thread; elsewhere the caller decides
+        self._active = active and threading.current_thread() is threading.main_thread()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        if self._active:
+            for number in _SIGNALS:
+                self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.received = number
+
+    def leave(self, place: Place) -> None:
+        """Raise :class:`~w2vjax.errors.StoppedError` if a signal came: the checkpoint has just been saved."""
+        if self.received is None:
+            return
+        name = signal.Signals(self.received).name
+        error = StoppedError(
+            f"Stopped by {name} after {place.words:,} words; the checkpoint is saved. Go on with --resume."
+        )
+        error.exit_code = 128 + self.received
+        raise error
