@@ -1,0 +1,265 @@
+"""word2vec tools side by side: one corpus, one set of settings, one evaluation, every run in its own process.
+
+    python benchmarks/peers.py --quick                                    a generated text, about a minute a tool
+    python benchmarks/peers.py --corpus enwiki.txt --eval-dir eval --passes 3 --seeds 1 2 3 \\
+        --tools gensim w2vjax pWord2Vec --program pWord2Vec=path/to/pWord2Vec --name peers-100mb --write
+
+Every tool gets the same file, a copy of the corpus in lines of --line-words words, where windows stop.
+Tools take turns seed by seed (A B C A B C), so that a machine that slows down slows them all. Each finished run is
+appended to --log; with --resume the runs found there are not repeated. A tool that is not installed is reported as
+skipped; a tool that fails, or whose vectors are not of this corpus, ends the benchmark with its message.
+
+Raw words/s, by one definition for all: words of the corpus x passes / seconds. "training": from the vocabulary being
+ready to the last update, including compilation. "whole job": the process from its start to its end, text to vectors on
+disk. Quality: Spearman's rho on word pairs and the accuracy on analogies among the 30,000 most frequent words.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from peers_job import JobFailed, run_job
+from peers_tools import TOOLS, Setting, check_words, environment
+
+HERE = Path(__file__).resolve().parent
+Run = dict[str, Any]
+
+
+def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
+    parser.add_argument(
+        "--eval-dir", type=Path, help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt"
+    )
+    parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS), metavar="TOOL")
+    parser.add_argument("--models", nargs="+", default=["sg"], choices=["sg", "cbow"])
+    parser.add_argument("--objectives", nargs="+", default=["ns"], choices=["ns", "hs"])
+    parser.add_argument("--passes", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
+    parser.add_argument(
+        "--rates", nargs="*", default=[], metavar="TOOL=R,R", help="rates to try, or 'default'"
+    )
+    parser.add_argument(
+        "--program", nargs="*", default=[], metavar="TOOL=PATH", help="its binary, or its Python"
+    )
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--line-words", type=int, default=1000, help="0: leave the corpus as it is")
+    parser.add_argument("--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long")
+    parser.add_argument("--name", default="peers", help="name of the result, results/DEVICE/NAME.json")
+    parser.add_argument(
+        "--log", type=Path, help="JSON lines, one a run (default: peers-NAME.jsonl in the work folder)"
+    )
+    parser.add_argument("--work", type=Path, help="folder for copies and vectors (default: a temporary one)")
+    parser.add_argument("--resume", action="store_true", help="do not repeat the runs that --log has")
+    parser.add_argument(
+        "--quick", action="store_true", help="generated text, 1 pass, 1 seed, first rates only"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="keep results and picture under benchmarks/results"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.resume and arguments.log is None:
+        parser.error("--resume needs --log FILE")
+    return arguments
+
+
+def named(pairs: Iterable[str], option: str) -> dict[str, str]:
+    """['gensim=.05'] -> {'gensim': '.05'}; a name that is no tool's is refused."""
+    found = {}
+    for pair in pairs:
+        tool, equals, value = pair.partition("=")
+        if not equals or tool not in TOOLS:
+            raise SystemExit(f"peers.py: {option} {pair}: give TOOL=VALUE, TOOL one of {', '.join(TOOLS)}.")
+        found[tool] = value
+    return found
+
+
+def plan(arguments: argparse.Namespace) -> list[Setting]:
+    """Every run, in the order that lets tools take turns."""
+    given = {
+        tool: tuple(None if text == "default" else float(text) for text in value.split(","))
+        for tool, value in named(arguments.rates, "--rates").items()
+    }
+    rates = {
+        tool: given.get(tool, TOOLS[tool].rates[: 1 if arguments.quick else None]) for tool in arguments.tools
+    }
+    settings = []
+    for seed in arguments.seeds:
+        for model in arguments.models:
+            for objective in arguments.objectives:
+                for turn in range(max(map(len, rates.values()))):
+                    settings += [
+                        Setting(tool, model, objective, rates[tool][turn], seed, arguments.passes,
+                                threads=arguments.threads, torch_seconds=arguments.torch_seconds)
+                        for tool in arguments.tools
+                        if turn < len(rates[tool]) and (model, objective) in TOOLS[tool].can
+                    ]  # fmt: skip
+    return settings
+
+
+def present(
+    tools: Iterable[str], programs: dict[str, str]
+) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """({tool: (program, version)}, {tool: why it is skipped})."""
+    found, skipped = {}, {}
+    for tool in tools:
+        program = programs.get(tool, TOOLS[tool].program)
+        if (
+            program and os.sep in program
+        ):  # jobs run in another folder; a link in a virtual environment stays one
+            program = os.path.abspath(program)
+        try:
+            found[tool] = (program, TOOLS[tool].version(program))
+        except (LookupError, OSError) as error:
+            skipped[tool] = str(error)
+    return found, skipped
+
+
+def helper(*words: object) -> Any:
+    """Run peers_evaluate.py in a process of its own, for what it holds would count as the memory of every later job."""
+    command = [sys.executable, str(HERE / "peers_evaluate.py"), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise JobFailed(
+            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "peers_evaluate.py failed"
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_once(
+    setting: Setting, program: str, work: Path, corpus: dict[str, Any], eval_dir: Path | None
+) -> Run:
+    """Train once, check the vectors, score them."""
+    tool = TOOLS[setting.tool]
+    out = work / "out"
+    shutil.rmtree(out, ignore_errors=True)  # nothing cached by the run before may help this one
+    out.mkdir()
+    command = tool.command(setting, work / "corpus.txt", out, program)
+    finished = run_job(command, work, environment(setting))
+    trained = tool.trained(finished, out)
+    check_words(setting, trained, corpus["words"])
+    words = corpus["words"] * setting.passes
+    run: Run = {
+        "training_s": trained.seconds, "whole_s": finished.seconds, "complete": trained.complete,
+        "training_words_per_s": (words if trained.complete else trained.raw_words or 0) / trained.seconds,
+        "whole_words_per_s": words / finished.seconds if trained.complete else None,
+        "raw_words_trained": trained.raw_words, "peak_rss_mb": finished.peak_rss_mb,
+        "peak_anonymous_mb": finished.peak_anonymous_mb, **trained.more,
+    }  # fmt: skip
+    if trained.complete:
+        empty = work / "no-sets"
+        empty.mkdir(exist_ok=True)
+        run |= helper("vectors", out / tool.vectors, work / "words.json", setting.dim, eval_dir or empty)
+    return run
+
+
+def logged(log: Path) -> list[Run]:
+    """The runs of a log; a last line that an interruption cut short is left out."""
+    runs = []
+    for line in log.read_text().splitlines() if log.is_file() else []:
+        try:
+            runs.append(json.loads(line))
+        except json.JSONDecodeError:
+            print(f"{log.name}: a damaged line is left out")
+    return runs
+
+
+def run_all(arguments: argparse.Namespace, work: Path) -> tuple[dict[str, Any], list[Run], dict[str, str]]:
+    """(the corpus, the runs, the tools skipped)."""
+    tools, skipped = present(arguments.tools, named(arguments.program, "--program"))
+    for tool, why in skipped.items():
+        print(f"skipped: {tool} ({why})")
+    corpus = helper("prepare", arguments.corpus, work / "corpus.txt", work / "words.json",
+                    Setting._field_defaults["min_count"], arguments.line_words)  # fmt: skip
+    size = "{words:,} words, {vocabulary:,} different ones kept, {lines:,} lines".format(**corpus)
+    print(f"{arguments.corpus.name}: {size}", flush=True)
+    log = arguments.log or work / f"{arguments.name}.jsonl"
+    old = {json.dumps(run["key"], sort_keys=True): run for run in (logged(log) if arguments.resume else [])}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    runs = []
+    settings = [setting for setting in plan(arguments) if setting.tool in tools]
+    for number, setting in enumerate(settings, 1):
+        program, version = tools[setting.tool]
+        same = {key: corpus[key] for key in ("sha256", "lines")}
+        key = {**setting._asdict(), "version": version, "corpus": same}
+        run = old.get(json.dumps(key, sort_keys=True))
+        if run is None:
+            try:
+                run = {"key": key, **run_once(setting, program, work, corpus, arguments.eval_dir)}
+            except JobFailed as error:
+                raise JobFailed(f"{setting.tool} {setting.model}-{setting.objective}: {error}") from error
+            with open(log, "a", encoding="utf-8") as file:
+                file.write(json.dumps(run) + "\n")
+        runs.append(run)
+        scores = " ".join(f"{name} {value:.3f}" for name, value in run.get("quality", {}).items())
+        print(f"[{number}/{len(settings)}] {setting.tool} {setting.model}-{setting.objective} rate {setting.rate} "
+              f"seed {setting.seed}: training {run['training_s']:.1f} s, whole {run['whole_s']:.1f} s, {scores}",
+              flush=True)  # fmt: skip
+    return corpus, runs, skipped
+
+
+def command_line(argv: list[str]) -> str:
+    """The command as another machine can give it: paths by their last part."""
+    words = ["=".join(os.path.basename(part) for part in word.split("=")) for word in argv]
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in {"--log", "--work"}:
+            skip = True
+        elif word != "--resume":
+            kept.append(word)
+    return " ".join(["python benchmarks/peers.py", *kept])
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = arguments_of(argv)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = arguments.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        work = work.resolve()
+        if arguments.corpus is None:
+            from corpus import write_planted
+
+            arguments.corpus = work / "planted.txt"
+            arguments.eval_dir = write_planted(arguments.corpus, work / "planted", sentences=30_000)
+        if arguments.eval_dir is not None:
+            arguments.eval_dir = arguments.eval_dir.resolve()
+        try:
+            corpus, runs, skipped = run_all(arguments, work)
+        except JobFailed as error:
+            print(f"peers.py: {error}", file=sys.stderr)
+            return 1
+    # Only now, with no job left to start, may this process grow: these import JAX.
+    from peers_table import picture, print_tables, summarise
+    from timing import HERE as ROOT
+    from timing import device_folder, report
+
+    rows = summarise(runs)
+    print_tables(rows)
+    fixed = {
+        name: Setting._field_defaults[name] for name in ("dim", "window", "negatives", "min_count", "sample")
+    }
+    settings = {"corpus": arguments.corpus.name, **corpus, "passes": arguments.passes, "threads": arguments.threads,
+                "line_words": arguments.line_words, **fixed,
+                "command": command_line(sys.argv[1:] if argv is None else argv)}  # fmt: skip
+    notes = {tool: TOOLS[tool].about for tool in arguments.tools}
+    record = report(
+        arguments.name, settings, rows, write=arguments.write, runs=runs, skipped=skipped, notes=notes
+    )
+    if arguments.write:
+        picture(record, ROOT / "results" / device_folder() / f"{arguments.name}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,172 @@
+"""The runs of ``peers.py`` as a table, as sentences on who wins, and as a picture: speed against quality."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from timing import table
+
+Row = dict[str, Any]
+REFERENCE, REFERENCE_RATE = "gensim", 0.05
+OURS = "w2vjax"
+SETS = ("wordsim353", "simlex999", "google")
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def summarise(runs: Sequence[dict[str, Any]]) -> list[Row]:
+    """A row for each tool and setting: means over seeds, and ratios to gensim's run of the same model and objective."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for run in runs:
+        key = run["key"]
+        groups.setdefault((key["model"], key["objective"], key["tool"], key["rate"]), []).append(run)
+    rows = [_row(*name, group) for name, group in groups.items()]
+    for row in rows:
+        base = reference(row, rows)
+        for kind in ("training", "whole"):
+            speed = row[f"{kind}_words_per_s"]
+            known = base is not None and speed is not None
+            row[f"{kind}_times_{REFERENCE}"] = speed / base[f"{kind}_words_per_s"] if known else None
+    return rows
+
+
+def _row(model: str, objective: str, tool: str, rate: float | None, group: list[dict[str, Any]]) -> Row:
+    names = list(dict.fromkeys(name for run in group for name in run.get("quality", {})))
+    quality = {
+        name: mean([run["quality"][name] for run in group if name in run.get("quality", {})])
+        for name in names
+    }
+    anonymous = [run["peak_anonymous_mb"] for run in group if run["peak_anonymous_mb"] is not None]
+    seconds = {kind: mean([run[f"{kind}_s"] for run in group]) for kind in ("training", "whole")}
+    complete = all(run["complete"] for run in group)
+    words = group[0]["training_words_per_s"] * group[0]["training_s"]
+    return {
+        "model": model, "objective": objective, "tool": tool, "rate": rate, "seeds": len(group), "complete": complete,
+        "training_s": seconds["training"], "whole_s": seconds["whole"],
+        "training_words_per_s": words / seconds["training"] if complete else group[0]["training_words_per_s"],
+        "whole_words_per_s": words / seconds["whole"] if complete else None,
+        "quality": quality, "mean": mean(list(quality.values())) if quality else None,
+        "peak_rss_mb": max(run["peak_rss_mb"] for run in group),
+        "peak_anonymous_mb": max(anonymous, default=None),
+    }  # fmt: skip
+
+
+def alike(tool: str, row: Row, rows: Sequence[Row]) -> list[Row]:
+    """The rows of a tool with the row's model and objective."""
+    kind = (row["model"], row["objective"])
+    return [other for other in rows if other["tool"] == tool and (other["model"], other["objective"]) == kind]
+
+
+def reference(row: Row, rows: Sequence[Row]) -> Row | None:
+    """gensim at .05 for the row's model and objective; at the rate it has where it has but one."""
+    same = alike(REFERENCE, row, rows)
+    return next((r for r in same if r["rate"] == REFERENCE_RATE), same[0] if len(same) == 1 else None)
+
+
+def rate_name(row: Row) -> str:
+    return "default" if row["rate"] is None else f"{row['rate']:g}"
+
+
+def cells(row: Row) -> Row:
+    """A row as people read it."""
+
+    def ratio(kind: str) -> str:
+        value = row[f"{kind}_times_{REFERENCE}"]
+        return "-" if value is None else f"{value:.2f}x"
+
+    shown: Row = {
+        "tool": row["tool"],
+        "setting": f"{row['model']}-{row['objective']}, rate {rate_name(row)}",
+        "seeds": row["seeds"],
+        "training": f"{row['training_s']:.1f} s" if row["complete"] else "stopped early",
+        "M words/s": f"{row['training_words_per_s'] / 1e6:.3f}",
+        f"to {REFERENCE}": ratio("training"),
+        "whole job": f"{row['whole_s']:.1f} s" if row["complete"] else "-",
+        f"to {REFERENCE}'s": ratio("whole"),
+    }
+    shown |= {name: f"{value:.3f}" for name, value in row["quality"].items()}
+    shown["mean"] = "-" if row["mean"] is None else f"{row['mean']:.3f}"
+    return shown | {"peak MB": f"{row['peak_rss_mb']:,.0f}"}
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    shown = [cells(row) for row in rows]
+    columns = list(
+        dict.fromkeys(column for row in shown for column in row if column not in {"mean", "peak MB"})
+    )
+    columns += ["mean", "peak MB"]
+    return table([{column: row.get(column, "-") for column in columns} for row in shown])
+
+
+def peer_wins(rows: Sequence[Row]) -> list[str]:
+    """A sentence on each case in which a peer is ahead of us: in training time, whole job, memory or quality."""
+    sentences = []
+    for peer in rows:
+        ours = alike(OURS, peer, rows)
+        if peer["tool"] == OURS or not ours or not peer["complete"]:
+            continue
+        best = next((r for r in ours if r["rate"] is None), ours[0])
+        won = [
+            f"{what} ({peer[field]:{form}} against {best[field]:{form}} {unit})".replace(" )", ")")
+            for what, field, form, unit in (
+                ("training", "training_s", ".1f", "s"), ("the whole job", "whole_s", ".1f", "s"),
+                ("peak memory", "peak_rss_mb", ",.0f", "MB"),
+            )
+            if peer[field] < best[field]
+        ]  # fmt: skip
+        won += [
+            f"{name} ({value:.3f} against {best['quality'][name]:.3f})"
+            for name, value in peer["quality"].items()
+            if name in best["quality"] and value > best["quality"][name]
+        ]
+        if won:
+            setting = f"{peer['model']}-{peer['objective']}, rate {rate_name(peer)}"
+            sentences.append(f"{peer['tool']} ({setting}) is ahead of {OURS} in {', '.join(won)}.")
+    return sentences
+
+
+def print_tables(rows: Sequence[Row]) -> None:
+    print(markdown(rows))
+    for sentence in peer_wins(rows):
+        print(sentence)
+
+
+def picture(record: dict[str, Any], path: Path) -> bool:
+    """Speed against quality, one point per tool and setting; False where there is nothing to draw or no matplotlib."""
+    rows = [row for row in record["rows"] if row["mean"] is not None]
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    if not rows:
+        return False
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    tools = list(dict.fromkeys(row["tool"] for row in rows))
+    markers = dict(zip((("sg", "ns"), ("sg", "hs"), ("cbow", "ns"), ("cbow", "hs")), "os^D", strict=True))
+    figure, axes = plt.subplots(figsize=(7.5, 4.8))
+    for row in rows:
+        color = f"C{tools.index(row['tool'])}"
+        x, y = row["training_words_per_s"] / 1e6, row["mean"]
+        axes.scatter(x, y, color=color, marker=markers[row["model"], row["objective"]], s=45, zorder=3)
+        setting = f"{row['model']}-{row['objective']}, rate {rate_name(row)}"
+        axes.annotate(f"{row['tool']}\n{setting}", (x, y), xytext=(6, 0), textcoords="offset points",
+                      fontsize=7, color=color, va="center")  # fmt: skip
+    speeds = [row["training_words_per_s"] / 1e6 for row in rows]
+    axes.set_xscale("log")
+    axes.set_xlim(min(speeds) / 1.4, max(speeds) * 2.5)  # room for the names to the right of the points
+    axes.set_xlabel("training, million raw words per second (right is faster)")
+    axes.set_ylabel("mean of " + ", ".join(rows[0]["quality"]) + "\n(up is better)")
+    settings, device = record["settings"], record["environment"]["processor"]
+    machine = f"{device['usable_cores']} cores ({device['name']})"
+    axes.set_title(f"{settings['corpus']}, {settings['passes']} passes, {machine}", fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.margins(y=0.2)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+    plt.close(figure)
+    return True
