@@ -3,7 +3,7 @@
 >>> import tempfile, numpy as np
 >>> path = tempfile.mkdtemp() + "/pets.txt"
 >>> save(Vectors(["cat", "dog"], np.array([[1, 2], [3, 0.1]], np.float32)), path)
->>> print(open(path).read(), end="")
+>>> print(Path(path).read_text(), end="")
 2 2
 cat 1.0 2.0
 dog 3.0 0.1
