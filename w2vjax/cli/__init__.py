@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "eval": ("w2vjax.cli.evaluate", "evaluate", "score vectors on word pairs and analogies"),
     "convert": ("w2vjax.cli.files", "convert", "copy vectors from one file format to another"),
     "export": ("w2vjax.cli.files", "export", "write vectors for another program, or as a web page"),
+    "plot": ("w2vjax.cli.plot", "plot", "draw a loss curve, a map of words, analogies or a heat map"),
     "info": ("w2vjax.cli.files", "info", "say what a file of vectors holds, and whether it is sound"),
 }
 

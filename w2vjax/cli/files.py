@@ -73,7 +73,12 @@ def convert(
 
 
 def export(
-    vectors: Positional[Path], out: Positional[Path], to: FormatName | None = None, html: bool = False
+    vectors: Positional[Path],
+    out: Positional[Path],
+    to: FormatName | None = None,
+    html: bool = False,
+    limit: int | None = None,
+    method: Literal["pca", "tsne"] = "pca",
 ) -> int:
     """Write vectors for another program, or as a web page that works offline.
 
@@ -81,21 +86,34 @@ def export(
       w2vjax export model.safetensors vectors.bin
       w2vjax export model.safetensors vectors.txt
       w2vjax export model.safetensors map.html --html
+      w2vjax export model.safetensors map.html --html --limit 10000 --method tsne
 
     Args:
         vectors: File of vectors, in any format that can be read.
         out: File to write.
         to: Format of the new file, where its extension does not say.
         html: Write one self-contained page with a searchable map and the nearest neighbours.
+        limit: Take the first words only, the most frequent; a page takes 5,000 unless told.
+        method: The page's map: principal components, or t-SNE, which needs scikit-learn.
     """
     if not html:
-        return convert(vectors, out, to)
+        if method != "pca":
+            raise SettingError(f"--method {method} is for the map of a page. Add --html.")
+        return convert(vectors, out, to, limit=limit)
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
-    from w2vjax.vectors.html import write_html
+    from w2vjax.vectors.html import PAGE_WORDS, write_html
+    from w2vjax.vectors.projection import pca, tsne
 
-    write_html(load(vectors), out)
-    print(f"{out}: open it in a browser ({out.stat().st_size:,} bytes)")
+    page = write_html(
+        load(vectors),
+        out,
+        limit=PAGE_WORDS if limit is None else limit,
+        project=tsne if method == "tsne" else pca,
+    )
+    print(f"{out}: {page.words:,} words; open it in a browser ({page.bytes:,} bytes)")
+    if page.left_out:
+        print(f"{page.left_out:,} rarer words are not on the page; --limit takes more.", file=sys.stderr)
     return 0
 
 

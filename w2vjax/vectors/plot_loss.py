@@ -88,7 +88,7 @@ def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, f
             )
         return found
 
-    # JSON has no NaN: a loss that is not finite may have been written as null.
+    # null: no pair was measured since the last record
     loss = math.nan if record["loss"] is None else value("loss", int | float)
     return value("step", int), float(value("words", int | float, math.nan)), float(loss)
 
@@ -102,7 +102,7 @@ def plot_loss(
     """The loss of one or more runs over the words read (over steps, where a log does not count words).
 
     Runs of 100 points and more are drawn twice: every point, pale, and their moving average over a fiftieth of the
-    run. A loss that is not finite leaves a gap, and the legend counts them.
+    run. A loss that was not measured (null) or is not finite leaves a gap, and the legend counts them.
 
     Args:
         logs: the log that training wrote, or several to compare.
@@ -126,7 +126,7 @@ def plot_loss(
     names = _names(paths)
     for name, run, color in zip(names, runs, _COLORS, strict=False):
         _curve(axes, (run.words if by_words else run.steps) / scale, run, name, color)
-    axes.set(xlabel=f"{unit}words read" if by_words else "step", ylabel="loss per prediction, in nats")
+    axes.set(xlabel=f"{unit}words read" if by_words else "step", ylabel="loss per positive pair, in nats")
     axes.set_xlim(left=0)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
@@ -139,7 +139,7 @@ def plot_loss(
 def _curve(axes: "Axes", x: np.ndarray, run: Losses, name: str, color: str) -> None:
     finite = np.isfinite(run.losses)
     if gaps := int((~finite).sum()):
-        name += f" ({gaps:,} not finite)"
+        name += f" ({gaps:,} points without a finite loss)"
     if run.unfinished:
         name += " (last line unfinished)"
     y = np.where(finite, run.losses, np.nan)

@@ -1,0 +1,111 @@
+"""``w2vjax plot``: pictures of vectors and of a training run."""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from w2vjax.errors import SettingError
+from w2vjax.vectors.figures import DPI
+from w2vjax.vectors.formats import load
+from w2vjax.vectors.plot import plot_analogy, plot_heatmap, plot_map
+from w2vjax.vectors.plot_loss import plot_loss
+from w2vjax.vectors.projection import pca, tsne
+
+
+def plot(
+    kind: Positional[Literal["loss", "map", "analogy", "heatmap"]],
+    source: Positional[Annotated[Path, arg(metavar="IN")]],
+    out: Positional[Annotated[Path, arg(metavar="OUT")]],
+    words: Positional[tuple[str, ...]] = (),
+    limit: int | None = None,
+    method: Literal["pca", "tsne"] | None = None,
+    compare: tuple[Path, ...] = (),
+    title: str | None = None,
+) -> int:
+    """Draw a picture: a training run's loss, a map of words, analogies as parallelograms, or a heat map.
+
+    IN is the log that training writes (one JSON object a line) for `loss`, and a file of vectors for the others. OUT
+    ends in .png or .svg. Pictures need matplotlib: pip install 'w2vjax[plot]'.
+
+    examples:
+      w2vjax plot loss log.jsonl loss.png
+      w2vjax plot loss first.jsonl loss.png --compare second.jsonl
+      w2vjax plot map vectors.safetensors map.png                    the 150 first words
+      w2vjax plot map vectors.bin map.svg --limit 300 --method tsne
+      w2vjax plot map vectors.bin map.png cat dog tea coffee         chosen words
+      w2vjax plot analogy vectors.bin analogy.png man king woman     the fourth word is looked for
+      w2vjax plot analogy vectors.bin analogy.png man king woman queen france paris italy rome
+      w2vjax plot heatmap vectors.bin heatmap.svg cat dog tea coffee
+
+    Args:
+        kind: What to draw.
+        source: File to read.
+        out: Picture to write.
+        words: Words to draw; for analogies three, or fours: A is to B as C is to D.
+        limit: Map: how many words, from the most frequent. 150 unless told.
+        method: Map: principal components (pca, unless told) or t-SNE (tsne), which needs scikit-learn.
+        compare: Loss: logs of other runs, drawn into the same picture.
+        title: Text above the picture.
+    """
+    _refuse_unused(kind, words, limit, method, compare)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        if kind == "loss":
+            figure = plot_loss([source, *compare], out, title=title)
+        elif kind == "map":
+            project = tsne if method == "tsne" else pca
+            vectors = load(source)
+            figure = plot_map(
+                vectors,
+                out,
+                words=words or None,
+                limit=150 if limit is None else limit,
+                project=project,
+                title=title,
+            )
+        elif kind == "analogy":
+            analogies = _fours(words)
+            figure = plot_analogy(load(source), analogies, out, title=title)
+        else:
+            figure = plot_heatmap(load(source), words, out, title=title)
+    width, height = (round(DPI * inches) for inches in figure.get_size_inches())
+    print(f"{out}: {width:,} x {height:,} ({out.stat().st_size:,} bytes)")
+    return _tell(told)
+
+
+def _refuse_unused(
+    kind: str, words: tuple[str, ...], limit: int | None, method: str | None, compare: tuple[Path, ...]
+) -> None:
+    """An option that a picture does not use is a mistake, not something to pass over."""
+    given = {"words": bool(words), "--limit": limit is not None, "--method": method is not None,
+             "--compare": bool(compare)}  # fmt: skip
+    used = {
+        "loss": {"--compare"},
+        "map": {"words", "--limit", "--method"},
+        "analogy": {"words"},
+        "heatmap": {"words"},
+    }
+    for option in given:
+        if given[option] and option not in used[kind]:
+            raise SettingError(f"A {kind} picture does not use {option}. Leave {option} out.")
+    if words and limit is not None:
+        raise SettingError("--limit and chosen words exclude each other. Leave one out.")
+
+
+def _fours(words: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if len(words) == 3:
+        return [words]
+    if not words or len(words) % 4:
+        raise SettingError(
+            f"{len(words)} words are no analogies. Give three, A B C, or fours: A is to B as C is to D."
+        )
+    return [words[start : start + 4] for start in range(0, len(words), 4)]
+
+
+def _tell(told: list[warnings.WarningMessage]) -> int:
+    for warning in told:
+        print(f"w2vjax plot: {warning.message}", file=sys.stderr)
+    return 0
