@@ -91,6 +91,12 @@ def contents(path: Path) -> Any:
         raise FileError(f"{path} cannot be read: {error.strerror or error}. {remedy}") from error
 
 
+def release(data: Any) -> None:
+    """Let go of the memory that reading a map has filled; what is read again comes from the system's file cache."""
+    if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        data.madvise(mmap.MADV_DONTNEED)
+
+
 def _decompressed(path: Path, opener: Any) -> bytes:
     cap = path.stat().st_size * _RATIO + _SLACK
     pieces: list[bytes] = []

@@ -21,6 +21,7 @@ from w2vjax.vectors.reading import (
     header,
     refuse,
     refuse_foreign,
+    release,
     writable,
 )
 from w2vjax.vectors.vectors import Vectors
@@ -91,7 +92,9 @@ def _gather(data: Any, starts: list[int], dim: int) -> np.ndarray:
     into, offsets = matrix.view(np.uint8), np.array(starts)
     step = max(1, _BLOCK // (4 * dim))
     for start in range(0, len(starts), step):
+        release(data)
         into[start : start + step] = window[offsets[start : start + step]]
+    release(data)
     return matrix.astype(np.float32, copy=False)
 
 
