@@ -1,6 +1,7 @@
 """Random and damaged bytes into every reader of the corpus: words or a typed error, never anything else."""
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import os
@@ -47,16 +48,18 @@ def damaged(rng, data):
 
 
 def check_text(path, data, reading):
-    """Either the words of an independent counter, or the error that this counter meets too."""
+    """Either the words of an independent counter, or an error where it finds invalid UTF-8 or no words."""
     try:
-        vocab = w2v.build_vocab(path, 1, reading=reading)
-    except w2v.CorpusError as error:
-        assert path.name in str(error) or "holds no words" in str(error)
+        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", reading.errors)
+    except UnicodeDecodeError:
+        text = ""
+    expected = Counter(re.findall(r"[^\x00-\x20]+", text))
+    if not expected:
+        with pytest.raises(w2v.CorpusError, match=f"{path.name}: invalid UTF-8|holds no words"):
+            w2v.build_vocab(path, 1, reading=reading)
         return
-    text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", reading.errors)
-    assert dict(zip(vocab.words, vocab.counts.tolist(), strict=True)) == Counter(
-        re.findall(r"[^\x00-\x20]+", text)
-    )
+    vocab = w2v.build_vocab(path, 1, reading=reading)
+    assert dict(zip(vocab.words, vocab.counts.tolist(), strict=True)) == expected
 
 
 def rounds(tmp_path, seconds, seed):
@@ -84,10 +87,8 @@ def rounds(tmp_path, seconds, seed):
 
 def read_anything(path, reading):
     for read in (lambda: w2v.build_vocab(path, 1, reading=reading), lambda: w2v.Vocab.load(path)):
-        try:
+        with contextlib.suppress(w2v.CorpusError, w2v.FormatError):
             assert len(read()) > 0
-        except (w2v.CorpusError, w2v.FormatError) as error:
-            assert "\n" not in str(error)
 
 
 def test_fuzz_for_a_second(tmp_path):

@@ -246,3 +246,10 @@ def test_memory_is_flat_in_the_size_of_the_corpus(tmp_path, kind):
     assert got[:3] == (len(unit.split()) * times, words, starts)
     print(f"{kind}: {got[3]:.0f} MB")
     assert got[3] < 150
+
+
+def test_without_zstandard_the_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    path = tmp_path / "text.zst"
+    path.write_bytes(b"")
+    assert "needs the zstandard package. Install it: pip install 'w2vjax[zstd]'" in message(path)

@@ -19,6 +19,9 @@ and its two halves, for a vocabulary that is shared, saved or loaded::
     vocab.arrays(); Vocab.from_arrays(arrays)                      words as bytes + offsets, for a safetensors file
     vocab["king"]; "king" in vocab; len(vocab); vocab.words[7]; vocab.lookup(["king", "queen"]) -> ids [2] int32
 
+Words that belong together are joined before training by ``w2v.phrases(source, ...)``, whose ``lines()`` are a source
+again. Files that are not quite right are read with ``reading=Reading(errors="replace", max_expansion=1000)``.
+
 A source is: a path (plain text, .gz, .bz2, .xz, .zst, or a folder, read recursively in sorted order), "-" for standard
 input, a list of paths, None for the built-in text, or any iterable of token lists. A line is one document or sentence;
 windows do not cross lines. A file that is one endless line has starts = [0].

@@ -163,7 +163,7 @@ def _zstd(file: IO[bytes], path: str, size: int) -> Iterator[bytes]:
         import zstandard
     except ImportError as error:
         raise CorpusError(
-            f"{path}: reading .zst files needs the zstandard package. pip install 'w2vjax[zstd]'."
+            f"{path}: reading .zst files needs the zstandard package. Install it: pip install 'w2vjax[zstd]'."
         ) from error
     frame, output = None, bytearray()
     while data := file.read(ZSTD_PIECE):
