@@ -146,13 +146,13 @@ def run_once(
     command = tool.command(setting, work / "corpus.txt", out, program)
     finished = run_job(command, work, environment(setting))
     trained = tool.trained(finished, out)
-    check_words(setting, trained, corpus["words"])
+    check_words(setting, trained, corpus)
     words = corpus["words"] * setting.passes
     run: Run = {
         "training_s": trained.seconds, "whole_s": finished.seconds, "complete": trained.complete,
-        "training_words_per_s": (words if trained.complete else trained.raw_words or 0) / trained.seconds,
+        "training_words_per_s": (words if trained.complete else trained.words or 0) / trained.seconds,
         "whole_words_per_s": words / finished.seconds if trained.complete else None,
-        "raw_words_trained": trained.raw_words, "peak_rss_mb": finished.peak_rss_mb,
+        "words_counted_by_tool": trained.words, "peak_rss_mb": finished.peak_rss_mb,
         "peak_anonymous_mb": finished.peak_anonymous_mb, **trained.more,
     }  # fmt: skip
     if trained.complete:

@@ -63,8 +63,10 @@ def prepare(corpus: Path, lined: Path, words: Path, min_count: int, line_words: 
         )
     kept = {word.decode(): count for word, count in counts.items() if count >= min_count}
     words.write_text(json.dumps(kept))
-    return {"sha256": digest.hexdigest(), "bytes": corpus.stat().st_size, "words": total, "lines": lines,
-            "longest_line": longest, "vocabulary": len(kept)}  # fmt: skip
+    return {
+        "sha256": digest.hexdigest(), "bytes": corpus.stat().st_size, "words": total, "vocabulary": len(kept),
+        "kept_words": sum(kept.values()), "lines": lines, "longest_line": longest,
+    }  # fmt: skip
 
 
 def check_vectors(words: list[str], matrix: np.ndarray, expected: dict[str, int], dim: int) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def _row(model: str, objective: str, tool: str, rate: float | None, group: list[
         "training_words_per_s": words / seconds["training"] if complete else group[0]["training_words_per_s"],
         "whole_words_per_s": words / seconds["whole"] if complete else None,
         "quality": quality, "mean": mean(list(quality.values())) if quality else None,
+        "compile_s": mean([run["compile_s"] for run in group]) if "compile_s" in group[0] else None,
         "peak_rss_mb": max(run["peak_rss_mb"] for run in group),
         "peak_anonymous_mb": max(anonymous, default=None),
     }  # fmt: skip
@@ -65,8 +66,9 @@ def reference(row: Row, rows: Sequence[Row]) -> Row | None:
     return next((r for r in same if r["rate"] == REFERENCE_RATE), same[0] if len(same) == 1 else None)
 
 
-def rate_name(row: Row) -> str:
-    return "default" if row["rate"] is None else f"{row['rate']:g}"
+def setting_name(row: Row) -> str:
+    rate = "default rate" if row["rate"] is None else f"rate {row['rate']:g}"
+    return f"{row['model']}-{row['objective']}, {rate}"
 
 
 def cells(row: Row) -> Row:
@@ -76,11 +78,14 @@ def cells(row: Row) -> Row:
         value = row[f"{kind}_times_{REFERENCE}"]
         return "-" if value is None else f"{value:.2f}x"
 
+    training = f"{row['training_s']:.1f} s" if row["complete"] else "stopped early"
+    if row["compile_s"] is not None:
+        training += f" ({row['compile_s']:.1f} compiling)"
     shown: Row = {
         "tool": row["tool"],
-        "setting": f"{row['model']}-{row['objective']}, rate {rate_name(row)}",
+        "setting": setting_name(row),
         "seeds": row["seeds"],
-        "training": f"{row['training_s']:.1f} s" if row["complete"] else "stopped early",
+        "training": training,
         "M words/s": f"{row['training_words_per_s'] / 1e6:.3f}",
         f"to {REFERENCE}": ratio("training"),
         "whole job": f"{row['whole_s']:.1f} s" if row["complete"] else "-",
@@ -122,8 +127,7 @@ def peer_wins(rows: Sequence[Row]) -> list[str]:
             if name in best["quality"] and value > best["quality"][name]
         ]
         if won:
-            setting = f"{peer['model']}-{peer['objective']}, rate {rate_name(peer)}"
-            sentences.append(f"{peer['tool']} ({setting}) is ahead of {OURS} in {', '.join(won)}.")
+            sentences.append(f"{peer['tool']} ({setting_name(peer)}) is ahead of {OURS} in {', '.join(won)}.")
     return sentences
 
 
@@ -152,8 +156,7 @@ def picture(record: dict[str, Any], path: Path) -> bool:
         color = f"C{tools.index(row['tool'])}"
         x, y = row["training_words_per_s"] / 1e6, row["mean"]
         axes.scatter(x, y, color=color, marker=markers[row["model"], row["objective"]], s=45, zorder=3)
-        setting = f"{row['model']}-{row['objective']}, rate {rate_name(row)}"
-        axes.annotate(f"{row['tool']}\n{setting}", (x, y), xytext=(6, 0), textcoords="offset points",
+        axes.annotate(f"{row['tool']}\n{setting_name(row)}", (x, y), xytext=(6, 0), textcoords="offset points",
                       fontsize=7, color=color, va="center")  # fmt: skip
     speeds = [row["training_words_per_s"] / 1e6 for row in rows]
     axes.set_xscale("log")
