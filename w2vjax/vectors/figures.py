@@ -6,6 +6,8 @@ would keep every figure alive and change the caller's.
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,15 +82,21 @@ def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
 
 
 def _tell(caught: list[warnings.WarningMessage]) -> None:
-    missing = 0
+    missing = {str(warning.message) for warning in caught if "missing from" in str(warning.message)}
     for warning in caught:
-        if "missing from" in str(warning.message):
-            missing += 1
-        else:
+        if str(warning.message) not in missing:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     if missing:
         warnings.warn(
-            f"No installed font has some of the characters, which are drawn as boxes ({missing} times). "
+            f"No installed font has {len(missing)} of the characters; they are drawn as boxes. "
             "Install a font that has them, such as Noto Sans CJK.",
             stacklevel=4,
         )
+
+
+@contextmanager
+def measuring() -> Iterator[None]:
+    """Texts are measured before they are drawn: what a font lacks is told once, by :func:`save_figure`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.vectors.figures import BLUE, GREY, INK, ORANGE, check_suffix, fonts, new_figure, save_figure
+from w2vjax.vectors.figures import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    check_suffix,
+    fonts,
+    measuring,
+    new_figure,
+    save_figure,
+)
 from w2vjax.vectors.labels import place_labels, printable
 from w2vjax.vectors.nearest import unit_rows, whole_number
 from w2vjax.vectors.projection import Project, pca, principal_components
@@ -226,7 +236,8 @@ def _label(
     """
     from matplotlib.patheffects import withStroke
 
-    figure.draw_without_rendering()  # settles the layout; from here the axes must stay where they are
+    with measuring():
+        figure.draw_without_rendering()  # settles the layout; from here the axes must stay where they are
     figure.set_layout_engine("none")
     axes.autoscale(False)
     family, halo = fonts(), [withStroke(linewidth=2.5, foreground="white")]
@@ -236,7 +247,8 @@ def _label(
         )
         for word, style in zip(words, styles, strict=True)
     ]
-    boxes = [text.get_window_extent() for text in texts]
+    with measuring():
+        boxes = [text.get_window_extent() for text in texts]
     sizes = np.array([[box.width, box.height] for box in boxes]).reshape(-1, 2)
     frame = axes.get_window_extent()
     pixels = axes.transData.transform(points)

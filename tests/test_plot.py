@@ -1,0 +1,397 @@
+"""Pictures: projections against NumPy, labels that never overlap as they are drawn, files, logs, the command."""
+
+import importlib.util
+import json
+import re
+import sys
+import warnings
+import xml.etree.ElementTree
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import w2vjax as w2v
+from w2vjax.vectors.labels import place_labels, printable
+from w2vjax.vectors.plot_loss import moving_average, read_losses
+from w2vjax.vectors.projection import principal_components
+
+pytest.importorskip("matplotlib")
+HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
+
+
+def some_vectors(n: int = 60, dim: int = 12, spread: float = 1.0) -> w2v.Vectors:
+    rng = np.random.default_rng(7)
+    matrix = rng.normal(size=dim) + spread * rng.normal(size=(n, dim))
+    words = ["".join(rng.choice(list("aeioulmnrst"), size=rng.integers(3, 12))) + str(i) for i in range(n)]
+    return w2v.Vectors(words, matrix)
+
+
+# ---- projections
+
+
+def test_principal_components_are_those_of_numpy_in_float64() -> None:
+    matrix = np.random.default_rng(0).normal(size=(500, 40)) * np.linspace(3, 1, 40)
+    found = principal_components(matrix)
+    centered = matrix - matrix.mean(axis=0)
+    _, values, rows = np.linalg.svd(centered)
+    rows = rows[:2] * np.sign(np.take_along_axis(rows[:2], np.abs(rows[:2]).argmax(1)[:, None], 1))
+    share = (values**2 / (values**2).sum())[:2]
+    # measured: directions 1.7e-6, shares 2e-8, points 1.2e-5; margin of ten
+    assert np.abs(found.directions - rows).max() < 2e-5
+    assert np.abs(found.explained - share).max() < 2e-7
+    assert np.abs(w2v.pca(matrix).points - centered @ rows.T).max() < 2e-4
+
+
+def test_signs_do_not_depend_on_the_order_or_on_mirroring() -> None:
+    matrix = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32) * np.arange(
+        1, 7, dtype=np.float32
+    )
+    whole = principal_components(matrix)
+    for other in (matrix[::-1], -matrix):  # the mirror image has the same covariance
+        assert np.abs(principal_components(other).directions - whole.directions).max() < 1e-5
+    largest = np.take_along_axis(whole.directions, np.abs(whole.directions).argmax(1)[:, None], 1)
+    assert (largest > 0).all()
+
+
+@pytest.mark.parametrize(
+    "matrix", [np.ones((1, 3)), np.ones((4, 3)), np.arange(4.0)[:, None], np.ones((1, 1))]
+)
+def test_too_little_for_two_components_is_drawn_flat(matrix: np.ndarray) -> None:
+    found = w2v.pca(matrix)
+    assert found.points.shape == (len(matrix), 2)
+    assert np.isfinite(found.points).all()
+    assert not found.points[:, 1].any()
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((0, 3)), np.zeros((3, 0)), [[1.0, np.nan]]])
+def test_nothing_to_project_is_refused(matrix: Any) -> None:
+    with pytest.raises(w2v.SettingError, match=r"nothing to project|NaN"):
+        w2v.pca(matrix)
+
+
+@pytest.mark.skipif(not HAS_SKLEARN, reason="scikit-learn is not installed")
+def test_tsne_keeps_groups_apart_and_repeats() -> None:
+    rng = np.random.default_rng(3)
+    matrix = np.repeat(10 * np.eye(3, 8), 8, axis=0) + rng.normal(size=(24, 8))
+    points = w2v.tsne(matrix).points
+    group = np.repeat(np.arange(3), 8)
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(distance, np.inf)
+    assert (group[distance.argmin(axis=1)] == group).all()
+    assert (w2v.tsne(matrix).points == points).all()
+    with pytest.raises(w2v.SettingError, match="4 words or more, and there are 3"):
+        w2v.tsne(matrix[:3])
+
+
+# ---- labels
+
+
+def overlaps(boxes: np.ndarray) -> int:
+    """How many pairs of boxes [n, 4] (left, bottom, right, top) share more than an edge."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    shared = (low[:, None] < high[None] - 1e-6) & (high[:, None] > low[None] + 1e-6)
+    return int(np.triu(shared.all(axis=2), 1).sum())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 80), st.sampled_from([0.0, 1.0, 30.0, 300.0]))
+def test_labels_never_overlap_and_the_first_ten_always_find_room(seed: int, n: int, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    points = np.clip(rng.normal(500, spread, size=(n, 2)), 1, 999)
+    sizes = np.stack([rng.uniform(10, 160, n), rng.uniform(8, 20, n)], axis=1)
+    places = place_labels(points, sizes, (0, 0, 1000, 1000), sure=10, gap=5.0)
+    assert all(place is not None for place in places[:10])
+    boxes = np.array([[p.x, p.y, p.x + w, p.y + h] for p, (w, h) in zip(places, sizes, strict=True) if p])
+    assert overlaps(boxes) == 0
+    assert boxes.min() >= 0
+    assert boxes.max() <= 1000
+
+
+def test_a_label_too_large_for_the_picture_is_refused_or_left_out() -> None:
+    point, size = np.array([[5.0, 5.0]]), np.array([[50.0, 5.0]])
+    assert place_labels(point, size, (0, 0, 10, 10), sure=0, gap=1.0) == [None]
+    with pytest.raises(w2v.SettingError, match="fits nowhere"):
+        place_labels(point, size, (0, 0, 10, 10), sure=1, gap=1.0)
+
+
+@pytest.mark.parametrize("word", ["", " ", "\n", "a\0b", "a" * 1000, "\u2028", "\ufeff", "ok"])
+def test_printable_words_are_short_visible_and_not_empty(word: str) -> None:
+    text = printable(word)
+    assert text.strip()
+    assert text.isprintable()
+    assert len(text) <= 28
+
+
+def drawn_boxes(figure: Any) -> tuple[list[str], np.ndarray]:
+    """Words of the labels and their boxes in pixels, as the renderer draws them."""
+    figure.canvas.draw()
+    texts = figure.axes[0].texts
+    return [text.get_text() for text in texts], np.array([text.get_window_extent().extents for text in texts])
+
+
+# Spread out, in a heap, and all on one point.
+@pytest.mark.parametrize("spread", [1.0, 0.02, 0.0])
+def test_a_map_labels_the_ten_most_prominent_words_readably_and_without_overlap(
+    spread: float, tmp_path: Path
+) -> None:
+    vectors = some_vectors(150, spread=spread)
+    figure = w2v.plot_map(vectors, tmp_path / "map.png")
+    words, boxes = drawn_boxes(figure)
+    assert set(vectors.words[:10]) <= set(words)
+    assert overlaps(boxes) == 0
+    width, height = figure.canvas.get_width_height()
+    assert width == 1200
+    assert (boxes[:, :2] >= 0).all()
+    assert (boxes[:, 2:] <= [width, height]).all()
+    # measured: 16 px for the ten, 12 px for the others
+    heights = dict(zip(words, boxes[:, 3] - boxes[:, 1], strict=True))
+    assert min(heights[word] for word in vectors.words[:10]) >= 13
+    assert min(heights.values()) >= 9
+    missing = len(vectors) - len(words)
+    title = figure.axes[0].get_title()
+    assert (f"{missing} have no label" in title) == (missing > 0)
+
+
+def test_a_map_of_chosen_words_shows_them_where_pca_puts_them() -> None:
+    vectors = some_vectors()
+    chosen = [vectors.words[i] for i in (40, 3, 17, 3)]
+    axes = w2v.plot_map(vectors, words=chosen).axes[0]
+    shown = np.vstack([collection.get_offsets() for collection in axes.collections])
+    expected = w2v.pca(
+        vectors[chosen[:3]] / np.linalg.norm(vectors[chosen[:3]], axis=1, keepdims=True)
+    ).points
+    assert np.abs(np.sort(shown, axis=0) - np.sort(expected, axis=0)).max() < 1e-5  # measured: 1e-7
+    assert {text.get_text() for text in axes.texts} == set(chosen)
+
+
+def test_words_with_markup_and_invisible_characters_are_drawn_as_they_are(tmp_path: Path) -> None:
+    words = ["$x$", "$", r"\frac", "<b>&", "a\nb", "", "日本", "_{", "x" * 100]
+    vectors = w2v.Vectors(words, np.random.default_rng(0).normal(size=(9, 4)))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="No installed font")  # a machine may have no font for 日本
+        figure = w2v.plot_map(vectors, tmp_path / "map.svg", title="$100 <or> $200")
+        w2v.plot_heatmap(vectors, words, tmp_path / "heat.svg")
+        w2v.plot_analogy(vectors, [words[:4], words[4:8]], tmp_path / "analogy.svg")
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts[:6] == ["$x$", "$", r"\frac", "<b>&", r"a\nb", "(empty)"]
+    for name in ("map", "heat", "analogy"):
+        xml.etree.ElementTree.parse(tmp_path / f"{name}.svg")
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".PNG"])
+def test_the_same_picture_is_the_same_bytes(suffix: str, tmp_path: Path) -> None:
+    vectors = some_vectors(20)
+    for name in ("a", "b"):
+        w2v.plot_map(vectors, tmp_path / f"{name}{suffix}")
+    data = (tmp_path / f"a{suffix}").read_bytes()
+    assert data == (tmp_path / f"b{suffix}").read_bytes()
+    assert data.startswith(b"<?xml" if suffix == ".svg" else b"\x89PNG")
+    if suffix != ".svg":
+        assert int.from_bytes(data[16:20], "big") == 1200
+
+
+def test_other_names_missing_folders_and_unknown_words_are_refused(tmp_path: Path) -> None:
+    vectors = some_vectors(5)
+    with pytest.raises(w2v.SettingError, match=r"map\.jpg: pictures are written as PNG or SVG"):
+        w2v.plot_map(vectors, tmp_path / "map.jpg")
+    with pytest.raises(w2v.FileError, match=r"map\.png cannot be written"):
+        w2v.plot_map(vectors, tmp_path / "no" / "map.png")
+    with pytest.raises(w2v.UnknownWordError, match="absent"):
+        w2v.plot_map(vectors, words=["absent"])
+    with pytest.raises(w2v.SettingError, match="A map of 0 words"):
+        w2v.plot_map(vectors, words=[])
+    with pytest.raises(w2v.SettingError, match="limit=0"):
+        w2v.plot_map(vectors, limit=0)
+    with pytest.raises(w2v.DivergedError, match="'b'"):
+        w2v.plot_map(w2v.Vectors(["a", "b"], [[1.0, 0.0], [np.nan, 0.0]]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("matplotlib", "sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    w2v.save(some_vectors(5), tmp_path / "v.txt")
+    done = cli("plot", "map", tmp_path / "v.txt", tmp_path / "map.png")
+    assert done.code == 2
+    assert "pip install 'w2vjax[plot]'" in done.err
+    with pytest.raises(w2v.SettingError, match="pip install scikit-learn"):
+        w2v.tsne(np.eye(5))
+
+
+# ---- analogies and heat maps
+
+
+def test_an_analogy_closes_the_parallelogram_and_tells_the_cosine() -> None:
+    vectors = some_vectors(30)
+    a, b, c, d = vectors.words[:4]
+    figure = w2v.plot_analogy(vectors, [(a, b, c, d)])
+    axes = figure.axes[0]
+    points = dict(zip([a, b, c, d], np.asarray(axes.collections[-1].get_offsets()), strict=True))
+    ring = np.asarray(axes.collections[0].get_offsets())[0]
+    # measured: 6e-8
+    assert np.abs(ring - (points[b] - points[a] + points[c])).max() < 1e-6
+    unit = {word: vectors[word] / np.linalg.norm(vectors[word]) for word in (a, b, c, d)}
+    target = unit[b] - unit[a] + unit[c]
+    cosine = float(target @ unit[d] / np.linalg.norm(target))
+    legend = figure.legends[0].get_texts()[0].get_text()
+    assert float(re.findall(r"-?\d\.\d+", legend)[-1]) == pytest.approx(cosine, abs=5.1e-4)  # three decimals
+    _, boxes = drawn_boxes(figure)
+    labels = boxes[[bool(text.get_text()) for text in axes.texts]]
+    assert len(labels) == 4
+    assert overlaps(labels) == 0
+
+
+def test_three_words_ask_for_the_fourth() -> None:
+    vectors = some_vectors(30)
+    a, b, c = vectors.words[:3]
+    figure = w2v.plot_analogy(vectors, [(a, b, c)])
+    answer = vectors.most_similar([b, c], [a], topn=1)[0][0]
+    assert answer in {text.get_text() for text in figure.axes[0].texts}
+    with pytest.raises(w2v.SettingError, match="no analogy"):
+        w2v.plot_analogy(vectors, [(a, b)])
+    with pytest.raises(w2v.SettingError, match="0 analogies"):
+        w2v.plot_analogy(vectors, [])
+
+
+def test_a_heat_map_holds_the_cosines() -> None:
+    vectors = some_vectors(30)
+    words = vectors.words[5:12]
+    axes = w2v.plot_heatmap(vectors, words).axes[0]
+    shown = np.asarray(axes.images[0].get_array())
+    expected = [[vectors.similarity(a, b) for b in words] for a in words]
+    assert np.abs(shown - expected).max() < 1e-6  # measured: 1.2e-7
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(words)
+    assert axes.images[0].get_clim() == (-1, 1)
+    for count in (1, 61):
+        with pytest.raises(w2v.SettingError, match="not readable"):
+            w2v.plot_heatmap(some_vectors(61), some_vectors(61).words[:count])
+
+
+# ---- the loss curve
+
+
+def write_log(path: Path, records: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_a_log_of_training_is_drawn_over_the_words_read(tmp_path: Path) -> None:
+    records = [{"step": 10 * i, "words": 1000 * i, "loss": 5.0 / i, "learning_rate": 0.1, "words_per_second": 9.0}
+               for i in range(1, 21)]  # fmt: skip
+    axes = w2v.plot_loss(write_log(tmp_path / "log.jsonl", records), tmp_path / "loss.png").axes[0]
+    x, y = axes.lines[0].get_data()
+    assert list(x) == [record["words"] for record in records]
+    assert list(y) == [record["loss"] for record in records]
+    assert axes.get_xlabel() == "words read"
+
+
+def test_a_resumed_run_counts_the_later_line_of_a_step(tmp_path: Path) -> None:
+    steps = [(1, 5.0), (2, 4.0), (3, 3.5), (2, 4.5), (3, 3.0)]
+    log = write_log(tmp_path / "log.jsonl", [{"step": step, "loss": loss} for step, loss in steps])
+    found = read_losses(log)
+    assert found.steps.tolist() == [1, 2, 3]
+    assert found.losses.tolist() == [5.0, 4.5, 3.0]
+    assert w2v.plot_loss(log).axes[0].get_xlabel() == "step"
+
+
+def test_gaps_and_an_unfinished_line_are_told(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(
+        '{"step": 1, "loss": 2}\n{"event": "start"}\n{"step": 2, "loss": null}\n{"step": 3, "loss": NaN}\n{"st'
+    )
+    found = read_losses(log)
+    assert found.unfinished
+    assert len(found.steps) == 3
+    legend = w2v.plot_loss(log).axes[0].get_legend().get_texts()[0].get_text()
+    assert "2 points without a finite loss" in legend
+    assert "last line unfinished" in legend
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", 'no line has a "loss"'),
+        ('{"step": 1}\n', 'no line has a "loss"'),
+        ('{"step": 1, "loss": 1}\nnothing\n', "line 2: it is not JSON"),
+        ("[1]\n", "line 1: it is not a JSON object"),
+        ("[" * 100_000 + "\n", "line 1: it is not JSON"),
+        ('{"step": "1", "loss": 1}\n', "line 1: \"step\" is '1', not a number"),
+        ('{"step": 1, "loss": "low"}\n', "line 1: \"loss\" is 'low', not a number"),
+        ('{"step": true, "loss": 1}\n', 'line 1: "step" is True'),
+        ('{"loss": 1}\n', 'line 1: "step" is None'),
+        ("\0\udcff\n", "line 1: it is not JSON"),
+    ],
+)  # fmt: skip
+def test_a_damaged_log_is_refused_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(w2v.FormatError, match=re.escape(message)) as error:
+        read_losses(log)
+    assert str(log) in str(error.value)
+
+
+def test_a_missing_log_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(w2v.FileError, match="cannot be read"):
+        w2v.plot_loss(tmp_path / "none.jsonl")
+
+
+def test_the_moving_average_is_a_mean_and_passes_over_gaps() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=200)
+    values[[20, 21, 199]] = np.nan
+    expected = [np.nanmean(values[max(0, i - 4) : i + 5]) for i in range(200)]
+    found = moving_average(values, 4)
+    finite = np.isfinite(values)
+    assert (np.isfinite(found) == finite).all()
+    assert np.abs(found - expected)[finite].max() < 1e-12  # measured: 3e-15
+
+
+# ---- the command
+
+
+def test_the_command_draws_every_kind(cli: Callable[..., Any], tmp_path: Path) -> None:
+    vectors = some_vectors(30)
+    w2v.save(vectors, tmp_path / "v.bin")
+    log = write_log(tmp_path / "log.jsonl", [{"step": i, "loss": 1.0 / i} for i in range(1, 300)])
+    calls = [("loss", log, "loss.png", "--compare", log, "--title", "two runs"),
+             ("map", tmp_path / "v.bin", "map.svg", "--limit", 20),
+             ("map", tmp_path / "v.bin", "chosen.png", *vectors.words[:4]),
+             ("analogy", tmp_path / "v.bin", "three.png", *vectors.words[:3]),
+             ("analogy", tmp_path / "v.bin", "eight.png", *vectors.words[:8]),
+             ("heatmap", tmp_path / "v.bin", "heat.png", *vectors.words[:8])]  # fmt: skip
+    for kind, source, out, *rest in calls:
+        done = cli("plot", kind, source, tmp_path / out, *rest)
+        assert done.code == 0, done.err
+        assert f"{out}: 1,200 x " in done.out
+        assert (tmp_path / out).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("loss", "log", "a.png", "word"), "does not use words"),
+        (("heatmap", "v", "a.png", "a", "b", "--limit", "3"), "does not use --limit"),
+        (("analogy", "v", "a.png", "a", "b", "c", "--method", "pca"), "does not use --method"),
+        (("map", "v", "a.png", "--compare", "log"), "does not use --compare"),
+        (("map", "v", "a.png", "a", "--limit", "3"), "exclude each other"),
+        (("analogy", "v", "a.png", "a", "b"), "2 words are no analogies"),
+    ],
+)
+def test_options_without_use_are_refused(
+    arguments: tuple[str, ...], message: str, cli: Callable[..., Any]
+) -> None:
+    done = cli("plot", *arguments)
+    assert done.code == 2
+    assert message in done.err
