@@ -24,6 +24,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.corpus.sources": ("Reading",),
     "w2vjax.corpus.tokenizers": ("tokenize_whitespace",),
     "w2vjax.corpus.vocab": ("Vocab", "build_vocab"),
+    "w2vjax.gradcheck": ("GradientCheck", "check_gradients"),
     "w2vjax.ids": ("check_ids", "check_batch"),
     "w2vjax.model": ("init_params", "forward", "cross_entropy", "backward", "to_dense", "compose",
                      "per_example_backward", "held_out_loss"),

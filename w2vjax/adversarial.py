@@ -1,7 +1,7 @@
 """Batches that break wrong gradients: on clean batches only, 6 of 23 broken softmax gradients go unseen.
 
-A case is made of runs of tokens, from which every window shape makes its batch, and of params. Each kind below changes one thing about
-an ordinary case; shapes stay, so that all kinds of one size share their compilations. Arrays are NumPy float64.
+A case is made of runs of tokens, from which every window shape makes its batch, and of params. Each kind below changes
+one thing about an ordinary case; shapes stay, so that all kinds of one size share their compilations.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,8 @@ SIZES = {
 
 def counts(size: Size) -> Array:
     """Zipf counts: the first word makes up a large part of the noise, so negatives repeat and meet positives."""
-    return np.floor(1e6 / np.arange(1, size.vocab_size + 1) ** 1.3) + 1
+    ranks = np.arange(1, size.vocab_size + 1, dtype=np.float64)
+    return np.asarray(np.floor(1e6 / ranks**1.3) + 1)
 
 
 def ordinary(size: Size, rng: np.random.Generator) -> Case:
@@ -113,7 +114,9 @@ def fully_padded(case: Case, rng: np.random.Generator) -> Case:
 
 def one_word_lines(case: Case, rng: np.random.Generator) -> Case:
     """Every token on a line of its own: centers without any context."""
-    return case._replace(segments=np.broadcast_to(np.arange(case.tokens.shape[1], dtype=np.int32), case.tokens.shape))
+    return case._replace(
+        segments=np.broadcast_to(np.arange(case.tokens.shape[1], dtype=np.int32), case.tokens.shape)
+    )
 
 
 def one_real_pair(case: Case, rng: np.random.Generator) -> Case:
@@ -127,7 +130,9 @@ def one_real_pair(case: Case, rng: np.random.Generator) -> Case:
 def huge_logits(case: Case, rng: np.random.Generator) -> Case:
     """Scores up to +-2e4, far apart: sigmoid and softmax saturate, probabilities underflow."""
     size, dim = case.input.shape
-    rank = np.arange(1, size + 1) * np.where(np.arange(size) % 2, -1.0, 1.0)  # no two alike, so that no two tie
+    rank = np.arange(1, size + 1) * np.where(
+        np.arange(size) % 2, -1.0, 1.0
+    )  # no two alike, so that no two tie
     inputs = np.repeat(rng.integers(1, 4, (size, 1)).astype(float), dim, 1)
     return case._replace(input=inputs, output=np.repeat(rank[:, None] * (2e4 / (3 * size * dim)), dim, 1))
 

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "phrases": ("w2vjax.cli.phrases", "phrases", "join words that belong together, as in new_york, before training"),
     "train": ("w2vjax.cli.train", "train", "train vectors on text files"),
     "plan": ("w2vjax.cli.train", "plan", "say what training will take, in memory and time"),
+    "gradcheck": ("w2vjax.cli.gradcheck", "gradcheck", "prove the handwritten gradients on this machine"),
     "nn": ("w2vjax.cli.query", "nn", "show the nearest words"),
     "analogy": ("w2vjax.cli.query", "analogy", "answer: A is to B as C is to what?"),
     "similarity": ("w2vjax.cli.query", "similarity", "show how similar words are"),

@@ -26,8 +26,8 @@ def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Ar
 def sigmoid(scores: jax.Array) -> jax.Array:
     """1 / (1 + exp(-s)) as a hyperbolic tangent, which XLA vectorises on a CPU where it does not vectorise exp.
 
-    Absolute error at most one rounding of 1, as in ``sigmoid(s) - 1`` for any spelling; the relative error of tails below
-    that is given up, which no sum of gradients can see.
+    Absolute error at most one rounding of 1, which ``sigmoid(s) - 1`` has in any spelling; digits of tails below that
+    are given up.
 
     >>> import jax.numpy as jnp
     >>> print(sigmoid(jnp.asarray([-1e4, 0.0, 1e4])))

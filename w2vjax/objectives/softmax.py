@@ -32,25 +32,47 @@ class Words(NamedTuple):
     weights: jax.Array  # [B, T, P]
 
 
-def cross_entropy_of(log_total: jax.Array, picked: jax.Array, weights: jax.Array) -> jax.Array:
-    """sum_p w * (log_total [B, T] - picked [B, T, P]): [B, T]; 0 where nothing weighs, even at infinite logits."""
+class Total(NamedTuple):
+    """logsumexp in two parts, top + log(total): at logits of 1e4 a float32 sum would lose the logarithm's digits."""
+
+    top: (
+        jax.Array
+    )  # [B, T] the largest logit, a constant to every derivative; the lowest finite number where all are -inf
+    total: jax.Array  # [B, T] sum of exp(logits - top)
+
+
+def add_logits(so_far: Total, logits: jax.Array) -> Total:
+    """The running total with more logits [B, T, any number] added, rescaled when they raise the top."""
+    top = jnp.maximum(so_far.top, jax.lax.stop_gradient(logits).max(-1))
+    total = so_far.total * jnp.exp(so_far.top - top) + jnp.exp(logits - top[..., None]).sum(-1)
+    return Total(top, total)
+
+
+def no_logits(hidden: jax.Array) -> Total:
+    """The total of nothing, for hidden [B, T, D]. Its top is finite, since -inf less -inf would be NaN."""
+    lowest = jnp.full(hidden.shape[:2], float(np.finfo(hidden.dtype).min), hidden.dtype)
+    return Total(lowest, jnp.zeros_like(lowest))
+
+
+def softmax_loss(total: Total, picked: jax.Array, weights: jax.Array) -> jax.Array:
+    """sum_p w[t, p] * (logsumexp - picked [B, T, P]): [B, T]; 0 where nothing weighs, even at infinite logits."""
+    losses = (total.top[..., None] - picked) + jnp.log(total.total)[..., None]
     weights = weights.astype(picked.dtype)
-    losses = jnp.where(weights != 0, log_total[..., None] - picked, jnp.zeros_like(picked))
-    return (weights * losses).sum(-1)
+    return (weights * jnp.where(weights != 0, losses, jnp.zeros_like(losses))).sum(-1)
 
 
-def softmax_backward(
-    logits: jax.Array, log_total: jax.Array, ids: jax.Array, weights: jax.Array
-) -> jax.Array:
+def softmax_backward(logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array) -> jax.Array:
     """error = d loss / d logits, shape of ``logits`` [B, T, any slice of V]; ids outside the slice are ignored.
 
     ``ids`` [B, P] count from the start of the slice. Subtracting the one-hot here, before any product, keeps a
     saturated softmax exact: probability 1 less one-hot 1 is 0.
     """
     weights = weights.astype(logits.dtype)
-    # a fully masked row has log_total = -inf; measured from 0 its probabilities are 0, not NaN
-    log_total = jnp.where(jnp.isfinite(log_total), log_total, jnp.zeros_like(log_total))
-    error = weights.sum(-1, keepdims=True) * jnp.exp(logits - log_total[..., None])
+    tiny = jnp.asarray(
+        np.finfo(logits.dtype).tiny, logits.dtype
+    )  # a total of 0, all logits -inf, has no probabilities
+    scale = weights.sum(-1) / jnp.maximum(total.total, tiny)
+    error = scale[..., None] * jnp.exp(logits - total.top[..., None])
     group = jnp.arange(ids.shape[0], dtype=jnp.int32)[:, None, None]
     hidden = jnp.arange(weights.shape[1], dtype=jnp.int32)[None, :, None]
     # wrap_negative_indices: an id before the slice is negative and must be dropped, not counted from the end
@@ -63,14 +85,14 @@ def dense_loss(hidden: jax.Array, output: jax.Array, targets: Words) -> jax.Arra
     logits = all_logits(hidden, output)
     ids = jnp.broadcast_to(targets.ids[:, None], targets.weights.shape)
     picked = jnp.take_along_axis(logits, ids, -1)
-    return cross_entropy_of(jax.nn.logsumexp(logits, -1), picked, targets.weights)
+    return softmax_loss(add_logits(no_logits(hidden), logits), picked, targets.weights)
 
 
 def dense_backward(hidden: jax.Array, output: jax.Array, targets: Words) -> tuple[jax.Array, jax.Array]:
     """The gradient of the sum of :func:`dense_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
     logits = all_logits(hidden, output)
-    error = softmax_backward(logits, jax.nn.logsumexp(logits, -1), targets.ids, targets.weights)
-    return logits_backward(error, hidden, output)
+    total = add_logits(no_logits(hidden), logits)
+    return logits_backward(softmax_backward(logits, total, targets.ids, targets.weights), hidden, output)
 
 
 def fold_chunks(
@@ -88,42 +110,31 @@ def fold_chunks(
     return step(carry, jnp.int32(whole * chunk), output[whole * chunk :]) if rest else carry
 
 
-def chunked_log_total(hidden: jax.Array, output: jax.Array, chunk: int) -> jax.Array:
-    """logsumexp of the logits [B, T] in one streaming pass over the vocabulary (running maximum and rescaled sum)."""
+def chunked_total(hidden: jax.Array, output: jax.Array, chunk: int) -> Total:
+    """The total over all V logits in one streaming pass over the vocabulary."""
 
-    def step(
-        carry: tuple[jax.Array, jax.Array], start: jax.Array, rows: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def step(total: Total, start: jax.Array, rows: jax.Array) -> Total:
         del start
-        top, total = carry
-        logits = all_logits(hidden, rows)
-        # the shift cancels out of the result, so no derivative flows through it
-        new_top = jnp.maximum(top, jax.lax.stop_gradient(logits.max(-1)))
-        total = total * jnp.exp(top - new_top) + jnp.exp(logits - new_top[..., None]).sum(-1)
-        return new_top, total
+        return add_logits(total, all_logits(hidden, rows))
 
-    lowest = jnp.full(
-        hidden.shape[:2], float(np.finfo(hidden.dtype).min), hidden.dtype
-    )  # -inf - -inf would be NaN
-    top, total = fold_chunks(step, (lowest, jnp.zeros_like(lowest)), output, chunk)
-    return top + jnp.log(total)
+    return fold_chunks(step, no_logits(hidden), output, chunk)
 
 
 def chunked_loss(hidden: jax.Array, output: jax.Array, targets: Words, chunk: int) -> jax.Array:
     """:func:`dense_loss` with ``chunk`` words of the vocabulary in memory at a time: [B, T]."""
     picked = score(hidden, output, targets.ids)
-    return cross_entropy_of(chunked_log_total(hidden, output, chunk), picked, targets.weights)
+    return softmax_loss(chunked_total(hidden, output, chunk), picked, targets.weights)
 
 
 def chunked_backward(
     hidden: jax.Array, output: jax.Array, targets: Words, chunk: int
 ) -> tuple[jax.Array, jax.Array]:
     """The gradient of the sum of :func:`chunked_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
-    log_total = chunked_log_total(hidden, output, chunk)
+    total = chunked_total(hidden, output, chunk)
 
     def step(carry: Pair, start: jax.Array, rows: jax.Array) -> Pair:
         d_hidden, d_output = carry
-        error = softmax_backward(all_logits(hidden, rows), log_total, targets.ids - start, targets.weights)
+        error = softmax_backward(all_logits(hidden, rows), total, targets.ids - start, targets.weights)
         d_part, d_rows = logits_backward(error, hidden, rows)
         return d_hidden + d_part, jax.lax.dynamic_update_slice_in_dim(d_output, d_rows, start, 0)
 

@@ -1,0 +1,45 @@
+"""Precision audit: how far float32 and bfloat16 are from float64, by their arithmetic and by what they store."""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import NamedTuple
+
+import jax
+
+from w2vjax.adversarial import SIZES, make_case
+from w2vjax.battery import DTYPES, MAIN_SIZE, WINDOWS, functions, make_inputs
+from w2vjax.gradcheck import check_gradients, dense, largest_error
+from w2vjax.types import Objective
+
+
+class Drift(NamedTuple):
+    """Relative drift of the loss, norm-wise drift of the gradient."""
+
+    objective: str
+    window: str
+    dtype: str
+    loss: float  # of the arithmetic alone: both sides at the rounded params
+    gradient: float
+    loss_stored: float  # with the rounding of the params: float64 at the params before rounding
+    gradient_stored: float
+
+
+def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> Iterator[Drift]:
+    """The drift from float64 on an ordinary batch of 60 words, for each objective, window and dtype."""
+    size = SIZES[MAIN_SIZE]
+    case = make_case("ordinary", size)
+    for name, window in product(objectives, WINDOWS):
+        loss, handwritten = functions(objectives[name])
+        exact = make_inputs(objectives[name], WINDOWS[window], size, case, "float64")
+        compiled = jax.jit(handwritten)
+        with jax.enable_x64(True):
+            true_loss, true_gradient = compiled(*exact)
+        true_gradient = dense(true_gradient, exact[0])
+        for dtype in dtypes:
+            inputs = make_inputs(objectives[name], WINDOWS[window], size, case, dtype)
+            check = check_gradients(loss, handwritten, *inputs, eager=False)
+            with jax.enable_x64(dtype == "float64"):
+                found_loss, found = compiled(*inputs)
+            error = largest_error(dense(found, exact[0]), true_gradient, exact[0])[0]
+            loss_error = abs(float(found_loss) - float(true_loss)) / max(abs(float(true_loss)), 1.0)
+            yield Drift(name, window, dtype, check.loss_error, check.error, loss_error, error)

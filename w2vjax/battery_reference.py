@@ -1,0 +1,75 @@
+"""The reference model under the same battery, and against a loss that shares no line with it."""
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+
+from w2vjax import reference
+from w2vjax.adversarial import KINDS, SIZES, Case, Size, make_case
+from w2vjax.battery import DTYPES, MAIN_SIZE, Record, applies
+from w2vjax.gradcheck import GradientCheck, check_gradients, difference_error
+from w2vjax.windows.pairs import pair_batch
+
+compiled_pairs = jax.jit(pair_batch)
+
+
+def check_reference(
+    sizes: Iterable[str] = tuple(SIZES), kinds: Iterable[str] = tuple(KINDS), dtypes: Iterable[str] = DTYPES
+) -> Iterator[Record]:
+    """One record for each size, kind and dtype, and one against central differences of :func:`numpy_loss`."""
+    for size, kind in product(sizes, kinds):
+        if not applies("pairs", size, kind):
+            continue
+        case = make_case(kind, SIZES[size])
+        for dtype in dtypes:
+            inputs = one_hot_case(case, dtype)
+            check = check_gradients(loss, reference.backward, *inputs, eager=size == MAIN_SIZE)
+            yield Record("reference", "one-hot pairs", size, kind, check)
+    inputs = one_hot_case(make_case("ordinary", Size(7, 3, 2, 4, 2)), "float64")
+    check = check_independently(*inputs)
+    yield Record("reference", "one-hot pairs", "7 x 3", "independent NumPy loss", check)
+
+
+def loss(params: Any, X: Any, y: Any) -> jax.Array:
+    """The reference model's loss as one function of its params, for ``jax.grad``."""
+    return reference.cross_entropy(reference.forward(params, X)["a2"], y)
+
+
+def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """A case as the reference model takes it: params {"w1", "w2"}, X [B, V] and y [B, V], whose padding rows are 0."""
+    storage = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
+    batch = compiled_pairs(case.tokens, case.segments, case.reach)
+    words = np.eye(len(case.input), dtype=np.float32)
+    X = words[np.asarray(batch.inputs.ids)[:, 0, 0]]
+    y = words[np.asarray(batch.words)[:, 0]] * np.asarray(batch.weights)[:, 0]
+    return {"w1": case.input.astype(storage), "w2": case.output.T.astype(storage)}, X, y
+
+
+def numpy_loss(params: Any, X: np.ndarray, y: np.ndarray) -> float:
+    """The reference model's loss once more, pair by pair in plain Python and float64."""
+    total = 0.0
+    for center, context in zip(X, y, strict=True):
+        if context.any():
+            logits = params["w2"].T @ params["w1"][int(center.argmax())]
+            top = max(logits)
+            log_total = top + math.log(math.fsum(math.exp(z - top) for z in logits))
+            total += log_total - logits[int(context.argmax())]
+    return float(total)
+
+
+def check_independently(params: Any, X: np.ndarray, y: np.ndarray) -> GradientCheck:
+    """Every element of the gradient against central differences of :func:`numpy_loss`; no automatic differentiation."""
+    with jax.enable_x64(True):
+        value, gradient = jax.tree.map(np.asarray, reference.backward(params, X, y))
+    everything = sum(leaf.size for leaf in jax.tree.leaves(params))
+    rng = np.random.default_rng(0)
+    error = difference_error(lambda p: numpy_loss(p, X, y), gradient, params, everything, rng)
+    wanted = numpy_loss(params, X, y)
+    loss_error = abs(float(value) - wanted) / max(abs(wanted), 1.0)
+    finite = all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(gradient))
+    return GradientCheck("float64", 0.0, 1e-12, "", loss_error, None, None, error, True, finite)

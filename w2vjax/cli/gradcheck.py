@@ -1,0 +1,130 @@
+"""``w2vjax gradcheck``: prove the handwritten gradients on this machine, element by element."""
+
+import sys
+from collections.abc import Iterable
+from typing import Literal
+
+from w2vjax.adversarial import KINDS
+from w2vjax.audit import Drift
+from w2vjax.audit import audit as measure_drift
+from w2vjax.battery import Record, check_objectives, find_objectives
+from w2vjax.battery_reference import check_reference
+from w2vjax.cli.output import columns, write_json
+from w2vjax.errors import SettingError
+from w2vjax.gradcheck import DIFFERENCE_TOLERANCE
+
+Dtype = Literal["float64", "float32", "bfloat16"]
+
+
+def gradcheck(
+    objective: str = "all",
+    dtype: tuple[Dtype, ...] = ("float64", "float32", "bfloat16"),
+    kind: tuple[str, ...] = (),
+    json: str | None = None,
+    audit: bool = False,
+) -> int:
+    """Check every handwritten gradient against jax.grad in float64, on batches made to break it.
+
+    Each objective meets pairs, CBOW and blocks, sizes down to one word and one dimension, and 18 kinds of batch:
+    repeated words, padding, logits of 20,000, nothing at all. Float64 also meets forward mode, central differences and
+    runs without jit. Two runs must give equal bits. Exits 1 if anything is off, 0 otherwise.
+
+    examples:
+      w2vjax gradcheck                                          everything, the reference model too: minutes
+      w2vjax gradcheck --objective negative_sampling
+      w2vjax gradcheck --objective reference --dtype float64
+      w2vjax gradcheck --objective mypackage.losses:hinge       your own Objective, or a function that makes one
+      w2vjax gradcheck --kind ordinary "huge logits" --json -
+      w2vjax gradcheck --audit                                  how far float32 and bfloat16 are from float64
+
+    Args:
+        objective: all, reference, one of the objectives by name, or package.module:name.
+        dtype: Dtypes of the params.
+        kind: Kinds of batch (default: all of them).
+        json: Write one record per objective, window, size, kind and dtype to this file, or to standard output with '-'.
+        audit: Report the drift of loss and gradient from float64 instead, judging nothing.
+    """
+    if unknown := set(kind) - set(KINDS):
+        raise SettingError(f"There is no batch kind {min(unknown)!r}. It is one of: {', '.join(KINDS)}.")
+    chosen = {} if objective == "reference" else find_objectives(objective)
+    if audit:
+        return report_drift(list(measure_drift(chosen, dtype)), json)
+    records: list[Record] = []
+    kinds = kind or tuple(KINDS)
+    if objective in {"all", "reference"}:
+        records += collect(check_reference(kinds=kinds, dtypes=dtype), "reference")
+    for name, found in chosen.items():
+        records += collect(check_objectives({name: found}, kinds=kinds, dtypes=dtype), name)
+    failed = [record for record in records if not record.check.passed]
+    if json is not None:
+        write_json(json, [record.row() for record in records])
+    if json != "-":
+        print(summary(records))
+        for record in failed:
+            print(failure(record))
+        print(f"{len(records) - len(failed)}/{len(records)} checks passed")
+    return 1 if failed else 0
+
+
+def collect(records: Iterable[Record], name: str) -> list[Record]:
+    """All records, with a line on standard error so that minutes of compiling do not look like hanging."""
+    print(f"checking {name} ...", file=sys.stderr, flush=True)
+    return list(records)
+
+
+def summary(records: list[Record]) -> str:
+    """The worst of each objective, window and dtype as a table."""
+    head = [
+        "objective",
+        "window",
+        "dtype",
+        "checks",
+        "error",
+        "tolerance",
+        "differences",
+        "worst case",
+        "element",
+    ]
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.objective, record.window, record.check.dtype), []).append(record)
+    rows = []
+    for key, group in groups.items():
+        worst = max(group, key=lambda record: record.check.error)
+        differences = [r.check.difference_error for r in group if r.check.difference_error is not None]
+        rows.append([*key, str(len(group)), f"{worst.check.error:.1e}", f"{worst.check.tolerance:.0e}",
+                     f"{max(differences):.1e}" if differences else "-", f"{worst.kind}; {worst.size}",
+                     worst.check.worst or "-"])  # fmt: skip
+    return columns([head, *rows])
+
+
+def failure(record: Record) -> str:
+    """One line that says which part of a check failed, by how much, and where."""
+    check = record.check
+    parts = {"gradient": check.error, "loss": check.loss_error, "without jit": check.eager_error,
+             "forward mode": check.forward_error}  # fmt: skip
+    wrong = [
+        f"{name} {error:.1e}"
+        for name, error in parts.items()
+        if error is not None and not error <= check.tolerance
+    ]
+    if check.difference_error is not None and not check.difference_error <= DIFFERENCE_TOLERANCE:
+        wrong.append(f"central differences {check.difference_error:.1e}")
+    wrong += [] if check.repeatable else ["two runs differ"]
+    wrong += [] if check.finite else ["not finite"]
+    place = f"{record.objective}, {record.window}, {record.size}, {record.kind}, {check.dtype}"
+    return f"FAILED {place}: {', '.join(wrong)} (tolerance {check.tolerance:.0e}), worst at {check.worst}"
+
+
+def report_drift(drifts: list[Drift], json: str | None) -> int:
+    """The audit as a table or as JSON."""
+    if json is not None:
+        write_json(json, [drift._asdict() for drift in drifts])
+    if json != "-":
+        head = ["objective", "window", "dtype", "loss", "gradient", "loss, stored", "gradient, stored"]
+        rows = [[*drift[:3], *(f"{value:.1e}" for value in drift[3:])] for drift in drifts]
+        print(columns([head, *rows]))
+        print(
+            "Drift from float64: of the arithmetic alone, then with the params rounded to the dtype as stored."
+        )
+    return 0
