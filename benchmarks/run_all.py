@@ -11,6 +11,7 @@ its message, the others still run, and this command exits with 1. ``--corpus``, 
 """
 
 import argparse
+import importlib.util
 import json
 import re
 import subprocess
@@ -29,39 +30,44 @@ DEVICES = {"cpu-2-cores": "two CPU cores", "nvidia-h100-80gb-hbm3": "NVIDIA H100
 
 
 class Job(NamedTuple):
-    """One command: what to add for --quick and for --full, and the minutes --full takes on two cores."""
+    """One command: its options for --quick (None: not run then) and for --full, and the minutes --full takes."""
 
     script: str
-    quick: tuple[str, ...]
-    full: tuple[str, ...]
+    quick: str | None
+    full: str
     minutes: float
-    takes: tuple[str, ...] = ()  # the options of this command that go to it
+    takes: tuple[str, ...] = ()  # the options of this command that go to it with --full
+    needs: str | None = None  # a package without which it is skipped
 
 
 PEERS = ("corpus", "eval_dir", "program")
+SMALL = ("small_corpus", "eval_dir", "program")
+THREE = "--seeds 1 2 3 --tools gensim w2vjax pWord2Vec --rates pWord2Vec=.05"
+TWO = "--passes 3 --tools gensim w2vjax"
 JOBS = (
-    Job("reference_speed.py", ("--quick",), (), 2),
-    Job("handwritten_vs_autodiff.py", ("--quick",), (), 5),
-    Job("softmax_scaling.py", ("--quick",), (), 10),
-    Job("step_speed.py", ("--quick",), (), 20),
-    Job("pipeline_speed.py", ("--quick",), (), 3, ("corpus",)),
-    Job("query_speed.py", ("--vocab-size", "10000", "--dim", "100", "--queries", "100", "--rounds", "3"), (), 5),
-    Job("scaling.py", ("--quick",), (), 15, ("corpus",)),
-    Job("peers.py", ("--quick", "--tools", "gensim", "w2vjax", "fastText"),
-        ("--name", "peers-100mb", "--passes", "3", "--seeds", "1", "2", "3", "--tools", "gensim", "w2vjax",
-         "pWord2Vec", "--rates", "pWord2Vec=.05"), 35, PEERS),
-    Job("peers.py", (), ("--name", "peers-10mb", "--passes", "15", "--seeds", "1", "2", "3", "--tools", "gensim",
-                         "w2vjax", "pWord2Vec", "--rates", "pWord2Vec=.05"), 20, ("small_corpus", "eval_dir", "program")),
-    Job("peers.py", (), ("--name", "peers-models", "--passes", "3", "--models", "cbow", "--objectives", "ns", "hs",
-                         "--tools", "gensim", "w2vjax"), 20, PEERS),
-    Job("peers.py", (), ("--name", "peers-hs", "--passes", "3", "--objectives", "hs", "--tools", "gensim", "w2vjax"),
-        20, PEERS),
-    Job("peers.py", (), ("--name", "peers-all", "--passes", "3"), 60, PEERS),
-)  # fmt: skip
+    Job("reference_speed.py", "--quick", "", 2),
+    Job("handwritten_vs_autodiff.py", "--quick", "", 5),
+    Job("softmax_scaling.py", "--quick", "", 10),
+    Job("step_speed.py", "--quick", "", 20),
+    Job("pipeline_speed.py", "--quick", "", 3, ("corpus",)),
+    Job("query_speed.py", "--vocab-size 10000 --dim 100 --queries 100 --rounds 3", "", 5, needs="gensim"),
+    Job("scaling.py", "--quick", "", 15, ("corpus",)),
+    Job(
+        "peers.py",
+        "--quick --tools gensim w2vjax fastText",
+        f"--name peers-100mb --passes 3 {THREE}",
+        25,
+        PEERS,
+    ),
+    Job("peers.py", None, f"--name peers-10mb --passes 15 {THREE}", 15, SMALL),
+    Job("peers.py", None, f"--name peers-cbow --models cbow --objectives ns hs {TWO}", 15, PEERS),
+    Job("peers.py", None, f"--name peers-hs --objectives hs {TWO}", 15, PEERS),
+    Job("peers.py", None, "--name peers-all --passes 3", 60, PEERS),
+)
 
 
 def command(job: Job, arguments: argparse.Namespace) -> list[str]:
-    words = [sys.executable, str(HERE / job.script), *(job.quick if arguments.quick else job.full)]
+    words = [sys.executable, str(HERE / job.script), *options(job, arguments.quick).split()]
     if not arguments.quick:
         for name in job.takes:
             value = getattr(arguments, name)
@@ -71,20 +77,27 @@ def command(job: Job, arguments: argparse.Namespace) -> list[str]:
     return [*words, "--write"] if arguments.write else words
 
 
+def options(job: Job, quick: bool) -> str:
+    return (job.quick or "") if quick else job.full
+
+
 def measure(arguments: argparse.Namespace) -> list[str]:
     """Run the jobs one after another; returns the failures."""
-    jobs = [job for job in JOBS if not arguments.quick or job.quick]
+    jobs = [job for job in JOBS if not arguments.quick or job.quick is not None]
     if arguments.full:
         minutes = sum(job.minutes for job in jobs)
         print(f"{len(jobs)} benchmarks, about {minutes:.0f} minutes on two cores with nothing else running:")
         for job in jobs:
-            print(f"  {job.minutes:4.0f} min  {job.script} {' '.join(job.full)}")
+            print(f"  {job.minutes:4.0f} min  {job.script} {job.full}")
     failures = []
     for job in jobs:
-        name = " ".join([job.script, *(job.quick if arguments.quick else job.full)])
+        name = f"{job.script} {options(job, arguments.quick)}".strip()
         print(f"\n== {name}", flush=True)
         if not (HERE / job.script).is_file():
             failures.append(f"{name}: there is no such file")
+            continue
+        if job.needs is not None and importlib.util.find_spec(job.needs) is None:
+            print(f"skipped: {job.needs} is not installed")
             continue
         start = time.perf_counter()
         code = subprocess.run(command(job, arguments)).returncode
@@ -126,6 +139,8 @@ def plain_section(record: dict[str, Any], folder: Path) -> str:
         from scaling import slope_table
 
         parts.append("Slopes of log(time) against log(size):\n\n" + slope_table(record["slopes"]))
+    plain = {key: value for key, value in record["settings"].items() if not isinstance(value, dict | list)}
+    parts.append(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plain.items()))
     return "\n\n".join([*parts, f"`python benchmarks/{record['benchmark']}.py`"])
 
 

@@ -4,8 +4,8 @@
     python benchmarks/scaling.py --corpus enwiki.txt --sizes 1 10 100 1000 --write
 
 Each point is a run of skip-gram with negative sampling in its own process, text to vectors. The corpus is cut or
-repeated to the size. The slope is that of log(time) against log(size): 1 is proportional, and below 1 a fixed cost still
-shows. Devices of a CPU are simulated, which shows the cost of sharding, not a gain: they share the same cores.
+repeated to the size. The slope is that of log(time) against log(size): 1 is proportional, below 1 a fixed cost
+still shows. Devices of a CPU are simulated, which shows the cost of sharding, not a gain: they share the same cores.
 
 Checked before a time counts: every word of the vocabulary was trained on in every pass, the loss came below that of an
 untrained model, and the loss on several devices is that on one.
@@ -31,7 +31,10 @@ SAME_LOSS = 1e-3  # relative; devices add in another order, which moves the loss
 
 def sized(corpus: Path, size: int, target: Path) -> Path:
     """The corpus, repeated and cut after a word to at most ``size`` bytes."""
-    text = corpus.read_bytes()[:size]
+    with open(corpus, "rb") as source:
+        text = source.read(size)
+    if len(text) == size:  # cut, perhaps inside a word
+        text = text[: max(text.rfind(b" "), text.rfind(b"\n")) + 1]
     with open(target, "wb") as file:
         left = size
         while left > len(text) + 1:
