@@ -41,10 +41,10 @@ def test_principal_components_are_those_of_numpy_in_float64() -> None:
     _, values, rows = np.linalg.svd(centered)
     rows = rows[:2] * np.sign(np.take_along_axis(rows[:2], np.abs(rows[:2]).argmax(1)[:, None], 1))
     share = (values**2 / (values**2).sum())[:2]
-    # measured: directions 1.7e-6, shares 2e-8, points 1.2e-5; margin of ten
-    assert np.abs(found.directions - rows).max() < 2e-5
+    # measured: directions 4.3e-7, shares 2.6e-8, points 9.4e-6; a margin of ten
+    assert np.abs(found.directions - rows).max() < 4e-6
     assert np.abs(found.explained - share).max() < 2e-7
-    assert np.abs(w2v.pca(matrix).points - centered @ rows.T).max() < 2e-4
+    assert np.abs(w2v.pca(matrix).points - centered @ rows.T).max() < 1e-4
 
 
 def test_signs_do_not_depend_on_the_order_or_on_mirroring() -> None:
@@ -53,7 +53,9 @@ def test_signs_do_not_depend_on_the_order_or_on_mirroring() -> None:
     )
     whole = principal_components(matrix)
     for other in (matrix[::-1], -matrix):  # the mirror image has the same covariance
-        assert np.abs(principal_components(other).directions - whole.directions).max() < 1e-5
+        assert (
+            np.abs(principal_components(other).directions - whole.directions).max() < 1e-5
+        )  # measured: 8.6e-7
     largest = np.take_along_axis(whole.directions, np.abs(whole.directions).argmax(1)[:, None], 1)
     assert (largest > 0).all()
 
@@ -148,7 +150,7 @@ def test_a_map_labels_the_ten_most_prominent_words_readably_and_without_overlap(
     assert width == 1200
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] <= [width, height]).all()
-    # measured: 16 px for the ten, 12 px for the others
+    # measured: 17 px for the ten, 12.5 px and more for the others
     heights = dict(zip(words, boxes[:, 3] - boxes[:, 1], strict=True))
     assert min(heights[word] for word in vectors.words[:10]) >= 13
     assert min(heights.values()) >= 9
@@ -165,8 +167,19 @@ def test_a_map_of_chosen_words_shows_them_where_pca_puts_them() -> None:
     expected = w2v.pca(
         vectors[chosen[:3]] / np.linalg.norm(vectors[chosen[:3]], axis=1, keepdims=True)
     ).points
-    assert np.abs(np.sort(shown, axis=0) - np.sort(expected, axis=0)).max() < 1e-5  # measured: 1e-7
+    assert np.abs(np.sort(shown, axis=0) - np.sort(expected, axis=0)).max() < 2e-6  # measured: 1.9e-7
     assert {text.get_text() for text in axes.texts} == set(chosen)
+
+
+def test_characters_without_a_font_are_told_once(cli: Callable[..., Any], tmp_path: Path) -> None:
+    vectors = w2v.Vectors(["\U00012000\U00012001", "\U00012000b", "c"], np.eye(3))  # cuneiform
+    with pytest.warns(UserWarning, match="No installed font has 2 of the characters") as told:
+        w2v.plot_map(vectors, tmp_path / "map.png")
+    assert len(told) == 1
+    w2v.save(vectors, tmp_path / "v.bin")
+    done = cli("plot", "map", tmp_path / "v.bin", tmp_path / "map.png")
+    assert done.code == 0
+    assert done.err.count("No installed font") == 1
 
 
 def test_words_with_markup_and_invisible_characters_are_drawn_as_they_are(tmp_path: Path) -> None:
@@ -240,7 +253,7 @@ def test_an_analogy_closes_the_parallelogram_and_tells_the_cosine() -> None:
     axes = figure.axes[0]
     points = dict(zip([a, b, c, d], np.asarray(axes.collections[-1].get_offsets()), strict=True))
     ring = np.asarray(axes.collections[0].get_offsets())[0]
-    # measured: 6e-8
+    # measured: 1.5e-8
     assert np.abs(ring - (points[b] - points[a] + points[c])).max() < 1e-6
     unit = {word: vectors[word] / np.linalg.norm(vectors[word]) for word in (a, b, c, d)}
     target = unit[b] - unit[a] + unit[c]
@@ -271,7 +284,7 @@ def test_a_heat_map_holds_the_cosines() -> None:
     axes = w2v.plot_heatmap(vectors, words).axes[0]
     shown = np.asarray(axes.images[0].get_array())
     expected = [[vectors.similarity(a, b) for b in words] for a in words]
-    assert np.abs(shown - expected).max() < 1e-6  # measured: 1.2e-7
+    assert np.abs(shown - expected).max() < 2e-6  # measured: 1.8e-7
     assert [label.get_text() for label in axes.get_yticklabels()] == list(words)
     assert axes.images[0].get_clim() == (-1, 1)
     for count in (1, 61):
@@ -355,7 +368,7 @@ def test_the_moving_average_is_a_mean_and_passes_over_gaps() -> None:
     found = moving_average(values, 4)
     finite = np.isfinite(values)
     assert (np.isfinite(found) == finite).all()
-    assert np.abs(found - expected)[finite].max() < 1e-12  # measured: 3e-15
+    assert np.abs(found - expected)[finite].max() < 1e-12  # measured: 4e-16
 
 
 # ---- the command
