@@ -72,31 +72,34 @@ def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
     # The date and random ids would make two files of the same picture differ.
     metadata: dict[str, Any] = {"Date": None} if form == "svg" else {"Software": None}
     buffer = io.BytesIO()
-    with warnings.catch_warnings(record=True) as caught, matplotlib.rc_context({"svg.hashsalt": "w2vjax"}):
-        warnings.simplefilter("always")
+    with without_glyph_warnings(), matplotlib.rc_context({"svg.hashsalt": "w2vjax"}):
         figure.savefig(buffer, format=form, metadata=metadata)
-    _tell(caught)
     with atomic_file(path) as file:
         file.write(buffer.getvalue())
+    if missing := _missing_characters(figure):
+        shown = " ".join(f"U+{ord(character):04X}" for character in missing[:3])
+        warnings.warn(
+            f"No installed font has {len(missing)} of the characters ({shown}{' ...' if missing[3:] else ''}); they "
+            "are drawn as boxes. Install a font that has them, such as Noto Sans CJK.",
+            stacklevel=3,
+        )
     return figure
 
 
-def _tell(caught: list[warnings.WarningMessage]) -> None:
-    missing = {str(warning.message) for warning in caught if "missing from" in str(warning.message)}
-    for warning in caught:
-        if str(warning.message) not in missing:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    if missing:
-        warnings.warn(
-            f"No installed font has {len(missing)} of the characters; they are drawn as boxes. "
-            "Install a font that has them, such as Noto Sans CJK.",
-            stacklevel=4,
-        )
+def _missing_characters(figure: "Figure") -> list[str]:
+    """The characters in a figure that none of :func:`fonts` has, in order."""
+    from matplotlib.font_manager import fontManager, get_font
+    from matplotlib.text import Text
+
+    characters = {character for text in figure.findobj(Text) for character in text.get_text()}
+    for font in fonts():
+        characters -= set(map(chr, get_font(fontManager.findfont(font)).get_charmap()))
+    return sorted(character for character in characters if not character.isspace())
 
 
 @contextmanager
-def measuring() -> Iterator[None]:
-    """Texts are measured before they are drawn: what a font lacks is told once, by :func:`save_figure`."""
+def without_glyph_warnings() -> Iterator[None]:
+    """matplotlib warns at each measuring and drawing of each character; :func:`save_figure` tells it once."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

@@ -17,9 +17,9 @@ from w2vjax.vectors.figures import (
     ORANGE,
     check_suffix,
     fonts,
-    measuring,
     new_figure,
     save_figure,
+    without_glyph_warnings,
 )
 from w2vjax.vectors.labels import place_labels, printable
 from w2vjax.vectors.nearest import unit_rows, whole_number
@@ -236,7 +236,7 @@ def _label(
     """
     from matplotlib.patheffects import withStroke
 
-    with measuring():
+    with without_glyph_warnings():
         figure.draw_without_rendering()  # settles the layout; from here the axes must stay where they are
     figure.set_layout_engine("none")
     axes.autoscale(False)
@@ -247,7 +247,7 @@ def _label(
         )
         for word, style in zip(words, styles, strict=True)
     ]
-    with measuring():
+    with without_glyph_warnings():
         boxes = [text.get_window_extent() for text in texts]
     sizes = np.array([[box.width, box.height] for box in boxes]).reshape(-1, 2)
     frame = axes.get_window_extent()
