@@ -72,7 +72,8 @@ def plot(
         else:
             figure = plot_heatmap(load(source), words, out, title=title)
     width, height = (round(DPI * inches) for inches in figure.get_size_inches())
-    print(f"{out}: {width:,} x {height:,} ({out.stat().st_size:,} bytes)")
+    size = "any size" if out.suffix.lower() == ".svg" else f"{width:,} x {height:,} pixels"
+    print(f"{out}: {size} ({out.stat().st_size:,} bytes)")
     return _tell(told)
 
 

@@ -45,7 +45,7 @@ def write_html(
     project: Project = pca,
     title: str | None = None,
 ) -> Page:
-    """Write the first ``limit`` words (the most frequent) as one HTML page; about 150 bytes a word.
+    """Write the first ``limit`` words (the most frequent) as one HTML page; about 130 bytes a word.
 
     Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any function of a
     matrix [n, D] to a :class:`Projection`). Each word comes with its 20 nearest words among those of the page, with

@@ -112,6 +112,12 @@ def plot_loss(
     Raises:
         FileError, FormatError: as :func:`read_losses` does.
         SettingError: there is no log or more than eight, the path is neither .png nor .svg, or matplotlib is missing.
+
+    >>> import pathlib, tempfile
+    >>> log = pathlib.Path(tempfile.mkdtemp(), "log.jsonl")
+    >>> _ = log.write_text('{"step": 1, "loss": 4.0}\\n{"step": 2, "loss": 3.5}\\n')
+    >>> plot_loss(log).axes[0].lines[0].get_ydata().tolist()
+    [4.0, 3.5]
     """
     check_suffix(path)
     figure = new_figure(12.0, 6.5)

@@ -96,7 +96,7 @@ def pca(matrix: Any) -> Projection:
 def tsne(matrix: Any) -> Projection:
     """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), by scikit-learn, from a fixed seed.
 
-    It shows who is near whom; distances between groups, and the axes, mean nothing. Minutes for 10,000 words.
+    It shows who is near whom; distances between groups, and the axes, mean nothing.
 
     Raises:
         SettingError: scikit-learn is not installed, or there are fewer than 4 rows.
