@@ -8,6 +8,7 @@ which relies on promotion (optax.adam does) asks for the ``standard_promotion`` 
 import contextlib
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -17,6 +18,11 @@ import pytest
 os.environ.setdefault("MPLBACKEND", "Agg")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tests compile the same programs again and again, each behind functions of its own: within one session, compile once.
+_PROGRAMS = tempfile.TemporaryDirectory(prefix="w2vjax-programs-")
+jax.config.update("jax_compilation_cache_dir", _PROGRAMS.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Names for the command line, and the defaults that measurement chose for each pair of model and objective."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.negative import negative_sampling
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training.updates import row_sgd
+from w2vjax.training.updates import row_adagrad, row_sgd
 from w2vjax.types import Objective
 from w2vjax.windows.blocks import block_batch
 from w2vjax.windows.cbow import cbow_block_batch
@@ -34,14 +33,12 @@ CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "hierarchical"): Choice(
         block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 8, 1024
     ),
-    ("skip-gram", "softmax"): Choice(
-        block_batch, lambda *_: softmax(4096), partial(row_sgd, cap=50.0), 0.05, 16, 1024
-    ),
+    ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
     ("cbow", "negative"): Choice(cbow_block_batch, _negative(16), row_sgd, 0.05, 16, 1024),
     ("cbow", "hierarchical"): Choice(
         cbow_block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 1024
     ),
-    ("cbow", "softmax"): Choice(cbow_block_batch, lambda *_: softmax(4096), row_sgd, 0.05, 16, 1024),
+    ("cbow", "softmax"): Choice(cbow_block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
 
 

@@ -239,7 +239,7 @@ def train(
         "words": place.words, "steps": place.steps, "epochs": settings.epochs, "vocabulary": len(corpus.vocab),
         "loss": report.history[-1]["loss"] if report.history else None, **seconds,
         "raw_words_per_second": place.words / max(place.seconds, 1e-9),
-        "total_seconds": time.perf_counter() - began, "settings": settings._asdict(), "corpus": str(corpus.report),
+        "total_seconds": time.perf_counter() - began, "settings": settings._asdict(), "corpus": "" if corpus.vocab.report is None else str(corpus.report),
         "device": jax.devices()[0].device_kind, "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }  # fmt: skip
     return Trained(

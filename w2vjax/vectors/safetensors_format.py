@@ -84,7 +84,7 @@ def _digest_entry(digest: str) -> bytes:
 
 
 def _stored(path: Path, name: str, array: Any) -> np.ndarray:
-    plain = np.ascontiguousarray(array)
+    plain = np.asarray(array, order="C")  # ascontiguousarray would give a scalar a dimension
     little = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
     if little.dtype not in _NAMES:
         raise FormatError(
