@@ -56,7 +56,7 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long")
     parser.add_argument("--name", default="peers", help="name of the result, results/DEVICE/NAME.json")
     parser.add_argument(
-        "--log", type=Path, help="JSON lines, one a run (default: peers-NAME.jsonl in the work folder)"
+        "--log", type=Path, help="JSON lines, one a run (default: local/NAME.jsonl with --write)"
     )
     parser.add_argument("--work", type=Path, help="folder for copies and vectors (default: a temporary one)")
     parser.add_argument("--resume", action="store_true", help="do not repeat the runs that --log has")
@@ -67,8 +67,10 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
         "--write", action="store_true", help="keep results and picture under benchmarks/results"
     )
     arguments = parser.parse_args(argv)
+    if arguments.log is None and arguments.write:
+        arguments.log = HERE.parent / "local" / f"{arguments.name}.jsonl"
     if arguments.resume and arguments.log is None:
-        parser.error("--resume needs --log FILE")
+        parser.error("--resume needs --log FILE or --write")
     return arguments
 
 

@@ -9,7 +9,7 @@ from timing import table
 Row = dict[str, Any]
 REFERENCE, REFERENCE_RATE = "gensim", 0.05
 OURS = "w2vjax"
-SETS = ("wordsim353", "simlex999", "google")
+MARKERS = {("sg", "ns"): "o", ("sg", "hs"): "s", ("cbow", "ns"): "^", ("cbow", "hs"): "D"}
 
 
 def mean(values: Sequence[float]) -> float:
@@ -150,24 +150,32 @@ def picture(record: dict[str, Any], path: Path) -> bool:
     import matplotlib.pyplot as plt
 
     tools = list(dict.fromkeys(row["tool"] for row in rows))
-    markers = dict(zip((("sg", "ns"), ("sg", "hs"), ("cbow", "ns"), ("cbow", "hs")), "os^D", strict=True))
     figure, axes = plt.subplots(figsize=(7.5, 4.8))
     for row in rows:
+        x, y, kind = row["training_words_per_s"] / 1e6, row["mean"], (row["model"], row["objective"])
         color = f"C{tools.index(row['tool'])}"
-        x, y = row["training_words_per_s"] / 1e6, row["mean"]
-        axes.scatter(x, y, color=color, marker=markers[row["model"], row["objective"]], s=45, zorder=3)
-        axes.annotate(f"{row['tool']}\n{setting_name(row)}", (x, y), xytext=(6, 0), textcoords="offset points",
-                      fontsize=7, color=color, va="center")  # fmt: skip
-    speeds = [row["training_words_per_s"] / 1e6 for row in rows]
+        axes.scatter(x, y, color=color, marker=MARKERS[kind], s=50, zorder=3)
+        rate = "default" if row["rate"] is None else f"{row['rate']:g}"
+        axes.annotate(rate, (x, y), xytext=(6, 3), textcoords="offset points", fontsize=7, color=color)
+    for place, tool in enumerate(tools):
+        axes.scatter([], [], color=f"C{place}", label=tool)
+    for kind in dict.fromkeys((row["model"], row["objective"]) for row in rows):
+        axes.scatter([], [], color="grey", marker=MARKERS[kind], label="-".join(kind))
+    axes.legend(
+        fontsize=8,
+        title="numbers: learning rate",
+        title_fontsize=7,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+    )
     axes.set_xscale("log")
-    axes.set_xlim(min(speeds) / 1.4, max(speeds) * 2.5)  # room for the names to the right of the points
     axes.set_xlabel("training, million raw words per second (right is faster)")
     axes.set_ylabel("mean of " + ", ".join(rows[0]["quality"]) + "\n(up is better)")
     settings, device = record["settings"], record["environment"]["processor"]
     machine = f"{device['usable_cores']} cores ({device['name']})"
     axes.set_title(f"{settings['corpus']}, {settings['passes']} passes, {machine}", fontsize=9)
     axes.grid(alpha=0.3)
-    axes.margins(y=0.2)
+    axes.margins(0.15)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, metadata={"Software": None})

@@ -62,7 +62,13 @@ JOBS = (
     Job("peers.py", None, f"--name peers-10mb --passes 15 {THREE}", 15, SMALL),
     Job("peers.py", None, f"--name peers-cbow --models cbow --objectives ns hs {TWO}", 15, PEERS),
     Job("peers.py", None, f"--name peers-hs --objectives hs {TWO}", 15, PEERS),
-    Job("peers.py", None, "--name peers-all --passes 3", 60, PEERS),
+    Job(
+        "peers.py",
+        None,
+        "--name peers-all --passes 3 --rates w2vjax=default,.025 PyTorch=.001,.01",
+        45,
+        PEERS,
+    ),
 )
 
 

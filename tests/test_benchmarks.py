@@ -149,7 +149,7 @@ def test_peers_from_end_to_end(
     assert (work / "ran").read_text() == "xx", "a run of the log was repeated"
     assert "a damaged line is left out" in capsys.readouterr().out
 
-    monkeypatch.setitem(peers_tools.TOOLS, "w2vjax", fake(0.01)._replace(version=lambda program: "2"))
+    monkeypatch.setitem(peers_tools.TOOLS, "w2vjax", fake(0.001)._replace(version=lambda program: "2"))
     assert peers.main([*arguments, "--resume"]) == 1
     error = capsys.readouterr().err
     assert "w2vjax sg-ns" in error
