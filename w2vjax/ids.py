@@ -51,24 +51,29 @@ def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
 
 def integers(ids: Any) -> np.ndarray:
     """ids as a NumPy integer array of whatever width they came in; IdError if they are anything but integers."""
+    is_array = isinstance(ids, np.ndarray | np.generic | jax.Array)
     try:
-        array = np.asarray(ids)
-    except (ValueError, TypeError, OverflowError) as error:
+        # object, so that NumPy turns neither [0, True] nor [0, 2**63] into an array of one innocent dtype
+        array = np.asarray(ids) if is_array else np.asarray(ids, object)
+    except (ValueError, TypeError) as error:
         raise IdError(
             f"Ids are not an array of integers ({error}). Pass equally long rows of integers."
         ) from None
-    if array.size == 0 and array.dtype == np.float64:  # what NumPy makes of []
-        return array.astype(np.int32)
-    if array.dtype == object:  # Python integers past 64 bits
-        flat = array.reshape(-1).tolist()
-        wrong = next((i for i in flat if type(i) is not int), flat[0] if flat else None)
-        raise IdError(f"Id {wrong!r} is not an integer that a word can have. Pass ids in [0, vocab_size).")
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype != object:
+        if np.issubdtype(array.dtype, np.integer):
+            return array
         first = array.reshape(-1)[0] if array.size else "none"
         raise IdError(
             f"Ids must be integers, not {array.dtype} (the first is {first}). Encode the words as int32."
         )
-    return array
+    for place, item in enumerate(array.reshape(-1).tolist()):
+        if isinstance(item, bool) or not isinstance(item, int | np.integer):
+            raise IdError(f"Id {item!r} at position {place} is not an integer. Pass ids in [0, vocab_size).")
+        if not -(2**63) <= int(item) < 2**63:
+            raise IdError(
+                f"Id {item} at position {place} is wider than 64 bits. Pass ids in [0, vocab_size)."
+            )
+    return array.astype(np.int64)
 
 
 def as_ids(ids: Any, vocab_size: int | None) -> jax.Array:

@@ -40,8 +40,8 @@ def cbow(
 def cbow_batch(tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32) -> Batch:
     """The CBOW groups of B runs of tokens, [B*T] of them; arguments as in :func:`w2vjax.windows.pairs.neighbours`."""
     centers, contexts, mask = neighbours(tokens, segments, reach)
-    columns = contexts.shape[-1]
-    return cbow(contexts.reshape(-1, columns), centers.reshape(-1), mask.reshape(-1, columns), dtype=dtype)
+    flat = (centers.size, contexts.shape[-1])
+    return cbow(contexts.reshape(flat), centers.reshape(-1), mask.reshape(flat), dtype=dtype)
 
 
 def cbow_block_batch(

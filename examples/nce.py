@@ -1,0 +1,38 @@
+"""Noise-contrastive estimation (Gutmann and Hyvarinen 2010): logistic in score - log(num_negatives * q(word))."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import w2vjax as w2v
+from w2vjax.objectives.logistic import logistic, logistic_backward
+from w2vjax.objectives.scores import score, score_backward
+
+
+class NceTargets(NamedTuple):
+    rows: w2v.Targets
+    shift: jax.Array  # [B, 1, R] log(num_negatives * q)
+
+
+def nce(num_negatives: int = 5, exponent: float = 0.75) -> w2v.Objective:
+    sampling = w2v.negative_sampling(num_negatives, exponent)
+
+    def init(counts: Any) -> Any:
+        noise = jnp.asarray(counts, float) ** exponent
+        return sampling.init(counts), jnp.log(num_negatives * noise / noise.sum())
+
+    def select(key: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> NceTargets:
+        rows = sampling.select(key, tables[0], words, weights)
+        return NceTargets(rows, tables[1].astype(weights.dtype)[rows.ids][:, None])
+
+    def loss(hidden: jax.Array, output: jax.Array, targets: NceTargets) -> jax.Array:
+        scores = score(hidden, output, targets.rows.ids) - targets.shift
+        return logistic(scores, targets.rows.labels, targets.rows.weights).sum(-1)
+
+    def backward(hidden: jax.Array, output: jax.Array, targets: NceTargets) -> tuple[jax.Array, w2v.Rows]:
+        scores = score(hidden, output, targets.rows.ids) - targets.shift
+        error = logistic_backward(scores, targets.rows.labels, targets.rows.weights)
+        return score_backward(error, hidden, output, targets.rows.ids)
+
+    return w2v.Objective(init, select, loss, backward)

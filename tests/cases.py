@@ -1,0 +1,17 @@
+"""The one list of objectives and window shapes. Adding an objective here buys it the whole battery of tests."""
+
+import sys
+from pathlib import Path
+
+import w2vjax as w2v
+from w2vjax import battery
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
+from nce import nce
+
+OBJECTIVES: dict[str, w2v.Objective] = {**battery.OBJECTIVES, "nce": nce()}
+WINDOWS = battery.WINDOWS
+
+# What the default run covers: each kind of batch for each objective at the size of the post, in float64 on blocks (the
+# hardest window: shared rows, P > 1); every other combination is in the slow tests and in `w2vjax gradcheck`.
+QUICK_WINDOW = "blocks"

@@ -1,0 +1,139 @@
+"""The gradient check catches every mutant, whatever the seed, and never accuses the right backward."""
+
+from typing import Any
+
+import jax
+import mutants
+import numpy as np
+import pytest
+from mutants import Mutant
+
+import w2vjax as w2v
+from w2vjax.adversarial import KINDS, Size, make_case
+from w2vjax.battery import WINDOWS, compiled_select, tables_of
+from w2vjax.gradcheck import compiled, largest_error, widen
+
+SIZE = Size(12, 5, 3, 6, 2)
+OBJECTIVES = {
+    "softmax": w2v.softmax(),
+    "chunked_softmax": w2v.softmax(chunk=5),
+    "negative_sampling": w2v.negative_sampling(5),
+    "shared_negatives": w2v.negative_sampling(5, shared=12),
+    "hierarchical_softmax": w2v.hierarchical_softmax(),
+}
+SPECIFIC = {
+    "softmax": mutants.SOFTMAX,
+    "chunked_softmax": {},
+    "negative_sampling": {**mutants.LOGISTIC, **mutants.NEGATIVE},
+    "shared_negatives": {**mutants.LOGISTIC, **mutants.NEGATIVE, **mutants.SHARED},
+    "hierarchical_softmax": {**mutants.LOGISTIC, **mutants.HUFFMAN},
+}
+# (objective, window, mutant name, mutant)
+ALL = [(o, "blocks", n, m) for o in OBJECTIVES for n, m in {**mutants.ANY, **SPECIFIC[o]}.items()]
+ALL += [(o, "cbow", n, m) for o in OBJECTIVES for n, m in mutants.CBOW.items()]
+TOLERANCE = 1e-12
+# The kinds that see most come first; a mutant is caught by the first that it fails.
+ORDER = [
+    "ordinary",
+    "scores past 6",
+    "everything equal",
+    "half padded",
+    "two words",
+    "zipf duplicates",
+    "one real pair",
+]
+ORDER += [kind for kind in KINDS if kind not in ORDER and kind != "empty"]
+
+
+def test_there_are_forty_different_mutants() -> None:
+    groups = [
+        mutants.ANY,
+        mutants.LOGISTIC,
+        mutants.NEGATIVE,
+        mutants.SHARED,
+        mutants.HUFFMAN,
+        mutants.SOFTMAX,
+    ]
+    assert sum(map(len, [*groups, mutants.CBOW])) >= 40
+    assert len(ALL) >= 150
+
+
+class Situation:
+    """Inputs and the float64 reference of one objective, window, kind and seed, made once for all mutants."""
+
+    made: dict[tuple[str, str, str, int], Any] = {}  # noqa: RUF012
+
+    @classmethod
+    def get(cls, name: str, window: str, kind: str, seed: int) -> Any:
+        key = (name, window, kind, seed)
+        if key not in cls.made:
+            objective, case = OBJECTIVES[name], make_case(kind, SIZE, seed)
+            select = compiled_select(objective, WINDOWS[window])
+            with jax.enable_x64(False):
+                runs = (case.tokens, case.segments, case.reach)
+                batch, targets = select(jax.random.key(seed), tables_of(objective, SIZE), *runs)
+            params = w2v.Params(case.input, case.output)
+            inputs = jax.tree.map(jax.numpy.asarray, (params, *widen((batch, targets))))
+            reference = compiled(*functions(name)).reference(params, params, *inputs[1:])[1]
+            cls.made[key] = (objective, inputs, tuple(map(np.asarray, reference)), params)
+        return cls.made[key]
+
+
+RULES: dict[str, Any] = {}
+
+
+def functions(name: str) -> Any:
+    if name not in RULES:
+        objective = OBJECTIVES[name]
+        RULES[name] = (
+            lambda *inputs: w2v.cross_entropy(objective, *inputs),
+            lambda *inputs: w2v.backward(objective, *inputs),
+        )
+    return RULES[name]
+
+
+def caught(name: str, window: str, mutant: Mutant, seed: int) -> bool:
+    for kind in ORDER:
+        objective, inputs, reference, params = Situation.get(name, window, kind, seed)
+        found = tuple(mutant(objective, *inputs))
+        if largest_error(found, reference, tuple(params))[0] > TOLERANCE:
+            return True
+    return False
+
+
+def survivors(seeds: Any) -> list[str]:
+    return [
+        f"{n} ({o}, {w}), seed {seed}" for seed in seeds for o, w, n, m in ALL if not caught(o, w, m, seed)
+    ]
+
+
+def false_alarms(seeds: Any) -> list[str]:
+    alarms = []
+    for seed in seeds:
+        for name in OBJECTIVES:
+            for window in ("blocks", "cbow"):
+                for kind in ORDER:
+                    _, inputs, reference, params = Situation.get(name, window, kind, seed)
+                    found = compiled(*functions(name)).backward(*inputs)[1]
+                    error, worst = largest_error(mutants.dense(inputs[0], found), reference, tuple(params))
+                    if error > TOLERANCE:
+                        alarms.append(f"{name}, {window}, {kind}, seed {seed}: {error} at {worst}")
+    return alarms
+
+
+def test_every_mutant_is_caught(x64: None, standard_promotion: None) -> None:
+    assert survivors([0]) == []
+
+
+def test_the_right_backward_is_never_accused(x64: None, standard_promotion: None) -> None:
+    assert false_alarms([0]) == []
+
+
+@pytest.mark.slow
+def test_every_mutant_is_caught_whatever_the_seed(x64: None, standard_promotion: None) -> None:
+    assert survivors(range(20)) == []
+
+
+@pytest.mark.slow
+def test_no_false_alarm_over_twenty_seeds(x64: None, standard_promotion: None) -> None:
+    assert false_alarms(range(20)) == []

@@ -1,0 +1,173 @@
+"""Window shapes: one value by hand, and each shape equals its expansion into pairs."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import w2vjax as w2v
+from w2vjax.adversarial import SIZES, make_case
+from w2vjax.types import Batch, Inputs
+
+SIZE = SIZES["60 x 10, 330 pairs"]
+KINDS = ["ordinary", "zipf duplicates", "half padded", "one-word lines", "short reach", "empty"]
+
+
+def expected_pairs(case: Any) -> list[tuple[int, int, int, int]]:
+    """(run, place of center, center, context) by the definition, in plain Python."""
+    window = (case.tokens.shape[1] - case.reach.shape[1]) // 2
+    found = []
+    for b, run in enumerate(case.tokens):
+        for t in range(case.reach.shape[1]):
+            center = t + window
+            for p in range(len(run)):
+                near = 0 < abs(p - center) <= case.reach[b, t]
+                if near and case.segments[b, p] == case.segments[b, center] >= 0:
+                    found.append((b, t, int(run[center]), int(run[p])))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> None:
+    case = make_case(kind, SIZE)
+    runs, expected = (case.tokens, case.segments, case.reach), expected_pairs(case)
+    block = jax.tree.map(np.asarray, jax.jit(w2v.block_batch)(*runs))
+    in_block = [
+        (b, t, block.inputs.ids[b, t, 0], block.words[b, p]) for b, t, p in np.argwhere(block.weights)
+    ]
+    assert sorted(in_block) == expected
+    pairs = jax.tree.map(np.asarray, jax.jit(w2v.pair_batch)(*runs))
+    real = np.flatnonzero(pairs.weights)
+    in_pairs = zip(pairs.inputs.ids[real, 0, 0], pairs.words[real, 0], strict=True)
+    assert sorted(in_pairs) == sorted((center, context) for _, _, center, context in expected)
+    cbow = jax.tree.map(np.asarray, jax.jit(w2v.cbow_block_batch)(*runs))
+    in_cbow = [
+        (b, t, cbow.words[b, t], cbow.inputs.ids[b, t, c]) for b, t, c in np.argwhere(cbow.inputs.weights)
+    ]
+    assert sorted(in_cbow) == expected
+    sums = cbow.inputs.weights.sum(-1)
+    np.testing.assert_allclose(sums[sums > 0], 1, rtol=1e-6)  # measured 1.2e-7
+    assert ((cbow.weights.sum(-1) > 0) == (sums > 0)).all()
+
+
+def gradients(objective: Any, params: Any, batch: Batch, targets: Any) -> Any:
+    loss, found = jax.jit(w2v.backward, static_argnums=0)(objective, params, batch, targets)
+    dense = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(found, params, strict=True)]
+    return float(loss), dense
+
+
+def assert_same(first: Any, second: Any) -> None:
+    assert first[0] == pytest.approx(second[0], rel=1e-12)
+    for a, b in zip(first[1], second[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * max(1, np.abs(b).max()))  # measured 4e-15
+
+
+def double(batch: Batch) -> Batch:
+    return jax.tree.map(lambda leaf: leaf.astype(float) if leaf.dtype == jnp.float32 else leaf, batch)
+
+
+def spread(block: Any) -> tuple[Batch, np.ndarray]:
+    """A block as pairs, with the block that each pair came from."""
+    at = np.argwhere(np.asarray(block.weights))
+    b, t, p = at.T
+    ids, words = np.asarray(block.inputs.ids), np.asarray(block.words)
+    return w2v.pairs(ids[b, t, 0], words[b, p], dtype=float), b
+
+
+def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
+    case = make_case("zipf duplicates", SIZE)
+    params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
+    block = double(w2v.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    pairs, origin = spread(block)
+    for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
+        tables = objective.init(np.arange(1, 61))
+        of_block = objective.select(None, tables, block.words, block.weights)
+        of_pairs = objective.select(None, tables, pairs.words, pairs.weights)
+        assert_same(
+            gradients(objective, params, block, of_block), gradients(objective, params, pairs, of_pairs)
+        )
+    from w2vjax.objectives.negative import negative_targets
+
+    objective = w2v.negative_sampling(5, shared=12)
+    negatives = jnp.asarray(np.random.default_rng(0).integers(0, 5, (len(case.tokens), 12)), jnp.int32)
+    of_block = negative_targets(block.words, block.weights, negatives, 5)
+    of_pairs = negative_targets(pairs.words, pairs.weights, negatives[origin], 5)
+    assert_same(gradients(objective, params, block, of_block), gradients(objective, params, pairs, of_pairs))
+
+
+def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
+    """d loss / d hidden of the mean is shared out: the loss is that of one pair whose input row is the mean."""
+    case = make_case("ordinary", SIZE)
+    params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
+    contexts = np.random.default_rng(0).integers(0, 60, (20, 4))
+    centers = np.arange(20)
+    batch = w2v.cbow(contexts, centers, dtype=float)
+    objective = w2v.softmax()
+    targets = objective.select(None, (), batch.words, batch.weights)
+    loss, (d_input, d_output) = gradients(objective, params, batch, targets)
+    mean_params = w2v.Params(params.input[contexts].mean(1), params.output)
+    pairs = w2v.pairs(np.arange(20), centers, dtype=float)
+    pair_loss, (d_mean, d_pair_output) = gradients(objective, mean_params, pairs, targets)
+    wanted = np.zeros((60, 10))
+    np.add.at(wanted, contexts, d_mean[:, None] / 4)
+    assert_same((loss, [d_input, d_output]), (pair_loss, [wanted, d_pair_output]))
+    block = double(w2v.cbow_block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    single = double(w2v.cbow_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    of_block = objective.select(None, (), block.words, block.weights)
+    of_single = objective.select(None, (), single.words, single.weights)
+    assert_same(
+        gradients(objective, params, block, of_block), gradients(objective, params, single, of_single)
+    )
+
+
+def test_undivided_cbow_is_count_times_the_gradient() -> None:
+    batch = w2v.cbow([[0, 1, 2], [3, 3, 0]], [1, 2], [[1, 1, 1], [1, 1, 0]])
+    d_hidden = jnp.asarray([[[3.0, 6.0]], [[2.0, 4.0]]])
+    exact = w2v.embed_backward(d_hidden, batch.inputs).values.reshape(2, 3, 2)
+    undivided = w2v.embed_backward_undivided(d_hidden, batch.inputs).values.reshape(2, 3, 2)
+    np.testing.assert_allclose(undivided[0], 3 * exact[0], rtol=1e-6)
+    np.testing.assert_array_equal(undivided[1], [[2, 4], [2, 4], [0, 0]])
+
+
+@pytest.mark.parametrize("window", [w2v.pair_batch, w2v.cbow_batch, w2v.block_batch])
+def test_padding_ids_change_no_bit(window: Any) -> None:
+    """Any valid id may stand on padding, and padding a batch to twice its length changes nothing but rounding."""
+    case = make_case("half padded", SIZE)
+    params = w2v.Params(jnp.asarray(case.input, jnp.float32), jnp.asarray(case.output, jnp.float32))
+    other = np.where(
+        case.segments < 0, np.random.default_rng(1).integers(0, 60, case.tokens.shape), case.tokens
+    )
+    objective = w2v.hierarchical_softmax()
+    tables = objective.init(np.arange(1, 61))
+
+    def run(tokens: Any, segments: Any, reach: Any) -> Any:
+        batch = window(jnp.asarray(tokens, jnp.int32), jnp.asarray(segments), jnp.asarray(reach))
+        targets = objective.select(None, tables, batch.words, batch.weights)
+        return gradients(objective, params, batch, targets)
+
+    plain = run(case.tokens, case.segments, case.reach)
+    refilled = run(other, case.segments, case.reach)
+    assert plain[0] == refilled[0]
+    for a, b in zip(plain[1], refilled[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+    twice = run(
+        np.concatenate([case.tokens, other]),
+        np.concatenate([case.segments, np.full_like(case.segments, -1)]),
+        np.concatenate([case.reach, case.reach]),
+    )
+    assert plain[0] == pytest.approx(twice[0], rel=1e-6)
+    for a, b in zip(plain[1], twice[1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def test_window_larger_than_the_line_and_window_zero() -> None:
+    tokens, segments = jnp.zeros((1, 3), jnp.int32), jnp.zeros((1, 3), jnp.int32)
+    reach = jnp.zeros((1, 3), jnp.int32)
+    for window in (w2v.block_batch, w2v.pair_batch, w2v.cbow_batch):
+        assert float(window(tokens, segments, reach).weights.sum()) == 0
+
+
+def test_inputs_are_a_pytree() -> None:
+    assert isinstance(jax.tree.map(lambda x: x, w2v.pairs([0], [1])).inputs, Inputs)
