@@ -3,8 +3,8 @@
     python benchmarks/peers_evaluate.py prepare CORPUS LINED WORDS MIN_COUNT LINE_WORDS
     python benchmarks/peers_evaluate.py vectors VECTORS WORDS DIM EVAL_DIR
 
-``prepare`` cuts the corpus into lines of LINE_WORDS words, because gensim's corpus_file mode reads 10,000 words of
-an endless line and skips the rest, and writes the words that must come out. ``vectors`` checks a tool's vectors against
+``prepare`` cuts the corpus into lines of LINE_WORDS words, because gensim's corpus_file mode trains on the
+beginning of an endless line and skips the rest, and writes the words that must come out. ``vectors`` checks a tool's vectors against
 those words and scores them, with the same code for every tool.
 """
 
@@ -59,7 +59,7 @@ def prepare(corpus: Path, lined: Path, words: Path, min_count: int, line_words: 
             lines, longest = lines + 1, max(longest, len(line.split()))
     if longest > 10_000:
         raise CheckFailed(
-            f"A line has {longest:,} words and gensim reads 10,000 of a line. Give --line-words 1000."
+            f"A line has {longest:,} words and gensim skips words past 10,000. Give --line-words 1000."
         )
     kept = {word.decode(): count for word, count in counts.items() if count >= min_count}
     words.write_text(json.dumps(kept))
