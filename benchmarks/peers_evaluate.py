@@ -3,9 +3,9 @@
     python benchmarks/peers_evaluate.py prepare CORPUS LINED WORDS MIN_COUNT LINE_WORDS
     python benchmarks/peers_evaluate.py vectors VECTORS WORDS DIM EVAL_DIR
 
-``prepare`` cuts the corpus into lines of LINE_WORDS words, because gensim's corpus_file mode trains on the
-beginning of an endless line and skips the rest, and writes the words that must come out. ``vectors`` checks a tool's vectors against
-those words and scores them, with the same code for every tool.
+``prepare`` cuts the corpus into lines of LINE_WORDS words, because gensim's corpus_file mode trains on the beginning of
+an endless line and skips the rest, and writes the words that must come out. ``vectors`` checks a tool's vectors
+against those words and scores them, with the same code for every tool.
 """
 
 import hashlib
