@@ -32,7 +32,7 @@ def embed_backward(d_hidden: jax.Array, inputs: Inputs) -> Rows:
     Returns Rows with ids [B*T*C] and values [B*T*C, D]; a word that occurs twice has two rows, which add up.
     """
     values = inputs.weights.astype(d_hidden.dtype)[..., None] * d_hidden[:, :, None]  # [B, T, C, D]
-    return Rows(inputs.ids.reshape(-1), values.reshape(-1, values.shape[-1]))
+    return Rows(inputs.ids.reshape(-1), values.reshape(inputs.ids.size, values.shape[-1]))
 
 
 def embed_backward_undivided(d_hidden: jax.Array, inputs: Inputs) -> Rows:

@@ -86,14 +86,15 @@ def huffman_tree(counts: Any) -> Huffman:
 def select_paths(key: jax.Array, tree: Huffman, words: jax.Array, weights: jax.Array) -> Targets:
     """The paths of ``words`` [B, P] as targets with R = P * L rows; nothing is drawn, so ``key`` is unused."""
     del key
-    groups, hidden, _ = weights.shape
+    groups, hidden, positives = weights.shape
     longest = tree.nodes.shape[1]
+    rows = positives * longest
     real = jnp.arange(longest, dtype=jnp.int32)[None, None] < tree.lengths[words][..., None]  # [B, P, L]
-    labels = (1 - tree.codes[words]).astype(weights.dtype).reshape(groups, 1, -1)
     path_weights = weights[..., None] * real[:, None].astype(weights.dtype)  # [B, T, P, L]
-    path_weights = path_weights.reshape(groups, hidden, -1)
+    path_weights = path_weights.reshape(groups, hidden, rows)
+    labels = (1 - tree.codes[words]).astype(weights.dtype).reshape(groups, 1, rows)
     return Targets(
-        tree.nodes[words].reshape(groups, -1), jnp.broadcast_to(labels, path_weights.shape), path_weights
+        tree.nodes[words].reshape(groups, rows), jnp.broadcast_to(labels, path_weights.shape), path_weights
     )
 
 

@@ -27,8 +27,10 @@ def score_backward(
     """The derivative of :func:`score` for error = d loss / d scores [B, T, R]: d_hidden [B, T, D] and Rows [B*R, D]."""
     rows = output[ids].astype(hidden.dtype)  # [B, R, D]; the compiler shares this gather with the forward's
     d_hidden = jnp.einsum("btr,brd->btd", error, rows)
-    d_rows = jnp.einsum("btr,btd->brd", error, hidden)
-    return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(-1, d_rows.shape[-1]))
+    # Transposed in memory first: left to itself, XLA's CPU compiler multiplies by a transposed view at half the speed.
+    turned = jax.lax.optimization_barrier(error.swapaxes(1, 2))  # [B, R, T]
+    d_rows = jnp.einsum("brt,btd->brd", turned, hidden)
+    return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(ids.size, d_rows.shape[-1]))
 
 
 def logits(hidden: jax.Array, output: jax.Array) -> jax.Array:

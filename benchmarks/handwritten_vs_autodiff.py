@@ -1,0 +1,111 @@
+"""One step of skip-gram with negative sampling, four ways: time and peak memory against V.
+
+    row-sparse     the handwritten gradient of the touched rows, added to them
+    dense          the same gradient as whole tables, through optax.sgd
+    custom_vjp     jax.grad of the composed loss (the handwritten rule), through optax.sgd
+    jax.grad       automatic differentiation of the same loss, through optax.sgd
+
+All four make the same step, which is checked before anything is timed.
+
+    python benchmarks/handwritten_vs_autodiff.py --write
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from timing import check_close, compare, report, table
+
+import w2vjax as w2v
+
+LEARNING_RATE = 0.025
+OBJECTIVE = w2v.negative_sampling(num_negatives=5)
+OPTIMISER = optax.sgd(LEARNING_RATE)
+
+
+def row_sparse(params: w2v.Params, batch: w2v.Batch, targets: Any) -> w2v.Params:
+    _, gradients = w2v.backward(OBJECTIVE, params, batch, targets)
+    updated = (p.at[g.ids].add(-LEARNING_RATE * g.values) for p, g in zip(params, gradients, strict=True))
+    return w2v.Params(*updated)
+
+
+def through_optax(gradients_of: Callable[..., w2v.Params]) -> Callable[..., w2v.Params]:
+    def step(params: w2v.Params, batch: w2v.Batch, targets: Any) -> w2v.Params:
+        updates, _ = OPTIMISER.update(gradients_of(params, batch, targets), OPTIMISER.init(params))
+        return optax.apply_updates(params, updates)
+
+    return step
+
+
+def dense(params: w2v.Params, batch: w2v.Batch, targets: Any) -> w2v.Params:
+    _, gradients = w2v.backward(OBJECTIVE, params, batch, targets)
+    return w2v.Params(*(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True)))
+
+
+STEPS = {
+    "row-sparse": row_sparse,
+    "dense": through_optax(dense),
+    "custom_vjp": through_optax(jax.grad(w2v.compose(OBJECTIVE))),
+    "jax.grad": through_optax(jax.grad(partial(w2v.cross_entropy, OBJECTIVE))),
+}
+
+
+def measure(vocab_size: int, pairs: int, dim: int, rounds: int) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    counts = 1e6 / np.arange(1, vocab_size + 1)
+    centers, contexts = (vocab_size ** rng.random((2, pairs)) - 1).astype(np.int32)  # Zipf, as text is
+    batch = w2v.pairs(centers, contexts, vocab_size=vocab_size)
+    targets = OBJECTIVE.select(jax.random.key(0), OBJECTIVE.init(counts), batch.words, batch.weights)
+    start = [rng.normal(size=(vocab_size, dim)).astype(np.float32) / dim for _ in range(2)]
+    compiled, wanted = {}, None
+    for name, step in STEPS.items():
+        params = w2v.Params(*map(jnp.asarray, start))
+        compiled[name] = jax.jit(step, donate_argnums=0).lower(params, batch, targets).compile()
+        found = jax.tree.map(np.asarray, compiled[name](params, batch, targets))
+        wanted = found if wanted is None else wanted
+        check_close(name, found, wanted, tolerance=1e-5)  # measured 3e-8
+    state = {name: w2v.Params(*map(jnp.asarray, start)) for name in STEPS}
+
+    def run(name: str) -> w2v.Params:  # params are donated, as in training: the step may work in place
+        state[name] = compiled[name](state[name], batch, targets)
+        return state[name]
+
+    timings = compare({name: partial(run, name) for name in STEPS}, rounds=rounds)
+    slowest = timings["jax.grad"].median
+    rows = []
+    for name, timing in timings.items():
+        memory = compiled[name].memory_analysis()
+        used = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+        peak = (used - memory.alias_size_in_bytes) / 2**20
+        speed = round(slowest / timing.median, 1)
+        rows.append({"V": vocab_size, "peak_MiB": round(peak, 1), "times_jax_grad": speed, **timing.row()})
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--vocab-sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--pairs", type=int, default=4096)
+    parser.add_argument("--dim", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results/<device>/...json")
+    options = parser.parse_args()
+    rows = [
+        row
+        for size in options.vocab_sizes
+        for row in measure(size, options.pairs, options.dim, options.rounds)
+    ]
+    print(table(rows))
+    settings = {"pairs": options.pairs, "dim": options.dim, "negatives": 5, "optimiser": "sgd"}
+    report("handwritten_vs_autodiff", settings, rows, write=options.write)
+
+
+if __name__ == "__main__":
+    main()

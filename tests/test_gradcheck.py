@@ -1,0 +1,168 @@
+"""The gradient check itself, and every objective under it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import OBJECTIVES, QUICK_WINDOW
+
+import w2vjax as w2v
+from w2vjax.adversarial import KINDS, SIZES, make_case
+from w2vjax.battery import MAIN_SIZE, check_objectives
+from w2vjax.battery_reference import check_reference
+
+
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_every_objective_in_float64(name: str) -> None:
+    kinds = [kind for kind in KINDS if kind != "empty"]
+    records = list(
+        check_objectives({name: OBJECTIVES[name]}, [QUICK_WINDOW], [MAIN_SIZE], kinds, ["float64"])
+    )
+    assert len(records) == len(kinds) >= 12
+    assert [record for record in records if not record.check.passed] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_every_objective_window_kind_size_and_dtype(name: str) -> None:
+    records = list(check_objectives({name: OBJECTIVES[name]}))
+    assert [record for record in records if not record.check.passed] == []
+
+
+@pytest.mark.slow
+def test_the_reference_model() -> None:
+    records = list(check_reference())
+    assert [record for record in records if not record.check.passed] == []
+
+
+def test_kinds_keep_the_shapes_of_an_ordinary_case() -> None:
+    for size in SIZES.values():
+        ordinary = make_case("ordinary", size)
+        for kind in KINDS:
+            case = make_case(kind, size)
+            if kind != "empty":
+                assert [leaf.shape for leaf in case] == [leaf.shape for leaf in ordinary]
+            assert case.tokens.min(initial=0) >= 0
+            assert case.tokens.max(initial=0) < size.vocab_size
+
+
+def loss(params: Any, x: Any) -> Any:
+    return jnp.sum(jnp.sin(params["a"] @ x)) * params["b"][0]
+
+
+def right(params: Any, x: Any) -> Any:
+    a, b = params["a"], params["b"]
+    return loss(params, x), {
+        "a": b[0] * jnp.cos(a @ x)[:, None] * x[None],
+        "b": jnp.sum(jnp.sin(a @ x))[None],
+    }
+
+
+def off(params: Any, x: Any) -> Any:
+    value, gradients = right(params, x)
+    return value, {**gradients, "a": gradients["a"].at[2, 1].multiply(1.001)}
+
+
+def wrong_loss(params: Any, x: Any) -> Any:
+    return 1.001 * loss(params, x), right(params, x)[1]
+
+
+def explodes(params: Any, x: Any) -> Any:
+    return loss(params, x), jax.tree.map(lambda leaf: leaf / jnp.zeros_like(leaf), right(params, x)[1])
+
+
+def pytree(dtype: Any) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    a, x = rng.normal(size=(4, 3)), rng.normal(size=3)
+    return {"a": a.astype(dtype), "b": np.ones(1, dtype)}, x.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_any_pair_of_functions_on_any_pytree(dtype: Any) -> None:
+    check = w2v.check_gradients(loss, right, *pytree(dtype))
+    assert check.passed
+    assert (check.forward_error is None) == (dtype is np.float32)
+    check = w2v.check_gradients(loss, off, *pytree(dtype))
+    assert not check.passed
+    assert check.worst == "a[2, 1]"
+    assert not w2v.check_gradients(loss, wrong_loss, *pytree(dtype)).passed
+    assert not w2v.check_gradients(loss, explodes, *pytree(dtype)).finite
+
+
+def test_a_custom_vjp_has_no_forward_mode_and_differences_see_through_it() -> None:
+    """jax.grad would only repeat the decorated rule; central differences do not."""
+
+    @jax.custom_vjp
+    def decorated(params: Any, x: Any) -> Any:
+        return loss(params, x)
+
+    decorated.defvjp(lambda p, x: (loss(p, x), (p, x)), lambda saved, d: (off(*saved)[1], None))
+    check = w2v.check_gradients(decorated, off, *pytree(np.float64), samples=13)
+    assert check.error <= 1e-12
+    assert check.forward_error is None
+    assert check.difference_error is not None
+    assert check.difference_error > 1e-6
+    assert not check.passed
+
+
+def test_command_passes_and_writes_one_record_for_each_case(cli: Callable[..., Any], tmp_path: Path) -> None:
+    target = tmp_path / "records.json"
+    done = cli(
+        "gradcheck", "--objective", "softmax", "--dtype", "float32", "--kind", "ordinary", "--json", target
+    )
+    assert done.code == 0, done.err
+    records = json.loads(target.read_text())
+    assert len(records) == len(SIZES) * 3 + 1
+    assert all(record["passed"] and record["error"] <= record["tolerance"] == 1e-5 for record in records)
+    assert "checks passed" in done.out
+
+
+def broken() -> w2v.Objective:
+    """A softmax whose output gradient is a thousandth too large."""
+    whole = w2v.softmax()
+
+    def backward(*inputs: Any) -> Any:
+        d_hidden, d_output = whole.backward(*inputs)
+        return d_hidden, d_output * jnp.asarray(1.001, d_output.dtype)
+
+    return whole._replace(backward=backward)
+
+
+def test_command_exits_1_and_names_the_element(cli: Callable[..., Any]) -> None:
+    done = cli(
+        "gradcheck", "--objective", "test_gradcheck:broken", "--dtype", "float32", "--kind", "ordinary"
+    )
+    assert done.code == 1
+    assert "FAILED" in done.out
+    assert "worst at output[" in done.out
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--objective", "sofmax"], "sofmax"),
+    (["--objective", "no.such:thing"], "no.such"),
+    (["--objective", "w2vjax.types:Params"], "Params"),
+    (["--kind", "easy"], "easy"),
+])  # fmt: skip
+def test_command_refuses_what_does_not_exist(
+    cli: Callable[..., Any], arguments: list[str], message: str
+) -> None:
+    done = cli("gradcheck", *arguments)
+    assert done.code == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.slow
+def test_audit(cli: Callable[..., Any]) -> None:
+    done = cli("gradcheck", "--objective", "negative_sampling", "--audit", "--json", "-")
+    assert done.code == 0
+    drifts = json.loads(done.out)
+    assert {drift["dtype"] for drift in drifts} == {"float64", "float32", "bfloat16"}
+    assert all(
+        d["gradient"] <= {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2}[d["dtype"]] for d in drifts
+    )

@@ -1,0 +1,307 @@
+"""The objectives against independent losses, closed forms and identities. Gradients: test_gradcheck.py."""
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from cases import OBJECTIVES
+
+import w2vjax as w2v
+from w2vjax.adversarial import SIZES, Size, counts, make_case
+from w2vjax.battery import WINDOWS, make_inputs, tables_of
+from w2vjax.objectives.huffman import huffman_tree
+from w2vjax.objectives.logistic import logistic, logistic_backward
+from w2vjax.objectives.negative import alias_table, multiply_wide, pick
+from w2vjax.objectives.softmax import Total, add_logits, softmax_backward, softmax_loss
+
+TINY = Size(7, 3, 2, 4, 2)
+
+
+def tiny(name: str, window: str = "blocks", kind: str = "ordinary", size: Size = TINY) -> Any:
+    case = make_case(kind, size)
+    inputs = make_inputs(OBJECTIVES[name], WINDOWS[window], size, case, "float64")
+    return OBJECTIVES[name], inputs, tables_of(OBJECTIVES[name], size)
+
+
+@pytest.mark.parametrize("window", ["blocks", "cbow"])
+@pytest.mark.parametrize("name", list(oracles.LOSSES))
+def test_loss_and_whole_jacobian_equal_an_independent_loss(name: str, window: str, x64: None) -> None:
+    objective, (params, batch, targets), tables = tiny(name, window)
+    loss, gradients = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
+
+    def oracle(moved: Any) -> float:
+        return oracles.LOSSES[name](moved, batch, targets, tables)
+
+    assert float(loss) == pytest.approx(oracle(params), rel=1e-7)  # 1/3 is stored in float32: measured 2e-8
+    h = 1e-5
+    for which in (0, 1):
+        found = np.asarray(w2v.to_dense(gradients[which], params[which]))
+        slopes = np.zeros_like(found)
+        for at in np.ndindex(found.shape):
+            up, down = [p.copy() for p in params], [p.copy() for p in params]
+            up[which][at] += h
+            down[which][at] -= h
+            slopes[at] = (oracle(w2v.Params(*up)) - oracle(w2v.Params(*down))) / (2 * h)
+        assert np.abs(found - slopes).max() / np.abs(slopes).max() <= 1e-7  # measured 2e-8
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_logistic_at_the_extremes(dtype: Any, x64: None) -> None:
+    half = float(np.finfo(dtype).max) / 2
+    scores = jnp.asarray([0, 50, -50, 1e4, -1e4, half, -half], dtype)
+    one, zero = jnp.ones_like(scores), jnp.zeros_like(scores)
+    positive = [math.log(2), math.exp(-50), 50, 0, 1e4, 0, half]
+    negative = [math.log(2), 50, math.exp(-50), 1e4, 0, half, 0]
+    np.testing.assert_allclose(logistic(scores, one, one), positive, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(logistic(scores, zero, one), negative, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(logistic_backward(scores, one, one), [-0.5, 0, -1, 0, -1, 0, -1], atol=1e-6)
+    np.testing.assert_allclose(logistic_backward(scores, zero, one), [0.5, 1, 0, 1, 0, 1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_softmax_at_the_extremes(dtype: Any, x64: None) -> None:
+    half = float(np.finfo(dtype).max) / 2
+    rows = [[50, -50], [1e4, -1e4], [half, -half], [-half, -half], [0, -np.inf], [-np.inf, -np.inf]]
+    logits = jnp.asarray(rows, dtype)[None]  # [B=1, T=6, V=2]
+    weights = jnp.ones((1, 6, 1), dtype).at[0, 5].set(0)  # the last is masked
+    ids = jnp.zeros((1, 1), jnp.int32)
+    lowest = jnp.full((1, 6), float(np.finfo(dtype).min), dtype)
+    total = add_logits(Total(lowest, jnp.zeros_like(lowest)), logits)
+    losses = softmax_loss(total, logits[..., :1], weights)
+    np.testing.assert_allclose(losses[0], [0, 0, 0, math.log(2), 0, 0], atol=1e-6)
+    error = softmax_backward(logits, total, ids, weights)
+    np.testing.assert_allclose(error[0], [[0, 0], [0, 0], [0, 0], [-0.5, 0.5], [0, 0], [0, 0]], atol=1e-6)
+    other = softmax_backward(logits, total, ids + 1, weights)[0, :3]
+    np.testing.assert_allclose(other, [[1, -1]] * 3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_an_empty_batch_has_loss_and_gradient_zero(name: str) -> None:
+    objective, (params, batch, targets), _ = tiny(name, kind="empty")
+    params, batch, targets = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32) if leaf.dtype == float else leaf,
+                                          (params, batch, targets))  # fmt: skip
+    loss, gradients = w2v.backward(objective, params, batch, targets)
+    assert float(loss) == 0
+    assert all(not np.asarray(w2v.to_dense(g, p)).any() for g, p in zip(gradients, params, strict=True))
+
+
+@pytest.mark.parametrize("vocab_size", [1, 2, 3, 60])
+def test_hierarchical_probabilities_sum_to_one(vocab_size: int, x64: None) -> None:
+    rng = np.random.default_rng(vocab_size)
+    objective = w2v.hierarchical_softmax()
+    tables = objective.init(rng.integers(0, 1000, vocab_size))
+    words = jnp.arange(vocab_size, dtype=jnp.int32)[None]
+    hidden = jnp.asarray(rng.normal(size=(1, 1, 4)))
+    hidden = jnp.broadcast_to(hidden, (1, vocab_size, 4))
+    targets = objective.select(None, tables, words, jnp.eye(vocab_size)[None])
+    losses = objective.loss(hidden, jnp.asarray(rng.normal(size=(vocab_size, 4))), targets)
+    assert float(jnp.exp(-losses).sum()) == pytest.approx(1, abs=1e-12)  # measured 2e-16
+
+
+def test_huffman_tree_is_optimal_and_prefix_free() -> None:
+    """Its cost equals that of merging the two lightest again and again, by sorting each time."""
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 5, 100):
+        mass = rng.integers(0, 50, size).tolist()
+        tree = huffman_tree(mass)
+        nodes, codes, lengths = map(np.asarray, tree)
+        weights, cost = sorted(mass), 0
+        while len(weights) > 1:
+            merged = weights[0] + weights[1]
+            cost += merged
+            weights = sorted([merged, *weights[2:]])
+        assert int((np.asarray(mass) * lengths).sum()) == cost
+        paths = {tuple(codes[w, : lengths[w]]) for w in range(size)}
+        assert len(paths) == size
+        assert not any(a != b and a == b[: len(a)] for a in paths for b in paths)
+        assert nodes.max(initial=0) <= max(size - 2, 0)
+        assert size < 2 or (nodes[:, 0] == size - 2).all()  # every path starts at the root
+
+
+def test_alias_table_holds_the_distribution_exactly() -> None:
+    rng = np.random.default_rng(0)
+    for mass in (rng.integers(0, 1000, 999), [5], [0, 0, 3], np.ones(64)):
+        table = alias_table(mass)
+        keep, other = (np.asarray(leaf).astype(np.int64) for leaf in table)
+        size = len(keep)
+        share = np.where(other == np.arange(size), 2**32, keep) / 2**32
+        found = share.copy()
+        np.add.at(found, other, 1 - share)
+        wanted = np.asarray(mass, float) ** 0.75 * (np.asarray(mass) > 0)
+        np.testing.assert_allclose(
+            found / size, wanted / wanted.sum(), rtol=0, atol=1.5 * 2.0**-32
+        )  # 2^-33 a slot
+
+
+@pytest.mark.parametrize("factor", [1, 7, 65536, 99_999, 2**31 - 1])
+def test_wide_products_are_exact(factor: int) -> None:
+    x = np.random.default_rng(0).integers(0, 2**32, 1000, dtype=np.uint32)
+    x[:2] = 0, 2**32 - 1
+    high, low = multiply_wide(jnp.asarray(x), factor)
+    for value, h, l in zip(x.tolist(), np.asarray(high).tolist(), np.asarray(low).tolist(), strict=True):
+        assert h * 2**32 + l == value * factor
+
+
+def test_pick_is_the_fixed_point_product() -> None:
+    rng = np.random.default_rng(1)
+    table = alias_table(rng.integers(1, 100, 77))
+    high, low = rng.integers(0, 2**32, (2, 2000), dtype=np.uint32)
+    keep, other = np.asarray(table.keep).tolist(), np.asarray(table.other).tolist()
+    found = np.asarray(pick(jnp.asarray(high), jnp.asarray(low), table)).tolist()
+    for h, l, word in zip(high.tolist(), low.tolist(), found, strict=True):
+        point = (h * 2**32 + l) * 77
+        slot, coin = point >> 64, (point >> 32) % 2**32
+        assert word == (slot if coin < keep[slot] else other[slot])
+
+
+@pytest.mark.parametrize("exponent", [0.75, 1.0, 0.0])
+def test_negatives_follow_the_noise(exponent: float) -> None:
+    """Chi-square of 200,000 draws over 40 words: 39 degrees of freedom, 99.9 % below 73.4."""
+    mass = np.arange(1, 41) ** 2
+    objective = w2v.negative_sampling(num_negatives=1, exponent=exponent, shared=1000)
+    words, weights = jnp.zeros((200, 1), jnp.int32), jnp.ones((200, 1, 1))
+    targets = objective.select(jax.random.key(3), objective.init(mass), words, weights)
+    drawn = np.bincount(np.asarray(targets.ids)[:, 1:].ravel(), minlength=40)
+    wanted = mass**exponent / (mass**exponent).sum() * drawn.sum()
+    assert ((drawn - wanted) ** 2 / wanted).sum() < 73.4  # measured 27 to 45
+
+
+def test_shared_negatives_keep_the_expected_weight() -> None:
+    objective = w2v.negative_sampling(num_negatives=5, shared=10)
+    batch = w2v.block_batch(*(jnp.asarray(x) for x in make_case("two words", TINY)[2:]))
+    targets = objective.select(jax.random.key(0), objective.init(counts(TINY)), batch.words, batch.weights)
+    P = batch.words.shape[1]
+    for b, t, k in np.ndindex(*batch.weights.shape[:2], 10):
+        differs = np.asarray(batch.words[b] != targets.ids[b, P + k])
+        wanted = 5 / 10 * float((np.asarray(batch.weights[b, t]) * differs).sum())
+        assert float(targets.weights[b, t, P + k]) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: w2v.negative_sampling(0), "num_negatives=0"),
+    (lambda: w2v.negative_sampling(5, shared=0), "shared=0"),
+    (lambda: w2v.negative_sampling(5, exponent=float("nan")), "exponent=nan"),
+    (lambda: w2v.softmax(chunk=0), "chunk=0"),
+    (lambda: w2v.negative_sampling().init([]), "counts"),
+    (lambda: w2v.negative_sampling().init([0, 0]), "sum to 0"),
+    (lambda: w2v.hierarchical_softmax().init([1, -1]), "counts"),
+    (lambda: w2v.hierarchical_softmax().init([1, float("nan")]), "counts"),
+])  # fmt: skip
+def test_settings_that_cannot_work_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(w2v.SettingError, match=message):
+        make()
+
+
+def test_chunked_equals_dense_at_every_chunk(x64: None) -> None:
+    _, (params, batch, targets), _ = tiny("softmax")
+    loss, gradients = w2v.backward(w2v.softmax(), params, batch, targets)
+    for chunk in (1, 2, 3, 7, 100):
+        found_loss, found = jax.jit(partial(w2v.backward, w2v.softmax(chunk)))(params, batch, targets)
+        assert float(found_loss) == pytest.approx(float(loss), rel=1e-12)
+        for a, b, p in zip(found, gradients, params, strict=True):
+            np.testing.assert_allclose(
+                w2v.to_dense(a, p), w2v.to_dense(b, p), rtol=0, atol=1e-12
+            )  # measured 4e-15
+
+
+@pytest.mark.parametrize(("vocab_size", "chunk"), [(200_000, 4096), (200_001, 8000)])
+def test_chunked_softmax_needs_one_chunk_of_memory(vocab_size: int, chunk: int) -> None:
+    """Only compiled, never run. Measured: see benchmarks/softmax_scaling.py."""
+    shape = partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
+    params = w2v.Params(shape((vocab_size, 128)), shape((vocab_size, 128)))
+    ids = jax.ShapeDtypeStruct((512,), jnp.int32)
+    batch = jax.eval_shape(w2v.pairs, ids, ids)
+    objective = w2v.softmax(chunk)
+    targets = jax.eval_shape(partial(objective.select, None, ()), batch.words, batch.weights)
+    compiled = jax.jit(partial(w2v.backward, objective)).lower(params, batch, targets).compile()
+    temporary = compiled.memory_analysis().temp_size_in_bytes
+    params_and_gradients = 4 * 128 * (2 * vocab_size + 512 + vocab_size)
+    one_chunk = 4 * chunk * (128 + 512)
+    assert temporary <= 0.2 * params_and_gradients + one_chunk
+
+
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
+    objective, (params, batch, targets), _ = tiny(name)
+    loss, gradients = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
+    wanted = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)]
+    composed = w2v.compose(objective)
+    twice = jax.jit(jax.grad(lambda p: 2 * composed(p, batch, targets)))(params)
+    losses, each = jax.jit(partial(w2v.per_example_backward, objective))(params, batch, targets)
+    assert float(losses.sum()) == pytest.approx(float(loss), rel=1e-12)
+    for w, c, g, p in zip(wanted, twice, each, params, strict=True):
+        np.testing.assert_allclose(c, 2 * w, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(
+            np.asarray(jax.vmap(w2v.to_dense, (0, None))(g, p)).sum(0), w, rtol=0, atol=1e-12
+        )
+
+
+def test_composed_loss_feeds_any_optimiser(standard_promotion: None) -> None:
+    import optax
+
+    params = w2v.init_params(jax.random.key(0), 5, 4)
+    objective, batch = w2v.softmax(), w2v.pairs([0, 1, 2], [1, 2, 3])
+    targets = objective.select(None, (), batch.words, batch.weights)
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(0.1))
+
+    @jax.jit
+    def step(params: Any, state: Any) -> Any:
+        loss, gradients = jax.value_and_grad(w2v.compose(objective))(params, batch, targets)
+        updates, state = optimiser.update(gradients, state)
+        return optax.apply_updates(params, updates), state, loss
+
+    state, losses = optimiser.init(params), []
+    for _ in range(60):
+        params, state, loss = step(params, state)
+        losses.append(float(loss))
+    assert losses[0] == pytest.approx(3 * math.log(5), rel=1e-5)
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_bfloat16_params_keep_their_dtype_and_compute_in_float32() -> None:
+    params = w2v.init_params(jax.random.key(0), 5, 4, jnp.bfloat16)
+    objective, batch = w2v.hierarchical_softmax(), w2v.pairs([0, 1], [1, 2])
+    targets = objective.select(None, objective.init([5, 4, 3, 2, 1]), batch.words, batch.weights)
+    _, gradients = w2v.backward(objective, params, batch, targets)
+    assert gradients.input.values.dtype == jnp.float32
+    assert jax.grad(w2v.compose(objective))(params, batch, targets).input.dtype == jnp.bfloat16
+
+
+def test_forward_scores_and_held_out_loss(x64: None) -> None:
+    for name in ("softmax", "negative_sampling", "hierarchical_softmax"):
+        objective, (params, batch, targets), tables = tiny(name)
+        params, batch, targets = jax.tree.map(jnp.asarray, (params, batch, targets))
+        scores = w2v.forward(objective, params, batch, targets)
+        assert scores.shape == (*batch.weights.shape[:2], 7 if name == "softmax" else targets.ids.shape[1])
+        exact = w2v.held_out_loss(params, batch, chunk=3)
+        wanted = oracles.softmax_loss(params, batch, None, None) / float(batch.weights.sum())
+        assert float(exact) == pytest.approx(wanted, rel=1e-12)
+        if name == "hierarchical_softmax":
+            own = w2v.held_out_loss(params, batch, objective, tables) * batch.weights.sum()
+            assert float(own) == pytest.approx(
+                oracles.hierarchical_softmax_loss(params, batch, None, tables), rel=1e-12
+            )
+    assert float(w2v.held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
+
+
+def test_ten_thousand_repeats_of_one_id_add_up(x64: None) -> None:
+    rng = np.random.default_rng(0)
+    ids, values = rng.integers(0, 3, 10_000).astype(np.int32), rng.normal(size=(10_000, 4))
+    ids[:9000] = 1
+    wanted = np.zeros((3, 4))
+    np.add.at(wanted, ids, values)
+    found = w2v.to_dense(w2v.Rows(jnp.asarray(ids), jnp.asarray(values)), jnp.zeros((3, 4)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)  # measured 4e-14
+
+
+def test_the_start_is_word2vecs() -> None:
+    params = w2v.init_params(jax.random.key(0), 1000, 8)
+    assert float(jnp.abs(params.input).max()) <= 0.5 / 8
+    assert float(params.input.std()) == pytest.approx(1 / 8 / math.sqrt(12), rel=0.05)
+    assert SIZES["V=1"].vocab_size == 1
+    assert not np.asarray(params.output).any()
