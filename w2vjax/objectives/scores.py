@@ -30,7 +30,7 @@ def score_backward(
     # Transposed in memory first: left to itself, XLA's CPU compiler multiplies by a transposed view at half the speed.
     turned = jax.lax.optimization_barrier(error.swapaxes(1, 2))  # [B, R, T]
     d_rows = jnp.einsum("brt,btd->brd", turned, hidden)
-    return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(ids.size, d_rows.shape[-1]))
+    return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(-1, d_rows.shape[-1]))
 
 
 def logits(hidden: jax.Array, output: jax.Array) -> jax.Array:

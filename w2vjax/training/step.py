@@ -94,15 +94,30 @@ def gradient_step(
     """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
     _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
-    # On all groups, so that it shares the gathers of the backward: a gather of its own would be a second reader of the
-    # tables, and XLA would copy both of them in every step.
-    losses = recipe.objective.loss(embed(state.params.input, batch.inputs), state.params.output, targets)
-    loss = losses[: recipe.measured].sum(dtype=jnp.float32)
+    loss = _measured_loss(recipe, state.params, batch, targets, gradients)
     params, optimizer = apply_gradients(
         recipe.optimizer, state.optimizer, state.params, gradients, hits(batch, targets, gradients),
         recipe.deterministic,
     )  # fmt: skip
     return State(params, optimizer), loss
+
+
+def _measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any, gradients: Params) -> jax.Array:
+    """The summed loss of the first ``recipe.measured`` groups.
+
+    It shares the gathers of the backward, all groups of them: a gather of its own would be a second reader of the
+    tables, and XLA would copy both of them in every step. The rows so gathered are the output table of the part.
+    """
+    part = recipe.measured
+    hidden = embed(params.input, batch.inputs)[:part]
+    few = jax.tree.map(lambda leaf: leaf[:part], targets)
+    if not isinstance(gradients.output, Rows):
+        return recipe.objective.loss(hidden, params.output, few).sum(dtype=jnp.float32)
+    rows = params.output[targets.ids][:part]
+    places = jnp.arange(few.ids.size, dtype=jnp.int32).reshape(few.ids.shape)
+    return recipe.objective.loss(hidden, rows.reshape(-1, rows.shape[-1]), few._replace(ids=places)).sum(
+        dtype=jnp.float32
+    )
 
 
 def train_chunk(
