@@ -78,7 +78,7 @@ def speed(
     timings = compare(steps, rounds=rounds, warmup=1)
     base, flops = timings["products"].median, 6 * vocab_size * pairs * dim
     return [{"V": vocab_size, "B": pairs, "D": dim, "chunk": chunk, "times_products": timing.median / base,
-             "GFLOP_per_s": flops / timing.median / 1e9, **timing.row()} for timing in timings.values()]  # fmt: skip
+             "GFLOPs": flops / timing.median / 1e9, **timing.row()} for timing in timings.values()]  # fmt: skip
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """``w2vjax gradcheck``: prove the handwritten gradients on this machine, element by element."""
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import Literal
@@ -33,7 +34,7 @@ def gradcheck(
       w2vjax gradcheck                                          everything, the reference model too: minutes
       w2vjax gradcheck --objective negative_sampling
       w2vjax gradcheck --objective reference --dtype float64
-      w2vjax gradcheck --objective mypackage.losses:hinge       your own Objective, or a function that makes one
+      w2vjax gradcheck --objective examples.nce:nce             your own Objective, or a function that makes one
       w2vjax gradcheck --kind ordinary "huge logits" --json -
       w2vjax gradcheck --audit                                  how far float32 and bfloat16 are from float64
 
@@ -46,6 +47,8 @@ def gradcheck(
     """
     if unknown := set(kind) - set(KINDS):
         raise SettingError(f"There is no batch kind {min(unknown)!r}. It is one of: {', '.join(KINDS)}.")
+    if ":" in objective and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # as python -m does, so that a file in this folder can be named
     chosen = {} if objective == "reference" else find_objectives(objective)
     if audit:
         return report_drift(list(measure_drift(chosen, dtype)), json)
