@@ -75,9 +75,9 @@ def find_objectives(name: str) -> dict[str, Objective]:
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        objective = found() if callable(found) and not isinstance(found, Objective) else found
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise SettingError(f"{name!r} cannot be loaded ({error}). Give package.module:name.") from None
-    objective = found() if callable(found) and not isinstance(found, Objective) else found
     if not isinstance(objective, Objective):
         raise SettingError(
             f"{name!r} is a {type(objective).__name__}, not an Objective. Name one, or its factory."

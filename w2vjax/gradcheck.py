@@ -10,7 +10,9 @@ leaf by leaf. Element-wise ratios mean nothing where a softmax saturates and the
 a batch whose whole gradient vanishes from being judged by its rounding errors (``sigmoid(s) - 1`` is off by up to one
 rounding of 1, times a row of params, for each pair). Losses are compared relative to max(|loss|, 1).
 
-@MEASURED@
+Measured on correct gradients over the batches of :mod:`w2vjax.adversarial`, negative sampling: float64 4e-14, float32
+4e-6, bfloat16 2e-6 (params are stored in bfloat16 and computed with in float32), each where all scores saturate; 3e-15,
+2e-7 and 2e-7 elsewhere.
 ``jax.grad`` of a wrong forward is wrong too: central differences see a discontinuous one, an independent loss any.
 """
 
@@ -88,7 +90,8 @@ def check_gradients(
     exact = dtype == "float64"
     rng = np.random.default_rng(seed)
     direction = jax.tree.map(lambda leaf: rng.choice([-1.0, 1.0], leaf.shape), wide_params)
-    with jax.default_matmul_precision("highest"):
+    # infinities are findings here, not accidents worth a warning
+    with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
         with jax.enable_x64(True):
             reference_loss, reference, slope = calls.reference(wide_params, direction, *wide_batch)
             reference = jax.tree.map(np.asarray, reference)
@@ -128,20 +131,25 @@ class Compiled(NamedTuple):
 
 @lru_cache(maxsize=256)
 def compiled(loss: Callable[..., Any], backward: Callable[..., Any]) -> Compiled:
-    def reference(params: Any, direction: Any, *batch: Any) -> Any:
-        def of_params(params: Any) -> Any:
-            return loss(params, *batch)
+    def slopeless(params: Any, direction: Any, *batch: Any) -> Any:
+        del direction
+        return *jax.value_and_grad(loss)(params, *batch), None
 
-        value, gradient = jax.value_and_grad(of_params)(params)
-        try:
-            slope = jax.jvp(of_params, (params,), (direction,))[1]
-        except TypeError:  # what JAX raises for a function with a custom_vjp
-            slope = None
-        return value, gradient, slope
+    def sloped(params: Any, direction: Any, *batch: Any) -> Any:
+        slope = jax.jvp(lambda p: loss(p, *batch), (params,), (direction,))[1]
+        return *jax.value_and_grad(loss)(params, *batch), slope
 
     # the reference is run a few times only: compiling it with less optimisation halves the time of the whole battery
     quick = {"xla_backend_optimization_level": 0}
-    return Compiled(jax.jit(reference, compiler_options=quick), jax.jit(backward))
+    with_slope, without = jax.jit(sloped, compiler_options=quick), jax.jit(slopeless, compiler_options=quick)
+
+    def reference(*inputs: Any) -> Any:
+        try:
+            return with_slope(*inputs)
+        except TypeError:  # what JAX raises, when it compiles, for a function with a custom_vjp
+            return without(*inputs)
+
+    return Compiled(reference, jax.jit(backward))
 
 
 def is_float(leaf: Any) -> bool:
