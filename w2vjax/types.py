@@ -61,7 +61,7 @@ class Targets(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """A training objective as four pure functions; optax's ``GradientTransformation``, transposed to losses.
+    """A training objective as pure functions; optax's ``GradientTransformation``, transposed to losses.
 
     ``loss`` is left undecorated and ``backward`` stands directly under it: decorated with ``custom_vjp``, ``jax.grad``
     would call the handwritten rule and a check would compare a function with itself.
@@ -71,3 +71,6 @@ class Objective(NamedTuple):
     select: Callable[..., Any]  # (key, tables, words [B, P], weights [B, T, P]) -> targets, a pytree
     loss: Callable[..., jax.Array]  # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
     backward: Callable[..., tuple[jax.Array, Any]]  # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
+    # optional: (key, tables, groups) -> draws [groups, ...], which select takes in place of the key. What does not depend
+    # on the words is then drawn for many steps at once: inside a step, the generator's start costs more than its bits
+    draw: Callable[..., Any] | None = None

@@ -74,14 +74,17 @@ def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]
 
 def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
     """The summed weights of the examples behind each row of ``gradients``, as row updates want them."""
-    inputs, weights = batch.inputs, targets.weights
-    each = (inputs.weights != 0).astype(weights.dtype) * weights.sum(-1)[..., None]  # [B, T, C]
+    inputs = batch.inputs
+    if hasattr(targets, "hits"):
+        hidden, rows = targets.hits
+    else:
+        hidden, rows = targets.weights.sum(-1), targets.weights.sum(1)
+    each = (inputs.weights != 0).astype(hidden.dtype) * hidden[..., None]  # [B, T, C]
     if isinstance(gradients.output, Rows):
-        return Params(each.reshape(-1), weights.sum(1).reshape(-1))
+        return Params(each.reshape(-1), rows.reshape(-1))
     # a dense softmax pulls on every row: by its positives, and by its share of the probability, taken as even
-    positives = weights.sum(1).reshape(-1)
-    rows = gradients.output.shape[0]
-    spread = jnp.full(rows, positives.sum() / rows, weights.dtype)
+    positives, size = rows.reshape(-1), gradients.output.shape[0]
+    spread = jnp.full(size, positives.sum() / size, positives.dtype)
     return Params(each.reshape(-1), spread.at[targets.ids.reshape(-1)].add(positives))
 
 
@@ -150,13 +153,22 @@ def train_chunk(
     stream = jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * steps * recipe.run
     width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
 
+    draws = None
+    if recipe.objective.draw is not None:
+        most = (chunk + size - 1) // size
+        draws = recipe.objective.draw(keys[2], tables, most * recipe.groups)
+
     def step(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
         state, progress = carry
         at = stream + number * recipe.run + width  # [B, T + 2*window]
         batch = recipe.windows(tokens[at], segments[at], reach[at[:, : recipe.run]])
         if recipe.mesh is not None:
             batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
-        state, loss = gradient_step(recipe, state, tables, batch, jax.random.fold_in(keys[2], number))
+        if draws is None:
+            random = jax.random.fold_in(keys[2], number)
+        else:
+            random = jax.lax.dynamic_slice_in_dim(draws, number * recipe.groups, recipe.groups)
+        state, loss = gradient_step(recipe, state, tables, batch, random)
         first = (progress.failed < 0) & ~jnp.isfinite(loss)
         return state, progress._replace(
             loss=progress.loss + loss,
