@@ -37,6 +37,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.training.feed": ("grow_vocab",),
     "w2vjax.training.held_out": ("evaluate_held_out",),
     "w2vjax.training.loop": ("Trained", "train"),
+    "w2vjax.training.setup": ("Run", "set_up"),
     "w2vjax.training.plan": ("Plan", "plan"),
     "w2vjax.training.settings": ("Settings",),
     "w2vjax.training.step": ("Recipe", "State", "chunk_key", "compile_chunk", "gradient_step", "train_chunk"),

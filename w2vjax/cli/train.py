@@ -52,6 +52,8 @@ class Options:
     """Type of the tables."""
     held_out: float = 0.0
     """Share of the corpus, at its end, that is not trained on and whose exact loss is reported."""
+    replicas: int | None = None
+    """Copies of the tables trained side by side; 2 on a CPU for all but small corpora."""
     cache: Path | None = None
     """A folder that keeps the encoded corpus for the next run."""
     cbow_sum_gradient: bool = False
@@ -63,7 +65,7 @@ class Options:
 def train(
     corpus: Corpus = (),
     /,
-    options: tyro.conf.OmitArgPrefixes[Options] = Options(),  # noqa: B008
+    options: tyro.conf.OmitArgPrefixes[Options] = Options(),
     *,
     out: Path = Path("vectors"),
     checkpoint: Path | None = None,
@@ -125,7 +127,7 @@ def train(
 def plan(
     corpus: Corpus = (),
     /,
-    options: tyro.conf.OmitArgPrefixes[Options] = Options(),  # noqa: B008
+    options: tyro.conf.OmitArgPrefixes[Options] = Options(),
     *,
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:

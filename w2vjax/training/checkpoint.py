@@ -19,7 +19,7 @@ import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError
 from w2vjax.files import remove_leftovers
-from w2vjax.training.step import State
+from w2vjax.training.replicas import Replicas
 from w2vjax.vectors.safetensors_format import read_tensors, write_tensors
 
 _FORMAT = "w2vjax checkpoint 1"
@@ -52,7 +52,7 @@ def run_identity(settings: dict[str, Any], digest: str, program: str) -> dict[st
 
 def save_checkpoint(
     folder: str | os.PathLike[str],
-    state: State,
+    state: Replicas,
     place: Place,
     identity: dict[str, Any],
     history: list[dict[str, Any]],
@@ -84,8 +84,8 @@ def prepare_folder(folder: str | os.PathLike[str], resume: bool) -> None:
 
 
 def load_checkpoint(
-    folder: str | os.PathLike[str], like: State, identity: dict[str, Any], allow: Iterable[str] = ()
-) -> tuple[State, Place, list[dict[str, Any]]] | None:
+    folder: str | os.PathLike[str], like: Replicas, identity: dict[str, Any], allow: Iterable[str] = ()
+) -> tuple[Replicas, Place, list[dict[str, Any]]] | None:
     """The newest sound checkpoint of this very run, None where the folder has none at all.
 
     like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields that may differ.

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives.huffman import hierarchical_softmax
-from w2vjax.objectives.negative import negative_sampling
+from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.updates import row_adagrad, row_sgd
 from w2vjax.types import Objective
@@ -25,7 +25,7 @@ class Choice(NamedTuple):
 
 
 def _negative(shared: int) -> Callable[[int, float], Objective]:
-    return lambda num_negatives, exponent: negative_sampling(num_negatives, exponent, shared)
+    return lambda num_negatives, exponent: shared_negatives(num_negatives, exponent, shared)
 
 
 CHOICES: dict[tuple[str, str], Choice] = {

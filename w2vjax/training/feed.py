@@ -13,6 +13,10 @@ from w2vjax.errors import CorpusError
 # Words handed to one compiled call. Long enough that a call's fixed cost and its last, padded step disappear; short
 # enough that a signal, a bar and a checkpoint wait less than a second.
 CHUNK = 1 << 18
+# The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be few and far apart.
+COPY_WORDS = 1 << 19
+# Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on it.
+_COPIES = 2
 # The share of a device's memory that a resident corpus may take; the rest is for tables and temporaries.
 _RESIDENT_SHARE = 0.25
 
@@ -23,6 +27,7 @@ class Feed(NamedTuple):
     corpus: Corpus
     words: int  # words trained on in an epoch; what lies behind them is held out
     size: int  # M, the most words in a chunk
+    copies: int  # R, the copies of the tables that are trained side by side
     resident: jax.Array | None  # all ids, on the device
 
     @property
@@ -48,8 +53,13 @@ def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
     return piece
 
 
-def feed(corpus: Corpus, held_out: float, step_words: int, device: jax.Device | None = None) -> Feed:
+def feed(
+    corpus: Corpus, held_out: float, step_words: int, copies: int | None = 1, device: jax.Device | None = None
+) -> Feed:
     """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the memory map otherwise.
+
+    copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. Chunks are as equal as whole steps allow,
+    and as many as the copies divide.
 
     Raises :class:`~w2vjax.errors.CorpusError` if nothing is left to train on.
     """
@@ -59,9 +69,12 @@ def feed(corpus: Corpus, held_out: float, step_words: int, device: jax.Device | 
             f"The corpus has {len(corpus.ids)} tokens to train on, and a word needs a neighbour. "
             "Lower min_count or read more text."
         )
-    size = min(CHUNK, -(-words // step_words) * step_words)
-    place = Feed(corpus, words, size, None)
     device = device or jax.devices()[0]
+    if copies is None:
+        copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
+    chunks = -(-words // (copies * CHUNK)) * copies
+    size = -(-words // (chunks * step_words)) * step_words
+    place = Feed(corpus, words, size, copies, None)
     if device.platform == "cpu":
         return place
     room = (device.memory_stats() or {}).get("bytes_limit", 0)
@@ -71,11 +84,11 @@ def feed(corpus: Corpus, held_out: float, step_words: int, device: jax.Device | 
     return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), device))
 
 
-def plan_of(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, int]]:
-    """(epoch, chunk) in the order they are trained, from ``begin`` on."""
+def rounds(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, range]]:
+    """(epoch, the chunks trained side by side) in order, from (epoch, chunk) ``begin`` on."""
     for epoch in range(begin[0], epochs):
-        for chunk in range(begin[1] if epoch == begin[0] else 0, feed.chunks):
-            yield epoch, chunk
+        for chunk in range(begin[1] if epoch == begin[0] else 0, feed.chunks, feed.copies):
+            yield epoch, range(chunk, min(chunk + feed.copies, feed.chunks))
 
 
 def grow_vocab(old: Vocab, new: Vocab) -> Vocab:

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.training.loop import lower, set_up
 from w2vjax.training.settings import Settings
+from w2vjax.training.setup import lower, set_up
 from w2vjax.training.step import chunk_key
 
 _TIMED = 3  # chunks, after one that warms up
@@ -21,7 +21,7 @@ class Plan(NamedTuple):
     vocabulary: int
     words: int  # raw, over all epochs
     steps: int
-    params_bytes: int  # both tables
+    params_bytes: int  # both tables, and their copies
     optimizer_bytes: int
     temporary_bytes: int  # of the compiled program
     corpus_bytes: int  # of ids: on disk and mapped, or on the device
@@ -75,6 +75,7 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
         )
         times.append((time.perf_counter() - began) / int(piece[2]))
     words = run.feed.words * settings.epochs
-    return Plan(jax.devices()[0].device_kind, len(corpus.vocab), words, run.steps, sizes[0], sizes[1], temporaries,
+    return Plan(jax.devices()[0].device_kind, len(corpus.vocab), words, run.steps * copies,
+                sizes[0] * (copies + (copies > 1)), sizes[1] * copies, temporaries * copies,
                 4 * len(corpus.ids), run.feed.resident is not None, compile_seconds,
-                float(np.median(times[1:])) * words)  # fmt: skip
+                float(np.median(times[1:])) * words / copies)  # fmt: skip

@@ -31,7 +31,9 @@ _HALF_WAY = 50.0
 class Replicas(NamedTuple):
     """R states that start each round with equal params; the optimizers' states stay each copy's own. A pytree."""
 
-    start: Params | None  # the params at the start of the round; None for a single copy, which needs no joining
+    start: (
+        Params | None
+    )  # the params at the start of the round; None for a single copy, which needs no joining
     states: tuple[State, ...]
 
 
@@ -39,7 +41,9 @@ def replicate(state: State, copies: int) -> Replicas:
     """R copies of a state, each in memory of its own: the compiled program overwrites what it is given."""
     if copies == 1:
         return Replicas(None, (state,))
-    return Replicas(state.params, tuple(jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), [state] * copies)))
+    return Replicas(
+        state.params, tuple(jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), [state] * copies))
+    )
 
 
 def join_weights(counts: np.ndarray, noise: np.ndarray, words: int, half_way: float = _HALF_WAY) -> Params:

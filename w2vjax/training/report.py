@@ -15,7 +15,7 @@ from w2vjax.training.checkpoint import Place
 from w2vjax.training.step import Progress
 
 if TYPE_CHECKING:
-    from w2vjax.training.loop import Run
+    from w2vjax.training.setup import Run
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
 
@@ -46,16 +46,17 @@ class Reporter:
         if self._log is not None:
             self._log.close()
 
-    def chunk(self, progress: Progress, place: Place, callback: Any = None) -> bool:
-        """Take in one chunk's report (this waits for it). True if the callback wants the run to stop.
+    def round(self, round_: list[Progress], place: Place, callback: Any = None) -> bool:
+        """Take in the reports of one round's chunks (this waits for them). True if the callback wants the run to stop.
 
         Raises :class:`~w2vjax.errors.DivergedError` if its loss was not finite.
         """
-        if int(progress.failed) >= 0:
-            self._diverged(int(progress.failed))
-        self.steps += int(progress.steps)
-        self._loss += float(progress.loss)
-        self._pairs += float(progress.pairs)
+        for progress in round_:
+            if int(progress.failed) >= 0:
+                self._diverged(int(progress.failed))
+            self.steps += int(progress.steps)
+            self._loss += float(progress.loss)
+            self._pairs += float(progress.pairs)
         done = place.words >= self.total
         if self._bar is not None:
             self._bar.update(place.words - self._bar.n)
@@ -82,7 +83,7 @@ class Reporter:
             "step": self.steps,
             "words": place.words,
             "loss": self._loss / self._pairs if self._pairs else None,
-            "learning_rate": float(self.run.schedule(jnp.int32(self.steps))),
+            "learning_rate": float(self.run.schedule(jnp.int32(self.steps // self.run.feed.copies))),
             "words_per_second": speed,
             "seconds": place.seconds,
             "seconds_left": (self.total - place.words) / max(speed, 1e-9),

@@ -13,7 +13,8 @@ class Settings(NamedTuple):
     """The numbers of a run, as plain as JSON. Functions (objective, windows, optimizer) are passed beside them.
 
     Words of a batch are counted after subsampling. ``learning_rate`` is where the linear descent starts; it ends at 1e-4
-    of it.
+    of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2 on a CPU
+    for corpora of more than half a million words, and 1 elsewhere.
     """
 
     dim: int = 100
@@ -27,6 +28,7 @@ class Settings(NamedTuple):
     run: int = 16
     seed: int = 0
     held_out: float = 0.0
+    replicas: int | None = None
     dtype: str = "float32"
 
     def check(self) -> "Settings":
@@ -40,7 +42,7 @@ class Settings(NamedTuple):
         """
         for name, low, high in _WHOLE:
             value = getattr(self, name)
-            if value is None and name == "max_vocab":
+            if value is None and name in {"max_vocab", "replicas"}:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise SettingError(f"{name}={value!r} cannot work. Use a whole number from {low} to {high}.")
@@ -70,6 +72,7 @@ _WHOLE = (
     ("max_vocab", 1, 2**31 - 2),
     ("batch_words", 1, MOST_BATCH_WORDS),
     ("run", 1, 4_096),
+    ("replicas", 1, 64),
     ("seed", 0, 2**32 - 1),
 )
 _REAL = (("sample", 0, 1), ("learning_rate", 0, 1e6), ("held_out", 0, 0.9))

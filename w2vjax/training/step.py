@@ -105,7 +105,9 @@ def gradient_step(
     return State(params, optimizer), loss
 
 
-def _measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any, gradients: Params) -> jax.Array:
+def _measured_loss(
+    recipe: Recipe, params: Params, batch: Batch, targets: Any, gradients: Params
+) -> jax.Array:
     """The summed loss of the first ``recipe.measured`` groups.
 
     It shares the gathers of the backward, all groups of them: a gather of its own would be a second reader of the

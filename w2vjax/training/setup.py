@@ -1,0 +1,118 @@
+"""Before the first step: tables, schedule, feed and program of a run, from its settings and functions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from w2vjax.corpus.encode import Corpus
+from w2vjax.errors import SettingError
+from w2vjax.model import init_params
+from w2vjax.objectives.hidden import embed_backward
+from w2vjax.objectives.shared import shared_negatives
+from w2vjax.training.feed import Feed, feed
+from w2vjax.training.replicas import join_weights
+from w2vjax.training.settings import Settings
+from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk
+from w2vjax.training.updates import check_optimizer, row_sgd
+from w2vjax.types import Objective, Params
+from w2vjax.windows.blocks import block_batch
+from w2vjax.windows.sampling import draw_reach, keep_probabilities, keep_thresholds
+
+# The share of its start that the learning rate ends at, as in word2vec.c.
+_LAST_RATE = 1e-4
+
+
+class Run(NamedTuple):
+    """Everything a run needs before its first step; what :func:`set_up` makes."""
+
+    settings: Settings
+    feed: Feed
+    recipe: Recipe
+    schedule: Callable[[Any], Any]  # the learning rate by step
+    steps: int  # expected, of the whole run and one copy of the tables
+    state: State
+    tables: Any
+    keep: jax.Array
+    join: Params | None  # how copies are joined, None for a single one
+
+
+def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
+    """Steps of one copy in the whole run, from the words that subsampling is expected to keep. What it keeps differs by chance, by
+    a thousandth of the total; the schedule is built on this number."""
+    share = float((counts * keep_probabilities(counts, settings.sample)).sum() / max(counts.sum(), 1))
+    sizes = np.full(feed.chunks, feed.size)
+    sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
+    steps = np.ceil(sizes * share / settings.batch_words).sum() / feed.copies
+    return int(np.ceil(settings.epochs * steps))
+
+
+def linear_decay(learning_rate: float, steps: int) -> Callable[[Any], Any]:
+    """word2vec's schedule: from the learning rate down to 1e-4 of it, linearly, and constant after ``steps``."""
+    schedule: Callable[[Any], Any] = optax.linear_schedule(
+        learning_rate, learning_rate * _LAST_RATE, max(steps, 1)
+    )
+    return schedule
+
+
+def set_up(
+    corpus: Corpus,
+    settings: Settings,
+    objective: Objective | None = None,
+    windows: Any = block_batch,
+    optimizer: Callable[[Any], Any] = row_sgd,
+    schedule: Callable[[Any], Any] | None = None,
+    start: Params | None = None,
+    reach: Any = draw_reach,
+    backward_of_embed: Any = embed_backward,
+    mesh: Mesh | None = None,
+    deterministic: bool = False,
+) -> Run:
+    """Tables, optimizer and compiled shapes of a run. Arguments as in :func:`train`; nothing is trained yet."""
+    settings = settings.check()
+    counts = corpus.vocab.counts
+    objective = objective or shared_negatives(5, shared=settings.run)
+    place = feed(corpus, settings.held_out, settings.batch_words, settings.replicas if mesh is None else 1)
+    steps = expected_steps(place, counts, settings)
+    schedule = schedule or linear_decay(settings.learning_rate, steps)
+    groups = settings.batch_words // settings.run
+    # a corpus of a few steps is measured whole: its log would be noise otherwise
+    measured = groups if place.chunks == 1 else max(1, groups // 16)
+    recipe = Recipe(objective, windows, optimizer(schedule), settings.window, groups, settings.run, reach,
+                    backward_of_embed, deterministic, measured, mesh)  # fmt: skip
+    params = start or init_params(
+        jax.random.fold_in(jax.random.key(settings.seed), 2**31),
+        len(corpus.vocab),
+        settings.dim,
+        settings.dtype,
+    )
+    if params.input.shape != (len(corpus.vocab), settings.dim):
+        raise SettingError(
+            f"The start has a table of shape {params.input.shape}, and the run {len(corpus.vocab)} words of "
+            f"dim={settings.dim}. Grow the table first, or use its dim."
+        )
+    if mesh is not None:
+        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec(None, "dim")))
+    check_optimizer(recipe.optimizer, params)
+    params = jax.tree.map(
+        lambda table: jnp.array(table, copy=True), params
+    )  # the caller's tables are not donated
+    state = State(params, recipe.optimizer.init(params))
+    weights = None
+    if place.copies > 1:
+        kept = counts * keep_probabilities(counts, settings.sample)
+        weights = join_weights(kept, counts**0.75, int(place.size * kept.sum() / max(counts.sum(), 1)))
+    keep = keep_thresholds(counts, settings.sample)
+    return Run(settings, place, recipe, schedule, steps, state, objective.init(counts), keep, weights)
+
+
+def lower(run: Run) -> Any:
+    """The run's program, traced and lowered for its shapes: ``.compile()`` it, or hash its text."""
+    arguments = run.feed.chunk(0)
+    return compile_chunk(run.recipe, run.feed.size).lower(
+        run.state, run.tables, run.keep, *arguments, chunk_key(0, 0, 0)
+    )
