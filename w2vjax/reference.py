@@ -167,13 +167,16 @@ def softmax(x: jax.Array) -> jax.Array:
 def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
     """``{"a1": X w1, "a2": a1 w2, "z": softmax(a2)}``, or ``z`` alone; ``X`` is [B, V] or one row [V], of any dtype.
 
+    Params narrower than float32 are read as they are and computed with in float32: sums in bfloat16 stall.
+
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> cache = forward(params, [[0, 1]])
     >>> cache["a1"].tolist(), cache["z"].tolist()
     ([[2.0]], [[0.5, 0.5]])
     """
-    a1 = jnp.asarray(X, params["w1"].dtype) @ params["w1"]  # 0 and 1 are exact in every dtype
-    a2 = a1 @ params["w2"]
+    w1, w2 = _widen(params["w1"]), _widen(params["w2"])
+    a1 = jnp.asarray(X, w1.dtype) @ w1  # 0 and 1 are exact in every dtype
+    a2 = a1 @ w2
     z = softmax(a2)
     return {"a1": a1, "a2": a2, "z": z} if return_cache else z
 
@@ -187,7 +190,7 @@ def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
     >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), [[0, 1]]))
     20000.0
     """
-    logits = a2.astype(_sum_dtype(a2))
+    logits = _widen(a2)
     logits = logits - jnp.max(logits, axis=-1, keepdims=True)
     log_total = jnp.log(jnp.sum(jnp.exp(logits), axis=-1, keepdims=True))
     return jnp.sum(jnp.asarray(y, logits.dtype) * (log_total - logits))
@@ -195,22 +198,22 @@ def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
 
 def backward(params: Params, X: Any, y: Any) -> tuple[jax.Array, Params]:
     """``(loss, {"w1": dL/dw1, "w2": dL/dw2})``. Nothing changes: the step, inside this function in the post, is
-    :func:`gradient_step`.
+    :func:`gradient_step`. Gradients are rounded to the dtype of their params at the end, and only there.
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> loss, gradients = backward(params, [[0, 1]], [[1, 0]])  # a1 = 2, z = (.5, .5), so da2 = (-.5, .5)
     >>> gradients["w2"].tolist(), f"{loss:.6f}"
     ([[-1.0, 1.0]], '0.693147')
     """
-    X, y = jnp.asarray(X, params["w1"].dtype), jnp.asarray(y, params["w1"].dtype)
     cache = forward(params, X)
-    da2 = (
-        cache["z"] * jnp.sum(y, axis=-1, keepdims=True) - y
-    )  # [B, V] z - y, and 0 where a row of y is padding
+    X, y = jnp.asarray(X, cache["z"].dtype), jnp.asarray(y, cache["z"].dtype)
+    # [B, V] z - y, and 0 where a row of y is padding
+    da2 = cache["z"] * jnp.sum(y, axis=-1, keepdims=True) - y
     dw2 = cache["a1"].T @ da2  # [D, V]
-    da1 = da2 @ params["w2"].T  # [B, D]
+    da1 = da2 @ _widen(params["w2"]).T  # [B, D]
     dw1 = X.T @ da1  # [V, D] centers that occur again add up
-    return cross_entropy(cache["a2"], y), {"w1": dw1, "w2": dw2}
+    gradients = {"w1": dw1.astype(params["w1"].dtype), "w2": dw2.astype(params["w2"].dtype)}
+    return cross_entropy(cache["a2"], y), gradients
 
 
 def gradient_step(params: Params, gradients: Params, learning_rate: Any) -> Params:
@@ -308,6 +311,6 @@ def _positive_integer(name: str, value: int) -> None:
         raise SettingError(f"{name} is {value!r}. Give a whole number of 1 or more.")
 
 
-def _sum_dtype(x: jax.Array) -> Any:
-    """float64 for float64, float32 for everything narrower, whose sums over examples would overflow or stall."""
-    return x.dtype if x.dtype == jnp.float64 else jnp.float32
+def _widen(x: jax.Array) -> jax.Array:
+    """``x`` in float32 if it is narrower, whose sums over examples would overflow or stall, and else as it is."""
+    return x if x.dtype == jnp.float64 else x.astype(jnp.float32)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from w2vjax import reference
 from w2vjax.ids import check_ids
-from w2vjax.reference import Params, _sum_dtype, softmax
+from w2vjax.reference import Params, _widen, softmax
 
 
 def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
@@ -25,8 +25,8 @@ def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
     >>> forward(params, [1])["a1"].tolist()
     [[2.0]]
     """
-    a1 = params["w1"][_ids(centers, params)]  # [B, D]
-    a2 = a1 @ params["w2"]
+    a1 = _widen(params["w1"][_ids(centers, params)])  # [B, D]
+    a2 = a1 @ _widen(params["w2"])
     z = softmax(a2)
     return {"a1": a1, "a2": a2, "z": z} if return_cache else z
 
@@ -37,7 +37,7 @@ def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
     >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), jnp.array([1])))
     20000.0
     """
-    logits = a2.astype(_sum_dtype(a2))
+    logits = _widen(a2)
     logits = logits - jnp.max(logits, axis=-1, keepdims=True)
     log_total = jnp.log(jnp.sum(jnp.exp(logits), axis=-1))
     return jnp.sum(log_total - jnp.take_along_axis(logits, contexts[:, None], axis=-1)[:, 0])
@@ -56,9 +56,10 @@ def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Pa
     cache = forward(params, centers)
     da2 = cache["z"].at[jnp.arange(len(contexts)), contexts].add(-1)  # [B, V] z - y
     dw2 = cache["a1"].T @ da2  # [D, V]
-    da1 = da2 @ params["w2"].T  # [B, D]
-    dw1 = jnp.zeros_like(params["w1"]).at[centers].add(da1)  # [V, D] centers that occur again add up
-    return cross_entropy(cache["a2"], contexts), {"w1": dw1, "w2": dw2}
+    da1 = da2 @ _widen(params["w2"]).T  # [B, D]
+    dw1 = jnp.zeros(params["w1"].shape, da1.dtype).at[centers].add(da1)  # [V, D] centers that occur again add up
+    gradients = {"w1": dw1.astype(params["w1"].dtype), "w2": dw2.astype(params["w2"].dtype)}
+    return cross_entropy(cache["a2"], contexts), gradients
 
 
 def train(
