@@ -1,8 +1,8 @@
-"""Negative sampling with negatives shared by a block, in the form that trains fastest on a CPU.
+"""Negative sampling with negatives shared by a run of blocks, in the form that trains fastest on a CPU.
 
 The same loss as ``negative_sampling(num_negatives, exponent, shared=K)`` of :mod:`w2vjax.objectives.negative`, which is
-the clear form and the oracle: for the same key both draw the same negatives and give the same gradient. There,
-negative k weighs num_negatives / K * sum_p w[t, p] * [id_k != id_p], a product over t, k and p. Here every negative weighs
+the clear form and the oracle: for the same negatives both give the same gradient. There, negative k weighs
+num_negatives / K * sum_p w[t, p] * [id_k != id_p], a product over t, k and p. Here every negative weighs
 n[t] = sum_p w[t, p], and what that counts too much is taken back at the positives, whose scores are the same numbers
 because the rows are the same::
 
@@ -12,14 +12,18 @@ because the rows are the same::
     d loss / d s_p = w[t, p] * ((1 - c[p]) * sigmoid(s_p) - 1)
     d loss / d s_k = num_negatives / K * n[t] * sigmoid(s_k)
 
-Counting needs K * P comparisons a block where the product needs T * K * P multiplications.
+Counting needs K * P comparisons a block where the product needs T * K * P multiplications. And because positives and
+negatives no longer meet, S neighbouring blocks can share K negatives: short blocks waste little on words outside the
+window, while many negatives, each scored against S * T hidden vectors, keep the noise diverse. Legend: S ``span``.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from w2vjax.errors import SettingError
 from w2vjax.objectives.logistic import sigmoid
 from w2vjax.objectives.negative import draw, negative_sampling
 from w2vjax.objectives.scores import score
@@ -27,57 +31,76 @@ from w2vjax.types import Objective, Rows
 
 
 class SharedTargets(NamedTuple):
-    """P positives and K negatives of each block, R = P + K rows."""
+    """P positives of each block, and K negatives of each span of S blocks."""
 
-    ids: jax.Array  # [B, R] int32, positives first
-    positives: jax.Array  # [B, T, P] weights w
-    repeats: jax.Array  # [B, P] how many of the K negatives are this word
-    scale: jax.Array  # [B, 1, 1] num_negatives / K
+    words: jax.Array  # [B, P] int32
+    negatives: jax.Array  # [B/S, K] int32
+    weights: jax.Array  # [B, T, P] w
+    kept: jax.Array  # [B, P] 1 - c
+    scale: jax.Array  # [B, 1] num_negatives / K
 
     @property
     def hits(self) -> tuple[jax.Array, jax.Array]:
-        """The summed weights of each hidden vector [B, T] and each row [B, R], as row updates count them."""
-        each, negatives = self.positives.sum(-1), self.ids.shape[1] - self.positives.shape[2]
-        share = jnp.broadcast_to(self.scale[:, 0] * each.sum(-1, keepdims=True), (each.shape[0], negatives))
-        return each * (1 + negatives * self.scale[:, 0]), jnp.concatenate([self.positives.sum(1), share], -1)
+        """The summed weights of each hidden vector [B, T] and of each row, positives first [B*P + B/S*K]."""
+        spans, negatives = self.negatives.shape
+        each = self.weights.sum(-1)  # [B, T]
+        share = (self.scale * each.sum(-1, keepdims=True)).reshape(spans, -1).sum(-1, keepdims=True)
+        rows = self.weights.sum(1).reshape(-1), jnp.broadcast_to(share, (spans, negatives)).reshape(-1)
+        return each * (1 + negatives * self.scale), jnp.concatenate(rows)
 
 
-def coefficients(targets: SharedTargets) -> tuple[jax.Array, jax.Array]:
-    """(a, b) [B, R, T] of loss = a * softplus(s) - b * s. Rows before hidden vectors: see :func:`shared_backward`."""
-    w = targets.positives.swapaxes(1, 2)  # [B, P, T]
-    negatives = targets.ids.shape[1] - w.shape[1]
-    kept = 1 - targets.scale * targets.repeats[..., None]
-    share = jnp.repeat(targets.scale * w.sum(1, keepdims=True), negatives, 1)  # [B, K, T]
-    return jnp.concatenate([w * kept, share], 1), jnp.concatenate([w, jnp.zeros_like(share)], 1)
+def in_spans(blocks: jax.Array, targets: SharedTargets) -> jax.Array:
+    """Hidden vectors [B, T, D] (or anything of B blocks of T) as [B/S, S*T, D]."""
+    return blocks.reshape(targets.negatives.shape[0], -1, *blocks.shape[2:])
 
 
 def shared_loss(hidden: jax.Array, output: jax.Array, targets: SharedTargets) -> jax.Array:
     """The loss of each hidden vector, [B, T]."""
-    scores = score(hidden, output, targets.ids).swapaxes(1, 2)
-    a, b = (c.astype(scores.dtype) for c in coefficients(targets))
-    return (a * jax.nn.softplus(scores) - b * scores).sum(1)
+    positive = score(hidden, output, targets.words)  # [B, T, P]
+    negative = score(in_spans(hidden, targets), output, targets.negatives)  # [B/S, S*T, K]
+    w, kept = targets.weights.astype(hidden.dtype), targets.kept.astype(hidden.dtype)
+    of_positives = (w * (kept[:, None] * jax.nn.softplus(positive) - positive)).sum(-1)
+    of_negatives = jax.nn.softplus(negative).sum(-1).reshape(hidden.shape[:2])
+    return of_positives + targets.scale.astype(hidden.dtype) * w.sum(-1) * of_negatives
 
 
 def shared_backward(hidden: jax.Array, output: jax.Array, targets: SharedTargets) -> tuple[jax.Array, Rows]:
-    """The gradient of the sum of :func:`shared_loss`: d_hidden [B, T, D] and output Rows [B*R, D].
+    """The gradient of the sum of :func:`shared_loss`: d_hidden [B, T, D] and Rows [B*P + B/S*K, D], positives first."""
+    w, kept = targets.weights.astype(hidden.dtype).swapaxes(1, 2), targets.kept.astype(hidden.dtype)  # [B, P, T]
+    share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(1), targets)[:, None]  # [B/S, 1, S*T]
+    rows = output[targets.words].astype(hidden.dtype)
+    d_hidden, d_rows = product_backward(
+        rows, hidden, lambda scores: w * (kept[..., None] * sigmoid(scores) - jnp.ones((), scores.dtype))
+    )
+    noise = output[targets.negatives].astype(hidden.dtype)
+    d_spans, d_noise = product_backward(noise, in_spans(hidden, targets), lambda scores: share * sigmoid(scores))
+    dim = hidden.shape[-1]
+    ids = jnp.concatenate([targets.words.reshape(-1), targets.negatives.reshape(-1)])
+    values = jnp.concatenate([d_rows.reshape(-1, dim), d_noise.reshape(-1, dim)])
+    return d_hidden + d_spans.reshape(hidden.shape), Rows(ids, values)
 
-    Scores are taken as [B, R, T]: of the two factors of a product by a transpose, XLA's CPU library has to turn the
-    second, and hidden is the smaller. The error is turned in memory once, for the same reason.
+
+def product_backward(rows: jax.Array, hidden: jax.Array, error_of: Any) -> tuple[jax.Array, jax.Array]:
+    """(d_hidden [B, T, D], d_rows [B, R, D]) where ``error_of`` gives the derivative by the scores, both [B, R, T].
+
+    Scores have rows before hidden vectors: of the two factors of a product by a transpose, XLA's CPU library has to turn
+    the second, and hidden is the smaller. The error is turned in memory once, for the same reason; the barriers keep the
+    compiler from folding that into a product at half the speed.
     """
-    rows = output[targets.ids].astype(hidden.dtype)  # [B, R, D]
-    scores = jnp.einsum("brd,btd->brt", rows, hidden)
-    a, b = (c.astype(scores.dtype) for c in coefficients(targets))
-    error = jax.lax.optimization_barrier(a * sigmoid(scores) - b)  # [B, R, T]
+    error = jax.lax.optimization_barrier(error_of(jnp.einsum("brd,btd->brt", rows, hidden)))
     d_rows = jnp.einsum("brt,btd->brd", error, hidden)
     turned = jax.lax.optimization_barrier(error.swapaxes(1, 2))
-    d_hidden = jnp.einsum("btr,brd->btd", turned, rows)
-    return d_hidden, Rows(targets.ids.reshape(-1), d_rows.reshape(-1, d_rows.shape[-1]))
+    return jnp.einsum("btr,brd->btd", turned, rows), d_rows
 
 
-def shared_negatives(num_negatives: int = 5, exponent: float = 0.75, shared: int = 16) -> Objective:
-    """Skip-gram or CBOW with negative sampling, K = ``shared`` negatives for each block.
+def shared_negatives(
+    num_negatives: int = 5, exponent: float = 0.75, shared: int = 32, span: int = 2
+) -> Objective:
+    """Skip-gram or CBOW with negative sampling, K = ``shared`` negatives for every ``span`` neighbouring blocks.
 
-    >>> objective, clear = shared_negatives(2, shared=3), negative_sampling(2, shared=3)
+    Where a batch's blocks are no multiple of ``span``, their greatest common divisor is used.
+
+    >>> objective, clear = shared_negatives(2, shared=3, span=1), negative_sampling(2, shared=3)
     >>> tables, words, key = clear.init([5, 3, 2]), jnp.asarray([[1, 0]]), jax.random.key(0)
     >>> mine, other = (o.select(key, tables, words, jnp.ones((1, 1, 2))) for o in (objective, clear))
     >>> hidden, output = jnp.ones((1, 1, 2)), jnp.ones((3, 2))
@@ -85,15 +108,18 @@ def shared_negatives(num_negatives: int = 5, exponent: float = 0.75, shared: int
     True
     """
     clear = negative_sampling(num_negatives, exponent, shared)
+    if span < 1:
+        raise SettingError(f"span={span} blocks cannot share negatives. Use at least 1.")
+
+    def draw_groups(key: jax.Array, tables: Any, groups: int) -> jax.Array:
+        return draw(key, tables, (groups // math.gcd(span, groups), shared))
 
     def select(key: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> SharedTargets:
         drawn = not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
         negatives = key if drawn else draw_groups(key, tables, words.shape[0])
-        repeats = (words[:, :, None] == negatives[:, None, :]).sum(-1).astype(weights.dtype)
-        scale = jnp.full((words.shape[0], 1, 1), num_negatives / shared, weights.dtype)
-        return SharedTargets(jnp.concatenate([words, negatives], -1), weights, repeats, scale)
-
-    def draw_groups(key: jax.Array, tables: Any, groups: int) -> jax.Array:
-        return draw(key, tables, (groups, shared))
+        of_block = jnp.repeat(negatives, words.shape[0] // negatives.shape[0], 0)  # [B, K]
+        repeats = (words[:, :, None] == of_block[:, None, :]).sum(-1).astype(weights.dtype)
+        scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
+        return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)
 
     return Objective(clear.init, select, shared_loss, shared_backward, draw_groups)

@@ -97,7 +97,15 @@ def gradient_step(
     """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
     _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
-    loss = _measured_loss(recipe, state.params, batch, targets, gradients)
+    part, few = _part(batch, recipe.measured), _part(targets, recipe.measured, len(batch.words))
+    hidden = embed(state.params.input, part.inputs)
+    loss = recipe.objective.loss(hidden, state.params.output, few).sum(dtype=jnp.float32)
+    # A step whose loss is not finite changes nothing. It also orders this second read of the tables before their update:
+    # left open, XLA copies both of them in every step.
+    sound = jnp.isfinite(loss)
+    gradients = jax.tree.map(
+        lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf, gradients
+    )
     params, optimizer = apply_gradients(
         recipe.optimizer, state.optimizer, state.params, gradients, hits(batch, targets, gradients),
         recipe.deterministic,
@@ -105,24 +113,13 @@ def gradient_step(
     return State(params, optimizer), loss
 
 
-def _measured_loss(
-    recipe: Recipe, params: Params, batch: Batch, targets: Any, gradients: Params
-) -> jax.Array:
-    """The summed loss of the first ``recipe.measured`` groups.
+def _part(tree: Any, groups: int, whole: int | None = None) -> Any:
+    """The first groups of every leaf; a leaf that several groups share has as many rows fewer."""
 
-    It shares the gathers of the backward, all groups of them: a gather of its own would be a second reader of the
-    tables, and XLA would copy both of them in every step. The rows so gathered are the output table of the part.
-    """
-    part = recipe.measured
-    hidden = embed(params.input, batch.inputs)[:part]
-    few = jax.tree.map(lambda leaf: leaf[:part], targets)
-    if not isinstance(gradients.output, Rows):
-        return recipe.objective.loss(hidden, params.output, few).sum(dtype=jnp.float32)
-    rows = params.output[targets.ids][:part]
-    places = jnp.arange(few.ids.size, dtype=jnp.int32).reshape(few.ids.shape)
-    return recipe.objective.loss(hidden, rows.reshape(-1, rows.shape[-1]), few._replace(ids=places)).sum(
-        dtype=jnp.float32
-    )
+    def first(leaf: jax.Array) -> jax.Array:
+        return leaf[: groups * leaf.shape[0] // (whole or leaf.shape[0])]
+
+    return jax.tree.map(first, tree)
 
 
 def train_chunk(
@@ -159,6 +156,7 @@ def train_chunk(
     if recipe.objective.draw is not None:
         most = (chunk + size - 1) // size
         draws = recipe.objective.draw(keys[2], tables, most * recipe.groups)
+        draws = jax.tree.map(lambda leaf: leaf.reshape(most, -1, *leaf.shape[1:]), draws)
 
     def step(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
         state, progress = carry
@@ -169,7 +167,7 @@ def train_chunk(
         if draws is None:
             random = jax.random.fold_in(keys[2], number)
         else:
-            random = jax.lax.dynamic_slice_in_dim(draws, number * recipe.groups, recipe.groups)
+            random = jax.lax.dynamic_index_in_dim(draws, number, keepdims=False)
         state, loss = gradient_step(recipe, state, tables, batch, random)
         first = (progress.failed < 0) & ~jnp.isfinite(loss)
         return state, progress._replace(
