@@ -1,0 +1,238 @@
+"""What takes minutes: kills, hash seeds, signals, a corpus of 1 GB, two devices. Each run is a process of its own.
+
+The counts come from the environment, for a short try: W2VJAX_KILLS (20), W2VJAX_HASH_SEEDS (50). W2VJAX_BIG_CORPUS is
+a text of about 100 MB to take in place of generated words.
+"""
+
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("W2VJAX_KILLS", "20"))
+HASH_SEEDS = int(os.environ.get("W2VJAX_HASH_SEEDS", "50"))
+MEGABYTE = 10**6
+# the command, with chunks and copies of the tables as small as the corpus asks for
+SMALL_CHUNKS = """
+import sys
+from w2vjax.training import feed
+feed.CHUNK, feed.COPY_WORDS = 8192, 1000
+from w2vjax.cli import main
+raise SystemExit(main(sys.argv[1:]))
+"""
+
+
+def started(*arguments: object, code: str = SMALL_CHUNKS, **environment: str) -> subprocess.Popen[str]:
+    """A process of its own group, ready to be read from."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)], env=os.environ | environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+
+
+def finished(*arguments: object, code: str = SMALL_CHUNKS, **environment: str) -> str:
+    """What a process that ends well prints."""
+    with started(*arguments, code=code, **environment) as process:
+        out, err = process.communicate(timeout=1800)
+    assert process.returncode == 0, err
+    return out
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_words(path: Path, words: int, vocabulary: int = 3000, line: int = 40) -> Path:
+    """Words of Zipf's frequencies, in lines."""
+    share = 1 / (np.arange(vocabulary) + 2.7)
+    drawn = np.random.default_rng(0).choice(vocabulary, words, p=share / share.sum())
+    with open(path, "w") as file:
+        for begin in range(0, words, line):
+            file.write(" ".join(f"w{word}" for word in drawn[begin : begin + line]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_words(tmp_path_factory.mktemp("text") / "text.txt", 300_000)
+
+
+def command(text: Path, out: Path, *more: object) -> list[object]:
+    return ["train", text, "--out", out, "--dim", 64, "--quiet", *more]
+
+
+def saving(out: Path) -> list[object]:
+    return ["--checkpoint", out / "checkpoints", "--checkpoint-every", 0.2, "--resume"]
+
+
+def checkpoints(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "checkpoints").glob("checkpoint-*.safetensors"))
+
+
+def wait_for(condition, seconds: float, process: subprocess.Popen[str]) -> bool:
+    """True once the condition holds, False if the process ended or time ran out before."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def test_kills_at_random_moments_end_in_the_bits_of_the_run_that_was_left_alone(tmp_path, text):
+    """Every second kill comes while training is sure to be under way: within half a second of a checkpoint."""
+    epochs = ("--epochs", 6 * KILLS)
+    alone, out = tmp_path / "alone", tmp_path / "killed"
+    began = time.monotonic()
+    finished(*command(text, alone, *epochs, *saving(alone)))
+    whole = time.monotonic() - began
+    moment, kills, resumed, places = random.Random(0), 0, 0, []
+    while kills < KILLS:
+        before = checkpoints(out)
+        process = started(*command(text, out, *epochs, *saving(out)))
+        if kills % 2:
+            resumed += wait_for(lambda before=before: checkpoints(out) != before, 120, process)
+            time.sleep(moment.uniform(0, 0.5))
+        else:
+            time.sleep(moment.uniform(0, 8))  # start-up and compilation take most of that
+        if process.poll() is not None:
+            break  # the run was over before all kills were spent
+        kill_group(process)
+        kills += 1
+        places.append(checkpoints(out)[-1:])
+    finished(*command(text, out, *epochs, *saving(out)))
+    print(
+        f"{kills} kills, {resumed} of them just after a checkpoint, at {places}; alone it took {whole:.0f} s"
+    )
+    assert kills == KILLS, "the run ended too early: give it more epochs"
+    assert resumed >= KILLS // 2, "too few kills hit a run that had saved"
+    assert sha256(out / "vectors.bin") == sha256(alone / "vectors.bin")
+    assert sha256(out / "model.safetensors") == sha256(alone / "model.safetensors")
+
+
+def test_every_hash_seed_gives_the_same_bits(tmp_path):
+    text = write_words(tmp_path / "text.txt", 20_000, 500)
+    found = set()
+    for seed in range(HASH_SEEDS):
+        out = tmp_path / str(seed)
+        finished(*command(text, out, "--epochs", 1, "--dim", 8), PYTHONHASHSEED=str(seed))
+        found.add((sha256(out / "vectors.bin"), sha256(out / "model.safetensors")))
+    assert len(found) == 1, f"{len(found)} different results from {HASH_SEEDS} hash seeds"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_save_and_leave_within_ten_seconds(tmp_path, text, number, code):
+    out, alone = tmp_path / "out", tmp_path / "alone"
+    epochs = ("--epochs", 12)
+    process = started(*command(text, out, *epochs, *saving(out)))
+    assert wait_for(lambda: len(checkpoints(out)) > 0, 120, process)
+    process.send_signal(number)
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    seconds = time.monotonic() - began
+    assert process.returncode == code, err
+    assert seconds < 10
+    assert "the checkpoint is saved" in err
+    assert "Traceback" not in err
+    assert not (out / "vectors.bin").exists()
+    finished(*command(text, out, *epochs, *saving(out)))
+    finished(*command(text, alone, *epochs))
+    assert sha256(out / "vectors.bin") == sha256(alone / "vectors.bin")
+
+
+def peak_anonymous(*arguments: object) -> float:
+    """The largest RssAnon, in MB, of a command that ends well, sampled every 10 ms: mapped files do not count."""
+    process = started(
+        *arguments, code="import sys; from w2vjax.cli import main; raise SystemExit(main(sys.argv[1:]))"
+    )
+    peak, said = 0, []
+    reader = threading.Thread(target=lambda: said.append(process.communicate()), daemon=True)
+    reader.start()
+    while reader.is_alive():
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:
+            break
+        if found := re.search(r"RssAnon:\s+(\d+) kB", status):
+            peak = max(peak, int(found[1]))
+        time.sleep(0.01)
+    reader.join()
+    assert process.returncode == 0, said
+    return peak * 1024 / MEGABYTE
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+def test_ten_times_the_text_takes_no_more_memory(tmp_path):
+    """100 MB and the same ten times over: the same vocabulary, so whatever grows grows with the text."""
+    given = os.environ.get("W2VJAX_BIG_CORPUS")
+    small = Path(given) if given else write_words(tmp_path / "small.txt", 20_000_000, 60_000)
+    big = tmp_path / "big.txt"
+    with open(big, "wb") as file:
+        for _ in range(10):
+            file.write(small.read_bytes())
+    peaks = {}
+    for name, path in (("small", small), ("big", big)):
+        options = [
+            "--out",
+            tmp_path / name,
+            "--epochs",
+            1,
+            "--quiet",
+            "--min-count",
+            5 if name == "small" else 50,
+        ]
+        peaks[name] = peak_anonymous("train", path, *options)
+    print(
+        f"anonymous memory: {peaks}, {small.stat().st_size / MEGABYTE:.0f} and {big.stat().st_size / MEGABYTE:.0f} MB"
+    )
+    assert peaks["small"] > 50  # what Python and JAX take alone: the sampling works
+    assert peaks["big"] <= peaks["small"] + 150
+
+
+TWO_DEVICES = """
+import sys
+import jax, numpy as np
+import w2vjax as w2v
+axes = tuple(int(n) for n in sys.argv[3].split("x"))
+mesh = None
+if axes != (1, 1):
+    auto = (jax.sharding.AxisType.Auto,) * 2
+    mesh = jax.make_mesh(axes, ("data", "dim"), axis_types=auto)
+trained = w2v.train(sys.argv[1], dim=16, epochs=2, min_count=1, batch_words=256, run=16, replicas=1, mesh=mesh)
+if mesh is not None:
+    assert len(trained.params.input.sharding.device_set) == 2, "the tables lie on one device"
+np.savez(sys.argv[2], *(np.asarray(table) for table in trained.params))
+"""
+
+
+@pytest.mark.parametrize("axes", ["2x1", "1x2"])
+def test_two_devices_give_the_same_weights(tmp_path, axes):
+    text = write_words(tmp_path / "text.txt", 20_000, 500)
+    tables = {}
+    for shape in ("1x1", axes):
+        path = tmp_path / f"{shape}.npz"
+        flags = "--xla_force_host_platform_device_count=2"
+        finished(text, path, shape, code=TWO_DEVICES, XLA_FLAGS=flags)
+        with np.load(path) as loaded:
+            tables[shape] = [loaded[name] for name in loaded.files]
+    for one, two in zip(tables["1x1"], tables[axes], strict=True):
+        error = np.abs(one - two).max() / np.abs(one).max()
+        print(f"{axes}: largest difference {error:.2g} of the largest weight")
+        assert error <= 1e-6
+        assert np.abs(one).max() > 0.1  # trained
