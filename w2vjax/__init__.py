@@ -32,6 +32,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.objectives.huffman": ("hierarchical_softmax",),
     "w2vjax.objectives.logistic": ("logistic_rows_loss", "logistic_rows_backward"),
     "w2vjax.objectives.negative": ("negative_sampling",),
+    "w2vjax.objectives.shared": ("shared_negatives",),
     "w2vjax.objectives.softmax": ("softmax",),
     "w2vjax.training.continued": ("continue_from",),
     "w2vjax.training.feed": ("grow_vocab",),
@@ -59,6 +60,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.windows.blocks": ("block_batch",),
     "w2vjax.windows.cbow": ("cbow", "cbow_batch", "cbow_block_batch"),
     "w2vjax.windows.sampling": ("draw_reach", "full_reach", "keep_probabilities", "keep_thresholds", "subsample"),
+    "w2vjax.windows.fans": ("fan_batch",),
     "w2vjax.windows.pairs": ("pairs", "pair_batch"),
 }  # fmt: skip
 _MODULES = ("reference", "reference_ids")

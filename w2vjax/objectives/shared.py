@@ -44,14 +44,15 @@ class SharedTargets(NamedTuple):
         """The summed weights of each hidden vector [B, T] and of each row, positives first [B*P + B/S*K]."""
         spans, negatives = self.negatives.shape
         each = self.weights.sum(-1)  # [B, T]
-        share = (self.scale * each.sum(-1, keepdims=True)).reshape(spans, -1).sum(-1, keepdims=True)
+        share = in_spans(self.scale * each, self).sum(-1, keepdims=True)
         rows = self.weights.sum(1).reshape(-1), jnp.broadcast_to(share, (spans, negatives)).reshape(-1)
         return each * (1 + negatives * self.scale), jnp.concatenate(rows)
 
 
 def in_spans(blocks: jax.Array, targets: SharedTargets) -> jax.Array:
     """Hidden vectors [B, T, D] (or anything of B blocks of T) as [B/S, S*T, D]."""
-    return blocks.reshape(targets.negatives.shape[0], -1, *blocks.shape[2:])
+    spans = targets.negatives.shape[0]
+    return blocks.reshape(spans, blocks.shape[0] * blocks.shape[1] // max(spans, 1), *blocks.shape[2:])
 
 
 def shared_loss(hidden: jax.Array, output: jax.Array, targets: SharedTargets) -> jax.Array:
@@ -94,7 +95,7 @@ def product_backward(rows: jax.Array, hidden: jax.Array, error_of: Any) -> tuple
 
 
 def shared_negatives(
-    num_negatives: int = 5, exponent: float = 0.75, shared: int = 32, span: int = 2
+    num_negatives: int = 5, exponent: float = 0.75, shared: int = 48, span: int = 3
 ) -> Objective:
     """Skip-gram or CBOW with negative sampling, K = ``shared`` negatives for every ``span`` neighbouring blocks.
 
@@ -115,9 +116,9 @@ def shared_negatives(
         return draw(key, tables, (groups // math.gcd(span, groups), shared))
 
     def select(key: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> SharedTargets:
-        drawn = not jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+        drawn = not jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
         negatives = key if drawn else draw_groups(key, tables, words.shape[0])
-        of_block = jnp.repeat(negatives, words.shape[0] // negatives.shape[0], 0)  # [B, K]
+        of_block = jnp.repeat(negatives, words.shape[0] // max(negatives.shape[0], 1), 0)  # [B, K]
         repeats = (words[:, :, None] == of_block[:, None, :]).sum(-1).astype(weights.dtype)
         scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
         return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)

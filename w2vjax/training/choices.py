@@ -11,6 +11,7 @@ from w2vjax.training.updates import row_adagrad, row_sgd
 from w2vjax.types import Objective
 from w2vjax.windows.blocks import block_batch
 from w2vjax.windows.cbow import cbow_block_batch
+from w2vjax.windows.fans import fan_batch
 
 
 class Choice(NamedTuple):
@@ -24,19 +25,17 @@ class Choice(NamedTuple):
     batch_words: int
 
 
-def _negative(shared: int) -> Callable[[int, float], Objective]:
-    return lambda num_negatives, exponent: shared_negatives(num_negatives, exponent, shared)
+def _negative(shared: int, span: int) -> Callable[[int, float], Objective]:
+    return lambda num_negatives, exponent: shared_negatives(num_negatives, exponent, shared, span)
 
 
 CHOICES: dict[tuple[str, str], Choice] = {
-    ("skip-gram", "negative"): Choice(block_batch, _negative(16), row_sgd, 0.05, 16, 1024),
-    ("skip-gram", "hierarchical"): Choice(
-        block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 8, 1024
-    ),
+    ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
+    ("skip-gram", "hierarchical"): Choice(fan_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 256),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
-    ("cbow", "negative"): Choice(cbow_block_batch, _negative(16), row_sgd, 0.05, 16, 1024),
+    ("cbow", "negative"): Choice(cbow_block_batch, _negative(48, 3), row_sgd, 0.3, 16, 768),
     ("cbow", "hierarchical"): Choice(
-        cbow_block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 1024
+        cbow_block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.3, 16, 768
     ),
     ("cbow", "softmax"): Choice(cbow_block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }

@@ -57,7 +57,7 @@ def train(
     min_count: int = 5,
     max_vocab: int | None = None,
     learning_rate: float = 0.05,
-    batch_words: int = 1024,
+    batch_words: int = 768,
     run: int = 16,
     seed: int = 0,
     held_out: float = 0.0,
@@ -90,7 +90,7 @@ def train(
             :class:`~w2vjax.corpus.encode.Corpus`, or None for the built-in text.
         dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed, held_out,
             replicas, dtype: see :class:`~w2vjax.training.settings.Settings`.
-        objective: shared_negatives(5, shared=run) by default.
+        objective: shared_negatives() by default.
         windows: (tokens, segments, reach) -> Batch: block_batch is skip-gram, cbow_block_batch CBOW.
         optimizer: schedule -> optax transformation: row_sgd, row_adagrad, ``lambda s: w2v.dense(optax.adam(s))``.
         schedule: step -> learning rate; linear decay from ``learning_rate`` to 1e-4 of it by default.

@@ -75,7 +75,7 @@ def set_up(
     """Tables, optimizer and compiled shapes of a run. Arguments as in :func:`train`; nothing is trained yet."""
     settings = settings.check()
     counts = corpus.vocab.counts
-    objective = objective or shared_negatives(5, shared=settings.run)
+    objective = objective or shared_negatives()
     place = feed(corpus, settings.held_out, settings.batch_words, settings.replicas if mesh is None else 1)
     steps = expected_steps(place, counts, settings)
     schedule = schedule or linear_decay(settings.learning_rate, steps)

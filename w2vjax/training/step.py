@@ -79,7 +79,7 @@ def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
         hidden, rows = targets.hits
     else:
         hidden, rows = targets.weights.sum(-1), targets.weights.sum(1)
-    each = (inputs.weights != 0).astype(hidden.dtype) * hidden[..., None]  # [B, T, C]
+    each = inputs.weights.astype(hidden.dtype) * hidden[..., None]  # [B, T, C]
     if isinstance(gradients.output, Rows):
         return Params(each.reshape(-1), rows.reshape(-1))
     # a dense softmax pulls on every row: by its positives, and by its share of the probability, taken as even
