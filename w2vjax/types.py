@@ -71,6 +71,6 @@ class Objective(NamedTuple):
     select: Callable[..., Any]  # (key, tables, words [B, P], weights [B, T, P]) -> targets, a pytree
     loss: Callable[..., jax.Array]  # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
     backward: Callable[..., tuple[jax.Array, Any]]  # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
-    # optional: (key, tables, groups) -> draws [groups, ...], which select takes in place of the key. What does not depend
-    # on the words is then drawn for many steps at once: inside a step, the generator's start costs more than its bits
+    # optional: (key, tables, steps, groups) -> draws [steps, ...], one of which select takes in place of the key. What
+    # does not depend on the words is then drawn for many steps at once: a generator costs more to start than to run
     draw: Callable[..., Any] | None = None

@@ -112,15 +112,15 @@ def shared_negatives(
     if span < 1:
         raise SettingError(f"span={span} blocks cannot share negatives. Use at least 1.")
 
-    def draw_groups(key: jax.Array, tables: Any, groups: int) -> jax.Array:
-        return draw(key, tables, (groups // math.gcd(span, groups), shared))
+    def draw_steps(key: jax.Array, tables: Any, steps: int, groups: int) -> jax.Array:
+        return draw(key, tables, (steps, groups // math.gcd(span, groups), shared))
 
     def select(key: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> SharedTargets:
         drawn = not jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-        negatives = key if drawn else draw_groups(key, tables, words.shape[0])
+        negatives = key if drawn else draw_steps(key, tables, 1, words.shape[0])[0]
         of_block = jnp.repeat(negatives, words.shape[0] // max(negatives.shape[0], 1), 0)  # [B, K]
         repeats = (words[:, :, None] == of_block[:, None, :]).sum(-1).astype(weights.dtype)
         scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
         return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)
 
-    return Objective(clear.init, select, shared_loss, shared_backward, draw_groups)
+    return Objective(clear.init, select, shared_loss, shared_backward, draw_steps)

@@ -154,9 +154,7 @@ def train_chunk(
 
     draws = None
     if recipe.objective.draw is not None:
-        most = (chunk + size - 1) // size
-        draws = recipe.objective.draw(keys[2], tables, most * recipe.groups)
-        draws = jax.tree.map(lambda leaf: leaf.reshape(most, -1, *leaf.shape[1:]), draws)
+        draws = recipe.objective.draw(keys[2], tables, (chunk + size - 1) // size, recipe.groups)
 
     def step(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
         state, progress = carry
@@ -167,7 +165,9 @@ def train_chunk(
         if draws is None:
             random = jax.random.fold_in(keys[2], number)
         else:
-            random = jax.lax.dynamic_index_in_dim(draws, number, keepdims=False)
+            random = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), draws
+            )
         state, loss = gradient_step(recipe, state, tables, batch, random)
         first = (progress.failed < 0) & ~jnp.isfinite(loss)
         return state, progress._replace(
