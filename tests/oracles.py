@@ -41,7 +41,10 @@ def negative_sampling_loss(
 ) -> float:
     """Each positive against the drawn negatives that differ from it, num_negatives / K each."""
     output, total = np.asarray(params.output, np.float64), 0.0
-    drawn = np.asarray(targets.ids)[:, np.asarray(batch.words).shape[1] :]
+    if hasattr(targets, "negatives"):  # shared by a span of blocks
+        drawn = np.asarray(targets.negatives).repeat(len(batch.words) // len(targets.negatives), 0)
+    else:
+        drawn = np.asarray(targets.ids)[:, np.asarray(batch.words).shape[1] :]
     for b, t, _, word, weight in positives(batch):
         hidden = hidden_of(params, batch, b, t)
         total -= weight * log_sigmoid(float(output[word] @ hidden))
@@ -67,6 +70,7 @@ LOSSES = {
     "softmax": softmax_loss,
     "chunked_softmax": softmax_loss,
     "negative_sampling": negative_sampling_loss,
+    "negative_sampling_shared": negative_sampling_loss,
     "shared_negatives": negative_sampling_loss,
     "hierarchical_softmax": hierarchical_softmax_loss,
 }

@@ -14,9 +14,10 @@ from cases import OBJECTIVES
 import w2vjax as w2v
 from w2vjax.adversarial import SIZES, Size, counts, make_case
 from w2vjax.battery import WINDOWS, make_inputs, tables_of
+from w2vjax.gradcheck import difference_error
 from w2vjax.objectives.huffman import huffman_tree
 from w2vjax.objectives.logistic import logistic, logistic_backward
-from w2vjax.objectives.negative import alias_table, multiply_wide, pick
+from w2vjax.objectives.negative import alias_table, multiply_wide, negative_targets, pick
 from w2vjax.objectives.softmax import Total, add_logits, softmax_backward, softmax_loss
 
 TINY = Size(7, 3, 2, 4, 2)
@@ -38,16 +39,10 @@ def test_loss_and_whole_jacobian_equal_an_independent_loss(name: str, window: st
         return oracles.LOSSES[name](moved, batch, targets, tables)
 
     assert float(loss) == pytest.approx(oracle(params), rel=1e-7)  # 1/3 is stored in float32: measured 2e-8
-    h = 1e-5
-    for which in (0, 1):
-        found = np.asarray(w2v.to_dense(gradients[which], params[which]))
-        slopes = np.zeros_like(found)
-        for at in np.ndindex(found.shape):
-            up, down = [p.copy() for p in params], [p.copy() for p in params]
-            up[which][at] += h
-            down[which][at] -= h
-            slopes[at] = (oracle(w2v.Params(*up)) - oracle(w2v.Params(*down))) / (2 * h)
-        assert np.abs(found - slopes).max() / np.abs(slopes).max() <= 1e-7  # measured 2e-8
+    dense = w2v.Params(*(np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)))
+    everything = sum(p.size for p in params)
+    rng = np.random.default_rng(0)
+    assert difference_error(oracle, dense, params, everything, rng, 1e-3) <= 1e-7  # measured 2e-8: 1/3, again
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -182,7 +177,58 @@ def test_shared_negatives_keep_the_expected_weight() -> None:
         assert float(targets.weights[b, t, P + k]) == pytest.approx(wanted, rel=1e-6)
 
 
+CLASHING = Size(4, 3, 4, 4, 2)
+
+
+@pytest.mark.parametrize(("window", "span"), [("blocks", 1), ("blocks", 2), ("cbow_blocks", 4), ("pairs", 2)])
+def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, x64: None) -> None:
+    """Losses of each hidden vector and both gradients, where positives are drawn once, twice (1 - c = 0) and more."""
+    fast, clear = w2v.shared_negatives(5, shared=10, span=span), w2v.negative_sampling(5, shared=10)
+    case, key = make_case("ordinary", CLASHING), jax.random.key(1)
+    tables = tables_of(clear, CLASHING)
+    batch = WINDOWS[window](*(jnp.asarray(x) for x in case[2:]), dtype=jnp.float64)
+    mine = fast.select(key, tables, batch.words, batch.weights)
+    if span == 1:
+        other = clear.select(key, tables, batch.words, batch.weights)
+    else:
+        drawn = jnp.repeat(mine.negatives, span, 0)
+        other = negative_targets(batch.words, batch.weights, drawn, 5)
+    kept = np.asarray(mine.kept)[np.asarray(batch.weights).any(1)]
+    assert (kept == 0).any()
+    assert (kept < 0).any()
+    assert (kept > 0).any()
+    hidden = w2v.embed(jnp.asarray(case.input), batch.inputs)
+    output = jnp.asarray(case.output)
+    losses, wanted = (o.loss(hidden, output, t) for o, t in ((fast, mine), (clear, other)))
+    np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-12)  # MEASURED_A
+    (d_hidden, rows), (d_wanted, wanted_rows) = (
+        o.backward(hidden, output, t) for o, t in ((fast, mine), (clear, other))
+    )
+    np.testing.assert_allclose(d_hidden, d_wanted, rtol=0, atol=1e-12)  # MEASURED_B
+    np.testing.assert_allclose(
+        w2v.to_dense(rows, output), w2v.to_dense(wanted_rows, output), rtol=0, atol=1e-12
+    )
+
+
+def test_shared_negatives_drawn_ahead_are_those_of_the_key() -> None:
+    objective = w2v.shared_negatives(5, shared=10, span=2)
+    words, weights = jnp.zeros((6, 3), jnp.int32), jnp.ones((6, 2, 3))
+    tables, key = objective.init([5, 3, 2]), jax.random.key(0)
+    assert objective.draw is not None
+    ahead = objective.select(objective.draw(key, tables, 6), tables, words, weights)
+    for a, b in zip(ahead, objective.select(key, tables, words, weights), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert ahead.negatives.shape == (3, 10)
+
+
+def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
+    objective, (params, batch, targets), _ = tiny("shared_negatives")
+    with pytest.raises(w2v.SettingError, match="span=1"):
+        w2v.per_example_backward(objective, params, batch, targets)
+
+
 @pytest.mark.parametrize(("make", "message"), [
+    (lambda: w2v.shared_negatives(5, span=0), "span=0"),
     (lambda: w2v.negative_sampling(0), "num_negatives=0"),
     (lambda: w2v.negative_sampling(5, shared=0), "shared=0"),
     (lambda: w2v.negative_sampling(5, exponent=float("nan")), "exponent=nan"),
@@ -227,7 +273,8 @@ def test_chunked_softmax_needs_one_chunk_of_memory(vocab_size: int, chunk: int) 
 
 @pytest.mark.parametrize("name", list(OBJECTIVES))
 def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
-    objective, (params, batch, targets), _ = tiny(name)
+    three = TINY._replace(runs=3)  # an odd number of blocks: no two share negatives
+    objective, (params, batch, targets), _ = tiny(name, size=three)
     loss, gradients = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
     wanted = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)]
     composed = w2v.compose(objective)

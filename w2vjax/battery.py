@@ -19,6 +19,7 @@ from w2vjax.gradcheck import GradientCheck, check_gradients, host_copy, widen
 from w2vjax.model import backward, cross_entropy
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.negative import negative_sampling
+from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Objective, Params
 from w2vjax.windows.blocks import block_batch
@@ -27,11 +28,12 @@ from w2vjax.windows.pairs import pair_batch
 
 OBJECTIVES: dict[str, Objective] = {
     "softmax": softmax(),
-    "chunked_softmax": softmax(
-        chunk=48
-    ),  # leaves a rest of 12 for 60 words and of 40 for 1000; 1 and 2 are all rest
+    # leaves a rest of 12 for 60 words and of 40 for 1000; 1 and 2 are all rest
+    "chunked_softmax": softmax(chunk=48),
     "negative_sampling": negative_sampling(num_negatives=5),
-    "shared_negatives": negative_sampling(num_negatives=5, shared=12),
+    "negative_sampling_shared": negative_sampling(num_negatives=5, shared=12),
+    # a positive drawn twice cancels its own softplus (5 / 10 * 2 = 1), drawn more often it turns its sign
+    "shared_negatives": shared_negatives(num_negatives=5, shared=10, span=2),
     "hierarchical_softmax": hierarchical_softmax(),
 }
 WINDOWS: dict[str, Callable[..., Batch]] = {
@@ -40,7 +42,10 @@ WINDOWS: dict[str, Callable[..., Batch]] = {
     "cbow_blocks": cbow_block_batch,
     "blocks": block_batch,
 }
-MAIN_SIZE = "60 x 10, 330 pairs"  # where the costly extras run: without jit, empty batches, every window
+MAIN_SIZE = (
+    "60 x 10, 330 pairs"  # where the costly extras run: every kind without jit, empty batches, every window
+)
+EAGER_KINDS = ("ordinary", "two words", "scores past 6")  # without jit at the other sizes too
 DTYPES = ("float64", "float32", "bfloat16")
 
 
@@ -116,6 +121,17 @@ def make_inputs(
     return params, *((widen if dtype == "float64" else host_copy)((batch, targets)))
 
 
+def scales(params: Params, batch: Batch) -> dict[str, float]:
+    """What a case adds up, for :func:`check_gradients`: the examples of its busiest word, and scores for all."""
+    alive = np.asarray(batch.weights).sum(-1)[..., None] * (np.asarray(batch.inputs.weights) != 0)
+    hits = np.zeros((2, len(params.input)))
+    np.add.at(hits[0], np.asarray(batch.inputs.ids), alive)
+    np.add.at(hits[1], np.asarray(batch.words), np.asarray(batch.weights).sum(1))
+    sizes = [float(np.abs(table.astype(np.float64)).max(initial=0)) for table in params]
+    score = params.input.shape[1] * sizes[0] * sizes[1]
+    return {"terms": max(1.0, float(hits.max())), "loss_scale": max(1.0, float(hits[1].sum()) * (1 + score))}
+
+
 def applies(window: str, size: str, kind: str) -> bool:
     """Whether a combination is run: each costs a compilation, so extras of one size stand for all."""
     return size == MAIN_SIZE or (kind != "empty" and window != "cbow_blocks")
@@ -127,15 +143,19 @@ def check_objectives(
     sizes: Iterable[str] = tuple(SIZES),
     kinds: Iterable[str] = tuple(KINDS),
     dtypes: Iterable[str] = DTYPES,
+    thorough: bool = False,
 ) -> Iterator[Record]:
-    """One record for each objective, window, size, kind and dtype, as it is found."""
+    """One record for each objective, window, size, kind and dtype, as it is found.
+
+    ``thorough`` leaves nothing out: every window and empty batches at every size, and every kind without jit.
+    """
     for name, window, size, kind in product(objectives, windows, sizes, kinds):
-        if not applies(window, size, kind):
+        if not (thorough or applies(window, size, kind)):
             continue
         objective, case = objectives[name], make_case(kind, SIZES[size])
         loss, handwritten = functions(objective)
-        eager = size == MAIN_SIZE and kind != "empty"
+        eager = kind != "empty" and (thorough or size == MAIN_SIZE or kind in EAGER_KINDS)
         for dtype in dtypes:
             inputs = make_inputs(objective, WINDOWS[window], SIZES[size], case, dtype)
-            check = check_gradients(loss, handwritten, *inputs, eager=eager)
+            check = check_gradients(loss, handwritten, *inputs, eager=eager, **scales(*inputs[:2]))
             yield Record(name, window, size, kind, check)

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from w2vjax.errors import SettingError
 from w2vjax.objectives import hidden as hidden_side
 from w2vjax.objectives.hidden import embed
 from w2vjax.objectives.scores import logits, score
@@ -108,7 +109,10 @@ def per_example_backward(
     """:func:`backward` of each group alone, by ``vmap``: losses [B] and gradients with a leading axis B.
 
     The gradients sum to those of :func:`backward`. A full softmax has a dense [V, D] for every group: mind the memory.
+    Raises SettingError where groups share negatives, and with them a part of their gradient.
     """
+    if len({leaf.shape[0] for leaf in jax.tree.leaves((batch, targets))}) > 1:
+        raise SettingError("Groups that share negatives have no gradients of their own. Use span=1.")
 
     def one(group: tuple[Batch, Any]) -> tuple[jax.Array, Params]:
         return backward(objective, params, *jax.tree.map(lambda leaf: leaf[None], group))
