@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import OBJECTIVES
+from cases import LISTED, OBJECTIVES
 
 import w2vjax as w2v
 from w2vjax.adversarial import SIZES, Size, counts, make_case
@@ -29,7 +29,7 @@ def tiny(name: str, window: str = "blocks", kind: str = "ordinary", size: Size =
     return OBJECTIVES[name], inputs, tables_of(OBJECTIVES[name], size)
 
 
-@pytest.mark.parametrize("window", ["blocks", "cbow"])
+@pytest.mark.parametrize("window", ["blocks", pytest.param("cbow", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", list(oracles.LOSSES))
 def test_loss_and_whole_jacobian_equal_an_independent_loss(name: str, window: str, x64: None) -> None:
     objective, (params, batch, targets), tables = tiny(name, window)
@@ -178,9 +178,17 @@ def test_shared_negatives_keep_the_expected_weight() -> None:
 
 
 CLASHING = Size(4, 3, 4, 4, 2)
+FAST_AND_CLEAR = [
+    ("blocks", 1),
+    ("blocks", 2),
+    *(
+        pytest.param(window, span, marks=pytest.mark.slow)
+        for window, span in [("cbow_blocks", 4), ("pairs", 2)]
+    ),
+]
 
 
-@pytest.mark.parametrize(("window", "span"), [("blocks", 1), ("blocks", 2), ("cbow_blocks", 4), ("pairs", 2)])
+@pytest.mark.parametrize(("window", "span"), FAST_AND_CLEAR)
 def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, x64: None) -> None:
     """Losses of each hidden vector and both gradients, where positives are drawn once, twice (1 - c = 0) and more."""
     fast, clear = w2v.shared_negatives(5, shared=10, span=span), w2v.negative_sampling(5, shared=10)
@@ -215,7 +223,7 @@ def test_shared_negatives_drawn_ahead_are_those_of_the_key() -> None:
     words, weights = jnp.zeros((6, 3), jnp.int32), jnp.ones((6, 2, 3))
     tables, key = objective.init([5, 3, 2]), jax.random.key(0)
     assert objective.draw is not None
-    ahead = objective.select(objective.draw(key, tables, 6), tables, words, weights)
+    ahead = objective.select(objective.draw(key, tables, 1, 6)[0], tables, words, weights)
     for a, b in zip(ahead, objective.select(key, tables, words, weights), strict=True):
         np.testing.assert_array_equal(a, b)
     assert ahead.negatives.shape == (3, 10)
@@ -271,7 +279,7 @@ def test_chunked_softmax_needs_one_chunk_of_memory(vocab_size: int, chunk: int) 
     assert temporary <= 0.2 * params_and_gradients + one_chunk
 
 
-@pytest.mark.parametrize("name", list(OBJECTIVES))
+@pytest.mark.parametrize("name", LISTED)
 def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
     three = TINY._replace(runs=3)  # an odd number of blocks: no two share negatives
     objective, (params, batch, targets), _ = tiny(name, size=three)
