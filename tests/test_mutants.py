@@ -34,7 +34,7 @@ SPECIFIC = {
 ALL = [(o, "blocks", n, m) for o in OBJECTIVES for n, m in {**mutants.ANY, **SPECIFIC[o]}.items()]
 ALL += [(o, "cbow", n, m) for o in OBJECTIVES for n, m in mutants.CBOW.items()]
 # the default run: every mutant once, the general ones on the objective that training uses
-ONCE = {name: (o, w, name, m) for o, w, name, m in sorted(ALL, key=lambda row: row[0] == "shared_negatives")}
+ONCE = {m: (o, w, name, m) for o, w, name, m in sorted(ALL, key=lambda row: row[0] == "shared_negatives")}
 QUICK = list(ONCE.values())
 TOLERANCE = 1e-12
 # The kinds that see most come first; a mutant is caught by the first that it fails.

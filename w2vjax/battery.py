@@ -121,7 +121,7 @@ def make_inputs(
     return params, *((widen if dtype == "float64" else host_copy)((batch, targets)))
 
 
-def scales(params: Params, batch: Batch) -> dict[str, float]:
+def scales(params: Params, batch: Batch) -> dict[str, Any]:
     """What a case adds up, for :func:`check_gradients`: the examples of its busiest word, and scores for all."""
     alive = np.asarray(batch.weights).sum(-1)[..., None] * (np.asarray(batch.inputs.weights) != 0)
     hits = np.zeros((2, len(params.input)))

@@ -51,7 +51,7 @@ def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndar
     return {"w1": case.input.astype(storage), "w2": case.output.T.astype(storage)}, X, y
 
 
-def scales(params: Any, X: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def scales(params: Any, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """What a case adds up: the pairs of its busiest word, and logits for all of them."""
     pairs = y.sum(-1)
     size, other = (float(np.abs(params[name].astype(np.float64)).max()) for name in ("w1", "w2"))

@@ -21,7 +21,7 @@ class SettingError(W2VError, ValueError):
 
 
 class IdError(W2VError, ValueError):
-    """A word id is not an integer in [0, V). JAX hides such ids (it clamps or wraps), so they are refused on the host."""
+    """A word id is not an integer in [0, V). JAX hides such ids (clamps or wraps), so they are refused on the host."""
 
 
 class UnknownWordError(W2VError, KeyError):
@@ -59,6 +59,6 @@ class DivergedError(W2VError, FloatingPointError):
 
 
 class StoppedError(W2VError, RuntimeError):
-    """A signal ended the run; its checkpoint is on the disk. The exit code is 128 + the signal's number, as a shell's."""
+    """A signal ended the run; its checkpoint is on disk. The exit code is 128 + the signal's number, as in a shell."""
 
     exit_code = 143

@@ -73,7 +73,7 @@ def check_gradients(
 
     Gradients have the structure of params; a leaf may be :class:`Rows`. ``tolerance`` defaults by dtype (float64
     1e-12, float32 1e-5, bfloat16 5e-2); ``samples`` coordinates meet central differences and ``eager`` runs
-    backward without jit as well, both in float64 only. ``terms`` is how many examples one element of the gradient adds up
+    backward without jit as well, both in float64 only. ``terms`` is how many examples an element of the gradient adds up
     (1/N for a mean) and ``loss_scale`` the size of what the loss adds up: nothing below 8 roundings of these
     is judged. Ask ``check.passed``. Pass the same functions again, not new lambdas, and nothing is compiled twice.
 

@@ -57,7 +57,9 @@ def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Pa
     da2 = cache["z"].at[jnp.arange(len(contexts)), contexts].add(-1)  # [B, V] z - y
     dw2 = cache["a1"].T @ da2  # [D, V]
     da1 = da2 @ _widen(params["w2"]).T  # [B, D]
-    dw1 = jnp.zeros(params["w1"].shape, da1.dtype).at[centers].add(da1)  # [V, D] centers that occur again add up
+    dw1 = (
+        jnp.zeros(params["w1"].shape, da1.dtype).at[centers].add(da1)
+    )  # [V, D] centers that occur again add up
     gradients = {"w1": dw1.astype(params["w1"].dtype), "w2": dw2.astype(params["w2"].dtype)}
     return cross_entropy(cache["a2"], contexts), gradients
 

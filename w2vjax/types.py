@@ -3,7 +3,7 @@
 Legend, used in every shape comment of the package:
 
     V  vocabulary size                         D  dim, the length of a vector
-    B  groups in a batch                       T  hidden vectors per group (1 for pairs and CBOW; a run of words for blocks)
+    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a run of words for blocks)
     C  input words averaged into one hidden    P  positive words per group
     K  negatives per group                     L  longest Huffman code
     R  rows of the output table scored per group
@@ -67,10 +67,14 @@ class Objective(NamedTuple):
     would call the handwritten rule and a check would compare a function with itself.
     """
 
-    init: Callable[..., Any]  # (counts [V]) -> tables, once, on the host; tables are passed, never closed over
-    select: Callable[..., Any]  # (key, tables, words [B, P], weights [B, T, P]) -> targets, a pytree
-    loss: Callable[..., jax.Array]  # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
-    backward: Callable[..., tuple[jax.Array, Any]]  # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
+    # (counts [V]) -> tables, once, on the host; tables are passed, never closed over
+    init: Callable[..., Any]
+    # (key, tables, words [B, P], weights [B, T, P]) -> targets, a pytree
+    select: Callable[..., Any]
+    # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
+    loss: Callable[..., jax.Array]
+    # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
+    backward: Callable[..., tuple[jax.Array, Any]]
     # optional: (key, tables, steps, groups) -> draws [steps, ...], one of which select takes in place of the key. What
     # does not depend on the words is then drawn for many steps at once: a generator costs more to start than to run
     draw: Callable[..., Any] | None = None

@@ -17,7 +17,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "reproduce",
         "recompute every figure of the post, beside the published ones",
     ),
-    "phrases": ("w2vjax.cli.phrases", "phrases", "join words that belong together, as in new_york, before training"),
+    "phrases": (
+        "w2vjax.cli.phrases",
+        "phrases",
+        "join words that belong together, as in new_york, before training",
+    ),
     "train": ("w2vjax.cli.train", "train", "train vectors on text files"),
     "plan": ("w2vjax.cli.train", "plan", "say what training will take, in memory and time"),
     "gradcheck": ("w2vjax.cli.gradcheck", "gradcheck", "prove the handwritten gradients on this machine"),
