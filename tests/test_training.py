@@ -19,6 +19,7 @@ from w2vjax.data import machine_learning_text, published_figures
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training import loop
 from w2vjax.training.feed import feed, marked
+from w2vjax.training.replicas import join, join_weights
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk, split_lines, train_chunk
 from w2vjax.training.updates import row_sgd
@@ -153,6 +154,30 @@ def test_two_runs_give_the_same_bits_and_another_seed_others(planted):
     assert bits(w2v.train(planted, **SMALL | {"seed": 1}).params) != bits(first.params)
 
 
+def test_copies_of_the_tables_learn_what_one_does_and_repeat_their_bits(planted, monkeypatch):
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    one, two, again = (
+        w2v.train(planted, **SMALL | {"epochs": 4, "replicas": n}, log_every=0.0) for n in (1, 2, 2)
+    )
+    assert bits(two.params) == bits(again.params) != bits(one.params)
+    assert two.run.feed.chunks % 2 == 0
+    assert abs(two.history[-1]["loss"] - one.history[-1]["loss"]) < 0.15  # measured 0.03 of 2.9
+    for word in ("tea1", "sea2", "key3"):
+        assert {other[:3] for other, _ in two.vectors.most_similar(word, topn=5)} == {word[:3]}
+
+
+def test_a_join_adds_rare_rows_and_averages_frequent_ones():
+    weights = join_weights(np.array([10**6, 1]), np.array([1, 1]), 1000)
+    start = Params(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
+    moved = tuple(Params(jnp.full((2, 1), x), jnp.zeros((2, 1))) for x in (1.0, 3.0))
+    joined, copies = join(start, moved, weights, jnp.float32(2))
+    # n = 1000 and 0.001 of n0 = 50: gamma = 1 / (1 + 1000/1050) and 1
+    np.testing.assert_allclose(joined.input.ravel(), [4 / (1 + 1000 / 1050), 4], rtol=1e-4)
+    alone, _ = join(start, moved[:1], weights, jnp.float32(1))
+    np.testing.assert_allclose(alone.input.ravel(), [1, 1], rtol=1e-6)
+    assert len(copies) == 2
+
+
 def test_a_run_is_compiled_once(planted):
     with jax.log_compiles(False):
         job = loop.set_up(planted, Settings(**SMALL))
@@ -179,10 +204,12 @@ def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):
     assert np.flatnonzero(lines).tolist() == planted.starts.tolist()
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("copies", [1, 2])
+def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch, copies):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
-    whole = w2v.train(planted, **SMALL)
-    for cut in (1, 7, 12):
+    settings = SMALL | {"replicas": copies}
+    whole = w2v.train(planted, **settings)
+    for cut in (1, 7):
         folder = tmp_path / str(cut)
         calls = itertools.count(1)
 
@@ -191,11 +218,11 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypa
                 signal.raise_signal(signal.SIGTERM)
 
         with pytest.raises(
-            errors.StoppedError, match="SIGTERM after .* words; the checkpoint is saved"
+            errors.StoppedError, match=r"SIGTERM after .* words; the checkpoint is saved"
         ) as stopped:
-            w2v.train(planted, **SMALL, checkpoint=folder, callback=kill, log_every=0.0)
+            w2v.train(planted, **settings, checkpoint=folder, callback=kill, log_every=0.0)
         assert stopped.value.exit_code == 128 + signal.SIGTERM
-        resumed = w2v.train(planted, **SMALL, checkpoint=folder, resume=True)
+        resumed = w2v.train(planted, **settings, checkpoint=folder, resume=True)
         assert bits(resumed.params) == bits(whole.params)
         assert resumed.summary["words"] == whole.summary["words"]
         assert resumed.summary["steps"] == whole.summary["steps"]
@@ -213,7 +240,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
     assert bits(resumed.params) == bits(whole.params)
     for path in tmp_path.glob("checkpoint-*"):
         path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(errors.CheckpointError, match="No checkpoint in .* is sound"):
+    with pytest.raises(errors.CheckpointError, match=r"No checkpoint in .* is sound"):
         w2v.train(planted, **SMALL, checkpoint=tmp_path, resume=True)
 
 
@@ -237,16 +264,14 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, tmp
 
 def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, tmp_path):
     w2v.train(planted, **SMALL, checkpoint=tmp_path)
-    with pytest.raises(errors.CheckpointError, match="of an earlier run. Resume it"):
+    with pytest.raises(errors.CheckpointError, match=r"of an earlier run\. Resume it"):
         w2v.train(planted, **SMALL, checkpoint=tmp_path)
 
 
 def test_a_diverging_run_stops_names_step_and_table_and_leaves_the_checkpoint(planted, tmp_path):
     w2v.train(planted, **SMALL, checkpoint=tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(
-        errors.DivergedError, match=r"not finite at step \d+: .* input against the output table"
-    ):
+    with pytest.raises(errors.DivergedError, match=r"not finite at step \d+: .* against the output table"):
         w2v.train(planted, **SMALL | {"learning_rate": 1e6, "epochs": 9}, optimizer=partial(row_sgd, cap=None),
                   checkpoint=tmp_path / "other")  # fmt: skip
     assert not list((tmp_path / "other").glob("checkpoint-*"))
@@ -278,9 +303,9 @@ def test_adam_is_refused_on_rows_and_works_wrapped(planted):
 
 def test_the_deterministic_mode_trains_the_same_model(planted):
     plain, sorted_ = (w2v.train(planted, **SMALL, deterministic=d).params for d in (False, True))
-    # measured 2e-7: only the order of additions differs
-    np.testing.assert_allclose(plain.input, sorted_.input, atol=5e-6)
-    np.testing.assert_allclose(plain.output, sorted_.output, atol=5e-6)
+    # only the order of additions differs: measured 2.7e-6 of values up to 3 after 300 steps
+    np.testing.assert_allclose(plain.input, sorted_.input, rtol=2e-5, atol=2e-5)
+    np.testing.assert_allclose(plain.output, sorted_.output, rtol=2e-5, atol=2e-5)
 
 
 def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, monkeypatch):
@@ -313,14 +338,14 @@ def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("lines", [[["one"]], [["a"], ["b"]], [["a", "b"]], [["a"] * 9]])
-def test_degenerate_corpora_train_to_finite_vectors_or_are_refused(lines):
-    try:
-        trained = w2v.train(lines, **SMALL | {"window": 50})
-    except errors.CorpusError as error:
-        assert "neighbour" in str(error)
-    else:
-        assert np.isfinite(trained.vectors.matrix).all()
+@pytest.mark.parametrize("lines", [[["a"], ["b"]], [["a", "b"]], [["a"] * 9]])
+def test_degenerate_corpora_train_to_finite_vectors(lines):
+    assert np.isfinite(w2v.train(lines, **SMALL | {"window": 50}).vectors.matrix).all()
+
+
+def test_a_single_word_is_refused():
+    with pytest.raises(errors.CorpusError, match="a word needs a neighbour"):
+        w2v.train([["one"]], **SMALL)
 
 
 def test_going_on_grows_the_vocabulary_and_keeps_old_rows(tmp_path):

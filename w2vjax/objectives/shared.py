@@ -67,14 +67,19 @@ def shared_loss(hidden: jax.Array, output: jax.Array, targets: SharedTargets) ->
 
 def shared_backward(hidden: jax.Array, output: jax.Array, targets: SharedTargets) -> tuple[jax.Array, Rows]:
     """The gradient of the sum of :func:`shared_loss`: d_hidden [B, T, D] and Rows [B*P + B/S*K, D], positives first."""
-    w, kept = targets.weights.astype(hidden.dtype).swapaxes(1, 2), targets.kept.astype(hidden.dtype)  # [B, P, T]
+    w, kept = (
+        targets.weights.astype(hidden.dtype).swapaxes(1, 2),
+        targets.kept.astype(hidden.dtype),
+    )  # [B, P, T]
     share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(1), targets)[:, None]  # [B/S, 1, S*T]
     rows = output[targets.words].astype(hidden.dtype)
     d_hidden, d_rows = product_backward(
         rows, hidden, lambda scores: w * (kept[..., None] * sigmoid(scores) - jnp.ones((), scores.dtype))
     )
     noise = output[targets.negatives].astype(hidden.dtype)
-    d_spans, d_noise = product_backward(noise, in_spans(hidden, targets), lambda scores: share * sigmoid(scores))
+    d_spans, d_noise = product_backward(
+        noise, in_spans(hidden, targets), lambda scores: share * sigmoid(scores)
+    )
     dim = hidden.shape[-1]
     ids = jnp.concatenate([targets.words.reshape(-1), targets.negatives.reshape(-1)])
     values = jnp.concatenate([d_rows.reshape(-1, dim), d_noise.reshape(-1, dim)])
@@ -84,9 +89,9 @@ def shared_backward(hidden: jax.Array, output: jax.Array, targets: SharedTargets
 def product_backward(rows: jax.Array, hidden: jax.Array, error_of: Any) -> tuple[jax.Array, jax.Array]:
     """(d_hidden [B, T, D], d_rows [B, R, D]) where ``error_of`` gives the derivative by the scores, both [B, R, T].
 
-    Scores have rows before hidden vectors: of the two factors of a product by a transpose, XLA's CPU library has to turn
-    the second, and hidden is the smaller. The error is turned in memory once, for the same reason; the barriers keep the
-    compiler from folding that into a product at half the speed.
+    Scores have rows before hidden vectors: of the two factors of a product by a transpose, XLA's CPU library has to
+    turn the second, and hidden is the smaller. The error is turned in memory once, for the same reason; the barriers
+    keep the compiler from folding that into a product at half the speed.
     """
     error = jax.lax.optimization_barrier(error_of(jnp.einsum("brd,btd->brt", rows, hidden)))
     d_rows = jnp.einsum("brt,btd->brd", error, hidden)

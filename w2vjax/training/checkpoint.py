@@ -39,14 +39,14 @@ class Place(NamedTuple):
 
 def run_identity(settings: dict[str, Any], digest: str, program: str) -> dict[str, Any]:
     """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values."""
+    config = jax.config.values
     return {
         **{f"settings.{name}": value for name, value in settings.items()},
         "corpus": digest,
         "program": program,
         "jax version": jax.__version__,
         "platform": jax.default_backend(),
-        "random numbers": str(jax.config.jax_default_prng_impl)
-        + (", partitionable" if jax.config.jax_threefry_partitionable else ""),
+        "random numbers": f"{config['jax_default_prng_impl']}, partitionable={config['jax_threefry_partitionable']}",
     }
 
 
@@ -90,7 +90,7 @@ def load_checkpoint(
 
     like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields that may differ.
 
-    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or names the first field that differs.
+    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or naming the field that differs.
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):
@@ -113,7 +113,7 @@ def load_checkpoint(
             raise CheckpointError(
                 f"{path} holds other tables than this run's. Resume with the settings it was made with."
             )
-        state = structure.unflatten([jnp.array(array) for array in arrays])
+        state = jax.tree.unflatten(structure, [jnp.array(array) for array in arrays])
         return state, Place(*json.loads(tensors.metadata["place"])), json.loads(tensors.metadata["history"])
     if damaged:
         raise CheckpointError(

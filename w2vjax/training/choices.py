@@ -31,7 +31,9 @@ def _negative(shared: int, span: int) -> Callable[[int, float], Objective]:
 
 CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
-    ("skip-gram", "hierarchical"): Choice(fan_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 256),
+    ("skip-gram", "hierarchical"): Choice(
+        fan_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 256
+    ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
     ("cbow", "negative"): Choice(cbow_block_batch, _negative(48, 3), row_sgd, 0.3, 16, 768),
     ("cbow", "hierarchical"): Choice(

@@ -50,7 +50,7 @@ def continue_from(
     with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
         encoded = encode(source, vocab, os.path.join(folder, "ids"), tokenizer)  # the maps outlive the names
     digest = f"continued from {os.fspath(path)}: {len(encoded.ids)} ids"
-    return Corpus(vocab, encoded.ids, encoded.starts, encoded.report, digest), start
+    return Corpus(vocab, encoded.ids, encoded.starts, digest, False), start
 
 
 def _repeatable(source: Any) -> bool:

@@ -44,7 +44,7 @@ class Feed(NamedTuple):
 
 
 def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
-    """``count`` ids from ``begin`` on, zeros up to ``size``; ``~id`` where a line opens. Reads only that part of the map."""
+    """``count`` ids from ``begin`` on, zeros up to ``size``; ``~id`` where a line opens."""
     piece = np.zeros(size, np.int32)
     piece[:count] = corpus.ids[begin : begin + count]
     first, last = np.searchsorted(corpus.starts, [begin, begin + count])

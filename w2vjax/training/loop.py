@@ -100,7 +100,8 @@ def train(
         mesh: devices with axes "data" and "dim".
         deterministic: equal bits on a GPU too, by sorting; slower.
         cache: a folder for the encoded corpus, used again while corpus and settings are the same.
-        checkpoint, checkpoint_every, resume, allow: a folder, seconds between saves, go on from it, fields that may differ.
+        checkpoint, checkpoint_every, resume: a folder, seconds between saves, go on from the last one.
+        allow: names of fields that may differ from the checkpoint's.
         progress: a bar on standard error. log: a JSONL file. log_every: seconds. callback: called with every record;
             a true value stops the run early.
 
@@ -124,7 +125,8 @@ def train(
     lowered = lower(job)
     compiled = lowered.compile()
     ready = time.perf_counter()
-    place, history = Place(), []
+    place = Place()
+    history: list[dict[str, Any]] = []
     identity: dict[str, Any] = {}
     replicas_ = replicate(job.state, job.feed.copies)
     if checkpoint is not None:
@@ -152,7 +154,8 @@ def train(
         "words": place.words, "steps": place.steps, "epochs": settings.epochs, "vocabulary": len(corpus.vocab),
         "loss": report.history[-1]["loss"] if report.history else None, **seconds,
         "raw_words_per_second": place.words / max(place.seconds, 1e-9),
-        "total_seconds": time.perf_counter() - began, "settings": settings._asdict(), "corpus": "" if corpus.vocab.report is None else str(corpus.report),
+        "total_seconds": time.perf_counter() - began, "settings": settings._asdict(),
+        "corpus": "" if corpus.vocab.report is None else str(corpus.report),
         "device": jax.devices()[0].device_kind, "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }  # fmt: skip
     return Trained(

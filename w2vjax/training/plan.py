@@ -74,7 +74,7 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
             compiled(state, run.tables, run.keep, *piece, chunk_key(settings.seed, 0, number))
         )
         times.append((time.perf_counter() - began) / int(piece[2]))
-    words = run.feed.words * settings.epochs
+    words, copies = run.feed.words * settings.epochs, run.feed.copies
     return Plan(jax.devices()[0].device_kind, len(corpus.vocab), words, run.steps * copies,
                 sizes[0] * (copies + (copies > 1)), sizes[1] * copies, temporaries * copies,
                 4 * len(corpus.ids), run.feed.resident is not None, compile_seconds,

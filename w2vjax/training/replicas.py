@@ -6,10 +6,10 @@ tables; what each copy learned is then added up, row by row::
 
     table = start + gamma * sum_r (copy_r - start)          gamma = 1 / (1 + (R - 1) * n / (n + n0))
 
-n is how often a row is expected to be hit by one copy in one round. A rare row gets the sum of what few copies saw of it; a
-frequent one, which every copy has brought to where it belongs, gets the mean: adding R full corrections would
-overshoot. The join happens at fixed places of the corpus, whatever the threads' timing, so a run repeats bit for bit; the
-number of copies is a setting and not the machine's number of cores. Model averaging between rounds is pWord2Vec's
+n is how often a row is expected to be hit by one copy in one round. A rare row gets the sum of what few copies saw of
+it; a frequent one, which every copy has brought to where it belongs, gets the mean: adding R full corrections would
+overshoot. The join happens at fixed places of the corpus, whatever the threads' timing, so a run repeats bit for bit;
+the number of copies is a setting and not the machine's number of cores. Model averaging between rounds is pWord2Vec's
 (Ji et al. 2016); the row-wise weight is ours.
 """
 
@@ -98,7 +98,8 @@ class Crew(NamedTuple):
 
         def run(state: State, chunk: tuple[Any, ...]) -> tuple[State, Progress]:
             # waits for the end: a CPU runs a program in the thread that waits for it
-            return jax.block_until_ready(self.program(state, tables, keep, *chunk))
+            done: tuple[State, Progress] = jax.block_until_ready(self.program(state, tables, keep, *chunk))
+            return done
 
         done = list(self.threads.map(run, replicas.states, chunks))
         states = [*(state for state, _ in done), *replicas.states[len(done) :]]

@@ -12,9 +12,9 @@ MOST_BATCH_WORDS = 65_536
 class Settings(NamedTuple):
     """The numbers of a run, as plain as JSON. Functions (objective, windows, optimizer) are passed beside them.
 
-    Words of a batch are counted after subsampling. ``learning_rate`` is where the linear descent starts; it ends at 1e-4
-    of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2 on a CPU
-    for corpora of more than half a million words, and 1 elsewhere.
+    Words of a batch are counted after subsampling. ``learning_rate`` is where the linear descent starts; it ends at
+    1e-4 of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2
+    on a CPU for corpora of more than half a million words, and 1 elsewhere.
     """
 
     dim: int = 100
@@ -46,12 +46,13 @@ class Settings(NamedTuple):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise SettingError(f"{name}={value!r} cannot work. Use a whole number from {low} to {high}.")
-        for name, low, high in _REAL:
+        for name, least, most in _REAL:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise SettingError(f"{name}={value!r} cannot work. Use a finite number from {low} to {high}.")
-            if not low <= value <= high:
-                raise SettingError(f"{name}={value!r} cannot work. Use a number from {low} to {high}.")
+            real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            if not real or not least <= value <= most:
+                raise SettingError(
+                    f"{name}={value!r} cannot work. Use a finite number from {least} to {most}."
+                )
         if self.learning_rate == 0:
             raise SettingError("learning_rate=0 trains nothing. Use about 0.05.")
         if self.dtype not in _DTYPES:

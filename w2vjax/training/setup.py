@@ -42,8 +42,10 @@ class Run(NamedTuple):
 
 
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
-    """Steps of one copy in the whole run, from the words that subsampling is expected to keep. What it keeps differs by chance, by
-    a thousandth of the total; the schedule is built on this number."""
+    """Steps of one copy in the whole run, from the words that subsampling is expected to keep.
+
+    What it keeps differs by chance, by a thousandth of the total; the schedule is built on this number.
+    """
     share = float((counts * keep_probabilities(counts, settings.sample)).sum() / max(counts.sum(), 1))
     sizes = np.full(feed.chunks, feed.size)
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)

@@ -60,7 +60,7 @@ class Progress(NamedTuple):
 
 
 def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(tokens [M], segments [M]) of ids [M] in which ``~id`` (the bitwise complement) opens a line; -1 from ``count`` on.
+    """(tokens [M], segments [M]) of ids [M] in which ``~id`` (its bits inverted) opens a line; -1 from ``count`` on.
 
     >>> tokens, segments = split_lines(jnp.asarray([~4, 5, ~4, 0]), 3)
     >>> tokens.tolist(), segments.tolist()
@@ -100,8 +100,8 @@ def gradient_step(
     part, few = _part(batch, recipe.measured), _part(targets, recipe.measured, len(batch.words))
     hidden = embed(state.params.input, part.inputs)
     loss = recipe.objective.loss(hidden, state.params.output, few).sum(dtype=jnp.float32)
-    # A step whose loss is not finite changes nothing. It also orders this second read of the tables before their update:
-    # left open, XLA copies both of them in every step.
+    # A step whose loss is not finite changes nothing. That also orders this second read of the tables before their
+    # update: left open, XLA copies both of them in every step.
     sound = jnp.isfinite(loss)
     gradients = jax.tree.map(
         lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf, gradients
@@ -138,7 +138,7 @@ def train_chunk(
     recipe: the functions and shapes; chunk: M, at least count, static; tables: the objective's; keep [V] uint32: see
     :func:`~w2vjax.windows.sampling.keep_thresholds`; ids [at least offset + M] int32, lines opened by ``~id``.
 
-    The M' words that subsampling leaves are cut into B streams of equal length that are read in parallel, T words a step,
+    The words that subsampling leaves are cut into B streams of equal length that are read in parallel, T words a step,
     so that a step's words come from B places of the text. Every word is a center exactly once; the last step is padded.
     """
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
@@ -178,7 +178,8 @@ def train_chunk(
 
     zero = jnp.zeros((), jnp.float32)
     start = Progress(zero, zero, kept, steps, jnp.int32(-1))
-    return jax.lax.fori_loop(0, steps, step, (state, start))
+    done: tuple[State, Progress] = jax.lax.fori_loop(0, steps, step, (state, start))
+    return done
 
 
 def chunk_key(seed: int, epoch: int, chunk: int) -> jax.Array:

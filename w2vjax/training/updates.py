@@ -26,11 +26,11 @@ from w2vjax.model import to_dense
 from w2vjax.types import Params, Rows
 
 
-class RowTransformation(optax.GradientTransformationExtraArgs):
+class RowTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
     """An optax transformation that takes rows whose ids repeat; any other is given rows whose ids are distinct."""
 
 
-class DenseTransformation(optax.GradientTransformationExtraArgs):
+class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
     """A transformation of whole tables, which row gradients are expanded for: see :func:`dense`."""
 
 
@@ -71,7 +71,7 @@ def dense(optimizer: optax.GradientTransformation) -> DenseTransformation:
 
 
 def clip_by_count(cap: float) -> optax.GradientTransformationExtraArgs:
-    """Scale each row by min(1, cap / n), n the summed hits of the row in this step. Raises SettingError for cap <= 0."""
+    """Scale each row by min(1, cap / n), n its summed hits in this step. Raises SettingError for cap <= 0."""
     if not (np.isfinite(cap) and cap > 0):
         raise SettingError(f"cap={cap} cannot work. Use about 50, or None for no cap.")
 
@@ -120,8 +120,8 @@ def scale_by_row_adagrad(epsilon: float = 1e-6) -> optax.GradientTransformationE
 def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
     """(order, sums): the places of ``ids`` [N] in rising order, and at the last place of each id its summed values.
 
-    sums [N, D] is 0 everywhere else, so (ids[order], sums) is the same gradient with each row in one piece. The order of
-    additions is fixed, which a scatter's on a GPU is not: this is what the deterministic mode rests on.
+    sums [N, D] is 0 everywhere else, so (ids[order], sums) is the same gradient with each row in one piece. The order
+    of additions is fixed, which a scatter's on a GPU is not: this is what the deterministic mode rests on.
 
     >>> order, sums = sum_repeated(jnp.asarray([4, 2, 4]), jnp.asarray([[1.0], [10.0], [100.0]]))
     >>> order.tolist(), sums.ravel().tolist()
@@ -176,8 +176,8 @@ def apply_gradients(
 ) -> tuple[Params, Any]:
     """One step: (params, state) after ``gradients`` (leaves Rows or dense); jit-able.
 
-    hits: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed order (sort and segmented
-    sum) where the device's scatter does not: on a GPU. A CPU's does.
+    hits: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed order (sort and
+    segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
     """
     extra = optax.with_extra_args_support(optimizer)
     if isinstance(optimizer, DenseTransformation):

@@ -1,8 +1,8 @@
 """Skip-gram as fans: the words around a center, each a hidden vector of its own, all predicting that one center.
 
-The pairs of a block, grouped by the word that is predicted. Where scoring a word costs a whole path of rows (hierarchical
-softmax), each path is read once for the 2 * window words that it is scored against. word2vec.c trains in this direction;
-over a corpus the pairs are the same but for whose reach decides.
+The pairs of a block, grouped by the word that is predicted. Where scoring a word costs a whole path of rows
+(hierarchical softmax), each path is read once for the 2 * window words that it is scored against. word2vec.c trains in
+this direction; over a corpus the pairs are the same but for whose reach decides.
 """
 
 from typing import Any

@@ -19,7 +19,7 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 
-# Prefix sums are taken as products with a triangle of ones of this size: on a CPU, XLA's own cumsum is ten times slower.
+# Prefix sums are products with a triangle of ones of this size: on a CPU, XLA's own cumsum is ten times slower.
 _TRIANGLE = 128
 
 
@@ -37,7 +37,7 @@ def keep_probabilities(counts: Any, sample: float = 1e-3) -> np.ndarray:
     if sample == 0 or not mass.sum():
         return np.ones(mass.shape)
     rarity = sample / np.maximum(mass / mass.sum(), 1e-300)  # t / f
-    return np.minimum(1.0, np.sqrt(rarity) + rarity)
+    return np.asarray(np.minimum(1.0, np.sqrt(rarity) + rarity))
 
 
 def keep_thresholds(counts: Any, sample: float = 1e-3) -> jax.Array:
@@ -95,7 +95,7 @@ def draw_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array
     [0.33, 0.33]
     """
     bits = jax.random.bits(key, shape, jnp.uint16).astype(jnp.uint32)
-    return (1 + ((bits * jnp.uint32(window)) >> 16)).astype(jnp.int32)
+    return jnp.asarray(1 + ((bits * jnp.uint32(window)) >> 16), jnp.int32)
 
 
 def full_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array:
