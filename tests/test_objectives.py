@@ -208,11 +208,11 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
     hidden = w2v.embed(jnp.asarray(case.input), batch.inputs)
     output = jnp.asarray(case.output)
     losses, wanted = (o.loss(hidden, output, t) for o, t in ((fast, mine), (clear, other)))
-    np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-12)  # MEASURED_A
+    np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-12)
     (d_hidden, rows), (d_wanted, wanted_rows) = (
         o.backward(hidden, output, t) for o, t in ((fast, mine), (clear, other))
     )
-    np.testing.assert_allclose(d_hidden, d_wanted, rtol=0, atol=1e-12)  # MEASURED_B
+    np.testing.assert_allclose(d_hidden, d_wanted, rtol=0, atol=1e-12)
     np.testing.assert_allclose(
         w2v.to_dense(rows, output), w2v.to_dense(wanted_rows, output), rtol=0, atol=1e-12
     )

@@ -129,6 +129,7 @@ def scales(params: Params, batch: Batch) -> dict[str, Any]:
     np.add.at(hits[1], np.asarray(batch.words), np.asarray(batch.weights).sum(1))
     sizes = [float(np.abs(table.astype(np.float64)).max(initial=0)) for table in params]
     score = params.input.shape[1] * sizes[0] * sizes[1]
+    hits *= 6  # each example adds a positive and its 5 negatives, which cancel where they are one word
     return {"terms": max(1.0, float(hits.max())), "loss_scale": max(1.0, float(hits[1].sum()) * (1 + score))}
 
 

@@ -13,8 +13,8 @@ size 1, known to a rounding of 1, times a param. It is stated in roundings of th
 params), so that it excuses the same few bits in every dtype. Losses have the same floor, with ``loss_scale`` for terms
 and params.
 
-Largest errors of the package's objectives over all batches of :mod:`w2vjax.adversarial`, by ``w2vjax gradcheck``:
-MEASURED
+Measured on shared negatives, whose saturated terms cancel most (V = 1, all scores past 6 or to 2e7): float64 4.5e-13,
+float32 4e-7, bfloat16 1e-3, each where scores pass 6; the reference model's bfloat16, rounded at the end, 3.5e-3.
 ``jax.grad`` of a wrong forward is wrong too: central differences see a discontinuous one, an independent loss any.
 """
 
@@ -73,7 +73,7 @@ def check_gradients(
 
     Gradients have the structure of params; a leaf may be :class:`Rows`. ``tolerance`` defaults by dtype (float64
     1e-12, float32 1e-5, bfloat16 5e-2); ``samples`` coordinates meet central differences and ``eager`` runs
-    backward without jit as well, both in float64 only. ``terms`` is how many examples an element of the gradient adds up
+    backward without jit as well, both in float64 only. ``terms`` is how many examples a gradient element adds up
     (1/N for a mean) and ``loss_scale`` the size of what the loss adds up: nothing below 8 roundings of these
     is judged. Ask ``check.passed``. Pass the same functions again, not new lambdas, and nothing is compiled twice.
 

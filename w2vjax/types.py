@@ -3,7 +3,7 @@
 Legend, used in every shape comment of the package:
 
     V  vocabulary size                         D  dim, the length of a vector
-    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a run of words for blocks)
+    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a run of words in blocks)
     C  input words averaged into one hidden    P  positive words per group
     K  negatives per group                     L  longest Huffman code
     R  rows of the output table scored per group
@@ -40,7 +40,7 @@ class Rows(NamedTuple):
 class Inputs(NamedTuple):
     """The words averaged (or summed) into each hidden vector."""
 
-    ids: jax.Array  # [B, T, C] int32
+    ids: jax.Array  # [B, T, C] int32, or [B, 1, C] where a group's hidden vectors share their words
     weights: jax.Array  # [B, T, C] 1/count on real words (1 for the undivided sum), 0 on padding
 
 
