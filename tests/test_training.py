@@ -25,7 +25,7 @@ from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk, split_
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import Params
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_block_batch
+from w2vjax.windows.cbow import cbow_block_batch, cbow_run_batch
 from w2vjax.windows.sampling import full_reach, keep_probabilities, keep_thresholds
 
 SMALL = {"dim": 8, "epochs": 2, "min_count": 1, "sample": 0.0, "batch_words": 32, "run": 8}
@@ -122,7 +122,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     np.testing.assert_allclose(state.params.output, w2, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("windows", [block_batch, cbow_block_batch])
+@pytest.mark.parametrize("windows", [block_batch, cbow_run_batch])
 @pytest.mark.parametrize("name", ["negative", "hierarchical", "softmax"])
 def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(windows, name):
     objective = {"negative": w2v.negative_sampling(5, shared=8), "hierarchical": w2v.hierarchical_softmax(),
@@ -385,6 +385,22 @@ def test_subsampling_keeps_order_lines_and_the_expected_share():
         assert (out[lines == line] == 1).sum() == (tokens[segments == line] == 1).sum()
     share = (out[:count] == 0).sum() / (tokens[real] == 0).sum()
     assert abs(share - 0.5) < 0.02  # 3.2 standard deviations of a binomial of 6,500
+
+
+def test_a_run_of_cbow_equals_its_blocks():
+    random = np.random.default_rng(4)
+    tokens = jnp.asarray(random.integers(0, 9, (3, 14)), jnp.int32)
+    segments = jnp.asarray(np.sort(random.integers(-1, 3, (3, 14)), -1), jnp.int32)
+    reach = jnp.asarray(random.integers(1, 4, (3, 8)), jnp.int32)
+    params = Params(*(jnp.asarray(random.normal(size=(9, 5)), jnp.float32) for _ in range(2)))
+    results = []
+    for windows in (cbow_block_batch, cbow_run_batch):
+        batch = windows(tokens, segments, reach)
+        targets = softmax().select(None, (), batch.words, batch.weights)
+        loss, gradients = w2v.backward(softmax(), params, batch, targets)
+        results.append((loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True))))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-6)  # measured 5e-7 in float32
 
 
 def test_plan_counts_what_train_uses(planted):

@@ -23,15 +23,26 @@ def embed(table: jax.Array, inputs: Inputs) -> jax.Array:
     """
     # NumPy's promotion, not JAX's: it stays defined under jax_numpy_dtype_promotion="strict"
     dtype = np.promote_types(table.dtype, inputs.weights.dtype)
+    if shared(inputs):
+        return jnp.einsum("btc,bcd->btd", inputs.weights.astype(dtype), table[inputs.ids[:, 0]].astype(dtype))
     return jnp.einsum("btc,btcd->btd", inputs.weights.astype(dtype), table[inputs.ids].astype(dtype))
+
+
+def shared(inputs: Inputs) -> bool:
+    """Whether the T hidden vectors of a group are sums of the same C words, ids [B, 1, C]: each row is read once."""
+    return inputs.ids.shape[1] == 1 < inputs.weights.shape[1]
 
 
 def embed_backward(d_hidden: jax.Array, inputs: Inputs) -> Rows:
     """The derivative of :func:`embed`: each word receives its weight times d_hidden [B, T, D].
 
-    Returns Rows with ids [B*T*C] and values [B*T*C, D]; a word that occurs twice has two rows, which add up.
+    Returns Rows with ids [B*T*C] and values [B*T*C, D] ([B*C] where the groups' words are shared); a word that occurs twice has two rows, which add up.
     """
-    values = inputs.weights.astype(d_hidden.dtype)[..., None] * d_hidden[:, :, None]  # [B, T, C, D]
+    weights = inputs.weights.astype(d_hidden.dtype)
+    if shared(inputs):
+        values = jnp.einsum("btc,btd->bcd", weights, d_hidden)
+    else:
+        values = weights[..., None] * d_hidden[:, :, None]  # [B, T, C, D]
     return Rows(inputs.ids.reshape(-1), values.reshape(inputs.ids.size, values.shape[-1]))
 
 

@@ -10,7 +10,7 @@ from w2vjax.objectives.softmax import softmax
 from w2vjax.training.updates import row_adagrad, row_sgd
 from w2vjax.types import Objective
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_block_batch
+from w2vjax.windows.cbow import cbow_run_batch
 from w2vjax.windows.fans import fan_batch
 
 
@@ -35,11 +35,11 @@ CHOICES: dict[tuple[str, str], Choice] = {
         fan_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
-    ("cbow", "negative"): Choice(cbow_block_batch, _negative(48, 3), row_sgd, 0.3, 16, 768),
+    ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 3), row_sgd, 0.3, 16, 768),
     ("cbow", "hierarchical"): Choice(
-        cbow_block_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.3, 16, 768
+        cbow_run_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.3, 16, 768
     ),
-    ("cbow", "softmax"): Choice(cbow_block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
+    ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
 
 

@@ -16,7 +16,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.model import backward
-from w2vjax.objectives.hidden import embed, embed_backward
+from w2vjax.objectives.hidden import embed, embed_backward, shared
 from w2vjax.training.updates import apply_gradients
 from w2vjax.types import Batch, Objective, Params, Rows
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
@@ -80,6 +80,7 @@ def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
     else:
         hidden, rows = targets.weights.sum(-1), targets.weights.sum(1)
     each = inputs.weights.astype(hidden.dtype) * hidden[..., None]  # [B, T, C]
+    each = each.sum(1) if shared(inputs) else each
     if isinstance(gradients.output, Rows):
         return Params(each.reshape(-1), rows.reshape(-1))
     # a dense softmax pulls on every row: by its positives, and by its share of the probability, taken as even

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from w2vjax.ids import as_ids
 from w2vjax.types import Batch, Inputs
+from w2vjax.windows.blocks import block_batch
 from w2vjax.windows.pairs import neighbours
 
 
@@ -55,3 +56,22 @@ def cbow_block_batch(
     alive = mask.any(-1).astype(dtype)  # [B, T]
     identity = jnp.eye(centers.shape[1], dtype=dtype)
     return Batch(Inputs(contexts, mean_weights(mask, dtype)), centers, alive[..., None] * identity[None])
+
+
+def cbow_run_batch(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
+) -> Batch:
+    """The groups of :func:`cbow_block_batch` with each of a run's T + 2*window words read once for all of its means.
+
+    inputs.ids [B, 1, C=T+2*window]; inputs.weights [B, T, C] are 1/count on the neighbours of center t.
+
+    >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
+    >>> cbow_run_batch(tokens, segments, jnp.asarray([[1, 1]])).inputs.weights.tolist()
+    [[[0.0, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 0.5]]]
+    """
+    block = block_batch(tokens, segments, reach, dtype)
+    mask = block.weights > 0
+    alive = mask.any(-1).astype(dtype)
+    identity = jnp.eye(reach.shape[1], dtype=dtype)
+    inputs = Inputs(tokens[:, None], mean_weights(mask, dtype))
+    return Batch(inputs, block.inputs.ids[..., 0], alive[..., None] * identity[None])
