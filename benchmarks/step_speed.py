@@ -30,15 +30,15 @@ from timing import CheckFailed, check_close, compare, report, table
 
 import w2vjax as w2v
 from w2vjax.corpus.encode import prepare
-from w2vjax.objectives.negative import draw
-from w2vjax.training.choices import CHOICES, choice
+from w2vjax.objectives.negative import draw, negative_targets
+from w2vjax.objectives.shared import SharedTargets
+from w2vjax.training.choices import Choice, choice
 from w2vjax.training.feed import marked
 from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk, gradient_step, hits, split_lines
 
 # max|change - expected| / max|expected|; measured 2e-7 to 2e-6 over the settings below, float32
 TOLERANCE = 2e-5
 STACK = 16  # steps of different words that the pieces walk through
-DEFAULT = CHOICES["skip-gram", "negative"]
 
 
 class Case(NamedTuple):
@@ -49,8 +49,8 @@ class Case(NamedTuple):
     dim: int = 100
     window: int = 5
     negatives: int = 5
-    run: int = DEFAULT.run  # T
-    batch_words: int = DEFAULT.batch_words
+    run: int = 0  # T; 0 is the default of model and objective, here and below
+    batch_words: int = 0
 
 
 class Text(NamedTuple):
@@ -76,7 +76,7 @@ def corpus_text(path: str, words: int) -> Text:
 
 
 def recipe_of(case: Case) -> Recipe:
-    chosen = choice(case.model, "negative" if case.objective == "clear" else case.objective)
+    chosen = chosen_for(case)
     objective = clear_form(case) if case.objective == "clear" else chosen.objective(case.negatives, 0.75)
     groups = case.batch_words // case.run
     return Recipe(objective, chosen.windows, chosen.optimizer(chosen.learning_rate), case.window, groups, case.run,
@@ -125,10 +125,14 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
     state = State(params, recipe.optimizer.init(params))
     tables = recipe.objective.init(counts)
     (found, _), loss = jax.jit(partial(gradient_step, recipe))(state, tables, batch, key)
-    clear = clear_form(case, shared=max(1, targets.ids.shape[1] - batch.words.shape[1]))
+    clear = clear_form(case)
 
-    def clear_step() -> Any:
+    # all of it as arguments: what is closed over becomes a constant, and XLA would compute with it while compiling
+    def clear_step(params: w2v.Params, state: State, batch: w2v.Batch, targets: Any) -> Any:
         goal = clear.select(key, clear.init(counts), batch.words, batch.weights)
+        if isinstance(targets, SharedTargets):  # each block's own view of the negatives that it shares
+            drawn = jnp.repeat(targets.negatives, len(batch.words) // len(targets.negatives), 0)
+            goal = negative_targets(batch.words, batch.weights, drawn, case.negatives)
         grow = jax.value_and_grad(lambda p: w2v.cross_entropy(clear, p, batch, goal))
         total, dense = grow(params)
         _, gradients = w2v.backward(recipe.objective, params, batch, targets, recipe.embed_backward)
@@ -144,7 +148,7 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
         gradients, counted = (w2v.Params(*(pair[i] for pair in pairs)) for i in (0, 1))
         return total, w2v.apply_gradients(recipe.optimizer, state.optimizer, params, gradients, counted)[0]
 
-    total, expected = jax.jit(clear_step)()
+    total, expected = jax.jit(clear_step)(params, state, batch, targets)
     if recipe.measured == recipe.groups:
         check_close(f"loss of {case}", loss / total, jnp.ones(()), TOLERANCE)
 
@@ -153,6 +157,15 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
         return jax.tree.map(lambda a, p, m: (a - p) / jnp.abs(m).max(), after, params, moved)
 
     return check_close(f"step of {case}", change(found), change(expected), TOLERANCE)
+
+
+def scored_ids(targets: Any) -> list[jax.Array]:
+    """The rows that are scored, in the blocks [G, R] that are products with G equal parts of the hidden vectors."""
+    return [targets.words, targets.negatives] if isinstance(targets, SharedTargets) else [targets.ids]
+
+
+def flat_ids(targets: Any) -> jax.Array:
+    return jnp.concatenate([ids.reshape(-1) for ids in scored_ids(targets)])
 
 
 def check_in_place(case: Case, program: Any, shape: tuple[int, int]) -> None:
@@ -171,31 +184,43 @@ def pieces(recipe: Recipe, params: w2v.Params, batches: Any, targets: Any) -> di
     _, gradients = jax.jit(partial(w2v.backward, recipe.objective))(params, first(batches), first(targets))
     few = isinstance(gradients.output, w2v.Rows)
 
-    def gather_one(number: jax.Array, params: w2v.Params) -> Any:
+    def gather_one(number: jax.Array, params: w2v.Params, batches: Any, targets: Any) -> Any:
         hidden = w2v.embed(params.input, jax.tree.map(lambda leaf: leaf[number], batches.inputs))
-        return hidden, params.output[targets.ids[number]] if few else params.output
+        return hidden, [params.output[ids[number]] for ids in scored_ids(targets)] if few else [
+            params.output[None]
+        ]
 
-    def gather(params: w2v.Params) -> Any:
+    def gather(*arguments: Any) -> Any:
         def body(number: jax.Array, kept: Any) -> Any:
-            hidden, rows = gather_one(number, params)
+            hidden, rows = gather_one(number, *arguments)
             return hidden, rows if few else kept[1]
 
-        return jax.lax.fori_loop(0, STACK, body, gather_one(jnp.int32(0), params))
+        return jax.lax.fori_loop(0, STACK, body, gather_one(jnp.int32(0), *arguments))
 
-    def products(hidden: jax.Array, rows: jax.Array) -> Any:
-        def body(_: jax.Array, carry: Any) -> Any:
-            # tied to the carry, so that the compiler cannot take the products out of the loop
-            (h, r), carry = jax.lax.optimization_barrier(((hidden, rows), carry))
+    def products(hidden: jax.Array, blocks: list[jax.Array]) -> Any:
+        def three(h: jax.Array, r: jax.Array) -> Any:
+            if (
+                len(r) == 1
+            ):  # the whole vocabulary: XLA's CPU compiler multiplies a batch of one at a tenth of the speed
+                h = h.reshape(-1, h.shape[-1])
+                scores = h @ r[0].T
+                return (scores @ r[0])[None], (scores.T @ h)[None]
+            h = h.reshape(len(r), -1, h.shape[-1])
             scores = jnp.einsum("brd,btd->brt", r, h)
             turned = jax.lax.optimization_barrier(scores.swapaxes(1, 2))
             return jnp.einsum("btr,brd->btd", turned, r), jnp.einsum("brt,btd->brd", scores, h)
 
-        return jax.lax.fori_loop(0, STACK, body, (hidden, rows))
+        def body(_: jax.Array, carry: Any) -> Any:
+            # tied to the last turn by a zero that the compiler cannot know: it would take the products out of the loop
+            h = hidden * (1 + 0 * carry[0][1][0, 0, 0])
+            return [three(h, rows) for rows in blocks]
 
-    def scatter(state: State) -> State:
+        return jax.lax.fori_loop(0, STACK, body, [three(hidden, rows) for rows in blocks])
+
+    def scatter(state: State, batches: Any, targets: Any, gradients: w2v.Params) -> State:
         def body(number: jax.Array, state: State) -> State:
             batch, target = (jax.tree.map(lambda leaf: leaf[number], part) for part in (batches, targets))
-            ids = w2v.Params(batch.inputs.ids, target.ids)
+            ids = w2v.Params(batch.inputs.ids, flat_ids(target))
             rows = w2v.Params(*(g._replace(ids=i.reshape(-1)) if isinstance(g, w2v.Rows) else g
                                 for g, i in zip(gradients, ids, strict=True)))  # fmt: skip
             counted = hits(batch, target, rows)
@@ -203,18 +228,16 @@ def pieces(recipe: Recipe, params: w2v.Params, batches: Any, targets: Any) -> di
 
         return jax.lax.fori_loop(0, STACK, body, state)
 
-    hidden, rows = jax.jit(gather_one)(jnp.int32(0), params)
-    if not few:
-        hidden, rows = hidden.reshape(1, -1, hidden.shape[-1]), rows[None]
+    hidden, blocks = jax.jit(gather_one)(jnp.int32(0), params, batches, targets)
     held = [State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))]
     update = jax.jit(scatter, donate_argnums=0)
 
     def scatter_in_turn() -> Any:
-        held[0] = update(held[0])
+        held[0] = update(held[0], batches, targets, gradients)
         return held[0]
 
-    return {"gather": partial(jax.jit(gather), params), "products": partial(jax.jit(products), hidden, rows),
-            "scatter": scatter_in_turn}  # fmt: skip
+    return {"gather": partial(jax.jit(gather), params, batches, targets),
+            "products": partial(jax.jit(products), hidden, blocks), "scatter": scatter_in_turn}  # fmt: skip
 
 
 def randomness(recipe: Recipe, case: Case, chunk: int, steps: int, tables: Any) -> Callable[[], Any]:
@@ -222,7 +245,7 @@ def randomness(recipe: Recipe, case: Case, chunk: int, steps: int, tables: Any) 
 
     def negatives(key: jax.Array) -> Any:
         if recipe.objective.draw is not None:
-            return recipe.objective.draw(key, tables, steps * recipe.groups)
+            return recipe.objective.draw(key, tables, steps, recipe.groups)
         if case.objective not in {"negative", "clear"}:
             return ()
         start = draw(key, tables, (recipe.groups, 16))
@@ -270,10 +293,11 @@ def measure(case: Case, text: Text, rounds: int, sample: float = 1e-3) -> dict[s
     seconds = {name: timing.median * (steps / STACK if name in ("gather", "products", "scatter") else 1)
                for name, timing in timings.items()}  # fmt: skip
     ns = {f"{name}_ns": 1e9 * value / chunk for name, value in seconds.items()}
-    scored = len(counts) if case.objective == "softmax" else targets.ids.shape[-1]
-    flops = 6 * steps * case.batch_words * scored * case.dim
+    groups, hidden = batches.inputs.ids.shape[1:3]
+    blocks = [ids.shape[-1] for ids in scored_ids(targets)] if case.objective != "softmax" else [len(counts)]
+    flops = 6 * steps * groups * hidden * sum(blocks) * case.dim
     return {
-        **case._asdict(), "rows": scored, "words_per_second": chunk / seconds["step"],
+        **case._asdict(), "rows": sum(blocks), "words_per_second": chunk / seconds["step"],
         "products_words_per_second": chunk / seconds["products"], **ns, "rest_ns": 2 * ns["step_ns"] - sum(ns.values()),
         "products_GFLOPs": flops / seconds["products"] / 1e9, "kept": int(progress.words) / chunk, "error": error,
         "median_s": timings["step"].median, "q1_s": timings["step"].quartiles[0], "q3_s": timings["step"].quartiles[1],
@@ -286,12 +310,27 @@ AXES = {"model": ["skip-gram", "cbow"], "objective": ["negative", "clear", "hier
 QUICK = {"objective": AXES["objective"], "dim": [128]}
 
 
+def chosen_for(case: Case) -> Choice:
+    return choice(case.model, "negative" if case.objective == "clear" else case.objective)
+
+
+def filled(case: Case) -> Case:
+    """The case with its defaults of run and batch_words written out."""
+    default = chosen_for(case)
+    run = case.run or default.run
+    words = case.batch_words or default.batch_words
+    return case._replace(run=run, batch_words=max(run, words // run * run))
+
+
 def cases(axes: dict[str, Sequence[Any]], cross: bool) -> list[Case]:
     """The default with one setting varied at a time, or with ``cross`` every combination."""
     if cross:
-        return [Case(**dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+        return [
+            filled(Case(**dict(zip(axes, values, strict=True))))
+            for values in itertools.product(*axes.values())
+        ]
     varied = [Case()._replace(**{name: value}) for name, values in axes.items() for value in values]
-    return list(dict.fromkeys([Case(), *varied]))
+    return list(dict.fromkeys(map(filled, [Case(), *varied])))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -42,7 +42,7 @@ def test_a_program_that_copies_a_table_in_its_loop_is_not_timed() -> None:
             table, other = carry
             moved = table.at[ids].add(other)
             # rows of the table as it was, read at places that depend on what it became: both have to be kept
-            late = (moved if not copying else table)[(moved[0, :3] > 0).astype(jnp.int32)]
+            late = (table if copying else moved)[(moved[0, :3] > 0).astype(jnp.int32)]
             return moved, late
 
         start = jnp.zeros(shape), jnp.ones((3, 4))
