@@ -284,9 +284,16 @@ def test_a_table_that_is_not_finite_is_named():
         loop.require_finite(params, "a test", 3)
 
 
-@pytest.mark.parametrize("optimizer", [w2v.row_sgd, partial(w2v.row_sgd, cap=None), w2v.row_adagrad,
-                                       lambda s: w2v.dense(optax.sgd(s)),
-                                       lambda s: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(s))])  # fmt: skip
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        w2v.row_sgd,
+        partial(w2v.row_sgd, cap=None),
+        w2v.row_adagrad,
+        lambda s: w2v.dense(optax.sgd(s)),
+        lambda s: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(s)),
+    ],
+)
 def test_optimizers_lower_the_loss(planted, optimizer):
     trained = w2v.train(planted, **SMALL | {"epochs": 4}, optimizer=optimizer, log_every=0.0)
     assert trained.history[-1]["loss"] < trained.history[0]["loss"] - 0.2

@@ -36,7 +36,8 @@ def shared(inputs: Inputs) -> bool:
 def embed_backward(d_hidden: jax.Array, inputs: Inputs) -> Rows:
     """The derivative of :func:`embed`: each word receives its weight times d_hidden [B, T, D].
 
-    Returns Rows with ids [B*T*C] and values [B*T*C, D] ([B*C] where the groups' words are shared); a word that occurs twice has two rows, which add up.
+    Returns Rows with ids [B*T*C] and values [B*T*C, D], [B*C] where a group's words are shared;
+    a word that occurs twice has two rows, which add up.
     """
     weights = inputs.weights.astype(d_hidden.dtype)
     if shared(inputs):

@@ -36,9 +36,7 @@ CHOICES: dict[tuple[str, str], Choice] = {
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
     ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 3), row_sgd, 0.3, 16, 768),
-    ("cbow", "hierarchical"): Choice(
-        cbow_run_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.3, 16, 768
-    ),
+    ("cbow", "hierarchical"): Choice(cbow_run_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.2, 2, 256),
     ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
 
