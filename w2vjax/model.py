@@ -37,7 +37,7 @@ def forward(objective: Objective, params: Params, batch: Batch, targets: Any) ->
     """Scores [B, T, R] of the rows that ``targets`` label, or logits [B, T, V] where targets are bare words."""
     del objective  # its targets already say which rows are scored
     hidden = embed(params.input, batch.inputs)
-    if hasattr(targets, "labels"):
+    if hasattr(targets, "labels") or hasattr(targets, "negatives"):
         return score(hidden, params.output, targets.ids)
     return logits(hidden, params.output)
 

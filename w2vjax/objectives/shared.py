@@ -40,6 +40,12 @@ class SharedTargets(NamedTuple):
     scale: jax.Array  # [B, 1] num_negatives / K
 
     @property
+    def ids(self) -> jax.Array:
+        """[B, P + K] the rows that each block is scored with, positives first."""
+        blocks = self.words.shape[0] // max(self.negatives.shape[0], 1)
+        return jnp.concatenate([self.words, jnp.repeat(self.negatives, blocks, 0)], 1)
+
+    @property
     def hits(self) -> tuple[jax.Array, jax.Array]:
         """The summed weights of each hidden vector [B, T] and of each row, positives first [B*P + B/S*K]."""
         spans, negatives = self.negatives.shape
