@@ -46,8 +46,8 @@ THREE = "--seeds 1 2 3 --tools gensim w2vjax pWord2Vec --rates pWord2Vec=.05"
 TWO = "--passes 3 --tools gensim w2vjax"
 JOBS = (
     Job("reference_speed.py", "--quick", "", 2),
-    Job("handwritten_vs_autodiff.py", "--quick", "", 5),
-    Job("softmax_scaling.py", "--quick", "", 10),
+    Job("handwritten_vs_autodiff.py", "--vocab-sizes 1000 10000 --rounds 3", "", 5),
+    Job("softmax_scaling.py", "--vocab-size 4000 --pairs 256 --dim 64 --chunk 1000 --rounds 3", "", 10),
     Job("step_speed.py", "--quick", "", 20),
     Job("pipeline_speed.py", "--quick", "", 3, ("corpus",)),
     Job("query_speed.py", "--vocab-size 10000 --dim 100 --queries 100 --rounds 3", "", 5, needs="gensim"),
