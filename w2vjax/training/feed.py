@@ -17,6 +17,8 @@ CHUNK = 1 << 18
 COPY_WORDS = 1 << 19
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on it.
 _COPIES = 2
+# Bytes of tables that are joined after one CHUNK for a tenth of its time, and the most CHUNKs between two joins.
+_JOINED_BYTES, _MOST_CHUNKS = 1 << 26, 16
 # The share of a device's memory that a resident corpus may take; the rest is for tables and temporaries.
 _RESIDENT_SHARE = 0.25
 
@@ -54,12 +56,18 @@ def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
 
 
 def feed(
-    corpus: Corpus, held_out: float, step_words: int, copies: int | None = 1, device: jax.Device | None = None
+    corpus: Corpus,
+    held_out: float,
+    step_words: int,
+    copies: int | None = 1,
+    table_bytes: int = 0,
+    device: jax.Device | None = None,
 ) -> Feed:
     """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the memory map otherwise.
 
-    copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. Chunks are as equal as whole steps allow,
-    and as many as the copies divide.
+    copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. table_bytes: of one copy; joining copies
+    takes as long as moving them, so larger tables get longer chunks. Chunks are as equal as whole steps allow, and as
+    many as the copies divide.
 
     Raises :class:`~w2vjax.errors.CorpusError` if nothing is left to train on.
     """
@@ -72,7 +80,8 @@ def feed(
     device = device or jax.devices()[0]
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
-    chunks = -(-words // (copies * CHUNK)) * copies
+    longest = CHUNK * min(_MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)) if copies > 1 else CHUNK
+    chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words
     place = Feed(corpus, words, size, copies, None)
     if device.platform == "cpu":

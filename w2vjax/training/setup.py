@@ -78,7 +78,9 @@ def set_up(
     settings = settings.check()
     counts = corpus.vocab.counts
     objective = objective or shared_negatives()
-    place = feed(corpus, settings.held_out, settings.batch_words, settings.replicas if mesh is None else 1)
+    table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
+    copies = settings.replicas if mesh is None else 1
+    place = feed(corpus, settings.held_out, settings.batch_words, copies, table_bytes)
     steps = expected_steps(place, counts, settings)
     schedule = schedule or linear_decay(settings.learning_rate, steps)
     groups = settings.batch_words // settings.run
