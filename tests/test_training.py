@@ -463,3 +463,4 @@ def test_the_command_refuses_with_one_sentence(cli, tmp_path, arguments, code, s
     assert (done.code, done.out) == (code, "")
     assert says in done.err
     assert done.err.count("\n") == 1
+    assert (tmp_path / "out").exists() == (code != 2)  # a bad setting leaves nothing behind

@@ -65,7 +65,7 @@ class Options:
 def train(
     corpus: Corpus = (),
     /,
-    options: tyro.conf.OmitArgPrefixes[Options] = Options(),
+    training: tyro.conf.OmitArgPrefixes[Options] = Options(),
     *,
     out: Path = Path("vectors"),
     checkpoint: Path | None = None,
@@ -92,7 +92,7 @@ def train(
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
-        options: Settings of the model and of its training.
+        training: Settings of the model and of its training.
         out: Folder for the results, made if need be.
         checkpoint: Folder for checkpoints; SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 then save and leave.
         checkpoint_every: Seconds between checkpoints.
@@ -103,19 +103,22 @@ def train(
         json_: Write the summary as JSON.
     """
     from w2vjax.training.loop import train as run
+    from w2vjax.training.settings import Settings
 
+    arguments = _arguments(corpus, training)
+    # a setting that cannot work is refused before anything is read or made
+    Settings(**{name: arguments[name] for name in Settings._fields if name in arguments}).check()
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
         raise FileError(f"{out} cannot be made: {error.strerror}. Name another folder with --out.") from error
-    arguments = _arguments(corpus, options)
     if from_ is not None:
-        arguments |= _grown(corpus, options, from_, arguments)
+        arguments |= _grown(corpus, training, from_, arguments)
     trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, allow=allow,
                   progress=not quiet, log=out / "log.jsonl")  # fmt: skip
-    summary = {**trained.summary, "model": options.model, "objective": options.objective}
-    if options.held_out:
-        summary["held_out"] = _held_out(trained, options)
+    summary = {**trained.summary, "model": training.model, "objective": training.objective}
+    if training.held_out:
+        summary["held_out"] = _held_out(trained, training)
     _save(trained, out, summary)
     if json_ is not None:
         write_json(json_, summary)
@@ -127,7 +130,7 @@ def train(
 def plan(
     corpus: Corpus = (),
     /,
-    options: tyro.conf.OmitArgPrefixes[Options] = Options(),
+    training: tyro.conf.OmitArgPrefixes[Options] = Options(),
     *,
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:
@@ -141,12 +144,12 @@ def plan(
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
-        options: Settings of the model and of its training.
+        training: Settings of the model and of its training.
         json_: Write the plan as JSON.
     """
     from w2vjax.training.plan import plan as make
 
-    result = make(**_arguments(corpus, options))
+    result = make(**_arguments(corpus, training))
     if json_ is not None:
         write_json(json_, result._asdict())
     if json_ != "-":
