@@ -1,6 +1,5 @@
-"""Pictures: projections against NumPy, labels that never overlap as they are drawn, files, logs, the command."""
+"""Pictures: labels that never overlap as they are drawn, files, the command."""
 
-import importlib.util
 import re
 import sys
 import warnings
@@ -16,10 +15,8 @@ from hypothesis import strategies as st
 
 import w2vjax as w2v
 from w2vjax.vectors.labels import place_labels, printable
-from w2vjax.vectors.projection import principal_components
 
 pytest.importorskip("matplotlib")
-HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
 
 
 def some_vectors(n: int = 60, dim: int = 12, spread: float = 1.0) -> w2v.Vectors:
@@ -27,65 +24,6 @@ def some_vectors(n: int = 60, dim: int = 12, spread: float = 1.0) -> w2v.Vectors
     matrix = rng.normal(size=dim) + spread * rng.normal(size=(n, dim))
     words = ["".join(rng.choice(list("aeioulmnrst"), size=rng.integers(3, 12))) + str(i) for i in range(n)]
     return w2v.Vectors(words, matrix)
-
-
-# ---- projections
-
-
-def test_principal_components_are_those_of_numpy_in_float64() -> None:
-    matrix = np.random.default_rng(0).normal(size=(500, 40)) * np.linspace(3, 1, 40)
-    found = principal_components(matrix)
-    centered = matrix - matrix.mean(axis=0)
-    _, values, rows = np.linalg.svd(centered)
-    rows = rows[:2] * np.sign(np.take_along_axis(rows[:2], np.abs(rows[:2]).argmax(1)[:, None], 1))
-    share = (values**2 / (values**2).sum())[:2]
-    # measured: directions 4.3e-7, shares 2.6e-8, points 9.4e-6; a margin of ten
-    assert np.abs(found.directions - rows).max() < 4e-6
-    assert np.abs(found.explained - share).max() < 2e-7
-    assert np.abs(w2v.pca(matrix).points - centered @ rows.T).max() < 1e-4
-
-
-def test_signs_do_not_depend_on_the_order_or_on_mirroring() -> None:
-    matrix = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32) * np.arange(
-        1, 7, dtype=np.float32
-    )
-    whole = principal_components(matrix)
-    for other in (matrix[::-1], -matrix):  # the mirror image has the same covariance
-        assert (
-            np.abs(principal_components(other).directions - whole.directions).max() < 1e-5
-        )  # measured: 8.6e-7
-    largest = np.take_along_axis(whole.directions, np.abs(whole.directions).argmax(1)[:, None], 1)
-    assert (largest > 0).all()
-
-
-@pytest.mark.parametrize(
-    "matrix", [np.ones((1, 3)), np.ones((4, 3)), np.arange(4.0)[:, None], np.ones((1, 1))]
-)
-def test_too_little_for_two_components_is_drawn_flat(matrix: np.ndarray) -> None:
-    found = w2v.pca(matrix)
-    assert found.points.shape == (len(matrix), 2)
-    assert np.isfinite(found.points).all()
-    assert not found.points[:, 1].any()
-
-
-@pytest.mark.parametrize("matrix", [np.zeros((0, 3)), np.zeros((3, 0)), [[1.0, np.nan]]])
-def test_nothing_to_project_is_refused(matrix: Any) -> None:
-    with pytest.raises(w2v.SettingError, match=r"nothing to project|NaN"):
-        w2v.pca(matrix)
-
-
-@pytest.mark.skipif(not HAS_SKLEARN, reason="scikit-learn is not installed")
-def test_tsne_keeps_groups_apart_and_repeats() -> None:
-    rng = np.random.default_rng(3)
-    matrix = np.repeat(10 * np.eye(3, 8), 8, axis=0) + rng.normal(size=(24, 8))
-    points = w2v.tsne(matrix).points
-    group = np.repeat(np.arange(3), 8)
-    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
-    np.fill_diagonal(distance, np.inf)
-    assert (group[distance.argmin(axis=1)] == group).all()
-    assert (w2v.tsne(matrix).points == points).all()
-    with pytest.raises(w2v.SettingError, match="4 words or more, and there are 3"):
-        w2v.tsne(matrix[:3])
 
 
 # ---- labels
