@@ -7,6 +7,7 @@ import mutants
 import numpy as np
 import pytest
 from mutants import Mutant
+from mutants_shared import SPANS
 
 import w2vjax as w2v
 from w2vjax.adversarial import KINDS, Size, make_case
@@ -28,7 +29,7 @@ SPECIFIC = {
     "chunked_softmax": {},
     "negative_sampling": {**mutants.LOGISTIC, **mutants.NEGATIVE},
     "negative_sampling_shared": {**mutants.LOGISTIC, **mutants.NEGATIVE, **mutants.SHARED},
-    "shared_negatives": mutants.SPANS,
+    "shared_negatives": SPANS,
     "hierarchical_softmax": {**mutants.LOGISTIC, **mutants.HUFFMAN},
 }
 # (objective, window, mutant name, mutant)
@@ -57,7 +58,7 @@ def test_there_are_forty_different_mutants() -> None:
         mutants.LOGISTIC,
         mutants.NEGATIVE,
         mutants.SHARED,
-        mutants.SPANS,
+        SPANS,
         mutants.HUFFMAN,
         mutants.SOFTMAX,
     ]
