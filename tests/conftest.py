@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 import jax
 import pytest
+from planted import planted_text
+
+from w2vjax.corpus.encode import Corpus, prepare
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -37,6 +40,12 @@ def x64() -> Iterator[None]:
     """float64 for one test, as a context: the global configuration stays what a user has."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(scope="session")
+def planted() -> Corpus:
+    """A prepared corpus with a structure to find."""
+    return prepare(planted_text(), min_count=1)
 
 
 class Completed(NamedTuple):

@@ -122,3 +122,16 @@ def test_shared_negatives_drawn_ahead_are_those_of_the_key() -> None:
     for a, b in zip(ahead, objective.select(key, tables, words, weights), strict=True):
         np.testing.assert_array_equal(a, b)
     assert ahead.negatives.shape == (3, 10)
+
+
+def test_scores_of_shared_negatives_are_those_of_their_rows() -> None:
+    objective, words = w2v.shared_negatives(2, shared=3, span=2), jnp.asarray([[0, 1], [2, 3]], jnp.int32)
+    targets = objective.select(jax.random.key(0), objective.init([5, 3, 2, 1]), words, jnp.ones((2, 1, 2)))
+    params = w2v.init_params(jax.random.key(1), 4, 3)._replace(output=jnp.eye(4, 3))
+    batch = w2v.block_batch(
+        jnp.asarray([[0, 1, 2]]).repeat(2, 0), jnp.zeros((2, 3), jnp.int32), jnp.ones((2, 1), jnp.int32)
+    )
+    scores = w2v.forward(objective, params, batch, targets)
+    expected = jnp.einsum("d,brd->br", params.input[1], params.output[targets.ids])
+    np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-6)
+    assert targets.ids.shape == (2, 5)

@@ -1,0 +1,34 @@
+"""Which words of a text are kept: word2vec's probabilities, and the order and lines of what stays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import w2vjax as w2v
+from w2vjax.windows.sampling import keep_probabilities
+
+
+def test_keep_probabilities_are_word2vecs():
+    counts = np.array([60_000, 3_000, 50, 1])
+    f = counts / counts.sum()
+    expected = np.minimum(1, (np.sqrt(f / 1e-3) + 1) * 1e-3 / f)
+    np.testing.assert_allclose(keep_probabilities(counts, 1e-3), expected, rtol=1e-12)
+
+
+def test_subsampling_keeps_order_lines_and_the_expected_share():
+    random = np.random.default_rng(0)
+    tokens, segments = random.integers(0, 3, 20_000), np.repeat(np.arange(200), 100)
+    segments[-500:] = -1
+    keep = jnp.asarray([2**31, 2**32 - 1, 0], jnp.uint32)
+    out, lines, count = jax.jit(w2v.subsample)(
+        jax.random.key(3), jnp.asarray(tokens, jnp.int32), jnp.asarray(segments, jnp.int32), keep
+    )
+    out, lines, count = np.asarray(out), np.asarray(lines), int(count)
+    real = segments >= 0
+    assert (lines[count:] == -1).all()
+    assert (np.diff(lines[:count]) >= 0).all()
+    assert set(out[:count]) == {0, 1}
+    for line in (0, 57, 194):  # word 1 always stays
+        assert (out[lines == line] == 1).sum() == (tokens[segments == line] == 1).sum()
+    share = (out[:count] == 0).sum() / (tokens[real] == 0).sum()
+    assert abs(share - 0.5) < 0.02  # 3.2 standard deviations of a binomial of 6,500

@@ -1,0 +1,96 @@
+"""Runs that stop: resumed to the same bits, refused when another run left the checkpoint, named when they diverge."""
+
+import itertools
+import signal
+from functools import partial
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from planted import SMALL, bits, planted_text
+
+import w2vjax as w2v
+from w2vjax import errors
+from w2vjax.training import loop
+from w2vjax.training.updates import row_sgd
+from w2vjax.types import Params
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch, copies):
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    settings = SMALL | {"replicas": copies}
+    whole = w2v.train(planted, **settings)
+    for cut in (1, 7):
+        folder = tmp_path / str(cut)
+        calls = itertools.count(1)
+
+        def kill(record, calls=calls, cut=cut):
+            if next(calls) == cut:
+                signal.raise_signal(signal.SIGTERM)
+
+        with pytest.raises(
+            errors.StoppedError, match=r"SIGTERM after .* words; the checkpoint is saved"
+        ) as stopped:
+            w2v.train(planted, **settings, checkpoint=folder, callback=kill, log_every=0.0)
+        assert stopped.value.exit_code == 128 + signal.SIGTERM
+        resumed = w2v.train(planted, **settings, checkpoint=folder, resume=True)
+        assert bits(resumed.params) == bits(whole.params)
+        assert resumed.summary["words"] == whole.summary["words"]
+        assert resumed.summary["steps"] == whole.summary["steps"]
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    whole = w2v.train(planted, **SMALL, checkpoint=tmp_path, checkpoint_every=0.0)
+    newest = max(tmp_path.glob("checkpoint-*"))
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 4
+    newest.write_bytes(data)
+    with pytest.warns(UserWarning, match="because a later one is damaged"):
+        resumed = w2v.train(planted, **SMALL, checkpoint=tmp_path, resume=True)
+    assert bits(resumed.params) == bits(whole.params)
+    for path in tmp_path.glob("checkpoint-*"):
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(errors.CheckpointError, match=r"No checkpoint in .* is sound"):
+        w2v.train(planted, **SMALL, checkpoint=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 3}, r"settings.seed=0 and this run has 3"),
+        ({"learning_rate": 0.1}, r"settings.learning_rate=0.05 and this run has 0.1"),
+        ({"objective": w2v.negative_sampling(3, shared=8)}, "another program"),
+        ({"corpus": planted_text(seed=9)}, "corpus="),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, tmp_path, change, named):
+    w2v.train(planted, **SMALL, checkpoint=tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    arguments = SMALL | {"corpus": planted} | change
+    with pytest.raises(errors.CheckpointError, match=named):
+        w2v.train(**arguments, checkpoint=tmp_path, resume=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, tmp_path):
+    w2v.train(planted, **SMALL, checkpoint=tmp_path)
+    with pytest.raises(errors.CheckpointError, match=r"of an earlier run\. Resume it"):
+        w2v.train(planted, **SMALL, checkpoint=tmp_path)
+
+
+def test_a_diverging_run_stops_names_step_and_table_and_leaves_the_checkpoint(planted, tmp_path):
+    w2v.train(planted, **SMALL, checkpoint=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(errors.DivergedError, match=r"not finite at step \d+: .* against the output table"):
+        w2v.train(planted, **SMALL | {"learning_rate": 1e6, "epochs": 9}, optimizer=partial(row_sgd, cap=None),
+                  checkpoint=tmp_path / "other")  # fmt: skip
+    assert not list((tmp_path / "other").glob("checkpoint-*"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_table_that_is_not_finite_is_named():
+    params = Params(jnp.ones((2, 2)), jnp.asarray([[1.0, np.nan], [1.0, 1.0]]))
+    with pytest.raises(errors.DivergedError, match="The output table holds NaN or infinity at a test"):
+        loop.require_finite(params, "a test", 3)

@@ -1,0 +1,77 @@
+"""Settings that cannot work, the plan of a run, and the command around it."""
+
+import json
+
+import numpy as np
+import pytest
+from planted import SMALL, planted_text
+
+import w2vjax as w2v
+from w2vjax import errors
+
+
+class Unread:
+    """A corpus that must not be touched."""
+
+    def __iter__(self):
+        raise AssertionError("the corpus was read")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dim", 0), ("dim", -4), ("dim", 2.5), ("window", 0), ("window", -1), ("epochs", 0), ("epochs", True),
+        ("batch_words", 0), ("batch_words", 1 << 20), ("batch_words", 33), ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")), ("learning_rate", -1.0), ("learning_rate", 0), ("sample", -1e-3),
+        ("sample", float("nan")), ("sample", 2), ("min_count", -1), ("max_vocab", 0), ("seed", 2**64), ("seed", -1),
+        ("held_out", 1.0), ("dtype", "int8"), ("run", 0),
+    ],
+)  # fmt: skip
+def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_path):
+    unread = Unread()
+    with pytest.raises(errors.SettingError, match=name):
+        w2v.train(unread, **SMALL | {name: value}, checkpoint=tmp_path / "none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_plan_counts_what_train_uses(planted):
+    made = w2v.plan(planted, **SMALL)
+    assert made.params_bytes == 2 * 24 * 8 * 4
+    assert made.words == 2 * len(planted.ids)
+    assert made.steps == w2v.train(planted, **SMALL).summary["steps"]
+    assert "temporaries" in str(made)
+
+
+def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(" ".join(line) for line in planted_text()))
+    done = cli("train", text, "--out", tmp_path / "out", "--dim", "8", "--epochs", "2", "--sample", "0", "--json", "-",
+               "--held-out", "0.1")  # fmt: skip
+    assert done.code == 0
+    summary = json.loads(done.out)
+    assert summary["vocabulary"] == 24
+    assert summary["held_out"]["loss"] < summary["held_out"]["unigram_loss"] + 0.1
+    vectors = w2v.load(tmp_path / "out" / "vectors.bin")
+    model = w2v.load_model(tmp_path / "out" / "model.safetensors")
+    np.testing.assert_array_equal(vectors.matrix, model.params.input)
+    further = cli(
+        "train", text, "--out", tmp_path / "more", "--from", tmp_path / "out", "--quiet", "--epochs", "1"
+    )
+    assert further.code == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["words"] == summary["words"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--dim", "0"], 2, "dim=0 cannot work"),
+        (["--learning-rate", "nan"], 2, "learning_rate=nan cannot work"),
+        (["missing.txt"], 3, "missing.txt"),
+    ],
+)
+def test_the_command_refuses_with_one_sentence(cli, tmp_path, arguments, code, says):
+    done = cli("train", *arguments, "--out", tmp_path / "out", "--quiet")
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+    assert (tmp_path / "out").exists() == (code != 2)  # a bad setting leaves nothing behind
