@@ -55,7 +55,7 @@ def test_every_failing_call_is_an_error_that_names_the_file_and_leaves_old_or_ne
         assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-@pytest.mark.parametrize("kind", ["full disk", "no folder", "no permission", "a folder"])
+@pytest.mark.parametrize("kind", ["full disk", "no folder", "no permission", "a folder", "a device"])
 def test_real_faults_of_the_system(tmp_path, kind):
     write_one(tmp_path, OLD)
     if kind == "full disk":
@@ -73,11 +73,28 @@ def test_real_faults_of_the_system(tmp_path, kind):
         assert run.returncode == 1
         assert f"FileError: {tmp_path / 'a'} cannot be written: File too large" in run.stderr
     else:
-        target = {"no folder": tmp_path / "none" / "a", "a folder": tmp_path}.get(kind, Path("/proc/version"))
+        target = {
+            "no folder": tmp_path / "none" / "a",
+            "a folder": tmp_path,
+            "a device": Path("/dev/full"),
+        }.get(kind, Path("/proc/version"))
         with pytest.raises(FileError, match=f"{target} cannot be written"), files.atomic_file(target) as file:
             file.write(NEW)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert state(tmp_path, ["a"]) == OLD
+    assert Path("/dev/full").is_char_device(), "the device has been replaced by a file"
+
+
+def test_a_link_stays_and_the_file_it_stands_for_is_written(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name).symlink_to(tmp_path / "elsewhere" / name)
+    for data in (OLD, NEW):
+        write_pair(tmp_path, data)
+        assert (tmp_path / "a").is_symlink()
+        assert (tmp_path / "elsewhere" / "b").read_bytes() == data
+        assert state(tmp_path, ["a", "b"]) == data
+    assert sorted(path.name for path in (tmp_path / "elsewhere").iterdir()) == ["a", "b"]
 
 
 KILL = """
@@ -161,7 +178,7 @@ def test_an_error_of_another_file_keeps_its_own_name(tmp_path):
 
 def test_files_of_two_folders_cannot_change_together(tmp_path):
     with (
-        pytest.raises(ValueError, match="one folder"),
+        pytest.raises(FileError, match="different folders"),
         files.atomic_files([tmp_path / "a", tmp_path.parent / "b"]),
     ):
         pass

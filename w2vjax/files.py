@@ -58,20 +58,21 @@ def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[by
     >>> sorted(file.name for file in folder.iterdir())
     ['a', 'b']
     """
-    targets = [Path(path) for path in paths]
+    targets = [_followed(path) for path in paths]
     folder = targets[0].parent
     if any(target.parent != folder for target in targets):
-        raise ValueError(
-            f"atomic_files needs files of one folder, and {targets} lie in several. Pass one folder."
+        names = " and ".join(map(str, targets))
+        raise FileError(
+            f"{names} cannot be written together: they lie in different folders. Choose one folder."
         )
     with _naming(targets[0]), ExitStack() as locks:
+        for path in paths:
+            _check_replaceable(Path(path))
         remove_leftovers(folder)
         temporaries: list[Path] = []
         try:
             opened = []
             for target in targets:
-                if target.is_dir():
-                    raise FileError(f"{target} cannot be written: it is a folder. Name a file.")
                 opened.append(_open_temporary(target, temporaries, locks))
             yield opened
             for file in opened:
@@ -89,6 +90,18 @@ def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[by
             raise
 
 
+def _followed(path: str | os.PathLike[str]) -> Path:
+    """The file that a symbolic link stands for: a rename over the link would replace the link."""
+    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Refuse what a rename would destroy instead of filling it: /dev/null and /dev/full are of this kind."""
+    if target.exists() and not target.is_file():
+        what = "a folder" if target.is_dir() else "a device or a pipe"
+        raise FileError(f"{target} cannot be written: it is {what}. Name a file.")
+
+
 @contextmanager
 def _naming(target: Path) -> Iterator[None]:
     """Turn a failed system call into a sentence that names the file being written."""
@@ -103,7 +116,11 @@ def _naming(target: Path) -> Iterator[None]:
         remedy = {
             errno.ENOSPC: "Free some space or write elsewhere.",
             errno.EDQUOT: "Free some of the quota or write elsewhere.",
-            errno.ENOENT: f"Create the folder {target.parent} first.",
+            errno.ENOENT: "Write elsewhere."
+            if target.parent.is_dir()
+            else f"Create the folder {target.parent} first.",
+            errno.ENOTDIR: f"{target.parent} is no folder: write elsewhere.",
+            errno.ENAMETOOLONG: "Choose a shorter name.",
             errno.EACCES: "Ask for write permission or write elsewhere.",
             errno.EROFS: "The disk is read-only: write elsewhere.",
         }.get(error.errno or 0, "Check the disk and try again.")
@@ -185,7 +202,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
 
 def settled(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """Where to read files that :func:`atomic_files` wrote together, even if their writer died between two renames."""
-    targets = [Path(path) for path in paths]
+    targets = [_followed(path) for path in paths]
     names = _read_journal(_journal(targets[0]))
     temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
     return [new if new.exists() else old for new, old in zip(temporaries, targets, strict=True)]

@@ -3,12 +3,14 @@
 The table names where a command lives, so that ``w2vjax reproduce`` does not pay for what ``w2vjax train`` imports.
 """
 
+import contextlib
 import importlib
 import importlib.metadata
 import inspect
+import os
 import sys
 
-from w2vjax.errors import W2VError
+from w2vjax.errors import FileError, W2VError
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -47,6 +49,30 @@ def usage() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors raised on purpose come out as one line on standard error."""
     arguments = sys.argv[1:] if argv is None else argv
+    name = " ".join(["w2vjax", *arguments[:1]])
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()  # a full disk behind ">" shows here, or after the exit code was decided
+        return code
+    except W2VError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except MemoryError as error:
+        print(f"{name}: There is not enough memory: {error}. Choose smaller sizes.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except OSError as error:
+        _drop_output()
+        file = f"{error.filename} cannot be used" if error.filename else "standard output cannot be written"
+        print(f"{name}: {file}: {error.strerror or error}. Check the file and the disk.", file=sys.stderr)
+        return FileError.exit_code
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(usage())
         return 0 if arguments else 2
@@ -57,22 +83,16 @@ def main(argv: list[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"w2vjax: there is no command {name!r}. It is one of: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    module, function, _ = COMMANDS[name]
-    try:
-        import tyro
+    import tyro
 
-        command = getattr(importlib.import_module(module), function)
-        # Passed as it stands, up to its arguments: left to itself, tyro joins the lines and drops the examples.
-        description = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0]
-        return tyro.cli(command, args=rest, prog=f"w2vjax {name}", description=description) or 0
-    except W2VError as error:
-        print(f"w2vjax {name}: {error}", file=sys.stderr)
-        return error.exit_code
-    except MemoryError as error:
-        print(f"w2vjax {name}: There is not enough memory: {error}. Choose smaller sizes.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 141
+    module, function, _ = COMMANDS[name]
+    command = getattr(importlib.import_module(module), function)
+    # Passed as it stands, up to its arguments: left to itself, tyro joins the lines and drops the examples.
+    description = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0]
+    return tyro.cli(command, args=rest, prog=f"w2vjax {name}", description=description) or 0
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere: Python would tell of the same failure once more on its way out."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
