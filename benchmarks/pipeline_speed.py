@@ -185,7 +185,7 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def run(path: Path, rounds: int, write: bool) -> dict[str, Any]:
+def run(path: Path, rounds: int, write: bool, quick: bool = False) -> dict[str, Any]:
     with one_core():
         check(path)
     words = len(path.read_bytes().split())
@@ -203,7 +203,9 @@ def run(path: Path, rounds: int, write: bool) -> dict[str, Any]:
         "report": str(vocab.report), "cores": 1,
     }  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return report("pipeline_speed", settings, rows, write=write, peak_rss_mb_of_all_candidates=peak)
+    return report(
+        "pipeline_speed", settings, rows, write=write, quick=quick, peak_rss_mb_of_all_candidates=peak
+    )
 
 
 def main() -> None:
@@ -220,7 +222,7 @@ def main() -> None:
         arguments.megabytes, arguments.rounds = 5, 3
     with tempfile.TemporaryDirectory() as folder:
         path = arguments.corpus or generated(folder, arguments.megabytes)
-        run(path, arguments.rounds, arguments.write)
+        run(path, arguments.rounds, arguments.write, arguments.quick)
 
 
 if __name__ == "__main__":

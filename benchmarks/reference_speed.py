@@ -111,6 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
             {"rounds": rounds, "dtype": "float32", "tolerance": TOLERANCE},
             rows,
             write=options.write,
+            quick=options.quick,
         )
     environment = record["environment"]
     print(f"{environment['device']['kind']}, {environment['processor']['name']}, {environment['date']}\n")

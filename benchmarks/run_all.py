@@ -2,31 +2,33 @@
 
     python benchmarks/run_all.py --quick             everything small, under 10 minutes on two cores; nothing is written
     python benchmarks/run_all.py --full --write      the real thing; says first what it will take
+    python benchmarks/run_all.py --full --write --resume        goes on where that was stopped
+    python benchmarks/run_all.py --full --write --only step_speed peers-100mb
     python benchmarks/run_all.py --tables --write    measure nothing, only renew tables and pictures
 
-Results go to results/DEVICE/NAME.json, and from there into README.md, here and one folder up, between the lines
-"<!-- table:NAME -->" and "<!-- end -->": no number is typed by hand. A benchmark that fails its checks ends with
-its message, the others still run, and this command exits with 1. ``--corpus``, ``--small-corpus``, ``--eval-dir`` and
-``--program`` go to the benchmarks that want them; without them texts are generated and absent tools are skipped.
+Results go to results/DEVICE/NAME.json (--quick: results/DEVICE-quick), and from there into README.md, here and one
+folder up, between the lines "<!-- table:NAME -->" and "<!-- end -->": no number is typed by hand. A benchmark that
+fails its checks ends with its message, the others still run, and this command exits with 1. ``--corpus``,
+``--small-corpus``, ``--eval-dir`` and ``--program`` go to the benchmarks of --full that want them; what needs a corpus
+is skipped without one, and so are absent tools.
 """
 
 import argparse
+import functools
 import importlib.util
 import json
-import re
+import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from results_tables import RESULTS, renew_files
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results"
-READMES = (HERE / "README.md", HERE.parent / "README.md")
-NOT_YET = "not yet measured"
-# The devices a README speaks of, whether they have been measured or not: folder of results, name.
-DEVICES = {"cpu-2-cores": "two CPU cores", "nvidia-h100-80gb-hbm3": "NVIDIA H100"}
 
 
 class Job(NamedTuple):
@@ -38,38 +40,44 @@ class Job(NamedTuple):
     minutes: float
     takes: tuple[str, ...] = ()  # the options of this command that go to it with --full
     needs: str | None = None  # a package without which it is skipped
+    needs_option: str | None = None  # an option of this command without which --full skips it
+
+    @property
+    def name(self) -> str:
+        """That of its result: its --name, or its script's."""
+        words = self.full.split()
+        return words[words.index("--name") + 1] if "--name" in words else self.script.removesuffix(".py")
 
 
-PEERS = ("corpus", "eval_dir", "program")
-SMALL = ("small_corpus", "eval_dir", "program")
+PEERS = {"takes": ("corpus", "eval_dir", "program"), "needs_option": "corpus"}
+SMALL = {"takes": ("small_corpus", "eval_dir", "program"), "needs_option": "small_corpus"}
 THREE = "--seeds 1 2 3 --tools gensim w2vjax pWord2Vec --rates pWord2Vec=.05"
 TWO = "--passes 3 --tools gensim w2vjax"
+ALL_RATES = "--rates w2vjax=default,.025 PyTorch=.001,.01"
 JOBS = (
-    Job("reference_speed.py", "--quick", "", 2),
-    Job("handwritten_vs_autodiff.py", "--vocab-sizes 1000 10000 --rounds 3", "", 5),
-    Job("softmax_scaling.py", "--vocab-size 4000 --pairs 256 --dim 64 --chunk 1000 --rounds 3", "", 10),
-    Job("step_speed.py", "--quick", "", 20),
-    Job("pipeline_speed.py", "--quick", "", 3, ("corpus",)),
+    Job("reference_speed.py", "--quick", "", 1),
+    Job("handwritten_vs_autodiff.py", "--vocab-sizes 1000 10000 --rounds 3", "", 2),
+    Job("softmax_scaling.py", "--quick", "", 8),
+    Job("step_speed.py", "--quick", "", 15),
+    Job("pipeline_speed.py", "--quick", "", 5, ("corpus",)),
     Job("query_speed.py", "--vocab-size 10000 --dim 100 --queries 100 --rounds 3", "", 5, needs="gensim"),
-    Job("scaling.py", "--quick", "", 15, ("corpus",)),
+    Job("scaling.py", "--quick", "", 15, ("corpus",), needs_option="corpus"),
     Job(
         "peers.py",
         "--quick --tools gensim w2vjax fastText",
         f"--name peers-100mb --passes 3 {THREE}",
         25,
-        PEERS,
+        **PEERS,
     ),
-    Job("peers.py", None, f"--name peers-10mb --passes 15 {THREE}", 15, SMALL),
-    Job("peers.py", None, f"--name peers-cbow --models cbow --objectives ns hs {TWO}", 15, PEERS),
-    Job("peers.py", None, f"--name peers-hs --objectives hs {TWO}", 15, PEERS),
-    Job(
-        "peers.py",
-        None,
-        "--name peers-all --passes 3 --rates w2vjax=default,.025 PyTorch=.001,.01",
-        45,
-        PEERS,
-    ),
+    Job("peers.py", None, f"--name peers-10mb --passes 15 {THREE}", 15, **SMALL),
+    Job("peers.py", None, f"--name peers-cbow --models cbow --objectives ns hs {TWO}", 15, **PEERS),
+    Job("peers.py", None, f"--name peers-hs --objectives hs {TWO}", 15, **PEERS),
+    Job("peers.py", None, f"--name peers-all --passes 3 {ALL_RATES}", 45, **PEERS),
 )
+
+
+def options(job: Job, quick: bool) -> str:
+    return (job.quick or "") if quick else job.full
 
 
 def command(job: Job, arguments: argparse.Namespace) -> list[str]:
@@ -80,21 +88,63 @@ def command(job: Job, arguments: argparse.Namespace) -> list[str]:
             if value:
                 option = {"small_corpus": "corpus"}.get(name, name).replace("_", "-")
                 words += [f"--{option}", *(value if isinstance(value, list) else [str(value)])]
+    if arguments.resume and job.script == "peers.py":
+        words.append("--resume")
     return [*words, "--write"] if arguments.write else words
 
 
-def options(job: Job, quick: bool) -> str:
-    return (job.quick or "") if quick else job.full
+@functools.cache
+def here_and_now() -> tuple[str, str]:
+    """(folder of this device's results, digest of the code). Asked of a process of its own: one that has asked JAX for
+    its devices keeps most of a GPU's memory."""
+    code = "from timing import code_digest, device_folder; print(device_folder(), code_digest())"
+    said = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True)
+    folder, digest = said.stdout.split()
+    return folder, digest
+
+
+def done(job: Job) -> bool:
+    """Whether results hold this benchmark, measured on this device by the code as it is now."""
+    folder, digest = here_and_now()
+    path = RESULTS / folder / f"{job.name}.json"
+    return path.is_file() and json.loads(path.read_text())["environment"].get("code") == digest
+
+
+def skipped(job: Job, arguments: argparse.Namespace) -> str | None:
+    """Why a job is left out, or None."""
+    if job.needs is not None and importlib.util.find_spec(job.needs) is None:
+        return f"{job.needs} is not installed"
+    if arguments.full and job.needs_option and not getattr(arguments, job.needs_option):
+        return f"needs --{job.needs_option.replace('_', '-')} FILE"
+    if arguments.resume and done(job):
+        return "results has it, measured by the same code"
+    return None
+
+
+def announce(jobs: Sequence[Job], arguments: argparse.Namespace) -> None:
+    """What --full will take."""
+    reasons = [skipped(job, arguments) for job in jobs]
+    minutes = sum(job.minutes for job, reason in zip(jobs, reasons, strict=True) if reason is None)
+    print(f"{reasons.count(None)} benchmarks, about {minutes:.0f} minutes on two cores with nothing else running, "
+          "8 GB of memory and 3 GB of disk under the temporary folder:")  # fmt: skip
+    for job, reason in zip(jobs, reasons, strict=True):
+        takes = f"{job.minutes:4.0f} min" if reason is None else "   skip "
+        print(f"  {takes}  {job.script} {job.full}" + (f" ({reason})" if reason else ""))
+    print(
+        "Peers whose programs are not found are reported as skipped. See benchmarks/README.md for --program."
+    )
+    if not arguments.write:
+        print("Nothing will be kept: --write is not given.")
 
 
 def measure(arguments: argparse.Namespace) -> list[str]:
     """Run the jobs one after another; returns the failures."""
     jobs = [job for job in JOBS if not arguments.quick or job.quick is not None]
+    if arguments.only:
+        jobs = [job for job in jobs if job.name in arguments.only]
     if arguments.full:
-        minutes = sum(job.minutes for job in jobs)
-        print(f"{len(jobs)} benchmarks, about {minutes:.0f} minutes on two cores with nothing else running:")
-        for job in jobs:
-            print(f"  {job.minutes:4.0f} min  {job.script} {job.full}")
+        announce(jobs, arguments)
+    environment = {**os.environ, "W2VJAX_QUICK_BENCHMARKS": "1"} if arguments.quick else None
     failures = []
     for job in jobs:
         name = f"{job.script} {options(job, arguments.quick)}".strip()
@@ -102,109 +152,21 @@ def measure(arguments: argparse.Namespace) -> list[str]:
         if not (HERE / job.script).is_file():
             failures.append(f"{name}: there is no such file")
             continue
-        if job.needs is not None and importlib.util.find_spec(job.needs) is None:
-            print(f"skipped: {job.needs} is not installed")
+        if reason := skipped(job, arguments):
+            print(f"skipped: {reason}")
             continue
-        start = time.perf_counter()
-        code = subprocess.run(command(job, arguments)).returncode
-        print(f"== {time.perf_counter() - start:.0f} s", flush=True)
+        start, used = time.perf_counter(), cpu_seconds()
+        code = subprocess.run(command(job, arguments), env=environment).returncode
+        print(f"== {time.perf_counter() - start:.0f} s, {cpu_seconds() - used:.0f} s of CPU", flush=True)
         if code != 0:
             failures.append(f"{name}: ended with {code}")
     return failures
 
 
-def peers_section(record: dict[str, Any], folder: Path) -> str:
-    from peers_table import markdown, peer_wins
-
-    name = record["benchmark"]
-    parts = [markdown(record["rows"]), f"`{record['settings']['command']}`"]
-    wins = peer_wins(record["rows"])
-    parts += ["Where a peer wins:\n\n" + "\n".join(f"- {sentence}" for sentence in wins)] if wins else []
-    skipped = record.get("skipped", {})
-    parts += (
-        ["Skipped: " + ", ".join(f"{tool} ({why})" for tool, why in skipped.items()) + "."] if skipped else []
-    )
-    picture = folder / f"{name}.png"
-    parts += (
-        [f"![{name}: speed against quality]({{base}}{picture.relative_to(HERE)})"]
-        if picture.is_file()
-        else []
-    )
-    return "\n\n".join(parts)
-
-
-def plain_section(record: dict[str, Any], folder: Path) -> str:
-    from timing import table
-
-    rows = [
-        {key: value for key, value in row.items() if not isinstance(value, dict | list)}
-        for row in record["rows"]
-    ]
-    parts = [table(rows)]
-    if "slopes" in record:
-        from scaling import slope_table
-
-        parts.append("Slopes of log(time) against log(size):\n\n" + slope_table(record["slopes"]))
-    plain = {key: value for key, value in record["settings"].items() if not isinstance(value, dict | list)}
-    parts.append(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in plain.items()))
-    return "\n\n".join([*parts, f"`python benchmarks/{record['benchmark']}.py`"])
-
-
-def section(name: str, base: str) -> str:
-    """The tables of one result, device by device; a device without a result says so."""
-    found = {path.parent.name for path in RESULTS.glob(f"*/{name}.json")}
-    parts = []
-    for device in [*DEVICES, *sorted(found - set(DEVICES))]:
-        title = f"**{DEVICES.get(device, device)}**"
-        if device not in found:
-            parts.append(f"{title}: {NOT_YET}")
-            continue
-        record = json.loads((RESULTS / device / f"{name}.json").read_text(encoding="utf-8"))
-        show: Callable[[dict[str, Any], Path], str] = (
-            peers_section if name.startswith("peers") else plain_section
-        )
-        environment = record["environment"]
-        where = (
-            f"{environment['processor']['name']}, {environment['device']['kind']}, {environment['date'][:10]}"
-        )
-        parts.append(f"{title} ({where})\n\n{show(record, RESULTS / device).replace('{base}', base)}")
-    return "\n\n".join(parts)
-
-
-def renew(text: str, base: str) -> str:
-    """The text with what stands between "<!-- table:NAME -->" and "<!-- end -->" made anew.
-
-    >>> print(renew("<!-- table:no-such -->old<!-- end -->", "").splitlines()[2])
-    **two CPU cores**: not yet measured
-    """
-    opened, closed = len(re.findall(r"<!-- table:", text)), len(re.findall(r"<!-- end -->", text))
-    if opened != closed:
-        raise ValueError(f"There are {opened} lines '<!-- table:NAME -->' and {closed} lines '<!-- end -->'.")
-
-    def fresh(match: re.Match[str]) -> str:
-        return f"{match[1]}\n\n{section(match[2], base)}\n\n<!-- end -->"
-
-    return re.sub(r"(<!-- table:([\w.-]+) -->).*?<!-- end -->", fresh, text, flags=re.DOTALL)
-
-
-def renew_files(write: bool) -> list[Path]:
-    """Pictures and READMEs that differ from what the results say; with ``write`` they are renewed."""
-    from peers_table import picture
-
-    if write:
-        for path in sorted(RESULTS.glob("*/peers*.json")):
-            picture(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".png"))
-    stale = []
-    for path in READMES:
-        if not path.is_file():
-            continue
-        old = path.read_text(encoding="utf-8")
-        new = renew(old, "" if path.parent == HERE else "benchmarks/")
-        if new != old:
-            stale.append(path)
-            if write:
-                path.write_text(new, encoding="utf-8")
-    return stale
+def cpu_seconds() -> float:
+    """Of all children that have ended: on a busy machine a fairer measure of the work than the clock."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -216,6 +178,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     mode.add_argument("--full", action="store_true", help="every size")
     mode.add_argument("--tables", action="store_true", help="only renew tables and pictures from results")
     parser.add_argument("--write", action="store_true", help="keep results, tables and pictures")
+    parser.add_argument("--resume", action="store_true", help="leave out what results has from the same code")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[job.name for job in JOBS], default=[],
+                        help="only these: " + ", ".join(job.name for job in JOBS))  # fmt: skip
     parser.add_argument("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
     parser.add_argument("--small-corpus", type=Path, help="text for --full, such as its first 10 MB")
     parser.add_argument(
@@ -223,12 +188,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py")
     arguments = parser.parse_args(argv)
+    if arguments.resume and not (arguments.full and arguments.write):
+        parser.error("--resume goes with --full --write: only what was written can be gone on from")
+    for name in ("corpus", "small_corpus", "eval_dir"):
+        path = getattr(arguments, name)
+        if path is not None and not path.exists():
+            parser.error(f"--{name.replace('_', '-')} {path}: there is no such file")
     failures = [] if arguments.tables else measure(arguments)
-    stale = renew_files(arguments.write)
-    for path in stale:
-        print(
-            f"{'renewed' if arguments.write else 'would change, with --write'}: {path.relative_to(HERE.parent)}"
-        )
+    for path in [] if arguments.quick else renew_files(arguments.write):
+        what = "renewed" if arguments.write else "would change, with --tables --write"
+        print(f"{what}: {path.relative_to(HERE.parent)}")
     for failure in failures:
         print(f"FAILED {failure}", file=sys.stderr)
     return 1 if failures else 0

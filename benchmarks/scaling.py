@@ -25,24 +25,38 @@ from peers_job import JobFailed, run_job
 
 Row = dict[str, Any]
 MEGABYTE = 1_000_000
+BLOCK = 1 << 20  # bytes copied at once; words are shorter
 UNTRAINED = 6 * math.log(2)  # nats a positive pair and its 5 negatives, every score being 0
 SAME_LOSS = 1e-3  # relative; devices add in another order, which moves the loss by about 1e-6
 
 
 def sized(corpus: Path, size: int, target: Path) -> Path:
-    """The corpus, repeated and cut after a word to at most ``size`` bytes."""
-    with open(corpus, "rb") as source:
-        text = source.read(size)
-    if len(text) == size:  # cut, perhaps inside a word
-        text = text[: max(text.rfind(b" "), text.rfind(b"\n")) + 1]
+    """The corpus, repeated and cut after a word to at most ``size`` bytes.
+
+    Copied in blocks: what this process ever held would count as the peak memory of every job it starts.
+    """
+    left = size
     with open(target, "wb") as file:
-        left = size
-        while left > len(text) + 1:
-            file.write(text + b"\n")
-            left -= len(text) + 1
-        part = text[:left]
-        file.write(part[: max(part.rfind(b" "), part.rfind(b"\n")) + 1 if left < len(text) else len(part)])
+        while left > 0:
+            with open(corpus, "rb") as source:
+                while left > 0 and (block := source.read(min(left, BLOCK))):
+                    left -= file.write(block)
+            if left > 0:
+                left -= file.write(b"\n")
+    _cut_after_a_word(corpus, target)
     return target
+
+
+def _cut_after_a_word(corpus: Path, target: Path) -> None:
+    """Drop the last word if it is only the beginning of one."""
+    size, whole = target.stat().st_size, corpus.stat().st_size
+    if size % (whole + 1) == whole:  # ends where the corpus does
+        return
+    with open(target, "r+b") as file:
+        file.seek(max(0, size - BLOCK))
+        tail = file.read()
+        end = max(tail.rfind(b" "), tail.rfind(b"\n")) + 1
+        file.truncate(size - len(tail) + end)
 
 
 def one(settings: dict[str, Any]) -> None:
@@ -89,7 +103,7 @@ def check(row: Row, first: Row | None) -> None:
 
 
 def measure(
-    axis: str, value: int, corpus: Path, work: Path, vocab: int | None, dim: int, devices: int
+    axis: str, value: int, work: Path, corpus: Path, vocab: int | None, dim: int, devices: int
 ) -> Row:
     settings = {"corpus": str(corpus), "vocab": vocab, "dim": dim, "devices": devices}
     environment = {}
@@ -127,9 +141,7 @@ def slopes(rows: Sequence[Row]) -> dict[str, dict[str, float | None]]:
     for axis in dict.fromkeys(row["axis"] for row in rows):
         same = [row for row in rows if row["axis"] == axis]
         found[axis] = {
-            what: slope(
-                [(row["vocabulary"] if axis == "vocabulary" else row["value"], row[what]) for row in same]
-            )
+            what: slope([(row["value"], row[what]) for row in same])
             for what in ("text_to_ids_s", "training_s", "whole_s", "peak_rss_mb")
         }
     return found
@@ -156,13 +168,17 @@ def run(arguments: argparse.Namespace, work: Path) -> list[Row]:
     base, dim = from_corpus[arguments.megabytes], arguments.dim
     points: list[tuple[str, int, Path, int | None, int, int]] = [
         *(("megabytes", size, from_corpus[size], None, dim, 1) for size in sorted(arguments.sizes)),
-        *(("vocabulary", vocab, base, vocab, dim, 1) for vocab in arguments.vocabularies),
+        *(("vocabulary", vocab, base, vocab or None, dim, 1) for vocab in arguments.vocabularies),
         *(("dim", each, base, None, each, 1) for each in arguments.dims),
         *(("devices", devices, base, None, dim, devices) for devices in arguments.devices),
     ]
     rows: list[Row] = []
-    for axis, value, corpus, vocab, dim, devices in points:
-        row = measure(axis, value, corpus, work, vocab, dim, devices)
+    done: dict[tuple[Any, ...], Row] = {}  # one run serves every axis that it lies on
+    for axis, value, *setting in points:
+        if tuple(setting) not in done:
+            done[tuple(setting)] = measure(axis, value, work, *setting)
+        row = {**done[tuple(setting)], "axis": axis}
+        row["value"] = row["vocabulary"] if axis == "vocabulary" else value
         first = next((other for other in rows if other["axis"] == axis and other["value"] == 1), None)
         check(row, first)
         rows.append(row)
@@ -178,12 +194,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 10, 100, 1000], help="megabytes")
-    parser.add_argument("--vocabularies", type=int, nargs="*", default=[1_000, 5_000, 20_000, 80_000])
+    parser.add_argument(
+        "--vocabularies", type=int, nargs="*", default=[1_000, 5_000, 20_000, 0], help="0: every word"
+    )
     parser.add_argument("--dims", type=int, nargs="*", default=[32, 64, 128, 256, 512])
     parser.add_argument("--devices", type=int, nargs="*", default=[1, 2], help="simulated on a CPU")
     parser.add_argument("--megabytes", type=int, default=20, help="size of the text for all but --sizes")
     parser.add_argument("--dim", type=int, default=100)
-    parser.add_argument("--quick", action="store_true", help="two points an axis, a text of 1 and 2 MB")
+    parser.add_argument("--quick", action="store_true", help="a text of 1 and 2 MB and two points an axis")
     parser.add_argument("--write", action="store_true", help="keep the result under benchmarks/results")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -192,7 +210,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if arguments.quick:
         arguments.sizes, arguments.megabytes, arguments.devices = [1, 2], 1, [1, 2]
-        arguments.vocabularies, arguments.dims = [100, 1_000], [32, 128]
+        arguments.vocabularies, arguments.dims = [100, 0], [arguments.dim, 256]
     with tempfile.TemporaryDirectory() as folder:
         if arguments.corpus is None:
             from corpus import write_planted
@@ -211,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     print(slope_table(found))
     settings = {"corpus": arguments.corpus.name, "passes": 1, "model": "skip-gram", "objective": "negative",
                 "megabytes": arguments.megabytes, "dim": arguments.dim}  # fmt: skip
-    report("scaling", settings, rows, write=arguments.write, slopes=found)
+    report("scaling", settings, rows, write=arguments.write, quick=arguments.quick, slopes=found)
     return 0
 
 

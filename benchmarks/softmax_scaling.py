@@ -1,109 +1,230 @@
-"""Full softmax, dense and chunked: time over that of its matrix products alone, and memory, against V.
+"""Full softmax over a vocabulary of V: dense, chunked and by ``jax.grad``; time and peak memory against V.
 
-    products       the three products of a dense loss and gradient (logits, d_hidden, d_output) and nothing else
-    products x 4   with the logits computed twice, which is what O(B * chunk) memory costs
+    python benchmarks/softmax_scaling.py --quick
+    python benchmarks/softmax_scaling.py --vocab-sizes 100000 --pairs 4096 --dim 300 --write
 
-Dense and chunked are checked to be equal before anything is timed. Temporaries at V = 200,000, B = 512, D = 128 are
-compiled and not run: the bound is 0.2 x (params + gradients) + one chunk (its rows and logits).
+    dense        the handwritten gradient, logits [B, V] in memory
+    chunked      the same in slices of V: memory does not grow with B * V, for logits that are computed twice
+    jax.grad     automatic differentiation of the dense loss
+    products     the three products of a dense loss and gradient (logits, d_hidden, d_output) and nothing else
 
-    python benchmarks/softmax_scaling.py --vocab-size 100000 --pairs 4096 --dim 300 --write
+Each gives the summed loss of B pairs with its derivatives by hidden vectors and output table. They are checked to be
+equal before anything is timed. What would need more than half of the memory that is free is compiled, for its peak
+memory, and not run; the others are then checked against it on the first pairs.
+
+The roofline is the larger of 6 V B D operations at the speed of one large product and 2 V D numbers, the table and its
+gradient, at that of a copy, both measured here: "times roofline" is the distance from what this machine can do.
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from timing import check_close, compare, report, table
+from timing import CheckFailed, check_close, compare, report, table
 
 import w2vjax as w2v
 
+TOLERANCE = 1e-5  # max|got - expected| / max(max|expected|, 1), float32; measured at most 1e-6
+FEW = 64  # pairs on which the forms are compared where one of them is too large to be run with all
 
-def products(repeats: int, hidden: jax.Array, output: jax.Array, chunk: int) -> tuple[jax.Array, jax.Array]:
-    """The products alone, in the same slices of V; ``repeats`` of them make logits."""
+
+class Data(NamedTuple):
+    """B hidden vectors, the output table and a positive word for each: what every form is called with."""
+
+    hidden: jax.Array  # [B, D]
+    output: jax.Array  # [V, D]
+    targets: Any
+
+    def first(self, pairs: int) -> "Data":
+        return Data(self.hidden[:pairs], self.output, jax.tree.map(lambda leaf: leaf[:pairs], self.targets))
+
+
+def data(vocab_size: int, pairs: int, dim: int) -> Data:
+    rng = np.random.default_rng(0)
+    # logits of about 1: near 0 a softmax is flat, and a wrong one would hardly show
+    hidden, output = (rng.standard_normal((n, dim), np.float32) / dim**0.25 for n in (pairs, vocab_size))
+    ids = jnp.asarray(rng.integers(0, vocab_size, (pairs, 1)), jnp.int32)
+    targets = w2v.softmax().select(None, (), ids, jnp.ones((pairs, 1, 1)))
+    return Data(jnp.asarray(hidden), jnp.asarray(output), targets)
+
+
+def by_hand(objective: w2v.Objective, hidden: jax.Array, output: jax.Array, targets: Any) -> Any:
+    loss = objective.loss(hidden[:, None], output, targets).sum()
+    d_hidden, d_output = objective.backward(hidden[:, None], output, targets)
+    return loss, (d_hidden[:, 0], d_output)
+
+
+def by_autodiff(hidden: jax.Array, output: jax.Array, targets: Any) -> Any:
+    def loss(hidden: jax.Array, output: jax.Array) -> jax.Array:
+        return w2v.softmax().loss(hidden[:, None], output, targets).sum()
+
+    return jax.value_and_grad(loss, argnums=(0, 1))(hidden, output)
+
+
+def products(chunk: int, hidden: jax.Array, output: jax.Array, _: Any) -> tuple[jax.Array, jax.Array]:
+    """The products alone, in slices of V: the loop keeps them in the same small memory."""
 
     def step(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         d_hidden, d_output = carry
         rows = jax.lax.dynamic_slice_in_dim(output, i * chunk, chunk)
         logits = hidden @ rows.T
-        for _ in range(repeats - 1):  # tied to the carry, so that the compiler cannot merge it with the first
-            logits = logits + (hidden + 0 * d_hidden) @ rows.T
-        return d_hidden + logits @ rows, jax.lax.dynamic_update_slice_in_dim(
-            d_output, logits.T @ hidden, i * chunk, 0
-        )
+        part = logits.T @ hidden
+        return d_hidden + logits @ rows, jax.lax.dynamic_update_slice_in_dim(d_output, part, i * chunk, 0)
 
-    return jax.lax.fori_loop(
-        0, output.shape[0] // chunk, step, (jnp.zeros_like(hidden), jnp.zeros_like(output))
+    start = jnp.zeros_like(hidden), jnp.zeros_like(output)
+    return jax.lax.fori_loop(0, output.shape[0] // chunk, step, start)
+
+
+def forms(chunk: int) -> dict[str, Callable[..., Any]]:
+    return {
+        "dense": partial(by_hand, w2v.softmax()),
+        "chunked": partial(by_hand, w2v.softmax(chunk)),
+        "jax.grad": by_autodiff,
+    }
+
+
+def compiled(form: Callable[..., Any], given: Data) -> tuple[Callable[[], Any], int]:
+    """(the form as a call without arguments, the bytes it needs at its peak, arguments and results among them)."""
+    program = jax.jit(form).lower(*given).compile()
+    need = program.memory_analysis()
+    return partial(program, *given), (
+        need.argument_size_in_bytes + need.output_size_in_bytes + need.temp_size_in_bytes
     )
 
 
-def gradient(objective: w2v.Objective, hidden: jax.Array, output: jax.Array, targets: Any) -> Any:
-    loss = objective.loss(hidden[:, None], output, targets).sum()
-    return loss, objective.backward(hidden[:, None], output, targets)
+def free_bytes() -> int:
+    """Memory that is free on the device, or on the host where that is the device."""
+    stats = jax.devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"] - stats["bytes_in_use"])
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    except OSError:
+        return 4 << 30
+    return int(lines["MemAvailable"].split()[0]) * 1024
 
 
-def memory(vocab_size: int, chunk: int | None, pairs: int = 512, dim: int = 128) -> dict[str, Any]:
-    """Temporaries of a compiled loss and gradient, beside the bound."""
-    params = w2v.Params(*(jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32) for _ in range(2)))
-    ids = jax.ShapeDtypeStruct((pairs,), jnp.int32)
-    batch, objective = jax.eval_shape(w2v.pairs, ids, ids), w2v.softmax(chunk)
-    targets = jax.eval_shape(partial(objective.select, None, ()), batch.words, batch.weights)
-    compiled = jax.jit(partial(w2v.backward, objective)).lower(params, batch, targets).compile()
-    temporary = compiled.memory_analysis().temp_size_in_bytes
-    bound = 0.2 * 4 * dim * (3 * vocab_size + pairs) + 4 * (chunk or vocab_size) * (dim + pairs)
-    return {"V": vocab_size, "B": pairs, "D": dim, "chunk": chunk or 0, "temporaries_MiB": temporary / 2**20,
+def check(calls: dict[str, Callable[[], Any]], what: str) -> dict[str, float]:
+    """{form: its largest error against jax.grad, or against the first one}; raises CheckFailed above TOLERANCE."""
+    base = "jax.grad" if "jax.grad" in calls else next(iter(calls))
+    expected = jax.tree.map(np.asarray, calls[base]())
+    return {name: check_close(f"{name}, {what}", call(), expected, TOLERANCE) for name, call in calls.items()}
+
+
+def check_memory(vocab_size: int, pairs: int, dim: int, chunk: int) -> dict[str, Any]:
+    """Temporaries of the chunked form stay below a fifth of params and gradients and one chunk; raises CheckFailed.
+
+    Compiled from shapes alone, so that a large V costs nothing.
+    """
+    shapes = jax.eval_shape(partial(data, 2, pairs, dim))
+    given = shapes._replace(output=jax.ShapeDtypeStruct((vocab_size, dim), jnp.float32))
+    program = jax.jit(forms(chunk)["chunked"]).lower(*given).compile()
+    used = program.memory_analysis().temp_size_in_bytes
+    bound = 0.2 * 4 * dim * (3 * vocab_size + pairs) + 4 * chunk * (dim + pairs)
+    if used > bound:
+        raise CheckFailed(f"chunked, V={vocab_size}: {used:,} bytes of temporaries exceed {bound:,.0f}.")
+    return {"V": vocab_size, "B": pairs, "D": dim, "chunk": chunk, "temporaries_MiB": used / 2**20,
             "bound_MiB": bound / 2**20}  # fmt: skip
 
 
-def speed(
-    vocab_size: int, pairs: int, dim: int, chunk: int, rounds: int, with_dense: bool
-) -> list[dict[str, Any]]:
-    rng = np.random.default_rng(0)
-    hidden, output = (jnp.asarray(rng.normal(size=(n, dim)) / 8, jnp.float32) for n in (pairs, vocab_size))
-    ids = jnp.asarray(rng.integers(0, vocab_size, (pairs, 1)), jnp.int32)
-    targets = w2v.softmax().select(None, (), ids, jnp.ones((pairs, 1, 1)))
-    forms = {"chunked": w2v.softmax(chunk), **({"dense": w2v.softmax()} if with_dense else {})}
-    steps = {
-        name: partial(jax.jit(partial(gradient, form)), hidden, output, targets)
-        for name, form in forms.items()
+def machine(rounds: int) -> dict[str, float]:
+    """Operations a second of one large product, bytes a second (read and written) of a copy."""
+    square = jnp.ones((2048, 2048), jnp.float32)
+    long = jnp.ones(1 << 25, jnp.float32)
+    product, copy = jax.jit(jnp.matmul), jax.jit(lambda x: x + 1)
+    timings = compare({"product": lambda: product(square, square), "copy": lambda: copy(long)}, rounds=rounds)
+    return {
+        "product_GFLOPs": 2 * 2048**3 / min(timings["product"].seconds) / 1e9,
+        "copy_GB_per_s": 2 * long.nbytes / min(timings["copy"].seconds) / 1e9,
     }
-    if with_dense:
-        check_close(
-            "chunked against dense", steps["chunked"](), steps["dense"](), tolerance=1e-5
-        )  # measured 1e-6
-    for name, repeats in (("products", 1), ("products x 4", 2)):
-        steps[name] = partial(jax.jit(partial(products, repeats, chunk=chunk)), hidden, output)
-    timings = compare(steps, rounds=rounds, warmup=1)
-    base, flops = timings["products"].median, 6 * vocab_size * pairs * dim
-    return [{"V": vocab_size, "B": pairs, "D": dim, "chunk": chunk, "times_products": timing.median / base,
-             "GFLOPs": flops / timing.median / 1e9, **timing.row()} for timing in timings.values()]  # fmt: skip
 
 
-def main() -> None:
+def measure(
+    vocab_size: int, pairs: int, dim: int, chunk: int, rounds: int, peaks: dict[str, float]
+) -> list[dict[str, Any]]:
+    """The rows of one V: checked, then timed in turns."""
+    given = data(vocab_size, pairs, dim)
+    chunk = min(chunk, vocab_size)
+    made = {name: compiled(form, given) for name, form in forms(chunk).items()}
+    made["products"] = compiled(partial(products, chunk), given)
+    free = free_bytes()
+    run = {name: call for name, (call, need) in made.items() if need <= free / 2}
+    absent = [name for name in made if name not in run]
+    ours = {name: call for name, call in run.items() if name != "products"}
+    what = f"V={vocab_size:,}"
+    errors = check(ours, what) if ours else {}
+    if absent:
+        few = given.first(FEW)
+        check({name: compiled(form, few)[0] for name, form in forms(chunk).items()}, f"{what}, {FEW} pairs")
+    timings = compare(run, rounds=rounds, warmup=1)
+    flops, numbers = 6 * vocab_size * pairs * dim, 2 * vocab_size * dim + 2 * pairs * dim
+    roofline = max(flops / peaks["product_GFLOPs"], 4 * numbers / peaks["copy_GB_per_s"]) / 1e9
+    rows = []
+    for name, (_, need) in made.items():
+        row = {
+            "V": vocab_size,
+            "B": pairs,
+            "D": dim,
+            "chunk": chunk,
+            "name": name,
+            "peak_MiB": round(need / 2**20, 1),
+        }
+        if name in absent:
+            rows.append(row | {"note": "too large to run"})
+            continue
+        median = timings[name].median
+        row |= {
+            "GFLOPs": flops / median / 1e9,
+            "times_roofline": median / roofline,
+            "error": errors.get(name, ""),
+        }
+        if "products" in run:
+            row["times_products"] = median / timings["products"].median
+        rows.append(row | timings[name].row())
+    return rows
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--vocab-size", type=int, default=20_000)
-    parser.add_argument("--pairs", type=int, default=1024)
-    parser.add_argument("--dim", type=int, default=300)
-    parser.add_argument("--chunk", type=int, default=4000, help="must divide the vocabulary here")
+    parser.add_argument("--vocab-sizes", type=int, nargs="+", default=[4_000, 20_000, 100_000, 1_000_000])
+    parser.add_argument("--pairs", type=int, default=512, help="B")
+    parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument(
+        "--chunk", type=int, default=4000, help="words in a slice; must divide every V above it"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
-        "--no-dense", action="store_true", help="leave out the dense form, which needs O(B * V)"
+        "--quick", action="store_true", help="V of 4,000 and 20,000, 128 pairs, dim 64, 3 rounds"
     )
-    parser.add_argument("--write", action="store_true", help="write benchmarks/results/<device>/...json")
-    options = parser.parse_args()
-    if options.vocab_size % options.chunk:
-        parser.error("--chunk must divide --vocab-size: the products are timed in whole chunks")
-    bounds = [memory(200_000, 4096), memory(200_001, 4096), memory(50_000, None)]
+    parser.add_argument("--write", action="store_true", help="keep the result under benchmarks/results")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.vocab_sizes, options.pairs, options.dim, options.rounds = [4_000, 20_000], 128, 64, 3
+    if any(size > options.chunk and size % options.chunk for size in options.vocab_sizes):
+        parser.error("--chunk must divide the vocabulary: the products are timed in whole slices")
+    bounds = [check_memory(size, 512, 128, 4096) for size in (200_000, 200_001)]
     print(table(bounds))
-    rows = speed(
-        options.vocab_size, options.pairs, options.dim, options.chunk, options.rounds, not options.no_dense
-    )
+    peaks = machine(options.rounds)
+    rows = []
+    for size in options.vocab_sizes:
+        rows += measure(size, options.pairs, options.dim, options.chunk, options.rounds, peaks)
+        print(f"V={size:,}: measured", flush=True)
     print(table(rows))
-    report("softmax_scaling", vars(options), rows, write=options.write, memory=bounds)
+    settings = {
+        "pairs": options.pairs,
+        "dim": options.dim,
+        "chunk": options.chunk,
+        "rounds": options.rounds,
+        **peaks,
+    }
+    report("softmax_scaling", settings, rows, write=options.write, quick=options.quick, memory=bounds)
 
 
 if __name__ == "__main__":

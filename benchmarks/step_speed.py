@@ -12,33 +12,39 @@ A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Be
     rest        what is left: windows, masks, sigmoid, loss, subsampling's compaction. Pieces alone read their operands
                 from memory where the step may have them in a cache, so it can come out below 0
 
-Nanoseconds are per raw word, before subsampling, as are words/s. A step is timed only after it has moved the params as
-``jax.grad`` of the clear objective does, and only if its program copies neither table inside its loop.
+Nanoseconds are per raw word, before subsampling, as are words/s. "run" is T, the words of a block, "rows" what a hidden
+vector is scored against, "kept" the share of words that subsampling leaves. On a CPU training runs two such programs
+side by side, on a copy of the tables each: "two copies" is their speed together, without the joining in between.
+
+A step is timed only after it has moved the params as ``jax.grad`` of the clear objective does, and only if its program
+copies neither table inside its loop.
 """
 
 import argparse
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from timing import CheckFailed, check_close, compare, report, table
+from step_pieces import STACK, first, pieces, randomness, scored_ids, stack
+from timing import CheckFailed, Timing, check_close, compare, report, table
 
 import w2vjax as w2v
 from w2vjax.corpus.encode import prepare
-from w2vjax.objectives.negative import draw, negative_targets
+from w2vjax.objectives.negative import negative_targets
 from w2vjax.objectives.shared import SharedTargets
 from w2vjax.training.choices import Choice, choice
 from w2vjax.training.feed import marked
-from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk, gradient_step, hits, split_lines
+from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk, gradient_step, hits
 
 # max|change - expected| / max|expected|; measured 2e-7 to 2e-6 over the settings below, float32
 TOLERANCE = 2e-5
-STACK = 16  # steps of different words that the pieces walk through
 
 
 class Case(NamedTuple):
@@ -92,22 +98,6 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
     return w2v.negative_sampling(case.negatives, shared=shared)
 
 
-def stack(recipe: Recipe, text: Text, tables: Any, key: jax.Array) -> tuple[w2v.Batch, Any]:
-    """(batches, targets) of STACK steps in a row, one more axis in front of each leaf."""
-    size, window = recipe.groups * recipe.run, recipe.window
-    ids = np.resize(text.ids, STACK * size + 2 * window)
-    tokens, segments = split_lines(jnp.asarray(ids), jnp.int32(len(ids)))
-    width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
-
-    def one(number: jax.Array) -> tuple[w2v.Batch, Any]:
-        at = number * size + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.run + width
-        reach = recipe.reach(jax.random.fold_in(key, number), (recipe.groups, recipe.run), window)
-        batch = recipe.windows(tokens[at], segments[at], reach)
-        return batch, recipe.objective.select(key, tables, batch.words, batch.weights)
-
-    return jax.jit(lambda: jax.lax.map(one, jnp.arange(STACK, dtype=jnp.int32)))()
-
-
 def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, counts: Any, key: Any) -> float:
     """The error of the change of the params by one step, against jax.grad of the clear loss and the same optimizer.
 
@@ -159,15 +149,6 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
     return check_close(f"step of {case}", change(found), change(expected), TOLERANCE)
 
 
-def scored_ids(targets: Any) -> list[jax.Array]:
-    """The rows that are scored, in the blocks [G, R] that are products with G equal parts of the hidden vectors."""
-    return [targets.words, targets.negatives] if isinstance(targets, SharedTargets) else [targets.ids]
-
-
-def flat_ids(targets: Any) -> jax.Array:
-    return jnp.concatenate([ids.reshape(-1) for ids in scored_ids(targets)])
-
-
 def check_in_place(case: Case, program: Any, shape: tuple[int, int]) -> None:
     """Raise CheckFailed if the compiled loop copies a table in every step (a reader that is not ordered before the
     scatter forces it to). Copies before the loop cost nothing and are allowed."""
@@ -178,135 +159,94 @@ def check_in_place(case: Case, program: Any, shape: tuple[int, int]) -> None:
             raise CheckFailed(f"{case}: the program copies a table of shape {shape} in every step ({name}).")
 
 
-def pieces(recipe: Recipe, params: w2v.Params, batches: Any, targets: Any) -> dict[str, Callable[[], Any]]:
-    """The pieces of a step alone, each for STACK steps in one compiled loop."""
-    first = partial(jax.tree.map, lambda leaf: leaf[0])
-    _, gradients = jax.jit(partial(w2v.backward, recipe.objective))(params, first(batches), first(targets))
-    few = isinstance(gradients.output, w2v.Rows)
+def program_of(
+    case: Case, recipe: Recipe, text: Text, sample: float
+) -> tuple[Any, Callable[[int], State], tuple[Any, ...]]:
+    """(the compiled chunk, a fresh state for a copy of the tables, the arguments behind it)."""
+    counts, chunk = text.counts, len(text.ids)
+    params = w2v.init_params(jax.random.key(0), len(counts), case.dim)
+    keep = w2v.keep_thresholds(counts, sample)
 
-    def gather_one(number: jax.Array, params: w2v.Params, batches: Any, targets: Any) -> Any:
-        hidden = w2v.embed(params.input, jax.tree.map(lambda leaf: leaf[number], batches.inputs))
-        return hidden, [params.output[ids[number]] for ids in scored_ids(targets)] if few else [
-            params.output[None]
-        ]
+    def fresh(_: int = 0) -> State:
+        return State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
 
-    def gather(*arguments: Any) -> Any:
-        def body(number: jax.Array, kept: Any) -> Any:
-            hidden, rows = gather_one(number, *arguments)
-            return hidden, rows if few else kept[1]
-
-        return jax.lax.fori_loop(0, STACK, body, gather_one(jnp.int32(0), *arguments))
-
-    def products(hidden: jax.Array, blocks: list[jax.Array]) -> Any:
-        def three(h: jax.Array, r: jax.Array) -> Any:
-            if (
-                len(r) == 1
-            ):  # the whole vocabulary: XLA's CPU compiler multiplies a batch of one at a tenth of the speed
-                h = h.reshape(-1, h.shape[-1])
-                scores = h @ r[0].T
-                return (scores @ r[0])[None], (scores.T @ h)[None]
-            h = h.reshape(len(r), -1, h.shape[-1])
-            scores = jnp.einsum("brd,btd->brt", r, h)
-            turned = jax.lax.optimization_barrier(scores.swapaxes(1, 2))
-            return jnp.einsum("btr,brd->btd", turned, r), jnp.einsum("brt,btd->brd", scores, h)
-
-        def body(_: jax.Array, carry: Any) -> Any:
-            # tied to the last turn by a zero that the compiler cannot know: it would take the products out of the loop
-            h = hidden * (1 + 0 * carry[0][1][0, 0, 0])
-            return [three(h, rows) for rows in blocks]
-
-        return jax.lax.fori_loop(0, STACK, body, [three(hidden, rows) for rows in blocks])
-
-    def scatter(state: State, batches: Any, targets: Any, gradients: w2v.Params) -> State:
-        def body(number: jax.Array, state: State) -> State:
-            batch, target = (jax.tree.map(lambda leaf: leaf[number], part) for part in (batches, targets))
-            ids = w2v.Params(batch.inputs.ids, flat_ids(target))
-            rows = w2v.Params(*(g._replace(ids=i.reshape(-1)) if isinstance(g, w2v.Rows) else g
-                                for g, i in zip(gradients, ids, strict=True)))  # fmt: skip
-            counted = hits(batch, target, rows)
-            return State(*w2v.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, counted))
-
-        return jax.lax.fori_loop(0, STACK, body, state)
-
-    hidden, blocks = jax.jit(gather_one)(jnp.int32(0), params, batches, targets)
-    held = [State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))]
-    update = jax.jit(scatter, donate_argnums=0)
-
-    def scatter_in_turn() -> Any:
-        held[0] = update(held[0], batches, targets, gradients)
-        return held[0]
-
-    return {"gather": partial(jax.jit(gather), params, batches, targets),
-            "products": partial(jax.jit(products), hidden, blocks), "scatter": scatter_in_turn}  # fmt: skip
+    arguments = (
+        recipe.objective.init(counts),
+        keep,
+        jnp.asarray(text.ids),
+        np.int32(0),
+        np.int32(chunk),
+        chunk_key(0, 0, 0),
+    )
+    program = compile_chunk(recipe, chunk).lower(fresh(), *arguments).compile()
+    if case.objective != "softmax":
+        check_in_place(case, program, params.input.shape)
+    return program, fresh, arguments
 
 
-def randomness(recipe: Recipe, case: Case, chunk: int, steps: int, tables: Any) -> Callable[[], Any]:
-    """Everything that a chunk draws: bits for subsampling, reaches, negatives."""
+def copies_at_once(
+    program: Any, states: Sequence[State], arguments: tuple[Any, ...]
+) -> Callable[[], list[Any]]:
+    """A call that trains one chunk on each copy, at the same time; what it returns says how that went."""
+    held = list(states)
 
-    def negatives(key: jax.Array) -> Any:
-        if recipe.objective.draw is not None:
-            return recipe.objective.draw(key, tables, steps, recipe.groups)
-        if case.objective not in {"negative", "clear"}:
-            return ()
-        start = draw(key, tables, (recipe.groups, 16))
-        return jax.lax.fori_loop(
-            0, steps, lambda n, kept: kept ^ draw(jax.random.fold_in(key, n), tables, start.shape), start
-        )
+    def one(place: int) -> Any:
+        # waits for the end: a CPU runs a program in the thread that waits for it
+        held[place], told = jax.block_until_ready(program(held[place], *arguments))
+        return told
 
-    def all_of(key: jax.Array) -> Any:
-        keys = jax.random.split(key, 3)
-        size = recipe.groups * recipe.run
-        reach = recipe.reach(keys[1], (chunk + size,), recipe.window)
-        return jax.random.bits(keys[0], (chunk,), jnp.uint32), reach, negatives(keys[2])
-
-    return partial(jax.jit(all_of), jax.random.key(0))
+    if len(held) == 1:
+        return lambda: [one(0)]
+    threads = ThreadPoolExecutor(len(held))
+    return lambda: list(threads.map(one, range(len(held))))
 
 
 def measure(case: Case, text: Text, rounds: int, sample: float = 1e-3) -> dict[str, Any]:
     """One row: the check, then the chunk and its pieces in turns."""
-    recipe, counts, chunk = recipe_of(case), text.counts, len(text.ids)
-    tables = recipe.objective.init(counts)
-    key = jax.random.key(5)
-    batches, targets = stack(recipe, text, tables, key)
-    first = partial(jax.tree.map, lambda leaf: leaf[0])
-    error = check_step(case, recipe, first(batches), first(targets), counts, key)
+    recipe, chunk = recipe_of(case), len(text.ids)
+    tables, key = recipe.objective.init(text.counts), jax.random.key(5)
+    batches, targets = stack(recipe, text.ids, tables, key)
+    error = check_step(case, recipe, first(batches), first(targets), text.counts, key)
 
-    params = w2v.init_params(jax.random.key(0), len(counts), case.dim)
-    keep = w2v.keep_thresholds(counts, sample)
-    held = [State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))]
-    arguments = (tables, keep, jnp.asarray(text.ids), np.int32(0), np.int32(chunk), chunk_key(0, 0, 0))
-    program = compile_chunk(recipe, chunk).lower(held[0], *arguments).compile()
-    if case.objective != "softmax":
-        check_in_place(case, program, params.input.shape)
-    held[0], progress = program(held[0], *arguments)
-    steps = int(progress.steps)
-
-    def train() -> Any:
-        held[0], told = program(held[0], *arguments)
-        return told
-
-    alone = pieces(recipe, params, batches, targets)
-    alone["random"] = randomness(recipe, case, chunk, -(-chunk // case.batch_words), tables)
-    timings = compare({"step": train, **alone}, rounds=rounds, warmup=1)
-    if not np.isfinite(float(train().loss)):
+    program, fresh, arguments = program_of(case, recipe, text, sample)
+    train = copies_at_once(program, [fresh()], arguments)
+    (progress,) = train()
+    calls = {"step": train, **pieces(recipe, fresh().params, batches, targets)}
+    drawn = -(-chunk // case.batch_words)
+    calls["random"] = randomness(recipe, chunk, drawn, tables, case.objective in {"negative", "clear"})
+    if jax.devices()[0].platform == "cpu":
+        calls["two copies"] = copies_at_once(program, [fresh(), fresh()], arguments)
+    timings = compare(calls, rounds=rounds, warmup=1)
+    if not np.isfinite(float(train()[0].loss)):
         raise CheckFailed(f"{case}: the loss is not finite after the timed steps.")
+    return row(case, text, progress, first(targets), batches.inputs.weights.shape, timings) | {"error": error}
+
+
+def row(
+    case: Case, text: Text, progress: Any, targets: Any, shape: tuple[int, ...], timings: dict[str, Timing]
+) -> dict[str, Any]:
+    """Words/s and nanoseconds a word; ``shape`` is that of the input weights, [STACK, B, T, C]."""
+    chunk, steps = len(text.ids), int(progress.steps)
     seconds = {name: timing.median * (steps / STACK if name in ("gather", "products", "scatter") else 1)
                for name, timing in timings.items()}  # fmt: skip
+    both = seconds.pop("two copies", None)
     ns = {f"{name}_ns": 1e9 * value / chunk for name, value in seconds.items()}
-    groups, hidden = batches.inputs.ids.shape[1:3]
-    blocks = [ids.shape[-1] for ids in scored_ids(targets)] if case.objective != "softmax" else [len(counts)]
-    flops = 6 * steps * groups * hidden * sum(blocks) * case.dim
+    rows = (
+        sum(ids.shape[-1] for ids in scored_ids(targets)) if case.objective != "softmax" else len(text.counts)
+    )
+    flops = 6 * steps * shape[1] * shape[2] * rows * case.dim
     return {
-        **case._asdict(), "rows": sum(blocks), "words_per_second": chunk / seconds["step"],
+        **case._asdict(), "rows": rows, "words_per_second": chunk / seconds["step"],
+        "two_copies_words_per_second": 2 * chunk / both if both else None,
         "products_words_per_second": chunk / seconds["products"], **ns, "rest_ns": 2 * ns["step_ns"] - sum(ns.values()),
-        "products_GFLOPs": flops / seconds["products"] / 1e9, "kept": int(progress.words) / chunk, "error": error,
+        "products_GFLOPs": flops / seconds["products"] / 1e9, "kept": int(progress.words) / chunk,
         "median_s": timings["step"].median, "q1_s": timings["step"].quartiles[0], "q3_s": timings["step"].quartiles[1],
     }  # fmt: skip
 
 
 AXES = {"model": ["skip-gram", "cbow"], "objective": ["negative", "clear", "hierarchical", "softmax"],
         "dim": [100, 128, 300], "window": [5, 10], "negatives": [5, 15], "run": [8, 16, 32],
-        "batch_words": [256, 1024, 4096]}  # fmt: skip
+        "batch_words": [384, 768, 1536, 6144]}  # fmt: skip
 QUICK = {"objective": AXES["objective"], "dim": [128]}
 
 
@@ -351,8 +291,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.quick:
         options.words, options.rounds = min(options.words, 1 << 15), min(options.rounds, 3)
     given = {name: getattr(options, name) for name in AXES if getattr(options, name)}
+    wanted = cases(given or (QUICK if options.quick else AXES), options.cross)
+    if not given and not options.quick:  # every objective with every model, and the rest one at a time
+        wanted = list(dict.fromkeys([*cases({n: AXES[n] for n in ("model", "objective")}, True), *wanted]))
     rows = []
-    for case in cases(given or (QUICK if options.quick else AXES), options.cross):
+    for case in wanted:
         small = case.objective == "softmax"
         words, size = (
             (options.words // 8, options.softmax_vocab_size) if small else (options.words, options.vocab_size)
@@ -362,9 +305,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows.append(measure(case, text, options.rounds))
         print(f"{case}: {rows[-1]['words_per_second'] / 1e6:.2f} M words/s", flush=True)
     print(table(rows))
-    report("step_speed", {"words": options.words, "vocab_size": options.vocab_size, "rounds": options.rounds,
-                          "corpus": options.corpus or "generated, Zipf", "tolerance": TOLERANCE}, rows,
-           write=options.write)  # fmt: skip
+    corpus = Path(options.corpus).name if options.corpus else "generated, Zipf"
+    settings = {"words": options.words, "vocab_size": options.vocab_size, "rounds": options.rounds,
+                "corpus": corpus, "tolerance": TOLERANCE}  # fmt: skip
+    report("step_speed", settings, rows, write=options.write, quick=options.quick)
 
 
 if __name__ == "__main__":

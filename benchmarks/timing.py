@@ -16,11 +16,13 @@ the same weather. Medians and quartiles, not means, because interruptions only e
 """
 
 import datetime
+import hashlib
 import json
 import os
 import platform
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -32,6 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+QUICK = "W2VJAX_QUICK_BENCHMARKS"  # set by run_all.py --quick, for scripts without an option of that name
 PACKAGES = (
     "w2vjax",
     "jax",
@@ -186,10 +189,35 @@ def environment() -> dict[str, Any]:
         "versions": {"python": platform.python_version(),
                      **{package: found for package in PACKAGES if (found := _installed(package))}},
         "commit": commit,
+        "code": code_digest(),
         "uncommitted_changes": bool(_command("git", "status", "--porcelain", "-uno")) if commit else None,
         "flags": {name: value for name, value in sorted(os.environ.items()) if name.startswith(("XLA_", "JAX_"))},
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }  # fmt: skip
+
+
+def code_digest() -> str:
+    """SHA-256 of the library's and the benchmarks' sources: equal digests, equal code, whatever git says of it."""
+    digest = hashlib.sha256()
+    for path in sorted([*(HERE.parent / "w2vjax").rglob("*.py"), *HERE.glob("*.py")]):
+        digest.update(path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """A command as another machine can give it: paths by their last part; what only says where to write left out.
+
+    >>> command_line(["/x/benchmarks/peers.py", "--corpus", "/data/a.txt", "--program", "C=/x/c", "--write"])
+    'python benchmarks/peers.py --corpus a.txt --program C=c'
+    """
+    kept: list[str] = []
+    words = iter(["=".join(os.path.basename(part) for part in word.split("=")) for word in argv])
+    for word in words:
+        if word in {"--log", "--work"}:
+            next(words, None)
+        elif word not in {"--resume", "--write"}:
+            kept.append(word)
+    return f"python benchmarks/{' '.join(kept)}"
 
 
 def device_folder() -> str:
@@ -206,13 +234,19 @@ def report(
     rows: Sequence[Mapping[str, Any]],
     *,
     write: bool,
+    quick: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
-    """The record of one benchmark; with ``write`` also in ``benchmarks/results/<device>/<benchmark>.json``."""
-    record = {"benchmark": benchmark, "environment": environment(), "settings": dict(settings),
-              "rows": [dict(row) for row in rows], **more}  # fmt: skip
+    """The record of one benchmark; with ``write`` also in ``benchmarks/results/<device>/<benchmark>.json``.
+
+    A quick one goes to ``results/<device>-quick``: small sizes must not replace what a full run measured.
+    """
+    record = {"benchmark": benchmark, "environment": environment(), "command": command_line(sys.argv),
+              "settings": dict(settings), "rows": [dict(row) for row in rows], **more}  # fmt: skip
     if write:
-        path = HERE / "results" / device_folder() / f"{benchmark}.json"
+        quick = quick or QUICK in os.environ
+        folder = device_folder() + ("-quick" if quick else "")
+        path = HERE / "results" / folder / f"{benchmark}.json"
         write_json(path, record)
         print(f"wrote {path.relative_to(HERE.parent)}")
     return record
@@ -239,12 +273,18 @@ def duration(seconds: float) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table; columns ending in ``_s`` are shown as durations."""
+    """Rows as a Markdown table; columns ending in ``_s``, ``_ns`` and ``_per_second`` are shown as such."""
     if not rows:
         return "(nothing measured)"
     columns = list(dict.fromkeys(column for row in rows for column in row))
 
     def cell(column: str, value: Any) -> str:
+        if value is None:
+            return "-"
+        if isinstance(value, float) and column.endswith("_per_second"):
+            return f"{value / 1e6:.3g} M"
+        if isinstance(value, float) and column.endswith("_ns"):
+            return f"{value:,.0f}"
         if isinstance(value, float):
             return duration(value) if column.endswith("_s") else f"{value:.4g}"
         return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

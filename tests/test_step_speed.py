@@ -22,7 +22,7 @@ def checked(recipe, case=CASE):
     text = step_speed.zipf_text(512, 60)
     key, tables = jax.random.key(5), recipe.objective.init(text.counts)
     batch, targets = (
-        jax.tree.map(lambda leaf: leaf[0], part) for part in step_speed.stack(recipe, text, tables, key)
+        jax.tree.map(lambda leaf: leaf[0], part) for part in step_speed.stack(recipe, text.ids, tables, key)
     )
     return step_speed.check_step(case, recipe, batch, targets, text.counts, key)
 

@@ -1,0 +1,135 @@
+"""The tables and pictures of the READMEs, from the JSON under ``results``. Called by ``run_all.py``."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results"
+READMES = (HERE / "README.md", HERE.parent / "README.md")
+NOT_YET = "not yet measured"
+# The devices a README speaks of, whether they have been measured or not: folder of results, name.
+DEVICES = {"cpu-2-cores": "two CPU cores", "nvidia-h100-80gb-hbm3": "NVIDIA H100"}
+# Left out of the tables; the JSON has them. The quartiles stand beside the median.
+LEFT_OUT = {"samples", "calls_per_sample", "q1_s", "q3_s", "expected_words"}
+# Of a benchmark with more columns than a page has room for.
+COLUMNS = {
+    "step_speed": (
+        "model", "objective", "dim", "window", "negatives", "run", "batch_words", "words_per_second",
+        "two_copies_words_per_second", "step_ns", "gather_ns", "products_ns", "scatter_ns", "random_ns", "rest_ns",
+        "products_GFLOPs",
+    ),
+}  # fmt: skip
+
+
+def peers_section(record: dict[str, Any], folder: Path) -> list[str]:
+    from peers_table import markdown, peer_wins
+
+    name, rows = record["benchmark"], record["rows"]
+    parts = [markdown(rows)]
+    if wins := peer_wins(rows):
+        parts.append("Where a peer wins:\n\n" + "\n".join(f"- {sentence}" for sentence in wins))
+    if skipped := record.get("skipped"):
+        parts.append("Skipped: " + ", ".join(f"{tool} ({why})" for tool, why in skipped.items()) + ".")
+    if (folder / f"{name}.png").is_file():
+        at = (folder / f"{name}.png").relative_to(RESULTS.parent)
+        parts.append(f"![{name}: speed against quality]({{base}}{at.as_posix()})")
+    return parts
+
+
+def plain_row(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as people read it."""
+    from timing import duration
+
+    row = {key: value for key, value in row.items() if not isinstance(value, dict | list)}
+    if "median_s" in row and "q1_s" in row:
+        row["median_s"] = f"{duration(row['median_s'])} ({duration(row['q1_s'])} to {duration(row['q3_s'])})"
+    columns = COLUMNS.get(name, [key for key in row if key not in LEFT_OUT])
+    return {key: row.get(key) for key in columns}
+
+
+def plain_section(record: dict[str, Any], folder: Path) -> list[str]:
+    del folder
+    from timing import table
+
+    parts = [table([plain_row(record["benchmark"], row) for row in record["rows"]])]
+    if "slopes" in record:
+        from scaling import slope_table
+
+        parts.append("Slopes of log(time) against log(size):\n\n" + slope_table(record["slopes"]))
+    return parts
+
+
+def settings_line(record: dict[str, Any]) -> str:
+    def shown(value: Any) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    plain = {key: value for key, value in record["settings"].items() if not isinstance(value, dict | list)}
+    plain.pop("command", None)
+    return ", ".join(f"{key.replace('_', ' ')} {shown(value)}" for key, value in plain.items())
+
+
+def command_of(record: dict[str, Any]) -> str:
+    fallback = record["settings"].get("command", f"python benchmarks/{record['benchmark']}.py")
+    return f"`{record.get('command', fallback)}`"
+
+
+def section(name: str, base: str) -> str:
+    """The tables of one result, device by device; a device without a result says so."""
+    found = {path.parent.name for path in RESULTS.glob(f"*/{name}.json")}
+    found = {device for device in found if not device.endswith("-quick")}
+    parts = []
+    for device in [*DEVICES, *sorted(found - set(DEVICES))]:
+        title = f"**{DEVICES.get(device, device)}**"
+        if device not in found:
+            parts.append(f"{title}: {NOT_YET}")
+            continue
+        record = json.loads((RESULTS / device / f"{name}.json").read_text(encoding="utf-8"))
+        show: Callable[[dict[str, Any], Path], list[str]] = (
+            peers_section if name.startswith("peers") else plain_section
+        )
+        environment = record["environment"]
+        where = (
+            f"{environment['processor']['name']}, {environment['device']['kind']}, {environment['date'][:10]}"
+        )
+        shown = [*show(record, RESULTS / device), settings_line(record), command_of(record)]
+        parts.append("\n\n".join([f"{title} ({where})", *shown]).replace("{base}", base))
+    return "\n\n".join(parts)
+
+
+def renew(text: str, base: str) -> str:
+    """The text with what stands between "<!-- table:NAME -->" and "<!-- end -->" made anew.
+
+    >>> print(renew("<!-- table:no-such -->old<!-- end -->", "").splitlines()[2])
+    **two CPU cores**: not yet measured
+    """
+    opened, closed = len(re.findall(r"<!-- table:", text)), len(re.findall(r"<!-- end -->", text))
+    if opened != closed:
+        raise ValueError(f"There are {opened} lines '<!-- table:NAME -->' and {closed} lines '<!-- end -->'.")
+
+    def fresh(match: re.Match[str]) -> str:
+        return f"{match[1]}\n\n{section(match[2], base)}\n\n<!-- end -->"
+
+    return re.sub(r"(<!-- table:([\w.-]+) -->).*?<!-- end -->", fresh, text, flags=re.DOTALL)
+
+
+def renew_files(write: bool) -> list[Path]:
+    """READMEs that differ from what the results say; with ``write`` they and the pictures are renewed."""
+    from peers_table import picture
+
+    if write:
+        for path in sorted(RESULTS.glob("*/peers*.json")):
+            picture(json.loads(path.read_text(encoding="utf-8")), path.with_suffix(".png"))
+    stale = []
+    for path in READMES:
+        if not path.is_file():
+            continue
+        old = path.read_text(encoding="utf-8")
+        new = renew(old, "" if path.parent == HERE else "benchmarks/")
+        if new != old:
+            stale.append(path)
+            if write:
+                path.write_text(new, encoding="utf-8")
+    return stale
