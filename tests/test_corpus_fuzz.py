@@ -64,8 +64,8 @@ def check_text(path, data, reading):
 
 def rounds(tmp_path, seconds, seed):
     rng = np.random.default_rng(seed)
-    start, done = time.monotonic(), 0
-    while time.monotonic() - start < seconds:
+    start, done = time.process_time(), 0
+    while time.process_time() - start < seconds:
         data = b"".join(PARTS[i] for i in rng.integers(0, len(PARTS), int(rng.integers(0, 60))))
         if rng.random() < 0.6:  # valid text more often than chance would have it
             data = data.decode("utf-8", "ignore").encode()
@@ -76,11 +76,11 @@ def rounds(tmp_path, seconds, seed):
         path = tmp_path / f"fuzz{suffix}"
         packed = PACKERS[suffix](data)
         path.write_bytes(packed)
-        begun = time.monotonic()
+        begun = time.process_time()
         check_text(path, data, reading)
         path.write_bytes(damaged(rng, packed))
         read_anything(path, reading)
-        assert time.monotonic() - begun < 5
+        assert time.process_time() - begun < 5
         done += 1
     return done
 
