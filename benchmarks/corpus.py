@@ -16,6 +16,7 @@ import sys
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -100,15 +101,7 @@ def fetch(name: str, into: Path, local: Path | None = None) -> Path:
             else:
                 _download(name, source, packed)
             fresh = into / (source.file + ".part2")
-            if zipfile.is_zipfile(packed):
-                with (
-                    zipfile.ZipFile(packed) as archive,
-                    archive.open(source.file) as member,
-                    open(fresh, "wb") as file,
-                ):
-                    shutil.copyfileobj(member, file, 1 << 20)
-            else:
-                shutil.copyfile(packed, fresh)
+            _unpack(name, packed, source, fresh)
             check(name, fresh, source)
             fresh.replace(target)
         finally:
@@ -118,6 +111,21 @@ def fetch(name: str, into: Path, local: Path | None = None) -> Path:
     said = f"MD5 as {source.published} says" if source.md5 else "no published checksum"
     print(f"{name}: {target} ({target.stat().st_size:,} bytes, SHA-256 {sha256}; {said})")
     return target
+
+
+def _unpack(name: str, packed: Path, source: Source, fresh: Path) -> None:
+    if not zipfile.is_zipfile(packed):
+        shutil.copyfile(packed, fresh)
+        return
+    try:
+        with (
+            zipfile.ZipFile(packed) as archive,
+            archive.open(source.file) as member,
+            open(fresh, "wb") as file,
+        ):
+            shutil.copyfileobj(member, file, 1 << 20)
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise FetchFailed(f"{name}: {source.file} cannot be unpacked: {error}. Fetch it again.") from error
 
 
 def _take(name: str, local: Path, source: Source, packed: Path) -> None:

@@ -7,11 +7,13 @@
 Every tool gets the same file, a copy of the corpus in lines of --line-words words, where windows stop.
 Tools take turns seed by seed (A B C A B C), so that a machine that slows down slows them all. Each finished run is
 appended to --log; with --resume the runs found there are not repeated. A tool that is not installed is reported as
-skipped; a tool that fails, or whose vectors are not of this corpus, ends the benchmark with its message.
+skipped. If a tool fails, or its vectors are not of this corpus, the others still run and are logged, but no result is
+written and the benchmark ends with 1.
 
 Raw words/s, by one definition for all: words of the corpus x passes / seconds. "training": from the vocabulary being
-ready to the last update, including compilation. "whole job": the process from its start to its end, text to vectors on
-disk. Quality: Spearman's rho on word pairs and the accuracy on analogies among the 30,000 most frequent words.
+ready to the last update, including compilation, without which w2vjax's is given too. "whole job": the process from its
+start to its end, text to vectors on disk. Quality: Spearman's rho on word pairs and the accuracy on analogies among the
+30,000 most frequent words.
 """
 
 import argparse
@@ -175,8 +177,10 @@ def logged(log: Path) -> list[Run]:
     return runs
 
 
-def run_all(arguments: argparse.Namespace, work: Path) -> tuple[dict[str, Any], list[Run], dict[str, str]]:
-    """(the corpus, the runs, the tools skipped)."""
+def run_all(
+    arguments: argparse.Namespace, work: Path
+) -> tuple[dict[str, Any], list[Run], dict[str, str], list[str]]:
+    """(the corpus, the runs, the tools skipped, what failed)."""
     tools, skipped = present(arguments.tools, named(arguments.program, "--program"))
     for tool, why in skipped.items():
         print(f"skipped: {tool} ({why})")
@@ -185,42 +189,38 @@ def run_all(arguments: argparse.Namespace, work: Path) -> tuple[dict[str, Any], 
     size = "{words:,} words, {vocabulary:,} different ones kept, {lines:,} lines".format(**corpus)
     print(f"{arguments.corpus.name}: {size}", flush=True)
     log = arguments.log or work / f"{arguments.name}.jsonl"
-    old = {json.dumps(run["key"], sort_keys=True): run for run in (logged(log) if arguments.resume else [])}
     log.parent.mkdir(parents=True, exist_ok=True)
-    runs = []
+    old = {json.dumps(run["key"], sort_keys=True): run for run in (logged(log) if arguments.resume else [])}
+    runs, failed = [], []
     settings = [setting for setting in plan(arguments) if setting.tool in tools]
     for number, setting in enumerate(settings, 1):
         program, version = tools[setting.tool]
         same = {key: corpus[key] for key in ("sha256", "lines")}
         key = {**setting._asdict(), "version": version, "corpus": same}
         run = old.get(json.dumps(key, sort_keys=True))
+        known = "" if run is None else " (from the log)"
+        what = f"[{number}/{len(settings)}] {setting.tool} {setting.model}-{setting.objective} rate {setting.rate}"
+        what += f" seed {setting.seed}"
         if run is None:
             try:
                 run = {"key": key, **run_once(setting, program, work, corpus, arguments.eval_dir)}
             except JobFailed as error:
-                raise JobFailed(f"{setting.tool} {setting.model}-{setting.objective}: {error}") from error
-            with open(log, "a", encoding="utf-8") as file:
-                file.write(json.dumps(run) + "\n")
+                print(f"{what}: failed", flush=True)
+                failed.append(f"{what}: {error}")
+                continue
+            append(log, run)
         runs.append(run)
         scores = " ".join(f"{name} {value:.3f}" for name, value in run.get("quality", {}).items())
-        print(f"[{number}/{len(settings)}] {setting.tool} {setting.model}-{setting.objective} rate {setting.rate} "
-              f"seed {setting.seed}: training {run['training_s']:.1f} s, whole {run['whole_s']:.1f} s, {scores}",
-              flush=True)  # fmt: skip
-    return corpus, runs, skipped
+        times = f"training {run['training_s']:.1f} s, whole {run['whole_s']:.1f} s"
+        print(f"{what}: {times}, {scores}{known}", flush=True)
+    return corpus, runs, skipped, failed
 
 
-def command_line(argv: list[str]) -> str:
-    """The command as another machine can give it: paths by their last part."""
-    words = ["=".join(os.path.basename(part) for part in word.split("=")) for word in argv]
-    kept, skip = [], False
-    for word in words:
-        if skip:
-            skip = False
-        elif word in {"--log", "--work"}:
-            skip = True
-        elif word != "--resume":
-            kept.append(word)
-    return " ".join(["python benchmarks/peers.py", *kept])
+def append(log: Path, run: Run) -> None:
+    """One more line. A line that an interruption cut short is ended first, so that it spoils no other."""
+    torn = log.is_file() and log.stat().st_size and not log.read_bytes().endswith(b"\n")
+    with open(log, "a", encoding="utf-8") as file:
+        file.write(("\n" if torn else "") + json.dumps(run) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -237,29 +237,29 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.eval_dir is not None:
             arguments.eval_dir = arguments.eval_dir.resolve()
         try:
-            corpus, runs, skipped = run_all(arguments, work)
+            corpus, runs, skipped, failed = run_all(arguments, work)
         except JobFailed as error:
             print(f"peers.py: {error}", file=sys.stderr)
             return 1
     # Only now, with no job left to start, may this process grow: these import JAX.
     from peers_table import picture, print_tables, summarise
-    from timing import HERE as ROOT
-    from timing import device_folder, report
+    from timing import report, result_path
 
     rows = summarise(runs)
     print_tables(rows)
+    if failed:
+        print("peers.py: " + "\npeers.py: ".join(failed), file=sys.stderr)
+        return 1
     fixed = {
         name: Setting._field_defaults[name] for name in ("dim", "window", "negatives", "min_count", "sample")
     }
     settings = {"corpus": arguments.corpus.name, **corpus, "passes": arguments.passes, "threads": arguments.threads,
-                "line_words": arguments.line_words, **fixed,
-                "command": command_line(sys.argv[1:] if argv is None else argv)}  # fmt: skip
+                "line_words": arguments.line_words, **fixed}  # fmt: skip
     notes = {tool: TOOLS[tool].about for tool in arguments.tools}
-    record = report(
-        arguments.name, settings, rows, write=arguments.write, runs=runs, skipped=skipped, notes=notes
-    )
+    record = report(arguments.name, settings, rows, write=arguments.write, quick=arguments.quick, runs=runs,
+                    skipped=skipped, notes=notes)  # fmt: skip
     if arguments.write:
-        picture(record, ROOT / "results" / device_folder() / f"{arguments.name}.png")
+        picture(record, result_path(arguments.name, arguments.quick).with_suffix(".png"))
     return 0
 
 

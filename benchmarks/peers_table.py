@@ -78,15 +78,18 @@ def cells(row: Row) -> Row:
         value = row[f"{kind}_times_{REFERENCE}"]
         return "-" if value is None else f"{value:.2f}x"
 
-    training = f"{row['training_s']:.1f} s" if row["complete"] else "stopped early"
+    training, compiled = f"{row['training_s']:.1f} s" if row["complete"] else "stopped early", None
     if row["compile_s"] is not None:
         training += f" ({row['compile_s']:.1f} compiling)"
+        alone = row["training_s"] - row["compile_s"]
+        compiled = row["training_words_per_s"] * row["training_s"] / alone if alone > 0 else None
     shown: Row = {
         "tool": row["tool"],
         "setting": setting_name(row),
         "seeds": row["seeds"],
         "training": training,
         "M words/s": f"{row['training_words_per_s'] / 1e6:.3f}",
+        "without compiling": "-" if compiled is None else f"{compiled / 1e6:.3f}",
         f"to {REFERENCE}": ratio("training"),
         "whole job": f"{row['whole_s']:.1f} s" if row["complete"] else "-",
         f"to {REFERENCE}'s": ratio("whole"),

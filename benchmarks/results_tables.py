@@ -43,11 +43,16 @@ def plain_row(name: str, row: dict[str, Any]) -> dict[str, Any]:
     """A row as people read it."""
     from timing import duration
 
-    row = {key: value for key, value in row.items() if not isinstance(value, dict | list)}
-    if "median_s" in row and "q1_s" in row:
-        row["median_s"] = f"{duration(row['median_s'])} ({duration(row['q1_s'])} to {duration(row['q3_s'])})"
-    columns = COLUMNS.get(name, [key for key in row if key not in LEFT_OUT])
-    return {key: row.get(key) for key in columns}
+    shown: dict[str, Any] = {}
+    for key, value in row.items():
+        if key == "median_s" and "q1_s" in row:
+            shown["median (quartiles)"] = (
+                f"{duration(value)} ({duration(row['q1_s'])}, {duration(row['q3_s'])})"
+            )
+        elif not isinstance(value, dict | list):
+            shown[key] = value
+    columns = COLUMNS.get(name, [key for key in shown if key not in LEFT_OUT])
+    return {key: shown.get(key) for key in columns}
 
 
 def plain_section(record: dict[str, Any], folder: Path) -> list[str]:

@@ -228,6 +228,12 @@ def device_folder() -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
+def result_path(benchmark: str, quick: bool = False) -> Path:
+    """Where the result of a benchmark lies: ``results/<device>/<benchmark>.json``, ``results/<device>-quick/...``."""
+    folder = device_folder() + ("-quick" if quick or QUICK in os.environ else "")
+    return HERE / "results" / folder / f"{benchmark}.json"
+
+
 def report(
     benchmark: str,
     settings: Mapping[str, Any],
@@ -244,9 +250,7 @@ def report(
     record = {"benchmark": benchmark, "environment": environment(), "command": command_line(sys.argv),
               "settings": dict(settings), "rows": [dict(row) for row in rows], **more}  # fmt: skip
     if write:
-        quick = quick or QUICK in os.environ
-        folder = device_folder() + ("-quick" if quick else "")
-        path = HERE / "results" / folder / f"{benchmark}.json"
+        path = result_path(benchmark, quick)
         write_json(path, record)
         print(f"wrote {path.relative_to(HERE.parent)}")
     return record

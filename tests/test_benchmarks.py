@@ -1,192 +1,19 @@
-"""Benchmarks fail loudly when what they check does not hold, each broken here on purpose, and resume and tell truly."""
+"""Benchmarks fail loudly when what they check does not hold, each broken here on purpose, and tables tell truly."""
 
-import hashlib
 import json
-import sys
-import zipfile
 from pathlib import Path
+from typing import Any
 
-import corpus
+import handwritten_vs_autodiff
+import jax
 import numpy as np
-import peers
-import peers_evaluate
 import peers_job
-import peers_table
-import peers_tools
 import pytest
+import results_tables
 import run_all
 import scaling
-
-import w2vjax as w2v
-
-WORDS = {f"word{i}": 100 - i for i in range(50)}
-
-
-def trained_matrix() -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((len(WORDS), 8)).astype(np.float32)
-
-
-def test_vectors_of_the_corpus_pass() -> None:
-    found = peers_evaluate.check_vectors([*WORDS, "</s>"], np.ones((51, 8), np.float32), WORDS, 8)
-    assert found["missing_words"] == found["other_words"] == 0
-
-
-@pytest.mark.parametrize(
-    ("words", "matrix", "message"),
-    [
-        (list(WORDS), trained_matrix()[:, :7], "shape"),
-        (list(WORDS), np.where(np.arange(8) == 3, np.nan, trained_matrix()), "not finite"),
-        (list(WORDS), trained_matrix() * 0.01, "not trained"),
-        ([*list(WORDS)[1:], "stranger"], trained_matrix(), "1 words are missing and 1 are not"),
-    ],
-)
-def test_wrong_vectors_are_refused(words: list[str], matrix: np.ndarray, message: str) -> None:
-    with pytest.raises(peers_evaluate.CheckFailed, match=message):
-        peers_evaluate.check_vectors(words, matrix, WORDS, 8)
-
-
-@pytest.mark.parametrize("block", [b"a b\nc d e f\ng " * 3, b"x" * 50 + b" y\tz"])
-def test_prepare_changes_lines_and_no_word(tmp_path: Path, block: bytes) -> None:
-    source = tmp_path / "corpus.txt"
-    source.write_bytes(block)
-    found = peers_evaluate.prepare(source, tmp_path / "lined", tmp_path / "words", 1, 4)
-    lined = (tmp_path / "lined").read_bytes()
-    assert lined.split() == block.split()
-    assert {len(line.split()) for line in lined.splitlines()[:-1]} <= {4}
-    assert found["words"] == found["kept_words"] == len(block.split())
-    assert found["sha256"] == hashlib.sha256(block).hexdigest()
-
-
-def test_prepare_refuses_lines_that_gensim_would_cut(tmp_path: Path) -> None:
-    source = tmp_path / "corpus.txt"
-    source.write_bytes(b"word " * 10_001)
-    with pytest.raises(peers_evaluate.CheckFailed, match="10,001 words"):
-        peers_evaluate.prepare(source, tmp_path / "lined", tmp_path / "words", 1, 0)
-
-
-def test_a_tool_that_skips_words_is_refused() -> None:
-    setting = peers_tools.Setting("gensim", "sg", "ns", 0.05, 1, passes=3)
-    counted = {"words": 1_000_000, "kept_words": 900_000}
-    peers_tools.check_words(setting, peers_tools.Trained(1.0, 3_000_000), counted)
-    with pytest.raises(peers_job.JobFailed, match="120,000 words instead of 3,000,000"):
-        peers_tools.check_words(setting, peers_tools.Trained(1.0, 120_000), counted)
-    ours = setting._replace(tool="w2vjax")
-    peers_tools.check_words(ours, peers_tools.Trained(1.0, 2_700_000), counted)
-    with pytest.raises(peers_job.JobFailed, match="2,699,999"):
-        peers_tools.check_words(ours, peers_tools.Trained(1.0, 2_699_999), counted)
-
-
-def test_a_job_that_fails_shows_what_it_said(tmp_path: Path) -> None:
-    with pytest.raises(peers_job.JobFailed, match=r"(?s)ended with 3.*no such corpus"):
-        peers_job.run_job([sys.executable, "-c", "print('no such corpus'); raise SystemExit(3)"], tmp_path)
-    with pytest.raises(peers_job.JobFailed, match="cannot be started"):
-        peers_job.run_job([str(tmp_path / "absent")], tmp_path)
-
-
-def test_a_job_is_measured(tmp_path: Path) -> None:
-    code = "import time; held = bytearray(200_000_000); print('Progress: 10.0%', flush=True); time.sleep(.4);"
-    finished = peers_job.run_job([sys.executable, "-c", code + "print('Progress: 90.0%')"], tmp_path)
-    assert 190 <= finished.peak_rss_mb < 300  # 200 million bytes are 190.7 MiB
-    assert finished.peak_anonymous_mb is None or finished.peak_anonymous_mb >= 190
-    assert 0.4 / 0.8 <= peers_job.training_seconds(finished.progress) <= finished.seconds / 0.8
-    with pytest.raises(peers_job.JobFailed, match="too little progress"):
-        peers_job.training_seconds(finished.progress[:1])
-
-
-FAKE = """
-import json, sys, time
-import numpy as np
-words = json.load(open("words.json"))
-rng = np.random.default_rng(0)
-with open(sys.argv[1] + "/vectors.txt", "w") as file:
-    file.write(f"{len(words)} 100\\n")
-    for word in words:
-        file.write(word + " " + " ".join(map(str, rng.standard_normal(100) * float(sys.argv[2]))) + "\\n")
-open("ran", "a").write("x")
-"""
-
-
-def fake(scale: float) -> peers_tools.Tool:
-    return peers_tools.Tool(
-        sys.executable, (("sg", "ns"),), (0.05,),
-        lambda setting, text, out, program: [program, "-c", FAKE, str(out), str(scale)],
-        lambda finished, out: peers_tools.Trained(finished.seconds / 2, None),
-        lambda program: "1", "vectors.txt",
-    )  # fmt: skip
-
-
-def test_peers_from_end_to_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(peers_tools.TOOLS, "gensim", fake(1.0))
-    monkeypatch.setitem(peers_tools.TOOLS, "w2vjax", fake(1.0))
-    work, log = tmp_path / "work", tmp_path / "log.jsonl"
-    text = tmp_path / "planted.txt"
-    sets = corpus.write_planted(text, tmp_path / "planted", sentences=200)
-    options = [
-        "--corpus",
-        text,
-        "--eval-dir",
-        sets,
-        "--work",
-        work,
-        "--log",
-        log,
-        "--tools",
-        "gensim",
-        "w2vjax",
-    ]
-    arguments = [str(word) for word in [*options, "word2vec.c", "--passes", 1]]
-    assert peers.main(arguments) == 0
-    said = capsys.readouterr().out
-    assert "skipped: word2vec.c (no path to its binary was given)" in said
-    assert "| gensim " in said
-    assert [json.loads(line)["key"]["tool"] for line in log.read_text().splitlines()] == ["gensim", "w2vjax"]
-
-    with open(log, "a") as file:
-        file.write('{"key": {"tool": "gen')  # an interruption while a line is written
-    assert peers.main([*arguments, "--resume"]) == 0
-    assert (work / "ran").read_text() == "xx", "a run of the log was repeated"
-    assert "a damaged line is left out" in capsys.readouterr().out
-
-    monkeypatch.setitem(peers_tools.TOOLS, "w2vjax", fake(0.001)._replace(version=lambda program: "2"))
-    assert peers.main([*arguments, "--resume"]) == 1
-    error = capsys.readouterr().err
-    assert "w2vjax sg-ns" in error
-    assert "not trained" in error
-
-
-def run_of(tool: str, seconds: float, quality: float, rate: float | None = 0.05, seed: int = 1) -> dict:
-    key = {"tool": tool, "model": "sg", "objective": "ns", "rate": rate, "seed": seed}
-    return {
-        "key": key, "training_s": seconds, "whole_s": 2 * seconds, "complete": True, "peak_rss_mb": 100.0,
-        "peak_anonymous_mb": 50.0, "training_words_per_s": 1e6 / seconds, "whole_words_per_s": 5e5 / seconds,
-        "quality": {"wordsim353": quality},
-    }  # fmt: skip
-
-
-def test_table_means_ratios_and_who_wins() -> None:
-    runs = [
-        run_of("gensim", 10, 0.6), run_of("gensim", 30, 0.7, seed=2), run_of("gensim", 1, 0.1, rate=0.025),
-        run_of("w2vjax", 2, 0.66, rate=None), run_of("pWord2Vec", 1, 0.5),
-    ]  # fmt: skip
-    rows = {(row["tool"], row["rate"]): row for row in peers_table.summarise(runs)}
-    assert rows["gensim", 0.05]["training_s"] == 20
-    assert rows["gensim", 0.05]["mean"] == pytest.approx(0.65)
-    assert rows["w2vjax", None]["training_times_gensim"] == pytest.approx(10)
-    assert rows["w2vjax", None]["whole_times_gensim"] == pytest.approx(10)
-    wins = peers_table.peer_wins(list(rows.values()))
-    assert any(line.startswith("pWord2Vec") and "training (1.0 against 2.0 s)" in line for line in wins)
-    assert not any(line.startswith("gensim (sg-ns, rate 0.05)") for line in wins)
-
-
-def test_picture_has_a_point_for_each_row(tmp_path: Path) -> None:
-    rows = peers_table.summarise([run_of("gensim", 10, 0.6), run_of("w2vjax", 2, 0.66, rate=None)])
-    environment = {"processor": {"usable_cores": 2, "name": "a processor"}}
-    record = {"rows": rows, "settings": {"corpus": "text8", "passes": 3}, "environment": environment}
-    assert peers_table.picture(record, tmp_path / "picture.png")
-    assert (tmp_path / "picture.png").stat().st_size > 5_000
-
+import softmax_scaling
+import timing
 
 ROW = {"axis": "devices", "value": 2, "words": 10, "expected_words": 10, "loss": 3.0}
 
@@ -215,91 +42,31 @@ def test_sized_repeats_and_cuts_between_words(tmp_path: Path, size: int) -> None
     assert set(made.split()) <= {b"some", b"words", b"here", b"last"}
 
 
-def test_planted_text_has_its_analogies_and_neighbours() -> None:
-    """Counting which words stand within two words of which, and nothing learned, answers the planted analogies."""
-    sentences = list(corpus.planted_corpus(4000, seed=1))
-    words = sorted({word for sentence in sentences for word in sentence})
-    place = {word: at for at, word in enumerate(words)}
-    counts = np.zeros((len(words), len(words)), np.float32)
-    for sentence in sentences:
-        ids = [place[word] for word in sentence]
-        for step in (1, 2):
-            for left, right in zip(ids, ids[step:], strict=False):
-                counts[left, right] += 1
-                counts[right, left] += 1
-    expected = np.outer(counts.sum(1), counts.sum(0)) / counts.sum()
-    vectors = w2v.Vectors(words, np.log1p(counts / expected).astype(np.float32))
-    assert w2v.evaluate_word_analogies(vectors, corpus.planted_analogies()).accuracy > 0.9  # measured 1.0
-    assert (
-        w2v.evaluate_word_pairs(vectors, corpus.planted_pairs()).spearman > 0.6
-    )  # ties keep it from 1; .8 measured
-
-
-@pytest.fixture
-def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a packed text8 of five words, and a source that describes it."""
-    folder = tmp_path / "local"
-    folder.mkdir()
-    with zipfile.ZipFile(folder / "text8.zip", "w") as archive:
-        archive.writestr("text8", "a rose is a rose")
-    md5 = hashlib.md5(b"a rose is a rose").hexdigest()
-    monkeypatch.setitem(corpus.SOURCES, "text8", corpus.SOURCES["text8"]._replace(size=16, md5=md5))
-    return folder
-
-
-def test_fetch_takes_local_files_and_checks_them(
-    local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = corpus.fetch("text8", tmp_path / "into", local)
-    assert path.read_text() == "a rose is a rose"
-    path.write_text("a rose is a nose")
-    with pytest.raises(corpus.FetchFailed, match="has MD5"):
-        corpus.fetch("text8", tmp_path / "into", local)
-    path.write_text("a rose")
-    with pytest.raises(corpus.FetchFailed, match="6 bytes, not 16"):
-        corpus.fetch("text8", tmp_path / "into", local)
-    with pytest.raises(corpus.FetchFailed, match="has no questions-words"):
-        corpus.fetch("google", tmp_path / "into", local)
-    monkeypatch.setitem(corpus.SOURCES, "text8", corpus.SOURCES["text8"]._replace(md5="0" * 32))
-    with pytest.raises(corpus.FetchFailed, match="has MD5"):
-        corpus.fetch("text8", tmp_path / "other", local)
-    assert list((tmp_path / "other").iterdir()) == [], "a damaged file was left"
-
-
-def test_no_network_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(corpus.urllib.request, "urlopen", refuse)
-    with pytest.raises(corpus.FetchFailed, match="give its folder with --from"):
-        corpus.fetch("text8", tmp_path)
-
-
 def test_tables_come_from_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_all, "RESULTS", tmp_path)
+    monkeypatch.setattr(results_tables, "RESULTS", tmp_path)
     text = "before\n<!-- table:speed -->\n1.23 typed by hand\n<!-- end -->\nafter\n"
-    fresh = run_all.renew(text, "")
+    fresh = results_tables.renew(text, "")
     assert "by hand" not in fresh
     assert fresh.count("not yet measured") == 2
-    assert run_all.renew(fresh, "") == fresh
+    assert results_tables.renew(fresh, "") == fresh
     (tmp_path / "cpu-2-cores").mkdir()
     environment = {"processor": {"name": "a processor"}, "device": {"kind": "cpu"}, "date": "2026-01-02T03"}
     rows = [{"name": "w2vjax", "median_s": 0.5}]
     record = {"benchmark": "speed", "environment": environment, "settings": {"rounds": 3}, "rows": rows}
     (tmp_path / "cpu-2-cores" / "speed.json").write_text(json.dumps(record))
-    fresh = run_all.renew(text, "")
+    fresh = results_tables.renew(text, "")
     assert "500 ms" in fresh
     assert fresh.startswith("before\n")
     assert fresh.endswith("after\n")
     assert fresh.count("not yet measured") == 1
     with pytest.raises(ValueError, match="1 lines"):
-        run_all.renew("<!-- table:speed -->", "")
+        results_tables.renew("<!-- table:speed -->", "")
 
 
 def test_the_readme_is_what_the_results_say() -> None:
-    for path in run_all.READMES:
+    for path in results_tables.READMES:
         text = path.read_text()
-        assert run_all.renew(text, "" if path.parent == run_all.HERE else "benchmarks/") == text
+        assert results_tables.renew(text, "" if path.parent == results_tables.HERE else "benchmarks/") == text
 
 
 def test_a_failed_benchmark_fails_the_whole(
@@ -308,7 +75,6 @@ def test_a_failed_benchmark_fails_the_whole(
     (tmp_path / "good.py").write_text("print('measured')")
     (tmp_path / "bad.py").write_text("raise SystemExit('speed: error 1 exceeds 0.1')")
     monkeypatch.setattr(run_all, "HERE", tmp_path)
-    monkeypatch.setattr(run_all, "READMES", ())
     jobs = [run_all.Job(f"{name}.py", "", "", 1) for name in ("bad", "absent", "good")]
     monkeypatch.setattr(run_all, "JOBS", [*jobs, run_all.Job("good.py", "", "", 1, needs="no_such_package")])
     assert run_all.main(["--quick"]) == 1
@@ -342,3 +108,139 @@ def test_queries_that_differ_from_gensim_are_refused(tmp_path: Path, monkeypatch
 
 def test_every_job_of_run_all_exists() -> None:
     assert [job.script for job in run_all.JOBS if not (run_all.HERE / job.script).is_file()] == []
+    assert len({job.name for job in run_all.JOBS}) == len(run_all.JOBS)
+
+
+def only_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    (tmp_path / "speed.py").write_text(
+        "import os, sys; print('ran', sys.argv[1:], 'W2VJAX_QUICK_BENCHMARKS' in os.environ)"
+    )
+    monkeypatch.setattr(run_all, "HERE", tmp_path)
+    monkeypatch.setattr(run_all, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(run_all, "renew_files", lambda write: [])
+    monkeypatch.setattr(run_all, "here_and_now", lambda: ("cpu-2-cores", "abc"))
+    monkeypatch.setattr(run_all, "JOBS", [run_all.Job("speed.py", "--small", "--large", 7, **changes)])
+
+
+def test_full_says_what_it_takes_and_quick_writes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    only_one_job(tmp_path, monkeypatch, takes=("small_corpus",), needs_option="small_corpus")
+    assert run_all.main(["--quick"]) == 0
+    assert "ran ['--small'] True" in capfd.readouterr().out
+    assert run_all.main(["--full"]) == 0
+    said = capfd.readouterr().out
+    assert "0 benchmarks, about 0 minutes" in said
+    assert "needs --small-corpus FILE" in said
+    assert "ran" not in said
+    (tmp_path / "text").touch()
+    assert run_all.main(["--full", "--write", "--small-corpus", str(tmp_path / "text")]) == 0
+    said = capfd.readouterr().out
+    assert "1 benchmarks, about 7 minutes" in said
+    assert f"ran ['--large', '--corpus', '{tmp_path / 'text'}', '--write'] False" in said
+    assert said.index("7 minutes") < said.index("ran")
+
+
+def test_resume_repeats_what_other_code_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    only_one_job(tmp_path, monkeypatch)
+    path = tmp_path / "results" / "cpu-2-cores" / "speed.json"
+    path.parent.mkdir(parents=True)
+    for code, runs in (("abc", 0), ("abd", 1)):
+        path.write_text(json.dumps({"environment": {"code": code}}))
+        assert run_all.main(["--full", "--write", "--resume"]) == 0
+        assert capfd.readouterr().out.count("ran") == runs
+
+
+def test_small_results_do_not_replace_large_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = timing.result_path("x")
+    assert timing.result_path("x", quick=True).parent.name == usual.parent.name + "-quick"
+    monkeypatch.setenv(timing.QUICK, "1")
+    assert timing.result_path("x") == timing.result_path("x", quick=True)
+
+
+def test_tables_leave_quick_results_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results_tables, "RESULTS", tmp_path)
+    (tmp_path / "cpu-2-cores-quick").mkdir()
+    (tmp_path / "cpu-2-cores-quick" / "speed.json").write_text("{}")
+    assert results_tables.section("speed", "").count("not yet measured") == 2
+
+
+def test_scaling_measures_a_point_of_several_axes_once_and_fails_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = []
+
+    def measure(axis: str, value: int, work: Path, *setting: Any) -> dict[str, Any]:
+        measured.append(setting)
+        return {**ROW, "vocabulary": setting[1] or 524, "training_s": 1.0, "whole_s": 2.0}
+
+    monkeypatch.setattr(scaling, "measure", measure)
+    (tmp_path / "text").write_text("some words " * 99)
+    arguments = scaling.argparse.Namespace(corpus=tmp_path / "text", sizes=[1, 2], megabytes=1, vocabularies=[100, 0],
+                                           dims=[100, 256], devices=[1, 2], dim=100)  # fmt: skip
+    rows = scaling.run(arguments, tmp_path)
+    assert len(rows) == 8
+    assert len(measured) == len(set(measured)) == 5
+    assert [row["value"] for row in rows if row["axis"] == "vocabulary"] == [100, 524]
+
+    monkeypatch.setattr(scaling, "measure", lambda *_: {**ROW, "words": 9, "vocabulary": 1})
+    monkeypatch.setattr(timing, "report", lambda *_, **__: pytest.fail("it reported"))
+    assert scaling.main(["--quick", "--corpus", str(tmp_path / "text"), "--write"]) == 1
+    assert "9 words of 10" in capsys.readouterr().err
+
+
+PEAKS = {"product_GFLOPs": 100.0, "copy_GB_per_s": 10.0}
+
+
+def test_every_form_of_the_softmax_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = softmax_scaling.measure(40, 8, 4, 10, rounds=1, peaks=PEAKS)
+    assert [row["name"] for row in rows] == ["dense", "chunked", "jax.grad", "products"]
+    assert all(row["median_s"] > 0 and row["peak_MiB"] >= 0 for row in rows)
+    monkeypatch.setattr(softmax_scaling, "free_bytes", lambda: 1)
+    rows = softmax_scaling.measure(40, 8, 4, 10, rounds=1, peaks=PEAKS)
+    assert {row["note"] for row in rows} == {"too large to run"}
+
+
+@pytest.mark.parametrize("fits", [True, False])
+@pytest.mark.parametrize("name", ["dense", "chunked", "jax.grad"])
+def test_a_wrong_softmax_is_not_timed(monkeypatch: pytest.MonkeyPatch, name: str, fits: bool) -> None:
+    true = softmax_scaling.forms
+
+    def wrong(chunk: int) -> dict[str, Any]:
+        def form(*given: Any) -> Any:
+            loss, (d_hidden, d_output) = true(chunk)[name](*given)
+            return loss, (d_hidden, d_output.at[3].multiply(1.001))
+
+        return true(chunk) | {name: form}
+
+    monkeypatch.setattr(softmax_scaling, "forms", wrong)
+    monkeypatch.setattr(softmax_scaling, "compare", lambda *_, **__: pytest.fail("it went on to time"))
+    if not fits:
+        monkeypatch.setattr(softmax_scaling, "free_bytes", lambda: 1)
+    with pytest.raises(timing.CheckFailed, match="V=40"):
+        softmax_scaling.measure(40, 8, 4, 10, rounds=1, peaks=PEAKS)
+
+
+def test_a_softmax_that_needs_more_memory_than_one_chunk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert softmax_scaling.check_memory(50_000, 512, 128, 1000)["temporaries_MiB"] > 0
+    true = softmax_scaling.forms
+    monkeypatch.setattr(softmax_scaling, "forms", lambda chunk: {"chunked": true(chunk)["dense"]})
+    with pytest.raises(timing.CheckFailed, match="exceed"):
+        softmax_scaling.check_memory(50_000, 512, 128, 1000)
+
+
+def test_a_wrong_gradient_by_hand_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = list(handwritten_vs_autodiff.STEPS)[1]
+    true = handwritten_vs_autodiff.STEPS[name]
+
+    def wrong(params: Any, *step: Any) -> Any:
+        return jax.tree.map(lambda new, old: old + 1.01 * (new - old), true(params, *step), params)
+
+    monkeypatch.setitem(handwritten_vs_autodiff.STEPS, name, wrong)
+    monkeypatch.setattr(
+        handwritten_vs_autodiff, "compare", lambda *_, **__: pytest.fail("it went on to time")
+    )
+    with pytest.raises(timing.CheckFailed, match=name):
+        handwritten_vs_autodiff.measure(50, 64, 8, rounds=1)
