@@ -67,7 +67,7 @@ def test_nn_writes_json_and_then_nothing_else(cli, path, tmp_path):
 def test_nn_converses_line_by_line_and_survives_mistakes(cli, path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("cat\n\ndogg\nking woman\n"))
     done = cli("nn", path, "--topn", "1")
-    assert done.code == 0
+    assert done.code == 1, "a script has to learn that a line had no answer"
     assert done.out.splitlines()[:3] == ["cat:", "word  similarity", "dog     0.960000"]
     assert done.out.splitlines()[3] == "king woman:"
     assert done.err == "The word 'dogg' is not among the 7 words. Did you mean 'dog'?\n"
@@ -97,8 +97,10 @@ def test_a_person_is_prompted(cli, path, monkeypatch):
 def test_conversations_end_as_json_too(cli, path, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("man king woman\nman king\n"))
     done = cli("analogy", path, "--json", "-")
-    assert [query["query"] for query in json.loads(done.out)["queries"]] == [["man", "king", "woman"]]
-    assert "2 words given: man king. Give three" in done.err
+    good, bad = json.loads(done.out)["queries"]
+    assert (good["query"], bad["query"]) == (["man", "king", "woman"], ["man", "king"])
+    assert "2 words given: man king. Give three" in bad["error"]
+    assert (done.code, done.err) == (1, bad["error"] + "\n")
 
 
 @pytest.mark.parametrize(("measure", "column"), [("3cosadd", "similarity"), ("3cosmul", "score")])
@@ -173,7 +175,7 @@ def test_eval_fails_where_nothing_could_be_answered(cli, path, tmp_path):
         (["nn", "nowhere.bin", "cat"], 7, "nowhere.bin"),
         (["analogy", "PATH", "man", "king"], 2, "2 words given"),
         (["similarity", "PATH", "cat"], 2, "1 word given"),
-        (["odd", "PATH", "cat"], 2, "1 word given"),
+        (["odd", "PATH", "cat"], 2, "Words given: 1"),
         (["eval", "PATH"], 2, "nothing to evaluate on"),
         (["eval", "PATH", "--pairs", "nowhere.tsv"], 7, "nowhere.tsv"),
         (["eval", "PATH", "--pairs", "PATH"], 4, "line 2"),

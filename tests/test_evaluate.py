@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from keyed_vectors import keyed_vectors
 
 import w2vjax as w2v
 from w2vjax.vectors import analogies as solving
@@ -65,10 +66,7 @@ def judgements(tmp_path_factory, world):
 
 @pytest.fixture(scope="module")
 def oracle(world):
-    models = pytest.importorskip("gensim.models")
-    keyed = models.KeyedVectors(world.dim)
-    keyed.add_vectors(list(world.words), np.array(world.matrix))
-    return keyed
+    return keyed_vectors(world)
 
 
 @pytest.mark.parametrize("restrict_vocab", [300_000, 250])

@@ -68,7 +68,7 @@ BAD = [
     ("an empty line", "x.txt", b"2 1\na 1\n\nb 1\n", "line 3"),
     ("NUL in a word", "x.txt", b"1 1\na\0b 1\n", "line 2"),
     ("invalid UTF-8", "x.txt", b"2 1\na 1\n\xff\xfe 1\n", "line 3"),
-    ("UTF-16", "x.txt", "1 1\na 1\n".encode("utf-16"), "byte|line 1"),
+    ("UTF-16", "x.txt", "1 1\na 1\n".encode("utf-16"), "byte 0: it is UTF-16"),
     ("no end of the last line", "x.txt", b"1 1\na 0.12", "byte 10"),
     ("GloVe rows of two widths", "x.txt", b"a 1 2\nb 1 2\nc 1\n", "line 3"),
     ("empty binary", "x.bin", b"", "byte 0"),

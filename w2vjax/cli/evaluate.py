@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import arg
 
+from w2vjax.cli.arguments import Flag, Json, Paths, VectorsFile
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError
 from w2vjax.vectors.analogies import (
@@ -24,13 +25,13 @@ MEASURES = {"3cosadd": three_cos_add, "3cosmul": three_cos_mul}
 
 
 def evaluate(
-    vectors: Positional[Path],
-    pairs: tuple[Path, ...] = (),
-    analogies: tuple[Path, ...] = (),
-    restrict_vocab: int | None = 300_000,
+    vectors: VectorsFile,
+    pairs: Paths = (),
+    analogies: Paths = (),
+    restrict_vocab: Annotated[int | None, arg(metavar="N|None")] = 300_000,
     measure: Literal["3cosadd", "3cosmul", "both"] = "3cosadd",
-    case_sensitive: bool = False,
-    json: str | None = None,
+    case_sensitive: Flag = False,
+    json: Json = None,
 ) -> int:
     """Score vectors: correlation with people on word pairs, accuracy on analogies, and how much could be answered.
 
@@ -48,7 +49,7 @@ def evaluate(
         vectors: File of vectors, in any format that `w2vjax convert` reads.
         pairs: Files of scored word pairs.
         analogies: Files of analogy questions.
-        restrict_vocab: Use the first so many words only, the most frequent; None uses all.
+        restrict_vocab: Use the first N words only, the most frequent; None uses all.
         measure: 3cosadd adds cosines (Mikolov et al. 2013), 3cosmul multiplies them (Levy and Goldberg 2014).
         case_sensitive: Tell capitals from small letters.
         json: Write JSON to this file, or to standard output with '-', which then carries nothing else.

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import DisallowNone, Positional, arg
 
+from w2vjax.cli.arguments import Flag, Json, Number, PathOrNone, VectorsFile
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
 from w2vjax.vectors.describe import describe
@@ -15,18 +16,23 @@ from w2vjax.vectors.projector import SHOWN
 
 FormatName = Literal["safetensors", "text", "binary", "npy", "projector", "vocabulary"]
 Allowance = Literal["duplicates", "non-finite", "trailing-bytes", "unfinished-line"]
+Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
+Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
+To = DisallowNone[Annotated[FormatName | None, arg(help_behavior_hint="")]]
+From = DisallowNone[Annotated[FormatName | None, arg(name="from", help_behavior_hint="")]]
+Allowances = Annotated[tuple[Allowance, ...], arg(help_behavior_hint="")]
 
 
 def convert(
-    source: Positional[Annotated[Path, arg(metavar="IN")]],
-    out: Positional[Annotated[Path, arg(metavar="OUT")]],
-    to: FormatName | None = None,
-    from_: Annotated[FormatName | None, arg(name="from")] = None,
+    source: Source,
+    out: Target,
+    to: To = None,
+    from_: From = None,
     table: Literal["input", "output"] = "input",
-    vocabulary: Path | None = None,
-    allow: tuple[Allowance, ...] = (),
+    vocabulary: PathOrNone = None,
+    allow: Allowances = (),
     unicode_errors: Literal["strict", "replace", "ignore"] = "strict",
-    limit: int | None = None,
+    limit: Number = None,
 ) -> int:
     """Copy vectors from one file format to another, without losing a bit.
 
@@ -51,7 +57,7 @@ def convert(
         vocabulary: Vocabulary file: the words of a .npy, or the counts of word2vec text and binary.
         allow: Forgive these faults: of duplicate words the first is kept.
         unicode_errors: What to do with words that are not UTF-8.
-        limit: Take the first words only.
+        limit: Take the first N words only.
     """
     vectors = load(
         source,
@@ -64,20 +70,19 @@ def convert(
     )
     save(vectors, out, to)
     form = to or format_of(out)
-    print(
-        f"{out}: {len(vectors):,} words x {vectors.dim}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)"
-    )
+    sizes = f"{len(vectors):,} words" + ("" if form == "vocabulary" else f" x {vectors.dim}")
+    print(f"{out}: {sizes}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)")
     if form == "projector" and len(vectors) > SHOWN:
         print(f"The projector shows about {SHOWN:,} rows; --limit {SHOWN} takes the first.", file=sys.stderr)
     return 0
 
 
 def export(
-    vectors: Positional[Path],
-    out: Positional[Path],
-    to: FormatName | None = None,
-    html: bool = False,
-    limit: int | None = None,
+    vectors: VectorsFile,
+    out: Target,
+    to: To = None,
+    html: Flag = False,
+    limit: Number = None,
     method: Literal["pca", "tsne"] = "pca",
 ) -> int:
     """Write vectors for another program, or as a web page that works offline.
@@ -93,7 +98,7 @@ def export(
         out: File to write.
         to: Format of the new file, where its extension does not say.
         html: Write one self-contained page with a searchable map and the nearest neighbours.
-        limit: Take the first words only, the most frequent; a page takes 5,000 unless told.
+        limit: Take the first N words only, the most frequent; a page takes 5000 unless told.
         method: The page's map: principal components, or t-SNE, which needs scikit-learn.
     """
     if not html:
@@ -102,6 +107,8 @@ def export(
         return convert(vectors, out, to, limit=limit)
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
+    if out.suffix.lower() not in {".html", ".htm"}:
+        raise SettingError(f"{out}: a browser opens a page by its extension. End the name in .html.")
     from w2vjax.vectors.html import PAGE_WORDS, write_html
     from w2vjax.vectors.projection import pca, tsne
 
@@ -118,10 +125,10 @@ def export(
 
 
 def info(
-    file: Positional[Annotated[Path, arg(metavar="FILE")]],
-    from_: Annotated[FormatName | None, arg(name="from")] = None,
-    allow: tuple[Allowance, ...] = (),
-    json: str | None = None,
+    file: Positional[Annotated[Path, arg(metavar="FILE", help_behavior_hint="")]],
+    from_: From = None,
+    allow: Allowances = (),
+    json: Json = None,
 ) -> int:
     """Say what a file of vectors holds, after reading all of it; a damaged file is an error and exits non-zero.
 
@@ -150,7 +157,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     """(label, text) for people."""
     sizes = f"{found['words']:,} words" + (f" x {found['dim']}" if found["dim"] else "")
     lines = [("file", f"{found['file']} ({found['bytes']:,} bytes)"),
-             ("format", f"{found['format']}: {FORMATS[found['format']].about}"),
+             ("format", FORMATS[found["format"]].about),
              ("holds", f"{found['holds']}, {sizes}")]  # fmt: skip
     if found["tokens"] is not None:
         lines.append(("counts", f"{found['tokens']:,} tokens of text"))

@@ -1,10 +1,11 @@
 """``w2vjax phrases``: join words that belong together, before training."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from w2vjax.cli.arguments import Count, Json, PathOrNone
 from w2vjax.cli.output import columns, write_json
 from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
 from w2vjax.corpus.phrases import ENGLISH_CONNECTORS
@@ -16,18 +17,18 @@ SCORES = {"word2phrase": word2phrase_score, "npmi": npmi_score}
 
 
 def phrases(
-    corpus: Positional[tuple[str, ...]] = (),
-    out: Path | None = None,
-    list: Path | None = None,
+    corpus: Positional[Annotated[tuple[str, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]] = (),
+    out: PathOrNone = None,
+    list: PathOrNone = None,
     score: Literal["word2phrase", "npmi"] = "word2phrase",
-    threshold: tuple[float, ...] = (),
-    passes: int = 1,
-    min_count: int = 5,
-    connectors: tuple[str, ...] = (),
+    threshold: Annotated[tuple[float, ...], arg(metavar="X [X ...]", help_behavior_hint="")] = (),
+    passes: Count = 1,
+    min_count: Count = 5,
+    connectors: Annotated[tuple[str, ...], arg(metavar="WORD [WORD ...]", help_behavior_hint="")] = (),
     delimiter: str = "_",
     invalid: Literal["strict", "replace"] = "strict",
-    topn: int = 20,
-    json: str | None = None,
+    topn: Count = 20,
+    json: Json = None,
 ) -> int:
     """Find words that come together more often than chance, as in new_york, and join them.
 
@@ -61,6 +62,11 @@ def phrases(
         )
     if topn < 0:
         raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
+    targets = [Path(target) for target in (out, list, json) if target not in (None, "-")]
+    if len(set(targets)) < len(targets):
+        raise SettingError(
+            f"{', '.join(map(str, targets))}: --out, --list and --json name one file twice. Name others."
+        )
     found = find(
         [*corpus] or None,
         min_count=min_count,

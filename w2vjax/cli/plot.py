@@ -5,8 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import DisallowNone, Positional, arg
 
+from w2vjax.cli.arguments import Number, Paths, Words
 from w2vjax.errors import SettingError
 from w2vjax.vectors.figures import DPI
 from w2vjax.vectors.formats import load
@@ -16,14 +17,14 @@ from w2vjax.vectors.projection import pca, tsne
 
 
 def plot(
-    kind: Positional[Literal["loss", "map", "analogy", "heatmap"]],
-    source: Positional[Annotated[Path, arg(metavar="IN")]],
-    out: Positional[Annotated[Path, arg(metavar="OUT")]],
-    words: Positional[tuple[str, ...]] = (),
-    limit: int | None = None,
-    method: Literal["pca", "tsne"] | None = None,
-    compare: tuple[Path, ...] = (),
-    title: str | None = None,
+    kind: Positional[Annotated[Literal["loss", "map", "analogy", "heatmap"], arg(help_behavior_hint="")]],
+    source: Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]],
+    out: Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]],
+    words: Words = (),
+    limit: Number = None,
+    method: DisallowNone[Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]] = None,
+    compare: Paths = (),
+    title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
 ) -> int:
     """Draw a picture: a training run's loss, a map of words, analogies as parallelograms, or a heat map.
 
@@ -45,7 +46,7 @@ def plot(
         source: File to read.
         out: Picture to write.
         words: Words to draw; for analogies three, or fours: A is to B as C is to D.
-        limit: Map: how many words, from the most frequent. 150 unless told.
+        limit: Map: the first N words, the most frequent. 150 unless told.
         method: Map: principal components (pca, unless told) or t-SNE (tsne), which needs scikit-learn.
         compare: Loss: logs of other runs, drawn into the same picture.
         title: Text above the picture.
@@ -101,7 +102,7 @@ def _fours(words: tuple[str, ...]) -> list[tuple[str, ...]]:
         return [words]
     if not words or len(words) % 4:
         raise SettingError(
-            f"{len(words)} words are no analogies. Give three, A B C, or fours: A is to B as C is to D."
+            f"Words given for analogies: {len(words)}. Give three, A B C, or fours: A is to B as C is to D."
         )
     return [words[start : start + 4] for start in range(0, len(words), 4)]
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from tyro.conf import Positional
-
+from w2vjax.cli.arguments import Count, Json, Number, VectorsFile, Words
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError, UnknownWordError
 from w2vjax.vectors.formats import load
@@ -17,16 +16,17 @@ Record = dict[str, Any]
 
 
 def nn(
-    vectors: Positional[Path],
-    words: Positional[tuple[str, ...]] = (),
-    topn: int = 10,
-    restrict_vocab: int | None = None,
-    json: str | None = None,
+    vectors: VectorsFile,
+    words: Words = (),
+    topn: Count = 10,
+    restrict_vocab: Number = None,
+    json: Json = None,
 ) -> int:
     """Show the nearest words: those whose vectors have the largest cosine with a word's vector.
 
     Without a word it asks for words, one or more on a line, until the input ends (Ctrl-D). Several words on one line
-    are taken together: their mean. Several words on the command line are asked one after another.
+    are taken together: their mean. Several words on the command line are asked one after another. A line of a file or
+    a pipe that has no answer is told, and the exit code is then 1.
 
     examples:
       w2vjax nn vectors.safetensors king
@@ -39,7 +39,7 @@ def nn(
         vectors: File of vectors, in any format that `w2vjax convert` reads.
         words: Words to ask for.
         topn: How many words to show.
-        restrict_vocab: Look among the first so many words only, the most frequent.
+        restrict_vocab: Look among the first N words only, the most frequent.
         json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
     """
     loaded = load(vectors)
@@ -58,20 +58,21 @@ def nn(
     else:
         records = _converse("word> ", answer, json)
     _finish("nn", vectors, records, json)
-    return 0
+    return _exit_code(records)
 
 
 def analogy(
-    vectors: Positional[Path],
-    words: Positional[tuple[str, ...]] = (),
-    topn: int = 10,
+    vectors: VectorsFile,
+    words: Words = (),
+    topn: Count = 10,
     measure: Literal["3cosadd", "3cosmul"] = "3cosadd",
-    restrict_vocab: int | None = None,
-    json: str | None = None,
+    restrict_vocab: Number = None,
+    json: Json = None,
 ) -> int:
     """Answer "A is to B as C is to what?": the words nearest to B - A + C, leaving out the three.
 
-    Without words it asks for three on a line, until the input ends (Ctrl-D).
+    Without words it asks for three on a line, until the input ends (Ctrl-D). A line of a file or a pipe that has no
+    answer is told, and the exit code is then 1.
 
     examples:
       w2vjax analogy vectors.safetensors man king woman           queen, if the vectors are good
@@ -84,7 +85,7 @@ def analogy(
         words: The three words A, B and C.
         topn: How many words to show.
         measure: 3cosadd adds cosines (Mikolov et al. 2013), 3cosmul multiplies them (Levy and Goldberg 2014).
-        restrict_vocab: Look among the first so many words only, the most frequent.
+        restrict_vocab: Look among the first N words only, the most frequent.
         json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
     """
     if words:
@@ -105,10 +106,10 @@ def analogy(
     else:
         records = _converse("A B C> ", answer, json)
     _finish("analogy", vectors, records, json)
-    return 0
+    return _exit_code(records)
 
 
-def similarity(vectors: Positional[Path], words: Positional[tuple[str, ...]], json: str | None = None) -> int:
+def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
     """Show the cosine similarity of words, from -1 to 1: of two words one number, of more every pair.
 
     examples:
@@ -122,7 +123,7 @@ def similarity(vectors: Positional[Path], words: Positional[tuple[str, ...]], js
         json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
     """
     if len(words) < 2:
-        raise SettingError(f"{len(words)} word given: there is nothing to compare it with. Give two or more.")
+        raise SettingError(f"{_given(words)}, and a similarity is between words. Give two or more.")
     loaded = load(vectors)
     pairs = [(a, b) for place, a in enumerate(words) for b in words[place + 1 :]]
     values = [loaded.similarity(a, b) for a, b in pairs]
@@ -137,7 +138,7 @@ def similarity(vectors: Positional[Path], words: Positional[tuple[str, ...]], js
     return 0
 
 
-def odd(vectors: Positional[Path], words: Positional[tuple[str, ...]], json: str | None = None) -> int:
+def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
     """Show which word does not belong: the one farthest, by cosine, from the mean of all of them.
 
     examples:
@@ -160,9 +161,13 @@ def odd(vectors: Positional[Path], words: Positional[tuple[str, ...]], json: str
 def _three(words: Sequence[str]) -> Sequence[str]:
     if len(words) != 3:
         raise SettingError(
-            f"{len(words)} words given: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to what?"
+            f"{_given(words)}: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to what?"
         )
     return words
+
+
+def _given(words: Sequence[str]) -> str:
+    return f"{len(words)} word{'' if len(words) == 1 else 's'} given"
 
 
 def _answers(found: Sequence[tuple[str, float]], column: str) -> list[Record]:
@@ -177,6 +182,7 @@ def _converse(prompt: str, answer: Callable[[Sequence[str]], Record], json: str 
             record = answer(words)
         except (UnknownWordError, SettingError) as error:
             print(error, file=sys.stderr)
+            records.append({"query": list(words), "error": str(error)})
             continue
         records.append(record)
         if json != "-":
@@ -210,6 +216,11 @@ def _show_all(records: Sequence[Record], json: str | None) -> None:
         if len(records) > 1:
             print(f"{' '.join(record['query'])}:")
         print(_neighbours(record))
+
+
+def _exit_code(records: Sequence[Record]) -> int:
+    """1 if a question from a file or a pipe had no answer; a person has seen the message and asked again."""
+    return int(any("error" in record for record in records) and not sys.stdin.isatty())
 
 
 def _finish(command: str, vectors: Path, records: Sequence[Record], json: str | None) -> None:

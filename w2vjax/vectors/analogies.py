@@ -152,7 +152,6 @@ def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measu
     # The questions of a set draw on few words (905 in Google's 19,544 questions): all cosines come from one product,
     # and a question then costs three of its rows, whatever D is.
     rows, places = np.unique(ids, return_inverse=True)
-    asked = unit[jnp.asarray(rows)]  # [W, D]
     width = min(len(first), max(_COSINES // len(rows), _NARROWEST))
     batch = min(max(_SCORES // width, 1), len(ids))
     padding = ((0, -len(ids) % batch), (0, 0))
@@ -162,24 +161,35 @@ def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measu
     for begin in range(0, len(first), width):
         # The last slice overlaps the one before, rather than have a size and so a compilation of its own.
         start = min(begin, len(first) - width)
-        part = slice(start, start + width)
-        values, columns = _best(asked, unit[part], first[part], questions.reshape(-1, batch, 6), measure)
+        asked = questions.reshape(-1, batch, 6)
+        values, columns = _best(unit, rows.astype(np.int32), first, asked, np.int32(start), width, measure)
         better = np.asarray(values).ravel() > best
         best[better] = np.asarray(values).ravel()[better]
         answers[better] = np.asarray(columns).ravel()[better] + start
     return answers[: len(ids)]
 
 
-@functools.partial(jax.jit, static_argnames="measure")
+@functools.partial(jax.jit, static_argnames=("width", "measure"))
 def _best(
-    asked: jax.Array, unit: jax.Array, first: jax.Array, questions: jax.Array, measure: Measure
+    unit: jax.Array,
+    rows: jax.Array,
+    first: jax.Array,
+    questions: jax.Array,
+    start: jax.Array,
+    width: int,
+    measure: Measure,
 ) -> tuple[jax.Array, jax.Array]:
-    """asked [W, D], unit [V', D], first [V'], questions [N, Q, 6] -> scores and columns of the best words, [N, Q]."""
-    cosines = jnp.matmul(asked, unit.T, precision="highest")  # [W, V']
-    length = unit.shape[0]
+    """The best words of ``width`` from ``start`` on: scores and columns, [N, Q] each.
+
+    unit [V, D], rows [W] of the words asked for, first [V'], questions [N, Q, 6]: places in rows, then ids, of a, b, c.
+    """
+    # All of it in one program: outside, each slice and each gather would be compiled for itself.
+    searched = jax.lax.dynamic_slice_in_dim(unit, start, width)
+    first = jax.lax.dynamic_slice_in_dim(first, start, width)
+    cosines = jnp.matmul(unit[rows], searched.T, precision="highest")  # [W, width]
 
     def answer(questions: jax.Array) -> tuple[jax.Array, jax.Array]:
-        a, b, c = (cosines[questions[:, side]] for side in range(3))  # [Q, V'] each
+        a, b, c = (cosines[questions[:, side]] for side in range(3))  # [Q, width] each
         given = functools.reduce(
             jnp.logical_or, (first[None] == questions[:, side, None] for side in (3, 4, 5))
         )
@@ -187,10 +197,10 @@ def _best(
         # argmax is slow on a CPU; maxima of blocks are not. Both keep the first of equals.
         block = (1, _BLOCK)
         maxima = jax.lax.reduce_window(
-            scores, -jnp.inf, jax.lax.max, block, block, ((0, 0), (0, -length % _BLOCK))
+            scores, -jnp.inf, jax.lax.max, block, block, ((0, 0), (0, -width % _BLOCK))
         )
         columns = jnp.argmax(maxima, axis=1)[:, None] * _BLOCK + jnp.arange(_BLOCK)[None]
-        columns = jnp.minimum(columns, length - 1)
+        columns = jnp.minimum(columns, width - 1)
         candidates = jnp.take_along_axis(scores, columns, axis=1)
         place = jnp.argmax(candidates, axis=1)[:, None]
         return (

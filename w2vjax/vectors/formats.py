@@ -43,17 +43,15 @@ def _write_vocabulary(path: Path, vectors: Vectors) -> None:
 
 FORMATS = {
     "safetensors": Format(
-        (".safetensors",), read_safetensors, write_safetensors, "counts, settings, checksum; mapped"
+        (".safetensors",), read_safetensors, write_safetensors, "safetensors with words and checksum"
     ),
-    "text": Format((".txt", ".vec"), read_text, write_text, "word2vec text; GloVe text is read too"),
+    "text": Format((".txt", ".vec"), read_text, write_text, "word2vec or GloVe text"),
     "binary": Format((".bin",), read_binary, write_binary, "word2vec binary"),
-    "npy": Format((".npy",), read_npy, write_npy, "NumPy matrix, mapped, and a .vocab file beside it"),
+    "npy": Format((".npy",), read_npy, write_npy, "NumPy matrix, its words in a .vocab file"),
     "projector": Format(
-        (".tsv",), read_projector, write_projector, "TensorBoard: tensors.tsv and metadata.tsv"
+        (".tsv",), read_projector, write_projector, "TensorBoard projector, its words in a metadata file"
     ),
-    "vocabulary": Format(
-        (".vocab",), None, _write_vocabulary, "word2vec vocabulary: words and counts, no vectors"
-    ),
+    "vocabulary": Format((".vocab",), None, _write_vocabulary, "word2vec vocabulary, words and counts"),
 }
 _COMPRESSED = {".gz", ".bz2", ".xz"}
 
@@ -174,6 +172,8 @@ def format_of(path: Path) -> str:
         return by_suffix
     data = contents(path)
     start = bytes(data[:4096])
+    if not start:
+        refuse(path, "byte 0", "it is empty")
     refuse_foreign(path, start)
     if start.startswith(b"\x93NUMPY"):
         return "npy"

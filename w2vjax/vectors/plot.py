@@ -170,9 +170,7 @@ def plot_heatmap(
     figure = new_figure(12.0, 10.0)
     chosen = list(dict.fromkeys(words))
     if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
-        raise SettingError(
-            f"A heat map of {len(chosen)} words is not readable. Give 2 to {_MOST_IN_HEATMAP}."
-        )
+        raise SettingError(f"A heat map shows 2 to {_MOST_IN_HEATMAP} words, and {len(chosen)} are given.")
     units = _units(vectors, chosen)
     cosines = np.clip(units @ units.T, -1, 1)
     axes = figure.add_subplot()

@@ -263,7 +263,7 @@ def doesnt_match(vectors: "Vectors", words: Sequence[str]) -> str:
     """
     words = list(words)
     if len(words) < 2:
-        raise SettingError(f"{len(words)} word given: one cannot be odd. Give two or more.")
+        raise SettingError(f"Words given: {len(words)}. One is odd only among others: give two or more.")
     unit = unit_rows(_rows(vectors, words))
     return words[int(np.argmin(unit @ unit.mean(axis=0)))]
 

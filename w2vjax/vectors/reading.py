@@ -136,10 +136,12 @@ def refuse_unfinished(path: Path, data: Any, options: Reading) -> None:
 
 
 def refuse_foreign(path: Path, start: bytes) -> None:
-    """A clear word for the files of gensim's ``save``, torch, ``pickle`` and fastText."""
+    """A clear word for the files of gensim's ``save``, torch, ``pickle`` and fastText, and for UTF-16."""
     if re.match(rb"\x80[\x02-\x05]|PK\x03\x04", start):
         refuse(path, "byte 0", "it is a Python pickle or a zip archive, which is never opened because it can run code",
                "Export the vectors as word2vec text, word2vec binary or safetensors.")  # fmt: skip
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        refuse(path, "byte 0", "it is UTF-16 text", "Convert it to UTF-8.")
     if start.startswith(b"\xba\x16\x4f\x2f"):
         refuse(path, "byte 0", "it is a fastText model", "Read the .vec file that fastText wrote beside it.")
 

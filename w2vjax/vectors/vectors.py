@@ -188,8 +188,8 @@ class Vectors:
         unit: jax.Array
         unit, finite = _unit(jnp.asarray(self.matrix))
         try:
-            all_finite = bool(finite.all())
-        except jax.errors.TracerBoolConversionError:  # inside jit nothing can be raised: NaN stays NaN
+            all_finite = np.asarray(finite).all()
+        except jax.errors.TracerArrayConversionError:  # inside jit nothing can be raised: NaN stays NaN
             return unit
         if not all_finite:
             row = int(np.flatnonzero(~np.asarray(finite))[0])
