@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import pytest
+from hypothesis import HealthCheck, settings
 from planted import planted_text
 
 from w2vjax.corpus.encode import Corpus, prepare
@@ -26,6 +27,12 @@ _PROGRAMS = tempfile.TemporaryDirectory(prefix="w2vjax-programs-")
 jax.config.update("jax_compilation_cache_dir", _PROGRAMS.name)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+# Generated examples are the same in every run, however slow the machine; some slow tests draw new ones.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 
 @pytest.fixture

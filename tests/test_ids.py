@@ -124,26 +124,26 @@ ANYTHING = given(
 
 
 @WORDS
-@settings(max_examples=800, deadline=None, database=None)
+@settings(max_examples=800)
 def test_accepted_exactly_when_every_id_is_a_word(vocab_size: int, ids: list[int], dtype: Any) -> None:
     accepted_exactly_when_every_id_is_a_word(vocab_size, ids, dtype)
 
 
 @ANYTHING
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200)
 def test_what_is_no_integer_is_refused(ids: list[Any]) -> None:
     refused_before_any_parameter_changes(ids)
 
 
 @pytest.mark.slow
 @WORDS
-@settings(max_examples=8000, deadline=None, database=None)
+@settings(max_examples=8000, derandomize=False)
 def test_eight_thousand_lists_of_ids(vocab_size: int, ids: list[int], dtype: Any) -> None:
     accepted_exactly_when_every_id_is_a_word(vocab_size, ids, dtype)
 
 
 @pytest.mark.slow
 @ANYTHING
-@settings(max_examples=2000, deadline=None, database=None)
+@settings(max_examples=2000, derandomize=False)
 def test_two_thousand_lists_of_anything(ids: list[Any]) -> None:
     refused_before_any_parameter_changes(ids)

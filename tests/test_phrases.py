@@ -68,7 +68,7 @@ WORDS = st.sampled_from(["a", "b", "c", "d", "of", "the"])
 TEXTS = st.lists(st.lists(WORDS, max_size=9), min_size=1, max_size=12).filter(any)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(text=TEXTS, batch=st.integers(5, 12), part=st.sampled_from([3, 10, 1000]), passes=st.integers(1, 3))
 def test_batches_and_parts_change_nothing(text, batch, part, passes):
     options = {"min_count": 1, "threshold": 0.3, "passes": passes, "connectors": ["of", "the"]}
@@ -96,7 +96,7 @@ def plain_counts(text, connectors):
     return counts
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(text=TEXTS)
 def test_counts_equal_the_plain_loop(text):
     connectors = {"of", "the"}

@@ -17,7 +17,7 @@ IDS = {"a": 0, "b": 1, "c": 2}
 
 
 @given(st.text(alphabet="aZé9_^' ,.\n\u0130中-", max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_tokenize_agrees_with_a_loop_over_characters(text: str) -> None:
     expected, run = [], ""
     for character in text.lower() + " ":
@@ -44,7 +44,7 @@ def test_the_built_in_text_gives_the_published_counts() -> None:
 
 
 @given(st.lists(st.sampled_from("abcdef"), min_size=1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_mapping_orders_by_frequency_then_first_occurrence(tokens: list[str]) -> None:
     word_to_id, id_to_word = reference.mapping(tokens)
     counts = Counter(tokens)
@@ -84,7 +84,7 @@ def test_mapping_refuses_what_cannot_be_numbered() -> None:
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=9), st.integers(1, 12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_training_pairs_are_all_pairs_within_the_window(tokens: list[str], window: int) -> None:
     centers, contexts = reference.training_pairs(tokens, IDS, window)
     near = [

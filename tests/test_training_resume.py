@@ -16,28 +16,42 @@ from w2vjax.training.updates import row_sgd
 from w2vjax.types import Params
 
 
-@pytest.mark.parametrize("copies", [1, 2])
-def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch, copies):
+@pytest.fixture(scope="module")
+def saved(planted, tmp_path_factory):
+    """The checkpoints of a finished run, which the tests below must leave as they are."""
+    folder = tmp_path_factory.mktemp("saved")
+    w2v.train(planted, **SMALL, checkpoint=folder)
+    assert list(folder.glob("checkpoint-*"))
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("copies", "cut"),
+    [(1, 7), (2, 1), *(pytest.param(*run, marks=pytest.mark.slow) for run in [(1, 1), (2, 7)])],
+)
+def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch, copies, cut):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     settings = SMALL | {"replicas": copies}
     whole = w2v.train(planted, **settings)
-    for cut in (1, 7):
-        folder = tmp_path / str(cut)
-        calls = itertools.count(1)
+    calls = itertools.count(1)
 
-        def kill(record, calls=calls, cut=cut):
-            if next(calls) == cut:
-                signal.raise_signal(signal.SIGTERM)
+    def kill(record):
+        if next(calls) == cut:
+            signal.raise_signal(signal.SIGTERM)
 
-        with pytest.raises(
-            errors.StoppedError, match=r"SIGTERM after .* words; the checkpoint is saved"
-        ) as stopped:
-            w2v.train(planted, **settings, checkpoint=folder, callback=kill, log_every=0.0)
-        assert stopped.value.exit_code == 128 + signal.SIGTERM
-        resumed = w2v.train(planted, **settings, checkpoint=folder, resume=True)
-        assert bits(resumed.params) == bits(whole.params)
-        assert resumed.summary["words"] == whole.summary["words"]
-        assert resumed.summary["steps"] == whole.summary["steps"]
+    with pytest.raises(
+        errors.StoppedError, match=r"SIGTERM after .* words; the checkpoint is saved"
+    ) as stopped:
+        w2v.train(planted, **settings, checkpoint=tmp_path, callback=kill, log_every=0.0)
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    resumed = w2v.train(planted, **settings, checkpoint=tmp_path, resume=True)
+    assert bits(resumed.params) == bits(whole.params)
+    assert resumed.summary["words"] == whole.summary["words"]
+    assert resumed.summary["steps"] == whole.summary["steps"]
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, monkeypatch):
@@ -65,29 +79,26 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
         ({"corpus": planted_text(seed=9)}, "corpus="),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, tmp_path, change, named):
-    w2v.train(planted, **SMALL, checkpoint=tmp_path)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, saved, change, named):
+    before = contents(saved)
     arguments = SMALL | {"corpus": planted} | change
     with pytest.raises(errors.CheckpointError, match=named):
-        w2v.train(**arguments, checkpoint=tmp_path, resume=True)
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+        w2v.train(**arguments, checkpoint=saved, resume=True)
+    assert contents(saved) == before
 
 
-def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, tmp_path):
-    w2v.train(planted, **SMALL, checkpoint=tmp_path)
+def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, saved):
+    before = contents(saved)
     with pytest.raises(errors.CheckpointError, match=r"of an earlier run\. Resume it"):
-        w2v.train(planted, **SMALL, checkpoint=tmp_path)
+        w2v.train(planted, **SMALL, checkpoint=saved)
+    assert contents(saved) == before
 
 
-def test_a_diverging_run_stops_names_step_and_table_and_leaves_the_checkpoint(planted, tmp_path):
-    w2v.train(planted, **SMALL, checkpoint=tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+def test_a_diverging_run_stops_names_step_and_table_and_saves_nothing(planted, tmp_path):
     with pytest.raises(errors.DivergedError, match=r"not finite at step \d+: .* against the output table"):
         w2v.train(planted, **SMALL | {"learning_rate": 1e6, "epochs": 9}, optimizer=partial(row_sgd, cap=None),
-                  checkpoint=tmp_path / "other")  # fmt: skip
-    assert not list((tmp_path / "other").glob("checkpoint-*"))
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+                  checkpoint=tmp_path)  # fmt: skip
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_a_table_that_is_not_finite_is_named():
