@@ -141,46 +141,65 @@ def print_tables(rows: Sequence[Row]) -> None:
 
 
 def picture(record: dict[str, Any], path: Path) -> bool:
-    """Speed against quality, one point per tool and setting; False where there is nothing to draw or no matplotlib."""
-    rows = [row for row in record["rows"] if row["mean"] is not None]
+    """Speed against quality, one point per tool and setting; False where there is nothing to draw or no matplotlib.
+
+    A tool that was stopped early has a speed and no quality: a dotted line.
+    """
     try:
         import matplotlib
     except ImportError:
         return False
+    rows = [row for row in record["rows"] if row["mean"] is not None]
     if not rows:
         return False
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    tools = list(dict.fromkeys(row["tool"] for row in rows))
     figure, axes = plt.subplots(figsize=(7.5, 4.8))
-    for row in rows:
-        x, y, kind = row["training_words_per_s"] / 1e6, row["mean"], (row["model"], row["objective"])
-        color = f"C{tools.index(row['tool'])}"
-        axes.scatter(x, y, color=color, marker=MARKERS[kind], s=50, zorder=3)
-        rate = "default" if row["rate"] is None else f"{row['rate']:g}"
-        axes.annotate(rate, (x, y), xytext=(6, 3), textcoords="offset points", fontsize=7, color=color)
-    for place, tool in enumerate(tools):
-        axes.scatter([], [], color=f"C{place}", label=tool)
-    for kind in dict.fromkeys((row["model"], row["objective"]) for row in rows):
-        axes.scatter([], [], color="grey", marker=MARKERS[kind], label="-".join(kind))
-    axes.legend(
-        fontsize=8,
-        title="numbers: learning rate",
-        title_fontsize=7,
-        loc="center left",
-        bbox_to_anchor=(1, 0.5),
-    )
-    axes.set_xscale("log")
+    draw(axes, record["rows"], list(dict.fromkeys(row["tool"] for row in record["rows"])))
     axes.set_xlabel("training, million raw words per second (right is faster)")
     axes.set_ylabel("mean of " + ", ".join(rows[0]["quality"]) + "\n(up is better)")
     settings, device = record["settings"], record["environment"]["processor"]
     machine = f"{device['usable_cores']} cores ({device['name']})"
     axes.set_title(f"{settings['corpus']}, {settings['passes']} passes, {machine}", fontsize=9)
-    axes.grid(alpha=0.3)
-    axes.margins(0.15)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, metadata={"Software": None})
     plt.close(figure)
     return True
+
+
+def draw(axes: Any, rows: Sequence[Row], tools: Sequence[str]) -> None:
+    """The points and their legend on matplotlib axes."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    for row in rows:
+        x, kind, color = (
+            row["training_words_per_s"] / 1e6,
+            (row["model"], row["objective"]),
+            f"C{tools.index(row['tool'])}",
+        )
+        if row["mean"] is None:
+            axes.axvline(x, color=color, linestyle=":")
+            continue
+        axes.scatter(x, row["mean"], color=color, marker=MARKERS[kind], s=50, zorder=3)
+        rate = "default" if row["rate"] is None else f"{row['rate']:g}"
+        axes.annotate(
+            rate, (x, row["mean"]), xytext=(6, 3), textcoords="offset points", fontsize=7, color=color
+        )
+    for place, tool in enumerate(tools):
+        scored = any(row["mean"] is not None for row in rows if row["tool"] == tool)
+        if scored:
+            axes.scatter([], [], color=f"C{place}", label=tool)
+        else:
+            axes.plot([], [], color=f"C{place}", linestyle=":", label=f"{tool}, stopped early")
+    for kind in dict.fromkeys((row["model"], row["objective"]) for row in rows):
+        axes.scatter([], [], color="grey", marker=MARKERS[kind], label="-".join(kind))
+    title = "numbers: learning rate"
+    axes.legend(fontsize=8, title=title, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.3)
+    axes.margins(0.15)
