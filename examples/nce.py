@@ -11,7 +11,9 @@ from w2vjax.objectives.scores import score, score_backward
 
 
 class NceTargets(NamedTuple):
-    rows: w2v.Targets
+    ids: jax.Array  # [B, R] positives, then negatives; labels and weights [B, T, R] as in w2v.Targets
+    labels: jax.Array
+    weights: jax.Array
     shift: jax.Array  # [B, 1, R] log(num_negatives * q)
 
 
@@ -24,15 +26,15 @@ def nce(num_negatives: int = 5, exponent: float = 0.75) -> w2v.Objective:
 
     def select(key: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> NceTargets:
         rows = sampling.select(key, tables[0], words, weights)
-        return NceTargets(rows, tables[1].astype(weights.dtype)[rows.ids][:, None])
+        return NceTargets(*rows, tables[1].astype(weights.dtype)[rows.ids][:, None])
 
     def loss(hidden: jax.Array, output: jax.Array, targets: NceTargets) -> jax.Array:
-        scores = score(hidden, output, targets.rows.ids) - targets.shift
-        return logistic(scores, targets.rows.labels, targets.rows.weights).sum(-1)
+        scores = score(hidden, output, targets.ids) - targets.shift
+        return logistic(scores, targets.labels, targets.weights).sum(-1)
 
     def backward(hidden: jax.Array, output: jax.Array, targets: NceTargets) -> tuple[jax.Array, w2v.Rows]:
-        scores = score(hidden, output, targets.rows.ids) - targets.shift
-        error = logistic_backward(scores, targets.rows.labels, targets.rows.weights)
-        return score_backward(error, hidden, output, targets.rows.ids)
+        scores = score(hidden, output, targets.ids) - targets.shift
+        error = logistic_backward(scores, targets.labels, targets.weights)
+        return score_backward(error, hidden, output, targets.ids)
 
     return w2v.Objective(init, select, loss, backward)

@@ -14,8 +14,9 @@ def log_sigmoid(x: float) -> float:
 
 
 def hidden_of(params: Any, batch: Any, b: int, t: int) -> np.ndarray:
-    """Mean of the real input words of hidden vector (b, t)."""
-    ids, weights = np.asarray(batch.inputs.ids)[b, t], np.asarray(batch.inputs.weights)[b, t]
+    """Mean of the real input words of hidden vector (b, t), which may have words of its own or those of its group."""
+    ids, weights = np.asarray(batch.inputs.ids)[b], np.asarray(batch.inputs.weights)[b, t]
+    ids = ids[t] if len(ids) > 1 else ids[0]
     real = [np.asarray(params.input, np.float64)[i] for i, w in zip(ids, weights, strict=True) if w != 0]
     return np.mean(real, axis=0) if real else np.zeros(np.asarray(params.input).shape[1])
 
@@ -25,6 +26,13 @@ def positives(batch: Any) -> Any:
     words, weights = np.asarray(batch.words), np.asarray(batch.weights)
     for b, t, p in zip(*np.nonzero(weights), strict=True):
         yield int(b), int(t), int(p), int(words[b, p]), float(weights[b, t, p])
+
+
+def negatives_of(batch: Any, targets: Any) -> np.ndarray:
+    """The words [B, K] drawn for each group."""
+    if hasattr(targets, "negatives"):  # shared by a span of blocks
+        return np.asarray(targets.negatives).repeat(len(batch.words) // len(targets.negatives), 0)
+    return np.asarray(targets.ids)[:, np.asarray(batch.words).shape[1] :]
 
 
 def softmax_loss(params: Any, batch: Any, targets: Any, tables: Any) -> float:
@@ -41,10 +49,7 @@ def negative_sampling_loss(
 ) -> float:
     """Each positive against the drawn negatives that differ from it, num_negatives / K each."""
     output, total = np.asarray(params.output, np.float64), 0.0
-    if hasattr(targets, "negatives"):  # shared by a span of blocks
-        drawn = np.asarray(targets.negatives).repeat(len(batch.words) // len(targets.negatives), 0)
-    else:
-        drawn = np.asarray(targets.ids)[:, np.asarray(batch.words).shape[1] :]
+    drawn = negatives_of(batch, targets)
     for b, t, _, word, weight in positives(batch):
         hidden = hidden_of(params, batch, b, t)
         total -= weight * log_sigmoid(float(output[word] @ hidden))

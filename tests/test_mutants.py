@@ -11,8 +11,8 @@ from mutants_shared import SPANS
 
 import w2vjax as w2v
 from w2vjax.adversarial import KINDS, Size, make_case
-from w2vjax.battery import WINDOWS, compiled_select, scales, tables_of
-from w2vjax.gradcheck import compiled, largest, largest_error, rounding_floor, widen
+from w2vjax.battery import WINDOWS, compiled_select, magnitudes, tables_of
+from w2vjax.gradcheck import compiled, largest_error, rounding_floors, widen
 
 SIZE = Size(12, 5, 4, 6, 2)  # an even number of runs, so that spans of two blocks share negatives
 OBJECTIVES = {
@@ -84,8 +84,9 @@ class Situation:
             params = w2v.Params(case.input, case.output)
             inputs = jax.tree.map(jax.numpy.asarray, (params, *widen((batch, targets))))
             reference = compiled(*functions(name)).reference(params, params, *inputs[1:])[1]
-            floor = rounding_floor("float64", TOLERANCE, scales(params, batch)["terms"] * largest(params))
-            cls.made[key] = (objective, inputs, tuple(map(np.asarray, reference)), floor)
+            terms = tuple(magnitudes(params, batch)["terms"])
+            floors = rounding_floors("float64", TOLERANCE, terms, tuple(params))
+            cls.made[key] = (objective, inputs, tuple(map(np.asarray, reference)), floors)
         return cls.made[key]
 
 
@@ -104,9 +105,9 @@ def functions(name: str) -> Any:
 
 def caught(name: str, window: str, mutant: Mutant, seed: int) -> bool:
     for kind in ORDER:
-        objective, inputs, reference, floor = Situation.get(name, window, kind, seed)
+        objective, inputs, reference, floors = Situation.get(name, window, kind, seed)
         found = tuple(mutant(objective, *inputs))
-        if largest_error(found, reference, floor)[0] > TOLERANCE:
+        if largest_error(found, reference, floors)[0] > TOLERANCE:
             return True
     return False
 
@@ -123,9 +124,9 @@ def false_alarms(seeds: Any, windows: Any = ("blocks", "cbow")) -> list[str]:
         for name in OBJECTIVES:
             for window in windows:
                 for kind in ORDER:
-                    _, inputs, reference, floor = Situation.get(name, window, kind, seed)
+                    _, inputs, reference, floors = Situation.get(name, window, kind, seed)
                     found = compiled(*functions(name)).backward(*inputs)[1]
-                    error, worst = largest_error(mutants.dense(inputs[0], found), reference, floor)
+                    error, worst = largest_error(mutants.dense(inputs[0], found), reference, floors)
                     if error > TOLERANCE:
                         alarms.append(f"{name}, {window}, {kind}, seed {seed}: {error} at {worst}")
     return alarms

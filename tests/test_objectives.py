@@ -28,7 +28,9 @@ def tiny(name: str, window: str = "blocks", kind: str = "ordinary", size: Size =
     return OBJECTIVES[name], inputs, tables_of(OBJECTIVES[name], size)
 
 
-@pytest.mark.parametrize("window", ["blocks", pytest.param("cbow", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "window", ["blocks", *(pytest.param(w, marks=pytest.mark.slow) for w in WINDOWS if w != "blocks")]
+)
 @pytest.mark.parametrize("name", list(oracles.LOSSES))
 def test_loss_and_whole_jacobian_equal_an_independent_loss(name: str, window: str, x64: None) -> None:
     objective, (params, batch, targets), tables = tiny(name, window)

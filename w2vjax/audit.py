@@ -7,9 +7,9 @@ from typing import NamedTuple
 import jax
 
 from w2vjax.adversarial import SIZES, make_case
-from w2vjax.battery import DTYPES, MAIN_SIZE, WINDOWS, functions, make_inputs, scales
+from w2vjax.battery import DTYPES, MAIN_SIZE, WINDOWS, functions, magnitudes, make_inputs
 from w2vjax.gradcheck import check_gradients, dense, largest_error
-from w2vjax.types import Objective
+from w2vjax.types import Objective, Params
 
 
 class Drift(NamedTuple):
@@ -37,9 +37,9 @@ def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> I
         true_gradient = dense(true_gradient, exact[0])
         for dtype in dtypes:
             inputs = make_inputs(objectives[name], WINDOWS[window], size, case, dtype)
-            check = check_gradients(loss, handwritten, *inputs, eager=False, **scales(*inputs[:2]))
+            check = check_gradients(loss, handwritten, *inputs, eager=False, **magnitudes(*inputs[:2]))
             with jax.enable_x64(dtype == "float64"):
                 found_loss, found = compiled(*inputs)
-            error = largest_error(dense(found, exact[0]), true_gradient, 1e-30)[0]
+            error = largest_error(dense(found, exact[0]), true_gradient, Params(1e-30, 1e-30))[0]
             loss_error = abs(float(found_loss) - float(true_loss)) / max(abs(float(true_loss)), 1.0)
             yield Drift(name, window, dtype, check.loss_error, check.error, loss_error, error)

@@ -23,7 +23,8 @@ from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Objective, Params
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_batch, cbow_block_batch
+from w2vjax.windows.cbow import cbow_batch, cbow_block_batch, cbow_run_batch
+from w2vjax.windows.fans import fan_batch
 from w2vjax.windows.pairs import pair_batch
 
 OBJECTIVES: dict[str, Objective] = {
@@ -40,11 +41,14 @@ WINDOWS: dict[str, Callable[..., Batch]] = {
     "pairs": pair_batch,
     "cbow": cbow_batch,
     "cbow_blocks": cbow_block_batch,
+    "cbow_runs": cbow_run_batch,
     "blocks": block_batch,
+    "fans": fan_batch,
 }
-MAIN_SIZE = (
-    "60 x 10, 330 pairs"  # where the costly extras run: every kind without jit, empty batches, every window
-)
+# one for each form of a batch: pairs apart, means of words read once, many hidden vectors against many positives
+EVERY_SIZE = ("pairs", "cbow_runs", "blocks")
+# where the costly extras run: empty batches, every window, and blocks of every kind without jit
+MAIN_SIZE = "60 x 10, 330 pairs"
 EAGER_KINDS = ("ordinary", "two words", "scores past 6")  # without jit at the other sizes too
 DTYPES = ("float64", "float32", "bfloat16")
 
@@ -107,7 +111,8 @@ def compiled_select(objective: Objective, window: Callable[..., Batch]) -> Calla
         batch = window(*runs)
         return batch, objective.select(key, tables, batch.words, batch.weights)
 
-    return jax.jit(select)
+    # run a few times only: see the reference in gradcheck.py
+    return jax.jit(select, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def make_inputs(
@@ -121,21 +126,28 @@ def make_inputs(
     return params, *((widen if dtype == "float64" else host_copy)((batch, targets)))
 
 
-def scales(params: Params, batch: Batch) -> dict[str, Any]:
-    """What a case adds up, for :func:`check_gradients`: the examples of its busiest word, and scores for all."""
-    alive = np.asarray(batch.weights).sum(-1)[..., None] * (np.asarray(batch.inputs.weights) != 0)
+def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
+    """What a case adds up before anything cancels, for :func:`~w2vjax.gradcheck.check_gradients`.
+
+    An example (hidden t, positive p) is an error of at most 1 times a row. ``terms`` are those of the busiest word with
+    the largest element that its rows may have; negatives count with their example. The loss adds scores.
+    """
+    examples = np.asarray(batch.weights, np.float64)  # [B, T, P]
+    of_inputs = np.abs(np.asarray(batch.inputs.weights, np.float64)) * examples.sum(-1)[..., None]
     hits = np.zeros((2, len(params.input)))
-    np.add.at(hits[0], np.asarray(batch.inputs.ids), alive)
-    np.add.at(hits[1], np.asarray(batch.words), np.asarray(batch.weights).sum(1))
-    sizes = [float(np.abs(table.astype(np.float64)).max(initial=0)) for table in params]
-    score = params.input.shape[1] * sizes[0] * sizes[1]
-    hits *= 6  # each example adds a positive and its 5 negatives, which cancel where they are one word
-    return {"terms": max(1.0, float(hits.max())), "loss_scale": max(1.0, float(hits[1].sum()) * (1 + score))}
+    np.add.at(hits[0], np.broadcast_to(np.asarray(batch.inputs.ids), of_inputs.shape), of_inputs)
+    np.add.at(hits[1], np.asarray(batch.words), examples.sum(1))
+    largest_input, largest_output = (
+        float(np.abs(table.astype(np.float64)).max(initial=0)) for table in params
+    )
+    score = params.input.shape[1] * largest_input * largest_output
+    terms = Params(float(hits[0].max()) * largest_output, float(hits[1].max()) * largest_input)
+    return {"terms": terms, "loss_terms": float(examples.sum()) * (1 + score)}
 
 
 def applies(window: str, size: str, kind: str) -> bool:
     """Whether a combination is run: each costs a compilation, so extras of one size stand for all."""
-    return size == MAIN_SIZE or (kind != "empty" and window != "cbow_blocks")
+    return size == MAIN_SIZE or (kind != "empty" and window in EVERY_SIZE)
 
 
 def check_objectives(
@@ -144,19 +156,16 @@ def check_objectives(
     sizes: Iterable[str] = tuple(SIZES),
     kinds: Iterable[str] = tuple(KINDS),
     dtypes: Iterable[str] = DTYPES,
-    thorough: bool = False,
 ) -> Iterator[Record]:
-    """One record for each objective, window, size, kind and dtype, as it is found.
-
-    ``thorough`` leaves nothing out: every window and empty batches at every size, and every kind without jit.
-    """
+    """One record for each objective, window, size, kind and dtype that :func:`applies`, as it is found."""
     for name, window, size, kind in product(objectives, windows, sizes, kinds):
-        if not (thorough or applies(window, size, kind)):
+        if not applies(window, size, kind):
             continue
         objective, case = objectives[name], make_case(kind, SIZES[size])
         loss, handwritten = functions(objective)
-        eager = kind != "empty" and (thorough or size == MAIN_SIZE or kind in EAGER_KINDS)
+        every_kind = size == MAIN_SIZE and window == "blocks"
+        eager = kind != "empty" and (every_kind or kind in EAGER_KINDS)
         for dtype in dtypes:
             inputs = make_inputs(objective, WINDOWS[window], SIZES[size], case, dtype)
-            check = check_gradients(loss, handwritten, *inputs, eager=eager, **scales(*inputs[:2]))
+            check = check_gradients(loss, handwritten, *inputs, eager=eager, **magnitudes(*inputs[:2]))
             yield Record(name, window, size, kind, check)

@@ -29,7 +29,7 @@ def check_reference(
         for dtype in dtypes:
             inputs = one_hot_case(case, dtype)
             eager = size == MAIN_SIZE or kind in EAGER_KINDS
-            check = check_gradients(loss, reference.backward, *inputs, eager=eager, **scales(*inputs))
+            check = check_gradients(loss, reference.backward, *inputs, eager=eager, **magnitudes(*inputs))
             yield Record("reference", "one-hot pairs", size, kind, check)
     inputs = one_hot_case(make_case("ordinary", Size(7, 3, 2, 4, 2)), "float64")
     check = check_independently(*inputs)
@@ -51,13 +51,14 @@ def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndar
     return {"w1": case.input.astype(storage), "w2": case.output.T.astype(storage)}, X, y
 
 
-def scales(params: Any, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """What a case adds up: the pairs of its busiest word, and logits for all of them."""
+def magnitudes(params: Any, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    """What a case adds up before anything cancels: the pairs of its busiest word, and a logit for all of them."""
     pairs = y.sum(-1)
-    size, other = (float(np.abs(params[name].astype(np.float64)).max()) for name in ("w1", "w2"))
-    logit = params["w1"].shape[1] * size * other
-    busiest = max((X * pairs[:, None]).sum(0).max(initial=1), y.sum(0).max(initial=1))
-    return {"terms": float(busiest), "loss_scale": max(1.0, float(pairs.sum()) * (1 + logit))}
+    w1, w2 = (float(np.abs(params[name].astype(np.float64)).max()) for name in ("w1", "w2"))
+    logit = params["w1"].shape[1] * w1 * w2
+    centers, contexts = (X * pairs[:, None]).sum(0).max(initial=0), y.sum(0).max(initial=0)
+    terms = {"w1": float(centers) * w2, "w2": float(contexts) * w1}
+    return {"terms": terms, "loss_terms": float(pairs.sum()) * (1 + logit)}
 
 
 def numpy_loss(params: Any, X: np.ndarray, y: np.ndarray) -> float:

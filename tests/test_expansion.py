@@ -1,0 +1,76 @@
+"""Every window shape equals its expansion into groups of one hidden vector and one word, for every objective."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from cases import OBJECTIVES, QUICK_OBJECTIVES, WINDOWS
+
+import w2vjax as w2v
+from w2vjax.adversarial import Size, make_case
+from w2vjax.battery import make_inputs, tables_of
+from w2vjax.objectives.negative import negative_targets
+
+SIZE = Size(7, 3, 2, 4, 2)
+TRAINED = ("cbow_runs", "fans")  # training's own; blocks have a test of their own in test_windows.py
+EVERYTHING = [
+    pytest.param(
+        name,
+        window,
+        marks=[] if name in QUICK_OBJECTIVES and window in TRAINED else pytest.mark.slow,
+    )
+    for name in OBJECTIVES
+    for window in WINDOWS
+    if window != "pairs"
+]
+
+
+def expand(batch: w2v.Batch) -> tuple[w2v.Batch, np.ndarray]:
+    """A group for each hidden vector and each word it predicts, and the group that each came from."""
+    group, hidden, word = np.nonzero(np.asarray(batch.weights))
+    input_weights = np.asarray(batch.inputs.weights)
+    input_ids = np.broadcast_to(np.asarray(batch.inputs.ids), input_weights.shape)
+    inputs = w2v.Inputs(
+        jnp.asarray(input_ids[group, hidden, None]), jnp.asarray(input_weights[group, hidden, None])
+    )
+    words, weights = np.asarray(batch.words)[group, word], np.asarray(batch.weights)[group, hidden, word]
+    return w2v.Batch(inputs, jnp.asarray(words[:, None]), jnp.asarray(weights[:, None, None])), group
+
+
+def expand_targets(
+    name: str, tables: Any, batch: w2v.Batch, targets: Any, single: w2v.Batch, group: Any
+) -> Any:
+    """The objective that the expansion has, and its targets: each group with the negatives that it came from."""
+    if not name.startswith(("negative", "shared", "nce")):
+        return OBJECTIVES[name], OBJECTIVES[name].select(None, tables, single.words, single.weights)
+    drawn = jnp.asarray(oracles.negatives_of(batch, targets)[group])
+    rows = negative_targets(single.words, single.weights, drawn, num_negatives=5)
+    if name == "nce":
+        shift = jnp.asarray(np.asarray(tables[1], np.float32)[np.asarray(rows.ids)][:, None].astype(float))
+        return OBJECTIVES[name], type(targets)(*rows, shift)
+    return w2v.negative_sampling(5), rows
+
+
+def gradients(objective: Any, params: Any, batch: Any, targets: Any) -> Any:
+    loss, found = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
+    return float(loss), [np.asarray(w2v.to_dense(g, p)) for g, p in zip(found, params, strict=True)]
+
+
+@pytest.mark.parametrize(("name", "window"), EVERYTHING)
+def test_a_window_equals_its_expansion(name: str, window: str, x64: None) -> None:
+    case = make_case("zipf duplicates", SIZE)
+    params, batch, targets = make_inputs(OBJECTIVES[name], WINDOWS[window], SIZE, case, "float64")
+    single, group = expand(batch)
+    assert len(group) >= 8
+    objective, expanded = expand_targets(
+        name, tables_of(OBJECTIVES[name], SIZE), batch, targets, single, group
+    )
+    loss, found = gradients(OBJECTIVES[name], params, batch, targets)
+    expected_loss, expected = gradients(objective, params, single, expanded)
+    assert loss == pytest.approx(expected_loss, rel=1e-12)
+    for leaf, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(leaf, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
