@@ -32,9 +32,11 @@ BATCHES = 8
 
 
 def row_sparse(params: w2v.Params, batch: w2v.Batch, targets: Any) -> w2v.Params:
-    _, gradients = w2v.backward(OBJECTIVE, params, batch, targets)
-    updated = (p.at[g.ids].add(-LEARNING_RATE * g.values) for p, g in zip(params, gradients, strict=True))
-    return w2v.Params(*updated)
+    # The gradient is linear in the weights of the targets: there the learning rate is multiplied with one number for
+    # each score, behind the products with D of them.
+    scaled = targets._replace(weights=-LEARNING_RATE * targets.weights)
+    _, updates = w2v.backward(OBJECTIVE, params, batch, scaled)
+    return w2v.Params(*(p.at[u.ids].add(u.values) for p, u in zip(params, updates, strict=True)))
 
 
 def through_optax(gradients_of: Callable[..., w2v.Params]) -> Callable[..., w2v.Params]:

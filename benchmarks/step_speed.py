@@ -86,7 +86,7 @@ def recipe_of(case: Case) -> Recipe:
     objective = clear_form(case) if case.objective == "clear" else chosen.objective(case.negatives, 0.75)
     groups = case.batch_words // case.run
     return Recipe(objective, chosen.windows, chosen.optimizer(chosen.learning_rate), case.window, groups, case.run,
-                  measured=max(1, groups // 16))  # fmt: skip
+                  measured=max(1, groups // 8), every=32)  # fmt: skip
 
 
 def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
@@ -114,7 +114,7 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
     )
     state = State(params, recipe.optimizer.init(params))
     tables = recipe.objective.init(counts)
-    (found, _), loss = jax.jit(partial(gradient_step, recipe))(state, tables, batch, key)
+    (found, _), loss, _ = jax.jit(partial(gradient_step, recipe))(state, tables, batch, key)
     clear = clear_form(case)
 
     # all of it as arguments: what is closed over becomes a constant, and XLA would compute with it while compiling

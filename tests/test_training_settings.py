@@ -2,12 +2,16 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
+from w2vjax.training.step import State, train_chunk
+from w2vjax.windows.sampling import keep_thresholds
 
 
 class Unread:
@@ -75,3 +79,22 @@ def test_the_command_refuses_with_one_sentence(cli, tmp_path, arguments, code, s
     assert says in done.err
     assert done.err.count("\n") == 1
     assert (tmp_path / "out").exists() == (code != 2)  # a bad setting leaves nothing behind
+
+
+@pytest.mark.parametrize("batch_words", [16, 48, 96, 400, 768, 1024])
+def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -> None:
+    """48, 16 or a single block may share their negatives: those whose loss is read off bring all of theirs."""
+    random = np.random.default_rng(3)
+    ids, counts = random.integers(0, 50, 2048).astype(np.int32), np.full(50, 40)
+    objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
+    groups = batch_words // 16
+    recipe = w2v.Recipe(
+        objective, w2v.block_batch, optimizer, groups=groups, run=16, measured=max(1, groups // 8)
+    )
+    params = w2v.init_params(jax.random.key(0), 50, 8)
+    keep = keep_thresholds(counts, 0)
+    _, progress = train_chunk(recipe, 2048, State(params, optimizer.init(params)), objective.init(counts), keep,
+                              jnp.asarray(ids), jnp.int32(0), jnp.int32(2048), jax.random.key(1))  # fmt: skip
+    # Untrained output rows are zero: each positive and its five negatives lose log 2
+    assert float(progress.loss / progress.pairs) == pytest.approx(6 * np.log(2), rel=0.35)
+    assert int(progress.failed) == -1

@@ -77,7 +77,9 @@ def shared_backward(hidden: jax.Array, output: jax.Array, targets: SharedTargets
         targets.weights.astype(hidden.dtype).swapaxes(1, 2),
         targets.kept.astype(hidden.dtype),
     )  # [B, P, T]
-    share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(1), targets)[:, None]  # [B/S, 1, S*T]
+    # summed before the transposition, as `hits` does: the compiler adds them up once
+    share = targets.scale.astype(hidden.dtype) * targets.weights.astype(hidden.dtype).sum(-1)
+    share = in_spans(share, targets)[:, None]  # [B/S, 1, S*T]
     rows = output[targets.words].astype(hidden.dtype)
     d_hidden, d_rows = product_backward(
         rows, hidden, lambda scores: w * (kept[..., None] * sigmoid(scores) - jnp.ones((), scores.dtype))

@@ -1,6 +1,7 @@
 """Names for the command line, and the defaults that measurement chose for each pair of model and objective."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
@@ -29,14 +30,18 @@ def _negative(shared: int, span: int) -> Callable[[int, float], Objective]:
     return lambda num_negatives, exponent: shared_negatives(num_negatives, exponent, shared, span)
 
 
+_steps_of_50 = partial(row_sgd, cap=50.0)
+
 CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
     ("skip-gram", "hierarchical"): Choice(
-        fan_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.05, 16, 256
+        fan_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.05, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
-    ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 3), row_sgd, 0.3, 16, 768),
-    ("cbow", "hierarchical"): Choice(cbow_run_batch, lambda *_: hierarchical_softmax(), row_sgd, 0.2, 2, 256),
+    ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 3), _steps_of_50, 0.3, 16, 768),
+    ("cbow", "hierarchical"): Choice(
+        cbow_run_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.2, 2, 256
+    ),
     ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
 

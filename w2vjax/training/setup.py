@@ -85,9 +85,9 @@ def set_up(
     schedule = schedule or linear_decay(settings.learning_rate, steps)
     groups = settings.batch_words // settings.run
     # a corpus of a few steps is measured whole: its log would be noise otherwise
-    measured = groups if place.chunks == 1 else max(1, groups // 16)
+    measured, every = (groups, 1) if place.chunks == 1 else (max(1, groups // 8), 32)
     recipe = Recipe(objective, windows, optimizer(schedule), settings.window, groups, settings.run, reach,
-                    backward_of_embed, deterministic, measured, mesh)  # fmt: skip
+                    backward_of_embed, deterministic, measured, every, mesh)  # fmt: skip
     params = start or init_params(
         jax.random.fold_in(jax.random.key(settings.seed), 2**31),
         len(corpus.vocab),

@@ -7,6 +7,7 @@ Everything is drawn on the device from (seed, epoch, chunk, step), so a run repe
 chunk. A chunk's end is treated as a line's end: windows do not reach over it.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -36,9 +37,8 @@ class Recipe(NamedTuple):
     reach: Callable[[jax.Array, tuple[int, ...], int], jax.Array] = draw_reach
     embed_backward: Callable[..., Rows] = embed_backward
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
-    measured: int = (
-        4  # groups of every step whose loss is read off: the forward and softplus of all would cost a tenth
-    )
+    measured: int = 4  # groups whose loss is read off, where it is: that of all would cost a tenth
+    every: int = 1  # steps from one whose loss is read off to the next
     mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables)
 
 
@@ -90,17 +90,22 @@ def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
 
 
 def gradient_step(
-    recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array
-) -> tuple[State, jax.Array]:
+    recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array, measure: Any = True
+) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch: select, backward, update. Pure and jit-able; what a loop of one's own is made of.
 
-    Returns the new state and the summed loss of the first ``recipe.measured`` groups before the step, float32.
+    Returns the new state and, where ``measure`` (a bool, traced or not) is true, the loss before the step, summed over
+    the first ``recipe.measured`` groups (and those that share their negatives), and the positive pairs in it, float32;
+    0 and 0 elsewhere.
     """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
     _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
-    part, few = _part(batch, recipe.measured), _part(targets, recipe.measured, len(batch.words))
-    hidden = embed(state.params.input, part.inputs)
-    loss = recipe.objective.loss(hidden, state.params.output, few).sum(dtype=jnp.float32)
+    loss, pairs = jax.lax.cond(
+        measure,
+        lambda params: measured_loss(recipe, params, batch, targets),
+        lambda _: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)),
+        state.params,
+    )
     # A step whose loss is not finite changes nothing. That also orders this second read of the tables before their
     # update: left open, XLA copies both of them in every step.
     sound = jnp.isfinite(loss)
@@ -111,16 +116,22 @@ def gradient_step(
         recipe.optimizer, state.optimizer, state.params, gradients, hits(batch, targets, gradients),
         recipe.deterministic,
     )  # fmt: skip
-    return State(params, optimizer), loss
+    return State(params, optimizer), loss, pairs
 
 
-def _part(tree: Any, groups: int, whole: int | None = None) -> Any:
-    """The first groups of every leaf; a leaf that several groups share has as many rows fewer."""
+def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any) -> tuple[jax.Array, jax.Array]:
+    """(loss, positive pairs), both summed over the first groups of a batch, float32 scalars."""
+    whole = batch.words.shape[0]
+    rows = [leaf.shape[0] for leaf in jax.tree.leaves(targets)]
+    sharing = math.lcm(*(whole // row for row in rows))  # groups that have a leaf's row in common
+    groups = min(whole, -(-recipe.measured // sharing) * sharing)
 
     def first(leaf: jax.Array) -> jax.Array:
-        return leaf[: groups * leaf.shape[0] // (whole or leaf.shape[0])]
+        return leaf[: groups * leaf.shape[0] // whole]
 
-    return jax.tree.map(first, tree)
+    part, few = jax.tree.map(first, (batch, targets))
+    losses = recipe.objective.loss(embed(params.input, part.inputs), params.output, few)
+    return losses.sum(dtype=jnp.float32), part.weights.sum(dtype=jnp.float32)
 
 
 def train_chunk(
@@ -148,39 +159,52 @@ def train_chunk(
     size, window = recipe.groups * recipe.run, recipe.window
     tokens = jnp.pad(tokens, (window, window + size))
     segments = jnp.pad(segments, (window, window + size), constant_values=-1)
-    reach = recipe.reach(keys[1], (chunk + size,), window)
+    reach = recipe.reach(keys[1], tokens.shape, window)
     steps = (kept + size - 1) // size
-    stream = jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * steps * recipe.run
-    width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
+    # stream b as row b, as long as the longest can be: a step then reads a slice of each row
+    length = -(-chunk // size) * recipe.run + 2 * window
+    streams = jax.lax.map(
+        lambda start: [jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)],
+        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.run,
+    )
 
     draws = None
     if recipe.objective.draw is not None:
-        draws = recipe.objective.draw(keys[2], tables, (chunk + size - 1) // size, recipe.groups)
+        draws = recipe.objective.draw(keys[2], tables, -(-chunk // size), recipe.groups)
 
-    def step(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
-        state, progress = carry
-        at = stream + number * recipe.run + width  # [B, T + 2*window]
-        batch = recipe.windows(tokens[at], segments[at], reach[at[:, : recipe.run]])
+    def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
+        """What step ``number`` reads of the streams, three of [B, T + 2*window], and of the draws."""
+        wide = [
+            jax.lax.dynamic_slice_in_dim(row, number * recipe.run, recipe.run + 2 * window, 1)
+            for row in streams
+        ]
+        if draws is None:
+            return wide, jax.random.fold_in(keys[2], number)
+        return wide, jax.tree.map(
+            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), draws
+        )
+
+    # Each step reads for the next one. What is carried lies in memory; read where it is used, it would be read anew for
+    # every number of every mask, as the compiler fuses slices into what follows them.
+    def step(number: jax.Array, carry: tuple[State, Progress, Any]) -> tuple[State, Progress, Any]:
+        state, progress, ((words, lines, reach), random) = carry
+        batch = recipe.windows(words, lines, reach[:, : recipe.run])
         if recipe.mesh is not None:
             batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
-        if draws is None:
-            random = jax.random.fold_in(keys[2], number)
-        else:
-            random = jax.tree.map(
-                lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), draws
-            )
-        state, loss = gradient_step(recipe, state, tables, batch, random)
+        measure = number % recipe.every == 0
+        state, loss, pairs = gradient_step(recipe, state, tables, batch, random, measure)
         first = (progress.failed < 0) & ~jnp.isfinite(loss)
-        return state, progress._replace(
+        progress = progress._replace(
             loss=progress.loss + loss,
-            pairs=progress.pairs + batch.weights[: recipe.measured].sum(dtype=jnp.float32),
+            pairs=progress.pairs + pairs,
             failed=jnp.where(first, number.astype(jnp.int32), progress.failed),
         )
+        return state, progress, read(number + 1)
 
     zero = jnp.zeros((), jnp.float32)
     start = Progress(zero, zero, kept, steps, jnp.int32(-1))
-    done: tuple[State, Progress] = jax.lax.fori_loop(0, steps, step, (state, start))
-    return done
+    state, progress, _ = jax.lax.fori_loop(0, steps, step, (state, start, read(jnp.int32(0))))
+    return state, progress
 
 
 def chunk_key(seed: int, epoch: int, chunk: int) -> jax.Array:

@@ -34,7 +34,7 @@ class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignor
     """A transformation of whole tables, which row gradients are expanded for: see :func:`dense`."""
 
 
-def row_sgd(learning_rate: Any, cap: float | None = 50.0) -> RowTransformation:
+def row_sgd(learning_rate: Any, cap: float | None = 75.0) -> RowTransformation:
     """Gradient descent on rows: each moves by the learning rate times min(1, cap / n) times its summed gradient.
 
     n is the summed weight of the examples that hit the row in this step (a positive weighs 1, a shared negative what it
@@ -70,22 +70,44 @@ def dense(optimizer: optax.GradientTransformation) -> DenseTransformation:
     return DenseTransformation(*optax.with_extra_args_support(optimizer))
 
 
+class ClipState(NamedTuple):
+    """Room to count hits in, [V] for each table and all zero between steps.
+
+    A step clears the few places it has used. Fresh zeros in every step would cost more than the rest of it once the
+    vocabulary is large.
+    """
+
+    hits: Params
+
+
 def clip_by_count(cap: float) -> optax.GradientTransformationExtraArgs:
     """Scale each row by min(1, cap / n), n its summed hits in this step. Raises SettingError for cap <= 0."""
     if not (np.isfinite(cap) and cap > 0):
-        raise SettingError(f"cap={cap} cannot work. Use about 50, or None for no cap.")
+        raise SettingError(f"cap={cap} cannot work. Use about 75, or None for no cap.")
 
-    def clip(values: jax.Array, ids: jax.Array | None, hits: jax.Array | None, table: jax.Array) -> jax.Array:
+    def init(params: Params) -> ClipState:
+        return ClipState(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
+
+    def clip(
+        values: jax.Array, ids: jax.Array | None, hits: jax.Array | None, room: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         if ids is None or hits is None:
-            return values
-        total = jnp.zeros(table.shape[0], hits.dtype).at[ids].add(hits)
-        share = jnp.minimum(1.0, cap / jnp.maximum(total, cap))[ids]
-        return values * share[:, None].astype(values.dtype)
+            return values, room
+        total = room.at[ids].add(hits.astype(room.dtype))
+        here = total[ids]
+        share = jnp.minimum(1.0, cap / jnp.maximum(here, cap))
+        # 0, as hits are not negative; made of what was read, so that the reading is seen to come before the clearing
+        cleared = total.at[ids].set(jnp.minimum(here, 0))
+        return values * share[:, None].astype(values.dtype), cleared
 
-    def update(values: Params, state: Any, params: Any = None, *, ids: Params, hits: Params, **_: Any) -> Any:
-        return Params(*map(clip, values, ids, hits, params)), state
+    def update(
+        values: Params, state: ClipState, params: Any = None, *, ids: Params, hits: Params, **_: Any
+    ) -> Any:
+        del params
+        clipped = [clip(*leaf) for leaf in zip(values, ids, hits, state.hits, strict=True)]
+        return Params(*(leaf[0] for leaf in clipped)), ClipState(Params(*(leaf[1] for leaf in clipped)))
 
-    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class RowAdagradState(NamedTuple):
