@@ -79,13 +79,14 @@ def test_a_job_that_fails_shows_what_it_said(tmp_path: Path) -> None:
 
 
 def test_a_job_is_measured(tmp_path: Path) -> None:
-    code = "import time; held = bytearray(200_000_000); print('Progress: 10.0%', flush=True); time.sleep(.4);"
+    code = "import time; held = bytearray(200_000_000); print('Progress: 10.0%', flush=True); time.sleep(1);"
     own = bytearray(300_000_000)  # of the process that starts the job, which must not count
     del own
     finished = peers_job.run_job([sys.executable, "-c", code + "print('Progress: 90.0%')"], tmp_path)
     assert 190 <= finished.peak_rss_mb < 300  # 200 million bytes are 190.7 MiB
     assert finished.peak_anonymous_mb is None or finished.peak_anonymous_mb >= 190
-    assert 0.4 / 0.8 <= peers_job.training_seconds(finished.progress) <= finished.seconds / 0.8
+    # of the second between the two, half may pass before a busy machine reads the first
+    assert 0.5 / 0.8 <= peers_job.training_seconds(finished.progress) <= finished.seconds / 0.8
     with pytest.raises(peers_job.JobFailed, match="too little progress"):
         peers_job.training_seconds(finished.progress[:1])
 
