@@ -25,7 +25,13 @@ class Drift(NamedTuple):
 
 
 def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> Iterator[Drift]:
-    """The drift from float64 on an ordinary batch of 60 words, for each objective, window and dtype."""
+    """The drift from float64 on an ordinary batch of 60 words, for each objective, window and dtype.
+
+    >>> from w2vjax.objectives.softmax import softmax
+    >>> drift = next(audit({"softmax": softmax()}, ["float32"]))
+    >>> drift.window, drift.gradient < 1e-5
+    ('pairs', True)
+    """
     size = SIZES[MAIN_SIZE]
     case = make_case("ordinary", size)
     for name, window in product(objectives, WINDOWS):

@@ -88,6 +88,11 @@ def as_ids(ids: Any, vocab_size: int | None) -> jax.Array:
 
 
 def check_batch(batch: Batch, vocab_size: int) -> Batch:
-    """The batch with its ids checked on the host, for batches put together by hand. Raises IdError."""
+    """The batch with its ids checked on the host, for batches put together by hand. Raises IdError.
+
+    >>> import w2vjax as w2v
+    >>> check_batch(w2v.pairs([0, 1], [1, 2]), vocab_size=3).words.tolist()
+    [[1], [2]]
+    """
     inputs = batch.inputs._replace(ids=jnp.asarray(check_ids(batch.inputs.ids, vocab_size)))
     return batch._replace(inputs=inputs, words=jnp.asarray(check_ids(batch.words, vocab_size)))

@@ -34,7 +34,14 @@ def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: Any = jnp.floa
 
 
 def forward(objective: Objective, params: Params, batch: Batch, targets: Any) -> jax.Array:
-    """Scores [B, T, R] of the rows that ``targets`` label, or logits [B, T, V] where targets are bare words."""
+    """Scores [B, T, R] of the rows that ``targets`` label, or logits [B, T, V] where targets are bare words.
+
+    >>> from w2vjax.windows.pairs import pairs
+    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> forward(objective, params, batch, targets).shape
+    (2, 1, 4)
+    """
     del objective  # its targets already say which rows are scored
     hidden = embed(params.input, batch.inputs)
     if hasattr(targets, "labels") or hasattr(targets, "negatives"):
@@ -43,7 +50,14 @@ def forward(objective: Objective, params: Params, batch: Batch, targets: Any) ->
 
 
 def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Any) -> jax.Array:
-    """The loss summed over the batch, a scalar."""
+    """The loss summed over the batch, a scalar in nats; in the wider dtype of the input table and the batch.
+
+    >>> from w2vjax.windows.pairs import pairs
+    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> print(cross_entropy(objective, params, batch, targets).round(4))  # output rows are 0: 2 log 4
+    2.7726
+    """
     return objective.loss(embed(params.input, batch.inputs), params.output, targets).sum()
 
 
@@ -58,6 +72,13 @@ def backward(
 
     Leaves are :class:`Rows` where few rows are touched, dense otherwise, in the dtype of the arithmetic (float32 for
     bfloat16 params). ``embed_backward`` may be replaced by ``embed_backward_undivided`` for word2vec.c's CBOW.
+
+    >>> from w2vjax.windows.pairs import pairs
+    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> loss, gradients = backward(objective, params, batch, targets)
+    >>> gradients.input.ids.tolist(), gradients.output.shape
+    ([0, 1], (4, 2))
     """
     hidden = embed(params.input, batch.inputs)
     loss = objective.loss(hidden, params.output, targets).sum()
@@ -110,6 +131,13 @@ def per_example_backward(
 
     The gradients sum to those of :func:`backward`. A full softmax has a dense [V, D] for every group: mind the memory.
     Raises SettingError where groups share negatives, and with them a part of their gradient.
+
+    >>> from w2vjax.windows.pairs import pairs
+    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> losses, gradients = per_example_backward(objective, params, batch, targets)
+    >>> losses.shape, gradients.output.shape
+    ((2,), (2, 4, 2))
     """
     if len({leaf.shape[0] for leaf in jax.tree.leaves((batch, targets))}) > 1:
         raise SettingError("Groups that share negatives have no gradients of their own. Use span=1.")
@@ -126,7 +154,13 @@ def held_out_loss(
     """Exact negative log-likelihood per positive, in nats, of words the model has not seen; a scalar.
 
     By default the full softmax over ``params.output``, ``chunk`` words at a time, whatever objective trained it. A
-    model of hierarchical softmax has its own exact likelihood: pass its objective and tables.
+    model of hierarchical softmax has its own exact likelihood: pass its objective and tables. A batch without examples
+    has 0.
+
+    >>> from w2vjax.windows.pairs import pairs
+    >>> params = init_params(jax.random.key(0), vocab_size=4, dim=2)
+    >>> print(held_out_loss(params, pairs([0, 1], [1, 3])).round(4))  # output rows are 0: log 4
+    1.3863
     """
     objective = softmax(chunk) if objective is None else objective
     targets = objective.select(None, tables, batch.words, batch.weights)

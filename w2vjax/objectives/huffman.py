@@ -101,7 +101,8 @@ def select_paths(key: jax.Array, tree: Huffman, words: jax.Array, weights: jax.A
 def hierarchical_softmax() -> Objective:
     """Skip-gram or CBOW with hierarchical softmax over a Huffman tree of the counts.
 
-    The output table keeps V rows, one more than the tree has nodes: tables of one shape for every objective.
+    The output table keeps V rows, one more than the tree has nodes: tables of one shape for every objective. ``init``
+    raises SettingError for counts that are empty, negative or not finite.
 
     >>> objective = hierarchical_softmax()
     >>> objective.init([7, 7]).codes.tolist()

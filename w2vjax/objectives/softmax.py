@@ -145,7 +145,7 @@ def chunked_backward(
 def softmax(chunk: int | None = None) -> Objective:
     """Skip-gram or CBOW with the exact softmax over V words; ``chunk`` words at a time if given.
 
-    Targets are the positives; nothing is drawn and no tables are needed.
+    Targets are the positives; nothing is drawn and no tables are needed. Raises SettingError for a chunk below 1.
 
     >>> import jax.numpy as jnp
     >>> objective = softmax(chunk=2)
