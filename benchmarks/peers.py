@@ -157,7 +157,7 @@ def run_once(
         "training_words_per_s": (words if trained.complete else trained.words or 0) / trained.seconds,
         "whole_words_per_s": words / finished.seconds if trained.complete else None,
         "words_counted_by_tool": trained.words, "peak_rss_mb": finished.peak_rss_mb,
-        "peak_anonymous_mb": finished.peak_anonymous_mb, **trained.more,
+        "peak_anonymous_mb": finished.peak_anonymous_mb, "cpu_s": finished.cpu_seconds, **trained.more,
     }  # fmt: skip
     if trained.complete:
         empty = work / "no-sets"

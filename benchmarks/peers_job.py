@@ -31,6 +31,7 @@ class Finished(NamedTuple):
     peak_anonymous_mb: (
         float | None
     )  # without mapped files, sampled every 0.1 s; None where /proc has no such field
+    cpu_seconds: float  # of all its threads: on a busy machine it tells how much of ``seconds`` was waiting
     progress: tuple[tuple[float, float], ...]  # (seconds since the start, percent), as the tool printed them
     output: str
 
@@ -66,7 +67,8 @@ def run_job(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     peak = usage.ru_maxrss / 1024
     if peak <= inherited:
         peak = max(peaks, default=peak)
-    return Finished(seconds, peak, max(anonymous, default=None), progress, output)
+    used = usage.ru_utime + usage.ru_stime
+    return Finished(seconds, peak, max(anonymous, default=None), used, progress, output)
 
 
 def _read(process: subprocess.Popen[bytes], start: float) -> tuple[tuple[tuple[float, float], ...], str]:

@@ -22,7 +22,11 @@ def summarise(runs: Sequence[dict[str, Any]]) -> list[Row]:
     for run in runs:
         key = run["key"]
         groups.setdefault((key["model"], key["objective"], key["tool"], key["rate"]), []).append(run)
-    rows = [_row(*name, group) for name, group in groups.items()]
+    tools = list(dict.fromkeys(run["key"]["tool"] for run in runs))
+    order = sorted(
+        groups, key=lambda name: (*name[:2], tools.index(name[2]))
+    )  # a tool's rates one below the other
+    rows = [_row(*name, groups[name]) for name in order]
     for row in rows:
         base = reference(row, rows)
         for kind in ("training", "whole"):
@@ -74,6 +78,9 @@ def setting_name(row: Row) -> str:
 def cells(row: Row) -> Row:
     """A row as people read it."""
 
+    def speed(words: float | None) -> str:
+        return "-" if words is None else f"{words / 1e6:.3f}" if words >= 1e4 else f"{words / 1e6:.2g}"
+
     def ratio(kind: str) -> str:
         value = row[f"{kind}_times_{REFERENCE}"]
         return "-" if value is None else f"{value:.2f}x"
@@ -88,8 +95,8 @@ def cells(row: Row) -> Row:
         "setting": setting_name(row),
         "seeds": row["seeds"],
         "training": training,
-        "M words/s": f"{row['training_words_per_s'] / 1e6:.3f}",
-        "without compiling": "-" if compiled is None else f"{compiled / 1e6:.3f}",
+        "M words/s": speed(row["training_words_per_s"]),
+        "without compiling": speed(compiled),
         f"to {REFERENCE}": ratio("training"),
         "whole job": f"{row['whole_s']:.1f} s" if row["complete"] else "-",
         f"to {REFERENCE}'s": ratio("whole"),
