@@ -94,7 +94,10 @@ def test_queries_that_differ_from_gensim_are_refused(tmp_path: Path, monkeypatch
     peer = query_speed.KeyedVectors(8)
     peer.add_vectors(list(vectors.words), np.array(vectors.matrix))
     questions = query_speed.generated_questions(str(tmp_path), vectors, 40)
-    query_speed.analogies(vectors, peer, questions)
+    sample = query_speed.every_nth(questions, str(tmp_path), 10)
+    assert sum(map(len, query_speed.w2v.read_word_analogies(sample).values())) == 10
+    assert query_speed.every_nth(questions, str(tmp_path), 40) == questions
+    query_speed.analogies(vectors, peer, questions, sample)
     query_speed.similarity(vectors, peer, 5)
     peer.vectors[3] *= -1
     peer.norms = None
@@ -103,7 +106,7 @@ def test_queries_that_differ_from_gensim_are_refused(tmp_path: Path, monkeypatch
     true = query_speed.w2v.evaluate_word_analogies
     monkeypatch.setattr(query_speed.w2v, "evaluate_word_analogies", lambda v, path, _: true(v, path, 10))
     with pytest.raises(query_speed.CheckFailed, match="gensim has"):
-        query_speed.analogies(vectors, peer, questions)
+        query_speed.analogies(vectors, peer, questions, sample)
 
 
 def test_every_job_of_run_all_exists() -> None:
