@@ -75,7 +75,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
     [
         ({"seed": 3}, r"settings.seed=0 and this run has 3"),
         pytest.param(
-            {"learning_rate": 0.1}, r"settings.learning_rate=0.05 and this run has 0.1", marks=pytest.mark.slow
+            {"learning_rate": 0.1},
+            r"settings.learning_rate=0.05 and this run has 0.1",
+            marks=pytest.mark.slow,
         ),
         ({"objective": w2v.negative_sampling(3, shared=8)}, "another program"),
         ({"corpus": planted_text(seed=9)}, "corpus="),
