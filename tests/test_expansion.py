@@ -1,4 +1,4 @@
-"""Every window shape equals its expansion into groups of one hidden vector and one word, for every objective."""
+"""Every window shape equals its expansion into groups of one hidden vector and one word; padding adds nothing."""
 
 from functools import partial
 from typing import Any
@@ -74,3 +74,33 @@ def test_a_window_equals_its_expansion(name: str, window: str, x64: None) -> Non
     assert loss == pytest.approx(expected_loss, rel=1e-12)
     for leaf, wanted in zip(found, expected, strict=True):
         np.testing.assert_allclose(leaf, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("window", list(WINDOWS))
+def test_padding_changes_nothing(window: str, x64: None) -> None:
+    """Any valid id may stand on padding, to the bit; a batch padded to twice its runs is the same to 1e-12."""
+    case = make_case("half padded", SIZE)
+    other = np.where(case.segments < 0, np.int32(SIZE.vocab_size - 1), case.tokens)
+    objective = OBJECTIVES["hierarchical_softmax"]
+    tables, shape = tables_of(objective, SIZE), WINDOWS[window]
+
+    def run(tokens: Any, segments: Any, reach: Any) -> Any:
+        batch = shape(*map(jnp.asarray, (tokens, segments, reach)), dtype=jnp.float64)
+        targets = objective.select(None, tables, batch.words, batch.weights)
+        return gradients(
+            objective, w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output)), batch, targets
+        )
+
+    loss, plain = run(case.tokens, case.segments, case.reach)
+    same_loss, refilled = run(other, case.segments, case.reach)
+    padding = np.full_like(case.segments, -1)
+    twice_loss, twice = run(
+        np.concatenate([case.tokens, other]),
+        np.concatenate([case.segments, padding]),
+        np.concatenate([case.reach, case.reach]),
+    )
+    assert loss == same_loss > 0
+    assert loss == pytest.approx(twice_loss, rel=1e-12)
+    for leaf, bits, padded in zip(plain, refilled, twice, strict=True):
+        np.testing.assert_array_equal(leaf, bits)
+        np.testing.assert_allclose(leaf, padded, rtol=0, atol=1e-12 * np.abs(leaf).max())
