@@ -2,6 +2,9 @@
 
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,6 +190,23 @@ def test_mistakes_end_in_one_line_and_an_exit_code(cli, path, arguments, code, s
     assert says in done.err
     assert done.err.count("\n") == 1
     assert done.out == ""
+
+
+def test_a_device_is_not_replaced_by_a_result(cli, path):
+    done = cli("similarity", path, "cat", "dog", "--json", "/dev/full")
+    assert done.code == 7
+    assert "/dev/full cannot be written: it is a device or a pipe" in done.err
+    assert Path("/dev/full").is_char_device()
+
+
+def test_a_full_disk_behind_standard_output_is_one_sentence(path):
+    program = "import sys; from w2vjax.cli import main; sys.exit(main(sys.argv[1:]))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", program, "similarity", path, "cat", "dog"],
+                              stdout=full, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    assert done.returncode == 7
+    assert done.stderr.count("\n") == 1
+    assert "standard output cannot be written: No space left" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["nn", "analogy", "similarity", "odd", "eval"])

@@ -181,6 +181,22 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path, name):
     assert w2v.load(path).words == VECTORS.words
 
 
+@pytest.mark.parametrize("name", ["x.txt", "x.bin", "x.npy", "x.safetensors", "tensors.tsv"])
+def test_a_file_gone_or_emptied_is_named(tmp_path, name):
+    """Each file of a format, the one beside it among them, deleted and cut to nothing."""
+    w2v.save(VECTORS, tmp_path / name)
+    for file, whole in {file: file.read_bytes() for file in tmp_path.iterdir()}.items():
+        file.unlink()
+        with pytest.raises(w2v.W2VError, match=re.escape(str(file))) as gone:
+            w2v.load(tmp_path / name)
+        assert isinstance(gone.value, w2v.FileError)
+        file.touch()
+        with pytest.raises(w2v.FormatError, match=re.escape(str(file))):
+            w2v.load(tmp_path / name)
+        file.write_bytes(whole)
+    assert w2v.load(tmp_path / name).words == VECTORS.words
+
+
 def test_no_flipped_bit_passes_the_checksum(tmp_path):
     """1,000 flips, 200 truncations, and a file emptied or gone: none is silent."""
     path, rng = tmp_path / "model.safetensors", np.random.default_rng(0)

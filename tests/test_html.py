@@ -146,6 +146,10 @@ def test_the_command_writes_a_page_and_tells_what_is_not_on_it(
     done = cli("export", tmp_path / "v.bin", tmp_path / "v.txt", "--method", "tsne")
     assert done.code == 2
     assert "Add --html" in done.err
+    done = cli("export", tmp_path / "v.bin", tmp_path / "map.png", "--html")
+    assert done.code == 2
+    assert "End the name in .html" in done.err
+    assert not (tmp_path / "map.png").exists()
 
 
 # ---- in a browser

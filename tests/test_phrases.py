@@ -197,3 +197,7 @@ def test_command(tmp_path, cli):
     assert cli("phrases", path, "--passes", 0).err.startswith(
         "w2vjax phrases: passes=0 is not a whole number above 0."
     )
+    twice = cli("phrases", path, "--out", tmp_path / "same", "--list", tmp_path / "same")
+    assert twice.code == 2
+    assert "name one file twice" in twice.err
+    assert not (tmp_path / "same").exists()
