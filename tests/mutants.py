@@ -264,3 +264,12 @@ CBOW: dict[str, Mutant] = {
     "last context lost": with_inputs(lambda x: x._replace(weights=x.weights.at[..., -1].set(0))),
     "contexts reversed": with_inputs(lambda x: x._replace(ids=x.ids[..., ::-1])),
 }
+# for hidden vectors that share their words
+RUNS: dict[str, Mutant] = {
+    "first hidden vector of a run alone": with_inputs(
+        lambda x: x._replace(weights=x.weights.at[:, 1:].set(0))
+    ),
+    "last hidden vector of a run lost": with_inputs(lambda x: x._replace(weights=x.weights.at[:, -1].set(0))),
+    "weights of the next hidden vector": with_inputs(lambda x: x._replace(weights=jnp.roll(x.weights, 1, 1))),
+    "words of the next run": with_inputs(lambda x: x._replace(ids=jnp.roll(x.ids, 1, 0))),
+}

@@ -191,16 +191,14 @@ def test_a_custom_vjp_has_no_forward_mode_and_differences_see_through_it() -> No
     assert not check.passed
 
 
-def test_command_passes_and_writes_one_record_for_each_case(cli: Callable[..., Any], tmp_path: Path) -> None:
-    target = tmp_path / "records.json"
+def test_command_passes_and_prints_one_record_for_each_case(cli: Callable[..., Any]) -> None:
     done = cli(
-        "gradcheck", "--objective", "softmax", "--dtype", "float32", "--kind", "ordinary", "--json", target
+        "gradcheck", "--objective", "softmax", "--dtype", "float32", "--kind", "ordinary", "--json", "-"
     )
     assert done.code == 0, done.err
-    records = json.loads(target.read_text())
+    records = json.loads(done.out)
     assert len(records) == sum(applies(window, size, "ordinary") for window, size in product(WINDOWS, SIZES))
     assert all(record["passed"] and record["error"] <= record["tolerance"] == 1e-5 for record in records)
-    assert "checks passed" in done.out
 
 
 def broken() -> w2v.Objective:
@@ -214,13 +212,17 @@ def broken() -> w2v.Objective:
     return whole._replace(backward=backward)
 
 
-def test_command_exits_1_and_names_the_element(cli: Callable[..., Any]) -> None:
+def test_command_exits_1_and_names_the_element(cli: Callable[..., Any], tmp_path: Path) -> None:
+    target = tmp_path / "records.json"
     done = cli(
-        "gradcheck", "--objective", "test_gradcheck:broken", "--dtype", "float32", "--kind", "ordinary"
-    )
+        "gradcheck", "--objective", "test_gradcheck:broken", "--dtype", "float32", "--kind", "ordinary",
+        "--json", target,
+    )  # fmt: skip
     assert done.code == 1
     assert "FAILED" in done.out
     assert "worst at output[" in done.out
+    assert "checks passed" in done.out
+    assert {record["passed"] for record in json.loads(target.read_text())} == {False, True}
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

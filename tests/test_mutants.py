@@ -35,6 +35,9 @@ SPECIFIC = {
 # (objective, window, mutant name, mutant)
 ALL = [(o, "blocks", n, m) for o in OBJECTIVES for n, m in {**mutants.ANY, **SPECIFIC[o]}.items()]
 ALL += [(o, "cbow", n, m) for o in OBJECTIVES for n, m in mutants.CBOW.items()]
+# the shapes that training uses: words shared by a run, and paths shared by the words around a center
+ALL += [("shared_negatives", "cbow_runs", n, m) for n, m in {**mutants.CBOW, **mutants.RUNS}.items()]
+ALL += [("hierarchical_softmax", "fans", n, m) for n, m in mutants.HUFFMAN.items()]
 # the default run: every mutant once, the general ones on the objective that training uses
 ONCE = {m: (o, w, name, m) for o, w, name, m in sorted(ALL, key=lambda row: row[0] == "shared_negatives")}
 QUICK = list(ONCE.values())
@@ -62,7 +65,7 @@ def test_there_are_forty_different_mutants() -> None:
         mutants.HUFFMAN,
         mutants.SOFTMAX,
     ]
-    assert sum(map(len, [*groups, mutants.CBOW])) >= 40
+    assert sum(map(len, [*groups, mutants.CBOW, mutants.RUNS])) >= 40
     assert len(ALL) >= 180
     assert {n for _, _, n, _ in QUICK} == {n for _, _, n, _ in ALL}
 
