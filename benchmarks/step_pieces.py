@@ -51,7 +51,7 @@ def rows_of_step(
     params: w2v.Params, batch: w2v.Batch, targets: Any, few: bool
 ) -> tuple[jax.Array, list[jax.Array]]:
     """(hidden vectors, blocks of output rows) of one step; one block, the table itself, where all rows are scored."""
-    hidden = w2v.embed(params.input, batch.inputs)
+    hidden = w2v.hidden_vectors(params.input, batch)
     return hidden, [params.output[ids] for ids in scored_ids(targets)] if few else [params.output[None]]
 
 

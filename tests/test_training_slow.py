@@ -18,6 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import w2vjax as w2v
+from w2vjax.training.choices import choice
+
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("W2VJAX_KILLS", "20"))
@@ -236,3 +239,23 @@ def test_two_devices_give_the_same_weights(tmp_path, axes):
         print(f"{axes}: largest difference {error:.2g} of the largest weight")
         assert error <= 1e-6
         assert np.abs(one).max() > 0.1  # trained
+
+
+@pytest.mark.parametrize("batch_words", [2048, 8192, 16_384, 65_536])
+@pytest.mark.parametrize("objective", ["negative", "hierarchical", "softmax"])
+@pytest.mark.parametrize("model", ["skip-gram", "cbow"])
+def test_no_batch_that_is_accepted_diverges(model: str, objective: str, batch_words: int) -> None:
+    """With the shipped rates, on words as frequent as in text: the bound on a row's step has to hold them all."""
+    random = np.random.default_rng(0)
+    words = 3000 if objective != "softmax" else 800
+    text = (words ** random.random((300, 500 if objective != "softmax" else 250))).astype(int)
+    chosen = choice(model, objective)
+    trained = w2v.train(
+        [[f"w{number}" for number in line] for line in text], dim=64, epochs=5, min_count=1, replicas=2, log_every=0,
+        windows=chosen.windows, objective=chosen.objective(5, 0.75), optimizer=chosen.optimizer,
+        learning_rate=chosen.learning_rate, run=chosen.run, batch_words=batch_words,
+    )  # fmt: skip
+    losses = [record["loss"] for record in trained.history if record["loss"] is not None]
+    # words here are drawn independently of each other, so little can be learned: what diverges goes to 1e5 and beyond
+    assert losses[-1] < 1.02 * losses[0], losses
+    assert max(float(np.abs(table).max()) for table in trained.params) < 20

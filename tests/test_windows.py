@@ -11,7 +11,7 @@ import w2vjax as w2v
 from w2vjax.adversarial import SIZES, make_case
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Params
-from w2vjax.windows.cbow import cbow_block_batch, cbow_run_batch
+from w2vjax.windows.cbow import cbow_block_batch, cbow_lone_batch, cbow_run_batch
 
 SIZE = SIZES["60 x 10, 330 pairs"]
 KINDS = ["ordinary", "zipf duplicates", "half padded", "one-word lines", "short reach", "empty"]
@@ -182,10 +182,11 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     reach = jnp.asarray(random.integers(1, 4, (3, 8)), jnp.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 5)), jnp.float32) for _ in range(2)))
     results = []
-    for windows in (cbow_block_batch, cbow_run_batch):
+    for windows in (cbow_block_batch, cbow_run_batch, cbow_lone_batch):
         batch = windows(tokens, segments, reach)
         targets = softmax().select(None, (), batch.words, batch.weights)
         loss, gradients = w2v.backward(softmax(), params, batch, targets)
         results.append((loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True))))
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=2e-6)  # measured 5e-7 in float32
+    for blocks, *others in zip(*results, strict=True):
+        for other in others:
+            np.testing.assert_allclose(blocks, other, rtol=1e-5, atol=2e-6)  # measured 5e-7 in float32

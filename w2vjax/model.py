@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives import hidden as hidden_side
-from w2vjax.objectives.hidden import embed
+from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.scores import logits, score
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Objective, Params, Rows
@@ -43,7 +43,7 @@ def forward(objective: Objective, params: Params, batch: Batch, targets: Any) ->
     (2, 1, 4)
     """
     del objective  # its targets already say which rows are scored
-    hidden = embed(params.input, batch.inputs)
+    hidden = hidden_vectors(params.input, batch)
     if hasattr(targets, "labels") or hasattr(targets, "negatives"):
         return score(hidden, params.output, targets.ids)
     return logits(hidden, params.output)
@@ -58,7 +58,7 @@ def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: A
     >>> print(cross_entropy(objective, params, batch, targets).round(4))  # output rows are 0: 2 log 4
     2.7726
     """
-    return objective.loss(embed(params.input, batch.inputs), params.output, targets).sum()
+    return objective.loss(hidden_vectors(params.input, batch), params.output, targets).sum()
 
 
 def backward(
@@ -80,7 +80,7 @@ def backward(
     >>> gradients.input.ids.tolist(), gradients.output.shape
     ([0, 1], (4, 2))
     """
-    hidden = embed(params.input, batch.inputs)
+    hidden = hidden_vectors(params.input, batch)
     loss = objective.loss(hidden, params.output, targets).sum()
     d_hidden, d_output = objective.backward(hidden, params.output, targets)
     return loss, Params(embed_backward(d_hidden, batch.inputs), d_output)

@@ -11,7 +11,7 @@ from w2vjax.objectives.softmax import softmax
 from w2vjax.training.updates import row_adagrad, row_sgd
 from w2vjax.types import Objective
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_run_batch
+from w2vjax.windows.cbow import cbow_lone_batch, cbow_run_batch
 from w2vjax.windows.fans import fan_batch
 
 
@@ -33,14 +33,16 @@ def _negative(shared: int, span: int) -> Callable[[int, float], Objective]:
 _steps_of_50 = partial(row_sgd, cap=50.0)
 
 CHOICES: dict[tuple[str, str], Choice] = {
-    ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
+    ("skip-gram", "negative"): Choice(block_batch, _negative(48, 4), row_sgd, 0.05, 16, 768),
     ("skip-gram", "hierarchical"): Choice(
         fan_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.05, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
-    ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 3), _steps_of_50, 0.3, 16, 768),
+    ("cbow", "negative"): Choice(
+        cbow_run_batch, _negative(48, 4), partial(row_sgd, cap=25.0), 0.25, 16, 768
+    ),
     ("cbow", "hierarchical"): Choice(
-        cbow_run_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.2, 2, 256
+        cbow_lone_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.2, 16, 256
     ),
     ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }

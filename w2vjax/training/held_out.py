@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.model import cross_entropy
-from w2vjax.objectives.hidden import embed
+from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.feed import Feed, marked
 from w2vjax.training.step import Recipe, split_lines
@@ -72,7 +72,7 @@ def _cross_entropy(
     if not noisy:
         return cross_entropy(objective, params, batch, targets)
 
-    hidden = embed(params.input, batch.inputs)
+    hidden = hidden_vectors(params.input, batch)
     one = jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)
     return objective.loss(jnp.concatenate([hidden, one], -1), params.output, targets).sum()
 

@@ -17,7 +17,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.model import backward
-from w2vjax.objectives.hidden import embed, embed_backward, shared
+from w2vjax.objectives.hidden import embed_backward, hidden_vectors, shared
 from w2vjax.training.updates import apply_gradients
 from w2vjax.types import Batch, Objective, Params, Rows
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
@@ -79,7 +79,7 @@ def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
         hidden, rows = targets.hits
     else:
         hidden, rows = targets.weights.sum(-1), targets.weights.sum(1)
-    each = inputs.weights.astype(hidden.dtype) * hidden[..., None]  # [B, T, C]
+    each = inputs.weights.astype(hidden.dtype) * hidden.reshape(*inputs.weights.shape[:2], 1)  # [B, T, C]
     each = each.sum(1) if shared(inputs) else each
     if isinstance(gradients.output, Rows):
         return Params(each.reshape(-1), rows.reshape(-1))
@@ -122,7 +122,7 @@ def gradient_step(
 def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any) -> tuple[jax.Array, jax.Array]:
     """(loss, positive pairs), both summed over the first groups of a batch, float32 scalars."""
     whole = batch.words.shape[0]
-    rows = [leaf.shape[0] for leaf in jax.tree.leaves(targets)]
+    rows = [leaf.shape[0] for leaf in jax.tree.leaves((batch, targets))]
     sharing = math.lcm(*(whole // row for row in rows))  # groups that have a leaf's row in common
     groups = min(whole, -(-recipe.measured // sharing) * sharing)
 
@@ -130,7 +130,7 @@ def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any) ->
         return leaf[: groups * leaf.shape[0] // whole]
 
     part, few = jax.tree.map(first, (batch, targets))
-    losses = recipe.objective.loss(embed(params.input, part.inputs), params.output, few)
+    losses = recipe.objective.loss(hidden_vectors(params.input, part), params.output, few)
     return losses.sum(dtype=jnp.float32), part.weights.sum(dtype=jnp.float32)
 
 

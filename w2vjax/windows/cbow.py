@@ -75,3 +75,20 @@ def cbow_run_batch(
     identity = jnp.eye(reach.shape[1], dtype=dtype)
     inputs = Inputs(tokens[:, None], mean_weights(mask, dtype))
     return Batch(inputs, block.inputs.ids[..., 0], alive[..., None] * identity[None])
+
+
+def cbow_lone_batch(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
+) -> Batch:
+    """:func:`cbow_run_batch` with each mean a group of its own for what it predicts: words [B*T, 1].
+
+    For an objective that scores rows of each word's own (hierarchical softmax): in a group of T, every hidden vector
+    would be scored against the paths of all T words.
+
+    >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
+    >>> batch = cbow_lone_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch.inputs.weights.shape, batch.words.tolist(), batch.weights.tolist()
+    ((1, 2, 4), [[4], [5]], [[[1.0]], [[1.0]]])
+    """
+    inputs, words, weights = cbow_run_batch(tokens, segments, reach, dtype)
+    return Batch(inputs, words.reshape(-1, 1), weights.sum(-1).reshape(-1, 1, 1))
