@@ -32,15 +32,25 @@ TOLERANCE = 1e-5  # of similarities, in float32: measured 1.5e-7
 
 
 def generated(V: int, D: int, questions: Path | None) -> w2v.Vectors:
-    """Normal vectors of many lengths; the words of the questions lie scattered among the first 30,000."""
+    """Normal vectors of many lengths; the words of the questions lie scattered among the first 30,000.
+
+    In each section the second word of a pair is the first, moved by what the section has in common, and by noise: some
+    questions come out right and others wrong, so that equal counts say something.
+    """
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(V)]
+    matrix = rng.standard_normal((V, D), np.float32) * rng.uniform(0.5, 3, (V, 1)).astype(np.float32)
     if questions:
         sections = w2v.read_word_analogies(questions).values()
         asked = sorted({word.lower() for part in sections for question in part for word in question})
-        for place, word in zip(rng.choice(min(V, 30_000), len(asked), replace=False), asked, strict=True):
-            words[place] = word
-    matrix = rng.standard_normal((V, D), np.float32) * rng.uniform(0.5, 3, (V, 1)).astype(np.float32)
+        rows = dict(zip(asked, rng.choice(min(V, 30_000), len(asked), replace=False).tolist(), strict=True))
+        for word, row in rows.items():
+            words[row] = word
+        for part in sections:
+            common = 2 * rng.standard_normal(D)
+            pairs = {(q[side].lower(), q[side + 1].lower()): None for q in part for side in (0, 2)}
+            for left, right in pairs:
+                matrix[rows[right]] = matrix[rows[left]] + common + rng.standard_normal(D)
     return w2v.Vectors(words, matrix, np.arange(V, 0, -1))
 
 

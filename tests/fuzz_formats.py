@@ -26,6 +26,10 @@ VECTORS = w2v.Vectors(
     ["cat", "dögs", "x1"], np.array([[0.25, -1.5e-9], [2, 3], [-0.0, 7]], np.float32), [30, 20, 10]
 )
 NAMES = ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab")
+QUESTIONS = {
+    "pairs": (w2v.read_word_pairs, b"word\tword\tscore\n# people\ncat\td\xc3\xb6gs\t7.35\ncat\tx1\t0.5\n"),
+    "analogies": (w2v.read_word_analogies, b": pets one\ncat d\xc3\xb6gs x1 cat\n: two\r\ncat x1 cat x1\r\n"),
+}
 events, watching = {}, False
 BITS = [
     b"",
@@ -69,6 +73,8 @@ def hook(event, arguments):
 def load(path):
     if path.name.endswith(".vocab"):
         return w2v.read_vocabulary(path)
+    if path.name in QUESTIONS:
+        return QUESTIONS[path.name][0](path)
     if path.name.startswith("model"):
         return w2v.load_model(path)
     return w2v.load(path)
@@ -144,6 +150,8 @@ def seeds(folder):
     )
     for name in ("x.txt", "x.bin"):
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+    for name, (_, data) in QUESTIONS.items():
+        (folder / name).write_bytes(data)
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
     for name in found:
         load(folder / name) if "metadata" not in name else None

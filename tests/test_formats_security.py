@@ -45,7 +45,9 @@ def test_no_load_path_runs_code(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab"])
+@pytest.mark.parametrize(
+    "name", ["x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab", "pairs", "analogies"]
+)
 def test_fuzzing_a_parser_for_a_minute(tmp_path, name):
     """No crash, no load over 5 s, no exception of another type, at most 512 MB."""
     report = fuzz(tmp_path, "minutes", 1, name)

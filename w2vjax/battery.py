@@ -130,8 +130,9 @@ def make_inputs(
 def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
     """What a case adds up before anything cancels, for :func:`~w2vjax.gradcheck.check_gradients`.
 
-    An example (hidden t, positive p) is an error of at most 1 times a row. ``terms`` are those of the busiest word with
-    the largest element that its rows may have; negatives count with their example. The loss adds scores.
+    An example (hidden t, positive p) is an error of at most 1 times a row, and one for each of its 5 negatives, which
+    cancel where they are one word. ``terms`` are those of the busiest word, times the largest element of the rows that
+    it may meet. The loss adds scores.
     """
     examples = np.asarray(batch.weights, np.float64)  # [B, T, P]
     of_inputs = np.abs(np.asarray(batch.inputs.weights, np.float64)) * examples.sum(-1)[..., None]
@@ -142,6 +143,7 @@ def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
         float(np.abs(table.astype(np.float64)).max(initial=0)) for table in params
     )
     score = params.input.shape[1] * largest_input * largest_output
+    hits *= 6
     terms = Params(float(hits[0].max()) * largest_output, float(hits[1].max()) * largest_input)
     return {"terms": terms, "loss_terms": float(examples.sum()) * (1 + score)}
 

@@ -76,12 +76,20 @@ class AnalogyScores(NamedTuple):
 
 
 def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c): the word nearest to b - a + c (Mikolov et al. 2013)."""
+    """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c): the word nearest to b - a + c (Mikolov et al. 2013).
+
+    >>> three_cos_add(0.25, 0.5, 1.0)
+    1.25
+    """
     return b - a + c
 
 
 def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), cosines shifted to [0, 1] (Levy and Goldberg 2014)."""
+    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), cosines shifted to [0, 1] (Levy and Goldberg 2014).
+
+    >>> round(three_cos_mul(0.0, 1.0, 1.0), 3)
+    2.0
+    """
     return (1 + b) / 2 * ((1 + c) / 2) / ((1 + a) / 2 + 1e-6)
 
 

@@ -148,7 +148,8 @@ def load_word2vec_format(
 ) -> Vectors:
     """gensim's ``KeyedVectors.load_word2vec_format``: word2vec text or binary, with counts from ``fvocab``.
 
-    A missing header (GloVe) is recognised, so ``no_header`` is not needed. Raises as :func:`load`.
+    A missing header (GloVe) is recognised, so ``no_header`` is not needed. Raises as :func:`load`. The
+    example of :func:`save_word2vec_format` reads back what it wrote.
     """
     form = "binary" if binary else "text"
     return load(path, format=form, vocabulary=fvocab, allow=allow, unicode_errors=unicode_errors, limit=limit)
@@ -160,7 +161,16 @@ def save_word2vec_format(
     fvocab: str | PathLike[str] | None = None,
     binary: bool = False,
 ) -> None:
-    """gensim's ``save_word2vec_format``; the words keep their order. Raises as :func:`save`."""
+    """gensim's ``save_word2vec_format``; the words keep their order. Raises as :func:`save`.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> pets = Vectors(["cat", "dog"], [[1.0, 2.0], [3.0, 0.5]], counts=[9, 5])
+    >>> save_word2vec_format(pets, folder + "/pets", fvocab=folder + "/pets.vocab", binary=True)
+    >>> back = load_word2vec_format(folder + "/pets", fvocab=folder + "/pets.vocab", binary=True)
+    >>> back["dog"].tolist(), back.counts.tolist()
+    ([3.0, 0.5], [9, 5])
+    """
     if fvocab is not None:
         write_vocabulary(Path(fvocab), vectors.words, vectors.counts)
     save(vectors, path, "binary" if binary else "text")

@@ -115,6 +115,8 @@ def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
     Raises:
         FormatError: the file is damaged, is not a model, or holds vectors without an output table.
         FileError: the file cannot be read.
+
+    The example of :func:`save_model` reads back what it wrote.
     """
     path = Path(path)
     tensors = open_tensors(path, verify)

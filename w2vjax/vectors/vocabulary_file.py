@@ -85,6 +85,12 @@ def write_vocabulary(path: str | PathLike[str], words: Sequence[str], counts: An
     Raises:
         FormatError: there are no counts, or a word holds white space or NUL.
         FileError: the file cannot be written.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/pets.vocab"
+    >>> write_vocabulary(path, ["cat", "dog"], [9, 5])
+    >>> Path(path).read_text()
+    'cat 9\\ndog 5\\n'
     """
     path = Path(path)
     if counts is None:
