@@ -47,8 +47,8 @@ class Inputs(NamedTuple):
 class Batch(NamedTuple):
     """What a window shape makes of a run of ids: inputs, and the positive words each hidden vector has to predict.
 
-    The hidden vectors may be grouped anew for their positives, in the same order: where inputs have B groups of T, words
-    and weights may have B*T groups of 1.
+    The hidden vectors may be grouped anew for their positives, in the same order: where inputs have B groups of T,
+    words and weights may have B*T groups of 1.
     """
 
     inputs: Inputs

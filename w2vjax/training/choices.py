@@ -38,9 +38,7 @@ CHOICES: dict[tuple[str, str], Choice] = {
         fan_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.05, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
-    ("cbow", "negative"): Choice(
-        cbow_run_batch, _negative(48, 4), partial(row_sgd, cap=25.0), 0.25, 16, 768
-    ),
+    ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 4), partial(row_sgd, cap=25.0), 0.25, 16, 768),
     ("cbow", "hierarchical"): Choice(
         cbow_lone_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.2, 16, 256
     ),
