@@ -35,12 +35,12 @@ _steps_of_50 = partial(row_sgd, cap=50.0)
 CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative(48, 4), row_sgd, 0.05, 16, 768),
     ("skip-gram", "hierarchical"): Choice(
-        fan_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.05, 16, 256
+        fan_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.03, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
     ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 4), partial(row_sgd, cap=25.0), 0.25, 16, 768),
     ("cbow", "hierarchical"): Choice(
-        cbow_lone_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.2, 16, 256
+        cbow_lone_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.1, 16, 256
     ),
     ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
