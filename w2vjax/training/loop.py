@@ -125,10 +125,9 @@ def train(
     lowered = lower(job)
     compiled = lowered.compile()
     ready = time.perf_counter()
-    place = Place()
+    replicas_, place = replicate(job.state, job.feed.copies), Place()
     history: list[dict[str, Any]] = []
     identity: dict[str, Any] = {}
-    replicas_ = replicate(job.state, job.feed.copies)
     if checkpoint is not None:
         program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
         identity = run_identity(settings._asdict(), corpus.digest, program)
@@ -143,24 +142,31 @@ def train(
         replicas_, place = run_rounds(
             job, compiled, replicas_, place, report, signals, save, checkpoint_every, callback
         )
+    params = require_finite(replicas_.states[0].params, "the end of the run", place.steps)
+    vocab = corpus.vocab
+    vectors = Vectors(vocab.words, np.asarray(params.input, np.float32), vocab.counts, dropped=vocab.dropped,
+                      min_count=vocab.min_count)  # fmt: skip
     seconds = {
         "corpus_seconds": prepared - began, "compile_seconds": ready - prepared, "train_seconds": place.seconds,
-    }  # fmt: skip
-    params = jax.block_until_ready(replicas_.states[0].params)
-    finite = require_finite(params, "the end of the run", place.steps)
-    vectors = Vectors(corpus.vocab.words, np.asarray(finite.input, np.float32), corpus.vocab.counts,
-                      dropped=corpus.vocab.dropped, min_count=corpus.vocab.min_count)  # fmt: skip
-    summary = {
-        "words": place.words, "steps": place.steps, "epochs": settings.epochs, "vocabulary": len(corpus.vocab),
-        "loss": report.history[-1]["loss"] if report.history else None, **seconds,
         "raw_words_per_second": place.words / max(place.seconds, 1e-9),
-        "total_seconds": time.perf_counter() - began, "settings": settings._asdict(),
-        "corpus": "" if corpus.vocab.report is None else str(corpus.report),
+        "total_seconds": time.perf_counter() - began,
+    }  # fmt: skip
+    job = job._replace(state=State(params, None))
+    return Trained(
+        vocab, params, vectors, report.history, summarize(corpus, job, place, report, seconds), job
+    )
+
+
+def summarize(
+    corpus: Corpus, job: Run, place: Place, report: Reporter, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """What a run did, as plain as JSON: totals, ``seconds``, settings, device and versions."""
+    return {
+        "words": place.words, "steps": place.steps, "epochs": job.settings.epochs, "vocabulary": len(corpus.vocab),
+        "loss": report.history[-1]["loss"] if report.history else None, **seconds,
+        "settings": job.settings._asdict(), "corpus": "" if corpus.vocab.report is None else str(corpus.report),
         "device": jax.devices()[0].device_kind, "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }  # fmt: skip
-    return Trained(
-        corpus.vocab, params, vectors, report.history, summary, job._replace(state=State(params, None))
-    )
 
 
 def run_rounds(

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from w2vjax.errors import SettingError
 from w2vjax.model import backward
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors, shared
 from w2vjax.training.updates import apply_gradients
@@ -73,12 +74,21 @@ def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]
 
 
 def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
-    """The summed weights of the examples behind each row of ``gradients``, as row updates want them."""
+    """The summed weights of the examples behind each row of ``gradients``, as row updates want them.
+
+    Targets have ``weights`` [B, T, R], or a property ``hits`` with the sums for hidden vectors [B, T] and for rows.
+    Raises SettingError for others.
+    """
     inputs = batch.inputs
     if hasattr(targets, "hits"):
         hidden, rows = targets.hits
-    else:
+    elif hasattr(targets, "weights"):
         hidden, rows = targets.weights.sum(-1), targets.weights.sum(1)
+    else:
+        raise SettingError(
+            f"{type(targets).__name__} has neither weights nor hits, so the steps of its rows cannot be bounded. "
+            "Give the targets weights [B, T, R], or a property hits: (sums of hidden vectors [B, T], sums of rows)."
+        )
     each = inputs.weights.astype(hidden.dtype) * hidden.reshape(*inputs.weights.shape[:2], 1)  # [B, T, C]
     each = each.sum(1) if shared(inputs) else each
     if isinstance(gradients.output, Rows):
