@@ -135,7 +135,8 @@ def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
     it may meet. The loss adds scores.
     """
     examples = np.asarray(batch.weights, np.float64)  # [B, T, P]
-    of_inputs = np.abs(np.asarray(batch.inputs.weights, np.float64)) * examples.sum(-1)[..., None]
+    shares = np.abs(np.asarray(batch.inputs.weights, np.float64))  # [B, T, C]
+    of_inputs = shares * examples.sum(-1).reshape(*shares.shape[:2], 1)
     hits = np.zeros((2, len(params.input)))
     np.add.at(hits[0], np.broadcast_to(np.asarray(batch.inputs.ids), of_inputs.shape), of_inputs)
     np.add.at(hits[1], np.asarray(batch.words), examples.sum(1))
