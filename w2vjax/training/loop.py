@@ -10,7 +10,8 @@ one's own.
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -57,7 +58,7 @@ def train(
     min_count: int = 5,
     max_vocab: int | None = None,
     learning_rate: float = 0.05,
-    batch_words: int = 768,
+    batch_words: int = 384,
     run: int = 16,
     seed: int = 0,
     held_out: float = 0.0,
@@ -192,8 +193,7 @@ def run_rounds(
         require_finite(replicas.states[0].params, "a checkpoint", place.steps)
         save(replicas, place)
 
-    for epoch, numbers in rounds(job.feed, job.settings.epochs, (place.epoch, place.chunk)):
-        chunks = [(*job.feed.chunk(n), chunk_key(job.settings.seed, epoch, n)) for n in numbers]
+    for epoch, numbers, chunks in made_ahead(job, place):
         replicas, progress = hands.train(replicas, job.tables, job.keep, chunks)
         if waiting is not None and report.round(*waiting, callback):
             waiting = (progress, place)
@@ -217,6 +217,23 @@ def run_rounds(
     if save is not None:
         checkpoint(place)
     return replicas, place
+
+
+def made_ahead(job: Run, place: Place) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
+    """(epoch, numbers, chunks) of every round from ``place`` on, each made while the one before it is trained."""
+
+    def make(epoch: int, numbers: range) -> tuple[int, range, list[tuple[Any, ...]]]:
+        return epoch, numbers, [(*job.feed.chunk(n), chunk_key(job.settings.seed, epoch, n)) for n in numbers]
+
+    with ThreadPoolExecutor(1, "w2vjax-feed") as maker:
+        waiting = None
+        for round_ in rounds(job.feed, job.settings.epochs, (place.epoch, place.chunk)):
+            coming = maker.submit(make, *round_)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
 
 
 def _saver(folder: Any, identity: dict[str, Any], report: Reporter) -> Callable[[Replicas, Place], Any]:

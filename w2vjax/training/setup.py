@@ -88,12 +88,14 @@ def set_up(
     measured, every = (groups, 1) if place.chunks == 1 else (max(1, groups // 8), 32)
     recipe = Recipe(objective, windows, optimizer(schedule), settings.window, groups, settings.run, reach,
                     backward_of_embed, deterministic, measured, every, mesh)  # fmt: skip
-    params = start or init_params(
-        jax.random.fold_in(jax.random.key(settings.seed), 2**31),
-        len(corpus.vocab),
-        settings.dim,
-        settings.dtype,
-    )
+    if start is None:
+        # one program: its operations one by one would take longer to compile than the tables to fill
+        init = jax.jit(init_params, static_argnums=(1, 2, 3))
+        key = jax.random.fold_in(jax.random.key(settings.seed), 2**31)
+        params = init(key, len(corpus.vocab), settings.dim, settings.dtype)
+    else:
+        # the caller's tables are not donated
+        params = jax.tree.map(lambda table: jnp.array(table, copy=True), start)
     if params.input.shape != (len(corpus.vocab), settings.dim):
         raise SettingError(
             f"The start has a table of shape {params.input.shape}, and the run {len(corpus.vocab)} words of "
@@ -102,9 +104,6 @@ def set_up(
     if mesh is not None:
         params = jax.device_put(params, NamedSharding(mesh, PartitionSpec(None, "dim")))
     check_optimizer(recipe.optimizer, params)
-    params = jax.tree.map(
-        lambda table: jnp.array(table, copy=True), params
-    )  # the caller's tables are not donated
     state = State(params, recipe.optimizer.init(params))
     weights = None
     if place.copies > 1:
