@@ -108,7 +108,7 @@ def product_backward(rows: jax.Array, hidden: jax.Array, error_of: Any) -> tuple
 
 
 def shared_negatives(
-    num_negatives: int = 5, exponent: float = 0.75, shared: int = 48, span: int = 6
+    num_negatives: int = 5, exponent: float = 0.75, shared: int = 48, span: int = 3
 ) -> Objective:
     """Skip-gram or CBOW with negative sampling, K = ``shared`` negatives for every ``span`` neighbouring blocks.
 

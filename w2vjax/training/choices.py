@@ -33,7 +33,7 @@ def _negative(shared: int, span: int) -> Callable[[int, float], Objective]:
 _steps_of_50 = partial(row_sgd, cap=50.0)
 
 CHOICES: dict[tuple[str, str], Choice] = {
-    ("skip-gram", "negative"): Choice(block_batch, _negative(48, 6), row_sgd, 0.05, 16, 384),
+    ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
     ("skip-gram", "hierarchical"): Choice(
         fan_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.03, 16, 256
     ),

@@ -24,7 +24,7 @@ class Settings(NamedTuple):
     min_count: int = 5
     max_vocab: int | None = None
     learning_rate: float = 0.05
-    batch_words: int = 384
+    batch_words: int = 768
     run: int = 16
     seed: int = 0
     held_out: float = 0.0

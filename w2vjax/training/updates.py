@@ -34,7 +34,7 @@ class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignor
     """A transformation of whole tables, which row gradients are expanded for: see :func:`dense`."""
 
 
-def row_sgd(learning_rate: Any, cap: float | None = 150.0) -> RowTransformation:
+def row_sgd(learning_rate: Any, cap: float | None = 75.0) -> RowTransformation:
     """Gradient descent on rows: each moves by the learning rate times min(1, cap / n) times its summed gradient.
 
     n is the summed weight of the examples that hit the row in this step (a positive weighs 1, a shared negative what it
@@ -83,7 +83,7 @@ class ClipState(NamedTuple):
 def clip_by_count(cap: float) -> optax.GradientTransformationExtraArgs:
     """Scale each row by min(1, cap / n), n its summed hits in this step. Raises SettingError for cap <= 0."""
     if not (np.isfinite(cap) and cap > 0):
-        raise SettingError(f"cap={cap} cannot work. Use about 150, or None for no cap.")
+        raise SettingError(f"cap={cap} cannot work. Use about 75, or None for no cap.")
 
     def init(params: Params) -> ClipState:
         return ClipState(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
