@@ -215,3 +215,20 @@ def test_help_shows_examples(cli, command):
     assert done.code == 0
     assert "examples:" in done.out
     assert f"w2vjax {command} vectors" in done.out
+
+
+def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
+    before = path.read_bytes()
+    link = tmp_path / "link.txt"
+    link.symlink_to(path)
+    for out in (path, link):
+        done = cli("convert", path, out)
+        assert done.code != 0
+        assert "is the file to read" in done.err
+    text = tmp_path / "text.txt"
+    text.write_text("a b a b\n" * 30)
+    assert "is the corpus" in cli("phrases", text, "--out", text).err
+    assert path.read_bytes() == before
+    assert text.read_text() == "a b a b\n" * 30
+    packed = cli("convert", path, tmp_path / "new.bin.GZ")
+    assert "not written compressed" in packed.err

@@ -18,6 +18,7 @@ from w2vjax.adversarial import KINDS, SIZES, make_case
 from w2vjax.battery import MAIN_SIZE, applies, check_objectives
 from w2vjax.battery_reference import check_reference
 from w2vjax.gradcheck import TOLERANCES, compiled, largest_error, rounding_floors
+from w2vjax.types import Rows
 
 # variations of other kinds, and the empty batch: in the slow test
 LATER = ("empty", "whole windows", "all at the last id", "one-word lines", "zero params", "short reach")
@@ -249,3 +250,24 @@ def test_audit(cli: Callable[..., Any]) -> None:
     assert all(
         d["gradient"] <= {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2}[d["dtype"]] for d in drifts
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_gradient_of_another_shape_or_of_no_row_fails_and_says_so(dtype: Any) -> None:
+    params = {"table": np.ones((3, 2), dtype)}
+
+    def loss(params: Any) -> Any:
+        return (params["table"] ** 2).sum()
+
+    def narrow(params: Any) -> Any:
+        return loss(params), {"table": 2 * params["table"][:2]}
+
+    def past_the_end(row: int) -> Any:
+        return lambda params: (loss(params), {"table": Rows(jnp.asarray([0, 1, row]), 2 * params["table"])})
+
+    shape = w2v.check_gradients(loss, narrow, params)
+    assert not shape.passed
+    assert "shape (2, 2) where (3, 2)" in shape.worst
+    assert w2v.check_gradients(loss, past_the_end(2), params).passed
+    for row in (-1, 3):
+        assert not w2v.check_gradients(loss, past_the_end(row), params).passed, row

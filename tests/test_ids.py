@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -147,3 +148,12 @@ def test_eight_thousand_lists_of_ids(vocab_size: int, ids: list[int], dtype: Any
 @settings(max_examples=2000, derandomize=False)
 def test_two_thousand_lists_of_anything(ids: list[Any]) -> None:
     refused_before_any_parameter_changes(ids)
+
+
+@pytest.mark.parametrize("ids", [[-1], np.asarray([2**31 + 3], np.uint32), jnp.asarray([-1]), [2**31 - 1]])
+def test_what_is_no_id_is_refused_without_a_vocabulary_too(ids: Any) -> None:
+    with pytest.raises(w2v.IdError):
+        w2v.pairs(ids, [0])
+    assert w2v.pairs(np.asarray([200], np.uint8), jnp.asarray([3])).inputs.ids.ravel().tolist() == [200]
+    under_jit = jax.jit(lambda centers: w2v.pairs(centers, centers).words)(jnp.asarray([1, 2]))
+    assert under_jit.tolist() == [[1], [2]]

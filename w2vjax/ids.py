@@ -77,14 +77,17 @@ def integers(ids: Any) -> np.ndarray:
 
 
 def as_ids(ids: Any, vocab_size: int | None) -> jax.Array:
-    """int32 ids for a batch: checked on the host given a vocab_size, else trusted, but never floats."""
+    """int32 ids for a batch: checked on the host given a vocab_size, else only that they are ids at all.
+
+    Under jit nothing can be checked but the dtype.
+    """
+    if vocab_size is None and isinstance(ids, jax.core.Tracer) and jnp.issubdtype(ids.dtype, jnp.integer):
+        return ids.astype(jnp.int32)
     if vocab_size is not None:
         return jnp.asarray(check_ids(ids, vocab_size))
-    if isinstance(ids, jax.Array) and jnp.issubdtype(ids.dtype, jnp.integer):
-        return ids.astype(jnp.int32)
     array = integers(ids)
-    limits = np.iinfo(np.int32)
-    return jnp.asarray(check_ids(array, limits.max) if array.dtype.itemsize > 4 else array.astype(np.int32))
+    wide = array if array.dtype.itemsize > 4 else array.astype(np.int64)
+    return jnp.asarray(check_ids(wide, np.iinfo(np.int32).max))
 
 
 def check_batch(batch: Batch, vocab_size: int) -> Batch:

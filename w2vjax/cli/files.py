@@ -59,6 +59,10 @@ def convert(
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take the first N words only.
     """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise SettingError(
+            f"{out} is the file to read: what is left out of the new one would be lost. Name another."
+        )
     vectors = load(
         source,
         format=from_,

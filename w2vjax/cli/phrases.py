@@ -67,6 +67,9 @@ def phrases(
         raise SettingError(
             f"{', '.join(map(str, targets))}: --out, --list and --json name one file twice. Name others."
         )
+    for target in targets:
+        if target.exists() and any(Path(source).exists() and target.samefile(source) for source in corpus):
+            raise SettingError(f"{target} is the corpus and would be overwritten. Name another file.")
     found = find(
         [*corpus] or None,
         min_count=min_count,

@@ -124,7 +124,7 @@ def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None)
     ('cat', 'my dog')
     """
     path = Path(path)
-    if path.suffix in _COMPRESSED:
+    if path.suffix.lower() in _COMPRESSED:
         raise SettingError(
             f"{path}: vectors are not written compressed. Leave out {path.suffix} and compress after."
         )

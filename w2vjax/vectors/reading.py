@@ -78,7 +78,7 @@ def contents(path: Path) -> Any:
     A compressed file may grow to 100 times its size and 16 MiB, no further.
     """
     try:
-        if opener := _OPENERS.get(path.suffix):
+        if opener := _OPENERS.get(path.suffix.lower()):
             return _decompressed(path, opener)
         with path.open("rb") as file:
             if not os.path.isfile(path):
@@ -158,8 +158,8 @@ def header(
         shown = line[:40].decode("utf-8", "backslashreplace") + ("..." if len(line) > 40 else "")
         refuse(path, place, f"the header has to be two numbers, words and dimensions, and is {shown!r}")
     rows, dim = int(fields[0]), int(fields[1])
-    if dim < 1:
-        refuse(path, place, f"the header promises vectors of {dim} dimensions")
+    if not 1 <= dim < 2**24:
+        refuse(path, place, f"the header promises vectors of {dim:,} dimensions")
     if rows * (least_row + dim * least_number) > size:
         refuse(path, place, f"the header promises {rows:,} words x {dim:,} dimensions, and the {size:,} bytes after it "
                f"can hold {size // (least_row + dim * least_number):,} such rows")  # fmt: skip

@@ -168,7 +168,7 @@ def _place(path: Path, name: str, entry: Any) -> tuple[str, np.dtype, int, int]:
     shape, offsets = entry["shape"], entry["data_offsets"]
     for numbers in (shape, offsets):
         if not isinstance(numbers, list) or not all(
-            type(number) is int and 0 <= number < 2**62 for number in numbers
+            type(number) is int and 0 <= number < 2**48 for number in numbers
         ):
             refuse(path, where, f"{str(numbers)[:60]} is not a list of sizes")
     if len(offsets) != 2 or len(shape) > 8 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
