@@ -41,7 +41,7 @@ from w2vjax.objectives.negative import negative_targets
 from w2vjax.objectives.shared import SharedTargets
 from w2vjax.training.choices import Choice, choice
 from w2vjax.training.feed import marked
-from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk, gradient_step, hits
+from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, gradient_step, hits
 
 # max|change - expected| / max|expected|; measured 2e-7 to 2e-6 over the settings below, float32
 TOLERANCE = 2e-5
@@ -176,7 +176,7 @@ def program_of(
         jnp.asarray(text.ids),
         np.int32(0),
         np.int32(chunk),
-        chunk_key(0, 0, 0),
+        chunk_seed(0, 0, 0),
     )
     program = compile_chunk(recipe, chunk).lower(fresh(), *arguments).compile()
     if case.objective != "softmax":

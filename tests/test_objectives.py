@@ -1,5 +1,6 @@
 """The objectives against independent losses, closed forms and identities. Gradients: test_gradcheck.py."""
 
+import itertools
 import math
 from functools import partial
 from typing import Any
@@ -107,18 +108,53 @@ def test_huffman_tree_is_optimal_and_prefix_free() -> None:
     for size in (1, 2, 5, 100):
         mass = rng.integers(0, 50, size).tolist()
         tree = huffman_tree(mass)
-        nodes, codes, lengths = map(np.asarray, tree)
         weights, cost = sorted(mass), 0
         while len(weights) > 1:
             merged = weights[0] + weights[1]
             cost += merged
             weights = sorted([merged, *weights[2:]])
-        assert int((np.asarray(mass) * lengths).sum()) == cost
-        paths = {tuple(codes[w, : lengths[w]]) for w in range(size)}
-        assert len(paths) == size
-        assert not any(a != b and a == b[: len(a)] for a in paths for b in paths)
-        assert nodes.max(initial=0) <= max(size - 2, 0)
-        assert size < 2 or (nodes[:, 0] == size - 2).all()  # every path starts at the root
+        assert int((np.asarray(mass) * np.asarray(tree.lengths)).sum()) == cost
+        check_tree(tree)
+
+
+def check_tree(tree: Any) -> None:
+    """It is one tree: its paths all differ, none begins another, and what they share they share from the root."""
+    nodes, codes, lengths = map(np.asarray, tree)
+    size = len(lengths)
+    paths = {tuple(codes[w, : lengths[w]]) for w in range(size)}
+    assert len(paths) == size
+    assert not any(a != b and a == b[: len(a)] for a in paths for b in paths)
+    after = {}  # the node that is reached by these branches
+    for word in range(size):
+        for step in range(lengths[word]):
+            branches = tuple(codes[word, :step])
+            assert after.setdefault(branches, nodes[word, step]) == nodes[word, step]
+    assert sorted(after.values()) == list(range(size - 1))  # a node each, and every row but the last is one
+    assert not any(nodes[w, lengths[w] :].any() or codes[w, lengths[w] :].any() for w in range(size))
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2])
+def test_a_tree_of_few_levels_is_the_cheapest_of_all_such(spare: int) -> None:
+    """Against every list of rising lengths that a tree can have (Kraft's inequality)."""
+    rng = np.random.default_rng(spare)
+    for size in (1, 2, 3, 4, 5, 7, 8):
+        mass = np.sort(rng.integers(0, 3**8, size) // 3 ** rng.integers(0, 8, size))[::-1]
+        tree = huffman_tree(mass, spare)
+        longest = int(np.ceil(np.log2(size))) + spare
+        assert tree.nodes.shape[1] <= max(longest, 1)
+        every = itertools.combinations_with_replacement(range(1, longest + 1), size)
+        costs = [int((mass * lengths).sum()) for lengths in every if sum(2.0**-n for n in lengths) <= 1]
+        assert int((mass * np.asarray(tree.lengths)).sum()) == (min(costs) if size > 1 else 0)
+        check_tree(tree)
+
+
+def test_a_tree_deeper_than_64_bits_is_cut() -> None:
+    counts = [1, 1]
+    while len(counts) < 80:  # Fibonacci's: each level holds one word
+        counts.append(counts[-1] + counts[-2])
+    tree = huffman_tree(counts)
+    assert int(tree.lengths.max()) == 62
+    check_tree(tree)
 
 
 def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
@@ -135,6 +171,7 @@ def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
     (lambda: w2v.softmax(chunk=0), "chunk=0"),
     (lambda: w2v.negative_sampling().init([]), "counts"),
     (lambda: w2v.negative_sampling().init([0, 0]), "sum to 0"),
+    (lambda: w2v.hierarchical_softmax(spare=-1).init([1, 2]), "spare=-1"),
     (lambda: w2v.hierarchical_softmax().init([1, -1]), "counts"),
     (lambda: w2v.hierarchical_softmax().init([1, float("nan")]), "counts"),
 ])  # fmt: skip

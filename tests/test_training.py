@@ -20,7 +20,7 @@ from w2vjax.training import loop
 from w2vjax.training.feed import feed, marked
 from w2vjax.training.replicas import join, join_weights
 from w2vjax.training.settings import Settings
-from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk, split_lines, train_chunk
+from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, split_lines, train_chunk
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import Params
 from w2vjax.windows.blocks import block_batch
@@ -170,7 +170,7 @@ def test_a_run_is_compiled_once(planted):
     for number in range(4):
         ids = marked(planted, 640 * number, min(640, 500 + number), 640)
         count = jnp.int32(500 + number)
-        state, _ = program(state, job.tables, job.keep, ids, jnp.int32(0), count, chunk_key(0, 0, number))
+        state, _ = program(state, job.tables, job.keep, ids, jnp.int32(0), count, chunk_seed(0, 0, number))
     assert program._cache_size() == 1
 
 

@@ -79,7 +79,12 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
             r"settings.learning_rate=0.05 and this run has 0.1",
             marks=pytest.mark.slow,
         ),
-        ({"objective": w2v.negative_sampling(3, shared=8)}, "another program"),
+        ({"noise_exponent": 0.5}, r"settings.noise_exponent=0.75 and this run has 0.5"),
+        (
+            {"objective": w2v.negative_sampling(3, shared=8)},
+            "settings.objective='negative' and this run has 'custom'",
+        ),
+        ({"windows": w2v.cbow_run_batch}, "another program"),
         ({"corpus": planted_text(seed=9)}, "corpus="),
     ],
 )

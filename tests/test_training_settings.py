@@ -1,6 +1,9 @@
 """Settings that cannot work, the plan of a run, and the command around it."""
 
+import dataclasses
+import inspect
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
+from w2vjax.cli.train import Options, _arguments
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
 
@@ -28,7 +32,8 @@ class Unread:
         ("batch_words", 0), ("batch_words", 1 << 20), ("batch_words", 33), ("learning_rate", float("nan")),
         ("learning_rate", float("inf")), ("learning_rate", -1.0), ("learning_rate", 0), ("sample", -1e-3),
         ("sample", float("nan")), ("sample", 2), ("min_count", -1), ("max_vocab", 0), ("seed", 2**64), ("seed", -1),
-        ("held_out", 1.0), ("dtype", "int8"), ("run", 0),
+        ("held_out", 1.0), ("dtype", "int8"), ("run", 0), ("negatives", 0), ("noise_exponent", float("nan")),
+        ("model", "glove"), ("objective", "nce"),
     ],
 )  # fmt: skip
 def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_path):
@@ -44,6 +49,36 @@ def test_plan_counts_what_train_uses(planted):
     assert made.words == 2 * len(planted.ids)
     assert made.steps == w2v.train(planted, **SMALL).summary["steps"]
     assert "temporaries" in str(made)
+
+
+def test_every_option_of_the_command_reaches_training():
+    other = {
+        "model": "cbow", "objective": "softmax", "dim": 7, "window": 2, "epochs": 9, "negatives": 3,
+        "noise_exponent": 0.5, "min_count": 2, "max_vocab": 50, "sample": 0.1, "learning_rate": 0.4, "batch_words": 64,
+        "run": 8, "seed": 4, "tokenizer": "post", "dtype": "bfloat16", "held_out": 0.2, "replicas": 3,
+        "cache": Path("kept"), "cbow_sum_gradient": True, "deterministic": True,
+    }  # fmt: skip
+    usual = _arguments(("text.txt",), Options())
+    assert set(other) == {field.name for field in dataclasses.fields(Options)}
+    assert set(usual) <= set(inspect.signature(w2v.train).parameters)
+    for name, value in other.items():
+        changed = _arguments(("text.txt",), dataclasses.replace(Options(), **{name: value}))
+        key = "embed_backward" if name == "cbow_sum_gradient" else name
+        assert changed[key] != usual[key]
+        assert {k for k in usual if changed[k] != usual[k]} == {key}
+
+
+def test_names_and_functions_choose_what_trains(planted):
+    numbers = {name: value for name, value in SMALL.items() if name != "objective"}
+    job = w2v.set_up(planted, w2v.Settings(**numbers, model="cbow", objective="hierarchical"))
+    assert job.recipe.windows is w2v.cbow_lone_batch
+    assert job.settings.learning_rate == numbers.get("learning_rate", 0.1)
+    own = w2v.set_up(planted, w2v.Settings(**numbers), w2v.softmax())
+    assert (own.settings.objective, own.recipe.windows) == ("custom", w2v.block_batch)
+    with pytest.raises(errors.SettingError, match="none is passed"):
+        w2v.set_up(planted, w2v.Settings(**numbers, objective="custom"))
+    with pytest.raises(errors.SettingError, match=r"model=.skipgram..*Models: cbow, skip-gram"):
+        w2v.train(Unread(), **numbers, model="skipgram")
 
 
 def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):

@@ -41,7 +41,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.training.setup": ("Run", "set_up"),
     "w2vjax.training.plan": ("Plan", "plan"),
     "w2vjax.training.settings": ("Settings",),
-    "w2vjax.training.step": ("Recipe", "State", "chunk_key", "compile_chunk", "gradient_step", "train_chunk"),
+    "w2vjax.training.step": ("Recipe", "State", "chunk_seed", "compile_chunk", "gradient_step", "train_chunk"),
     "w2vjax.training.updates": ("apply_gradients", "clip_by_count", "coalesce", "dense", "row_adagrad", "row_sgd",
                                 "scale_by_row_adagrad"),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,7 +43,9 @@ class Options:
     learning_rate: float | None = None
     """Where the linear decay starts; the default was measured for each model and objective."""
     batch_words: int | None = None
-    """Words of a step, after subsampling."""
+    """Words of a step, after subsampling; the default was measured for each model, objective and size of corpus."""
+    run: int | None = None
+    """Consecutive words that a step reads together, 16 by default; batch-words is a multiple of it."""
     seed: int = 0
     """Everything random follows from it."""
     tokenizer: Literal["whitespace", "post"] = "whitespace"
@@ -158,38 +160,18 @@ def plan(
 
 
 def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
-    """The options as arguments of :func:`w2vjax.training.loop.train`."""
+    """The options as arguments of :func:`w2vjax.training.loop.train`, under the same names."""
     from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
     from w2vjax.reference import tokenize
-    from w2vjax.training.choices import choice
 
-    chosen = choice(options.model, options.objective)
-    min_count = options.min_count if options.min_count is not None else (5 if corpus else 1)
-    same = (
-        "dim",
-        "window",
-        "epochs",
-        "max_vocab",
-        "sample",
-        "seed",
-        "dtype",
-        "held_out",
-        "cache",
-        "deterministic",
-    )
-    return {
-        **{name: getattr(options, name) for name in same},
+    arguments = {field.name: getattr(options, field.name) for field in fields(options)}
+    # without CORPUS the text is the post's, and so are its words
+    post = arguments["tokenizer"] == "post" or not corpus
+    return arguments | {
         "corpus": list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None,
-        "min_count": min_count,
-        "learning_rate": chosen.learning_rate if options.learning_rate is None else options.learning_rate,
-        "batch_words": options.batch_words or chosen.batch_words,
-        "run": chosen.run,
-        "windows": chosen.windows,
-        "optimizer": chosen.optimizer,
-        "objective": chosen.objective(options.negatives, options.noise_exponent),
-        "embed_backward": embed_backward_undivided if options.cbow_sum_gradient else embed_backward,
-        # without CORPUS the text is the post's, and so are its words
-        "tokenizer": tokenize if options.tokenizer == "post" or not corpus else None,
+        "min_count": options.min_count if options.min_count is not None else (5 if corpus else 1),
+        "tokenizer": tokenize if post else None,
+        "embed_backward": embed_backward_undivided if arguments.pop("cbow_sum_gradient") else embed_backward,
     }
 
 

@@ -7,6 +7,7 @@ log2 V scores. Every decision is one logistic loss with label 1 - code: loss and
 sampling.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,9 @@ from w2vjax.errors import SettingError
 from w2vjax.objectives.logistic import logistic_rows_backward, logistic_rows_loss
 from w2vjax.types import Objective, Targets
 
+# Levels whose nodes 64-bit whole numbers can tell apart. A word so deep would be less than one in 2^42.
+_MOST_LEVELS = 62
+
 
 class Huffman(NamedTuple):
     """Paths from the root to each word, padded to the longest. Nodes are rows 0 .. V-2 of the output table."""
@@ -26,8 +30,8 @@ class Huffman(NamedTuple):
     lengths: jax.Array  # [V] int32, real steps in each path
 
 
-def huffman_parents(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parent and branch (0 or 1) of each of the 2V-1 nodes, words first, root last; O(V log V) for the sort.
+def huffman_lengths(counts: np.ndarray) -> np.ndarray:
+    """How far from the root each word lies, [V] int64; O(V log V) for the sort.
 
     Leaves are taken in order of count and inner nodes in order of creation, which is also in order of weight: two
     queues replace the heap.
@@ -35,52 +39,106 @@ def huffman_parents(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = len(counts)
     order = np.argsort(counts, kind="stable").tolist()
     weights = [float(c) for c in counts] + [0.0] * (size - 1)
-    parent, branch = np.zeros(2 * size - 1, np.int64), np.zeros(2 * size - 1, np.uint8)
+    parent = np.zeros(2 * size - 1, np.int64)  # of words first, then of inner nodes, the root last
     leaf, inner = 0, size
     for node in range(size, 2 * size - 1):
-        for side in (0, 1):
+        for _ in range(2):
             if leaf < size and (inner >= node or weights[order[leaf]] <= weights[inner]):
                 child, leaf = order[leaf], leaf + 1
             else:
                 child, inner = inner, inner + 1
             weights[node] += weights[child]
-            parent[child], branch[child] = node, side
-    return parent, branch
+            parent[child] = node
+    root = 2 * size - 2
+    lengths, at = np.zeros(size, np.int64), np.arange(size)
+    while (climbing := at != root).any():
+        lengths += climbing
+        at = np.where(climbing, parent[at], root)
+    return lengths
 
 
-def huffman_tree(counts: Any) -> Huffman:
-    """The tree over words with these counts [V]. Raises SettingError for empty, negative or non-finite counts.
+def limited_lengths(counts: np.ndarray, longest: int) -> np.ndarray:
+    """The lengths [V] int64 of the cheapest tree in which no word is farther than ``longest`` >= log2 V from the root.
+
+    Package-merge (Larmore and Hirschberg, "A Fast Algorithm for Optimal Length-Limited Huffman Codes", 1990): a word's
+    length is how many of the 2V - 2 cheapest items it is in, where items are words or pairs of the level before.
+
+    >>> huffman_lengths(np.array([8, 4, 2, 1, 1])).tolist(), limited_lengths(np.array([8, 4, 2, 1, 1]), 3).tolist()
+    ([1, 2, 3, 4, 4], [1, 3, 3, 3, 3])
+    """
+    size = len(counts)
+    order = np.argsort(counts, kind="stable")
+    words = np.asarray(counts, np.float64)[order]
+    merged, levels = words, [np.ones(size, bool)]
+    for _ in range(longest - 1):
+        pairs = merged[: len(merged) // 2 * 2].reshape(-1, 2).sum(1)
+        is_word = np.ones(size + len(pairs), bool)
+        is_word[np.searchsorted(words, pairs, side="right") + np.arange(len(pairs))] = False
+        merged = np.empty(len(is_word))
+        merged[is_word], merged[~is_word] = words, pairs
+        levels.append(is_word)
+    ranked, taken = np.zeros(size, np.int64), 2 * size - 2
+    for is_word in reversed(levels):
+        cheapest = int(is_word[:taken].sum())
+        ranked[:cheapest] += 1
+        taken = 2 * (taken - cheapest)
+    lengths = np.empty(size, np.int64)
+    lengths[order] = ranked
+    return lengths
+
+
+def huffman_tree(counts: Any, spare: int | None = None) -> Huffman:
+    """The tree over words with these counts [V]: Huffman's, or the best of at most ceil(log2 V) + ``spare`` levels.
+
+    A path costs its longest in time and memory, padding included, so a tree that is a little less deep is faster and
+    hardly another. Words are laid from left to right by length, and nodes numbered from the root on, level by level.
+    Raises SettingError for empty, negative or non-finite counts, and for a negative ``spare``.
 
     >>> tree = huffman_tree([4, 2, 1])
     >>> tree.lengths.tolist(), tree.nodes.tolist()
-    ([1, 2, 2], [[1, 0], [1, 0], [1, 0]])
+    ([1, 2, 2], [[0, 0], [0, 1], [0, 1]])
     """
     mass = np.asarray(counts, np.float64)
     if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
         raise SettingError(
             "Word counts must be finite and at least 0, one for each word. Count the vocabulary again."
         )
-    size, root = mass.size, 2 * mass.size - 2
-    parent, branch = huffman_parents(mass)
-    at = np.arange(size)
-    nodes, codes = [], []  # leaf first, one [V] array for each level that some path still climbs
-    lengths = np.zeros(size, np.int32)
-    while (climbing := at != root).any():
-        nodes.append(np.where(climbing, parent[at] - size, -1))
-        codes.append(branch[at])
-        lengths += climbing
-        at = np.where(climbing, parent[at], root)
-    longest = max(len(nodes), 1)  # one padded step for V=1, whose only word is certain
-    step = np.arange(longest)
-    back = np.clip(lengths[:, None] - 1 - step, 0, None)  # root first: reverse each path
-    real = step < lengths[:, None]
-    stack = np.stack(nodes, 1) if nodes else np.zeros((size, 1), np.int64)
-    bits = np.stack(codes, 1) if codes else np.zeros((size, 1), np.uint8)
-    return Huffman(
-        jnp.asarray(np.where(real, np.take_along_axis(stack, back, 1), 0), jnp.int32),
-        jnp.asarray(np.where(real, np.take_along_axis(bits, back, 1), 0), jnp.uint8),
-        jnp.asarray(lengths),
-    )
+    if spare is not None and spare < 0:
+        raise SettingError(
+            f"spare={spare} leaves no room for the words. Use 0 or more, or None for no limit."
+        )
+    size = mass.size
+    longest = _MOST_LEVELS if spare is None else min(_MOST_LEVELS, (size - 1).bit_length() + spare)
+    lengths = huffman_lengths(mass)
+    if lengths.max() > longest:
+        lengths = limited_lengths(mass, longest)
+    order = np.lexsort((np.arange(size), -mass, lengths))
+    nodes, codes = lay_out(lengths[order])
+    back = np.argsort(order)
+    return Huffman(*jax.device_put((nodes[back], codes[back], lengths.astype(np.int32))))
+
+
+def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes [V, L] int32 and codes [V, L] uint8 of the tree whose leaves have these rising lengths from left to right.
+
+    A leaf at depth l takes 2^-l of the line from 0 to 1; its bits are those of where it begins, and two leaves share a
+    node where the bits before it are the same.
+    """
+    deepest = int(lengths.max())
+    width = np.left_shift(1, deepest - lengths)
+    begin = np.cumsum(width) - width
+    nodes = np.zeros(
+        (len(lengths), max(deepest, 1)), np.int32
+    )  # one padded step for V=1, whose only word is certain
+    codes = np.zeros(nodes.shape, np.uint8)
+    known = 0
+    for depth in range(deepest):
+        below = np.flatnonzero(lengths > depth)
+        prefix = begin[below] >> (deepest - depth)
+        nodes[below, depth] = known + np.cumsum(np.diff(prefix, prepend=prefix[:1]) > 0)
+        codes[below, depth] = (begin[below] >> (deepest - depth - 1)) & 1
+        known = nodes[below[-1], depth] + 1
+    return nodes, codes
 
 
 def select_paths(key: jax.Array, tree: Huffman, words: jax.Array, weights: jax.Array) -> Targets:
@@ -98,14 +156,16 @@ def select_paths(key: jax.Array, tree: Huffman, words: jax.Array, weights: jax.A
     )
 
 
-def hierarchical_softmax() -> Objective:
+def hierarchical_softmax(spare: int | None = None) -> Objective:
     """Skip-gram or CBOW with hierarchical softmax over a Huffman tree of the counts.
 
-    The output table keeps V rows, one more than the tree has nodes: tables of one shape for every objective. ``init``
-    raises SettingError for counts that are empty, negative or not finite.
+    ``spare``: see :func:`huffman_tree`. The output table keeps V rows, one more than the tree has nodes: tables of one
+    shape for every objective. ``init`` raises SettingError for counts that are empty, negative or not finite.
 
     >>> objective = hierarchical_softmax()
     >>> objective.init([7, 7]).codes.tolist()
     [[0], [1]]
     """
-    return Objective(huffman_tree, select_paths, logistic_rows_loss, logistic_rows_backward)
+    return Objective(
+        partial(huffman_tree, spare=spare), select_paths, logistic_rows_loss, logistic_rows_backward
+    )

@@ -57,7 +57,8 @@ def alias_table(counts: Any, exponent: float = 0.75) -> Alias:
             small.append(large.pop())
     # what rounding left over in `small` or `large` fills its slot; its `other` is itself
     thresholds = np.minimum(np.rint(np.asarray(keep) * 2.0**32), 2**32 - 1).astype(np.uint32)
-    return Alias(jnp.asarray(thresholds), jnp.asarray(other, jnp.int32))
+    # device_put and not asarray, which compiles a program of its own for every shape and type
+    return Alias(*jax.device_put((thresholds, np.asarray(other, np.int32))))
 
 
 def draw(key: jax.Array, table: Alias, shape: tuple[int, ...]) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Names for the command line, and the defaults that measurement chose for each pair of model and objective."""
+"""The names of models and objectives, and the defaults that measurement chose for each pair and size of corpus."""
 
 from collections.abc import Callable
 from functools import partial
@@ -35,26 +35,41 @@ _steps_of_50 = partial(row_sgd, cap=50.0)
 CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
     ("skip-gram", "hierarchical"): Choice(
-        fan_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.03, 16, 256
+        fan_batch, lambda *_: hierarchical_softmax(spare=0), _steps_of_50, 0.03, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
     ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 4), partial(row_sgd, cap=25.0), 0.25, 16, 768),
     ("cbow", "hierarchical"): Choice(
-        cbow_lone_batch, lambda *_: hierarchical_softmax(), _steps_of_50, 0.1, 16, 256
+        cbow_lone_batch, lambda *_: hierarchical_softmax(spare=0), _steps_of_50, 0.1, 16, 256
     ),
     ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
 
 
-def choice(model: str, objective: str) -> Choice:
-    """What a pair of names stands for. Raises :class:`~w2vjax.errors.SettingError` for names it does not know.
+# The name of an objective that is the caller's own; it gets the defaults of "negative".
+CUSTOM = "custom"
+# From this many words on, noise can be more alike within a step: it is drawn often enough to differ between steps.
+LARGE_WORDS = 1 << 23
+LARGE: dict[tuple[str, str], Choice] = {
+    ("skip-gram", "negative"): Choice(
+        block_batch, _negative(48, 6), partial(row_sgd, cap=150.0), 0.05, 16, 384
+    ),
+}
 
-    >>> choice("skip-gram", "negative").run
-    16
+
+def choice(model: str, objective: str, words: int = 0) -> Choice:
+    """What a pair of names stands for, measured best for a corpus of ``words`` words.
+
+    Models: "skip-gram", "cbow". Objectives: "negative", "hierarchical", "softmax". Raises
+    :class:`~w2vjax.errors.SettingError` for names it does not know.
+
+    >>> choice("skip-gram", "negative").batch_words, choice("skip-gram", "negative", words=10**8).batch_words
+    (768, 384)
     """
+    pair = (model, "negative" if objective == CUSTOM else objective)
     try:
-        return CHOICES[model, objective]
-    except KeyError:
+        return LARGE[pair] if words >= LARGE_WORDS and pair in LARGE else CHOICES[pair]
+    except (KeyError, TypeError):
         models, objectives = (sorted({pair[i] for pair in CHOICES}) for i in (0, 1))
         raise SettingError(
             f"model={model!r} with objective={objective!r} is not known. Models: {', '.join(models)}; "

@@ -24,16 +24,15 @@ from w2vjax.corpus.vocab import Vocab
 from w2vjax.errors import DivergedError
 from w2vjax.objectives.hidden import embed_backward
 from w2vjax.training.checkpoint import Place, load_checkpoint, prepare_folder, run_identity, save_checkpoint
+from w2vjax.training.choices import CUSTOM
 from w2vjax.training.feed import rounds
 from w2vjax.training.replicas import Replicas, crew, replicate
 from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, lower, set_up
-from w2vjax.training.step import State, chunk_key
-from w2vjax.training.updates import row_sgd
+from w2vjax.training.step import State, chunk_seed
 from w2vjax.types import Objective, Params
 from w2vjax.vectors.vectors import Vectors
-from w2vjax.windows.blocks import block_batch
 from w2vjax.windows.sampling import draw_reach
 
 
@@ -57,16 +56,19 @@ def train(
     sample: float = 1e-3,
     min_count: int = 5,
     max_vocab: int | None = None,
-    learning_rate: float = 0.05,
-    batch_words: int = 768,
-    run: int = 16,
+    learning_rate: float | None = None,
+    batch_words: int | None = None,
+    run: int | None = None,
     seed: int = 0,
     held_out: float = 0.0,
     replicas: int | None = None,
     dtype: str = "float32",
-    objective: Objective | None = None,
-    windows: Any = block_batch,
-    optimizer: Callable[[Any], Any] = row_sgd,
+    model: str = "skip-gram",
+    objective: str | Objective = "negative",
+    negatives: int = 5,
+    noise_exponent: float = 0.75,
+    windows: Any = None,
+    optimizer: Callable[[Any], Any] | None = None,
     schedule: Callable[[Any], Any] | None = None,
     start: Params | None = None,
     reach: Any = draw_reach,
@@ -91,8 +93,11 @@ def train(
             :class:`~w2vjax.corpus.encode.Corpus`, or None for the built-in text.
         dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed, held_out,
             replicas, dtype: see :class:`~w2vjax.training.settings.Settings`.
-        objective: shared_negatives() by default.
-        windows: (tokens, segments, reach) -> Batch: block_batch is skip-gram, cbow_block_batch CBOW.
+        model: "skip-gram" or "cbow".
+        objective: "negative", "hierarchical" or "softmax", or an :class:`~w2vjax.types.Objective` of your own. What is
+            left at None was measured for the two names and the size of the corpus.
+        negatives, noise_exponent: of "negative".
+        windows: (tokens, segments, reach) -> Batch: block_batch is skip-gram, cbow_run_batch CBOW.
         optimizer: schedule -> optax transformation: row_sgd, row_adagrad, ``lambda s: w2v.dense(optax.adam(s))``.
         schedule: step -> learning rate; linear decay from ``learning_rate`` to 1e-4 of it by default.
         start: params to go on from, [V, dim] for this corpus' vocabulary.
@@ -115,13 +120,14 @@ def train(
     >>> trained.vocab.words, trained.vectors.matrix.shape, trained.summary["words"]
     (('a', 'rose', 'is'), (3, 4), 200)
     """
+    name, own = (objective, None) if isinstance(objective, str) else (CUSTOM, objective)
     settings = Settings(dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed,
-                        held_out, replicas, dtype).check()  # fmt: skip
+                        held_out, replicas, dtype, model, name, negatives, noise_exponent).check()  # fmt: skip
     began = time.perf_counter()
     if not isinstance(corpus, Corpus):
         corpus = prepare(corpus, cache, min_count, max_vocab, tokenizer)
     prepared = time.perf_counter()
-    job = set_up(corpus, settings, objective, windows, optimizer, schedule, start, reach, embed_backward, mesh,
+    job = set_up(corpus, settings, own, windows, optimizer, schedule, start, reach, embed_backward, mesh,
                  deterministic)  # fmt: skip
     lowered = lower(job)
     compiled = lowered.compile()
@@ -131,7 +137,7 @@ def train(
     identity: dict[str, Any] = {}
     if checkpoint is not None:
         program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
-        identity = run_identity(settings._asdict(), corpus.digest, program)
+        identity = run_identity(job.settings._asdict(), corpus.digest, program)
         prepare_folder(checkpoint, resume)
         if resume and (found := load_checkpoint(checkpoint, replicas_, identity, allow)):
             replicas_, place, history = found
@@ -222,8 +228,10 @@ def run_rounds(
 def made_ahead(job: Run, place: Place) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
     """(epoch, numbers, chunks) of every round from ``place`` on, each made while the one before it is trained."""
 
+    seed = job.settings.seed
+
     def make(epoch: int, numbers: range) -> tuple[int, range, list[tuple[Any, ...]]]:
-        return epoch, numbers, [(*job.feed.chunk(n), chunk_key(job.settings.seed, epoch, n)) for n in numbers]
+        return epoch, numbers, [(*job.feed.chunk(n), chunk_seed(seed, epoch, n)) for n in numbers]
 
     with ThreadPoolExecutor(1, "w2vjax-feed") as maker:
         waiting = None
@@ -242,8 +250,9 @@ def _saver(folder: Any, identity: dict[str, Any], report: Reporter) -> Callable[
 
 def require_finite(params: Params, where: str, steps: int) -> Params:
     """The params; raises :class:`~w2vjax.errors.DivergedError` naming the table that holds NaN or infinity."""
+    sound = jax.jit(lambda table: jnp.isfinite(table).all())
     for name, table in params._asdict().items():
-        if not bool(jnp.isfinite(table).all()):
+        if not bool(sound(table)):
             raise DivergedError(
                 f"The {name} table holds NaN or infinity at {where} (step {steps}). "
                 "Lower the learning rate or batch_words."

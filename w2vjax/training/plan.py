@@ -7,9 +7,11 @@ import jax
 import numpy as np
 
 from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.training.choices import CUSTOM
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import lower, set_up
-from w2vjax.training.step import chunk_key
+from w2vjax.training.step import chunk_seed
+from w2vjax.types import Objective
 
 _TIMED = 3  # chunks, after one that warms up
 
@@ -50,15 +52,15 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
     >>> plan([["a", "rose", "is", "a", "rose"]] * 9, min_count=1, dim=8).params_bytes  # 2 tables, 3 rows, 8 floats
     192
     """
-    settings = Settings(
-        **{name: arguments.pop(name) for name in Settings._fields if name in arguments}
-    ).check()
+    own = arguments.pop("objective") if isinstance(arguments.get("objective"), Objective) else None
+    settings = Settings(**{name: arguments.pop(name) for name in Settings._fields if name in arguments})
+    settings = settings._replace(objective=CUSTOM if own else settings.objective).check()
     cache, tokenizer = arguments.pop("cache", None), arguments.pop("tokenizer", None)
     if not isinstance(corpus, Corpus):
         corpus = prepare(corpus, cache, settings.min_count, settings.max_vocab, tokenizer)
     if "embed_backward" in arguments:
         arguments["backward_of_embed"] = arguments.pop("embed_backward")
-    run = set_up(corpus, settings, **arguments)
+    run = set_up(corpus, settings, own, **arguments)
     began = time.perf_counter()
     compiled = lower(run).compile()
     compile_seconds = time.perf_counter() - began
@@ -71,7 +73,7 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
         piece = run.feed.chunk(number % run.feed.chunks)
         began = time.perf_counter()
         state, _ = jax.block_until_ready(
-            compiled(state, run.tables, run.keep, *piece, chunk_key(settings.seed, 0, number))
+            compiled(state, run.tables, run.keep, *piece, chunk_seed(settings.seed, 0, number))
         )
         times.append((time.perf_counter() - began) / int(piece[2]))
     words, copies = run.feed.words * settings.epochs, run.feed.copies

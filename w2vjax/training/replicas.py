@@ -53,7 +53,7 @@ def join_weights(counts: np.ndarray, noise: np.ndarray, words: int, half_way: fl
     """
     share, drawn = counts / max(counts.sum(), 1), noise / max(noise.sum(), 1e-300)
     hits = Params(share * words, (share + drawn) * words)
-    return Params(*(jnp.asarray(n / (n + half_way), jnp.float32) for n in hits))
+    return Params(*(jax.device_put((n / (n + half_way)).astype(np.float32)) for n in hits))
 
 
 def join(

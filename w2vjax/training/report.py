@@ -8,7 +8,8 @@ import time
 from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 
 from w2vjax.errors import DivergedError, FileError, StoppedError
 from w2vjax.training.checkpoint import Place
@@ -31,6 +32,7 @@ class Reporter:
         self, run: "Run", place: Place, bar: bool, log: Any, every: float, history: list[dict[str, Any]]
     ):
         self.run, self.every, self.history = run, every, list(history)
+        self._learning_rate = jax.jit(run.schedule)
         self.steps, self.total = place.steps, run.feed.words * run.settings.epochs
         self._begin, self._written = place, (time.perf_counter(), place.words)
         self._loss = self._pairs = 0.0
@@ -83,7 +85,7 @@ class Reporter:
             "step": self.steps,
             "words": place.words,
             "loss": self._loss / self._pairs if self._pairs else None,
-            "learning_rate": float(self.run.schedule(jnp.int32(self.steps // self.run.feed.copies))),
+            "learning_rate": float(self._learning_rate(np.int32(self.steps // self.run.feed.copies))),
             "words_per_second": speed,
             "seconds": place.seconds,
             "seconds_left": (self.total - place.words) / max(speed, 1e-9),

@@ -1,20 +1,23 @@
 """The numbers of a run, checked before anything is read or made."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
+from w2vjax.training.choices import choice
 
 # beyond this many words a step, even capped rows move too far on a stale gradient for the shipped learning rates
 MOST_BATCH_WORDS = 65_536
 
 
 class Settings(NamedTuple):
-    """The numbers of a run, as plain as JSON. Functions (objective, windows, optimizer) are passed beside them.
+    """The names and numbers of a run, as plain as JSON. Functions of the caller's own are passed beside them.
 
-    Words of a batch are counted after subsampling. ``learning_rate`` is where the linear descent starts; it ends at
-    1e-4 of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2
-    on a CPU for corpora of more than half a million words, and 1 elsewhere.
+    model, objective: see :func:`~w2vjax.training.choices.choice`. None for ``learning_rate``, ``batch_words`` or
+    ``run`` is what was measured for them and for the size of the corpus. Words of a batch are counted after
+    subsampling, and cut into groups of ``run``. ``learning_rate`` is where the linear descent starts; it ends at 1e-4
+    of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2 on a
+    CPU for corpora of more than half a million words, and 1 elsewhere.
     """
 
     dim: int = 100
@@ -23,13 +26,17 @@ class Settings(NamedTuple):
     sample: float = 1e-3
     min_count: int = 5
     max_vocab: int | None = None
-    learning_rate: float = 0.05
-    batch_words: int = 768
-    run: int = 16
+    learning_rate: Any = None  # float; None until :meth:`complete`, as the next two
+    batch_words: Any = None  # int
+    run: Any = None  # int
     seed: int = 0
     held_out: float = 0.0
     replicas: int | None = None
     dtype: str = "float32"
+    model: str = "skip-gram"
+    objective: str = "negative"
+    negatives: int = 5
+    noise_exponent: float = 0.75
 
     def check(self) -> "Settings":
         """The settings, with whole numbers as int. Raises :class:`~w2vjax.errors.SettingError` naming the first that
@@ -42,12 +49,14 @@ class Settings(NamedTuple):
         """
         for name, low, high in _WHOLE:
             value = getattr(self, name)
-            if value is None and name in {"max_vocab", "replicas"}:
+            if value is None and name in _OPTIONAL:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise SettingError(f"{name}={value!r} cannot work. Use a whole number from {low} to {high}.")
         for name, least, most in _REAL:
             value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
             real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not real or not least <= value <= most:
                 raise SettingError(
@@ -57,12 +66,23 @@ class Settings(NamedTuple):
             raise SettingError("learning_rate=0 trains nothing. Use about 0.05.")
         if self.dtype not in _DTYPES:
             raise SettingError(f"dtype={self.dtype!r} cannot work. Use one of {', '.join(_DTYPES)}.")
-        if self.batch_words % self.run:
+        full = self.complete()
+        if full.batch_words % full.run:
             raise SettingError(
-                f"batch_words={self.batch_words} is not a multiple of run={self.run}. "
-                f"Use {self.run * math.ceil(self.batch_words / self.run)}."
+                f"batch_words={full.batch_words} is not a multiple of run={full.run}. "
+                f"Use {full.run * math.ceil(full.batch_words / full.run)}."
             )
         return self
+
+    def complete(self, words: int = 0) -> "Settings":
+        """The settings with what is None chosen for the pair of names and a corpus of ``words`` words.
+
+        >>> Settings().complete().batch_words, Settings(batch_words=160).complete().batch_words
+        (768, 160)
+        """
+        chosen = choice(self.model, self.objective, words)
+        measured = {name: getattr(chosen, name) for name in ("learning_rate", "batch_words", "run")}
+        return self._replace(**{n: value for n, value in measured.items() if getattr(self, n) is None})
 
 
 _WHOLE = (
@@ -75,6 +95,8 @@ _WHOLE = (
     ("run", 1, 4_096),
     ("replicas", 1, 64),
     ("seed", 0, 2**32 - 1),
+    ("negatives", 1, 10_000),
 )
-_REAL = (("sample", 0, 1), ("learning_rate", 0, 1e6), ("held_out", 0, 0.9))
+_REAL = (("sample", 0, 1), ("learning_rate", 0, 1e6), ("held_out", 0, 0.9), ("noise_exponent", -10, 10))
+_OPTIONAL = {"max_vocab", "replicas", "learning_rate", "batch_words", "run"}
 _DTYPES = ("float32", "float64", "bfloat16")

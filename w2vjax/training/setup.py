@@ -13,14 +13,13 @@ from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
 from w2vjax.model import init_params
 from w2vjax.objectives.hidden import embed_backward
-from w2vjax.objectives.shared import shared_negatives
+from w2vjax.training.choices import CUSTOM, choice
 from w2vjax.training.feed import Feed, feed
 from w2vjax.training.replicas import join_weights
 from w2vjax.training.settings import Settings
-from w2vjax.training.step import Recipe, State, chunk_key, compile_chunk
-from w2vjax.training.updates import check_optimizer, row_sgd
+from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
+from w2vjax.training.updates import check_optimizer
 from w2vjax.types import Objective, Params
-from w2vjax.windows.blocks import block_batch
 from w2vjax.windows.sampling import draw_reach, keep_probabilities, keep_thresholds
 
 # The share of its start that the learning rate ends at, as in word2vec.c.
@@ -65,8 +64,8 @@ def set_up(
     corpus: Corpus,
     settings: Settings,
     objective: Objective | None = None,
-    windows: Any = block_batch,
-    optimizer: Callable[[Any], Any] = row_sgd,
+    windows: Any = None,
+    optimizer: Callable[[Any], Any] | None = None,
     schedule: Callable[[Any], Any] | None = None,
     start: Params | None = None,
     reach: Any = draw_reach,
@@ -75,9 +74,15 @@ def set_up(
     deterministic: bool = False,
 ) -> Run:
     """Tables, optimizer and compiled shapes of a run. Arguments as in :func:`train`; nothing is trained yet."""
-    settings = settings.check()
+    if objective is not None:
+        settings = settings._replace(objective=CUSTOM)
+    elif settings.objective == CUSTOM:
+        raise SettingError("objective='custom' says that you pass one of your own, and none is passed.")
+    settings = settings.check().complete(len(corpus.ids))
+    chosen = choice(settings.model, settings.objective, len(corpus.ids))
     counts = corpus.vocab.counts
-    objective = objective or shared_negatives()
+    objective = objective or chosen.objective(settings.negatives, settings.noise_exponent)
+    windows, optimizer = windows or chosen.windows, optimizer or chosen.optimizer
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.replicas if mesh is None else 1
     place = feed(corpus, settings.held_out, settings.batch_words, copies, table_bytes)
@@ -88,34 +93,54 @@ def set_up(
     measured, every = (groups, 1) if place.chunks == 1 else (max(1, groups // 8), 32)
     recipe = Recipe(objective, windows, optimizer(schedule), settings.window, groups, settings.run, reach,
                     backward_of_embed, deterministic, measured, every, mesh)  # fmt: skip
-    if start is None:
-        # one program: its operations one by one would take longer to compile than the tables to fill
-        init = jax.jit(init_params, static_argnums=(1, 2, 3))
-        key = jax.random.fold_in(jax.random.key(settings.seed), 2**31)
-        params = init(key, len(corpus.vocab), settings.dim, settings.dtype)
-    else:
-        # the caller's tables are not donated
-        params = jax.tree.map(lambda table: jnp.array(table, copy=True), start)
-    if params.input.shape != (len(corpus.vocab), settings.dim):
+    shape = (len(corpus.vocab), settings.dim)
+    if start is not None and np.shape(start.input) != shape:
         raise SettingError(
-            f"The start has a table of shape {params.input.shape}, and the run {len(corpus.vocab)} words of "
-            f"dim={settings.dim}. Grow the table first, or use its dim."
+            f"The start has a table of shape {np.shape(start.input)}, and the run {shape[0]} words of dim={shape[1]}. "
+            "Grow the table first, or use its dim."
         )
-    if mesh is not None:
-        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec(None, "dim")))
-    check_optimizer(recipe.optimizer, params)
-    state = State(params, recipe.optimizer.init(params))
+    state = first_state(recipe.optimizer, settings, shape, start, mesh)
     weights = None
     if place.copies > 1:
         kept = counts * keep_probabilities(counts, settings.sample)
-        weights = join_weights(kept, counts**0.75, int(place.size * kept.sum() / max(counts.sum(), 1)))
+        weights = join_weights(
+            kept, counts**settings.noise_exponent, int(place.size * kept.sum() / max(counts.sum(), 1))
+        )
     keep = keep_thresholds(counts, settings.sample)
     return Run(settings, place, recipe, schedule, steps, state, objective.init(counts), keep, weights)
+
+
+def first_state(
+    optimizer: optax.GradientTransformation,
+    settings: Settings,
+    shape: tuple[int, int],
+    start: Params | None,
+    mesh: Mesh | None,
+) -> State:
+    """The params that a run starts from, ``start`` or drawn, placed on ``mesh``, and the optimizer's first state."""
+
+    # one program: its operations one by one would take longer to compile than the tables to fill
+    def draw(seed: Any) -> State:
+        key = jax.random.fold_in(jax.random.key(seed), 2**31)
+        params = init_params(key, *shape, settings.dtype)
+        return State(params, optimizer.init(params))
+
+    seed = np.uint32(settings.seed)
+    check_optimizer(optimizer, jax.eval_shape(draw, seed).params)
+    if start is None:
+        state: State = jax.jit(draw)(seed)
+        if mesh is None:
+            return state
+    # the caller's tables are not donated
+    params = state.params if start is None else jax.tree.map(lambda t: jnp.array(t, copy=True), start)
+    if mesh is not None:
+        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec(None, "dim")))
+    return State(params, optimizer.init(params))
 
 
 def lower(run: Run) -> Any:
     """The run's program, traced and lowered for its shapes: ``.compile()`` it, or hash its text."""
     arguments = run.feed.chunk(0)
     return compile_chunk(run.recipe, run.feed.size).lower(
-        run.state, run.tables, run.keep, *arguments, chunk_key(0, 0, 0)
+        run.state, run.tables, run.keep, *arguments, chunk_seed(0, 0, 0)
     )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -217,15 +218,26 @@ def train_chunk(
     return state, progress
 
 
-def chunk_key(seed: int, epoch: int, chunk: int) -> jax.Array:
-    """The key of one chunk of one epoch: a function of the three numbers alone."""
+def chunk_seed(seed: int, epoch: int, chunk: int) -> np.ndarray:
+    """What all random numbers of one chunk of one epoch follow from, [3] uint32 on the host."""
+    return np.array([seed, epoch, chunk], np.uint32)
+
+
+def chunk_key(numbers: jax.Array) -> jax.Array:
+    """The key of a chunk from its :func:`chunk_seed`; jit-able."""
+    seed, epoch, chunk = numbers
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), epoch), chunk)
 
 
 def compile_chunk(recipe: Recipe, chunk: int) -> Any:
-    """:func:`train_chunk` compiled for one recipe and size: (state, tables, keep, ids, offset, count, key)."""
+    """:func:`train_chunk` compiled for one recipe and size.
 
-    def program(*arguments: Any) -> tuple[State, Progress]:
-        return train_chunk(recipe, chunk, *arguments)
+    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites the state it is given.
+    """
+
+    def program(
+        state: State, tables: Any, keep: Any, ids: Any, offset: Any, count: Any, seed: Any
+    ) -> tuple[State, Progress]:
+        return train_chunk(recipe, chunk, state, tables, keep, ids, offset, count, chunk_key(seed))
 
     return jax.jit(program, donate_argnums=0)

@@ -43,7 +43,8 @@ def keep_probabilities(counts: Any, sample: float = 1e-3) -> np.ndarray:
 def keep_thresholds(counts: Any, sample: float = 1e-3) -> jax.Array:
     """:func:`keep_probabilities` as [V] uint32 for a comparison with random bits; 2^32 - 1 stands for always."""
     scaled = np.rint(keep_probabilities(counts, sample) * 2.0**32)
-    return jnp.asarray(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
+    thresholds: jax.Array = jax.device_put(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
+    return thresholds
 
 
 def prefix_sum(mask: jax.Array) -> jax.Array:
