@@ -63,19 +63,15 @@ def one(settings: dict[str, Any]) -> None:
     """A run, in this process: what the child does."""
     import jax
 
-    from w2vjax.training.choices import choice
     from w2vjax.training.loop import train
 
-    chosen = choice("skip-gram", "negative")
     mesh = None
     if settings["devices"] > 1:
         auto = (jax.sharding.AxisType.Auto,) * 2
         mesh = jax.make_mesh((settings["devices"], 1), ("data", "dim"), axis_types=auto)
     trained = train(
-        settings["corpus"], dim=settings["dim"], epochs=1, max_vocab=settings["vocab"], seed=1, mesh=mesh,
-        learning_rate=chosen.learning_rate, batch_words=chosen.batch_words, run=chosen.run, windows=chosen.windows,
-        optimizer=chosen.optimizer, objective=chosen.objective(5, 0.75),
-    )  # fmt: skip
+        settings["corpus"], dim=settings["dim"], epochs=1, max_vocab=settings["vocab"], seed=1, mesh=mesh
+    )
     expected = int(trained.vocab.counts.sum())
     keep = (
         "words",

@@ -94,7 +94,7 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
     if case.objective == "softmax":
         return w2v.softmax()
     if case.objective == "hierarchical":
-        return w2v.hierarchical_softmax()
+        return chosen_for(case).objective(case.negatives, 0.75)  # with the tree that trains
     return w2v.negative_sampling(case.negatives, shared=shared)
 
 

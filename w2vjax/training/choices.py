@@ -48,11 +48,11 @@ CHOICES: dict[tuple[str, str], Choice] = {
 
 # The name of an objective that is the caller's own; it gets the defaults of "negative".
 CUSTOM = "custom"
-# From this many words on, noise can be more alike within a step: it is drawn often enough to differ between steps.
+# From this many words on, fewer negatives do: what they lack in one step, the many steps of an epoch make up for.
 LARGE_WORDS = 1 << 23
 LARGE: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(
-        block_batch, _negative(48, 6), partial(row_sgd, cap=150.0), 0.05, 16, 384
+        block_batch, _negative(32, 4), partial(row_sgd, cap=150.0), 0.05, 16, 384
     ),
 }
 

@@ -240,4 +240,6 @@ def compile_chunk(recipe: Recipe, chunk: int) -> Any:
     ) -> tuple[State, Progress]:
         return train_chunk(recipe, chunk, state, tables, keep, ids, offset, count, chunk_key(seed))
 
-    return jax.jit(program, donate_argnums=0)
+    # XLA's own passes are what the program gains by; LLVM's last ones take a second and give nothing measurable
+    options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+    return jax.jit(program, donate_argnums=0, compiler_options=options)
