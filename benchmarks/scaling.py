@@ -70,8 +70,9 @@ def one(settings: dict[str, Any]) -> None:
         auto = (jax.sharding.AxisType.Auto,) * 2
         mesh = jax.make_mesh((settings["devices"], 1), ("data", "dim"), axis_types=auto)
     trained = train(
-        settings["corpus"], dim=settings["dim"], epochs=1, max_vocab=settings["vocab"], seed=1, mesh=mesh
-    )
+        settings["corpus"], dim=settings["dim"], epochs=1, max_vocab=settings["vocab"], seed=1, mesh=mesh,
+        replicas=settings["replicas"],
+    )  # fmt: skip
     expected = int(trained.vocab.counts.sum())
     keep = (
         "words",
@@ -101,7 +102,9 @@ def check(row: Row, first: Row | None) -> None:
 def measure(
     axis: str, value: int, work: Path, corpus: Path, vocab: int | None, dim: int, devices: int
 ) -> Row:
-    settings = {"corpus": str(corpus), "vocab": vocab, "dim": dim, "devices": devices}
+    # devices train one copy of the tables together, so on that axis one device does too
+    settings = {"corpus": str(corpus), "vocab": vocab, "dim": dim, "devices": devices,
+                "replicas": 1 if axis == "devices" else None}  # fmt: skip
     environment = {}
     if devices > 1:  # read when the platform is the CPU, ignored where there are real devices
         flag = f"--xla_force_host_platform_device_count={devices}"
@@ -171,9 +174,10 @@ def run(arguments: argparse.Namespace, work: Path) -> list[Row]:
     rows: list[Row] = []
     done: dict[tuple[Any, ...], Row] = {}  # one run serves every axis that it lies on
     for axis, value, *setting in points:
-        if tuple(setting) not in done:
-            done[tuple(setting)] = measure(axis, value, work, *setting)
-        row = {**done[tuple(setting)], "axis": axis}
+        key = (axis == "devices", *setting)
+        if key not in done:
+            done[key] = measure(axis, value, work, *setting)
+        row = {**done[key], "axis": axis}
         row["value"] = row["vocabulary"] if axis == "vocabulary" else value
         first = next((other for other in rows if other["axis"] == axis and other["value"] == 1), None)
         check(row, first)

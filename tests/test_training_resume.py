@@ -114,3 +114,11 @@ def test_a_table_that_is_not_finite_is_named():
     params = Params(jnp.ones((2, 2)), jnp.asarray([[1.0, np.nan], [1.0, 1.0]]))
     with pytest.raises(errors.DivergedError, match="The output table holds NaN or infinity at a test"):
         loop.require_finite(params, "a test", 3)
+
+
+def test_noise_of_another_kind_is_another_run(planted, tmp_path):
+    """The tables of an objective of one's own are in no setting and not in the program's text."""
+    arguments = SMALL | {"corpus": planted, "checkpoint": tmp_path / "own"}
+    w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.75))
+    with pytest.raises(errors.CheckpointError, match="objective's tables="):
+        w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.5), resume=True)

@@ -14,6 +14,7 @@ from planted import SMALL, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.cli.train import Options, _arguments
+from w2vjax.training import choices
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
 
@@ -68,17 +69,41 @@ def test_every_option_of_the_command_reaches_training():
         assert {k for k in usual if changed[k] != usual[k]} == {key}
 
 
+def test_a_large_corpus_gets_what_was_measured_for_one(planted, monkeypatch):
+    monkeypatch.setattr(choices, "LARGE_WORDS", len(planted.ids))
+    numbers = {"dim": 8, "min_count": 1, "replicas": 1}
+    large = w2v.set_up(planted, w2v.Settings(**numbers))
+    assert large.settings.batch_words == 384
+    words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
+    assert large.recipe.objective.select(jax.random.key(0), large.tables, words, weights).negatives.shape == (
+        6,
+        32,
+    )
+    assert w2v.set_up(planted, w2v.Settings(**numbers, run=256)).settings.batch_words == 512
+    assert w2v.set_up(planted, w2v.Settings(**numbers), w2v.softmax()).settings.batch_words == 768
+    monkeypatch.setattr(choices, "LARGE_WORDS", len(planted.ids) + 1)
+    assert w2v.set_up(planted, w2v.Settings(**numbers)).settings.batch_words == 768
+
+
+@pytest.mark.parametrize("objective", [None, 5, "custom", "nce"])
+def test_an_objective_that_is_none_is_refused_before_the_corpus_is_read(objective):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match="objective="):
+            act(Unread(), objective=objective)
+    with pytest.raises(errors.SettingError, match="negatives=7 is for objective='negative'"):
+        w2v.train(Unread(), objective="softmax", negatives=7)
+
+
 def test_names_and_functions_choose_what_trains(planted):
-    numbers = {name: value for name, value in SMALL.items() if name != "objective"}
-    job = w2v.set_up(planted, w2v.Settings(**numbers, model="cbow", objective="hierarchical"))
+    job = w2v.set_up(planted, w2v.Settings(**SMALL, model="cbow", objective="hierarchical"))
     assert job.recipe.windows is w2v.cbow_lone_batch
-    assert job.settings.learning_rate == numbers.get("learning_rate", 0.1)
-    own = w2v.set_up(planted, w2v.Settings(**numbers), w2v.softmax())
+    assert (job.settings.learning_rate, job.settings.negatives) == (0.1, None)
+    own = w2v.set_up(planted, w2v.Settings(**SMALL), w2v.softmax())
     assert (own.settings.objective, own.recipe.windows) == ("custom", w2v.block_batch)
     with pytest.raises(errors.SettingError, match="none is passed"):
-        w2v.set_up(planted, w2v.Settings(**numbers, objective="custom"))
+        w2v.set_up(planted, w2v.Settings(**SMALL, objective="custom"))
     with pytest.raises(errors.SettingError, match=r"model=.skipgram..*Models: cbow, skip-gram"):
-        w2v.train(Unread(), **numbers, model="skipgram")
+        w2v.train(Unread(), **SMALL, model="skipgram")
 
 
 def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
@@ -93,6 +118,9 @@ def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
     vectors = w2v.load(tmp_path / "out" / "vectors.bin")
     model = w2v.load_model(tmp_path / "out" / "model.safetensors")
     np.testing.assert_array_equal(vectors.matrix, model.params.input)
+    for refused in (["--max-vocab", "9"], ["--dim", "9"]):
+        again = cli("train", text, "--out", tmp_path / "no", "--from", tmp_path / "out", "--quiet", *refused)
+        assert (again.code, refused[0] in again.err) == (2, True)
     further = cli(
         "train", text, "--out", tmp_path / "more", "--from", tmp_path / "out", "--quiet", "--epochs", "1"
     )

@@ -7,11 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import tyro
 
 from w2vjax.cli.output import write_json
-from w2vjax.errors import FileError
+from w2vjax.errors import FileError, SettingError
 
 Corpus = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...")]
 
@@ -30,10 +29,10 @@ class Options:
     """The most words to either side; each center draws its own reach from 1 to this."""
     epochs: int = 5
     """Passes over the corpus."""
-    negatives: int = 5
-    """Negatives that each positive meets."""
-    noise_exponent: float = 0.75
-    """Negatives are drawn from the counts to this power."""
+    negatives: int | None = None
+    """Negatives that each positive meets: 5."""
+    noise_exponent: float | None = None
+    """Negatives are drawn from the counts to this power: 0.75."""
     min_count: int | None = None
     """Leave out words seen less often: 5, or 1 for the built-in text."""
     max_vocab: int | None = None
@@ -180,20 +179,26 @@ def _grown(
 ) -> dict[str, Any]:
     from w2vjax.training.continued import continue_from
 
+    for name in ("max_vocab", "cache"):
+        if getattr(options, name) is not None:
+            raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out.")
     path = folder / "model.safetensors" if folder.is_dir() else folder
     grown, start = continue_from(path, arguments["corpus"], arguments["min_count"], arguments["tokenizer"],
                                  options.seed, trees=options.objective == "hierarchical")  # fmt: skip
-    return {"corpus": grown, "start": start, "dim": start.input.shape[1]}
+    dim = start.input.shape[1]
+    if options.dim not in (Options.dim, dim):
+        raise SettingError(f"--dim {options.dim} differs from the model's {dim}. Leave it out.")
+    return {"corpus": grown, "start": start, "dim": dim}
 
 
 def _held_out(trained: Any, options: Options) -> dict[str, float]:
+    from w2vjax.objectives.negative import noise_mass
     from w2vjax.training.held_out import evaluate_held_out
 
-    noise = None
+    run, noise = trained.run, None
     if options.objective == "negative":
-        mass = np.asarray(trained.vocab.counts, np.float64) ** options.noise_exponent
+        mass = noise_mass(trained.vocab.counts, run.settings.noise_exponent)
         noise = mass / mass.sum()
-    run = trained.run
     return evaluate_held_out(
         run.recipe, trained.params, run.tables, run.feed, noise, options.objective == "hierarchical"
     )

@@ -26,14 +26,11 @@ class Alias(NamedTuple):
     other: jax.Array  # [V] int32
 
 
-def alias_table(counts: Any, exponent: float = 0.75) -> Alias:
-    """Table to draw words with probability proportional to counts^exponent, in O(V) on the host (Vose's construction).
+def noise_mass(counts: Any, exponent: float = 0.75) -> np.ndarray:
+    """counts^exponent, [V] float64; 0 stays 0. Raises SettingError as :func:`alias_table` does.
 
-    Raises SettingError for counts that are empty, negative, not finite, or all without mass.
-
-    >>> table = alias_table([3, 1], exponent=1.0)
-    >>> [round(float(k) / 2**32, 6) for k in table.keep], table.other.tolist()
-    ([1.0, 0.5], [0, 0])
+    >>> noise_mass([16, 0, 1]).tolist()
+    [8.0, 0.0, 1.0]
     """
     mass = np.asarray(counts, np.float64)
     if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
@@ -45,6 +42,19 @@ def alias_table(counts: Any, exponent: float = 0.75) -> Alias:
         raise SettingError(
             f"Counts raised to exponent={exponent} sum to {mass.sum()}. Use an exponent near 0.75 and positive counts."
         )
+    return mass
+
+
+def alias_table(counts: Any, exponent: float = 0.75) -> Alias:
+    """Table to draw words with probability proportional to counts^exponent, in O(V) on the host (Vose's construction).
+
+    Raises SettingError for counts that are empty, negative, not finite, or all without mass.
+
+    >>> table = alias_table([3, 1], exponent=1.0)
+    >>> [round(float(k) / 2**32, 6) for k in table.keep], table.other.tolist()
+    ([1.0, 0.5], [0, 0])
+    """
+    mass = noise_mass(counts, exponent)
     share = (mass * (mass.size / mass.sum())).tolist()  # 1 fills a slot exactly
     keep, other = [1.0] * mass.size, list(range(mass.size))
     small = [v for v, s in enumerate(share) if s < 1]

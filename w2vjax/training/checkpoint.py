@@ -4,6 +4,7 @@ The last two are kept. Loading takes the newest that is sound, and says so when 
 checkpoint knows the run it belongs to (corpus, settings, program, versions, random numbers) and goes on with no other.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -37,12 +38,17 @@ class Place(NamedTuple):
     seconds: float = 0.0  # spent training, over all sessions
 
 
-def run_identity(settings: dict[str, Any], digest: str, program: str) -> dict[str, Any]:
-    """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values."""
+def run_identity(settings: dict[str, Any], digest: str, program: str, tables: Any = ()) -> dict[str, Any]:
+    """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values.
+
+    tables: the objective's, which are arguments of the program and not in its text.
+    """
     config = jax.config.values
+    noise = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tables)))
     return {
         **{f"settings.{name}": value for name, value in settings.items()},
         "corpus": digest,
+        "objective's tables": noise.hexdigest(),
         "program": program,
         "jax version": jax.__version__,
         "platform": jax.default_backend(),

@@ -35,39 +35,61 @@ _steps_of_50 = partial(row_sgd, cap=50.0)
 CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
     ("skip-gram", "hierarchical"): Choice(
-        fan_batch, lambda *_: hierarchical_softmax(spare=0), _steps_of_50, 0.03, 16, 256
+        fan_batch, lambda *_: hierarchical_softmax(spare=1 / 3), _steps_of_50, 0.03, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
     ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 4), partial(row_sgd, cap=25.0), 0.25, 16, 768),
     ("cbow", "hierarchical"): Choice(
-        cbow_lone_batch, lambda *_: hierarchical_softmax(spare=0), _steps_of_50, 0.1, 16, 256
+        cbow_lone_batch, lambda *_: hierarchical_softmax(spare=1 / 3), _steps_of_50, 0.1, 16, 256
     ),
     ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
 
 
-# The name of an objective that is the caller's own; it gets the defaults of "negative".
+# The name of an objective that is the caller's own.
 CUSTOM = "custom"
-# From this many words on, fewer negatives do: what they lack in one step, the many steps of an epoch make up for.
+# From this many words on, fewer negatives and smaller steps do: what a step lacks, the many of an epoch make up for.
 LARGE_WORDS = 1 << 23
 LARGE: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(
         block_batch, _negative(32, 4), partial(row_sgd, cap=150.0), 0.05, 16, 384
     ),
+    ("cbow", "hierarchical"): CHOICES["cbow", "hierarchical"]._replace(learning_rate=0.14, batch_words=96),
 }
+
+
+def named(objective: Any) -> tuple[str, Objective | None]:
+    """(name, the caller's own or None) of what ``train`` is given: a name, or an objective.
+
+    Raises :class:`~w2vjax.errors.SettingError` for anything else.
+
+    >>> named("softmax"), named(softmax())[0]
+    (('softmax', None), 'custom')
+    """
+    if isinstance(objective, Objective):
+        return CUSTOM, objective
+    if not isinstance(objective, str) or objective == CUSTOM:
+        raise SettingError(
+            f"objective={objective!r} is neither a name nor an Objective. Pass 'negative', 'hierarchical', 'softmax' "
+            "or an Objective of your own."
+        )
+    return objective, None
 
 
 def choice(model: str, objective: str, words: int = 0) -> Choice:
     """What a pair of names stands for, measured best for a corpus of ``words`` words.
 
-    Models: "skip-gram", "cbow". Objectives: "negative", "hierarchical", "softmax". Raises
-    :class:`~w2vjax.errors.SettingError` for names it does not know.
+    Models: "skip-gram", "cbow". Objectives: "negative", "hierarchical", "softmax", and "custom" for one of the caller's
+    own, which gets what a small corpus has with "negative". Raises :class:`~w2vjax.errors.SettingError` for names it
+    does not know.
 
     >>> choice("skip-gram", "negative").batch_words, choice("skip-gram", "negative", words=10**8).batch_words
     (768, 384)
     """
-    pair = (model, "negative" if objective == CUSTOM else objective)
+    pair = (model, objective)
     try:
+        if objective == CUSTOM:
+            return CHOICES[model, "negative"]
         return LARGE[pair] if words >= LARGE_WORDS and pair in LARGE else CHOICES[pair]
     except (KeyError, TypeError):
         models, objectives = (sorted({pair[i] for pair in CHOICES}) for i in (0, 1))

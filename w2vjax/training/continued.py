@@ -29,7 +29,8 @@ def continue_from(
 
     Old words keep their ids and rows, even those that the new text lacks; words that occur min_count times in the new
     text and are new get fresh rows. Counts add up, so noise and subsampling follow both texts. ``trees``: the output
-    table belongs to a Huffman tree. The tree follows the counts, so the output rows, its inner nodes, start at 0 again.
+    table is to belong to a Huffman tree. The tree follows the counts, so the output rows, its inner nodes, start at 0
+    again; so they do where the model's own belong to a tree.
 
     Raises what :func:`~w2vjax.vectors.model_file.load_model` and :func:`~w2vjax.corpus.vocab.build_vocab` raise.
     """
@@ -42,6 +43,7 @@ def continue_from(
     vocab = grow_vocab(Vocab(tuple(model.words), counts), build_vocab(source, min_count, tokenizer=tokenizer))
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
+    trees = trees or model.metadata.get("objective") == "hierarchical"
     output = jnp.zeros((0, dim), dtype) if trees else jnp.asarray(model.params.output)
     start = Params(
         jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),

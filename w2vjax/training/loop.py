@@ -24,7 +24,7 @@ from w2vjax.corpus.vocab import Vocab
 from w2vjax.errors import DivergedError
 from w2vjax.objectives.hidden import embed_backward
 from w2vjax.training.checkpoint import Place, load_checkpoint, prepare_folder, run_identity, save_checkpoint
-from w2vjax.training.choices import CUSTOM
+from w2vjax.training.choices import named
 from w2vjax.training.feed import rounds
 from w2vjax.training.replicas import Replicas, crew, replicate
 from w2vjax.training.report import Reporter, StopSignals
@@ -65,8 +65,8 @@ def train(
     dtype: str = "float32",
     model: str = "skip-gram",
     objective: str | Objective = "negative",
-    negatives: int = 5,
-    noise_exponent: float = 0.75,
+    negatives: int | None = None,
+    noise_exponent: float | None = None,
     windows: Any = None,
     optimizer: Callable[[Any], Any] | None = None,
     schedule: Callable[[Any], Any] | None = None,
@@ -95,8 +95,8 @@ def train(
             replicas, dtype: see :class:`~w2vjax.training.settings.Settings`.
         model: "skip-gram" or "cbow".
         objective: "negative", "hierarchical" or "softmax", or an :class:`~w2vjax.types.Objective` of your own. What is
-            left at None was measured for the two names and the size of the corpus.
-        negatives, noise_exponent: of "negative".
+            left at None was measured for the two names and the size of the corpus: numbers as well as functions.
+        negatives, noise_exponent: of "negative"; 5 and 0.75.
         windows: (tokens, segments, reach) -> Batch: block_batch is skip-gram, cbow_run_batch CBOW.
         optimizer: schedule -> optax transformation: row_sgd, row_adagrad, ``lambda s: w2v.dense(optax.adam(s))``.
         schedule: step -> learning rate; linear decay from ``learning_rate`` to 1e-4 of it by default.
@@ -120,7 +120,7 @@ def train(
     >>> trained.vocab.words, trained.vectors.matrix.shape, trained.summary["words"]
     (('a', 'rose', 'is'), (3, 4), 200)
     """
-    name, own = (objective, None) if isinstance(objective, str) else (CUSTOM, objective)
+    name, own = named(objective)
     settings = Settings(dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed,
                         held_out, replicas, dtype, model, name, negatives, noise_exponent).check()  # fmt: skip
     began = time.perf_counter()
@@ -137,7 +137,7 @@ def train(
     identity: dict[str, Any] = {}
     if checkpoint is not None:
         program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
-        identity = run_identity(job.settings._asdict(), corpus.digest, program)
+        identity = run_identity(job.settings._asdict(), corpus.digest, program, job.tables)
         prepare_folder(checkpoint, resume)
         if resume and (found := load_checkpoint(checkpoint, replicas_, identity, allow)):
             replicas_, place, history = found

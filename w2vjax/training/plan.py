@@ -7,11 +7,10 @@ import jax
 import numpy as np
 
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.training.choices import CUSTOM
+from w2vjax.training.choices import named
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import lower, set_up
 from w2vjax.training.step import chunk_seed
-from w2vjax.types import Objective
 
 _TIMED = 3  # chunks, after one that warms up
 
@@ -52,9 +51,10 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
     >>> plan([["a", "rose", "is", "a", "rose"]] * 9, min_count=1, dim=8).params_bytes  # 2 tables, 3 rows, 8 floats
     192
     """
-    own = arguments.pop("objective") if isinstance(arguments.get("objective"), Objective) else None
-    settings = Settings(**{name: arguments.pop(name) for name in Settings._fields if name in arguments})
-    settings = settings._replace(objective=CUSTOM if own else settings.objective).check()
+    arguments["objective"], own = named(arguments.get("objective", "negative"))
+    settings = Settings(
+        **{name: arguments.pop(name) for name in Settings._fields if name in arguments}
+    ).check()
     cache, tokenizer = arguments.pop("cache", None), arguments.pop("tokenizer", None)
     if not isinstance(corpus, Corpus):
         corpus = prepare(corpus, cache, settings.min_count, settings.max_vocab, tokenizer)

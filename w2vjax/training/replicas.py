@@ -91,7 +91,7 @@ class Crew(NamedTuple):
     def train(
         self, replicas: Replicas, tables: Any, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
     ) -> tuple[Replicas, list[Progress]]:
-        """One round: copy r trains ``chunks[r]`` = (ids, offset, count, key); the last round may have fewer chunks."""
+        """One round: copy r trains ``chunks[r]`` = (ids, offset, count, seed); the last round may have fewer chunks."""
         if self.threads is None or replicas.start is None:
             state, progress = self.program(replicas.states[0], tables, keep, *chunks[0])
             return Replicas(None, (state,)), [progress]

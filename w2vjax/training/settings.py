@@ -14,7 +14,8 @@ class Settings(NamedTuple):
     """The names and numbers of a run, as plain as JSON. Functions of the caller's own are passed beside them.
 
     model, objective: see :func:`~w2vjax.training.choices.choice`. None for ``learning_rate``, ``batch_words`` or
-    ``run`` is what was measured for them and for the size of the corpus. Words of a batch are counted after
+    ``run`` is what was measured for them and for the size of the corpus, for ``negatives`` 5 and for ``noise_exponent``
+    0.75. Words of a batch are counted after
     subsampling, and cut into groups of ``run``. ``learning_rate`` is where the linear descent starts; it ends at 1e-4
     of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2 on a
     CPU for corpora of more than half a million words, and 1 elsewhere.
@@ -35,8 +36,8 @@ class Settings(NamedTuple):
     dtype: str = "float32"
     model: str = "skip-gram"
     objective: str = "negative"
-    negatives: int = 5
-    noise_exponent: float = 0.75
+    negatives: Any = None  # int; of "negative" alone, as the next
+    noise_exponent: Any = None  # float
 
     def check(self) -> "Settings":
         """The settings, with whole numbers as int. Raises :class:`~w2vjax.errors.SettingError` naming the first that
@@ -66,6 +67,12 @@ class Settings(NamedTuple):
             raise SettingError("learning_rate=0 trains nothing. Use about 0.05.")
         if self.dtype not in _DTYPES:
             raise SettingError(f"dtype={self.dtype!r} cannot work. Use one of {', '.join(_DTYPES)}.")
+        for name in ("negatives", "noise_exponent"):
+            if getattr(self, name) is not None and self.objective != "negative":
+                raise SettingError(
+                    f"{name}={getattr(self, name)!r} is for objective='negative', and this is {self.objective!r}. "
+                    "Leave it out."
+                )
         full = self.complete()
         if full.batch_words % full.run:
             raise SettingError(
@@ -81,8 +88,15 @@ class Settings(NamedTuple):
         (768, 160)
         """
         chosen = choice(self.model, self.objective, words)
-        measured = {name: getattr(chosen, name) for name in ("learning_rate", "batch_words", "run")}
-        return self._replace(**{n: value for n, value in measured.items() if getattr(self, n) is None})
+        run = chosen.run if self.run is None else self.run
+        usual: dict[str, Any] = {
+            "learning_rate": chosen.learning_rate,
+            "run": run,
+            "batch_words": run * math.ceil(chosen.batch_words / run),
+        }
+        if self.objective == "negative":
+            usual |= {"negatives": 5, "noise_exponent": 0.75}
+        return self._replace(**{name: value for name, value in usual.items() if getattr(self, name) is None})
 
 
 _WHOLE = (
@@ -98,5 +112,5 @@ _WHOLE = (
     ("negatives", 1, 10_000),
 )
 _REAL = (("sample", 0, 1), ("learning_rate", 0, 1e6), ("held_out", 0, 0.9), ("noise_exponent", -10, 10))
-_OPTIONAL = {"max_vocab", "replicas", "learning_rate", "batch_words", "run"}
+_OPTIONAL = {"max_vocab", "replicas", "learning_rate", "batch_words", "run", "negatives", "noise_exponent"}
 _DTYPES = ("float32", "float64", "bfloat16")

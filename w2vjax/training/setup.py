@@ -13,6 +13,7 @@ from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
 from w2vjax.model import init_params
 from w2vjax.objectives.hidden import embed_backward
+from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.choices import CUSTOM, choice
 from w2vjax.training.feed import Feed, feed
 from w2vjax.training.replicas import join_weights
@@ -78,6 +79,11 @@ def set_up(
         settings = settings._replace(objective=CUSTOM)
     elif settings.objective == CUSTOM:
         raise SettingError("objective='custom' says that you pass one of your own, and none is passed.")
+    if mesh is not None and settings.replicas not in (None, 1):
+        raise SettingError(
+            f"replicas={settings.replicas} cannot go with a mesh, whose devices train one copy of the tables. "
+            "Leave it out."
+        )
     settings = settings.check().complete(len(corpus.ids))
     chosen = choice(settings.model, settings.objective, len(corpus.ids))
     counts = corpus.vocab.counts
@@ -102,9 +108,10 @@ def set_up(
     state = first_state(recipe.optimizer, settings, shape, start, mesh)
     weights = None
     if place.copies > 1:
+        exponent = 0.75 if settings.noise_exponent is None else settings.noise_exponent
         kept = counts * keep_probabilities(counts, settings.sample)
         weights = join_weights(
-            kept, counts**settings.noise_exponent, int(place.size * kept.sum() / max(counts.sum(), 1))
+            kept, noise_mass(counts, exponent), int(place.size * kept.sum() / max(counts.sum(), 1))
         )
     keep = keep_thresholds(counts, settings.sample)
     return Run(settings, place, recipe, schedule, steps, state, objective.init(counts), keep, weights)
@@ -131,8 +138,12 @@ def first_state(
         state: State = jax.jit(draw)(seed)
         if mesh is None:
             return state
-    # the caller's tables are not donated
-    params = state.params if start is None else jax.tree.map(lambda t: jnp.array(t, copy=True), start)
+    # a copy, for the caller's tables are not donated
+    params = (
+        state.params
+        if start is None
+        else jax.tree.map(lambda t: jnp.array(t, settings.dtype, copy=True), start)
+    )
     if mesh is not None:
         params = jax.device_put(params, NamedSharding(mesh, PartitionSpec(None, "dim")))
     return State(params, optimizer.init(params))

@@ -233,6 +233,7 @@ def compile_chunk(recipe: Recipe, chunk: int) -> Any:
     """:func:`train_chunk` compiled for one recipe and size.
 
     program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites the state it is given.
+    It is compiled with options of its own, so it cannot be part of another ``jit``: take train_chunk for that.
     """
 
     def program(
