@@ -217,27 +217,33 @@ mesh = None
 if axes != (1, 1):
     auto = (jax.sharding.AxisType.Auto,) * 2
     mesh = jax.make_mesh(axes, ("data", "dim"), axis_types=auto)
-trained = w2v.train(sys.argv[1], dim=16, epochs=2, min_count=1, batch_words=256, run=16, replicas=1, mesh=mesh)
+trained = w2v.train(sys.argv[1], dim=16, epochs=2, min_count=1, replicas=1, mesh=mesh, dtype=sys.argv[4])
 if mesh is not None:
     assert len(trained.params.input.sharding.device_set) == 2, "the tables lie on one device"
 np.savez(sys.argv[2], *(np.asarray(table) for table in trained.params))
 """
 
 
+# Additions in another order: 8.5e-07 measured in float32. 3.7e-09 in float64, where hits are still counted in float32:
+# nothing else differs.
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("float64", 1e-8)])
 @pytest.mark.parametrize("axes", ["2x1", "1x2"])
-def test_two_devices_give_the_same_weights(tmp_path, axes):
+def test_two_devices_give_the_same_weights(tmp_path, axes, dtype, bound):
     text = write_words(tmp_path / "text.txt", 20_000, 500)
     tables = {}
     for shape in ("1x1", axes):
         path = tmp_path / f"{shape}.npz"
-        flags = "--xla_force_host_platform_device_count=2"
-        finished(text, path, shape, code=TWO_DEVICES, XLA_FLAGS=flags)
+        flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+        if dtype == "float64":
+            flags["JAX_ENABLE_X64"] = "1"
+        finished(text, path, shape, dtype, code=TWO_DEVICES, **flags)
         with np.load(path) as loaded:
             tables[shape] = [loaded[name] for name in loaded.files]
     for one, two in zip(tables["1x1"], tables[axes], strict=True):
+        assert one.dtype == dtype
         error = np.abs(one - two).max() / np.abs(one).max()
-        print(f"{axes}: largest difference {error:.2g} of the largest weight")
-        assert error <= 1e-6
+        print(f"{axes} {dtype}: largest difference {error:.2g} of the largest weight")
+        assert error <= bound
         assert np.abs(one).max() > 0.1  # trained
 
 
