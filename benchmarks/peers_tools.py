@@ -89,9 +89,11 @@ def _w2vjax(setting: Setting, corpus: Path, out: Path, program: str) -> list[str
     options: dict[str, Any] = {
         "out": out, "model": {"sg": "skip-gram", "cbow": "cbow"}[setting.model],
         "objective": {"ns": "negative", "hs": "hierarchical"}[setting.objective],
-        "dim": setting.dim, "window": setting.window, "negatives": setting.negatives, "min-count": setting.min_count,
+        "dim": setting.dim, "window": setting.window, "min-count": setting.min_count,
         "sample": setting.sample, "epochs": setting.passes, "seed": setting.seed,
     }  # fmt: skip
+    if setting.objective == "ns":
+        options["negatives"] = setting.negatives
     if setting.rate is not None:
         options["learning-rate"] = setting.rate
     words = [text for name, value in options.items() for text in (f"--{name}", str(value))]
