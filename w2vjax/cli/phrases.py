@@ -1,5 +1,6 @@
 """``w2vjax phrases``: join words that belong together, before training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,17 @@ from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 
 SCORES = {"word2phrase": word2phrase_score, "npmi": npmi_score}
+
+
+def _check_targets(targets: Sequence[Path], corpus: Sequence[str]) -> None:
+    """Raise SettingError where two files to write are one, or one is the corpus."""
+    if len(set(targets)) < len(targets):
+        raise SettingError(
+            f"{', '.join(map(str, targets))}: --out, --list and --json name one file twice. Name others."
+        )
+    for target in targets:
+        if target.exists() and any(Path(source).exists() and target.samefile(source) for source in corpus):
+            raise SettingError(f"{target} is the corpus and would be overwritten. Name another file.")
 
 
 def phrases(
@@ -62,14 +74,7 @@ def phrases(
         )
     if topn < 0:
         raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
-    targets = [Path(target) for target in (out, list, json) if target not in (None, "-")]
-    if len(set(targets)) < len(targets):
-        raise SettingError(
-            f"{', '.join(map(str, targets))}: --out, --list and --json name one file twice. Name others."
-        )
-    for target in targets:
-        if target.exists() and any(Path(source).exists() and target.samefile(source) for source in corpus):
-            raise SettingError(f"{target} is the corpus and would be overwritten. Name another file.")
+    _check_targets([Path(target) for target in (out, list, json) if target not in (None, "-")], corpus)
     found = find(
         [*corpus] or None,
         min_count=min_count,

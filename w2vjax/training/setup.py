@@ -74,7 +74,11 @@ def set_up(
     mesh: Mesh | None = None,
     deterministic: bool = False,
 ) -> Run:
-    """Tables, optimizer and compiled shapes of a run. Arguments as in :func:`train`; nothing is trained yet."""
+    """Tables, optimizer and compiled shapes of a run. Arguments as in :func:`~w2vjax.training.loop.train`.
+
+    ``backward_of_embed`` is train's ``embed_backward``. Nothing is trained yet. Raises
+    :class:`~w2vjax.errors.SettingError` for settings that cannot work, alone or together.
+    """
     if objective is not None:
         settings = settings._replace(objective=CUSTOM)
     elif settings.objective == CUSTOM:

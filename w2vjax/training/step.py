@@ -219,12 +219,21 @@ def train_chunk(
 
 
 def chunk_seed(seed: int, epoch: int, chunk: int) -> np.ndarray:
-    """What all random numbers of one chunk of one epoch follow from, [3] uint32 on the host."""
+    """What all random numbers of one chunk of one epoch follow from, [3] uint32 on the host.
+
+    >>> chunk_seed(seed=7, epoch=0, chunk=2).tolist()
+    [7, 0, 2]
+    """
     return np.array([seed, epoch, chunk], np.uint32)
 
 
 def chunk_key(numbers: jax.Array) -> jax.Array:
-    """The key of a chunk from its :func:`chunk_seed`; jit-able."""
+    """The key of a chunk from its :func:`chunk_seed`: seed, folded with epoch, folded with chunk; jit-able.
+
+    >>> one, other = chunk_key(chunk_seed(7, 0, 2)), chunk_key(chunk_seed(7, 1, 2))
+    >>> bool((jax.random.key_data(one) == jax.random.key_data(other)).all())
+    False
+    """
     seed, epoch, chunk = numbers
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), epoch), chunk)
 
