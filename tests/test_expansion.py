@@ -18,7 +18,7 @@ from w2vjax.objectives.negative import negative_targets
 SIZE = Size(7, 3, 2, 4, 2)
 TRAINED = (
     "cbow_runs",
-    "cbow_lone",
+    "cbow_counted",
     "fans",
 )  # training's own; blocks have a test of their own in test_windows.py
 # batches are made in float32, where the list's 5/12 of a negative is rounded; 5/10 is not

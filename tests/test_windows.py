@@ -1,5 +1,6 @@
 """Window shapes: one value by hand, and each shape equals its expansion into pairs."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ import w2vjax as w2v
 from w2vjax.adversarial import SIZES, make_case
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Params
-from w2vjax.windows.cbow import cbow_block_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import cbow_block_batch, cbow_counted_batch, cbow_lone_batch, cbow_run_batch
 
 SIZE = SIZES["60 x 10, 330 pairs"]
 KINDS = ["ordinary", "zipf duplicates", "half padded", "one-word lines", "short reach", "empty"]
@@ -190,3 +191,27 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     for blocks, *others in zip(*results, strict=True):
         for other in others:
             np.testing.assert_allclose(blocks, other, rtol=1e-5, atol=2e-6)  # measured 5e-7 in float32
+
+
+def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x64: None) -> None:
+    case = make_case("zipf duplicates", SIZE)
+    runs = (case.tokens, case.segments, case.reach)
+    plain, counted = (windows(*runs, jnp.float64) for windows in (cbow_lone_batch, cbow_counted_batch))
+    words = np.asarray(plain.inputs.weights > 0).sum(-1).reshape(-1)
+    assert set(words) > {0, 2, 6}
+    np.testing.assert_array_equal(counted.weights.reshape(-1), words)
+    random = np.random.default_rng(5)
+    params = Params(*(jnp.asarray(random.normal(size=(SIZE.vocab_size, SIZE.dim))) for _ in range(2)))
+
+    def found(batch: Batch, **other: Any) -> tuple[float, list[np.ndarray]]:
+        targets = softmax().select(None, (), batch.words, batch.weights)
+        backward = jax.jit(partial(w2v.backward, softmax(), **other))
+        loss, rows = backward(params, batch, targets)
+        return float(loss), [np.asarray(w2v.to_dense(g, p)) for g, p in zip(rows, params, strict=True)]
+
+    targets = softmax().select(None, (), plain.words, plain.weights)
+    losses = softmax().loss(w2v.hidden_vectors(params.input, plain), params.output, targets)
+    loss, (by_input, _) = found(counted)
+    assert loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)
+    _, (undivided, _) = found(plain, embed_backward=w2v.embed_backward_undivided)
+    np.testing.assert_allclose(by_input, undivided, rtol=1e-12, atol=1e-14)

@@ -23,7 +23,13 @@ from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Objective, Params
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_batch, cbow_block_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import (
+    cbow_batch,
+    cbow_block_batch,
+    cbow_counted_batch,
+    cbow_lone_batch,
+    cbow_run_batch,
+)
 from w2vjax.windows.fans import fan_batch
 from w2vjax.windows.pairs import pair_batch
 
@@ -43,6 +49,7 @@ WINDOWS: dict[str, Callable[..., Batch]] = {
     "cbow_blocks": cbow_block_batch,
     "cbow_runs": cbow_run_batch,
     "cbow_lone": cbow_lone_batch,
+    "cbow_counted": cbow_counted_batch,
     "blocks": block_batch,
     "fans": fan_batch,
 }

@@ -11,7 +11,7 @@ from w2vjax.objectives.softmax import softmax
 from w2vjax.training.updates import row_adagrad, row_sgd
 from w2vjax.types import Objective
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_lone_batch, cbow_run_batch
 from w2vjax.windows.fans import fan_batch
 
 
@@ -54,7 +54,15 @@ LARGE: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(
         block_batch, _negative(32, 4), partial(row_sgd, cap=150.0), 0.05, 16, 384
     ),
-    ("cbow", "hierarchical"): CHOICES["cbow", "hierarchical"]._replace(learning_rate=0.14, batch_words=96),
+    # a mean of n words counts n times, six on average: a rate a sixth as large, and a cap six times as high
+    ("cbow", "hierarchical"): Choice(
+        cbow_counted_batch,
+        lambda *_: hierarchical_softmax(spare=1 / 3),
+        partial(row_sgd, cap=300.0),
+        0.0235,
+        16,
+        96,
+    ),
 }
 
 

@@ -92,3 +92,22 @@ def cbow_lone_batch(
     """
     inputs, words, weights = cbow_run_batch(tokens, segments, reach, dtype)
     return Batch(inputs, words.reshape(-1, 1), weights.sum(-1).reshape(-1, 1, 1))
+
+
+def cbow_counted_batch(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
+) -> Batch:
+    """:func:`cbow_lone_batch` with each mean counting as many examples as it has words: the loss sum_b n_b * loss_b.
+
+    A window that shrinks to one word on each side has a fifth of the pairs of a whole one in skip-gram, and weighs a
+    fifth here; CBOW's usual loss weighs both alike. By the chain rule each context word receives n_b * 1/n_b = 1 times
+    the d_hidden of loss_b: the undivided step of word2vec.c, here as the exact gradient of what is minimised.
+
+    >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
+    >>> batch = cbow_counted_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch.words.tolist(), batch.weights.tolist()
+    ([[4], [5]], [[[1.0]], [[2.0]]])
+    """
+    batch = cbow_lone_batch(tokens, segments, reach, dtype)
+    words = (batch.inputs.weights > 0).sum(-1).astype(dtype)  # [B, T]
+    return batch._replace(weights=words.reshape(batch.weights.shape))
