@@ -199,7 +199,8 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     plain, counted = (windows(*runs, jnp.float64) for windows in (cbow_lone_batch, cbow_counted_batch))
     words = np.asarray(plain.inputs.weights > 0).sum(-1).reshape(-1)
     assert set(words) > {0, 2, 6}
-    np.testing.assert_array_equal(counted.weights.reshape(-1), words)
+    scale = SIZE.window + 1
+    np.testing.assert_allclose(scale * counted.weights.reshape(-1), words, rtol=1e-15)
     random = np.random.default_rng(5)
     params = Params(*(jnp.asarray(random.normal(size=(SIZE.vocab_size, SIZE.dim))) for _ in range(2)))
 
@@ -212,6 +213,14 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     targets = softmax().select(None, (), plain.words, plain.weights)
     losses = softmax().loss(w2v.hidden_vectors(params.input, plain), params.output, targets)
     loss, (by_input, _) = found(counted)
-    assert loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)
+    assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)
     _, (undivided, _) = found(plain, embed_backward=w2v.embed_backward_undivided)
-    np.testing.assert_allclose(by_input, undivided, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(scale * by_input, undivided, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("window", [1, 2, 10])
+def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
+    tokens = jnp.ones((1, 4000 + 2 * window), jnp.int32)
+    reach = w2v.draw_reach(jax.random.key(0), (1, 4000), window)
+    batch = cbow_counted_batch(tokens, jnp.zeros_like(tokens), reach)
+    assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)  # 4 standard errors at window 10

@@ -53,7 +53,9 @@ class Batch(NamedTuple):
 
     inputs: Inputs
     words: jax.Array  # [B, P] int32
-    weights: jax.Array  # [B, T, P] 1 where hidden t of group b predicts word p, 0 elsewhere
+    weights: (
+        jax.Array
+    )  # [B, T, P] what it weighs that hidden t of group b predicts word p: mostly 1, 0 where not
 
 
 class Targets(NamedTuple):

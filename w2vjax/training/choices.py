@@ -49,19 +49,14 @@ CHOICES: dict[tuple[str, str], Choice] = {
 # The name of an objective that is the caller's own.
 CUSTOM = "custom"
 # From this many words on, fewer negatives and smaller steps do: what a step lacks, the many of an epoch make up for.
+# CBOW by hierarchical softmax, where a text is read few times, gains from windows that weigh by their words.
 LARGE_WORDS = 1 << 23
 LARGE: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(
         block_batch, _negative(32, 4), partial(row_sgd, cap=150.0), 0.05, 16, 384
     ),
-    # a mean of n words counts n times, six on average: a rate a sixth as large, and a cap six times as high
-    ("cbow", "hierarchical"): Choice(
-        cbow_counted_batch,
-        lambda *_: hierarchical_softmax(spare=1 / 3),
-        partial(row_sgd, cap=300.0),
-        0.0235,
-        16,
-        96,
+    ("cbow", "hierarchical"): CHOICES["cbow", "hierarchical"]._replace(
+        windows=cbow_counted_batch, learning_rate=0.14, batch_words=96
     ),
 }
 

@@ -97,17 +97,20 @@ def cbow_lone_batch(
 def cbow_counted_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
 ) -> Batch:
-    """:func:`cbow_lone_batch` with each mean counting as many examples as it has words: the loss sum_b n_b * loss_b.
+    """:func:`cbow_lone_batch` with each mean weighed by its number of words n_b: the loss sum_b n_b / (window+1) loss_b.
 
-    A window that shrinks to one word on each side has a fifth of the pairs of a whole one in skip-gram, and weighs a
-    fifth here; CBOW's usual loss weighs both alike. By the chain rule each context word receives n_b * 1/n_b = 1 times
-    the d_hidden of loss_b: the undivided step of word2vec.c, here as the exact gradient of what is minimised.
+    CBOW's usual loss takes a mean of two words as seriously as one of ten. Here, as in skip-gram, a center counts by
+    its pairs; window + 1 is their mean where the reach is drawn evenly from 1 to window, so that learning rates stay
+    what they are. The 1/n_b of the mean cancels: each context word receives d_hidden of loss_b over window + 1. That
+    is word2vec.c's undivided step (:func:`~w2vjax.objectives.hidden.embed_backward_undivided`) at a smaller rate, here
+    as an exact gradient; output rows, other than in word2vec.c, follow n_b too.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_counted_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
-    ([[4], [5]], [[[1.0]], [[2.0]]])
+    ([[4], [5]], [[[0.5]], [[1.0]]])
     """
     batch = cbow_lone_batch(tokens, segments, reach, dtype)
+    window = (tokens.shape[1] - reach.shape[1]) // 2
     words = (batch.inputs.weights > 0).sum(-1).astype(dtype)  # [B, T]
-    return batch._replace(weights=words.reshape(batch.weights.shape))
+    return batch._replace(weights=(words / (window + 1)).reshape(batch.weights.shape))
