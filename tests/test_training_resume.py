@@ -1,6 +1,7 @@
 """Runs that stop: resumed to the same bits, refused when another run left the checkpoint, named when they diverge."""
 
 import itertools
+import json
 import signal
 from functools import partial
 
@@ -37,7 +38,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypa
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     settings = SMALL | {"replicas": copies}
     whole = w2v.train(planted, **settings)
-    calls = itertools.count(1)
+    calls, log = itertools.count(1), tmp_path / "log.jsonl"
 
     def kill(record):
         if next(calls) == cut:
@@ -46,9 +47,12 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypa
     with pytest.raises(
         errors.StoppedError, match=r"SIGTERM after .* words; the checkpoint is saved"
     ) as stopped:
-        w2v.train(planted, **settings, checkpoint=tmp_path, callback=kill, log_every=0.0)
+        w2v.train(planted, **settings, checkpoint=tmp_path, callback=kill, log=log, log_every=0.0)
     assert stopped.value.exit_code == 128 + signal.SIGTERM
-    resumed = w2v.train(planted, **settings, checkpoint=tmp_path, resume=True)
+    with open(log, "a") as file:
+        file.write('{"step": "logged after the checkpoint, and then killed"}\n')
+    resumed = w2v.train(planted, **settings, checkpoint=tmp_path, resume=True, log=log)
+    assert [json.loads(line) for line in log.read_text().splitlines()] == resumed.history
     assert bits(resumed.params) == bits(whole.params)
     assert resumed.summary["words"] == whole.summary["words"]
     assert resumed.summary["steps"] == whole.summary["steps"]
@@ -94,6 +98,14 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
     with pytest.raises(errors.CheckpointError, match=named):
         w2v.train(**arguments, checkpoint=saved, resume=True)
     assert contents(saved) == before
+
+
+def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):
+    other = SMALL | {"windows": w2v.cbow_run_batch}
+    with pytest.raises(errors.SettingError, match=r"allow=\['jax verson'\] names no field of a checkpoint"):
+        w2v.train(planted, **SMALL, checkpoint=saved, resume=True, allow=("jax verson",))
+    with pytest.raises(errors.CheckpointError, match="another program"):
+        w2v.train(planted, **other, checkpoint=saved, resume=True, allow=("jax version",))
 
 
 def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, saved):

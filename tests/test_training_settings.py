@@ -59,19 +59,33 @@ def test_every_option_of_the_command_reaches_training():
         "run": 8, "seed": 4, "tokenizer": "post", "dtype": "bfloat16", "held_out": 0.2, "replicas": 3,
         "cache": Path("kept"), "cbow_sum_gradient": True, "deterministic": True,
     }  # fmt: skip
-    usual = _arguments(("text.txt",), Options())
+    usual = _arguments(("text.txt",), Options(model="skip-gram"))
     assert set(other) == {field.name for field in dataclasses.fields(Options)}
     assert set(usual) <= set(inspect.signature(w2v.train).parameters)
-    for name, value in other.items():
-        changed = _arguments(("text.txt",), dataclasses.replace(Options(), **{name: value}))
-        key = "embed_backward" if name == "cbow_sum_gradient" else name
-        assert changed[key] != usual[key]
-        assert {k for k in usual if changed[k] != usual[k]} == {key}
+    for name in other.keys() - {"cbow_sum_gradient"}:
+        changed = _arguments(("text.txt",), dataclasses.replace(Options(), **{name: other[name]}))
+        assert changed[name] != usual[name]
+        assert {k for k in usual if changed[k] != usual[k]} == {name}
+
+
+def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike():
+    plain = Options(model="cbow", cbow_sum_gradient=True)
+    arguments = _arguments(("text.txt",), plain)
+    assert arguments["embed_backward"] is w2v.embed_backward_undivided
+    assert (arguments["learning_rate"], "windows" in arguments) == (0.05, False)
+    tree = dataclasses.replace(plain, objective="hierarchical", learning_rate=0.1)
+    arguments = _arguments(("text.txt",), tree)
+    assert (arguments["learning_rate"], arguments["windows"]) == (0.1, w2v.cbow_lone_batch)
+    with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
+        _arguments(("text.txt",), Options(cbow_sum_gradient=True))
 
 
 def test_a_large_corpus_gets_what_was_measured_for_one(planted, monkeypatch):
     monkeypatch.setattr(choices, "LARGE_WORDS", len(planted.ids))
     numbers = {"dim": 8, "min_count": 1, "replicas": 1}
+    few = w2v.set_up(planted, w2v.Settings(**numbers))
+    assert few.settings.batch_words == 768  # 24 different words would overshoot with what large corpora get
+    monkeypatch.setattr(choices, "FEW_DIFFERENT", 24)
     large = w2v.set_up(planted, w2v.Settings(**numbers))
     assert large.settings.batch_words == 384
     words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
@@ -126,6 +140,17 @@ def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
     )
     assert further.code == 0
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["words"] == summary["words"]
+
+
+def test_going_on_from_a_model_is_with_its_model_and_objective(cli, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(" ".join(line) for line in planted_text(60)))
+    names = ("--model", "cbow", "--objective", "hierarchical")
+    first = cli("train", text, "--out", tmp_path / "a", "--dim", "8", "--epochs", "1", "--quiet", *names)
+    again = cli("train", text, "--out", tmp_path / "b", "--from", tmp_path / "a", "--epochs", "1", "--quiet")
+    assert (first.code, again.code) == (0, 0)
+    summary = json.loads((tmp_path / "b" / "summary.json").read_text())
+    assert (summary["model"], summary["objective"]) == ("cbow", "hierarchical")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,10 +19,10 @@ Corpus = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar=
 class Options:
     """What train and plan have in common."""
 
-    model: Literal["skip-gram", "cbow"] = "skip-gram"
-    """skip-gram predicts the neighbours of a word, cbow a word from the mean of its neighbours."""
-    objective: Literal["negative", "hierarchical", "softmax"] = "negative"
-    """Negative sampling, hierarchical softmax, or the full softmax (for small vocabularies)."""
+    model: Literal["skip-gram", "cbow"] | None = None
+    """skip-gram (when not given) predicts the neighbours of a word, cbow a word from the mean of its neighbours."""
+    objective: Literal["negative", "hierarchical", "softmax"] | None = None
+    """Negative sampling (when not given), hierarchical softmax, or the full softmax (for small vocabularies)."""
     dim: int = 100
     """Numbers in a vector."""
     window: int = 5
@@ -40,7 +40,7 @@ class Options:
     sample: float = 1e-3
     """Threshold for dropping frequent words at random; 0 keeps all."""
     learning_rate: float | None = None
-    """Where the linear decay starts; the default was measured for each model and objective."""
+    """Where the linear decay starts; the default was measured for each model, objective and size of corpus."""
     batch_words: int | None = None
     """Words of a step, after subsampling; the default was measured for each model, objective and size of corpus."""
     run: int | None = None
@@ -52,13 +52,13 @@ class Options:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the tables."""
     held_out: float = 0.0
-    """Share of the corpus, at its end, that is not trained on and whose exact loss is reported."""
+    """Share of the corpus, at its end, that is left out of training; its exact loss is reported (of 100,000 words)."""
     replicas: int | None = None
     """Copies of the tables trained side by side; 2 on a CPU for all but small corpora."""
     cache: Path | None = None
     """A folder that keeps the encoded corpus for the next run."""
     cbow_sum_gradient: bool = False
-    """The CBOW gradient of word2vec.c, not divided by the number of neighbours."""
+    """With --model cbow: word2vec.c's gradient, not divided by the number of neighbours, and its rate of 0.05."""
     deterministic: bool = False
     """Equal bits on a GPU too, at some cost; a CPU's are always equal."""
 
@@ -99,13 +99,16 @@ def train(
         checkpoint_every: Seconds between checkpoints.
         resume: Go on from the last checkpoint, if there is one.
         allow: Fields that may differ from the checkpoint's, such as "jax version".
-        from_: Go on from the model of this folder; new words of this corpus join its vocabulary.
+        from_: Go on from the model of this folder; new words of this corpus join its vocabulary. Without --model and
+            --objective it goes on with those of the folder.
         quiet: No bar and no summary.
         json_: Write the summary as JSON.
     """
     from w2vjax.training.loop import train as run
     from w2vjax.training.settings import Settings
 
+    if from_ is not None:
+        from_, training = _as_in(from_, training)
     arguments = _arguments(corpus, training)
     # a setting that cannot work is refused before anything is read or made
     Settings(**{name: arguments[name] for name in Settings._fields if name in arguments}).check()
@@ -114,12 +117,10 @@ def train(
     except OSError as error:
         raise FileError(f"{out} cannot be made: {error.strerror}. Name another folder with --out.") from error
     if from_ is not None:
-        arguments |= _grown(corpus, training, from_, arguments)
+        arguments |= _grown(training, from_, arguments)
     trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, allow=allow,
                   progress=not quiet, log=out / "log.jsonl")  # fmt: skip
-    summary = {**trained.summary, "model": training.model, "objective": training.objective}
-    if training.held_out:
-        summary["held_out"] = _held_out(trained, training)
+    summary = {**trained.summary, **{name: arguments[name] for name in ("model", "objective")}}
     _save(trained, out, summary)
     if json_ is not None:
         write_json(json_, summary)
@@ -160,48 +161,64 @@ def plan(
 
 def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
     """The options as arguments of :func:`w2vjax.training.loop.train`, under the same names."""
-    from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
     from w2vjax.reference import tokenize
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
+    arguments |= {"model": options.model or "skip-gram", "objective": options.objective or "negative"}
+    if arguments.pop("cbow_sum_gradient"):
+        arguments |= _sum_gradient(arguments)
     # without CORPUS the text is the post's, and so are its words
     post = arguments["tokenizer"] == "post" or not corpus
     return arguments | {
         "corpus": list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None,
         "min_count": options.min_count if options.min_count is not None else (5 if corpus else 1),
         "tokenizer": tokenize if post else None,
-        "embed_backward": embed_backward_undivided if arguments.pop("cbow_sum_gradient") else embed_backward,
     }
 
 
-def _grown(
-    corpus: tuple[str, ...], options: Options, folder: Path, arguments: dict[str, Any]
-) -> dict[str, Any]:
+def _sum_gradient(arguments: dict[str, Any]) -> dict[str, Any]:
+    """CBOW as in word2vec.c: every word of a mean gets the whole step, and every mean weighs as much as another."""
+    from w2vjax.objectives.hidden import embed_backward_undivided
+    from w2vjax.windows.cbow import cbow_lone_batch
+
+    if arguments["model"] != "cbow":
+        raise SettingError(
+            f"--cbow-sum-gradient is for --model cbow, and this is {arguments['model']}. Leave it out."
+        )
+    rate = arguments["learning_rate"]
+    own: dict[str, Any] = {
+        "embed_backward": embed_backward_undivided,
+        "learning_rate": 0.05 if rate is None else rate,
+    }
+    # a large corpus' default has means weigh by their words already
+    return own | ({"windows": cbow_lone_batch} if arguments["objective"] == "hierarchical" else {})
+
+
+def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
+    """The model's file, and the options with the names that it was trained with where none are given."""
+    from w2vjax.training.choices import CHOICES
+    from w2vjax.vectors.model_file import load_model
+
+    path = folder / "model.safetensors" if folder.is_dir() else folder
+    kept = load_model(path).metadata
+    for at, name in enumerate(("model", "objective")):
+        if getattr(options, name) is None and kept.get(name) in {names[at] for names in CHOICES}:
+            options = replace(options, **{name: kept[name]})
+    return path, options
+
+
+def _grown(options: Options, path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     from w2vjax.training.continued import continue_from
 
     for name in ("max_vocab", "cache"):
         if getattr(options, name) is not None:
             raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out.")
-    path = folder / "model.safetensors" if folder.is_dir() else folder
     grown, start = continue_from(path, arguments["corpus"], arguments["min_count"], arguments["tokenizer"],
-                                 options.seed, trees=options.objective == "hierarchical")  # fmt: skip
+                                 options.seed, trees=arguments["objective"] == "hierarchical")  # fmt: skip
     dim = start.input.shape[1]
     if options.dim not in (Options.dim, dim):
         raise SettingError(f"--dim {options.dim} differs from the model's {dim}. Leave it out.")
     return {"corpus": grown, "start": start, "dim": dim}
-
-
-def _held_out(trained: Any, options: Options) -> dict[str, float]:
-    from w2vjax.objectives.negative import noise_mass
-    from w2vjax.training.held_out import evaluate_held_out
-
-    run, noise = trained.run, None
-    if options.objective == "negative":
-        mass = noise_mass(trained.vocab.counts, run.settings.noise_exponent)
-        noise = mass / mass.sum()
-    return evaluate_held_out(
-        run.recipe, trained.params, run.tables, run.feed, noise, options.objective == "hierarchical"
-    )
 
 
 def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
@@ -233,7 +250,9 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
     if "held_out" in summary:
         held = summary["held_out"]
         lines.append(
-            f"held out: {held['loss']:.4f} nats a pair; the unigram distribution has {held['unigram_loss']:.4f}"
+            "no pair was held out: use a larger --held-out"
+            if held["loss"] is None
+            else f"held out: {held['loss']:.4f} nats a pair; the unigram distribution has {held['unigram_loss']:.4f}"
         )
     lines.append(f"wrote vectors.bin, model.safetensors, log.jsonl and summary.json to {out}")
     return "\n".join(lines)

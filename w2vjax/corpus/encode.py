@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -96,6 +97,7 @@ def prepare(
     max_vocab: int | None = None,
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
+    vocab: Vocab | None = None,
 ) -> Corpus:
     """Vocabulary and ids of a source, in one pass over its text.
 
@@ -105,15 +107,27 @@ def prepare(
     package's own are read every time, for nothing tells whether they have changed. Without a ``cache_dir`` the files
     are temporary and go when the corpus does.
 
-    Raises what :func:`build_vocab` raises, and :class:`~w2vjax.errors.FileError` if the cache cannot be written.
+    ``vocab``: words and counts to use as they are, as ``Vocab.load`` reads them, in place of what min_count and
+    max_vocab would choose.
+
+    Raises what :func:`build_vocab` raises, :class:`~w2vjax.errors.FileError` if the cache cannot be written, and
+    :class:`~w2vjax.errors.SettingError` for a cache with a ``vocab``.
 
     >>> corpus = prepare([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
     >>> corpus.vocab.words, corpus.ids.tolist(), corpus.starts.tolist()
     (('a', 'rose', 'is'), [0, 1, 2, 0, 1, 2], [0, 5])
     >>> print(corpus.report)
     2 lines, 7 tokens of 4 words; kept 3 words (75.0%), 6 tokens (85.7%)
+    >>> prepare([["it", "is", "a", "rose"]], vocab=corpus.vocab).ids.tolist()
+    [2, 0, 1]
     """
     check_counts(min_count, max_vocab)
+    if vocab is not None:
+        if cache_dir is not None:
+            raise SettingError(
+                "A cache holds what min_count and max_vocab chose. Leave it out beside a vocab."
+            )
+        return _with_words_of(vocab, source, tokenizer, reading)
     settings = {"format": FORMAT, "min_count": int(min_count), "max_vocab": max_vocab and int(max_vocab),
                 "tokenizer": _name(tokenizer), "errors": reading.errors, "source": _names(source)}  # fmt: skip
     if cache_dir is None:
@@ -133,6 +147,16 @@ def prepare(
     if marks is not None and (corpus := _reuse(paths, settings, marks)):
         return corpus
     return _make(paths, settings, marks, source, tokenizer, reading)
+
+
+def _with_words_of(vocab: Vocab, source: Any, tokenizer: Tokenizer | None, reading: Reading) -> Corpus:
+    """A source as ids of a vocabulary that is there already; the report is that of the source."""
+    with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
+        ids, starts = Path(folder, "ids"), Path(folder, "ids.starts")
+        report = encode(source, vocab, ids, tokenizer, reading).report
+        hashes = [sha256_of(ids), sha256_of(starts)]
+        # the maps outlive their files' names
+        return _open([Path(folder), ids, starts], replace(vocab, report=report), hashes, reused=False)
 
 
 def _name(tokenizer: Tokenizer | None) -> str | None:

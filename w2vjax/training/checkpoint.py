@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.errors import CheckpointError, FileError, FormatError
+from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import remove_leftovers
 from w2vjax.training.replicas import Replicas
 from w2vjax.vectors.safetensors_format import read_tensors, write_tensors
@@ -96,7 +96,8 @@ def load_checkpoint(
 
     like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields that may differ.
 
-    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or naming the field that differs.
+    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or naming the field that differs, and
+    :class:`~w2vjax.errors.SettingError` if ``allow`` names none.
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):
@@ -129,6 +130,10 @@ def load_checkpoint(
 
 
 def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:
+    if unknown := allow - set(ours):
+        raise SettingError(
+            f"allow={sorted(unknown)} names no field of a checkpoint. Fields: {', '.join(sorted(ours))}."
+        )
     for name in [*ours, *(name for name in theirs if name not in ours)]:
         # the program follows from everything else: it is the last to be blamed
         if theirs.get(name) != ours.get(name) and name not in allow and name != "program":
@@ -136,7 +141,8 @@ def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: se
                 f"{path.name} was made with {name}={theirs.get(name)!r} and this run has {ours.get(name)!r}. "
                 "Resume with what it was made with, or start again in an empty folder."
             )
-    if theirs["program"] != ours["program"] and not allow:
+    # what is allowed to differ may have changed the program too
+    if theirs["program"] != ours["program"] and not any(theirs.get(name) != ours.get(name) for name in allow):
         raise CheckpointError(
             f"{path.name} was made by another program: objective, windows, optimizer or the package's version differ. "
             "Resume with what it was made with, or start again in an empty folder."

@@ -1,14 +1,13 @@
 """Going on from a finished model on new text, with the words of both."""
 
 import os
-import tempfile
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.corpus.encode import Corpus, encode
+from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.corpus.vocab import Vocab, build_vocab
 from w2vjax.errors import SettingError
 from w2vjax.model import init_params
@@ -49,11 +48,9 @@ def continue_from(
         jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),
         jnp.concatenate([output, jnp.zeros((len(vocab) - len(output), dim), dtype)]),
     )
-    with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
-        encoded = encode(source, vocab, os.path.join(folder, "ids"), tokenizer)  # the maps outlive the names
-    digest = f"continued from {os.fspath(path)}: {len(encoded.ids)} ids"
-    return Corpus(vocab, encoded.ids, encoded.starts, digest, False), start
+    return prepare(source, tokenizer=tokenizer, vocab=vocab), start
 
 
 def _repeatable(source: Any) -> bool:
-    return source != "-" and not (hasattr(source, "__next__"))
+    piped = source == "-" or (isinstance(source, list | tuple) and "-" in source)
+    return not piped and not hasattr(source, "__next__")

@@ -5,14 +5,21 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.vocab import Vocab
 from w2vjax.errors import CorpusError
 
-# Words handed to one compiled call. Long enough that a call's fixed cost and its last, padded step disappear; short
-# enough that a signal, a bar and a checkpoint wait less than a second.
+# Words handed to one compiled call, where they are not too many for LONGEST_CALL. Long enough that a call's fixed cost
+# and its last, padded step disappear.
 CHUNK = 1 << 18
+# Seconds that one call may take on a CPU core, by the costs below: a signal, a bar and a checkpoint wait for its end,
+# and the machine may be three times slower than the one these were measured on.
+LONGEST_CALL = 3.0
+# Nanoseconds a word for each number of its vector, at windows up to 5; of a full softmax for each word of the
+# vocabulary besides. Others are taken to cost as much as hierarchical softmax.
+_NANOSECONDS = {"negative": 10.0, "hierarchical": 40.0, "softmax": 0.15}
 # The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be few and far apart.
 COPY_WORDS = 1 << 19
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on it.
@@ -55,19 +62,32 @@ def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
     return piece
 
 
+def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
+    """The most words that one call may be given, so that it ends within LONGEST_CALL.
+
+    >>> longest_call("negative", 70_000, 100, 5), longest_call("softmax", 70_000, 100, 5)
+    (3000000, 2857)
+    """
+    each = _NANOSECONDS.get(objective, _NANOSECONDS["hierarchical"])
+    rows = vocab_size if objective == "softmax" else 1
+    return max(1, int(LONGEST_CALL * 1e9 / (each * rows * dim * max(1.0, window / 5))))
+
+
 def feed(
     corpus: Corpus,
     held_out: float,
     step_words: int,
     copies: int | None = 1,
     table_bytes: int = 0,
-    device: jax.Device | None = None,
+    device: Any = None,
+    most: int = _MOST_CHUNKS * CHUNK,
+    mesh: Mesh | None = None,
 ) -> Feed:
     """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the memory map otherwise.
 
     copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. table_bytes: of one copy; joining copies
-    takes as long as moving them, so larger tables get longer chunks. Chunks are as equal as whole steps allow, and as
-    many as the copies divide.
+    takes as long as moving them, so larger tables get longer chunks, up to ``most`` words. Chunks are as equal as whole
+    steps allow, and as many as the copies divide. With a ``mesh`` every device of it gets the ids.
 
     Raises :class:`~w2vjax.errors.CorpusError` if nothing is left to train on.
     """
@@ -81,6 +101,7 @@ def feed(
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK * min(_MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)) if copies > 1 else CHUNK
+    longest = max(min(longest, most), step_words)
     chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words
     place = Feed(corpus, words, size, copies, None)
@@ -90,7 +111,8 @@ def feed(
     whole = place.chunks * size
     if 4 * whole > _RESIDENT_SHARE * room:
         return place
-    return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), device))
+    target = device if mesh is None else NamedSharding(mesh, PartitionSpec())
+    return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), target))
 
 
 def rounds(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, range]]:

@@ -13,8 +13,10 @@ import numpy as np
 
 from w2vjax.model import cross_entropy
 from w2vjax.objectives.hidden import hidden_vectors
+from w2vjax.objectives.negative import noise_mass
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.feed import Feed, marked
+from w2vjax.training.setup import Run
 from w2vjax.training.step import Recipe, split_lines
 from w2vjax.types import Batch, Objective, Params
 from w2vjax.windows.sampling import full_reach
@@ -31,13 +33,15 @@ def evaluate_held_out(
     noise: np.ndarray | None = None,
     probabilistic: bool = False,
     most_words: int = _MOST_WORDS,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Nats a positive pair over the held-out end of a corpus, for the model and for the unigram distribution.
 
     noise [V]: the probabilities that negatives were drawn from, None for a softmax; ``probabilistic``: the objective's
-    own loss is a log-likelihood (hierarchical softmax). The whole window counts and no word is dropped.
+    own loss is a log-likelihood (hierarchical softmax). The whole window counts and no word is dropped, up to
+    ``most_words`` of the held-out text.
 
-    Returns {"loss", "unigram_loss", "pairs"}; the unigram distribution is that of the training counts, plus one each.
+    Returns {"loss", "unigram_loss", "pairs"}, both losses None where there is no pair; the unigram distribution is that
+    of the vocabulary's counts, plus one each. They are of the whole corpus: if at all, that favours the distribution.
     """
     counts = feed.corpus.vocab.counts
     objective: Objective = recipe.objective if probabilistic else softmax(min(_CHUNK, len(counts)))
@@ -56,8 +60,20 @@ def evaluate_held_out(
     sums = np.zeros(3)
     for batch in held_out_batches(recipe, feed, most_words):
         sums += np.array([float(value) for value in compiled(params, batch)])
-    loss, base, pairs = sums
-    return {"loss": loss / max(pairs, 1), "unigram_loss": base / max(pairs, 1), "pairs": pairs}
+    loss, base, pairs = sums.tolist()
+    if not pairs:
+        return {"loss": None, "unigram_loss": None, "pairs": 0.0}
+    return {"loss": loss / pairs, "unigram_loss": base / pairs, "pairs": pairs}
+
+
+def of_run(run: Run, params: Params) -> dict[str, float | None]:
+    """:func:`evaluate_held_out` of a run's own objective, "negative", "hierarchical" or "softmax"."""
+    noise = None
+    if run.settings.objective == "negative":
+        mass = noise_mass(run.feed.corpus.vocab.counts, run.settings.noise_exponent)
+        noise = mass / mass.sum()
+    probabilistic = run.settings.objective == "hierarchical"
+    return evaluate_held_out(run.recipe, params, run.tables, run.feed, noise, probabilistic)
 
 
 def with_noise(params: Params, noise: np.ndarray) -> Params:

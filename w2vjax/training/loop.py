@@ -24,8 +24,9 @@ from w2vjax.corpus.vocab import Vocab
 from w2vjax.errors import DivergedError
 from w2vjax.objectives.hidden import embed_backward
 from w2vjax.training.checkpoint import Place, load_checkpoint, prepare_folder, run_identity, save_checkpoint
-from w2vjax.training.choices import named
+from w2vjax.training.choices import CUSTOM, named
 from w2vjax.training.feed import rounds
+from w2vjax.training.held_out import of_run
 from w2vjax.training.replicas import Replicas, crew, replicate
 from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import Settings
@@ -91,8 +92,8 @@ def train(
     Args:
         corpus: files, folders, a list of token lists, ... (see :func:`~w2vjax.corpus.encode.prepare`), a
             :class:`~w2vjax.corpus.encode.Corpus`, or None for the built-in text.
-        dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed, held_out,
-            replicas, dtype: see :class:`~w2vjax.training.settings.Settings`.
+        dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed, replicas,
+            dtype: see :class:`~w2vjax.training.settings.Settings`.
         model: "skip-gram" or "cbow".
         objective: "negative", "hierarchical" or "softmax", or an :class:`~w2vjax.types.Objective` of your own. What is
             left at None was measured for the two names and the size of the corpus: numbers as well as functions.
@@ -105,6 +106,8 @@ def train(
         embed_backward: embed_backward_undivided for word2vec.c's CBOW.
         mesh: devices with axes "data" and "dim".
         deterministic: equal bits on a GPU too, by sorting; slower.
+        held_out: a share of the corpus, at its end, that is not trained on. The summary then has "held_out", the exact
+            loss of its first 100,000 words (of an objective of one's own: :func:`evaluate_held_out`).
         cache: a folder for the encoded corpus, used again while corpus and settings are the same.
         checkpoint, checkpoint_every, resume: a folder, seconds between saves, go on from the last one.
         allow: names of fields that may differ from the checkpoint's.
@@ -159,9 +162,10 @@ def train(
         "total_seconds": time.perf_counter() - began,
     }  # fmt: skip
     job = job._replace(state=State(params, None))
-    return Trained(
-        vocab, params, vectors, report.history, summarize(corpus, job, place, report, seconds), job
-    )
+    summary = summarize(corpus, job, place, report, seconds)
+    if job.settings.held_out and job.settings.objective != CUSTOM:
+        summary["held_out"] = of_run(job, params)
+    return Trained(vocab, params, vectors, report.history, summary, job)
 
 
 def summarize(

@@ -36,7 +36,7 @@ class Reporter:
         self.steps, self.total = place.steps, run.feed.words * run.settings.epochs
         self._begin, self._written = place, (time.perf_counter(), place.words)
         self._loss = self._pairs = 0.0
-        self._log = _open_log(log, place)
+        self._log = _open_log(log, self.history)
         self._bar = _bar(self.total, place.words) if bar else None
 
     def __enter__(self) -> "Reporter":
@@ -101,12 +101,14 @@ class Reporter:
         )
 
 
-def _open_log(log: Any, place: Place) -> IO[str] | None:
-    """Append to the log of a resumed run, start anew otherwise."""
+def _open_log(log: Any, history: list[dict[str, Any]]) -> IO[str] | None:
+    """A log that begins with the records of the checkpoint: what was logged after it is trained, and logged, again."""
     if log is None:
         return None
     try:
-        return open(os.fspath(log), "a" if place.words else "w", encoding="utf-8")
+        file = open(os.fspath(log), "w", encoding="utf-8")  # noqa: SIM115
+        file.writelines(json.dumps(record) + "\n" for record in history)
+        return file
     except OSError as error:
         raise FileError(
             f"{os.fspath(log)} cannot be written: {error.strerror}. Name another file."

@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
-from w2vjax.training.choices import choice
+from w2vjax.training.choices import FEW_DIFFERENT, choice
 
 # beyond this many words a step, even capped rows move too far on a stale gradient for the shipped learning rates
 MOST_BATCH_WORDS = 65_536
@@ -81,13 +81,13 @@ class Settings(NamedTuple):
             )
         return self
 
-    def complete(self, words: int = 0) -> "Settings":
-        """The settings with what is None chosen for the pair of names and a corpus of ``words`` words.
+    def complete(self, words: int = 0, different: int = FEW_DIFFERENT) -> "Settings":
+        """The settings with what is None chosen for the pair of names and a corpus of ``words``, ``different`` of them.
 
         >>> Settings().complete().batch_words, Settings(batch_words=160).complete().batch_words
         (768, 160)
         """
-        chosen = choice(self.model, self.objective, words)
+        chosen = choice(self.model, self.objective, words, different)
         run = chosen.run if self.run is None else self.run
         usual: dict[str, Any] = {
             "learning_rate": chosen.learning_rate,

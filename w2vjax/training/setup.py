@@ -15,7 +15,7 @@ from w2vjax.model import init_params
 from w2vjax.objectives.hidden import embed_backward
 from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.choices import CUSTOM, choice
-from w2vjax.training.feed import Feed, feed
+from w2vjax.training.feed import Feed, feed, longest_call
 from w2vjax.training.replicas import join_weights
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
@@ -88,14 +88,16 @@ def set_up(
             f"replicas={settings.replicas} cannot go with a mesh, whose devices train one copy of the tables. "
             "Leave it out."
         )
-    settings = settings.check().complete(len(corpus.ids))
-    chosen = choice(settings.model, settings.objective, len(corpus.ids))
+    size = (len(corpus.ids), len(corpus.vocab))
+    settings = settings.check().complete(*size)
+    chosen = choice(settings.model, settings.objective, *size)
     counts = corpus.vocab.counts
     objective = objective or chosen.objective(settings.negatives, settings.noise_exponent)
     windows, optimizer = windows or chosen.windows, optimizer or chosen.optimizer
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.replicas if mesh is None else 1
-    place = feed(corpus, settings.held_out, settings.batch_words, copies, table_bytes)
+    most = longest_call(settings.objective, len(corpus.vocab), settings.dim, settings.window)
+    place = feed(corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh)
     steps = expected_steps(place, counts, settings)
     schedule = schedule or linear_decay(settings.learning_rate, steps)
     groups = settings.batch_words // settings.run

@@ -37,8 +37,8 @@ class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignor
 def row_sgd(learning_rate: Any, cap: float | None = 75.0) -> RowTransformation:
     """Gradient descent on rows: each moves by the learning rate times min(1, cap / n) times its summed gradient.
 
-    n is the summed weight of the examples that hit the row in this step (a positive mostly weighs 1, a shared negative what it
-    stands for). ``learning_rate`` is a number or an optax schedule over steps; ``cap=None`` is plain SGD.
+    n is the summed weight of the examples that hit the row in this step (a positive mostly weighs 1, a shared negative
+    what it stands for). ``learning_rate`` is a number or an optax schedule over steps; ``cap=None`` is plain SGD.
 
     >>> optimizer = row_sgd(0.5, cap=2.0)
     >>> params = Params(jnp.zeros((3, 1)), jnp.zeros((3, 1)))

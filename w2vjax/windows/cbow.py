@@ -97,7 +97,7 @@ def cbow_lone_batch(
 def cbow_counted_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
 ) -> Batch:
-    """:func:`cbow_lone_batch` with each mean weighed by its number of words n_b: the loss sum_b n_b / (window+1) loss_b.
+    """:func:`cbow_lone_batch` with each mean weighed by its number n_b of words: sum_b n_b / (window + 1) * loss_b.
 
     CBOW's usual loss takes a mean of two words as seriously as one of ten. Here, as in skip-gram, a center counts by
     its pairs; window + 1 is their mean where the reach is drawn evenly from 1 to window, so that learning rates stay
