@@ -52,7 +52,7 @@ class Job(NamedTuple):
 PEERS = {"takes": ("corpus", "eval_dir", "program"), "needs_option": "corpus"}
 SMALL = {"takes": ("small_corpus", "eval_dir", "program"), "needs_option": "small_corpus"}
 THREE = "--seeds 1 2 3 --tools gensim w2vjax pWord2Vec --rates gensim=.05 pWord2Vec=.05"
-TWO = "--passes 3 --seeds 1 2 3 --tools gensim w2vjax --rates gensim=.05"
+TWO = "--passes 3 --tools gensim w2vjax --rates gensim=.05"
 ALL_RATES = "--rates w2vjax=default,.025 PyTorch=.001,.01"
 JOBS = (
     Job("reference_speed.py", "--quick", "", 1),
@@ -70,7 +70,7 @@ JOBS = (
         **PEERS,
     ),
     Job("peers.py", None, f"--name peers-10mb --passes 15 {THREE}", 15, **SMALL),
-    Job("peers.py", None, f"--name peers-cbow --models cbow --objectives ns hs {TWO}", 15, **PEERS),
+    Job("peers.py", None, f"--name peers-cbow --models cbow --objectives ns hs --seeds 1 2 3 {TWO}", 15, **PEERS),
     Job("peers.py", None, f"--name peers-hs --objectives hs {TWO}", 15, **PEERS),
     Job("peers.py", None, f"--name peers-all --passes 3 {ALL_RATES}", 45, **PEERS),
 )
