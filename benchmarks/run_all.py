@@ -70,7 +70,13 @@ JOBS = (
         **PEERS,
     ),
     Job("peers.py", None, f"--name peers-10mb --passes 15 {THREE}", 15, **SMALL),
-    Job("peers.py", None, f"--name peers-cbow --models cbow --objectives ns hs --seeds 1 2 3 {TWO}", 15, **PEERS),
+    Job(
+        "peers.py",
+        None,
+        f"--name peers-cbow --models cbow --objectives ns hs --seeds 1 2 3 {TWO}",
+        15,
+        **PEERS,
+    ),
     Job("peers.py", None, f"--name peers-hs --objectives hs {TWO}", 15, **PEERS),
     Job("peers.py", None, f"--name peers-all --passes 3 {ALL_RATES}", 45, **PEERS),
 )
