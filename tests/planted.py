@@ -9,10 +9,10 @@ from w2vjax.types import Params
 SMALL = {"dim": 8, "epochs": 2, "min_count": 1, "sample": 0.0, "batch_words": 32, "run": 8}
 
 
-def planted_text(lines: int = 400, seed: int = 0) -> list[list[str]]:
+def planted_text(lines: int = 400, seed: int = 0, words: int = 8) -> list[list[str]]:
     """Sentences over three topics of eight words: neighbours share a topic, so their vectors have to as well."""
     random = np.random.default_rng(seed)
-    topics = [[f"{name}{i}" for i in range(8)] for name in ("tea", "sea", "key")]
+    topics = [[f"{name}{i}" for i in range(words)] for name in ("tea", "sea", "key")]
     return [list(random.choice(topics[line % 3], 12)) for line in range(lines)]
 
 

@@ -137,14 +137,18 @@ def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, wind
         for pair in pairs
     ],
 )
-def test_what_ships_beats_the_unigram_distribution_and_holds_for_24_words(model, name, large, monkeypatch):
+def test_what_ships_beats_the_unigram_distribution(model, name, large, monkeypatch):
+    text = planted_text(600)
     if large:
         monkeypatch.setattr(choices, "LARGE_WORDS", 1)
-    trained = w2v.train(planted_text(600), dim=8, epochs=20, min_count=1, sample=0.0, model=model, objective=name,
-                        held_out=0.2)  # fmt: skip
+        text = planted_text(3000, words=500)
+    trained = w2v.train(text, dim=16, epochs=20, min_count=1, sample=0.0, model=model, objective=name, held_out=0.2)
+    usual = choices.CHOICES[model, name]
+    assert (trained.run.settings.batch_words != usual.batch_words) == bool(large)
     held = trained.summary["held_out"]
     assert held["pairs"] > 1000
-    assert held["loss"] < held["unigram_loss"] - 0.9  # of the 1.10 that there are to learn; measured 1.08
+    # of the 1.10 that there are to learn; measured 1.08 on 24 words, .73 and more on 1,500
+    assert held["loss"] < held["unigram_loss"] - (0.6 if large else 0.9)
     assert np.abs(trained.vectors.matrix).max() < 10
 
 

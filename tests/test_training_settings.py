@@ -68,14 +68,20 @@ def test_every_option_of_the_command_reaches_training():
         assert {k for k in usual if changed[k] != usual[k]} == {name}
 
 
-def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike():
-    plain = Options(model="cbow", cbow_sum_gradient=True)
-    arguments = _arguments(("text.txt",), plain)
-    assert arguments["embed_backward"] is w2v.embed_backward_undivided
-    assert (arguments["learning_rate"], "windows" in arguments) == (0.05, False)
-    tree = dataclasses.replace(plain, objective="hierarchical", learning_rate=0.1)
-    arguments = _arguments(("text.txt",), tree)
-    assert (arguments["learning_rate"], arguments["windows"]) == (0.1, w2v.cbow_lone_batch)
+def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike(planted, monkeypatch):
+    for given, rate in ((None, 0.05), (0.1, 0.1)):
+        options = Options(model="cbow", cbow_sum_gradient=True, learning_rate=given)
+        arguments = _arguments(("text.txt",), options)
+        assert arguments["embed_backward"] is w2v.embed_backward_undivided
+        assert arguments["learning_rate"] == rate
+    monkeypatch.setattr(choices, "LARGE_WORDS", 1)
+    monkeypatch.setattr(choices, "FEW_DIFFERENT", 1)
+    settings = w2v.Settings(dim=8, min_count=1, model="cbow", objective="hierarchical")
+    windows = [
+        w2v.set_up(planted, settings, backward_of_embed=backward).recipe.windows
+        for backward in (w2v.embed_backward, w2v.embed_backward_undivided)
+    ]
+    assert windows == [w2v.cbow_counted_batch, w2v.cbow_lone_batch]
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
         _arguments(("text.txt",), Options(cbow_sum_gradient=True))
 
@@ -151,6 +157,10 @@ def test_going_on_from_a_model_is_with_its_model_and_objective(cli, tmp_path):
     assert (first.code, again.code) == (0, 0)
     summary = json.loads((tmp_path / "b" / "summary.json").read_text())
     assert (summary["model"], summary["objective"]) == ("cbow", "hierarchical")
+    model = w2v.load_model(tmp_path / "a" / "model.safetensors")
+    w2v.save_model(tmp_path / "bare.safetensors", model.params, model.words, model.counts)
+    unsaid = cli("train", text, "--out", tmp_path / "c", "--from", tmp_path / "bare.safetensors", "--quiet")
+    assert (unsaid.code, "Pass --model: cbow or skip-gram" in unsaid.err) == (2, True)
 
 
 @pytest.mark.parametrize(

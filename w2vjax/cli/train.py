@@ -177,21 +177,15 @@ def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
 
 
 def _sum_gradient(arguments: dict[str, Any]) -> dict[str, Any]:
-    """CBOW as in word2vec.c: every word of a mean gets the whole step, and every mean weighs as much as another."""
+    """CBOW as in word2vec.c: every word of a mean gets the whole step, at word2vec.c's learning rate."""
     from w2vjax.objectives.hidden import embed_backward_undivided
-    from w2vjax.windows.cbow import cbow_lone_batch
 
     if arguments["model"] != "cbow":
         raise SettingError(
             f"--cbow-sum-gradient is for --model cbow, and this is {arguments['model']}. Leave it out."
         )
     rate = arguments["learning_rate"]
-    own: dict[str, Any] = {
-        "embed_backward": embed_backward_undivided,
-        "learning_rate": 0.05 if rate is None else rate,
-    }
-    # a large corpus' default has means weigh by their words already
-    return own | ({"windows": cbow_lone_batch} if arguments["objective"] == "hierarchical" else {})
+    return {"embed_backward": embed_backward_undivided, "learning_rate": 0.05 if rate is None else rate}
 
 
 def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
@@ -202,8 +196,13 @@ def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
     path = folder / "model.safetensors" if folder.is_dir() else folder
     kept = load_model(path).metadata
     for at, name in enumerate(("model", "objective")):
-        if getattr(options, name) is None and kept.get(name) in {names[at] for names in CHOICES}:
-            options = replace(options, **{name: kept[name]})
+        if getattr(options, name) is None:
+            known, value = sorted({names[at] for names in CHOICES}), kept.get(name)
+            if value not in known:
+                raise SettingError(
+                    f"{path} does not say what it was trained with. Pass --{name}: {' or '.join(known)}."
+                )
+            options = replace(options, **{name: value})
     return path, options
 
 

@@ -38,16 +38,20 @@ class Place(NamedTuple):
     seconds: float = 0.0  # spent training, over all sessions
 
 
-def run_identity(settings: dict[str, Any], digest: str, program: str, tables: Any = ()) -> dict[str, Any]:
+def run_identity(
+    settings: dict[str, Any], digest: str, chunk: int, program: str, tables: Any = ()
+) -> dict[str, Any]:
     """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values.
 
-    tables: the objective's, which are arguments of the program and not in its text.
+    chunk: the words of one, by which a place is counted; tables: the objective's, which are arguments of the program
+    and not in its text.
     """
     config = jax.config.values
     noise = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tables)))
     return {
         **{f"settings.{name}": value for name, value in settings.items()},
         "corpus": digest,
+        "words of a chunk": chunk,
         "objective's tables": noise.hexdigest(),
         "program": program,
         "jax version": jax.__version__,
@@ -130,7 +134,7 @@ def load_checkpoint(
 
 
 def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:
-    if unknown := allow - set(ours):
+    if unknown := allow - set(ours) - set(theirs):
         raise SettingError(
             f"allow={sorted(unknown)} names no field of a checkpoint. Fields: {', '.join(sorted(ours))}."
         )

@@ -42,7 +42,7 @@ def continue_from(
     vocab = grow_vocab(Vocab(tuple(model.words), counts), build_vocab(source, min_count, tokenizer=tokenizer))
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
-    trees = trees or model.metadata.get("objective") == "hierarchical"
+    trees = trees or model.metadata.get("objective") == "hierarchical" or len(model.params.output) < len(counts)
     output = jnp.zeros((0, dim), dtype) if trees else jnp.asarray(model.params.output)
     start = Params(
         jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),
@@ -52,5 +52,6 @@ def continue_from(
 
 
 def _repeatable(source: Any) -> bool:
-    piped = source == "-" or (isinstance(source, list | tuple) and "-" in source)
+    names = source if isinstance(source, list | tuple) else [source]
+    piped = any(isinstance(name, str | os.PathLike) and os.fspath(name) == "-" for name in names)
     return not piped and not hasattr(source, "__next__")

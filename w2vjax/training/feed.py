@@ -26,6 +26,8 @@ COPY_WORDS = 1 << 19
 _COPIES = 2
 # Bytes of tables that are joined after one CHUNK for a tenth of its time, and the most CHUNKs between two joins.
 _JOINED_BYTES, _MOST_CHUNKS = 1 << 26, 16
+# Steps that a call has even where they take longer than LONGEST_CALL.
+_FEWEST_STEPS = 8
 # The share of a device's memory that a resident corpus may take; the rest is for tables and temporaries.
 _RESIDENT_SHARE = 0.25
 
@@ -86,8 +88,8 @@ def feed(
     """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the memory map otherwise.
 
     copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. table_bytes: of one copy; joining copies
-    takes as long as moving them, so larger tables get longer chunks, up to ``most`` words. Chunks are as equal as whole
-    steps allow, and as many as the copies divide. With a ``mesh`` every device of it gets the ids.
+    takes as long as moving them, so larger tables get longer chunks, up to ``most`` words on a CPU. Chunks are as equal
+    as whole steps allow, and as many as the copies divide. With a ``mesh`` every device of it gets the ids.
 
     Raises :class:`~w2vjax.errors.CorpusError` if nothing is left to train on.
     """
@@ -101,7 +103,9 @@ def feed(
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK * min(_MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)) if copies > 1 else CHUNK
-    longest = max(min(longest, most), step_words)
+    if device.platform == "cpu":
+        # few steps to a call would leave the number of all steps, and so the learning rate's decay, to chance
+        longest = max(min(longest, most), min(longest, _FEWEST_STEPS * step_words))
     chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words
     place = Feed(corpus, words, size, copies, None)

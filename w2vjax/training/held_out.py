@@ -40,16 +40,19 @@ def evaluate_held_out(
     own loss is a log-likelihood (hierarchical softmax). The whole window counts and no word is dropped, up to
     ``most_words`` of the held-out text.
 
-    Returns {"loss", "unigram_loss", "pairs"}, both losses None where there is no pair; the unigram distribution is that
-    of the vocabulary's counts, plus one each. They are of the whole corpus: if at all, that favours the distribution.
+    Returns {"loss", "unigram_loss", "pairs"}, both losses None where there is no pair. Windows that weigh some centers
+    more do so here. The unigram distribution is that of the vocabulary's counts, plus one each; if they are of the
+    whole corpus, what is held out included, that favours the distribution.
     """
+    # bfloat16 has three digits, of a score as of log q
+    params = Params(*(table.astype(jnp.promote_types(table.dtype, jnp.float32)) for table in params))
     counts = feed.corpus.vocab.counts
     objective: Objective = recipe.objective if probabilistic else softmax(min(_CHUNK, len(counts)))
     if not probabilistic and noise is not None:
         params = with_noise(params, noise)
     unigram = jnp.asarray(np.log((counts + 1) / (counts + 1).sum()), jnp.float32)
 
-    def measure(params: Params, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def measure(params: Params, tables: Any, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
         targets = objective.select(
             jax.random.key(0), tables if probabilistic else (), batch.words, batch.weights
         )
@@ -59,7 +62,7 @@ def evaluate_held_out(
     compiled = jax.jit(measure)
     sums = np.zeros(3)
     for batch in held_out_batches(recipe, feed, most_words):
-        sums += np.array([float(value) for value in compiled(params, batch)])
+        sums += np.array([float(value) for value in compiled(params, tables, batch)])
     loss, base, pairs = sums.tolist()
     if not pairs:
         return {"loss": None, "unigram_loss": None, "pairs": 0.0}

@@ -140,7 +140,7 @@ def train(
     identity: dict[str, Any] = {}
     if checkpoint is not None:
         program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
-        identity = run_identity(job.settings._asdict(), corpus.digest, program, job.tables)
+        identity = run_identity(job.settings._asdict(), corpus.digest, job.feed.size, program, job.tables)
         prepare_folder(checkpoint, resume)
         if resume and (found := load_checkpoint(checkpoint, replicas_, identity, allow)):
             replicas_, place, history = found

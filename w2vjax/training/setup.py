@@ -88,7 +88,8 @@ def set_up(
             f"replicas={settings.replicas} cannot go with a mesh, whose devices train one copy of the tables. "
             "Leave it out."
         )
-    size = (len(corpus.ids), len(corpus.vocab))
+    # what was measured for large corpora was measured with the gradient of the loss
+    size = (len(corpus.ids) if backward_of_embed is embed_backward else 0, len(corpus.vocab))
     settings = settings.check().complete(*size)
     chosen = choice(settings.model, settings.objective, *size)
     counts = corpus.vocab.counts
