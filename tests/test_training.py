@@ -142,7 +142,9 @@ def test_what_ships_beats_the_unigram_distribution(model, name, large, monkeypat
     if large:
         monkeypatch.setattr(choices, "LARGE_WORDS", 1)
         text = planted_text(3000, words=500)
-    trained = w2v.train(text, dim=16, epochs=20, min_count=1, sample=0.0, model=model, objective=name, held_out=0.2)
+    trained = w2v.train(
+        text, dim=16, epochs=20, min_count=1, sample=0.0, model=model, objective=name, held_out=0.2
+    )
     usual = choices.CHOICES[model, name]
     assert (trained.run.settings.batch_words != usual.batch_words) == bool(large)
     held = trained.summary["held_out"]

@@ -42,7 +42,9 @@ def continue_from(
     vocab = grow_vocab(Vocab(tuple(model.words), counts), build_vocab(source, min_count, tokenizer=tokenizer))
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
-    trees = trees or model.metadata.get("objective") == "hierarchical" or len(model.params.output) < len(counts)
+    trees = (
+        trees or model.metadata.get("objective") == "hierarchical" or len(model.params.output) < len(counts)
+    )
     output = jnp.zeros((0, dim), dtype) if trees else jnp.asarray(model.params.output)
     start = Params(
         jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),
