@@ -224,9 +224,9 @@ np.savez(sys.argv[2], *(np.asarray(table) for table in trained.params))
 """
 
 
-# Additions in another order: 8.5e-07 measured in float32. 3.7e-09 in float64, where hits are still counted in float32:
-# nothing else differs.
-@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("float64", 1e-8)])
+# Additions in another order: 8.5e-07 measured in float32. 2.2e-08 in float64, where the weights of examples are still
+# counted in float32: nothing else differs.
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("float64", 1e-7)])
 @pytest.mark.parametrize("axes", ["2x1", "1x2"])
 def test_two_devices_give_the_same_weights(tmp_path, axes, dtype, bound):
     text = write_words(tmp_path / "text.txt", 20_000, 500)
