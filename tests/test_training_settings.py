@@ -52,12 +52,14 @@ def test_plan_counts_what_train_uses(planted):
     assert "temporaries" in str(made)
 
 
-def test_every_option_of_the_command_reaches_training():
+def test_every_option_of_the_command_reaches_training(tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("a 2\nb 1\n")
     other = {
         "model": "cbow", "objective": "softmax", "dim": 7, "window": 2, "epochs": 9, "negatives": 3,
         "noise_exponent": 0.5, "min_count": 2, "max_vocab": 50, "sample": 0.1, "learning_rate": 0.4, "batch_words": 64,
         "run": 8, "seed": 4, "tokenizer": "post", "dtype": "bfloat16", "held_out": 0.2, "replicas": 3,
-        "cache": Path("kept"), "cbow_sum_gradient": True, "deterministic": True,
+        "cache": Path("kept"), "vocab": words, "cbow_sum_gradient": True, "deterministic": True,
     }  # fmt: skip
     usual = _arguments(("text.txt",), Options(model="skip-gram"))
     assert set(other) == {field.name for field in dataclasses.fields(Options)}
@@ -69,11 +71,11 @@ def test_every_option_of_the_command_reaches_training():
 
 
 def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike(planted, monkeypatch):
+    undivided = _arguments(("text.txt",), Options(model="cbow", cbow_sum_gradient=True))["embed_backward"]
+    assert undivided is w2v.embed_backward_undivided
     for given, rate in ((None, 0.05), (0.1, 0.1)):
-        options = Options(model="cbow", cbow_sum_gradient=True, learning_rate=given)
-        arguments = _arguments(("text.txt",), options)
-        assert arguments["embed_backward"] is w2v.embed_backward_undivided
-        assert arguments["learning_rate"] == rate
+        settings = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=given)
+        assert w2v.set_up(planted, settings, backward_of_embed=undivided).settings.learning_rate == rate
     monkeypatch.setattr(choices, "LARGE_WORDS", 1)
     monkeypatch.setattr(choices, "FEW_DIFFERENT", 1)
     settings = w2v.Settings(dim=8, min_count=1, model="cbow", objective="hierarchical")

@@ -53,9 +53,7 @@ class Batch(NamedTuple):
 
     inputs: Inputs
     words: jax.Array  # [B, P] int32
-    weights: (
-        jax.Array
-    )  # [B, T, P] what it weighs that hidden t of group b predicts word p: mostly 1, 0 where not
+    weights: jax.Array  # [B, T, P] how much hidden t of group b has to predict word p: mostly 1, or 0
 
 
 class Targets(NamedTuple):

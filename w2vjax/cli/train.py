@@ -55,6 +55,8 @@ class Options:
     """Share of the corpus, at its end, that is left out of training; its exact loss is reported (of 100,000 words)."""
     replicas: int | None = None
     """Copies of the tables trained side by side; 2 on a CPU for all but small corpora."""
+    vocab: Path | None = None
+    """A vocabulary file (a word and its count a line) to use as it is, in place of what --min-count would choose."""
     cache: Path | None = None
     """A folder that keeps the encoded corpus for the next run."""
     cbow_sum_gradient: bool = False
@@ -161,31 +163,26 @@ def plan(
 
 def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
     """The options as arguments of :func:`w2vjax.training.loop.train`, under the same names."""
+    from w2vjax.corpus.vocab import Vocab
+    from w2vjax.objectives.hidden import embed_backward_undivided
     from w2vjax.reference import tokenize
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     arguments |= {"model": options.model or "skip-gram", "objective": options.objective or "negative"}
     if arguments.pop("cbow_sum_gradient"):
-        arguments |= _sum_gradient(arguments)
+        if arguments["model"] != "cbow":
+            raise SettingError(
+                f"--cbow-sum-gradient is for --model cbow, and this is {arguments['model']}. Leave it out."
+            )
+        arguments["embed_backward"] = embed_backward_undivided
     # without CORPUS the text is the post's, and so are its words
     post = arguments["tokenizer"] == "post" or not corpus
     return arguments | {
         "corpus": list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None,
         "min_count": options.min_count if options.min_count is not None else (5 if corpus else 1),
         "tokenizer": tokenize if post else None,
+        "vocab": None if options.vocab is None else Vocab.load(options.vocab),
     }
-
-
-def _sum_gradient(arguments: dict[str, Any]) -> dict[str, Any]:
-    """CBOW as in word2vec.c: every word of a mean gets the whole step, at word2vec.c's learning rate."""
-    from w2vjax.objectives.hidden import embed_backward_undivided
-
-    if arguments["model"] != "cbow":
-        raise SettingError(
-            f"--cbow-sum-gradient is for --model cbow, and this is {arguments['model']}. Leave it out."
-        )
-    rate = arguments["learning_rate"]
-    return {"embed_backward": embed_backward_undivided, "learning_rate": 0.05 if rate is None else rate}
 
 
 def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
@@ -209,7 +206,7 @@ def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
 def _grown(options: Options, path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     from w2vjax.training.continued import continue_from
 
-    for name in ("max_vocab", "cache"):
+    for name in ("max_vocab", "cache", "vocab"):
         if getattr(options, name) is not None:
             raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out.")
     grown, start = continue_from(path, arguments["corpus"], arguments["min_count"], arguments["tokenizer"],

@@ -108,10 +108,10 @@ def prepare(
     are temporary and go when the corpus does.
 
     ``vocab``: words and counts to use as they are, as ``Vocab.load`` reads them, in place of what min_count and
-    max_vocab would choose.
+    max_vocab would choose. A source that is a :class:`Corpus` already is returned as it is.
 
     Raises what :func:`build_vocab` raises, :class:`~w2vjax.errors.FileError` if the cache cannot be written, and
-    :class:`~w2vjax.errors.SettingError` for a cache with a ``vocab``.
+    :class:`~w2vjax.errors.SettingError` for a ``vocab`` with a cache, max_vocab or a Corpus.
 
     >>> corpus = prepare([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
     >>> corpus.vocab.words, corpus.ids.tolist(), corpus.starts.tolist()
@@ -122,11 +122,14 @@ def prepare(
     [2, 0, 1]
     """
     check_counts(min_count, max_vocab)
+    if vocab is not None and (isinstance(source, Corpus) or cache_dir is not None or max_vocab is not None):
+        raise SettingError(
+            "A vocab takes the place of one that is chosen, cached or in a Corpus. Leave out max_vocab and cache, and "
+            "pass the text."
+        )
+    if isinstance(source, Corpus):
+        return source
     if vocab is not None:
-        if cache_dir is not None:
-            raise SettingError(
-                "A cache holds what min_count and max_vocab chose. Leave it out beside a vocab."
-            )
         return _with_words_of(vocab, source, tokenizer, reading)
     settings = {"format": FORMAT, "min_count": int(min_count), "max_vocab": max_vocab and int(max_vocab),
                 "tokenizer": _name(tokenizer), "errors": reading.errors, "source": _names(source)}  # fmt: skip

@@ -18,8 +18,9 @@ CHUNK = 1 << 18
 # and the machine may be three times slower than the one these were measured on.
 LONGEST_CALL = 3.0
 # Nanoseconds a word for each number of its vector, at windows up to 5; of a full softmax for each word of the
-# vocabulary besides. Others are taken to cost as much as hierarchical softmax.
-_NANOSECONDS = {"negative": 10.0, "hierarchical": 40.0, "softmax": 0.15}
+# vocabulary besides (.05 on two cores, at 1,000 and at 19,000 words); ``w2vjax plan`` prints the words a second. Others
+# are taken to cost as much as hierarchical softmax.
+_NANOSECONDS = {"negative": 10.0, "hierarchical": 40.0, "softmax": 0.1}
 # The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be few and far apart.
 COPY_WORDS = 1 << 19
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on it.
@@ -68,7 +69,7 @@ def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
     """The most words that one call may be given, so that it ends within LONGEST_CALL.
 
     >>> longest_call("negative", 70_000, 100, 5), longest_call("softmax", 70_000, 100, 5)
-    (3000000, 2857)
+    (3000000, 4285)
     """
     each = _NANOSECONDS.get(objective, _NANOSECONDS["hierarchical"])
     rows = vocab_size if objective == "softmax" else 1

@@ -77,6 +77,7 @@ def train(
     mesh: Mesh | None = None,
     deterministic: bool = False,
     tokenizer: Any = None,
+    vocab: Vocab | None = None,
     cache: str | os.PathLike[str] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = 60.0,
@@ -103,11 +104,12 @@ def train(
         schedule: step -> learning rate; linear decay from ``learning_rate`` to 1e-4 of it by default.
         start: params to go on from, [V, dim] for this corpus' vocabulary.
         reach: draw_reach shrinks windows at random, full_reach does not.
-        embed_backward: embed_backward_undivided for word2vec.c's CBOW.
+        embed_backward: embed_backward_undivided for word2vec.c's CBOW, whose learning rate of 0.05 is then the default.
         mesh: devices with axes "data" and "dim".
         deterministic: equal bits on a GPU too, by sorting; slower.
         held_out: a share of the corpus, at its end, that is not trained on. The summary then has "held_out", the exact
             loss of its first 100,000 words (of an objective of one's own: :func:`evaluate_held_out`).
+        vocab: words and counts to use as they are, in place of what min_count and max_vocab would choose.
         cache: a folder for the encoded corpus, used again while corpus and settings are the same.
         checkpoint, checkpoint_every, resume: a folder, seconds between saves, go on from the last one.
         allow: names of fields that may differ from the checkpoint's.
@@ -127,23 +129,14 @@ def train(
     settings = Settings(dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed,
                         held_out, replicas, dtype, model, name, negatives, noise_exponent).check()  # fmt: skip
     began = time.perf_counter()
-    if not isinstance(corpus, Corpus):
-        corpus = prepare(corpus, cache, min_count, max_vocab, tokenizer)
+    corpus = prepare(corpus, cache, min_count, max_vocab, tokenizer, vocab=vocab)
     prepared = time.perf_counter()
     job = set_up(corpus, settings, own, windows, optimizer, schedule, start, reach, embed_backward, mesh,
                  deterministic)  # fmt: skip
     lowered = lower(job)
     compiled = lowered.compile()
     ready = time.perf_counter()
-    replicas_, place = replicate(job.state, job.feed.copies), Place()
-    history: list[dict[str, Any]] = []
-    identity: dict[str, Any] = {}
-    if checkpoint is not None:
-        program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
-        identity = run_identity(job.settings._asdict(), corpus.digest, job.feed.size, program, job.tables)
-        prepare_folder(checkpoint, resume)
-        if resume and (found := load_checkpoint(checkpoint, replicas_, identity, allow)):
-            replicas_, place, history = found
+    replicas_, place, history, identity = begin(job, lowered, checkpoint, resume, allow)
     with (
         StopSignals(checkpoint is not None) as signals,
         Reporter(job, place, progress, log, log_every, history) as report,
@@ -153,31 +146,49 @@ def train(
             job, compiled, replicas_, place, report, signals, save, checkpoint_every, callback
         )
     params = require_finite(replicas_.states[0].params, "the end of the run", place.steps)
-    vocab = corpus.vocab
-    vectors = Vectors(vocab.words, np.asarray(params.input, np.float32), vocab.counts, dropped=vocab.dropped,
-                      min_count=vocab.min_count)  # fmt: skip
+    words = corpus.vocab
+    vectors = Vectors(words.words, np.asarray(params.input, np.float32), words.counts, dropped=words.dropped,
+                      min_count=words.min_count)  # fmt: skip
     seconds = {
         "corpus_seconds": prepared - began, "compile_seconds": ready - prepared, "train_seconds": place.seconds,
         "raw_words_per_second": place.words / max(place.seconds, 1e-9),
         "total_seconds": time.perf_counter() - began,
     }  # fmt: skip
     job = job._replace(state=State(params, None))
-    summary = summarize(corpus, job, place, report, seconds)
-    if job.settings.held_out and job.settings.objective != CUSTOM:
-        summary["held_out"] = of_run(job, params)
-    return Trained(vocab, params, vectors, report.history, summary, job)
+    return Trained(
+        words, params, vectors, report.history, summarize(corpus, job, place, report, seconds), job
+    )
+
+
+def begin(
+    job: Run, lowered: Any, checkpoint: Any, resume: bool, allow: tuple[str, ...]
+) -> tuple[Replicas, Place, list[dict[str, Any]], dict[str, Any]]:
+    """(copies, place, history, identity) of the checkpoint that a run goes on from, or of its own first step."""
+    replicas = replicate(job.state, job.feed.copies)
+    if checkpoint is None:
+        return replicas, Place(), [], {}
+    program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
+    identity = run_identity(
+        job.settings._asdict(), job.feed.corpus.digest, job.feed.size, program, job.tables
+    )
+    prepare_folder(checkpoint, resume)
+    found = load_checkpoint(checkpoint, replicas, identity, allow) if resume else None
+    return (*(found or (replicas, Place(), [])), identity)
 
 
 def summarize(
     corpus: Corpus, job: Run, place: Place, report: Reporter, seconds: dict[str, float]
 ) -> dict[str, Any]:
-    """What a run did, as plain as JSON: totals, ``seconds``, settings, device and versions."""
-    return {
+    """What a run did, as plain as JSON: totals, ``seconds``, settings, device, versions, and the held-out loss."""
+    summary = {
         "words": place.words, "steps": place.steps, "epochs": job.settings.epochs, "vocabulary": len(corpus.vocab),
         "loss": report.history[-1]["loss"] if report.history else None, **seconds,
         "settings": job.settings._asdict(), "corpus": "" if corpus.vocab.report is None else str(corpus.report),
         "device": jax.devices()[0].device_kind, "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }  # fmt: skip
+    if job.settings.held_out and job.settings.objective != CUSTOM:
+        summary["held_out"] = of_run(job, job.state.params)
+    return summary
 
 
 def run_rounds(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.corpus.encode import prepare
 from w2vjax.training.choices import named
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import lower, set_up
@@ -55,9 +55,8 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
     settings = Settings(
         **{name: arguments.pop(name) for name in Settings._fields if name in arguments}
     ).check()
-    cache, tokenizer = arguments.pop("cache", None), arguments.pop("tokenizer", None)
-    if not isinstance(corpus, Corpus):
-        corpus = prepare(corpus, cache, settings.min_count, settings.max_vocab, tokenizer)
+    cache, tokenizer, vocab = (arguments.pop(name, None) for name in ("cache", "tokenizer", "vocab"))
+    corpus = prepare(corpus, cache, settings.min_count, settings.max_vocab, tokenizer, vocab=vocab)
     if "embed_backward" in arguments:
         arguments["backward_of_embed"] = arguments.pop("embed_backward")
     run = set_up(corpus, settings, own, **arguments)

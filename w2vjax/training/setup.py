@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
 from w2vjax.model import init_params
-from w2vjax.objectives.hidden import embed_backward
+from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.choices import CUSTOM, choice
 from w2vjax.training.feed import Feed, feed, longest_call
@@ -25,6 +25,8 @@ from w2vjax.windows.sampling import draw_reach, keep_probabilities, keep_thresho
 
 # The share of its start that the learning rate ends at, as in word2vec.c.
 _LAST_RATE = 1e-4
+# word2vec.c's for CBOW: its step is larger than the gradient by the number of context words.
+_UNDIVIDED_RATE = 0.05
 
 
 class Run(NamedTuple):
@@ -88,6 +90,8 @@ def set_up(
             f"replicas={settings.replicas} cannot go with a mesh, whose devices train one copy of the tables. "
             "Leave it out."
         )
+    if backward_of_embed is embed_backward_undivided and settings.learning_rate is None:
+        settings = settings._replace(learning_rate=_UNDIVIDED_RATE)
     # what was measured for large corpora was measured with the gradient of the loss
     size = (len(corpus.ids) if backward_of_embed is embed_backward else 0, len(corpus.vocab))
     settings = settings.check().complete(*size)

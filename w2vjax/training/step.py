@@ -145,6 +145,27 @@ def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any) ->
     return losses.sum(dtype=jnp.float32), part.weights.sum(dtype=jnp.float32)
 
 
+def cut_streams(
+    recipe: Recipe, tokens: jax.Array, segments: jax.Array, kept: jax.Array, key: jax.Array
+) -> tuple[list[jax.Array], jax.Array]:
+    """(streams, steps) of ``kept`` tokens of [M]: tokens, lines and reaches, B rows each, and how often T are read.
+
+    Row b is stream b with ``window`` words on either side, as long as the longest can be: a step then reads a slice of
+    each row. key: what the reaches are drawn with.
+    """
+    size, window = recipe.groups * recipe.run, recipe.window
+    length = -(-tokens.shape[0] // size) * recipe.run + 2 * window
+    tokens = jnp.pad(tokens, (window, window + size))
+    segments = jnp.pad(segments, (window, window + size), constant_values=-1)
+    reach = recipe.reach(key, tokens.shape, window)
+    steps = (kept + size - 1) // size
+    streams: list[jax.Array] = jax.lax.map(
+        lambda start: [jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)],
+        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.run,
+    )
+    return streams, steps
+
+
 def train_chunk(
     recipe: Recipe,
     chunk: int,
@@ -167,21 +188,11 @@ def train_chunk(
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
     keys = jax.random.split(key, 3)
     tokens, segments, kept = subsample(keys[0], tokens, segments, keep)
-    size, window = recipe.groups * recipe.run, recipe.window
-    tokens = jnp.pad(tokens, (window, window + size))
-    segments = jnp.pad(segments, (window, window + size), constant_values=-1)
-    reach = recipe.reach(keys[1], tokens.shape, window)
-    steps = (kept + size - 1) // size
-    # stream b as row b, as long as the longest can be: a step then reads a slice of each row
-    length = -(-chunk // size) * recipe.run + 2 * window
-    streams = jax.lax.map(
-        lambda start: [jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)],
-        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.run,
-    )
-
-    draws = None
+    streams, steps = cut_streams(recipe, tokens, segments, kept, keys[1])
+    window, draws = recipe.window, None
     if recipe.objective.draw is not None:
-        draws = recipe.objective.draw(keys[2], tables, -(-chunk // size), recipe.groups)
+        most = -(-chunk // (recipe.groups * recipe.run))
+        draws = recipe.objective.draw(keys[2], tables, most, recipe.groups)
 
     def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
         """What step ``number`` reads of the streams, three of [B, T + 2*window], and of the draws."""
