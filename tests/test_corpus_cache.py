@@ -228,3 +228,21 @@ def test_the_digest_is_of_words_counts_ids_and_starts(tmp_path, text):
     offsets = np.cumsum([0, *(len(word.encode()) for word in corpus.vocab.words)])
     whole = "".join(hashes).encode() + words + offsets.tobytes() + corpus.vocab.counts.tobytes()
     assert corpus.digest == hashlib.sha256(whole).hexdigest()
+
+
+def test_a_vocabulary_that_is_there_is_used_as_it_is_and_instead_of_nothing_else(tmp_path, text):
+    vocab = w2v.Vocab(("question", "be"), [7, 3])
+    vocab.save(tmp_path / "words.txt")
+    corpus = prepare(text, vocab=w2v.Vocab.load(tmp_path / "words.txt"))
+    assert (corpus.vocab.words, corpus.vocab.counts.tolist()) == (vocab.words, [7, 3])
+    assert (corpus.ids.tolist(), corpus.starts.tolist()) == ([1, 1, 0, 1], [0, 2, 3])
+    assert prepare(corpus) is corpus
+    trained = w2v.train(text, vocab=vocab, dim=2, epochs=1)
+    assert trained.vectors.words == vocab.words
+    for other in (
+        {"source": corpus},
+        {"source": text, "cache_dir": tmp_path},
+        {"source": text, "max_vocab": 1},
+    ):
+        with pytest.raises(w2v.SettingError, match="A vocab takes the place"):
+            prepare(**other, vocab=vocab)

@@ -200,7 +200,7 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     words = np.asarray(plain.inputs.weights > 0).sum(-1).reshape(-1)
     assert set(words) > {0, 2, 6}
     scale = SIZE.window + 1
-    np.testing.assert_allclose(scale * counted.weights.reshape(-1), words, rtol=1e-15)
+    np.testing.assert_allclose(scale * counted.weights.reshape(-1), words, rtol=1e-15)  # measured 0
     random = np.random.default_rng(5)
     params = Params(*(jnp.asarray(random.normal(size=(SIZE.vocab_size, SIZE.dim))) for _ in range(2)))
 
@@ -213,9 +213,9 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     targets = softmax().select(None, (), plain.words, plain.weights)
     losses = softmax().loss(w2v.hidden_vectors(params.input, plain), params.output, targets)
     loss, (by_input, _) = found(counted)
-    assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)
+    assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)  # measured 2e-16
     _, (undivided, _) = found(plain, embed_backward=w2v.embed_backward_undivided)
-    np.testing.assert_allclose(scale * by_input, undivided, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(scale * by_input, undivided, rtol=1e-12, atol=1e-14)  # measured 5e-16
 
 
 @pytest.mark.parametrize("window", [1, 2, 10])
