@@ -14,8 +14,9 @@ import jax.numpy as jnp
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives import hidden as hidden_side
+from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.hidden import hidden_vectors
-from w2vjax.objectives.scores import logits, score
+from w2vjax.objectives.scores import logits, score, score_bound
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Objective, Params, Rows
 
@@ -84,6 +85,50 @@ def backward(
     loss = objective.loss(hidden, params.output, targets).sum()
     d_hidden, d_output = objective.backward(hidden, params.output, targets)
     return loss, Params(embed_backward(d_hidden, batch.inputs), d_output)
+
+
+def row_bounds(
+    objective: Objective,
+    params: Params,
+    batch: Batch,
+    targets: Any,
+    embed_backward: Callable[[jax.Array, Inputs], Rows] = hidden_side.embed_backward,
+) -> Params:
+    """How strongly the rows of :func:`backward` bend the loss: Params of [N], or [V] beside a dense gradient.
+
+    See :mod:`w2vjax.objectives.bounds`. A mean of several words moves by what they move together, so each is given its
+    weight times the bound of the hidden vector, as it is given its weight times the gradient.
+
+    >>> from w2vjax.windows.pairs import pairs
+    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> print(row_bounds(objective, params, batch, targets).input)  # output rows are 0: (1/4 * 3 + 3/4) / 6
+    [0.25 0.25]
+    """
+    hidden = hidden_vectors(params.input, batch)
+    bound = objective.bound or bound_by_weights
+    of_hidden, of_output = bound(hidden, params.output, targets)
+    return Params(embed_backward(of_hidden[..., None], batch.inputs).values[:, 0], of_output)
+
+
+def bound_by_weights(
+    hidden: jax.Array, output: jax.Array, targets: Any, a: float = A, b: float = B
+) -> tuple[jax.Array, jax.Array]:
+    """The bounds of an objective that gives none: |d loss / d scores| is taken to be ``targets.weights`` [B, T, R].
+
+    That holds for losses whose slope is at most 1 in every score (hinge, logistic, NCE), and is more than the errors of
+    a trained model: an objective that gives its own bound may take larger steps. Raises SettingError where targets have
+    no ids [B, R] and weights [B, T, R].
+    """
+    ids, weights = (getattr(targets, name, None) for name in ("ids", "weights"))
+    if ids is None or weights is None or weights.shape[-1] != ids.shape[-1]:
+        raise SettingError(
+            f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of its rows cannot be "
+            "bounded. Give the objective a bound: (hidden, output, targets) -> bounds of hidden and of rows."
+        )
+    error = jnp.abs(weights).astype(hidden.dtype)
+    of_hidden, of_rows = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
+    return of_hidden, of_rows.reshape(-1)
 
 
 def to_dense(gradient: Any, table: jax.Array) -> jax.Array:

@@ -79,6 +79,9 @@ class Objective(NamedTuple):
     loss: Callable[..., jax.Array]
     # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
     backward: Callable[..., tuple[jax.Array, Any]]
+    # optional: (hidden, output, targets) -> bounds of hidden [B, T] and of d_output's rows [N] | [V]: how strongly each
+    # row bends the loss, see objectives/bounds.py. None: from targets.ids and targets.weights, for errors of at most 1
+    bound: Callable[..., tuple[jax.Array, jax.Array]] | None = None
     # optional: (key, tables, steps, groups) -> draws [steps, ...], one of which select takes in place of the key. What
     # does not depend on the words is then drawn for many steps at once: a generator costs more to start than to run
     draw: Callable[..., Any] | None = None

@@ -9,7 +9,8 @@ clipping at 6). Mikolov et al., "Distributed Representations of Words and Phrase
 import jax
 import jax.numpy as jnp
 
-from w2vjax.objectives.scores import score, score_backward
+from w2vjax.objectives.bounds import A, B
+from w2vjax.objectives.scores import score, score_backward, score_bound
 from w2vjax.types import Rows, Targets
 
 
@@ -48,8 +49,21 @@ def logistic_rows_loss(hidden: jax.Array, output: jax.Array, targets: Targets) -
     return logistic(scores, targets.labels, targets.weights).sum(-1)
 
 
+def logistic_rows_error(hidden: jax.Array, output: jax.Array, targets: Targets) -> jax.Array:
+    """d loss / d scores [B, T, R], which gradient and bound are made of."""
+    return logistic_backward(score(hidden, output, targets.ids), targets.labels, targets.weights)
+
+
 def logistic_rows_backward(hidden: jax.Array, output: jax.Array, targets: Targets) -> tuple[jax.Array, Rows]:
     """The gradient of the sum of :func:`logistic_rows_loss`: d_hidden [B, T, D] and output Rows [B*R, D]."""
-    scores = score(hidden, output, targets.ids)
-    error = logistic_backward(scores, targets.labels, targets.weights)
+    error = logistic_rows_error(hidden, output, targets)
     return score_backward(error, hidden, output, targets.ids)
+
+
+def logistic_rows_bound(
+    hidden: jax.Array, output: jax.Array, targets: Targets, a: float = A, b: float = B
+) -> tuple[jax.Array, jax.Array]:
+    """The bounds of the rows of :func:`logistic_rows_backward`: hidden [B, T] and output [B*R]."""
+    error = jnp.abs(logistic_rows_error(hidden, output, targets))
+    of_hidden, of_rows = score_bound(error, hidden, output[targets.ids].astype(hidden.dtype), a, b)
+    return of_hidden, of_rows.reshape(-1)

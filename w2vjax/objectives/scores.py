@@ -8,6 +8,7 @@ A bfloat16 table is read in bfloat16 and multiplied in the dtype of ``hidden``, 
 import jax
 import jax.numpy as jnp
 
+from w2vjax.objectives.bounds import stiffness
 from w2vjax.types import Rows
 
 
@@ -33,6 +34,24 @@ def score_backward(
     return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(-1, d_rows.shape[-1]))
 
 
+def score_bound(
+    error: jax.Array, hidden: jax.Array, rows: jax.Array, a: float, b: float
+) -> tuple[jax.Array, jax.Array]:
+    """How strongly each vector of :func:`score` bends a loss whose |d loss / d scores| is ``error`` [B, T, R].
+
+    bound(h_t) = sum_r error[t, r] * stiffness(o_r)          bound(o_r) = sum_t error[t, r] * stiffness(h_t)
+
+    hidden [B, T, D], rows [B, R, D]; returns bounds [B, T] and [B, R]. See :mod:`w2vjax.objectives.bounds`.
+
+    >>> error, hidden, rows = jnp.full((1, 1, 2), 0.5), jnp.ones((1, 1, 3)), jnp.zeros((1, 2, 3))
+    >>> of_hidden, of_rows = score_bound(error, hidden, rows, a=1.0, b=1.0)
+    >>> print(of_hidden, of_rows)  # .5 * (0 + 1) twice; .5 * (3 + 1)
+    [[1.]] [[2. 2.]]
+    """
+    of_hidden = jnp.einsum("btr,br->bt", error, stiffness(rows, a, b))
+    return of_hidden, jnp.einsum("btr,bt->br", error, stiffness(hidden, a, b))
+
+
 def logits(hidden: jax.Array, output: jax.Array) -> jax.Array:
     """Scores against every row: [B, T, V]."""
     return jnp.einsum("btd,vd->btv", hidden, output.astype(hidden.dtype))
@@ -42,3 +61,11 @@ def logits_backward(error: jax.Array, hidden: jax.Array, output: jax.Array) -> t
     """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D] and a dense d_output [V, D]."""
     d_hidden = jnp.einsum("btv,vd->btd", error, output.astype(hidden.dtype))
     return d_hidden, jnp.einsum("btv,btd->vd", error, hidden)
+
+
+def logits_bound(
+    error: jax.Array, hidden: jax.Array, rows: jax.Array, a: float, b: float
+) -> tuple[jax.Array, jax.Array]:
+    """:func:`score_bound` against all rows [V, D], error [B, T, V]: bounds of hidden [B, T] and of rows [V]."""
+    of_hidden = jnp.einsum("btv,v->bt", error, stiffness(rows, a, b))
+    return of_hidden, jnp.einsum("btv,bt->v", error, stiffness(hidden, a, b))

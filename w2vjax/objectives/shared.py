@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 
 from w2vjax.errors import SettingError
+from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.logistic import sigmoid
 from w2vjax.objectives.negative import draw, negative_sampling
 from w2vjax.objectives.scores import score
@@ -45,15 +46,6 @@ class SharedTargets(NamedTuple):
         blocks = self.words.shape[0] // max(self.negatives.shape[0], 1)
         return jnp.concatenate([self.words, jnp.repeat(self.negatives, blocks, 0)], 1)
 
-    @property
-    def hits(self) -> tuple[jax.Array, jax.Array]:
-        """The summed weights of each hidden vector [B, T] and of each row, positives first [B*P + B/S*K]."""
-        spans, negatives = self.negatives.shape
-        each = self.weights.sum(-1)  # [B, T]
-        share = in_spans(self.scale * each, self).sum(-1, keepdims=True)
-        rows = self.weights.sum(1).reshape(-1), jnp.broadcast_to(share, (spans, negatives)).reshape(-1)
-        return each * (1 + negatives * self.scale), jnp.concatenate(rows)
-
 
 def in_spans(blocks: jax.Array, targets: SharedTargets) -> jax.Array:
     """Hidden vectors [B, T, D] (or anything of B blocks of T) as [B/S, S*T, D]."""
@@ -71,40 +63,60 @@ def shared_loss(hidden: jax.Array, output: jax.Array, targets: SharedTargets) ->
     return of_positives + targets.scale.astype(hidden.dtype) * w.sum(-1) * of_negatives
 
 
+def shared_errors(
+    hidden: jax.Array, output: jax.Array, targets: SharedTargets
+) -> tuple[jax.Array, jax.Array]:
+    """d loss / d scores of the positives [B, P, T], which are <= 0, and of the negatives [B/S, K, S*T], >= 0.
+
+    Scores have rows before hidden vectors: of the two factors of a product by a transpose, XLA's CPU library has to
+    turn the second, and hidden is the smaller.
+    """
+    w, kept = targets.weights.astype(hidden.dtype), targets.kept.astype(hidden.dtype)
+    # summed before the transposition: the compiler adds them up once
+    share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(-1), targets)[:, None]  # [B/S, 1, S*T]
+    words, noise = output[targets.words].astype(hidden.dtype), output[targets.negatives].astype(hidden.dtype)
+    positive = sigmoid(jnp.einsum("brd,btd->brt", words, hidden))
+    negative = sigmoid(jnp.einsum("brd,btd->brt", noise, in_spans(hidden, targets)))
+    error = w.swapaxes(1, 2) * (kept[..., None] * positive - jnp.ones((), hidden.dtype)), share * negative
+    return jax.lax.optimization_barrier(error)
+
+
 def shared_backward(hidden: jax.Array, output: jax.Array, targets: SharedTargets) -> tuple[jax.Array, Rows]:
     """The gradient of the sum of :func:`shared_loss`: d_hidden [B, T, D] and Rows [B*P + B/S*K, D], positives first."""
-    w, kept = (
-        targets.weights.astype(hidden.dtype).swapaxes(1, 2),
-        targets.kept.astype(hidden.dtype),
-    )  # [B, P, T]
-    # summed before the transposition, as `hits` does: the compiler adds them up once
-    share = targets.scale.astype(hidden.dtype) * targets.weights.astype(hidden.dtype).sum(-1)
-    share = in_spans(share, targets)[:, None]  # [B/S, 1, S*T]
-    rows = output[targets.words].astype(hidden.dtype)
-    d_hidden, d_rows = product_backward(
-        rows, hidden, lambda scores: w * (kept[..., None] * sigmoid(scores) - jnp.ones((), scores.dtype))
-    )
-    noise = output[targets.negatives].astype(hidden.dtype)
-    d_spans, d_noise = product_backward(
-        noise, in_spans(hidden, targets), lambda scores: share * sigmoid(scores)
-    )
+    positive, negative = shared_errors(hidden, output, targets)
+    words, noise = output[targets.words].astype(hidden.dtype), output[targets.negatives].astype(hidden.dtype)
+    d_hidden, d_words = product_backward(positive, words, hidden)
+    d_spans, d_noise = product_backward(negative, noise, in_spans(hidden, targets))
     dim = hidden.shape[-1]
     ids = jnp.concatenate([targets.words.reshape(-1), targets.negatives.reshape(-1)])
-    values = jnp.concatenate([d_rows.reshape(-1, dim), d_noise.reshape(-1, dim)])
+    values = jnp.concatenate([d_words.reshape(-1, dim), d_noise.reshape(-1, dim)])
     return d_hidden + d_spans.reshape(hidden.shape), Rows(ids, values)
 
 
-def product_backward(rows: jax.Array, hidden: jax.Array, error_of: Any) -> tuple[jax.Array, jax.Array]:
-    """(d_hidden [B, T, D], d_rows [B, R, D]) where ``error_of`` gives the derivative by the scores, both [B, R, T].
+def product_backward(error: jax.Array, rows: jax.Array, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(d_hidden [B, T, D], d_rows [B, R, D]) for error [B, R, T], turned in memory once.
 
-    Scores have rows before hidden vectors: of the two factors of a product by a transpose, XLA's CPU library has to
-    turn the second, and hidden is the smaller. The error is turned in memory once, for the same reason; the barriers
-    keep the compiler from folding that into a product at half the speed.
+    The barrier keeps the compiler from folding the turning into a product at half the speed.
     """
-    error = jax.lax.optimization_barrier(error_of(jnp.einsum("brd,btd->brt", rows, hidden)))
-    d_rows = jnp.einsum("brt,btd->brd", error, hidden)
     turned = jax.lax.optimization_barrier(error.swapaxes(1, 2))
-    return jnp.einsum("btr,brd->btd", turned, rows), d_rows
+    return jnp.einsum("btr,brd->btd", turned, rows), jnp.einsum("brt,btd->brd", error, hidden)
+
+
+def shared_bound(
+    hidden: jax.Array, output: jax.Array, targets: SharedTargets, a: float = A, b: float = B
+) -> tuple[jax.Array, jax.Array]:
+    """The bounds of the rows of :func:`shared_backward`: hidden [B, T] and output [B*P + B/S*K], positives first.
+
+    The signs of the errors are known. A curvature w * |1 - c| * sigma' is at most |error| = w * (1 - (1 - c) * sigma).
+    """
+    positive, negative = shared_errors(hidden, output, targets)
+    words, noise = output[targets.words].astype(hidden.dtype), output[targets.negatives].astype(hidden.dtype)
+    of_hidden = stiffness(hidden, a, b)
+    of_words = -jnp.einsum("brt,bt->br", positive, of_hidden)
+    of_noise = jnp.einsum("brt,bt->br", negative, in_spans(of_hidden, targets))
+    by_noise = jnp.einsum("brt,br->bt", negative, stiffness(noise, a, b)).reshape(of_hidden.shape)
+    of_hidden = by_noise - jnp.einsum("brt,br->bt", positive, stiffness(words, a, b))
+    return of_hidden, jnp.concatenate([of_words.reshape(-1), of_noise.reshape(-1)])
 
 
 def shared_negatives(
@@ -136,4 +148,4 @@ def shared_negatives(
         scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
         return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)
 
-    return Objective(clear.init, select, shared_loss, shared_backward, draw_steps)
+    return Objective(clear.init, select, shared_loss, shared_backward, shared_bound, draw_steps)

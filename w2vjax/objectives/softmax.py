@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
+from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.scores import logits as all_logits
-from w2vjax.objectives.scores import logits_backward, score
+from w2vjax.objectives.scores import logits_backward, logits_bound, score
 from w2vjax.types import Objective
 
 Pair = tuple[jax.Array, jax.Array]
@@ -80,6 +81,22 @@ def softmax_backward(logits: jax.Array, total: Total, ids: jax.Array, weights: j
     return at.add(-weights, mode="drop", wrap_negative_indices=False)
 
 
+def softmax_size(logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array) -> jax.Array:
+    """The errors of :func:`softmax_backward` without the cancelling: each positive's own, in absolute value, added up.
+
+    With n = sum_p w[p] and m[v] = sum of w[p] where p is v: n * p[v] + m[v] * (1 - 2 * p[v]). Where the positives of one
+    hidden vector are as frequent as the model says, their errors cancel, and the curvature n * p (1 - p) does not.
+    """
+    weights = weights.astype(logits.dtype)
+    tiny = jnp.asarray(np.finfo(logits.dtype).tiny, logits.dtype)
+    share = jnp.exp(logits - total.top[..., None]) / jnp.maximum(total.total, tiny)[..., None]  # p
+    group = jnp.arange(ids.shape[0], dtype=jnp.int32)[:, None, None]
+    hidden = jnp.arange(weights.shape[1], dtype=jnp.int32)[None, :, None]
+    at = jnp.zeros_like(share).at[group, hidden, ids[:, None, :]]
+    mass = at.add(weights, mode="drop", wrap_negative_indices=False)
+    return weights.sum(-1, keepdims=True) * share + mass * (1 - 2 * share)
+
+
 def dense_loss(hidden: jax.Array, output: jax.Array, targets: Words) -> jax.Array:
     """Cross-entropy over all V words: [B, T]."""
     logits = all_logits(hidden, output)
@@ -93,6 +110,16 @@ def dense_backward(hidden: jax.Array, output: jax.Array, targets: Words) -> tupl
     logits = all_logits(hidden, output)
     total = add_logits(no_logits(hidden), logits)
     return logits_backward(softmax_backward(logits, total, targets.ids, targets.weights), hidden, output)
+
+
+def dense_bound(
+    hidden: jax.Array, output: jax.Array, targets: Words, a: float = A, b: float = B
+) -> tuple[jax.Array, jax.Array]:
+    """The bounds of hidden [B, T] and of all rows [V] of :func:`dense_backward`."""
+    logits = all_logits(hidden, output)
+    total = add_logits(no_logits(hidden), logits)
+    size = softmax_size(logits, total, targets.ids, targets.weights)
+    return logits_bound(size, hidden, output.astype(hidden.dtype), a, b)
 
 
 def fold_chunks(
@@ -142,6 +169,21 @@ def chunked_backward(
     return fold_chunks(step, empty, output, chunk)
 
 
+def chunked_bound(
+    hidden: jax.Array, output: jax.Array, targets: Words, chunk: int, a: float = A, b: float = B
+) -> tuple[jax.Array, jax.Array]:
+    """The bounds of hidden [B, T] and of all rows [V] of :func:`chunked_backward`."""
+    total = chunked_total(hidden, output, chunk)
+
+    def step(carry: Pair, start: jax.Array, rows: jax.Array) -> Pair:
+        size = softmax_size(all_logits(hidden, rows), total, targets.ids - start, targets.weights)
+        of_hidden, of_rows = logits_bound(size, hidden, rows.astype(hidden.dtype), a, b)
+        return carry[0] + of_hidden, jax.lax.dynamic_update_slice_in_dim(carry[1], of_rows, start, 0)
+
+    empty = jnp.zeros(hidden.shape[:2], hidden.dtype), jnp.zeros(output.shape[0], hidden.dtype)
+    return fold_chunks(step, empty, output, chunk)
+
+
 def softmax(chunk: int | None = None) -> Objective:
     """Skip-gram or CBOW with the exact softmax over V words; ``chunk`` words at a time if given.
 
@@ -154,14 +196,13 @@ def softmax(chunk: int | None = None) -> Objective:
     [[1.609438]]
     """
     if chunk is None:
-        return Objective(no_tables, select_words, dense_loss, dense_backward)
+        return Objective(no_tables, select_words, dense_loss, dense_backward, dense_bound)
     if chunk < 1:
         raise SettingError(
             f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense form."
         )
-    return Objective(
-        no_tables, select_words, partial(chunked_loss, chunk=chunk), partial(chunked_backward, chunk=chunk)
-    )
+    loss, backward, bound = (partial(f, chunk=chunk) for f in (chunked_loss, chunked_backward, chunked_bound))
+    return Objective(no_tables, select_words, loss, backward, bound)
 
 
 def no_tables(counts: Any) -> tuple[()]:

@@ -30,17 +30,15 @@ def _negative(shared: int, span: int) -> Callable[[int, float], Objective]:
     return lambda num_negatives, exponent: shared_negatives(num_negatives, exponent, shared, span)
 
 
-_steps_of_50 = partial(row_sgd, cap=50.0)
-
 CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative(48, 3), row_sgd, 0.05, 16, 768),
     ("skip-gram", "hierarchical"): Choice(
-        fan_batch, lambda *_: hierarchical_softmax(spare=1 / 3), _steps_of_50, 0.03, 16, 256
+        fan_batch, lambda *_: hierarchical_softmax(spare=1 / 3), row_sgd, 0.03, 16, 256
     ),
     ("skip-gram", "softmax"): Choice(block_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
-    ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 4), partial(row_sgd, cap=25.0), 0.25, 16, 768),
+    ("cbow", "negative"): Choice(cbow_run_batch, _negative(48, 4), row_sgd, 0.25, 16, 768),
     ("cbow", "hierarchical"): Choice(
-        cbow_lone_batch, lambda *_: hierarchical_softmax(spare=1 / 3), _steps_of_50, 0.1, 16, 256
+        cbow_lone_batch, lambda *_: hierarchical_softmax(spare=1 / 3), row_sgd, 0.1, 16, 256
     ),
     ("cbow", "softmax"): Choice(cbow_run_batch, lambda *_: softmax(4096), row_adagrad, 0.2, 16, 1024),
 }
@@ -53,7 +51,7 @@ CUSTOM = "custom"
 LARGE_WORDS = 1 << 23
 LARGE: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(
-        block_batch, _negative(32, 4), partial(row_sgd, cap=150.0), 0.05, 16, 384
+        block_batch, _negative(32, 4), row_sgd, 0.05, 16, 384
     ),
     ("cbow", "hierarchical"): CHOICES["cbow", "hierarchical"]._replace(
         windows=cbow_counted_batch, learning_rate=0.14, batch_words=96
@@ -63,7 +61,7 @@ LARGE: dict[tuple[str, str], Choice] = {
 # tables overshoot together. 25 examples a row diverged at 99 words, 15 did not.
 FEW_DIFFERENT = 1000
 FEW: dict[tuple[str, str], Choice] = {
-    ("cbow", "negative"): CHOICES["cbow", "negative"]._replace(optimizer=partial(row_sgd, cap=10.0)),
+    ("cbow", "negative"): CHOICES["cbow", "negative"]._replace(optimizer=row_sgd),
 }
 
 

@@ -18,8 +18,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.errors import SettingError
-from w2vjax.model import backward
-from w2vjax.objectives.hidden import embed_backward, hidden_vectors, shared
+from w2vjax.model import backward, row_bounds
+from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.training.updates import apply_gradients
 from w2vjax.types import Batch, Objective, Params, Rows
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
@@ -74,32 +74,6 @@ def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]
     return jnp.where(opens, ~ids, ids), jnp.where(real, lines, -1)
 
 
-def hits(batch: Batch, targets: Any, gradients: Params) -> Params:
-    """The summed weights of the examples behind each row of ``gradients``, as row updates want them.
-
-    Targets have ``weights`` [B, T, R], or a property ``hits`` with the sums for hidden vectors [B, T] and for rows.
-    Raises SettingError for others.
-    """
-    inputs = batch.inputs
-    if hasattr(targets, "hits"):
-        hidden, rows = targets.hits
-    elif hasattr(targets, "weights"):
-        hidden, rows = targets.weights.sum(-1), targets.weights.sum(1)
-    else:
-        raise SettingError(
-            f"{type(targets).__name__} has neither weights nor hits, so the steps of its rows cannot be bounded. "
-            "Give the targets weights [B, T, R], or a property hits: (sums of hidden vectors [B, T], sums of rows)."
-        )
-    each = inputs.weights.astype(hidden.dtype) * hidden.reshape(*inputs.weights.shape[:2], 1)  # [B, T, C]
-    each = each.sum(1) if shared(inputs) else each
-    if isinstance(gradients.output, Rows):
-        return Params(each.reshape(-1), rows.reshape(-1))
-    # a dense softmax pulls on every row: by its positives, and by its share of the probability, taken as even
-    positives, size = rows.reshape(-1), gradients.output.shape[0]
-    spread = jnp.full(size, positives.sum() / size, positives.dtype)
-    return Params(each.reshape(-1), spread.at[targets.ids.reshape(-1)].add(positives))
-
-
 def gradient_step(
     recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array, measure: Any = True
 ) -> tuple[State, jax.Array, jax.Array]:
@@ -111,22 +85,23 @@ def gradient_step(
     """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
     _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
+    bounds = row_bounds(recipe.objective, state.params, batch, targets, recipe.embed_backward)
     loss, pairs = jax.lax.cond(
         measure,
         lambda params: measured_loss(recipe, params, batch, targets),
         lambda _: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)),
         state.params,
     )
-    # A step whose loss is not finite changes nothing. That also orders this second read of the tables before their
-    # update: left open, XLA copies both of them in every step.
-    sound = jnp.isfinite(loss)
+    # A step that meets a number which is not finite changes nothing. The loss takes part so that its reading of the
+    # tables comes before their update: left open, XLA copies both of them in every step.
+    sound = jnp.isfinite(sum(bound.sum() for bound in bounds)) & jnp.isfinite(loss)
     gradients = jax.tree.map(
         lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf, gradients
     )
+    bounds = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)), bounds)
     params, optimizer = apply_gradients(
-        recipe.optimizer, state.optimizer, state.params, gradients, hits(batch, targets, gradients),
-        recipe.deterministic,
-    )  # fmt: skip
+        recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
+    )
     return State(params, optimizer), loss, pairs
 
 

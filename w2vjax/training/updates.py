@@ -4,21 +4,20 @@ A batch touches few rows, so a gradient is a pair of ids [N] and values [N, D] (
 optimizer's step over [V, D] would cost a hundred times the gradient. The transformations here are optax's: ``update``
 gets the *values* as its updates and the rest as extra arguments, so ``optax.chain``, schedules and clipping work::
 
-    update(values, state, params, ids=..., hits=...) -> values, state
+    update(values, state, params, ids=..., bounds=...) -> values, state
 
     values  Params of [N, D], what is to be added to the rows (dense [V, D] where an objective gives a dense gradient)
     ids     Params of [N] int32, None for a dense leaf
-    hits    Params of [N], the summed weights of the examples behind each row; None for a dense leaf
+    bounds  Params of [N], how strongly each example bends the loss (:mod:`w2vjax.objectives.bounds`); [V] beside a dense leaf
 
-Summing the gradients of many words at once makes frequent rows step too far and diverge. :func:`clip_by_count` bounds
-the step of a row to that of ``cap`` examples; :func:`scale_by_row_adagrad` lets a row's own history bound it.
+Summing the gradients of many words at once makes frequent rows step too far and diverge. :func:`row_sgd` and
+:func:`row_adagrad` step by their own size or by 1 / bound, whichever is less, the bounds of a row's examples added up.
 """
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from w2vjax.errors import SettingError
@@ -34,32 +33,128 @@ class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignor
     """A transformation of whole tables, which row gradients are expanded for: see :func:`dense`."""
 
 
-def row_sgd(learning_rate: Any, cap: float | None = 75.0) -> RowTransformation:
-    """Gradient descent on rows: each moves by the learning rate times min(1, cap / n) times its summed gradient.
+class BoundState(NamedTuple):
+    """What bounded steps keep of every row: Params of [V] float32."""
 
-    n is the summed weight of the examples that hit the row in this step (a positive mostly weighs 1, a shared negative
-    what it stands for). ``learning_rate`` is a number or an optax schedule over steps; ``cap=None`` is plain SGD.
+    room: Params  # where the bounds of a step are added up; all zero between steps, which clear the few places they used
+    gone: Params  # step sizes times bounds since copies were last joined: see replicas.py
 
-    >>> optimizer = row_sgd(0.5, cap=2.0)
+
+def no_bounds(params: Params) -> BoundState:
+    """The state before the first step."""
+    return BoundState(*(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)) for _ in range(2)))
+
+
+def bounded_step(
+    values: jax.Array,
+    ids: jax.Array | None,
+    bound: jax.Array,
+    size: Any,
+    room: jax.Array,
+    gone: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(-min(size, 1 / total) * values, room, gone), where total is the bound of a row over all its examples.
+
+    values [N, D] of rows ids [N], or dense [V, D] for None; bound [N] or [V]; size: a step size, a scalar or [N].
+    """
+    bound = bound.astype(room.dtype)
+    total, added = bound, room
+    if ids is not None:
+        added = room.at[ids].add(bound)
+        total = added[ids]
+    step = jnp.minimum(size, 1 / total)  # a row that bends nothing takes the whole step
+    share = jnp.where(bound > 0, step * bound, jnp.zeros_like(bound))
+    if ids is None:
+        gone = gone + share
+    else:
+        gone = gone.at[ids].add(share)
+        # 0, as bounds are not negative; made of what was read, so that the reading is seen to come before the clearing
+        added = added.at[ids].set(jnp.minimum(total, 0))
+    return -step[:, None].astype(values.dtype) * values, added, gone
+
+
+class RowSgdState(NamedTuple):
+    """The number of steps, and what bounds them."""
+
+    count: jax.Array  # [] int32
+    bounded: BoundState
+
+
+def row_sgd(learning_rate: Any) -> RowTransformation:
+    """Gradient descent on rows: each moves by min(learning rate, 1 / bound) times its summed gradient.
+
+    bound: how strongly the row's examples of this step bend the loss, added up. ``learning_rate`` is a number or an
+    optax schedule over steps. Plain gradient descent without a bound is ``optax.sgd(learning_rate)``.
+
+    >>> optimizer = row_sgd(0.5)
     >>> params = Params(jnp.zeros((3, 1)), jnp.zeros((3, 1)))
-    >>> rows = Rows(jnp.asarray([0, 0, 0, 0, 1]), jnp.ones((5, 1)))  # row 0 is hit four times
-    >>> hits = Params(jnp.ones(5), jnp.ones(5))
-    >>> params, state = apply_gradients(optimizer, optimizer.init(params), params, Params(rows, rows), hits)
-    >>> print(params.input.ravel())
+    >>> rows = Rows(jnp.asarray([0, 0, 0, 0, 1]), jnp.ones((5, 1)))  # row 0 has four examples
+    >>> bounds = Params(jnp.ones(5), jnp.ones(5))
+    >>> params, state = apply_gradients(optimizer, optimizer.init(params), params, Params(rows, rows), bounds)
+    >>> print(params.input.ravel())  # 4 / 4, not 4 * .5
     [-1.  -0.5  0. ]
     """
-    scale = optax.scale_by_learning_rate(learning_rate)
-    chain = scale if cap is None else optax.chain(clip_by_count(cap), scale)
-    return RowTransformation(*optax.with_extra_args_support(chain))
+
+    def init(params: Params) -> RowSgdState:
+        return RowSgdState(jnp.zeros((), jnp.int32), no_bounds(params))
+
+    def update(
+        values: Params, state: RowSgdState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
+    ) -> tuple[Params, RowSgdState]:
+        del params
+        size = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        leaves = zip(values, ids, bounds, *state.bounded, strict=True)
+        stepped = [bounded_step(v, i, bound, size, *kept) for v, i, bound, *kept in leaves]
+        values, *kept = (Params(*leaf) for leaf in zip(*stepped, strict=True))
+        return values, RowSgdState(optax.safe_increment(state.count), BoundState(*kept))
+
+    return RowTransformation(init, update)
+
+
+class RowAdagradState(NamedTuple):
+    """Accumulated mean squared gradient of every row, the number of steps, and what bounds them."""
+
+    total: Params  # of [V]
+    count: jax.Array  # [] int32
+    bounded: BoundState
 
 
 def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
     """Row-wise AdaGrad: one accumulated squared gradient for each row, a mean over its D entries.
 
-    Duchi, Hazan and Singer, 2011, with one step size a row: g / sqrt(sum of mean(g^2) + epsilon).
+    Duchi, Hazan and Singer, 2011, with one step size a row, learning rate / sqrt(sum of mean(g^2) + epsilon), and at
+    most 1 / bound as in :func:`row_sgd`.
     """
-    chain = optax.chain(scale_by_row_adagrad(epsilon), optax.scale_by_learning_rate(learning_rate))
-    return RowTransformation(*optax.with_extra_args_support(chain))
+
+    def accumulate(
+        values: jax.Array, ids: jax.Array | None, total: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        if ids is None:
+            total = total + jnp.square(values).mean(1)
+            return total, total
+        # values of one row may lie in several places: their sum is what is squared
+        order, summed = sum_repeated(ids, values)
+        total = total.at[ids[order]].add(jnp.square(summed).mean(1).astype(total.dtype))
+        return total, total[ids]
+
+    def init(params: Params) -> RowAdagradState:
+        total = Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params))
+        return RowAdagradState(total, jnp.zeros((), jnp.int32), no_bounds(params))
+
+    def update(
+        values: Params, state: RowAdagradState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
+    ) -> tuple[Params, RowAdagradState]:
+        del params
+        rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        totals, stepped = [], []
+        for v, i, bound, total, *kept in zip(values, ids, bounds, state.total, *state.bounded, strict=True):
+            total, here = accumulate(v, i, total)
+            totals.append(total)
+            stepped.append(bounded_step(v, i, bound, rate / jnp.sqrt(here + epsilon), *kept))
+        values, *kept = (Params(*leaf) for leaf in zip(*stepped, strict=True))
+        return values, RowAdagradState(Params(*totals), optax.safe_increment(state.count), BoundState(*kept))
+
+    return RowTransformation(init, update)
 
 
 def dense(optimizer: optax.GradientTransformation) -> DenseTransformation:
@@ -68,75 +163,6 @@ def dense(optimizer: optax.GradientTransformation) -> DenseTransformation:
     >>> optimizer = dense(optax.adam(1e-3))
     """
     return DenseTransformation(*optax.with_extra_args_support(optimizer))
-
-
-class ClipState(NamedTuple):
-    """Room to count hits in, [V] for each table and all zero between steps.
-
-    A step clears the few places it has used. Fresh zeros in every step would cost more than the rest of it once the
-    vocabulary is large.
-    """
-
-    hits: Params
-
-
-def clip_by_count(cap: float) -> optax.GradientTransformationExtraArgs:
-    """Scale each row by min(1, cap / n), n its summed hits in this step. Raises SettingError for cap <= 0."""
-    if not (np.isfinite(cap) and cap > 0):
-        raise SettingError(f"cap={cap} cannot work. Use about 75, or None for no cap.")
-
-    def init(params: Params) -> ClipState:
-        return ClipState(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
-
-    def clip(
-        values: jax.Array, ids: jax.Array | None, hits: jax.Array | None, room: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        if ids is None or hits is None:
-            return values, room
-        total = room.at[ids].add(hits.astype(room.dtype))
-        here = total[ids]
-        share = jnp.minimum(1.0, cap / jnp.maximum(here, cap))
-        # 0, as hits are not negative; made of what was read, so that the reading is seen to come before the clearing
-        cleared = total.at[ids].set(jnp.minimum(here, 0))
-        return values * share[:, None].astype(values.dtype), cleared
-
-    def update(
-        values: Params, state: ClipState, params: Any = None, *, ids: Params, hits: Params, **_: Any
-    ) -> Any:
-        del params
-        clipped = [clip(*leaf) for leaf in zip(values, ids, hits, state.hits, strict=True)]
-        return Params(*(leaf[0] for leaf in clipped)), ClipState(Params(*(leaf[1] for leaf in clipped)))
-
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-class RowAdagradState(NamedTuple):
-    """Accumulated mean squared gradient of every row."""
-
-    total: Params  # of [V]
-
-
-def scale_by_row_adagrad(epsilon: float = 1e-6) -> optax.GradientTransformationExtraArgs:
-    """Divide each row by the root of its accumulated mean square. Repeated ids are added up first."""
-
-    def init(params: Params) -> RowAdagradState:
-        return RowAdagradState(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
-
-    def scale(values: jax.Array, ids: jax.Array | None, total: jax.Array) -> tuple[jax.Array, jax.Array]:
-        if ids is None:
-            total = total + jnp.square(values).mean(1)
-            return values / jnp.sqrt(total + epsilon)[:, None].astype(values.dtype), total
-        # values of one row may lie in several places: their sum is what is squared
-        order, summed = sum_repeated(ids, values)
-        total = total.at[ids[order]].add(jnp.square(summed).mean(1).astype(total.dtype))
-        return values / jnp.sqrt(total[ids] + epsilon)[:, None].astype(values.dtype), total
-
-    def update(values: Params, state: RowAdagradState, params: Any = None, *, ids: Params, **_: Any) -> Any:
-        del params
-        scaled = [scale(*leaf) for leaf in zip(values, ids, state.total, strict=True)]
-        return Params(*(leaf[0] for leaf in scaled)), RowAdagradState(Params(*(leaf[1] for leaf in scaled)))
-
-    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -193,12 +219,12 @@ def apply_gradients(
     state: Any,
     params: Params,
     gradients: Params,
-    hits: Params,
+    bounds: Params,
     deterministic: bool = False,
 ) -> tuple[Params, Any]:
     """One step: (params, state) after ``gradients`` (leaves Rows or dense); jit-able.
 
-    hits: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed order (sort and
+    bounds: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed order (sort and
     segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
     """
     extra = optax.with_extra_args_support(optimizer)
@@ -211,18 +237,18 @@ def apply_gradients(
             *(table + u.astype(table.dtype) for table, u in zip(params, updates, strict=True))
         ), state
     if deterministic or not isinstance(optimizer, RowTransformation):
-        pairs = [_coalesced(g, h) for g, h in zip(gradients, hits, strict=True)]
-        gradients, hits = Params(*(g for g, _ in pairs)), Params(*(h for _, h in pairs))
+        pairs = [_coalesced(g, bound) for g, bound in zip(gradients, bounds, strict=True)]
+        gradients, bounds = Params(*(g for g, _ in pairs)), Params(*(bound for _, bound in pairs))
     ids = Params(*(g.ids if isinstance(g, Rows) else None for g in gradients))
     values = Params(*(g.values if isinstance(g, Rows) else g for g in gradients))
-    updates, state = extra.update(values, state, params, ids=ids, hits=hits)
+    updates, state = extra.update(values, state, params, ids=ids, bounds=bounds)
     return Params(*map(_add, params, ids, updates)), state
 
 
-def _coalesced(gradient: Any, hits: Any) -> tuple[Any, Any]:
+def _coalesced(gradient: Any, bound: jax.Array) -> tuple[Any, jax.Array]:
     if not isinstance(gradient, Rows):
-        return gradient, hits
-    _, total = sum_repeated(gradient.ids, hits[:, None])
+        return gradient, bound
+    _, total = sum_repeated(gradient.ids, bound[:, None])
     return coalesce(gradient), total[:, 0]
 
 
