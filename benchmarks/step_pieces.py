@@ -15,7 +15,7 @@ import numpy as np
 import w2vjax as w2v
 from w2vjax.objectives.negative import draw
 from w2vjax.objectives.shared import SharedTargets
-from w2vjax.training.step import Recipe, State, hits, split_lines
+from w2vjax.training.step import Recipe, State, split_lines
 
 STACK = 16
 Call = Callable[[], Any]
@@ -99,19 +99,23 @@ def products(hidden: jax.Array, blocks: list[jax.Array]) -> Call:
 
 
 def scatter(
-    recipe: Recipe, params: w2v.Params, batches: w2v.Batch, targets: Any, gradients: w2v.Params
+    recipe: Recipe,
+    params: w2v.Params,
+    batches: w2v.Batch,
+    targets: Any,
+    gradients: w2v.Params,
+    bounds: w2v.Params,
 ) -> Call:
-    """The optimizer's update by the rows of each step, with the values of one gradient."""
+    """The optimizer's update by the rows of each step, with the values and bounds of one gradient."""
 
-    def all_of(state: State, batches: Any, targets: Any, gradients: w2v.Params) -> State:
+    def all_of(state: State, batches: Any, targets: Any, gradients: w2v.Params, bounds: w2v.Params) -> State:
         def body(number: jax.Array, state: State) -> State:
             batch, target = jax.tree.map(lambda leaf: leaf[number], (batches, targets))
             scored = jnp.concatenate([ids.reshape(-1) for ids in scored_ids(target)])
             ids = w2v.Params(batch.inputs.ids.reshape(-1), scored)
             rows = w2v.Params(*(g._replace(ids=i) if isinstance(g, w2v.Rows) else g
                                 for g, i in zip(gradients, ids, strict=True)))  # fmt: skip
-            counted = hits(batch, target, rows)
-            return State(*w2v.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, counted))
+            return State(*w2v.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, bounds))
 
         return jax.lax.fori_loop(0, STACK, body, state)
 
@@ -119,7 +123,7 @@ def scatter(
     update = jax.jit(all_of, donate_argnums=0)
 
     def in_turn() -> State:
-        held[0] = update(held[0], batches, targets, gradients)
+        held[0] = update(held[0], batches, targets, gradients, bounds)
         return held[0]
 
     return in_turn
@@ -128,12 +132,13 @@ def scatter(
 def pieces(recipe: Recipe, params: w2v.Params, batches: w2v.Batch, targets: Any) -> dict[str, Call]:
     """The pieces of STACK steps."""
     _, gradients = jax.jit(partial(w2v.backward, recipe.objective))(params, first(batches), first(targets))
+    bounds = jax.jit(partial(w2v.row_bounds, recipe.objective))(params, first(batches), first(targets))
     few = isinstance(gradients.output, w2v.Rows)
     hidden, blocks = jax.jit(partial(rows_of_step, few=few))(params, first(batches), first(targets))
     return {
         "gather": gather(params, batches, targets, few),
         "products": products(hidden, blocks),
-        "scatter": scatter(recipe, params, batches, targets, gradients),
+        "scatter": scatter(recipe, params, batches, targets, gradients, bounds),
     }
 
 

@@ -7,7 +7,7 @@ A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Be
 
     products    the matrix products: scores, d_rows and d_hidden of a block; logits and two more of a softmax
     gather      input rows to hidden vectors, and output rows where an objective scores few of them
-    scatter     the optimizer's row update: counting hits, scaling, adding up repeated rows
+    scatter     the optimizer's row update: adding up bounds, scaling, adding up repeated rows
     random      subsampling bits, reaches, negatives
     rest        what is left: windows, masks, sigmoid, loss, subsampling's compaction. Pieces alone read their operands
                 from memory where the step may have them in a cache, so it can come out below 0
@@ -41,7 +41,7 @@ from w2vjax.objectives.negative import negative_targets
 from w2vjax.objectives.shared import SharedTargets
 from w2vjax.training.choices import Choice, choice
 from w2vjax.training.feed import marked
-from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, gradient_step, hits
+from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, gradient_step
 
 # max|change - expected| / max|expected|; measured 2e-7 to 2e-6 over the settings below, float32
 TOLERANCE = 2e-5
@@ -101,8 +101,8 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
 def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, counts: Any, key: Any) -> float:
     """The error of the change of the params by one step, against jax.grad of the clear loss and the same optimizer.
 
-    The clear gradient is dense; it goes to the optimizer as one row for each word, with the hits of the step, so that
-    count-clipping and AdaGrad are checked along with the gradient.
+    The clear gradient is dense; it goes to the optimizer as one row for each word, with the bounds of the step, so that
+    bounded steps and AdaGrad are checked along with the gradient.
     """
     random = np.random.default_rng(1)
     # scores of about 1: at word2vec's own start, near 0, a wrong sigmoid would pass
@@ -126,17 +126,17 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
         grow = jax.value_and_grad(lambda p: w2v.cross_entropy(clear, p, batch, goal))
         total, dense = grow(params)
         _, gradients = w2v.backward(recipe.objective, params, batch, targets, recipe.embed_backward)
-        counted = hits(batch, targets, gradients)
+        bounds = w2v.row_bounds(recipe.objective, params, batch, targets, recipe.embed_backward)
 
-        def whole(value: jax.Array, gradient: Any, count: jax.Array) -> tuple[Any, jax.Array]:
+        def whole(value: jax.Array, gradient: Any, bound: jax.Array) -> tuple[Any, jax.Array]:
             if not isinstance(gradient, w2v.Rows):
-                return value, count
+                return value, bound
             rows = w2v.Rows(jnp.arange(len(counts), dtype=jnp.int32), value)
-            return rows, jnp.zeros(len(counts), count.dtype).at[gradient.ids].add(count)
+            return rows, jnp.zeros(len(counts), bound.dtype).at[gradient.ids].add(bound)
 
-        pairs = [whole(*leaf) for leaf in zip(dense, gradients, counted, strict=True)]
-        gradients, counted = (w2v.Params(*(pair[i] for pair in pairs)) for i in (0, 1))
-        return total, w2v.apply_gradients(recipe.optimizer, state.optimizer, params, gradients, counted)[0]
+        pairs = [whole(*leaf) for leaf in zip(dense, gradients, bounds, strict=True)]
+        gradients, bounds = (w2v.Params(*(pair[i] for pair in pairs)) for i in (0, 1))
+        return total, w2v.apply_gradients(recipe.optimizer, state.optimizer, params, gradients, bounds)[0]
 
     total, expected = jax.jit(clear_step)(params, state, batch, targets)
     if recipe.measured == recipe.groups:

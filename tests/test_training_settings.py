@@ -76,35 +76,26 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
     for given, rate in ((None, 0.05), (0.1, 0.1)):
         settings = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=given)
         assert w2v.set_up(planted, settings, backward_of_embed=undivided).settings.learning_rate == rate
-    monkeypatch.setattr(choices, "LARGE_WORDS", 1)
-    monkeypatch.setattr(choices, "FEW_DIFFERENT", 1)
-    settings = w2v.Settings(dim=8, min_count=1, model="cbow", objective="hierarchical")
-    windows = [
-        w2v.set_up(planted, settings, backward_of_embed=backward).recipe.windows
-        for backward in (w2v.embed_backward, w2v.embed_backward_undivided)
-    ]
-    assert windows == [w2v.cbow_counted_batch, w2v.cbow_lone_batch]
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
         _arguments(("text.txt",), Options(cbow_sum_gradient=True))
 
 
-def test_a_large_corpus_gets_what_was_measured_for_one(planted, monkeypatch):
-    monkeypatch.setattr(choices, "LARGE_WORDS", len(planted.ids))
+def test_every_corpus_gets_the_same_defaults_and_an_accelerator_larger_steps(planted):
     numbers = {"dim": 8, "min_count": 1, "replicas": 1}
-    few = w2v.set_up(planted, w2v.Settings(**numbers))
-    assert few.settings.batch_words == 768  # 24 different words would overshoot with what large corpora get
-    monkeypatch.setattr(choices, "FEW_DIFFERENT", 24)
-    large = w2v.set_up(planted, w2v.Settings(**numbers))
-    assert large.settings.batch_words == 384
-    words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
-    assert large.recipe.objective.select(jax.random.key(0), large.tables, words, weights).negatives.shape == (
-        6,
-        32,
+    chosen = choices.choice("skip-gram", "negative")
+    usual = w2v.set_up(planted, w2v.Settings(**numbers))
+    assert (usual.settings.batch_words, usual.settings.learning_rate) == (
+        chosen.batch_words,
+        chosen.learning_rate,
     )
-    assert w2v.set_up(planted, w2v.Settings(**numbers, run=256)).settings.batch_words == 512
-    assert w2v.set_up(planted, w2v.Settings(**numbers), w2v.softmax()).settings.batch_words == 768
-    monkeypatch.setattr(choices, "LARGE_WORDS", len(planted.ids) + 1)
-    assert w2v.set_up(planted, w2v.Settings(**numbers)).settings.batch_words == 768
+    assert w2v.set_up(planted, w2v.Settings(**numbers, run=256)).settings.batch_words % 256 == 0
+    assert (
+        w2v.set_up(planted, w2v.Settings(**numbers), w2v.softmax()).settings.batch_words == chosen.batch_words
+    )
+    for pair, row in choices.CHOICES.items():
+        settings = w2v.Settings(model=pair[0], objective=pair[1])
+        assert settings.complete().batch_words == row.batch_words
+        assert settings.complete(accelerator=True).batch_words == row.accelerator_words >= 4096
 
 
 @pytest.mark.parametrize("objective", [None, 5, "custom", "nce"])

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives import hidden as hidden_side
-from w2vjax.objectives.bounds import A, B
+from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.scores import logits, score, score_bound
 from w2vjax.objectives.softmax import softmax
@@ -106,8 +106,16 @@ def row_bounds(
     [0.25 0.25]
     """
     hidden = hidden_vectors(params.input, batch)
-    bound = objective.bound or bound_by_weights
+    bound = bound_by_weights if objective.bound is None else objective.bound
+    _, rows = jax.eval_shape(objective.backward, hidden, params.output, targets)
+    if objective.bound is None and not isinstance(rows, Rows):
+        bound = dense_bound_by_weights
     of_hidden, of_output = bound(hidden, params.output, targets)
+    many = rows.ids.shape[0] if isinstance(rows, Rows) else rows.shape[0]
+    if of_output.shape != (many,):
+        raise SettingError(
+            f"The objective gives {of_output.size} bounds for {many} rows of its gradient. Give one for each."
+        )
     return Params(embed_backward(of_hidden[..., None], batch.inputs).values[:, 0], of_output)
 
 
@@ -120,15 +128,37 @@ def bound_by_weights(
     a trained model: an objective that gives its own bound may take larger steps. Raises SettingError where targets have
     no ids [B, R] and weights [B, T, R].
     """
+    ids, weights = weighted_ids(targets)
+    error = jnp.abs(weights).astype(hidden.dtype)
+    of_hidden, of_rows = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
+    return of_hidden, of_rows.reshape(-1)
+
+
+def dense_bound_by_weights(
+    hidden: jax.Array, output: jax.Array, targets: Any, a: float = A, b: float = B
+) -> tuple[jax.Array, jax.Array]:
+    """:func:`bound_by_weights` beside a dense gradient [V, D], as of a softmax.
+
+    The positives ``targets.ids`` [B, P] have errors of their weights, and all V rows share as much again.
+    """
+    ids, weights = weighted_ids(targets)
+    error = jnp.abs(weights).astype(hidden.dtype)
+    of_hidden, of_positives = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
+    each = error.sum(-1)
+    of_hidden = of_hidden + each * stiffness(output.astype(hidden.dtype), a, b).mean()
+    spread = jnp.full(output.shape[0], (each * stiffness(hidden, a, b)).sum() / output.shape[0], hidden.dtype)
+    return of_hidden, spread.at[ids.reshape(-1)].add(of_positives.reshape(-1))
+
+
+def weighted_ids(targets: Any) -> tuple[jax.Array, jax.Array]:
+    """The ids [B, R] of targets and their weights [B, T, R]. Raises SettingError where there are none."""
     ids, weights = (getattr(targets, name, None) for name in ("ids", "weights"))
     if ids is None or weights is None or weights.shape[-1] != ids.shape[-1]:
         raise SettingError(
             f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of its rows cannot be "
             "bounded. Give the objective a bound: (hidden, output, targets) -> bounds of hidden and of rows."
         )
-    error = jnp.abs(weights).astype(hidden.dtype)
-    of_hidden, of_rows = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
-    return of_hidden, of_rows.reshape(-1)
+    return ids, weights
 
 
 def to_dense(gradient: Any, table: jax.Array) -> jax.Array:

@@ -1,9 +1,9 @@
 """How far a row may move in one step: the inverse of the curvature that it meets.
 
 A step of size lr along a gradient is stable while lr times the curvature of the loss is of order one. Take a loss of
-scores s = h . o with error e = d loss / d s. For a logistic loss and for a softmax, |d2 loss / d s2| <= |e| (sigma' =
-sigma (1 - sigma) <= |sigma - label| for labels 0 and 1; p (1 - p) <= |p - label|). So the Hessian has, for row o and the
-hidden vectors h_t that it is scored against, the blocks
+scores s = h . o with error e = d loss / d s. For a logistic loss and for a softmax the curvature s'' = d2 loss / d s2
+is at most |e|: sigma (1 - sigma) <= |sigma - label| for labels 0 and 1, and p (1 - p) <= |p - label|. So the Hessian
+has, for row o and the hidden vectors h_t that it is scored against, the blocks
 
     d2 loss / d o d o    = sum_t s''_t h_t h_t'               at most   sum_t |e_t| |h_t|^2
     d2 loss / d h_t d o  = e_t I + s''_t o h_t'               the first term adds at most |e_t| for each t

@@ -84,8 +84,8 @@ def softmax_backward(logits: jax.Array, total: Total, ids: jax.Array, weights: j
 def softmax_size(logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array) -> jax.Array:
     """The errors of :func:`softmax_backward` without the cancelling: each positive's own, in absolute value, added up.
 
-    With n = sum_p w[p] and m[v] = sum of w[p] where p is v: n * p[v] + m[v] * (1 - 2 * p[v]). Where the positives of one
-    hidden vector are as frequent as the model says, their errors cancel, and the curvature n * p (1 - p) does not.
+    With n = sum_p w[p] and m[v] = sum of w[p] where p is v: n * p[v] + m[v] * (1 - 2 * p[v]). Where the positives of
+    one hidden vector are as frequent as the model says, their errors cancel, and the curvature n * p (1 - p) does not.
     """
     weights = weights.astype(logits.dtype)
     tiny = jnp.asarray(np.finfo(logits.dtype).tiny, logits.dtype)

@@ -23,6 +23,9 @@ LONGEST_CALL = 3.0
 _NANOSECONDS = {"negative": 10.0, "hierarchical": 40.0, "softmax": 0.1}
 # The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be few and far apart.
 COPY_WORDS = 1 << 19
+# Words that a copy trains between two joins, times the square of the number of copies: the most that R copies may go
+# apart grows with the words that each has trained and with their number.
+JOIN_WORDS = 1 << 20
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on it.
 _COPIES = 2
 # Bytes of tables that are joined after one CHUNK for a tenth of its time, and the most CHUNKs between two joins.
@@ -103,7 +106,12 @@ def feed(
     device = device or jax.devices()[0]
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
-    longest = CHUNK * min(_MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)) if copies > 1 else CHUNK
+    longest = CHUNK
+    if copies > 1:
+        longest = min(CHUNK, JOIN_WORDS // copies**2) * min(
+            _MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)
+        )
+        longest = max(longest, step_words)
     if device.platform == "cpu":
         # few steps to a call would leave the number of all steps, and so the learning rate's decay, to chance
         longest = max(min(longest, most), min(longest, _FEWEST_STEPS * step_words))

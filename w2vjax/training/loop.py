@@ -203,7 +203,7 @@ def run_rounds(
     callback: Any,
 ) -> tuple[Replicas, Place]:
     """Train every chunk from ``place`` on. One round is always under way while the one before it is reported."""
-    hands = crew(compiled, job.feed.copies, job.join)
+    hands = crew(compiled, job.feed.copies)
     saved = began = time.perf_counter()
     before, waiting = place.seconds, None
 

@@ -4,13 +4,19 @@ XLA splits one product of a training step over the cores of a CPU, and gains not
 ten microseconds. Two programs side by side do gain the second core. A round trains R chunks on R copies of the same
 tables; what each copy learned is then added up, row by row::
 
-    table = start + gamma * sum_r (copy_r - start)          gamma = 1 / (1 + (R - 1) * n / (n + n0))
+    table = start + gamma * sum_r (copy_r - start)
 
-n is how often a row is expected to be hit by one copy in one round. A rare row gets the sum of what few copies saw of
-it; a frequent one, which every copy has brought to where it belongs, gets the mean: adding R full corrections would
-overshoot. The join happens at fixed places of the corpus, whatever the threads' timing, so a run repeats bit for bit;
-the number of copies is a setting and not the machine's number of cores. Model averaging between rounds is pWord2Vec's
-(Ji et al. 2016); the row-wise weight is ours.
+A step of size lr on a row whose examples bend the loss by ``bound`` goes lr * bound of the way to where the row
+belongs, and all of it from 1 on (:mod:`w2vjax.objectives.bounds`). A copy whose steps sum to c has gone 1 - exp(-c) of
+its way; R copies one after the other would have gone 1 - exp(-sum_r c_r). So the changes are scaled to that::
+
+    gamma = (1 - exp(-sum_r c_r)) / sum_r (1 - exp(-c_r))
+
+A rare row gets the sum of what few copies saw of it; a frequent one, which every copy has brought to where it belongs,
+gets the mean: adding R full corrections would overshoot. Row optimizers count c, one number a row; where an optimizer
+does not, rows get the mean. The join happens at fixed places of the corpus, whatever the threads' timing, so a run
+repeats bit for bit; the number of copies is a setting and not the machine's number of cores. Model averaging between
+rounds is pWord2Vec's (Ji et al. 2016); the row-wise weight is ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +28,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.training.step import Progress, State
+from w2vjax.training.updates import BoundState
 from w2vjax.types import Params
-
-# Hits of a row in a round at which its copies' changes weigh half way between sum and mean.
-_HALF_WAY = 50.0
 
 
 class Replicas(NamedTuple):
@@ -46,46 +50,69 @@ def replicate(state: State, copies: int) -> Replicas:
     )
 
 
-def join_weights(counts: np.ndarray, noise: np.ndarray, words: int, half_way: float = _HALF_WAY) -> Params:
-    """n / (n + n0) for every row, Params of [V] float32: counts for input rows, counts and noise for output rows.
+def join(start: jax.Array, copies: Sequence[jax.Array], gone: Sequence[jax.Array]) -> jax.Array:
+    """A table [V, D] joined from its ``copies``, which all began at ``start`` and have gone c = ``gone[r]`` [V].
 
-    words: how many a copy trains in a round.
-    """
-    share, drawn = counts / max(counts.sum(), 1), noise / max(noise.sum(), 1e-300)
-    hits = Params(share * words, (share + drawn) * words)
-    return Params(*(jax.device_put((n / (n + half_way)).astype(np.float32)) for n in hits))
-
-
-def join(
-    start: Params, params: tuple[Params, ...], weights: Params, active: jax.Array
-) -> tuple[Params, tuple[Params, ...]]:
-    """The joined tables, once as the next start and once for every copy; ``active`` copies trained in this round.
-
-    >>> start = Params(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
-    >>> moved = Params(jnp.ones((2, 1)), jnp.ones((2, 1)))
-    >>> rare_and_frequent = Params(jnp.asarray([0.0, 1.0]), jnp.asarray([0.0, 1.0]))
-    >>> joined, _ = join(start, (moved, moved), rare_and_frequent, 2)
-    >>> print(joined.input.ravel())
+    >>> start, moved = jnp.zeros((2, 1)), jnp.ones((2, 1))
+    >>> rare_and_frequent = jnp.asarray([1e-4, 1e4])
+    >>> print(join(start, [moved, moved], [rare_and_frequent] * 2).ravel().round(3))
     [2. 1.]
     """
+    way = sum(-jnp.expm1(-c) for c in gone)
+    together = -jnp.expm1(-sum(gone))
+    gamma = jnp.where(
+        way > 0, together / jnp.where(way > 0, way, 1), 1
+    )  # a row that no copy moved is at its start
+    change = sum((copy - start for copy in copies[1:]), copies[0] - start)
+    return start + gamma[:, None].astype(start.dtype) * change
 
-    def one(table: jax.Array, weight: jax.Array, *copies: jax.Array) -> jax.Array:
-        gamma = (1 / (1 + (active - 1) * weight))[:, None].astype(table.dtype)
-        change = copies[0] - table
-        for copy in copies[1:]:
-            change = change + (copy - table)
-        return table + gamma * change
 
-    joined = Params(*(one(*leaves) for leaves in zip(start, weights, *params, strict=True)))
-    return joined, tuple(jax.tree.map(jnp.copy, joined) for _ in params)
+def mean(start: jax.Array, copies: Sequence[jax.Array], active: jax.Array) -> jax.Array:
+    """The mean of the copies that trained in this round; the others are still at ``start``."""
+    change = sum((copy - start for copy in copies[1:]), copies[0] - start)
+    return start + change / active.astype(start.dtype)
+
+
+def join_states(
+    start: Params, states: tuple[State, ...], active: jax.Array
+) -> tuple[Params, tuple[State, ...]]:
+    """The joined params, and the states that the next round begins with: every copy there, with what it counted at 0.
+
+    ``active`` of the copies trained in this round. States whose optimizer counts nothing get the mean.
+    """
+    counted = [counts_of(state.optimizer) for state in states]
+    joined = []
+    for at, table in enumerate(start):
+        copies = [state.params[at] for state in states]
+        joined.append(
+            join(table, copies, [c.gone[at] for c in counted]) if counted[0] else mean(table, copies, active)
+        )
+    params = Params(*joined)
+    return params, tuple(
+        State(jax.tree.map(jnp.copy, params), jax.tree.map(_cleared, state.optimizer, is_leaf=_is_counted))
+        for state in states
+    )
+
+
+def counts_of(optimizer_state: Any) -> BoundState | None:
+    """What an optimizer counted for the join, wherever in its state it lies; None if it counts nothing."""
+    found = [leaf for leaf in jax.tree.leaves(optimizer_state, is_leaf=_is_counted) if _is_counted(leaf)]
+    return found[0] if found else None
+
+
+def _is_counted(leaf: Any) -> bool:
+    return isinstance(leaf, BoundState)
+
+
+def _cleared(leaf: Any) -> Any:
+    return leaf._replace(gone=jax.tree.map(jnp.zeros_like, leaf.gone)) if _is_counted(leaf) else leaf
 
 
 class Crew(NamedTuple):
     """The compiled program of a chunk with what runs it on R copies at once."""
 
     program: Callable[..., tuple[State, Progress]]
-    joined: Callable[..., Any]  # :func:`join`, compiled, its params donated
-    weights: Params | None
+    joined: Callable[..., Any]  # :func:`join_states`, compiled, its arguments donated
     threads: ThreadPoolExecutor | None
 
     def train(
@@ -103,13 +130,11 @@ class Crew(NamedTuple):
 
         done = list(self.threads.map(run, replicas.states, chunks))
         states = [*(state for state, _ in done), *replicas.states[len(done) :]]
-        params = tuple(state.params for state in states)
-        start, copies = self.joined(replicas.start, params, self.weights, np.float32(len(done)))
-        states = [state._replace(params=own) for state, own in zip(states, copies, strict=True)]
-        return Replicas(start, tuple(states)), [progress for _, progress in done]
+        start, joined = self.joined(replicas.start, tuple(states), np.float32(len(done)))
+        return Replicas(start, joined), [progress for _, progress in done]
 
 
-def crew(program: Any, copies: int, weights: Params | None = None) -> Crew:
+def crew(program: Any, copies: int) -> Crew:
     """A crew of ``copies`` threads; none for a single copy."""
     threads = ThreadPoolExecutor(copies, "w2vjax-replica") if copies > 1 else None
-    return Crew(program, jax.jit(join, donate_argnums=(0, 1)), weights, threads)
+    return Crew(program, jax.jit(join_states, donate_argnums=(0, 1)), threads)

@@ -4,9 +4,9 @@ import math
 from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
-from w2vjax.training.choices import FEW_DIFFERENT, choice
+from w2vjax.training.choices import choice
 
-# beyond this many words a step, even capped rows move too far on a stale gradient for the shipped learning rates
+# beyond this many words a step, most of a text's rows step on stale gradients, and little is gained on any device
 MOST_BATCH_WORDS = 65_536
 
 
@@ -14,8 +14,8 @@ class Settings(NamedTuple):
     """The names and numbers of a run, as plain as JSON. Functions of the caller's own are passed beside them.
 
     model, objective: see :func:`~w2vjax.training.choices.choice`. None for ``learning_rate``, ``batch_words`` or
-    ``run`` is what was measured for them and for the size of the corpus, for ``negatives`` 5 and for ``noise_exponent``
-    0.75. Words of a batch are counted after
+    ``run`` is what was measured for them (and ``batch_words`` for a CPU or an accelerator), for ``negatives`` 5 and for
+    ``noise_exponent`` 0.75. Words of a batch are counted after
     subsampling, and cut into groups of ``run``. ``learning_rate`` is where the linear descent starts; it ends at 1e-4
     of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2 on a
     CPU for corpora of more than half a million words, and 1 elsewhere.
@@ -81,18 +81,19 @@ class Settings(NamedTuple):
             )
         return self
 
-    def complete(self, words: int = 0, different: int = FEW_DIFFERENT) -> "Settings":
-        """The settings with what is None chosen for the pair of names and a corpus of ``words``, ``different`` of them.
+    def complete(self, accelerator: bool = False) -> "Settings":
+        """The settings with what is None chosen for the pair of names, on a CPU or an ``accelerator``.
 
         >>> Settings().complete().batch_words, Settings(batch_words=160).complete().batch_words
         (768, 160)
         """
-        chosen = choice(self.model, self.objective, words, different)
+        chosen = choice(self.model, self.objective)
+        words = chosen.accelerator_words if accelerator else chosen.batch_words
         run = chosen.run if self.run is None else self.run
         usual: dict[str, Any] = {
             "learning_rate": chosen.learning_rate,
             "run": run,
-            "batch_words": run * math.ceil(chosen.batch_words / run),
+            "batch_words": run * math.ceil(words / run),
         }
         if self.objective == "negative":
             usual |= {"negatives": 5, "noise_exponent": 0.75}

@@ -13,10 +13,8 @@ from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
 from w2vjax.model import init_params
 from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
-from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.choices import CUSTOM, choice
 from w2vjax.training.feed import Feed, feed, longest_call
-from w2vjax.training.replicas import join_weights
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
 from w2vjax.training.updates import check_optimizer
@@ -40,7 +38,6 @@ class Run(NamedTuple):
     state: State
     tables: Any
     keep: jax.Array
-    join: Params | None  # how copies are joined, None for a single one
 
 
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
@@ -53,6 +50,11 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
     steps = np.ceil(sizes * share / settings.batch_words).sum() / feed.copies
     return int(np.ceil(settings.epochs * steps))
+
+
+def measured_every(place: Feed, settings: Settings) -> int:
+    """Steps from one whose loss is read off to the next: 32, and fewer where a chunk has few steps."""
+    return max(1, min(32, place.size // settings.batch_words // 4))
 
 
 def linear_decay(learning_rate: float, steps: int) -> Callable[[Any], Any]:
@@ -92,10 +94,9 @@ def set_up(
         )
     if backward_of_embed is embed_backward_undivided and settings.learning_rate is None:
         settings = settings._replace(learning_rate=_UNDIVIDED_RATE)
-    # what was measured for large corpora was measured with the gradient of the loss
-    size = (len(corpus.ids) if backward_of_embed is embed_backward else 0, len(corpus.vocab))
-    settings = settings.check().complete(*size)
-    chosen = choice(settings.model, settings.objective, *size)
+    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
+    settings = settings.check().complete(accelerator=device.platform != "cpu")
+    chosen = choice(settings.model, settings.objective)
     counts = corpus.vocab.counts
     objective = objective or chosen.objective(settings.negatives, settings.noise_exponent)
     windows, optimizer = windows or chosen.windows, optimizer or chosen.optimizer
@@ -107,7 +108,9 @@ def set_up(
     schedule = schedule or linear_decay(settings.learning_rate, steps)
     groups = settings.batch_words // settings.run
     # a corpus of a few steps is measured whole: its log would be noise otherwise
-    measured, every = (groups, 1) if place.chunks == 1 else (max(1, groups // 8), 32)
+    measured, every = (
+        (groups, 1) if place.chunks == 1 else (max(1, groups // 8), measured_every(place, settings))
+    )
     recipe = Recipe(objective, windows, optimizer(schedule), settings.window, groups, settings.run, reach,
                     backward_of_embed, deterministic, measured, every, mesh)  # fmt: skip
     shape = (len(corpus.vocab), settings.dim)
@@ -117,15 +120,8 @@ def set_up(
             "Grow the table first, or use its dim."
         )
     state = first_state(recipe.optimizer, settings, shape, start, mesh)
-    weights = None
-    if place.copies > 1:
-        exponent = 0.75 if settings.noise_exponent is None else settings.noise_exponent
-        kept = counts * keep_probabilities(counts, settings.sample)
-        weights = join_weights(
-            kept, noise_mass(counts, exponent), int(place.size * kept.sum() / max(counts.sum(), 1))
-        )
     keep = keep_thresholds(counts, settings.sample)
-    return Run(settings, place, recipe, schedule, steps, state, objective.init(counts), keep, weights)
+    return Run(settings, place, recipe, schedule, steps, state, objective.init(counts), keep)
 
 
 def first_state(

@@ -17,7 +17,6 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from w2vjax.errors import SettingError
 from w2vjax.model import backward, row_bounds
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.training.updates import apply_gradients
@@ -58,7 +57,7 @@ class Progress(NamedTuple):
     pairs: jax.Array
     words: jax.Array  # kept after subsampling
     steps: jax.Array
-    failed: jax.Array  # the first step whose measured loss was not finite, -1 if there was none
+    failed: jax.Array  # the first step that met a number which is not finite, -1 if there was none
 
 
 def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -81,7 +80,8 @@ def gradient_step(
 
     Returns the new state and, where ``measure`` (a bool, traced or not) is true, the loss before the step, summed over
     the first ``recipe.measured`` groups (and those that share their negatives), and the positive pairs in it, float32;
-    0 and 0 elsewhere.
+    0 and 0 elsewhere. Where a table holds or a score becomes a number that is not finite, measured or not, the loss is
+    NaN, the optimizer is given zeros, and the rows stay where they are.
     """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
     _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
@@ -92,8 +92,8 @@ def gradient_step(
         lambda _: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)),
         state.params,
     )
-    # A step that meets a number which is not finite changes nothing. The loss takes part so that its reading of the
-    # tables comes before their update: left open, XLA copies both of them in every step.
+    # Bounds are made of every row and every error of the step, so their sum sees all that is not finite. The loss takes
+    # part so that its reading of the tables comes before their update: left open, XLA copies both in every step.
     sound = jnp.isfinite(sum(bound.sum() for bound in bounds)) & jnp.isfinite(loss)
     gradients = jax.tree.map(
         lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf, gradients
@@ -102,7 +102,7 @@ def gradient_step(
     params, optimizer = apply_gradients(
         recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
     )
-    return State(params, optimizer), loss, pairs
+    return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
 
 
 def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any) -> tuple[jax.Array, jax.Array]:

@@ -8,7 +8,8 @@ gets the *values* as its updates and the rest as extra arguments, so ``optax.cha
 
     values  Params of [N, D], what is to be added to the rows (dense [V, D] where an objective gives a dense gradient)
     ids     Params of [N] int32, None for a dense leaf
-    bounds  Params of [N], how strongly each example bends the loss (:mod:`w2vjax.objectives.bounds`); [V] beside a dense leaf
+    bounds  Params of [N], how strongly each example bends the loss (:mod:`w2vjax.objectives.bounds`), [V] beside a
+            dense leaf
 
 Summing the gradients of many words at once makes frequent rows step too far and diverge. :func:`row_sgd` and
 :func:`row_adagrad` step by their own size or by 1 / bound, whichever is less, the bounds of a row's examples added up.
@@ -36,13 +37,15 @@ class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignor
 class BoundState(NamedTuple):
     """What bounded steps keep of every row: Params of [V] float32."""
 
-    room: Params  # where the bounds of a step are added up; all zero between steps, which clear the few places they used
+    room: Params  # where the bounds of a step are added up; a step clears the places it used, so it is 0 in between
     gone: Params  # step sizes times bounds since copies were last joined: see replicas.py
 
 
 def no_bounds(params: Params) -> BoundState:
     """The state before the first step."""
-    return BoundState(*(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)) for _ in range(2)))
+    return BoundState(
+        *(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)) for _ in range(2))
+    )
 
 
 def bounded_step(
@@ -126,9 +129,7 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
     most 1 / bound as in :func:`row_sgd`.
     """
 
-    def accumulate(
-        values: jax.Array, ids: jax.Array | None, total: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
+    def accumulate(values: jax.Array, ids: jax.Array | None, total: jax.Array) -> tuple[jax.Array, jax.Array]:
         if ids is None:
             total = total + jnp.square(values).mean(1)
             return total, total

@@ -1,0 +1,216 @@
+"""Steps bounded by curvature: the bounds against Hessians, and steps that cannot run away."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from cases import OBJECTIVES
+
+import w2vjax as w2v
+from w2vjax.adversarial import Size, make_case
+from w2vjax.battery import WINDOWS, make_inputs
+from w2vjax.errors import SettingError
+from w2vjax.objectives.bounds import stiffness
+
+TINY = Size(7, 3, 2, 4, 2)
+KINDS = ("ordinary", "two words", "scores past 6")
+
+
+def inputs_of(name: str, window: str, kind: str) -> tuple[w2v.Objective, Any]:
+    return OBJECTIVES[name], make_inputs(
+        OBJECTIVES[name], WINDOWS[window], TINY, make_case(kind, TINY), "float64"
+    )
+
+
+def bounds_of_rows(
+    objective: w2v.Objective, params: Any, batch: Any, targets: Any, **constants: float
+) -> Any:
+    """The bound of every row of both tables [V], with a = b = 1 unless told otherwise."""
+    given = objective.bound
+    if given is not None:
+        objective = objective._replace(bound=partial(given, **({"a": 1.0, "b": 1.0} | constants)))
+    _, gradients = w2v.backward(objective, params, batch, targets)
+    bounds = w2v.row_bounds(objective, params, batch, targets)
+
+    def summed(gradient: Any, bound: Any, table: Any) -> np.ndarray:
+        if not isinstance(gradient, w2v.Rows):
+            return np.asarray(bound)
+        total = np.zeros(len(table))
+        np.add.at(total, np.asarray(gradient.ids), np.asarray(bound))
+        return total
+
+    return w2v.Params(*map(summed, gradients, bounds, params))
+
+
+def curvatures(objective: w2v.Objective, params: Any, batch: Any, targets: Any) -> Any:
+    """The largest eigenvalue of the block of the Hessian of each row, [V] for each table."""
+
+    def of_table(name: str) -> np.ndarray:
+        def loss(table: jax.Array) -> jax.Array:
+            return w2v.cross_entropy(objective, params._replace(**{name: table}), batch, targets)
+
+        table = jnp.asarray(getattr(params, name))
+        hessian = np.asarray(jax.hessian(loss)(table))  # [V, D, V, D]
+        return np.array([np.linalg.eigvalsh(hessian[row, :, row]).max() for row in range(len(table))])
+
+    return w2v.Params(of_table("input"), of_table("output"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("window", ["blocks", "cbow_runs", "fans"])
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_the_bound_is_above_the_curvature_of_every_row(name: str, window: str, kind: str, x64: None) -> None:
+    objective, inputs = inputs_of(name, window, kind)
+    if objective.bound is None:  # its constants are those that train: only a = b = 1 bounds every case
+        objective = objective._replace(bound=w2v.bound_by_weights)
+    found, bounds = curvatures(objective, *inputs), bounds_of_rows(objective, *inputs)
+    for curvature, bound in zip(found, bounds, strict=True):
+        assert (bound >= curvature - 1e-9).all()
+    assert max(table.max() for table in found) > 0.05
+
+
+def test_a_bound_of_half_the_size_is_below_a_curvature(x64: None) -> None:
+    """The check above can fail: one example alone, at a score of 0, where sigma' = |error| / 2."""
+    objective = OBJECTIVES["negative_sampling"]
+    batch = w2v.pairs([0], [1], vocab_size=3, dtype=jnp.float64)
+    targets = w2v.Targets(jnp.asarray([[1]]), jnp.ones((1, 1, 1)), jnp.ones((1, 1, 1)))
+    params = w2v.Params(jnp.full((3, 4), 3.0), jnp.zeros((3, 4)))
+    curvature = curvatures(objective, params, batch, targets).output[1]
+    assert curvature == pytest.approx(36 / 4)
+    assert bounds_of_rows(objective, params, batch, targets).output[1] == pytest.approx(36 / 2 + 0.5)
+    assert bounds_of_rows(objective, params, batch, targets, a=4.0, b=100.0).output[1] < curvature
+
+
+def test_the_coupling_of_the_tables_is_in_the_bound(x64: None) -> None:
+    """Where both rows are 0 no block of a row has any curvature, and the whole Hessian has |error|."""
+    objective = OBJECTIVES["negative_sampling"]
+    batch = w2v.pairs([0, 0, 0], [1, 1, 1], vocab_size=2, dtype=jnp.float64)
+    targets = w2v.Targets(jnp.ones((3, 1), jnp.int32), jnp.ones((3, 1, 1)), jnp.ones((3, 1, 1)))
+    params = w2v.Params(jnp.zeros((2, 2)), jnp.zeros((2, 2)))
+
+    def loss(flat: jax.Array) -> jax.Array:
+        return w2v.cross_entropy(objective, w2v.Params(*flat.reshape(2, 2, 2)), batch, targets)
+
+    largest = np.linalg.eigvalsh(np.asarray(jax.hessian(loss)(jnp.zeros(8)))).max()
+    bounds = bounds_of_rows(objective, params, batch, targets)
+    assert largest == pytest.approx(1.5)  # three examples of error 1/2
+    assert bounds.input[0] == bounds.output[1] == pytest.approx(largest)
+
+
+@pytest.mark.parametrize("window", ["blocks", "cbow_runs"])
+def test_shared_negatives_bound_what_their_clear_form_does(window: str, x64: None) -> None:
+    """Equal where no negative is a positive; elsewhere the fast form adds what it takes back."""
+    from w2vjax.objectives.negative import negative_targets
+
+    objective, (params, batch, targets) = inputs_of("shared_negatives", window, "ordinary")
+    drawn = jnp.repeat(targets.negatives, len(batch.words) // len(targets.negatives), 0)
+    clear = negative_targets(batch.words, batch.weights, drawn, 5)
+    fast = bounds_of_rows(objective, params, batch, targets)
+    plain = bounds_of_rows(OBJECTIVES["negative_sampling"], params, batch, clear)
+    assert all((f >= p - 1e-12).all() for f, p in zip(fast, plain, strict=True))
+    apart = jnp.full_like(targets.negatives, 6)  # a word that is no positive
+    fresh = targets._replace(negatives=apart, kept=jnp.ones_like(targets.kept))
+    words = jnp.where(batch.words == 6, 0, batch.words)
+    batch, fresh = batch._replace(words=words), fresh._replace(words=words)
+    clear = negative_targets(words, batch.weights, jnp.repeat(apart, len(words) // len(apart), 0), 5)
+    for f, p in zip(bounds_of_rows(objective, params, batch, fresh),
+                    bounds_of_rows(OBJECTIVES["negative_sampling"], params, batch, clear), strict=True):  # fmt: skip
+        np.testing.assert_allclose(f, p, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.005, 0.5, 50.0, 5e5])
+@pytest.mark.parametrize(("count", "dim"), [(1, 1), (256, 8), (10_000, 100)])
+def test_one_pair_in_every_example_of_a_step_settles_at_any_rate(rate: float, count: int, dim: int) -> None:
+    """The worst case for many examples at once: all of them the same two words, nine of ten positive."""
+    positive = np.arange(count) % 10 != 9 if count > 1 else np.array([True])
+    objective, optimizer = OBJECTIVES["negative_sampling"], w2v.row_sgd(rate)
+    objective = objective._replace(bound=partial(objective.bound, a=1.0, b=1.0))
+    batch = w2v.pairs(np.zeros(count, int), np.zeros(count, int), vocab_size=1)
+    targets = w2v.Targets(jnp.zeros((count, 1), jnp.int32), jnp.asarray(positive, jnp.float32)[:, None, None],
+                          jnp.ones((count, 1, 1)))  # fmt: skip
+    params = w2v.Params(*(0.1 * jax.random.normal(jax.random.key(i), (1, dim)) for i in (0, 1)))
+
+    def step(carry: Any, _: Any) -> Any:
+        params, state = carry
+        loss, gradients = w2v.backward(objective, params, batch, targets)
+        bounds = w2v.row_bounds(objective, params, batch, targets)
+        return w2v.apply_gradients(optimizer, state, params, gradients, bounds), loss
+
+    (params, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), None, 200)
+    best = float(-(positive.mean() * np.log(max(positive.mean(), 1e-9))
+                   + (1 - positive.mean()) * np.log(max(1 - positive.mean(), 1e-9))))  # fmt: skip
+    assert float(losses[-1]) / count <= 0.7
+    assert float(losses.max()) / count <= 0.75
+    if rate * count > 1 and count > 1:
+        assert float(losses[-1]) / count == pytest.approx(best, abs=1e-3)
+
+
+def test_plain_steps_on_the_same_pair_run_away() -> None:
+    """What the test above would find without a bound."""
+    count, optimizer = 256, optax.sgd(0.5)
+    objective = OBJECTIVES["negative_sampling"]
+    batch = w2v.pairs(np.zeros(count, int), np.zeros(count, int), vocab_size=1)
+    labels = (jnp.arange(count) % 10 != 9).astype(jnp.float32)[:, None, None]
+    targets = w2v.Targets(jnp.zeros((count, 1), jnp.int32), labels, jnp.ones((count, 1, 1)))
+    params = w2v.Params(*(0.1 * jax.random.normal(jax.random.key(i), (1, 8)) for i in (0, 1)))
+    state, worst = optimizer.init(params), 0.0
+    for _ in range(20):
+        loss, gradients = w2v.backward(objective, params, batch, targets)
+        bounds = w2v.row_bounds(objective, params, batch, targets)
+        params, state = w2v.apply_gradients(optimizer, state, params, gradients, bounds)
+        worst = max(worst, float(loss) / count)
+    assert worst > 100
+
+
+def test_an_objective_without_a_bound_gets_one_from_its_weights(x64: None) -> None:
+    objective, inputs = inputs_of("negative_sampling", "blocks", "ordinary")
+    own = bounds_of_rows(objective, *inputs)
+    default = bounds_of_rows(objective._replace(bound=w2v.bound_by_weights), *inputs)
+    assert all((d >= o).all() for d, o in zip(default, own, strict=True))
+    assert w2v.row_bounds(objective._replace(bound=None), *inputs).input.shape == (inputs[1].inputs.ids.size,)
+    with pytest.raises(SettingError, match=r"int has no ids .* Give the objective a bound"):
+        w2v.row_bounds(objective._replace(bound=None, backward=lambda *_: objective.backward(*_[:2], inputs[2])),
+                       *inputs[:2], 5)  # fmt: skip
+
+
+def test_a_dense_gradient_without_a_bound_gets_one_too(x64: None) -> None:
+    objective, inputs = inputs_of("softmax", "blocks", "ordinary")
+    bounds = w2v.row_bounds(objective._replace(bound=None), *inputs)
+    assert bounds.output.shape == (7,)
+    own = w2v.row_bounds(objective, *inputs)
+    assert float(bounds.output.sum()) == pytest.approx(2 * float(own.output.sum()), rel=0.5)
+
+
+def test_bounds_of_another_number_than_the_rows_are_refused() -> None:
+    objective = OBJECTIVES["negative_sampling"]
+    wrong = objective._replace(bound=lambda h, o, t: (jnp.zeros(h.shape[:2]), jnp.zeros(3)))
+    batch = w2v.pairs([0, 1], [1, 2], vocab_size=3)
+    targets = objective.select(jax.random.key(0), objective.init([3, 2, 1]), batch.words, batch.weights)
+    params = w2v.init_params(jax.random.key(0), 3, 2)
+    with pytest.raises(SettingError, match="3 bounds for 12 rows"):
+        w2v.row_bounds(wrong, params, batch, targets)
+
+
+def test_the_bound_costs_no_product_with_a_vector() -> None:
+    """Gradient and bound share gathers and scores: the compiler finds them alike, since both call the same error."""
+    for name in ("shared_negatives", "hierarchical_softmax", "softmax", "chunked_softmax"):
+        objective = OBJECTIVES[name]
+        size = Size(60, 64, 4, 16, 5)
+        inputs = make_inputs(objective, WINDOWS["blocks"], size, make_case("ordinary", size), "float32")
+
+        def both(*inputs: Any, objective: Any = objective) -> Any:
+            return w2v.backward(objective, *inputs)[1], w2v.row_bounds(objective, *inputs)
+
+        flops = [
+            jax.jit(f).lower(*inputs).compile().cost_analysis()["flops"]
+            for f in (lambda *i, o=objective: w2v.backward(o, *i)[1], both)
+        ]
+        assert flops[1] < 1.15 * flops[0], (name, flops)
+
+
+def test_stiffness_by_hand() -> None:
+    assert stiffness(jnp.asarray([1.0, 2.0]), a=2.0, b=4.0) == 2.75
