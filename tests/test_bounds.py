@@ -22,9 +22,8 @@ KINDS = ("ordinary", "two words", "scores past 6")
 
 
 def inputs_of(name: str, window: str, kind: str) -> tuple[w2v.Objective, Any]:
-    return OBJECTIVES[name], make_inputs(
-        OBJECTIVES[name], WINDOWS[window], TINY, make_case(kind, TINY), "float64"
-    )
+    inputs = make_inputs(OBJECTIVES[name], WINDOWS[window], TINY, make_case(kind, TINY), "float64")
+    return OBJECTIVES[name], jax.tree.map(jnp.asarray, inputs)
 
 
 def bounds_of_rows(
