@@ -3,34 +3,32 @@
     python benchmarks/sweep.py custom --corpus-name 10mb --small-corpus text8-10mb --eval-dir eval --epochs 15 \\
         --pair skip-gram negative --grid learning_rate=.05,.1,.2 batch_words=384,768 --seeds 1 2
     python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"a": 2, "b": 6}, {"window": 20}]'
+    python benchmarks/sweep.py grid --corpus text8 --small-corpus text8-10mb --eval-dir eval --write --resume
 
 ``custom`` trains the product of --cells and --grid. Settings are arguments of ``w2v.train``, and those of
-``sweep_cells.py``. ``--list`` prints the cells and trains nothing. Finished cells are kept in local/sweep-NAME.jsonl;
-with --resume those of the same settings, text and code are not repeated. ``--write`` keeps the JSON under results.
+``sweep_cells.py``. The named sweeps are in ``sweep_named.py``; --cells takes the place of a sweep's cells, --grid
+multiplies them. --list prints the cells and trains nothing. Finished cells are kept in local/NAME.jsonl; with --resume
+those of the same settings, text and code are not repeated. --write keeps the JSON under results.
 
-A cell that w2vjax refuses, or that diverges, is a result: its exit code and sentence. Any other end is a crash, and so
-is a cell that takes longer than --limit seconds; the sweep then ends with 1.
+A cell that w2vjax refuses, or that diverges, is a result: its exit code and sentence. Any other end is a crash. A cell
+that takes longer than --limit seconds is too slow. After either the sweep ends with 1, and --resume tries them again.
+
+Verdicts: "fine", a held-out loss below that of the unigram distribution; "unlearned", one that is not, but sane: the
+text was too short; "garbage", a table that is not finite, a loss above the untrained one, or a held-out loss of more
+than 1.5 times the unigram one; "refused", an error of the library; "finite", where nothing was held out.
 """
 
 import argparse
+import inspect
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import sweep_cells
-from peers import append, logged
-from peers_tools import TOOLS
-from sweep_cells import CORPORA, PAIRS, SPECIAL, Cell
-from sweep_texts import path_of, sha256
-
-HERE = Path(__file__).resolve().parent
-LOCAL = HERE.parent / "local"
-Run = dict[str, Any]
+from sweep_cells import CORPORA, MAIN, PAIRS, SPECIAL, Cell, axes_of, product
+from sweep_named import LEVELS, SWEEPS, USUAL_LEVELS, Group, grid, thinned
+from sweep_run import BAD, LOCAL, Options, rows_of, run_all
 
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,72 +36,95 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("sweep", choices=["custom"], help="which cells")
+    add("sweep", choices=["custom", *SWEEPS])
     add("--corpus", type=Path, help='the text "100mb"')
-    add("--small-corpus", type=Path, help='the text "10mb"')
+    add("--small-corpus", type=Path, help='the text "10mb", whose beginning is "1mb"')
     add("--eval-dir", type=Path, help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt")
     add("--pair", nargs=2, action="append", metavar=("MODEL", "OBJECTIVE"), help="only this; may be repeated")
     add("--corpus-name", nargs="+", choices=CORPORA, help="only these texts; custom needs one")
-    add("--grid", nargs="+", default=[], metavar="NAME=VALUE,VALUE", help="axes of custom")
+    add("--cells", type=json.loads, metavar="JSON", help="a list of objects, each the settings of a cell")
+    add("--grid", nargs="+", default=[], metavar="NAME=VALUE,VALUE", help="multiply the cells by these")
+    add("--epochs", type=int)
+    add("--held-out", type=float, help="share of the text that is held out")
     add(
-        "--cells", type=json.loads, default=[{}], metavar="JSON", help="settings of custom, a list of objects"
+        "--held-out-words",
+        type=int,
+        default=Options._field_defaults["held_out_words"],
+        help="the most to score",
     )
-    add("--epochs", type=int, help="of custom")
-    add("--held-out", type=float, default=0.0, help="share of the text that custom holds out")
-    add("--held-out-words", type=int, default=20_000, help="the most words that are scored")
-    add("--seeds", type=int, nargs="+", help="default: 1, or what the sweep says")
+    add("--seeds", type=int, nargs="+")
+    add("--level", nargs="+", default=[], metavar="TEXT=LEVEL", help=f"of grid: {', '.join(LEVELS)}")
     add("--only", nargs="+", default=[], metavar="SUBSTRING", help="cells whose name has one of these")
     add("--list", action="store_true", help="print the cells and train nothing")
     add("--jobs", type=int, default=1, help="cells at once; their seconds are then not comparable")
-    add("--limit", type=float, default=900.0, help="seconds that a cell may take")
+    add("--limit", type=float, default=Options._field_defaults["limit"], help="seconds that a cell may take")
     add("--name", help="of the result, results/DEVICE/NAME.json (default: sweep-SWEEP)")
     add("--resume", action="store_true", help="do not repeat cells that local/NAME.jsonl has")
     add("--write", action="store_true", help="keep the result under benchmarks/results")
     arguments = parser.parse_args(argv)
     arguments.name = arguments.name or f"sweep-{arguments.sweep}"
-    pairs = [tuple(pair) for pair in arguments.pair or []]
-    if unknown := set(pairs) - set(PAIRS):
+    arguments.pair = [tuple(pair) for pair in arguments.pair or []]
+    if unknown := set(arguments.pair) - set(PAIRS):
         parser.error(f"--pair {' '.join(unknown.pop())}: not a model and an objective of the library")
-    arguments.pair = pairs
     if arguments.sweep == "custom" and not arguments.corpus_name:
         parser.error("custom needs --corpus-name NAME")
     return arguments
 
 
-def planned(arguments: argparse.Namespace) -> list[Cell]:
-    """The cells of the sweep that the options leave."""
-    cells = custom(arguments)
-    cells = [
-        cell
-        for cell in cells
-        if (not arguments.pair or cell.pair in arguments.pair)
-        and (not arguments.corpus_name or cell.corpus in arguments.corpus_name)
-        and (not arguments.only or any(part in cell.name for part in arguments.only))
-    ]
-    for cell in cells:
-        check(cell)
-    return cells
+def levels_of(arguments: argparse.Namespace) -> dict[str, str]:
+    """{text: level} of the grid."""
+    levels = dict(USUAL_LEVELS)
+    for word in arguments.level:
+        text, _, level = word.partition("=")
+        if text not in levels or level not in LEVELS:
+            raise SystemExit(
+                f"sweep.py: --level {word}: give one of {', '.join(levels)} = {', '.join(LEVELS)}."
+            )
+        levels[text] = level
+    return levels
 
 
-def custom(arguments: argparse.Namespace) -> list[Cell]:
-    """The product of --cells, --grid and --seeds, for every text and pair."""
-    grid = sweep_cells.product(sweep_cells.axes_of(arguments.grid))
-    changes = [{**given, **point} for given in arguments.cells for point in grid]
-    fixed: dict[str, Any] = {} if arguments.epochs is None else {"epochs": arguments.epochs}
-    if arguments.held_out:
-        fixed["held_out"] = arguments.held_out
+def groups_of(arguments: argparse.Namespace) -> list[Group]:
+    """The groups of the sweep, with what the command line has in place of their own."""
+    if arguments.sweep == "custom":
+        pairs = arguments.pair or [MAIN]
+        groups = [Group(text, pair, [{}], {}) for text in arguments.corpus_name for pair in pairs]
+    elif arguments.sweep == "grid":
+        groups = grid(levels_of(arguments))
+    else:
+        groups = SWEEPS[arguments.sweep]()
+    points = product(axes_of(arguments.grid))
+    given = {name: getattr(arguments, name) for name in ("epochs", "held_out")}
+    own = {name: value for name, value in given.items() if value is not None}
     return [
-        cell
-        for corpus in arguments.corpus_name
-        for pair in arguments.pair or [sweep_cells.MAIN]
-        for cell in sweep_cells.cells_of(corpus, pair, changes, arguments.seeds or [1], **fixed)
+        group._replace(
+            changes=[{**change, **point} for change in arguments.cells or group.changes for point in points],
+            fixed={**group.fixed, **own},
+            seeds=tuple(arguments.seeds or group.seeds),
+        )
+        for group in groups
+        if group.changes
     ]
+
+
+def planned(arguments: argparse.Namespace) -> list[Cell]:
+    """The cells that the options leave, each once."""
+    cells: list[Cell] = []
+    for cell in (cell for group in groups_of(arguments) for cell in group.cells()):
+        wanted = (
+            cell not in cells
+            and (not arguments.pair or cell.pair in arguments.pair)
+            and (not arguments.corpus_name or cell.corpus in arguments.corpus_name)
+            and (not arguments.only or any(part in cell.name for part in arguments.only))
+        )
+        if wanted:
+            check(cell)
+            cells.append(cell)
+    return cells
 
 
 def check(cell: Cell) -> None:
     """Refuse a setting that is nobody's before anything is trained."""
-    import inspect
-
     from w2vjax.training.loop import train
 
     unknown = set(cell.settings) - set(inspect.signature(train).parameters) - SPECIAL
@@ -113,115 +134,28 @@ def check(cell: Cell) -> None:
         raise SystemExit(f"sweep.py: {cell.name}: shared and span go together. Give both.")
 
 
-def code_of(cell: Cell) -> str:
-    """Version and digest of the code that a cell's numbers follow from."""
-    return f"{TOOLS[cell.tool].version(sys.executable)} job {sha256(HERE / 'sweep_job.py')[:16]}"
-
-
-def job_of(cell: Cell, text: Path, arguments: argparse.Namespace) -> Run:
-    """Train a cell in a process of its own; what it reports."""
-    scored = arguments.eval_dir is not None and cell.corpus.endswith("mb")
-    job = {
-        "tool": cell.tool, "corpus": str(text), "settings": cell.settings, "cache": str(LOCAL / "sweep" / "cache"),
-        "held_out_words": arguments.held_out_words, "eval_dir": str(arguments.eval_dir.resolve()) if scored else None,
-    }  # fmt: skip
-    paths = os.pathsep.join([str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-    try:
-        done = subprocess.run(
-            [sys.executable, str(HERE / "sweep_job.py"), json.dumps(job)], capture_output=True, text=True,
-            timeout=arguments.limit, env={**os.environ, "PYTHONPATH": paths}, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return failed("too slow", f"It took longer than {arguments.limit:g} s.", None)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["it said nothing"]
-        return failed("crashed", lines[-1], done.returncode) | {"output": done.stderr[-3000:]}
-    found: Run = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def failed(verdict: str, sentence: str, code: int | None) -> Run:
-    return {"exit": code, "sentence": sentence, "verdict": verdict}
-
-
-def shown(cell: Cell, run: Run) -> str:
-    numbers = {"loss": "loss", "held_out": "held out", "mean": "quality"}
-    parts = [f"{text} {run[key]:.4f}" for key, text in numbers.items() if run.get(key) is not None]
-    if "train_s" in run:
-        parts.append(f"{run['train_s']:.1f} s")
-    if run["sentence"]:
-        parts.append(run["sentence"])
-    return (
-        f"{cell.name} seed {cell.settings['seed']}: {run['verdict']}, exit {run['exit']}, {', '.join(parts)}"
-    )
-
-
-def run_all(arguments: argparse.Namespace, cells: Sequence[Cell]) -> list[Run]:
-    """Every cell's run, in the order of the cells; those that a log has are taken from there."""
-    given = {"10mb": arguments.small_corpus, "100mb": arguments.corpus}
-    texts = {name: path_of(name, LOCAL / "sweep", given) for name in dict.fromkeys(c.corpus for c in cells)}
-    digests = {name: sha256(path) for name, path in texts.items()}
-    codes = {cell.tool: code_of(cell) for cell in {cell.tool: cell for cell in cells}.values()}
-    log = LOCAL / f"{arguments.name}.jsonl"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    old = {
-        json.dumps(run["key"], sort_keys=True): run
-        for run in (logged(log) if arguments.resume else [])
-        if run["verdict"] not in {"crashed", "too slow"}
-    }
-
-    def one(numbered: tuple[int, Cell]) -> Run:
-        number, cell = numbered
-        key = {
-            "tool": cell.tool, "corpus": cell.corpus, "sha256": digests[cell.corpus], "settings": cell.settings,
-            "code": codes[cell.tool], "scored": arguments.eval_dir is not None,
-        }  # fmt: skip
-        run = old.get(json.dumps(key, sort_keys=True))
-        known = "" if run is None else " (from the log)"
-        if run is None:
-            run = {"cell": cell.name, "key": key, **job_of(cell, texts[cell.corpus], arguments)}
-            append(log, run)
-        print(f"[{number}/{len(cells)}] {shown(cell, run)}{known}", flush=True)
-        return run
-
-    with ThreadPoolExecutor(arguments.jobs) as threads:
-        return list(threads.map(one, enumerate(cells, 1)))
-
-
-def rows_of(runs: Sequence[Run]) -> list[Run]:
-    """A row for each cell, means over its seeds."""
-    rows = []
-    for name in dict.fromkeys(run["cell"] for run in runs):
-        same = [run for run in runs if run["cell"] == name]
-
-        def mean(key: str, same: list[Run] = same) -> float | None:
-            values = [run[key] for run in same if run.get(key) is not None]
-            return sum(values) / len(values) if values else None
-
-        verdicts = ", ".join(dict.fromkeys(run["verdict"] for run in same))
-        exits = ", ".join(dict.fromkeys(str(run["exit"]) for run in same))
-        numbers = {key: mean(key) for key in ("loss", "held_out", "mean", "train_s")}
-        rows.append({"cell": name, "seeds": len(same), "exit": exits, **numbers, "verdict": verdicts})
-    return rows
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = arguments_of(argv)
     cells = planned(arguments)
     if arguments.list or not cells:
         print("\n".join(f"{cell.name} seed {cell.settings['seed']}" for cell in cells) or "no cell")
         return 0 if cells else 1
-    runs = run_all(arguments, cells)
+    options = Options(
+        {"10mb": arguments.small_corpus, "100mb": arguments.corpus}, LOCAL / f"{arguments.name}.jsonl",
+        arguments.eval_dir, arguments.held_out_words, arguments.limit, arguments.jobs, arguments.resume,
+    )  # fmt: skip
+    runs = run_all(cells, options)
     from timing import report, table
 
     rows = rows_of(runs)
     print(table(rows))
-    settings = {
-        "sweep": arguments.sweep, "cells": len(cells), "jobs": arguments.jobs, "limit": arguments.limit,
-        "held_out_words": arguments.held_out_words, "seconds_comparable": arguments.jobs == 1,
+    settings: dict[str, Any] = {
+        "sweep": arguments.sweep, "runs": len(runs), "jobs": options.jobs, "seconds_comparable": options.jobs == 1,
+        "limit": options.limit, "held_out_words": options.held_out_words,
     }  # fmt: skip
-    report(arguments.name, settings, rows, write=arguments.write, runs=runs)
-    bad = [run for run in runs if run["verdict"] in {"crashed", "too slow"}]
+    left_out = thinned(levels_of(arguments)) if arguments.sweep == "grid" else {}
+    report(arguments.name, settings, rows, write=arguments.write, runs=runs, left_out=left_out)
+    bad = [run for run in runs if run["verdict"] in BAD]
     for run in bad:
         print(f"sweep.py: {run['cell']}: {run['verdict']}: {run['sentence']}", file=sys.stderr)
     return 1 if bad else 0

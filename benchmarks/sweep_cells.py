@@ -49,11 +49,18 @@ class Cell(NamedTuple):
 
 
 def cells_of(
-    corpus: str, pair: Pair, changes: Iterable[Mapping[str, Any]], seeds: Sequence[int], **fixed: Any
+    corpus: str,
+    pair: Pair,
+    changes: Iterable[Mapping[str, Any]],
+    seeds: Sequence[int],
+    tool: str = "w2vjax",
+    **fixed: Any,
 ) -> list[Cell]:
     """A cell for each change and seed; ``fixed`` settings are in all, and a change may replace them."""
     names = {"model": pair[0], "objective": pair[1]}
-    return [Cell(corpus, {**names, **fixed, **change, "seed": seed}) for change in changes for seed in seeds]
+    return [
+        Cell(corpus, {**names, **fixed, **change, "seed": seed}, tool) for change in changes for seed in seeds
+    ]
 
 
 def product(axes: Mapping[str, Sequence[Any]]) -> list[Settings]:

@@ -154,6 +154,14 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def near_words(vectors: Any, corpus: str) -> dict[str, float]:
+    """How often near words share an article of the text."""
+    from sweep_npmi import coherence
+    from sweep_texts import articles_of
+
+    return coherence(vectors.words, np.asarray(vectors.matrix), articles_of(corpus))
+
+
 def quality(vectors: Any, folder: str) -> dict[str, Any]:
     """The score of every evaluation set, and their mean."""
     from peers_evaluate import score
@@ -168,13 +176,19 @@ def quality(vectors: Any, folder: str) -> dict[str, Any]:
 
 def run(cell: dict[str, Any]) -> dict[str, Any]:
     """Train and measure one cell."""
+    from sweep_gensim import train_gensim
+
+    train = {"w2vjax": train_w2vjax, "gensim": train_gensim}[cell["tool"]]
     try:
-        found = {"exit": 0, "sentence": None, **train_w2vjax(cell)}
+        found = {"exit": 0, "sentence": None, **train(cell)}
     except w2v.W2VError as error:
         found = {"exit": error.exit_code, "sentence": str(error)}
     vectors = found.pop("vectors", None)
-    if vectors is not None and found["finite"] and cell.get("eval_dir"):
-        found |= quality(vectors, cell["eval_dir"])
+    if vectors is not None and found["finite"]:
+        if cell.get("eval_dir"):
+            found |= quality(vectors, cell["eval_dir"])
+        if cell.get("npmi"):
+            found |= near_words(vectors, cell["corpus"])
     return found | {"verdict": verdict(found)}
 
 

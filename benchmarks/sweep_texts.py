@@ -35,6 +35,11 @@ def lee() -> list[list[str]]:
     return [line.lower().split() for line in text.splitlines()]
 
 
+def articles_of(path: str | Path) -> list[list[str]]:
+    """The articles of a text, one a line."""
+    return [line.split() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
 def path_of(name: str, folder: Path, given: dict[str, Path | None]) -> Path:
     """Where the text of a name lies; ``given``: the paths of "10mb" and "100mb" from the command line."""
     if name in given:
