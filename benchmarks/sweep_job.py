@@ -72,17 +72,22 @@ def with_functions(settings: Settings) -> Settings:
 
 
 def held_out(trained: Any, asked: Settings, most_words: int) -> dict[str, float | None]:
-    """Exact held-out loss of at most ``most_words`` words; of negatives that are shared as ``asked``, too."""
+    """Exact loss of at most ``most_words`` held-out words, by ``w2v.evaluate_held_out``, corrected for subsampling.
+
+    Training meets a word w with the share keep(w) of its occurrences, and learns p(w | c) keep(w) / Z. Held-out text is
+    whole, so the score of w is lowered by log keep(w). Without that, a model of frequent words loses to the unigram
+    distribution however well it is trained. Hierarchical softmax has no score of a word and is not corrected.
+    """
     from w2vjax.objectives.negative import noise_mass
 
-    noise = None
+    counts, run = trained.vocab.counts, trained.run
     objective = asked.get("objective", "negative")
-    if objective == "negative":
-        mass = noise_mass(trained.vocab.counts, asked.get("noise_exponent", 0.75))
-        noise = mass / mass.sum()
-    run = trained.run
+    noise = 1 / np.maximum(w2v.keep_probabilities(counts, run.settings.sample), 1e-9)
+    if objective == "negative":  # of a model with shared and span, too
+        noise *= noise_mass(counts, asked.get("noise_exponent", 0.75))
+    how = (None, True) if objective == "hierarchical" else (noise / noise.sum(), False)
     found: dict[str, float | None] = w2v.evaluate_held_out(
-        run.recipe, trained.params, run.tables, run.feed, noise, objective == "hierarchical", most_words
+        run.recipe, trained.params, run.tables, run.feed, *how, most_words
     )
     return found
 
