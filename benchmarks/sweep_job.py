@@ -17,6 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from sweep_held_out import held_out
 
 import w2vjax as w2v
 
@@ -69,27 +70,6 @@ def with_functions(settings: Settings) -> Settings:
     if "windows" in plain:
         plain["windows"] = getattr(w2v, plain["windows"])
     return plain
-
-
-def held_out(trained: Any, asked: Settings, most_words: int) -> dict[str, float | None]:
-    """Exact loss of at most ``most_words`` held-out words, by ``w2v.evaluate_held_out``, corrected for subsampling.
-
-    Training meets a word w with the share keep(w) of its occurrences, and learns p(w | c) keep(w) / Z. Held-out text is
-    whole, so the score of w is lowered by log keep(w). Without that, a model of frequent words loses to the unigram
-    distribution however well it is trained. Hierarchical softmax has no score of a word and is not corrected.
-    """
-    from w2vjax.objectives.negative import noise_mass
-
-    counts, run = trained.vocab.counts, trained.run
-    objective = asked.get("objective", "negative")
-    noise = 1 / np.maximum(w2v.keep_probabilities(counts, run.settings.sample), 1e-9)
-    if objective == "negative":  # of a model with shared and span, too
-        noise *= noise_mass(counts, asked.get("noise_exponent", 0.75))
-    how = (None, True) if objective == "hierarchical" else (noise / noise.sum(), False)
-    found: dict[str, float | None] = w2v.evaluate_held_out(
-        run.recipe, trained.params, run.tables, run.feed, *how, most_words
-    )
-    return found
 
 
 def finite(value: Any) -> float | None:
@@ -151,7 +131,8 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     if asked.get("held_out"):
         start = time.perf_counter()
-        exact = held_out(trained, asked, cell["held_out_words"])
+        kind, exponent = asked.get("objective", "negative"), asked.get("noise_exponent", 0.75)
+        exact = held_out(trained, kind, exponent, cell["held_out_words"])
         found |= {
             "held_out": finite(exact["loss"]), "unigram": finite(exact["unigram_loss"]),
             "held_out_s": time.perf_counter() - start,
