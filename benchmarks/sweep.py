@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py custom --corpus-name 10mb --small-corpus text8-10mb --eval-dir eval --epochs 15 \\
         --pair skip-gram negative --grid learning_rate=.05,.1,.2 batch_words=384,768 --seeds 1 2
-    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"a": 2, "b": 6}, {"window": 20}]'
+    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"window": 20}, {"negatives": 15}]'
     python benchmarks/sweep.py grid --corpus text8 --small-corpus text8-10mb --eval-dir eval --write --resume
 
 ``custom`` trains the product of --cells and --grid. Settings are arguments of ``w2v.train``, and those of
@@ -125,9 +125,11 @@ def planned(arguments: argparse.Namespace) -> list[Cell]:
 
 def check(cell: Cell) -> None:
     """Refuse a setting that is nobody's before anything is trained."""
-    from w2vjax.training.loop import train
+    import w2vjax as w2v
 
-    unknown = set(cell.settings) - set(inspect.signature(train).parameters) - SPECIAL
+    optimizer = getattr(w2v, cell.settings.get("optimizer", "row_sgd"))
+    known = SPECIAL.union(*(inspect.signature(function).parameters for function in (w2v.train, optimizer)))
+    unknown = set(cell.settings) - known
     if unknown:
         raise SystemExit(f"sweep.py: {cell.name}: there is no setting {', '.join(sorted(unknown))}.")
     if len({"shared", "span"} & set(cell.settings)) == 1:

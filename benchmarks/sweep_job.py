@@ -6,6 +6,7 @@ An error of w2vjax is a result: its exit code and its sentence. Any other except
 calls that a crash.
 """
 
+import inspect
 import json
 import math
 import sys
@@ -22,7 +23,6 @@ from sweep_held_out import held_out
 import w2vjax as w2v
 
 Settings = dict[str, Any]
-ROW_OPTIONS = ("a", "b")  # of row_sgd
 SHARED = ("shared", "span")  # of shared_negatives
 TIMES = "_times"  # learning_rate_times=4 is four times the default of the pair
 MOST_BATCH_WORDS = 65_536  # of Settings
@@ -53,12 +53,18 @@ def resolved(asked: Settings, corpus: Any) -> Settings:
     return with_functions(settings)
 
 
+def optimizer_options(optimizer: Any) -> list[str]:
+    """What an optimizer of the library takes beside its learning rate."""
+    return [name for name in inspect.signature(optimizer).parameters if name != "learning_rate"]
+
+
 def with_functions(settings: Settings) -> Settings:
     """Settings in which names and numbers of functions are the functions themselves."""
     plain = dict(settings)
-    options = {name: plain.pop(name) for name in ROW_OPTIONS if name in plain}
+    optimizer = getattr(w2v, plain.get("optimizer", "row_sgd"))
+    options = {name: plain.pop(name) for name in optimizer_options(optimizer) if name in plain}
     if options or "optimizer" in plain:
-        plain["optimizer"] = partial(getattr(w2v, plain.get("optimizer", "row_sgd")), **options)
+        plain["optimizer"] = partial(optimizer, **options)
     if any(name in plain for name in SHARED):
         plain.pop("objective", None)
         plain["objective"] = w2v.shared_negatives(

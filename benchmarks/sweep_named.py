@@ -103,16 +103,15 @@ def thinned(levels: Mapping[str, str]) -> dict[str, str]:
 
 
 # The candidates for the defaults, all combinations of them.
-BOUND = {"a": (4.0,), "b": (6.0,)}
 CANDIDATES: dict[Pair, dict[str, tuple[Any, ...]]] = {
     ("skip-gram", "negative"): {
-        "learning_rate": (0.05, 0.1, 0.2), "batch_words": (384, 768), **BOUND, "shared": (32, 48), "span": (3, 4),
+        "learning_rate": (0.05, 0.1, 0.2), "batch_words": (384, 768), "shared": (32, 48), "span": (3, 4),
     },
     ("cbow", "negative"): {
-        "learning_rate": (0.125, 0.25, 0.5), "batch_words": (384, 768), **BOUND, "shared": (32, 48), "span": (4,),
+        "learning_rate": (0.125, 0.25, 0.5), "batch_words": (384, 768), "shared": (32, 48), "span": (4,),
     },
-    ("skip-gram", "hierarchical"): {"learning_rate": (0.03, 0.06, 0.12), "batch_words": (128, 256, 512), **BOUND},
-    ("cbow", "hierarchical"): {"learning_rate": (0.07, 0.14, 0.28), "batch_words": (96, 256), **BOUND},
+    ("skip-gram", "hierarchical"): {"learning_rate": (0.03, 0.06, 0.12), "batch_words": (128, 256, 512)},
+    ("cbow", "hierarchical"): {"learning_rate": (0.07, 0.14, 0.28), "batch_words": (96, 256)},
     ("skip-gram", "softmax"): {"learning_rate": (0.1, 0.2, 0.4), "batch_words": (512, 1024)},
     ("cbow", "softmax"): {"learning_rate": (0.1, 0.2, 0.4), "batch_words": (512, 1024)},
 }  # fmt: skip

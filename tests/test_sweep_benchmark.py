@@ -122,15 +122,16 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
         sweep_job.run(job(tmp_path))
 
 
-def test_names_and_numbers_become_functions() -> None:
+def test_names_and_numbers_become_functions(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"optimizer": "row_adagrad", "windows": "cbow_lone_batch", "shared": 8, "span": 2, "negatives": 3}
     made = sweep_job.with_functions(given)
     assert made["windows"] is w2v.cbow_lone_batch
     assert made["optimizer"].func is w2v.row_adagrad
     assert isinstance(made["objective"], w2v.Objective)
     assert set(made) == {"windows", "optimizer", "objective"}
-    bounded = sweep_job.with_functions({"a": 2.0, "b": 3.0})["optimizer"]
-    assert (bounded.func, bounded.keywords) == (w2v.row_sgd, {"a": 2.0, "b": 3.0})
+    assert sweep_job.with_functions({"window": 3}) == {"window": 3}
+    monkeypatch.setattr(w2v, "row_sgd", lambda learning_rate, a=1.0, b=1.0: (learning_rate, a, b))
+    assert sweep_job.with_functions({"b": 2.0})["optimizer"](0.5) == (0.5, 1.0, 2.0)
 
 
 def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
@@ -192,7 +193,7 @@ def test_custom_is_a_product() -> None:
         f"{begin} learning_rate={rate} batch_words={words} {seed}"
         for rate in (0.05, 0.1) for words in (384, 768) for seed in (1, 2)
     ]  # fmt: skip
-    given = [*one, "--cells", '[{"a": 2, "b": 3}, {"window": 9}]', "--grid", "epochs=1,2"]
+    given = [*one, "--cells", '[{"dim": 20}, {"window": 9}]', "--grid", "epochs=1,2"]
     assert cells(*given, "--only", "window") == [f"10mb cbow-negative epochs={n} window=9 1" for n in (1, 2)]
     for wrong, message in (("rate=1", "there is no setting rate"), ("span=2", "go together")):
         with pytest.raises(SystemExit, match=message):
