@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py custom --corpus-name 10mb --small-corpus text8-10mb --eval-dir eval --epochs 15 \\
         --pair skip-gram negative --grid learning_rate=.05,.1,.2 batch_words=384,768 --seeds 1 2
-    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"window": 20}, {"negatives": 15}]'
+    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"window": 20}, {"dim": 300}]'
     python benchmarks/sweep.py grid --corpus text8 --small-corpus text8-10mb --eval-dir eval --write --resume
 
 ``custom`` trains the product of --cells and --grid. Settings are arguments of ``w2v.train``, and those of
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep_cells import CORPORA, MAIN, PAIRS, SPECIAL, Cell, axes_of, product
-from sweep_named import LEVELS, SWEEPS, USUAL_LEVELS, Group, grid, thinned
+from sweep_named import LEVELS, SWEEPS, USUAL_LEVELS, Group, grid, left_out_of_grid
 from sweep_run import BAD, LOCAL, Options, rows_of, run_all
 
 
@@ -155,8 +155,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sweep": arguments.sweep, "runs": len(runs), "jobs": options.jobs, "seconds_comparable": options.jobs == 1,
         "limit": options.limit, "held_out_words": options.held_out_words,
     }  # fmt: skip
-    left_out = thinned(levels_of(arguments)) if arguments.sweep == "grid" else {}
-    report(arguments.name, settings, rows, write=arguments.write, runs=runs, left_out=left_out)
+    left_out = left_out_of_grid(cells) if arguments.sweep == "grid" else {}
+    texts = {run["key"]["corpus"]: run["key"]["text"] for run in runs}
+    report(arguments.name, settings, rows, write=arguments.write, sha256=texts, left_out=left_out, runs=runs)
     bad = [run for run in runs if run["verdict"] in BAD]
     for run in bad:
         print(f"sweep.py: {run['cell']}: {run['verdict']}: {run['sentence']}", file=sys.stderr)

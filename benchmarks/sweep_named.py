@@ -3,7 +3,7 @@
 ``--cells``, ``--grid``, ``--seeds``, ``--epochs`` and ``--held-out`` of the command line replace a group's own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sweep_cells import MAIN, PAIRS, Cell, Pair, Settings, cells_of, product
@@ -39,6 +39,7 @@ ALONE: dict[str, tuple[Any, ...]] = {
 LARGE = {"learning_rate_times": 4, "batch_words_times": 16, "window": 20, "negatives": 30, "sample": 0.0}
 TOGETHER: list[Settings] = [
     {"learning_rate_times": 4, "batch_words_times": 16},
+    {"window": 10, "negatives": 15},
     {"window": 20, "negatives": 30},
     {"learning_rate_times": 4, "window": 20},
     LARGE,
@@ -85,20 +86,20 @@ def grid(levels: Mapping[str, str] = USUAL_LEVELS) -> list[Group]:
     return groups
 
 
-def thinned(levels: Mapping[str, str]) -> dict[str, str]:
-    """What the levels leave out of the grid of every setting, pair and text.
+def left_out_of_grid(cells: Sequence[Cell]) -> dict[str, str]:
+    """How much of the grid of every setting, pair and text ``cells`` are, where they are not all of it.
 
-    >>> thinned({**USUAL_LEVELS, "100mb": "none"})["100mb cbow-negative"]
-    '0 of 22 cells'
+    >>> left_out_of_grid([cell for group in grid() for cell in group.cells()])["100mb cbow-negative"]
+    '4 of 23 cells'
     """
-    counted = {(group.corpus, group.pair): len(group.changes) for group in grid(levels)}
-    found = {}
-    for corpus in GRID_EPOCHS:
-        for pair in PAIRS:
-            text = "1mb" if corpus == "10mb" and pair in SOFTMAX else corpus
-            have, total = counted.get((text, pair), 0), len(fitting(ALL, pair))
-            if have < total:
-                found[f"{text} {'-'.join(pair)}"] = f"{have} of {total} cells"
+    names, found = {cell.name for cell in cells}, {}
+    groups = grid(dict.fromkeys(GRID_EPOCHS, "all"))
+    groups += [Group("100mb", pair, fitting(ALL, pair), {"epochs": GRID_EPOCHS["100mb"]}) for pair in SOFTMAX]
+    for group in groups:
+        every = {cell.name for cell in group.cells()}
+        if not every <= names:
+            text = f"{group.corpus} {'-'.join(group.pair)}"
+            found[text] = f"{len(every & names)} of {len(every)} cells"
     return found
 
 

@@ -98,7 +98,12 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[Run]:
     def one(number: int, cell: Cell) -> Run:
         job = job_of(cell, options, texts[cell.corpus])
         key = {name: job[name] for name in ("tool", "settings", "held_out_words", "npmi")}
-        key |= {"text": digests[cell.corpus], "code": codes[cell.tool], "scored": job["eval_dir"] is not None}
+        key |= {
+            "corpus": cell.corpus,
+            "text": digests[cell.corpus],
+            "code": codes[cell.tool],
+            "scored": job["eval_dir"] is not None,
+        }
         run = old.get(json.dumps(key, sort_keys=True))
         known = "" if run is None else " (from the log)"
         if run is None:

@@ -207,10 +207,13 @@ def test_named_sweeps_know_their_settings(name: str) -> None:
 
 
 def test_levels_thin_the_grid_and_say_so() -> None:
-    assert all(name.startswith("100mb") for name in sweep_named.thinned(sweep_named.USUAL_LEVELS))
-    arguments = sweep.arguments_of(["grid", "--level", "10mb=few", "100mb=none", "words100=none"])
-    assert len(sweep.planned(arguments)) == 4 * 4
-    assert sweep_named.thinned(sweep.levels_of(arguments))["1mb cbow-softmax"] == "0 of 18 cells"
+    usual = sweep_named.left_out_of_grid(sweep.planned(sweep.arguments_of(["grid"])))
+    assert set(usual) == {f"100mb {'-'.join(pair)}" for pair in sweep_named.PAIRS[1:]}
+    few = sweep.planned(sweep.arguments_of(["grid", "--level", "10mb=few", "100mb=none", "words100=none"]))
+    assert len(few) == 4 * 4
+    left_out = sweep_named.left_out_of_grid(few)
+    assert left_out["1mb cbow-softmax"] == "0 of 18 cells"
+    assert left_out["10mb cbow-negative"] == "4 of 23 cells"
     with pytest.raises(SystemExit, match="10mb=most"):
         cells("grid", "--level", "10mb=most")
 
