@@ -17,6 +17,7 @@ import numpy as np
 import w2vjax as w2v
 
 SMALLEST = 1e-9  # of keep, for a word without a count
+BATCH_WORDS = 1024  # the most that are scored at once, whatever a step of training has
 GROUPS = 32  # of a batch that are scored at once
 
 
@@ -27,7 +28,10 @@ def held_out(trained: Any, objective: str, noise_exponent: float, most_words: in
     """
     from w2vjax.objectives.negative import noise_mass
 
-    run, counts = trained.run, trained.vocab.counts
+    recipe, counts = trained.run.recipe, trained.vocab.counts
+    run = trained.run._replace(
+        recipe=recipe._replace(groups=min(recipe.groups, max(1, BATCH_WORDS // recipe.run)))
+    )
     keep = np.maximum(w2v.keep_probabilities(counts, run.settings.sample), SMALLEST)
     # a score is that of p' (of p' / q, with negatives drawn from q); the noise is a factor on exp(score)
     factor = noise_mass(counts, noise_exponent) / keep if objective == "negative" else 1 / keep
