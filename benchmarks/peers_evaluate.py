@@ -103,11 +103,10 @@ def evaluation_sets(folder: Path) -> dict[str, Path]:
     return public or {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in {".tsv", ".txt"}}
 
 
-def evaluate(vectors: Path, expected: dict[str, int], dim: int, folder: Path) -> dict[str, Any]:
+def score(loaded: Any, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """({set: score}, {set: share of its questions that the vocabulary can answer}) of ``w2vjax.Vectors``."""
     import w2vjax as w2v
 
-    loaded = w2v.load(vectors)
-    checks = check_vectors(list(loaded.words), np.asarray(loaded.matrix), expected, dim)
     quality: dict[str, float] = {}
     coverage: dict[str, float] = {}
     for name, path in evaluation_sets(folder).items():
@@ -118,7 +117,16 @@ def evaluate(vectors: Path, expected: dict[str, int], dim: int, folder: Path) ->
             overall = w2v.evaluate_word_analogies(loaded, path, restrict_vocab=RESTRICT_VOCAB).overall
             quality[name], coverage[name] = overall.accuracy, overall.coverage
     answered = {name: float(value) for name, value in quality.items() if value == value and coverage[name]}
-    return {"quality": answered, "coverage": coverage, "checks": checks}
+    return answered, coverage
+
+
+def evaluate(vectors: Path, expected: dict[str, int], dim: int, folder: Path) -> dict[str, Any]:
+    import w2vjax as w2v
+
+    loaded = w2v.load(vectors)
+    checks = check_vectors(list(loaded.words), np.asarray(loaded.matrix), expected, dim)
+    quality, coverage = score(loaded, folder)
+    return {"quality": quality, "coverage": coverage, "checks": checks}
 
 
 def main(arguments: list[str]) -> None:

@@ -1,0 +1,169 @@
+"""The named sweeps of ``sweep.py``. Each is a function that returns groups of cells; the lists are data.
+
+``--cells``, ``--grid``, ``--seeds``, ``--epochs`` and ``--held-out`` of the command line replace a group's own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sweep_cells import MAIN, PAIRS, Cell, Pair, Settings, cells_of, product
+
+SOFTMAX = tuple(pair for pair in PAIRS if pair[1] == "softmax")
+OTHERS = tuple(pair for pair in PAIRS if pair[1] != "softmax" and pair != MAIN)
+FAST = (MAIN, *OTHERS)
+
+
+class Group(NamedTuple):
+    """Cells of one text and one pair: every change with every seed; the fixed settings are in all of them."""
+
+    corpus: str
+    pair: Pair
+    changes: list[Settings]
+    fixed: Settings
+    seeds: tuple[int, ...] = (1,)
+    tool: str = "w2vjax"
+
+    def cells(self) -> list[Cell]:
+        return cells_of(self.corpus, self.pair, self.changes, self.seeds, self.tool, **self.fixed)
+
+
+# One setting at a time. What is left out here is the default: rate and words x1, window 5, 5 negatives, dim 100, 1e-3.
+ALONE: dict[str, tuple[Any, ...]] = {
+    "learning_rate_times": (0.25, 0.5, 2, 4),
+    "batch_words_times": (4, 16),
+    "window": (2, 10, 20),
+    "negatives": (2, 15, 30),
+    "dim": (25, 300),
+    "sample": (0.0, 1e-5),
+}
+LARGE = {"learning_rate_times": 4, "batch_words_times": 16, "window": 20, "negatives": 30, "sample": 0.0}
+TOGETHER: list[Settings] = [
+    {"learning_rate_times": 4, "batch_words_times": 16},
+    {"window": 10, "negatives": 15},
+    {"window": 20, "negatives": 30},
+    {"learning_rate_times": 4, "window": 20},
+    LARGE,
+    {**LARGE, "dim": 300},
+]
+ALL = [{}, *({name: value} for name, values in ALONE.items() for value in values), *TOGETHER]
+FEW: list[Settings] = [{}, {"learning_rate_times": 4}, {"window": 10, "negatives": 15}, LARGE]
+# What of the grid is trained on a text: {level: the changes of skip-gram negative, of other pairs, of softmax}.
+LEVELS: dict[str, tuple[list[Settings], list[Settings], list[Settings]]] = {
+    "all": (ALL, ALL, ALL),
+    "main": (ALL, FEW, []),
+    "few": (FEW, FEW, []),
+    "none": ([], [], []),
+}
+USUAL_LEVELS = {"words100": "all", "10mb": "all", "100mb": "main"}
+GRID_EPOCHS = {"words100": 2, "10mb": 1, "100mb": 1}
+
+
+def fitting(changes: list[Settings], pair: Pair) -> list[Settings]:
+    """The changes without what the pair does not have, each once.
+
+    >>> fitting([{"window": 20, "negatives": 30}, {"window": 20}], ("cbow", "softmax"))
+    [{'window': 20}]
+    """
+    if pair[1] == "negative":
+        return changes
+    kept = [{name: value for name, value in change.items() if name != "negatives"} for change in changes]
+    return [change for place, change in enumerate(kept) if change not in kept[:place]]
+
+
+def grid(levels: Mapping[str, str] = USUAL_LEVELS) -> list[Group]:
+    """Every default alone and with others, on three texts. A full softmax gets the first MB of 10mb, for it costs V D
+    a word, and it does not get 100mb."""
+    groups = []
+    for corpus, level in levels.items():
+        main, other, softmax = LEVELS[level]
+        fixed = {"epochs": GRID_EPOCHS[corpus], "held_out": 0.01}
+        groups += [
+            Group(corpus, pair, fitting(main if pair == MAIN else other, pair), fixed) for pair in FAST
+        ]
+        if corpus != "100mb":
+            small = "1mb" if corpus == "10mb" else corpus
+            groups += [Group(small, pair, fitting(softmax, pair), fixed) for pair in SOFTMAX]
+    return groups
+
+
+def left_out_of_grid(cells: Sequence[Cell]) -> dict[str, str]:
+    """How much of the grid of every setting, pair and text ``cells`` are, where they are not all of it.
+
+    >>> left_out_of_grid([cell for group in grid() for cell in group.cells()])["100mb cbow-negative"]
+    '4 of 23 cells'
+    """
+    names, found = {cell.name for cell in cells}, {}
+    groups = grid(dict.fromkeys(GRID_EPOCHS, "all"))
+    groups += [Group("100mb", pair, fitting(ALL, pair), {"epochs": GRID_EPOCHS["100mb"]}) for pair in SOFTMAX]
+    for group in groups:
+        every = {cell.name for cell in group.cells()}
+        if not every <= names:
+            text = f"{group.corpus} {'-'.join(group.pair)}"
+            found[text] = f"{len(every & names)} of {len(every)} cells"
+    return found
+
+
+# The candidates for the defaults, all combinations of them.
+CANDIDATES: dict[Pair, dict[str, tuple[Any, ...]]] = {
+    ("skip-gram", "negative"): {
+        "learning_rate": (0.05, 0.1, 0.2), "batch_words": (384, 768), "shared": (32, 48), "span": (3, 4),
+    },
+    ("cbow", "negative"): {
+        "learning_rate": (0.125, 0.25, 0.5), "batch_words": (384, 768), "shared": (32, 48), "span": (4,),
+    },
+    ("skip-gram", "hierarchical"): {"learning_rate": (0.03, 0.06, 0.12), "batch_words": (128, 256, 512)},
+    ("cbow", "hierarchical"): {"learning_rate": (0.07, 0.14, 0.28), "batch_words": (96, 256)},
+    ("skip-gram", "softmax"): {"learning_rate": (0.1, 0.2, 0.4), "batch_words": (512, 1024)},
+    ("cbow", "softmax"): {"learning_rate": (0.1, 0.2, 0.4), "batch_words": (512, 1024)},
+}  # fmt: skip
+
+
+def defaults() -> list[Group]:
+    """The candidates of every pair, on 10mb; on its first MB for a full softmax."""
+    return [
+        Group("1mb" if pair in SOFTMAX else "10mb", pair, product(axes), {"epochs": 15})
+        for pair, axes in CANDIDATES.items()
+    ]
+
+
+def rates() -> list[Group]:
+    """Half, once and twice the default learning rate, by three seeds."""
+    changes: list[Settings] = [{"learning_rate_times": times} for times in (0.5, 1, 2)]
+    texts = (("10mb", 15, FAST), ("100mb", 3, FAST), ("1mb", 15, SOFTMAX))
+    return [
+        Group(text, pair, changes, {"epochs": epochs}, (1, 2, 3))
+        for text, epochs, pairs in texts
+        for pair in pairs
+    ]
+
+
+def batch() -> list[Group]:
+    """Words a step against quality."""
+    changes = [{"batch_words": words} for words in (384, 768, 3072, 8192, 32768)]
+    return [Group("100mb", MAIN, changes, {"epochs": 3})]
+
+
+def copies() -> list[Group]:
+    """Copies of the tables, and how many words each trains between two joins. One copy is never joined."""
+    chunks = tuple(1 << power for power in (18, 16, 15, 14, 13))
+    changes = [{"replicas": 1}, *product({"replicas": (2, 4, 8, 16), "chunk": chunks})]
+    return [Group("100mb", MAIN, changes, {"epochs": 3})]
+
+
+def small_text() -> list[Group]:
+    """300 articles by w2vjax and by gensim, whose CBOW gets its default rate and that of skip-gram."""
+    negatives, cbow = product({"negatives": (2, 5, 15, 30)}), ("cbow", "negative")
+    epochs = (5, 20, 50)
+    both = product({"epochs": epochs, "learning_rate": (0.025, 0.05)})
+    seeds = (1, 2, 3)
+    return [
+        Group("lee", MAIN, negatives, {"epochs": 10}, seeds),
+        Group("lee", MAIN, negatives, {"epochs": 10, "learning_rate": 0.05}, seeds, "gensim"),
+        Group("lee", cbow, product({"epochs": epochs}), {}, seeds),
+        Group("lee", cbow, both, {}, seeds, "gensim"),
+    ]
+
+
+SWEEPS: dict[str, Callable[..., list[Group]]] = {
+    "grid": grid, "defaults": defaults, "rates": rates, "batch": batch, "copies": copies, "small-text": small_text,
+}  # fmt: skip

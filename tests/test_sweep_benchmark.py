@@ -1,0 +1,281 @@
+"""The sweep of settings: its measures by hand, its verdicts, its cells, and what it does when a cell fails."""
+
+import doctest
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sweep
+import sweep_cells
+import sweep_held_out
+import sweep_job
+import sweep_named
+import sweep_npmi
+import sweep_run
+import sweep_texts
+from planted import planted_text
+
+import w2vjax as w2v
+
+
+@pytest.mark.parametrize("module", [sweep_cells, sweep_named, sweep_npmi, sweep_texts])
+def test_examples_of_the_docstrings(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+# x is in articles 0 and 1, y in 0 to 2, z in 0 and 2, w in the last alone, and v in all.
+OCCURS = np.array([[1, 1, 1, 0, 1], [1, 1, 0, 0, 1], [0, 1, 1, 0, 1], [0, 0, 0, 1, 1]], bool)
+
+
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ((0, 1), math.log((2 / 4) / (2 / 4 * 3 / 4)) / -math.log(2 / 4)),  # 0.415
+        ((0, 2), 0.0),  # 1/4 = 1/2 * 1/2: independent
+        ((0, 3), -1.0),  # never in one article
+        ((4, 4), 1.0),  # in all
+        ((0, 4), 0.0),  # a word that is everywhere says nothing
+        ((3, 3), 1.0),  # only together
+    ],
+)
+def test_npmi_by_hand(pair: tuple[int, int], expected: float) -> None:
+    left, right = (np.array([word]) for word in pair)
+    assert sweep_npmi.npmi(OCCURS, left, right).tolist() == pytest.approx([expected], abs=1e-12)
+
+
+def test_coherence_is_high_where_near_words_share_articles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_npmi, "NEIGHBOURS", 1)
+    articles = [["a", "b"] * 10, ["c", "d"] * 10, ["a", "b"] * 10, ["c", "d", "rare"] * 10]
+    words = ["a", "b", "c", "d", "rare"]
+    together = np.array([[1, 0], [1, 0.1], [0, 1], [0.1, 1], [-1, -1]])
+    apart = together[[0, 2, 1, 3, 4]]
+    found = sweep_npmi.coherence(words, together, articles)
+    assert found == {"npmi": 1.0, "npmi_frequent": 1.0, "npmi_words": 4}  # "rare" is there 10 times
+    assert sweep_npmi.coherence(words, apart, articles)["npmi"] == -1.0
+
+
+SANE = {"exit": 0, "finite": True, "loss": 2.0, "untrained_loss": 4.0, "held_out": 6.0, "unigram": 7.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "fine"),
+        ({"untrained_loss": None}, "fine"),
+        ({"held_out": 7.0}, "unlearned"),
+        ({"held_out": 10.5}, "unlearned"),
+        ({"held_out": 10.6}, "garbage"),
+        ({"held_out": None}, "garbage"),  # it was not a number
+        ({"finite": False}, "garbage"),
+        ({"loss": 4.1}, "garbage"),
+        ({"exit": 6}, "refused"),
+        ({"exit": 2}, "refused"),
+        ({"held_out": None, "unigram": None}, "finite"),
+    ],
+)
+def test_verdicts(change: dict[str, Any], expected: str) -> None:
+    assert sweep_job.verdict({**SANE, **change}) == expected
+
+
+def job(path: Path, **settings: Any) -> dict[str, Any]:
+    text = path / "text.txt"
+    text.write_text("\n".join(map(" ".join, planted_text(200))) + "\n")
+    usual = {"model": "skip-gram", "objective": "negative", "dim": 8, "epochs": 1, "min_count": 1, "run": 8}
+    return {"tool": "w2vjax", "corpus": str(text), "cache": str(path / "cache"), "held_out_words": 500,
+            "settings": {**usual, **settings}}  # fmt: skip
+
+
+def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
+    found = sweep_job.run(
+        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512)
+    )
+    json.dumps(found, allow_nan=False)
+    assert found["exit"] == 0
+    assert found["used"]["batch_words"] == 80  # a tenth of 768, in groups of 8
+    assert found["used"]["objective"] == "custom"
+    assert found["used"]["learning_rate"] == w2v.Settings().complete().learning_rate
+    assert found["chunk_words"] == 480  # steps of 80 words within 512
+    assert found["verdict"] in {"fine", "unlearned"}
+    assert found["unigram"] == pytest.approx(math.log(24), rel=0.05)  # 24 words, equally frequent
+
+
+def test_an_error_of_the_library_is_a_result_and_another_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = sweep_job.run(job(tmp_path, dim=0))
+    assert (refused["exit"], refused["verdict"]) == (2, "refused")
+    assert "dim=0 cannot work" in refused["sentence"]
+
+    def diverge(*_: Any, **__: Any) -> None:
+        raise w2v.DivergedError("The loss is not finite.")
+
+    monkeypatch.setattr(w2v, "train", diverge)
+    found = sweep_job.run(job(tmp_path))
+    assert found == {"exit": 6, "sentence": "The loss is not finite.", "verdict": "refused"}
+    monkeypatch.setattr(w2v, "train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        sweep_job.run(job(tmp_path))
+
+
+def test_names_and_numbers_become_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"optimizer": "row_adagrad", "windows": "cbow_lone_batch", "shared": 8, "span": 2, "negatives": 3}
+    made = sweep_job.with_functions(given)
+    assert made["windows"] is w2v.cbow_lone_batch
+    assert made["optimizer"].func is w2v.row_adagrad
+    assert isinstance(made["objective"], w2v.Objective)
+    assert set(made) == {"windows", "optimizer", "objective"}
+    assert sweep_job.with_functions({"window": 3}) == {"window": 3}
+    monkeypatch.setattr(w2v, "row_sgd", lambda learning_rate, a=1.0, b=1.0: (learning_rate, a, b))
+    assert sweep_job.with_functions({"b": 2.0})["optimizer"](0.5) == (0.5, 1.0, 2.0)
+
+
+def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
+    tree = w2v.hierarchical_softmax().init([5, 3, 2, 2])
+    random = np.random.default_rng(0)
+    hidden, output = (jnp.asarray(random.standard_normal((4, 3)), jnp.float32) for _ in range(2))
+    keep = np.array([0.25, 0.5, 1.0, 1.0])
+    scores, nodes, codes, lengths = (np.asarray(a) for a in (hidden @ output.T, *tree))
+    p = np.array(
+        [[math.prod(1 / (1 + math.exp(-s[n] * (1 - 2 * int(c)))) for n, c in zip(ns[:l], cs, strict=False))
+          for ns, cs, l in zip(nodes, codes, lengths, strict=True)] for s in scores]
+    )  # fmt: skip
+    assert p.sum(1) == pytest.approx(1, abs=1e-6)
+    dropped = type(tree)(*(a[:2] for a in tree))
+    found = sweep_held_out.log_normaliser(hidden, output, dropped, jnp.asarray(1 / keep[:2] - 1, jnp.float32))
+    assert np.asarray(found) == pytest.approx(np.log((p / keep).sum(1)), abs=1e-5)  # 1e-7 was measured
+
+
+def branches(tree: Any, mass: np.ndarray) -> np.ndarray:
+    """The score of every node, for which hierarchical softmax gives each word its share of ``mass``."""
+    sides = np.zeros((len(mass), 2))
+    for nodes, codes, length, share in zip(*map(np.asarray, tree), mass, strict=True):
+        np.add.at(sides, (nodes[:length], codes[:length]), share)
+    return np.log(np.maximum(sides[:, 0], 1e-9) / np.maximum(sides[:, 1], 1e-9))
+
+
+@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
+def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(objective: str) -> None:
+    counts = np.array([600, 250, 100, 50])
+    text = np.random.default_rng(0).permutation(np.repeat(list("abcd"), counts))
+    corpus = w2v.prepare([text.tolist()], min_count=1)
+    run = w2v.set_up(
+        corpus, w2v.Settings(dim=2, window=1, sample=1e-2, min_count=1, held_out=0.5, objective=objective)
+    )
+    shown = counts * w2v.keep_probabilities(counts, 1e-2)
+    if objective == "hierarchical":
+        scores = branches(run.tables, shown)
+    else:
+        scores = np.log(shown / (counts**0.75 if objective == "negative" else 1))
+    # every hidden vector is (1, 0), so that the first number of an output row is its score
+    params = w2v.Params(
+        *(jnp.asarray(np.c_[first, 0 * first], jnp.float32) for first in (np.ones(4), scores))
+    )
+    trained = SimpleNamespace(run=run, vocab=corpus.vocab, params=params)
+    found = sweep_held_out.held_out(trained, objective, 0.75, 10_000)
+    # 1.5e-4 was measured: the library adds one to each count of its unigram distribution
+    assert found["loss"] == pytest.approx(found["unigram_loss"], abs=1e-3)
+
+
+def cells(*words: str) -> list[str]:
+    return [f"{cell.name} {cell.settings['seed']}" for cell in sweep.planned(sweep.arguments_of(words))]
+
+
+def test_custom_is_a_product() -> None:
+    one = ["custom", "--corpus-name", "10mb", "--epochs", "15", "--pair", "cbow", "negative"]
+    found = cells(*one, "--grid", "learning_rate=.05,.1", "batch_words=384,768", "--seeds", "1", "2")
+    begin = "10mb cbow-negative epochs=15"
+    assert found == [
+        f"{begin} learning_rate={rate} batch_words={words} {seed}"
+        for rate in (0.05, 0.1) for words in (384, 768) for seed in (1, 2)
+    ]  # fmt: skip
+    given = [*one, "--cells", '[{"dim": 20}, {"window": 9}]', "--grid", "epochs=1,2"]
+    assert cells(*given, "--only", "window") == [f"10mb cbow-negative epochs={n} window=9 1" for n in (1, 2)]
+    for wrong, message in (("rate=1", "there is no setting rate"), ("span=2", "go together")):
+        with pytest.raises(SystemExit, match=message):
+            cells(*one, "--grid", wrong)
+
+
+@pytest.mark.parametrize("name", sorted(sweep_named.SWEEPS))
+def test_named_sweeps_know_their_settings(name: str) -> None:
+    found = cells(name)
+    assert len(set(found)) == len(found) > 4
+
+
+def test_levels_thin_the_grid_and_say_so() -> None:
+    usual = sweep_named.left_out_of_grid(sweep.planned(sweep.arguments_of(["grid"])))
+    assert set(usual) == {f"100mb {'-'.join(pair)}" for pair in sweep_named.PAIRS[1:]}
+    few = sweep.planned(sweep.arguments_of(["grid", "--level", "10mb=few", "100mb=none", "words100=none"]))
+    assert len(few) == 4 * 4
+    left_out = sweep_named.left_out_of_grid(few)
+    assert left_out["1mb cbow-softmax"] == "0 of 18 cells"
+    assert left_out["10mb cbow-negative"] == "4 of 23 cells"
+    with pytest.raises(SystemExit, match="10mb=most"):
+        cells("grid", "--level", "10mb=most")
+
+
+def test_cells_are_resumed_and_failures_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "LOCAL", tmp_path)
+    monkeypatch.setattr(sweep_run, "LOCAL", tmp_path)
+    monkeypatch.setattr(sweep_run, "code_of", lambda tool: "1")
+    text, ran = tmp_path / "some.txt", []
+    text.write_text("a text\n")
+    crash = {"exit": 1, "sentence": "ValueError: 3", "verdict": "crashed"}
+    good = {"exit": 0, "sentence": None, "loss": 2.0, "train_s": 1.0, "verdict": "finite"}
+
+    def run_job(job: dict[str, Any], limit: float) -> dict[str, Any]:
+        ran.append(job["settings"]["window"])
+        return crash if job["settings"]["window"] == 3 else good
+
+    monkeypatch.setattr(sweep_run, "run_job", run_job)
+    words = [
+        "custom",
+        "--corpus-name",
+        "10mb",
+        "--small-corpus",
+        str(text),
+        "--grid",
+        "window=2,3,4",
+        "--resume",
+    ]
+    assert sweep.main(words) == 1
+    assert "window=3: crashed: ValueError: 3" in capsys.readouterr().err
+    with open(tmp_path / "sweep-custom.jsonl", "a") as log:
+        log.write('{"key": {"to')  # an interruption while a line is written
+    assert sweep.main(words) == 1
+    assert ran == [2, 3, 4, 3]
+    assert "window=4 seed 1: finite, exit 0, loss 2, seconds 1 (from the log)" in capsys.readouterr().out
+    monkeypatch.setattr(sweep_run, "code_of", lambda tool: "2")
+    sweep.main([*words, "--only", "window=2", "window=4", "--jobs", "2"])
+    assert sorted(ran[4:]) == [2, 4]
+
+
+def test_a_process_that_fails_is_a_crash_and_one_that_does_not_end_is_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_run, "HERE", tmp_path)
+    for code, limit, expected in (
+        ("print('{\"exit\": 6}')", 60, {"exit": 6}),
+        ("raise ValueError(3)", 60, {"exit": 1, "verdict": "crashed", "sentence": "ValueError: 3"}),
+        ("import time; time.sleep(60)", 0.2, {"exit": None, "verdict": "too slow"}),
+    ):
+        (tmp_path / "sweep_job.py").write_text(code)
+        assert sweep_run.run_job({}, limit).items() >= expected.items()
+
+
+def test_rows_are_means_over_seeds_and_keep_every_verdict() -> None:
+    runs = [
+        {"cell": "one", "exit": 0, "loss": 2.0, "verdict": "fine"},
+        {"cell": "one", "exit": 0, "loss": 3.0, "verdict": "garbage"},
+        {"cell": "two", "exit": 6, "verdict": "refused"},
+    ]
+    assert sweep_run.rows_of(runs) == [
+        {"cell": "one", "seeds": 2, "exit": "0", "loss": 2.5, "verdict": "fine, garbage"},
+        {"cell": "two", "seeds": 1, "exit": "6", "loss": None, "verdict": "refused"},
+    ]
