@@ -27,11 +27,11 @@ from w2vjax.training.checkpoint import Place, load_checkpoint, prepare_folder, r
 from w2vjax.training.choices import CUSTOM, named
 from w2vjax.training.feed import rounds
 from w2vjax.training.held_out import of_run
-from w2vjax.training.replicas import Replicas, crew, replicate
+from w2vjax.training.replicas import Crew, Replicas, crew, replicate
 from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, lower, set_up
-from w2vjax.training.step import State, chunk_seed
+from w2vjax.training.step import Progress, State, chunk_seed
 from w2vjax.types import Objective, Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.windows.sampling import draw_reach
@@ -114,7 +114,7 @@ def train(
         checkpoint, checkpoint_every, resume: a folder, seconds between saves, go on from the last one.
         allow: names of fields that may differ from the checkpoint's.
         progress: a bar on standard error. log: a JSONL file. log_every: seconds. callback: called with every record;
-            a true value stops the run early.
+            a true value stops the run early, after one more round of chunks that is already under way.
 
     Raises:
         SettingError, CorpusError, FileError, CheckpointError: before anything is trained.
@@ -191,6 +191,14 @@ def summarize(
     return summary
 
 
+class Standing(NamedTuple):
+    """Where a run stands. Tables and place change together, so that what is saved belongs together."""
+
+    replicas: Replicas
+    place: Place
+    reports: list[Progress] | None = None  # of the round that led here, until the reporter has taken them in
+
+
 def run_rounds(
     job: Run,
     compiled: Any,
@@ -202,42 +210,56 @@ def run_rounds(
     save_every: float,
     callback: Any,
 ) -> tuple[Replicas, Place]:
-    """Train every chunk from ``place`` on. One round is always under way while the one before it is reported."""
+    """Train every chunk from ``place`` on. One round is always under way while the one before it is reported.
+
+    So a callback that stops the run does so after one more round, whose tables and place are what is saved.
+    """
     hands = crew(compiled, job.feed.copies, job.join)
     saved = began = time.perf_counter()
-    before, waiting = place.seconds, None
+    before, standing, stopped = place.seconds, Standing(replicas, place), False
 
-    def now(place: Place) -> Place:
-        return place._replace(steps=report.steps, seconds=before + time.perf_counter() - began)
+    def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
+        """Wait for the reports of the last round and count its steps. True if the callback stops the run."""
+        reports = jax.block_until_ready(standing.reports) or []
+        report.take_in(reports)
+        place = standing.place._replace(steps=report.steps, seconds=before + time.perf_counter() - began)
+        stop = record and bool(reports) and report.round(place, callback)
+        return Standing(standing.replicas, place), stop
 
-    def checkpoint(place: Place) -> None:
-        require_finite(replicas.states[0].params, "a checkpoint", place.steps)
-        save(replicas, place)
+    def checkpoint(standing: Standing) -> None:
+        if save is not None:
+            require_finite(standing.replicas.states[0].params, "a checkpoint", standing.place.steps)
+            save(standing.replicas, standing.place)
 
-    for epoch, numbers, chunks in made_ahead(job, place):
-        replicas, progress = hands.train(replicas, job.tables, job.keep, chunks)
-        if waiting is not None and report.round(*waiting, callback):
-            waiting = (progress, place)
-            break
-        last = numbers.stop == job.feed.chunks
-        words = place.words + sum(int(chunk[2]) for chunk in chunks)
-        place = now(Place(epoch + last, 0 if last else numbers.stop, 0, words))
-        waiting = (progress, place)
-        if signals.received or (save is not None and time.perf_counter() - saved > save_every):
-            report.round(*waiting, callback)
-            waiting, place = None, now(place)
-            if save is not None:
-                checkpoint(place)
+    for coming in made_ahead(job, place):
+        following = advance(job, hands, standing, *coming)
+        _, stopped = settle(standing)
+        standing = following
+        due = save is not None and time.perf_counter() - saved > save_every
+        if not stopped and (signals.received or due):
+            standing, stopped = settle(standing)
+            checkpoint(standing)
             saved = time.perf_counter()
-            signals.leave(place)
-    jax.block_until_ready(replicas)
-    place = now(place)
-    if waiting is not None:
-        report.round(*waiting, callback)
-        place = place._replace(steps=report.steps)
-    if save is not None:
-        checkpoint(place)
-    return replicas, place
+            signals.leave(standing.place)
+        if stopped:
+            break
+    jax.block_until_ready(standing.replicas)
+    standing, _ = settle(standing, record=not stopped)
+    checkpoint(standing)
+    if stopped:
+        signals.leave(standing.place)
+    return standing.replicas, standing.place
+
+
+def advance(
+    job: Run, hands: Crew, standing: Standing, epoch: int, numbers: range, chunks: list[tuple[Any, ...]]
+) -> Standing:
+    """Start one round: the tables after it, the place after it, and its reports, all still being computed."""
+    replicas, reports = hands.train(standing.replicas, job.tables, job.keep, chunks)
+    last = numbers.stop == job.feed.chunks
+    words = standing.place.words + sum(int(chunk[2]) for chunk in chunks)
+    place = standing.place._replace(epoch=epoch + last, chunk=0 if last else numbers.stop, words=words)
+    return Standing(replicas, place, reports)
 
 
 def made_ahead(job: Run, place: Place) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:

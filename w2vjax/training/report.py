@@ -48,8 +48,8 @@ class Reporter:
         if self._log is not None:
             self._log.close()
 
-    def round(self, round_: list[Progress], place: Place, callback: Any = None) -> bool:
-        """Take in the reports of one round's chunks (this waits for them). True if the callback wants the run to stop.
+    def take_in(self, round_: list[Progress]) -> None:
+        """Add up what one round's chunks report; this waits for them.
 
         Raises :class:`~w2vjax.errors.DivergedError` if its loss was not finite.
         """
@@ -59,6 +59,9 @@ class Reporter:
             self.steps += int(progress.steps)
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
+
+    def round(self, place: Place, callback: Any = None) -> bool:
+        """Show where the run stands after a round, and make a record if it is time. True if the callback stops the run."""
         done = place.words >= self.total
         if self._bar is not None:
             self._bar.update(place.words - self._bar.n)
