@@ -106,14 +106,17 @@ def train(
         quiet: No bar and no summary.
         json_: Write the summary as JSON.
     """
+    from w2vjax.training.checkpoint import check_saving
     from w2vjax.training.loop import train as run
     from w2vjax.training.settings import Settings
 
     if from_ is not None:
         from_, training = _as_in(from_, training)
     arguments = _arguments(corpus, training)
-    # a setting that cannot work is refused before anything is read or made
-    Settings(**{name: arguments[name] for name in Settings._fields if name in arguments}).check()
+    # what cannot work is refused before anything is read or made
+    given = {name: arguments[name] for name in Settings._fields if arguments.get(name) is not None}
+    Settings(**given).check()
+    check_saving(checkpoint, checkpoint_every, resume, allow, 0)
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
@@ -179,7 +182,7 @@ def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
     post = arguments["tokenizer"] == "post" or not corpus
     return arguments | {
         "corpus": list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None,
-        "min_count": options.min_count if options.min_count is not None else (5 if corpus else 1),
+        "min_count": 1 if options.min_count is None and not (corpus or options.vocab) else options.min_count,
         "tokenizer": tokenize if post else None,
         "vocab": None if options.vocab is None else Vocab.load(options.vocab),
     }
@@ -204,17 +207,19 @@ def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
 
 
 def _grown(options: Options, path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    from w2vjax.corpus.encode import USUAL_MIN_COUNT
     from w2vjax.training.continued import continue_from
 
     for name in ("max_vocab", "cache", "vocab"):
         if getattr(options, name) is not None:
             raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out.")
-    grown, start = continue_from(path, arguments["corpus"], arguments["min_count"], arguments["tokenizer"],
-                                 options.seed, trees=arguments["objective"] == "hierarchical")  # fmt: skip
+    least = USUAL_MIN_COUNT if arguments["min_count"] is None else arguments["min_count"]
+    grown, start = continue_from(path, arguments["corpus"], least, arguments["tokenizer"], options.seed,
+                                 trees=arguments["objective"] == "hierarchical")  # fmt: skip
     dim = start.input.shape[1]
     if options.dim not in (Options.dim, dim):
         raise SettingError(f"--dim {options.dim} differs from the model's {dim}. Leave it out.")
-    return {"corpus": grown, "start": start, "dim": dim}
+    return {"corpus": grown, "start": start, "dim": dim, "tokenizer": None}
 
 
 def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:

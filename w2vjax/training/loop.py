@@ -19,11 +19,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.corpus.encode import USUAL_MIN_COUNT, Corpus, chosen_by, prepare
 from w2vjax.corpus.vocab import Vocab
 from w2vjax.errors import DivergedError
 from w2vjax.objectives.hidden import embed_backward
-from w2vjax.training.checkpoint import Place, load_checkpoint, prepare_folder, run_identity, save_checkpoint
+from w2vjax.training.checkpoint import (
+    Place,
+    check_saving,
+    load_checkpoint,
+    prepare_folder,
+    run_identity,
+    save_checkpoint,
+)
 from w2vjax.training.choices import CUSTOM, named
 from w2vjax.training.feed import rounds
 from w2vjax.training.held_out import of_run
@@ -55,7 +62,7 @@ def train(
     window: int = 5,
     epochs: int = 5,
     sample: float = 1e-3,
-    min_count: int = 5,
+    min_count: int | None = None,
     max_vocab: int | None = None,
     learning_rate: float | None = None,
     batch_words: int | None = None,
@@ -94,7 +101,8 @@ def train(
         corpus: files, folders, a list of token lists, ... (see :func:`~w2vjax.corpus.encode.prepare`), a
             :class:`~w2vjax.corpus.encode.Corpus`, or None for the built-in text.
         dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed, replicas,
-            dtype: see :class:`~w2vjax.training.settings.Settings`.
+            dtype: see :class:`~w2vjax.training.settings.Settings`. min_count is 5 for a text; a Corpus and a vocab have
+            theirs, and another one, or another max_vocab, is refused beside them.
         model: "skip-gram" or "cbow".
         objective: "negative", "hierarchical" or "softmax", or an :class:`~w2vjax.types.Objective` of your own. What is
             left at None was measured for the two names and the size of the corpus: numbers as well as functions.
@@ -111,8 +119,8 @@ def train(
             loss of its first 100,000 words (of an objective of one's own: :func:`evaluate_held_out`).
         vocab: words and counts to use as they are, in place of what min_count and max_vocab would choose.
         cache: a folder for the encoded corpus, used again while corpus and settings are the same.
-        checkpoint, checkpoint_every, resume: a folder, seconds between saves, go on from the last one.
-        allow: names of fields that may differ from the checkpoint's.
+        checkpoint, checkpoint_every, resume: a folder, seconds between saves (inf: only the last), go on.
+        allow: with resume, names of fields that may differ from the checkpoint's.
         progress: a bar on standard error. log: a JSONL file. log_every: seconds. callback: called with every record;
             a true value stops the run early, after one more round of chunks that is already under way.
 
@@ -126,10 +134,14 @@ def train(
     (('a', 'rose', 'is'), (3, 4), 200)
     """
     name, own = named(objective)
-    settings = Settings(dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed,
+    check_saving(checkpoint, checkpoint_every, resume, allow, log_every)
+    least = USUAL_MIN_COUNT if min_count is None else min_count
+    settings = Settings(dim, window, epochs, sample, least, max_vocab, learning_rate, batch_words, run, seed,
                         held_out, replicas, dtype, model, name, negatives, noise_exponent).check()  # fmt: skip
     began = time.perf_counter()
     corpus = prepare(corpus, cache, min_count, max_vocab, tokenizer, vocab=vocab)
+    least, most = chosen_by(corpus.vocab)
+    settings = settings._replace(min_count=least, max_vocab=max_vocab or most)
     prepared = time.perf_counter()
     job = set_up(corpus, settings, own, windows, optimizer, schedule, start, reach, embed_backward, mesh,
                  deterministic)  # fmt: skip

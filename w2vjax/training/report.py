@@ -61,7 +61,7 @@ class Reporter:
             self._pairs += float(progress.pairs)
 
     def round(self, place: Place, callback: Any = None) -> bool:
-        """Show where the run stands after a round, and make a record if it is time. True if the callback stops the run."""
+        """Show where the run stands after a round, and make a record if it is time. True if the callback stops it."""
         done = place.words >= self.total
         if self._bar is not None:
             self._bar.update(place.words - self._bar.n)
