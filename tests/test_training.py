@@ -264,7 +264,7 @@ def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, mon
     assert records[0]["learning_rate"] == pytest.approx(0.05, rel=0.1)
 
 
-@pytest.mark.parametrize("lines", [[["a"], ["b"]], [["a", "b"]], [["a"] * 9]])
+@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a", "b"]], [["a"] * 9]])
 def test_degenerate_corpora_train_to_finite_vectors(lines):
     assert np.isfinite(w2v.train(lines, **SMALL | {"window": 50}).vectors.matrix).all()
 

@@ -12,7 +12,7 @@ from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.training import loop
+from w2vjax.training import watch
 from w2vjax.training.checkpoint import Place
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import Params
@@ -127,7 +127,7 @@ def test_a_diverging_run_stops_names_step_and_table_and_saves_nothing(planted, t
 def test_a_table_that_is_not_finite_is_named():
     params = Params(jnp.ones((2, 2)), jnp.asarray([[1.0, np.nan], [1.0, 1.0]]))
     with pytest.raises(errors.DivergedError, match="The output table holds NaN or infinity at a test"):
-        loop.require_finite(params, "a test", 3)
+        watch.require_sound(params, "a test", 3)
 
 
 def test_noise_of_another_kind_is_another_run(planted, tmp_path):

@@ -1,8 +1,10 @@
 """``w2vjax train`` and ``w2vjax plan``: from text files to vectors on disk."""
 
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -117,14 +119,17 @@ def train(
     given = {name: arguments[name] for name in Settings._fields if arguments.get(name) is not None}
     Settings(**given).check()
     check_saving(checkpoint, checkpoint_every, resume, allow, 0)
-    try:
-        os.makedirs(out, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{out} cannot be made: {error.strerror}. Name another folder with --out.") from error
-    if from_ is not None:
-        arguments |= _grown(training, from_, arguments)
-    trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, allow=allow,
-                  progress=not quiet, log=out / "log.jsonl")  # fmt: skip
+    with _removed_if_empty(out, *([] if checkpoint is None else [checkpoint])):
+        try:
+            os.makedirs(out, exist_ok=True)
+        except OSError as error:
+            raise FileError(
+                f"{out} cannot be made: {error.strerror}. Name another folder with --out."
+            ) from error
+        if from_ is not None:
+            arguments |= _grown(training, from_, arguments)
+        trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+                      allow=allow, progress=not quiet, log=out / "log.jsonl")  # fmt: skip
     summary = {**trained.summary, **{name: arguments[name] for name in ("model", "objective")}}
     _save(trained, out, summary)
     if json_ is not None:
@@ -162,6 +167,20 @@ def plan(
     if json_ != "-":
         print(result)
     return 0
+
+
+@contextlib.contextmanager
+def _removed_if_empty(*folders: Path) -> Iterator[None]:
+    """Where the work fails, remove the folders that were not there before it and have nothing in them."""
+    wanted = {place for folder in folders for place in (folder, *folder.parents)}
+    missing = sorted((place for place in wanted if not place.exists()), key=lambda place: -len(place.parts))
+    try:
+        yield
+    except BaseException:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
 
 
 def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
@@ -237,6 +256,10 @@ def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
         file.write(json.dumps(summary, indent=2).encode() + b"\n")
 
 
+def _beside(untrained: float | None) -> str:
+    return "" if untrained is None else f"; untrained tables have {untrained:.4f}"
+
+
 def _sentences(summary: dict[str, Any], out: Path) -> str:
     loss = summary["loss"]
     lines = [
@@ -246,7 +269,7 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
         f"{summary['compile_seconds']:.1f} s compiling, {summary['total_seconds']:.1f} s in all",
         "no pair was left to measure a loss on"
         if loss is None
-        else f"loss {loss:.4f} nats a positive pair, at the end",
+        else f"loss {loss:.4f} nats a positive pair at the end" + _beside(summary["untrained_loss"]),
     ]
     if "held_out" in summary:
         held = summary["held_out"]

@@ -15,13 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from w2vjax.corpus.encode import USUAL_MIN_COUNT, Corpus, chosen_by, prepare
 from w2vjax.corpus.vocab import Vocab
-from w2vjax.errors import DivergedError
 from w2vjax.objectives.hidden import embed_backward
 from w2vjax.training.checkpoint import (
     Place,
@@ -39,6 +37,7 @@ from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, lower, set_up
 from w2vjax.training.step import Progress, State, chunk_seed
+from w2vjax.training.watch import Watch, require_neighbours, untrained_beside
 from w2vjax.types import Objective, Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.windows.sampling import draw_reach
@@ -126,7 +125,9 @@ def train(
 
     Raises:
         SettingError, CorpusError, FileError, CheckpointError: before anything is trained.
-        DivergedError: a loss stopped being finite; the last checkpoint is untouched.
+        CorpusError: also where no pair of words was trained.
+        DivergedError: a loss stopped being finite, or stays above that of tables that have learned nothing; the last
+            checkpoint is untouched.
         StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is saved.
 
     >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1)
@@ -145,19 +146,24 @@ def train(
     prepared = time.perf_counter()
     job = set_up(corpus, settings, own, windows, optimizer, schedule, start, reach, embed_backward, mesh,
                  deterministic)  # fmt: skip
+    if windows is None:  # those of a caller's own may make pairs of single words
+        require_neighbours(job)
+    untrained_ = untrained_beside(job)
     lowered = lower(job)
     compiled = lowered.compile()
+    untrained = untrained_()
     ready = time.perf_counter()
-    replicas_, place, history, identity = begin(job, lowered, checkpoint, resume, allow)
+    standing, history, identity = begin(job, lowered, checkpoint, resume, allow)
     with (
         StopSignals(checkpoint is not None) as signals,
-        Reporter(job, place, progress, log, log_every, history) as report,
+        Reporter(job, standing.place, progress, log, log_every, history) as report,
     ):
         save = None if checkpoint is None else _saver(checkpoint, identity, report)
-        replicas_, place = run_rounds(
-            job, compiled, replicas_, place, report, signals, save, checkpoint_every, callback
+        watch = Watch(job, standing.place, untrained, start)
+        replicas_, place, _ = run_rounds(
+            job, compiled, standing, report, watch, signals, save, checkpoint_every, callback
         )
-    params = require_finite(replicas_.states[0].params, "the end of the run", place.steps)
+    params = replicas_.states[0].params
     words = corpus.vocab
     vectors = Vectors(words.words, np.asarray(params.input, np.float32), words.counts, dropped=words.dropped,
                       min_count=words.min_count)  # fmt: skip
@@ -167,25 +173,34 @@ def train(
         "total_seconds": time.perf_counter() - began,
     }  # fmt: skip
     job = job._replace(state=State(params, None))
-    return Trained(
-        words, params, vectors, report.history, summarize(corpus, job, place, report, seconds), job
-    )
+    summary = summarize(corpus, job, place, report, seconds)
+    summary["untrained_loss"] = None if untrained is None else untrained.loss
+    return Trained(words, params, vectors, report.history, summary, job)
+
+
+class Standing(NamedTuple):
+    """Where a run stands. Tables and place change together, so that what is saved belongs together."""
+
+    replicas: Replicas
+    place: Place
+    reports: list[Progress] | None = None  # of the round that led here, until the reporter has taken them in
 
 
 def begin(
     job: Run, lowered: Any, checkpoint: Any, resume: bool, allow: tuple[str, ...]
-) -> tuple[Replicas, Place, list[dict[str, Any]], dict[str, Any]]:
-    """(copies, place, history, identity) of the checkpoint that a run goes on from, or of its own first step."""
+) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
+    """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first step."""
     replicas = replicate(job.state, job.feed.copies)
     if checkpoint is None:
-        return replicas, Place(), [], {}
+        return Standing(replicas, Place()), [], {}
     program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
     identity = run_identity(
         job.settings._asdict(), job.feed.corpus.digest, job.feed.size, program, job.tables
     )
     prepare_folder(checkpoint, resume)
     found = load_checkpoint(checkpoint, replicas, identity, allow) if resume else None
-    return (*(found or (replicas, Place(), [])), identity)
+    replicas, place, history = found or (replicas, Place(), [])
+    return Standing(replicas, place), history, identity
 
 
 def summarize(
@@ -203,47 +218,40 @@ def summarize(
     return summary
 
 
-class Standing(NamedTuple):
-    """Where a run stands. Tables and place change together, so that what is saved belongs together."""
-
-    replicas: Replicas
-    place: Place
-    reports: list[Progress] | None = None  # of the round that led here, until the reporter has taken them in
-
-
 def run_rounds(
     job: Run,
     compiled: Any,
-    replicas: Replicas,
-    place: Place,
+    standing: Standing,
     report: Reporter,
+    watch: Watch,
     signals: StopSignals,
     save: Any,
     save_every: float,
     callback: Any,
-) -> tuple[Replicas, Place]:
-    """Train every chunk from ``place`` on. One round is always under way while the one before it is reported.
+) -> Standing:
+    """Train every chunk from where the run stands. One round is always under way while the one before it is reported.
 
     So a callback that stops the run does so after one more round, whose tables and place are what is saved.
     """
     hands = crew(compiled, job.feed.copies, job.join)
     saved = began = time.perf_counter()
-    before, standing, stopped = place.seconds, Standing(replicas, place), False
+    before, stopped = standing.place.seconds, False
 
     def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
         """Wait for the reports of the last round and count its steps. True if the callback stops the run."""
         reports = jax.block_until_ready(standing.reports) or []
         report.take_in(reports)
+        watch.round(reports, report.steps)
         place = standing.place._replace(steps=report.steps, seconds=before + time.perf_counter() - began)
         stop = record and bool(reports) and report.round(place, callback)
         return Standing(standing.replicas, place), stop
 
     def checkpoint(standing: Standing) -> None:
         if save is not None:
-            require_finite(standing.replicas.states[0].params, "a checkpoint", standing.place.steps)
+            watch.tables(standing.replicas.states[0].params, "a checkpoint", standing.place.steps)
             save(standing.replicas, standing.place)
 
-    for coming in made_ahead(job, place):
+    for coming in made_ahead(job, standing.place):
         following = advance(job, hands, standing, *coming)
         _, stopped = settle(standing)
         standing = following
@@ -257,10 +265,11 @@ def run_rounds(
             break
     jax.block_until_ready(standing.replicas)
     standing, _ = settle(standing, record=not stopped)
+    watch.end(standing.replicas.states[0].params, standing.place.steps, whole=not stopped)
     checkpoint(standing)
     if stopped:
         signals.leave(standing.place)
-    return standing.replicas, standing.place
+    return standing
 
 
 def advance(
@@ -295,15 +304,3 @@ def made_ahead(job: Run, place: Place) -> Iterator[tuple[int, range, list[tuple[
 
 def _saver(folder: Any, identity: dict[str, Any], report: Reporter) -> Callable[[Replicas, Place], Any]:
     return lambda replicas, place: save_checkpoint(folder, replicas, place, identity, report.history)
-
-
-def require_finite(params: Params, where: str, steps: int) -> Params:
-    """The params; raises :class:`~w2vjax.errors.DivergedError` naming the table that holds NaN or infinity."""
-    sound = jax.jit(lambda table: jnp.isfinite(table).all())
-    for name, table in params._asdict().items():
-        if not bool(sound(table)):
-            raise DivergedError(
-                f"The {name} table holds NaN or infinity at {where} (step {steps}). "
-                "Lower the learning rate or batch_words."
-            )
-    return params
