@@ -12,9 +12,11 @@ from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.training import loop
+from w2vjax.training import watch
+from w2vjax.training.checkpoint import Place
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import Params
+from w2vjax.vectors.safetensors_format import read_tensors
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,7 @@ def test_a_diverging_run_stops_names_step_and_table_and_saves_nothing(planted, t
 def test_a_table_that_is_not_finite_is_named():
     params = Params(jnp.ones((2, 2)), jnp.asarray([[1.0, np.nan], [1.0, 1.0]]))
     with pytest.raises(errors.DivergedError, match="The output table holds NaN or infinity at a test"):
-        loop.require_finite(params, "a test", 3)
+        watch.require_sound(params, "a test", 3)
 
 
 def test_noise_of_another_kind_is_another_run(planted, tmp_path):
@@ -134,3 +136,45 @@ def test_noise_of_another_kind_is_another_run(planted, tmp_path):
     w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.75))
     with pytest.raises(errors.CheckpointError, match="objective's tables="):
         w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.5), resume=True)
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9], ids=["save due", "no save due"])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_run_that_its_callback_stops_goes_on_to_the_same_bits(
+    planted, tmp_path, monkeypatch, copies, every
+):
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    settings = SMALL | {"replicas": copies, "log_every": 0.0}
+    whole = w2v.train(planted, **settings)
+    rounds = -(-whole.run.feed.chunks // copies) * settings["epochs"]
+    for stops in [(1,), (3,), (rounds,), (2, 3)]:
+        folder, seen = tmp_path / "-".join(map(str, stops)), []
+        for session, stop in enumerate(stops):
+            mine = []
+
+            def callback(record, mine=mine, stop=stop):
+                mine.append(record)
+                return len(mine) == stop
+
+            run = w2v.train(planted, **settings, checkpoint=folder, checkpoint_every=every, callback=callback,
+                            resume=session > 0)  # fmt: skip
+            assert len(mine) == stop  # never called again once it said stop
+            seen += mine
+            assert run.history == seen  # called once for every record
+        resumed = w2v.train(planted, **settings, checkpoint=folder, resume=True)
+        assert bits(resumed.params) == bits(whole.params), stops
+        for name in ("steps", "words"):
+            assert resumed.summary[name] == whole.summary[name], (stops, name)
+
+
+def test_what_a_stopped_run_returns_is_what_its_checkpoint_holds(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    stopped = w2v.train(planted, **SMALL, checkpoint=tmp_path, log_every=0.0, callback=lambda record: True)
+    whole = w2v.train(planted, **SMALL)
+    assert 0 < stopped.summary["steps"] < whole.summary["steps"]
+    assert 0 < stopped.summary["words"] < whole.summary["words"]
+    tensors = read_tensors(max(tmp_path.glob("checkpoint-*")))
+    place = Place(*json.loads(tensors.metadata["place"]))
+    assert (place.steps, place.words) == (stopped.summary["steps"], stopped.summary["words"])
+    saved = [array.tobytes() for array in tensors.arrays.values()]
+    assert np.asarray(stopped.params.input).tobytes() in saved

@@ -1,8 +1,10 @@
 """``w2vjax train`` and ``w2vjax plan``: from text files to vectors on disk."""
 
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -106,22 +108,28 @@ def train(
         quiet: No bar and no summary.
         json_: Write the summary as JSON.
     """
+    from w2vjax.training.checkpoint import check_saving
     from w2vjax.training.loop import train as run
     from w2vjax.training.settings import Settings
 
     if from_ is not None:
         from_, training = _as_in(from_, training)
     arguments = _arguments(corpus, training)
-    # a setting that cannot work is refused before anything is read or made
-    Settings(**{name: arguments[name] for name in Settings._fields if name in arguments}).check()
-    try:
-        os.makedirs(out, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{out} cannot be made: {error.strerror}. Name another folder with --out.") from error
-    if from_ is not None:
-        arguments |= _grown(training, from_, arguments)
-    trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, allow=allow,
-                  progress=not quiet, log=out / "log.jsonl")  # fmt: skip
+    # what cannot work is refused before anything is read or made
+    given = {name: arguments[name] for name in Settings._fields if arguments.get(name) is not None}
+    Settings(**given).check()
+    check_saving(checkpoint, checkpoint_every, resume, allow, 0)
+    with _removed_if_empty(out, *([] if checkpoint is None else [checkpoint])):
+        try:
+            os.makedirs(out, exist_ok=True)
+        except OSError as error:
+            raise FileError(
+                f"{out} cannot be made: {error.strerror}. Name another folder with --out."
+            ) from error
+        if from_ is not None:
+            arguments |= _grown(training, from_, arguments)
+        trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
+                      allow=allow, progress=not quiet, log=out / "log.jsonl")  # fmt: skip
     summary = {**trained.summary, **{name: arguments[name] for name in ("model", "objective")}}
     _save(trained, out, summary)
     if json_ is not None:
@@ -161,6 +169,20 @@ def plan(
     return 0
 
 
+@contextlib.contextmanager
+def _removed_if_empty(*folders: Path) -> Iterator[None]:
+    """Where the work fails, remove the folders that were not there before it and have nothing in them."""
+    wanted = {place for folder in folders for place in (folder, *folder.parents)}
+    missing = sorted((place for place in wanted if not place.exists()), key=lambda place: -len(place.parts))
+    try:
+        yield
+    except BaseException:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
+
+
 def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
     """The options as arguments of :func:`w2vjax.training.loop.train`, under the same names."""
     from w2vjax.corpus.vocab import Vocab
@@ -179,7 +201,7 @@ def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
     post = arguments["tokenizer"] == "post" or not corpus
     return arguments | {
         "corpus": list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None,
-        "min_count": options.min_count if options.min_count is not None else (5 if corpus else 1),
+        "min_count": 1 if options.min_count is None and not (corpus or options.vocab) else options.min_count,
         "tokenizer": tokenize if post else None,
         "vocab": None if options.vocab is None else Vocab.load(options.vocab),
     }
@@ -204,17 +226,19 @@ def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
 
 
 def _grown(options: Options, path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    from w2vjax.corpus.encode import USUAL_MIN_COUNT
     from w2vjax.training.continued import continue_from
 
     for name in ("max_vocab", "cache", "vocab"):
         if getattr(options, name) is not None:
             raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out.")
-    grown, start = continue_from(path, arguments["corpus"], arguments["min_count"], arguments["tokenizer"],
-                                 options.seed, trees=arguments["objective"] == "hierarchical")  # fmt: skip
+    least = USUAL_MIN_COUNT if arguments["min_count"] is None else arguments["min_count"]
+    grown, start = continue_from(path, arguments["corpus"], least, arguments["tokenizer"], options.seed,
+                                 trees=arguments["objective"] == "hierarchical")  # fmt: skip
     dim = start.input.shape[1]
     if options.dim not in (Options.dim, dim):
         raise SettingError(f"--dim {options.dim} differs from the model's {dim}. Leave it out.")
-    return {"corpus": grown, "start": start, "dim": dim}
+    return {"corpus": grown, "start": start, "dim": dim, "tokenizer": None}
 
 
 def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
@@ -232,6 +256,10 @@ def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
         file.write(json.dumps(summary, indent=2).encode() + b"\n")
 
 
+def _beside(untrained: float | None) -> str:
+    return "" if untrained is None else f"; untrained tables have {untrained:.4f}"
+
+
 def _sentences(summary: dict[str, Any], out: Path) -> str:
     loss = summary["loss"]
     lines = [
@@ -241,7 +269,7 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
         f"{summary['compile_seconds']:.1f} s compiling, {summary['total_seconds']:.1f} s in all",
         "no pair was left to measure a loss on"
         if loss is None
-        else f"loss {loss:.4f} nats a positive pair, at the end",
+        else f"loss {loss:.4f} nats a positive pair at the end" + _beside(summary["untrained_loss"]),
     ]
     if "held_out" in summary:
         held = summary["held_out"]

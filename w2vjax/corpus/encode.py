@@ -21,6 +21,7 @@ from w2vjax.errors import CorpusError, FileError, SettingError
 from w2vjax.files import atomic_files, settled, sha256_of
 
 FORMAT = 1  # raised when the files, or what is a word, change: older ones are then made again
+USUAL_MIN_COUNT = 5  # for a text
 ENDS = 1 << 20  # bytes at each end of a source file whose hash tells whether it has changed
 
 
@@ -93,7 +94,7 @@ def encode(
 def prepare(
     source: Any = None,
     cache_dir: str | os.PathLike[str] | None = None,
-    min_count: int = 5,
+    min_count: int | None = None,
     max_vocab: int | None = None,
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
@@ -107,11 +108,12 @@ def prepare(
     package's own are read every time, for nothing tells whether they have changed. Without a ``cache_dir`` the files
     are temporary and go when the corpus does.
 
-    ``vocab``: words and counts to use as they are, as ``Vocab.load`` reads them, in place of what min_count and
-    max_vocab would choose. A source that is a :class:`Corpus` already is returned as it is.
+    ``min_count``: None is 5. ``vocab``: words and counts to use as they are, as ``Vocab.load`` reads them, in place of
+    what min_count and max_vocab would choose. A source that is a :class:`Corpus` already is returned as it is.
 
     Raises what :func:`build_vocab` raises, :class:`~w2vjax.errors.FileError` if the cache cannot be written, and
-    :class:`~w2vjax.errors.SettingError` for a ``vocab`` with a cache, max_vocab or a Corpus.
+    :class:`~w2vjax.errors.SettingError` for a ``vocab`` with a cache, max_vocab or a Corpus, and for a min_count,
+    max_vocab, tokenizer or cache that a Corpus or ``vocab`` was not made with.
 
     >>> corpus = prepare([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
     >>> corpus.vocab.words, corpus.ids.tolist(), corpus.starts.tolist()
@@ -121,17 +123,28 @@ def prepare(
     >>> prepare([["it", "is", "a", "rose"]], vocab=corpus.vocab).ids.tolist()
     [2, 0, 1]
     """
-    check_counts(min_count, max_vocab)
+    least = USUAL_MIN_COUNT if min_count is None else min_count
+    check_counts(least, max_vocab)
     if vocab is not None and (isinstance(source, Corpus) or cache_dir is not None or max_vocab is not None):
         raise SettingError(
             "A vocab takes the place of one that is chosen, cached or in a Corpus. Leave out max_vocab and cache, and "
             "pass the text."
         )
     if isinstance(source, Corpus):
+        if tokenizer is not None or cache_dir is not None:
+            name, value = (
+                ("cache", cache_dir) if tokenizer is None else ("tokenizer", _name(tokenizer) or tokenizer)
+            )
+            raise SettingError(
+                f"{name}={value!r} has no effect on a Corpus, whose text is read already. "
+                f"Pass it to prepare, or leave it out."
+            )
+        require_chosen_by(source.vocab, min_count, max_vocab)
         return source
     if vocab is not None:
+        require_chosen_by(vocab, min_count, None)
         return _with_words_of(vocab, source, tokenizer, reading)
-    settings = {"format": FORMAT, "min_count": int(min_count), "max_vocab": max_vocab and int(max_vocab),
+    settings = {"format": FORMAT, "min_count": int(least), "max_vocab": max_vocab and int(max_vocab),
                 "tokenizer": _name(tokenizer), "errors": reading.errors, "source": _names(source)}  # fmt: skip
     if cache_dir is None:
         with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as temporary:
@@ -150,6 +163,31 @@ def prepare(
     if marks is not None and (corpus := _reuse(paths, settings, marks)):
         return corpus
     return _make(paths, settings, marks, source, tokenizer, reading)
+
+
+def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
+    """(min_count, max_vocab) that explain which words are in a vocabulary; None where no word was left out for room.
+
+    >>> chosen_by(prepare([["a", "rose", "is", "a", "rose"]], min_count=1, max_vocab=2).vocab)
+    (1, 2)
+    """
+    frequent = max(vocab.dropped.values(), default=0) >= vocab.min_count
+    return vocab.min_count, len(vocab) if frequent else None
+
+
+def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for numbers that would have chosen other words; None is not asked."""
+    least, most = chosen_by(vocab)
+    if min_count is not None and max(min_count, 1) != max(least, 1):
+        raise SettingError(
+            f"min_count={min_count} has no effect on a vocabulary that is there already, chosen by min_count={least}. "
+            "Leave min_count out, or prepare the corpus with it."
+        )
+    if max_vocab is not None and (len(vocab) > max_vocab or (most or max_vocab) < max_vocab):
+        raise SettingError(
+            f"max_vocab={max_vocab} has no effect on a vocabulary that is there already, of {len(vocab):,} words. "
+            "Leave max_vocab out, or prepare the corpus with it."
+        )
 
 
 def _with_words_of(vocab: Vocab, source: Any, tokenizer: Tokenizer | None, reading: Reading) -> Corpus:

@@ -38,6 +38,29 @@ class Place(NamedTuple):
     seconds: float = 0.0  # spent training, over all sessions
 
 
+def check_saving(
+    checkpoint: Any, checkpoint_every: float, resume: bool, allow: Iterable[str], log_every: float
+) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for arguments of ``train`` that cannot work, or have no effect."""
+    for name, value in (("checkpoint_every", checkpoint_every), ("log_every", log_every)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not value >= 0:
+            raise SettingError(f"{name}={value!r} cannot work. Use a number of seconds from 0 on.")
+    if resume and checkpoint is None:
+        raise SettingError(
+            "resume=True goes on from a checkpoint, and no folder is named. Name it with checkpoint (--checkpoint)."
+        )
+    if (allowed := list(allow)) and checkpoint is None:
+        raise SettingError(
+            f"allow={allowed} is for going on from a checkpoint, and no folder is named. "
+            "Name it with checkpoint (--checkpoint), and resume (--resume)."
+        )
+    if allowed and not resume:
+        raise SettingError(
+            f"allow={allowed} has no effect on a run that starts anew. Go on with resume (--resume), or leave it out."
+        )
+
+
 def run_identity(
     settings: dict[str, Any], digest: str, chunk: int, program: str, tables: Any = ()
 ) -> dict[str, Any]:

@@ -15,23 +15,29 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.corpus.encode import USUAL_MIN_COUNT, Corpus, chosen_by, prepare
 from w2vjax.corpus.vocab import Vocab
-from w2vjax.errors import DivergedError
 from w2vjax.objectives.hidden import embed_backward
-from w2vjax.training.checkpoint import Place, load_checkpoint, prepare_folder, run_identity, save_checkpoint
+from w2vjax.training.checkpoint import (
+    Place,
+    check_saving,
+    load_checkpoint,
+    prepare_folder,
+    run_identity,
+    save_checkpoint,
+)
 from w2vjax.training.choices import CUSTOM, named
 from w2vjax.training.feed import rounds
 from w2vjax.training.held_out import of_run
-from w2vjax.training.replicas import Replicas, crew, replicate
+from w2vjax.training.replicas import Crew, Replicas, crew, replicate
 from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, lower, set_up
-from w2vjax.training.step import State, chunk_seed
+from w2vjax.training.step import Progress, State, chunk_seed
+from w2vjax.training.watch import Watch, require_neighbours, untrained_beside
 from w2vjax.types import Objective, Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.windows.sampling import draw_reach
@@ -55,7 +61,7 @@ def train(
     window: int = 5,
     epochs: int = 5,
     sample: float = 1e-3,
-    min_count: int = 5,
+    min_count: int | None = None,
     max_vocab: int | None = None,
     learning_rate: float | None = None,
     batch_words: int | None = None,
@@ -94,7 +100,8 @@ def train(
         corpus: files, folders, a list of token lists, ... (see :func:`~w2vjax.corpus.encode.prepare`), a
             :class:`~w2vjax.corpus.encode.Corpus`, or None for the built-in text.
         dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed, replicas,
-            dtype: see :class:`~w2vjax.training.settings.Settings`.
+            dtype: see :class:`~w2vjax.training.settings.Settings`. min_count is 5 for a text; a Corpus and a vocab have
+            theirs, and another one, or another max_vocab, is refused beside them.
         model: "skip-gram" or "cbow".
         objective: "negative", "hierarchical" or "softmax", or an :class:`~w2vjax.types.Objective` of your own. What is
             left at None was measured for the two names and the size of the corpus: numbers as well as functions.
@@ -111,14 +118,16 @@ def train(
             loss of its first 100,000 words (of an objective of one's own: :func:`evaluate_held_out`).
         vocab: words and counts to use as they are, in place of what min_count and max_vocab would choose.
         cache: a folder for the encoded corpus, used again while corpus and settings are the same.
-        checkpoint, checkpoint_every, resume: a folder, seconds between saves, go on from the last one.
-        allow: names of fields that may differ from the checkpoint's.
+        checkpoint, checkpoint_every, resume: a folder, seconds between saves (inf: only the last), go on.
+        allow: with resume, names of fields that may differ from the checkpoint's.
         progress: a bar on standard error. log: a JSONL file. log_every: seconds. callback: called with every record;
-            a true value stops the run early.
+            a true value stops the run early, after one more round of chunks that is already under way.
 
     Raises:
         SettingError, CorpusError, FileError, CheckpointError: before anything is trained.
-        DivergedError: a loss stopped being finite; the last checkpoint is untouched.
+        CorpusError: also where no pair of words was trained.
+        DivergedError: a loss stopped being finite, or stays above that of tables that have learned nothing; the last
+            checkpoint is untouched.
         StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is saved.
 
     >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1)
@@ -126,26 +135,35 @@ def train(
     (('a', 'rose', 'is'), (3, 4), 200)
     """
     name, own = named(objective)
-    settings = Settings(dim, window, epochs, sample, min_count, max_vocab, learning_rate, batch_words, run, seed,
+    check_saving(checkpoint, checkpoint_every, resume, allow, log_every)
+    least = USUAL_MIN_COUNT if min_count is None else min_count
+    settings = Settings(dim, window, epochs, sample, least, max_vocab, learning_rate, batch_words, run, seed,
                         held_out, replicas, dtype, model, name, negatives, noise_exponent).check()  # fmt: skip
     began = time.perf_counter()
     corpus = prepare(corpus, cache, min_count, max_vocab, tokenizer, vocab=vocab)
+    least, most = chosen_by(corpus.vocab)
+    settings = settings._replace(min_count=least, max_vocab=max_vocab or most)
     prepared = time.perf_counter()
     job = set_up(corpus, settings, own, windows, optimizer, schedule, start, reach, embed_backward, mesh,
                  deterministic)  # fmt: skip
+    if windows is None:  # those of a caller's own may make pairs of single words
+        require_neighbours(job)
+    untrained_ = untrained_beside(job)
     lowered = lower(job)
     compiled = lowered.compile()
+    untrained = untrained_()
     ready = time.perf_counter()
-    replicas_, place, history, identity = begin(job, lowered, checkpoint, resume, allow)
+    standing, history, identity = begin(job, lowered, checkpoint, resume, allow)
     with (
         StopSignals(checkpoint is not None) as signals,
-        Reporter(job, place, progress, log, log_every, history) as report,
+        Reporter(job, standing.place, progress, log, log_every, history) as report,
     ):
         save = None if checkpoint is None else _saver(checkpoint, identity, report)
-        replicas_, place = run_rounds(
-            job, compiled, replicas_, place, report, signals, save, checkpoint_every, callback
+        watch = Watch(job, standing.place, untrained, start)
+        replicas_, place, _ = run_rounds(
+            job, compiled, standing, report, watch, signals, save, checkpoint_every, callback
         )
-    params = require_finite(replicas_.states[0].params, "the end of the run", place.steps)
+    params = replicas_.states[0].params
     words = corpus.vocab
     vectors = Vectors(words.words, np.asarray(params.input, np.float32), words.counts, dropped=words.dropped,
                       min_count=words.min_count)  # fmt: skip
@@ -155,25 +173,34 @@ def train(
         "total_seconds": time.perf_counter() - began,
     }  # fmt: skip
     job = job._replace(state=State(params, None))
-    return Trained(
-        words, params, vectors, report.history, summarize(corpus, job, place, report, seconds), job
-    )
+    summary = summarize(corpus, job, place, report, seconds)
+    summary["untrained_loss"] = None if untrained is None else untrained.loss
+    return Trained(words, params, vectors, report.history, summary, job)
+
+
+class Standing(NamedTuple):
+    """Where a run stands. Tables and place change together, so that what is saved belongs together."""
+
+    replicas: Replicas
+    place: Place
+    reports: list[Progress] | None = None  # of the round that led here, until the reporter has taken them in
 
 
 def begin(
     job: Run, lowered: Any, checkpoint: Any, resume: bool, allow: tuple[str, ...]
-) -> tuple[Replicas, Place, list[dict[str, Any]], dict[str, Any]]:
-    """(copies, place, history, identity) of the checkpoint that a run goes on from, or of its own first step."""
+) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
+    """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first step."""
     replicas = replicate(job.state, job.feed.copies)
     if checkpoint is None:
-        return replicas, Place(), [], {}
+        return Standing(replicas, Place()), [], {}
     program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
     identity = run_identity(
         job.settings._asdict(), job.feed.corpus.digest, job.feed.size, program, job.tables
     )
     prepare_folder(checkpoint, resume)
     found = load_checkpoint(checkpoint, replicas, identity, allow) if resume else None
-    return (*(found or (replicas, Place(), [])), identity)
+    replicas, place, history = found or (replicas, Place(), [])
+    return Standing(replicas, place), history, identity
 
 
 def summarize(
@@ -194,50 +221,66 @@ def summarize(
 def run_rounds(
     job: Run,
     compiled: Any,
-    replicas: Replicas,
-    place: Place,
+    standing: Standing,
     report: Reporter,
+    watch: Watch,
     signals: StopSignals,
     save: Any,
     save_every: float,
     callback: Any,
-) -> tuple[Replicas, Place]:
-    """Train every chunk from ``place`` on. One round is always under way while the one before it is reported."""
+) -> Standing:
+    """Train every chunk from where the run stands. One round is always under way while the one before it is reported.
+
+    So a callback that stops the run does so after one more round, whose tables and place are what is saved.
+    """
     hands = crew(compiled, job.feed.copies)
     saved = began = time.perf_counter()
-    before, waiting = place.seconds, None
+    before, stopped = standing.place.seconds, False
 
-    def now(place: Place) -> Place:
-        return place._replace(steps=report.steps, seconds=before + time.perf_counter() - began)
+    def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
+        """Wait for the reports of the last round and count its steps. True if the callback stops the run."""
+        reports = jax.block_until_ready(standing.reports) or []
+        report.take_in(reports)
+        watch.round(reports, report.steps)
+        place = standing.place._replace(steps=report.steps, seconds=before + time.perf_counter() - began)
+        stop = record and bool(reports) and report.round(place, callback)
+        return Standing(standing.replicas, place), stop
 
-    def checkpoint(place: Place) -> None:
-        require_finite(replicas.states[0].params, "a checkpoint", place.steps)
-        save(replicas, place)
+    def checkpoint(standing: Standing) -> None:
+        if save is not None:
+            watch.tables(standing.replicas.states[0].params, "a checkpoint", standing.place.steps)
+            save(standing.replicas, standing.place)
 
-    for epoch, numbers, chunks in made_ahead(job, place):
-        replicas, progress = hands.train(replicas, job.tables, job.keep, chunks)
-        if waiting is not None and report.round(*waiting, callback):
-            waiting = (progress, place)
-            break
-        last = numbers.stop == job.feed.chunks
-        words = place.words + sum(int(chunk[2]) for chunk in chunks)
-        place = now(Place(epoch + last, 0 if last else numbers.stop, 0, words))
-        waiting = (progress, place)
-        if signals.received or (save is not None and time.perf_counter() - saved > save_every):
-            report.round(*waiting, callback)
-            waiting, place = None, now(place)
-            if save is not None:
-                checkpoint(place)
+    for coming in made_ahead(job, standing.place):
+        following = advance(job, hands, standing, *coming)
+        _, stopped = settle(standing)
+        standing = following
+        due = save is not None and time.perf_counter() - saved > save_every
+        if not stopped and (signals.received or due):
+            standing, stopped = settle(standing)
+            checkpoint(standing)
             saved = time.perf_counter()
-            signals.leave(place)
-    jax.block_until_ready(replicas)
-    place = now(place)
-    if waiting is not None:
-        report.round(*waiting, callback)
-        place = place._replace(steps=report.steps)
-    if save is not None:
-        checkpoint(place)
-    return replicas, place
+            signals.leave(standing.place)
+        if stopped:
+            break
+    jax.block_until_ready(standing.replicas)
+    standing, _ = settle(standing, record=not stopped)
+    watch.end(standing.replicas.states[0].params, standing.place.steps, whole=not stopped)
+    checkpoint(standing)
+    if stopped:
+        signals.leave(standing.place)
+    return standing
+
+
+def advance(
+    job: Run, hands: Crew, standing: Standing, epoch: int, numbers: range, chunks: list[tuple[Any, ...]]
+) -> Standing:
+    """Start one round: the tables after it, the place after it, and its reports, all still being computed."""
+    replicas, reports = hands.train(standing.replicas, job.tables, job.keep, chunks)
+    last = numbers.stop == job.feed.chunks
+    words = standing.place.words + sum(int(chunk[2]) for chunk in chunks)
+    place = standing.place._replace(epoch=epoch + last, chunk=0 if last else numbers.stop, words=words)
+    return Standing(replicas, place, reports)
 
 
 def made_ahead(job: Run, place: Place) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
@@ -261,15 +304,3 @@ def made_ahead(job: Run, place: Place) -> Iterator[tuple[int, range, list[tuple[
 
 def _saver(folder: Any, identity: dict[str, Any], report: Reporter) -> Callable[[Replicas, Place], Any]:
     return lambda replicas, place: save_checkpoint(folder, replicas, place, identity, report.history)
-
-
-def require_finite(params: Params, where: str, steps: int) -> Params:
-    """The params; raises :class:`~w2vjax.errors.DivergedError` naming the table that holds NaN or infinity."""
-    sound = jax.jit(lambda table: jnp.isfinite(table).all())
-    for name, table in params._asdict().items():
-        if not bool(sound(table)):
-            raise DivergedError(
-                f"The {name} table holds NaN or infinity at {where} (step {steps}). "
-                "Lower the learning rate or batch_words."
-            )
-    return params

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from w2vjax.corpus.encode import prepare
+from w2vjax.corpus.encode import USUAL_MIN_COUNT, prepare
 from w2vjax.training.choices import named
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import lower, set_up
@@ -52,11 +52,12 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
     192
     """
     arguments["objective"], own = named(arguments.get("objective", "negative"))
-    settings = Settings(
-        **{name: arguments.pop(name) for name in Settings._fields if name in arguments}
-    ).check()
+    numbers = {name: arguments.pop(name) for name in Settings._fields if name in arguments}
+    if (min_count := numbers.get("min_count")) is None:
+        numbers["min_count"] = USUAL_MIN_COUNT
+    settings = Settings(**numbers).check()
     cache, tokenizer, vocab = (arguments.pop(name, None) for name in ("cache", "tokenizer", "vocab"))
-    corpus = prepare(corpus, cache, settings.min_count, settings.max_vocab, tokenizer, vocab=vocab)
+    corpus = prepare(corpus, cache, min_count, settings.max_vocab, tokenizer, vocab=vocab)
     if "embed_backward" in arguments:
         arguments["backward_of_embed"] = arguments.pop("embed_backward")
     run = set_up(corpus, settings, own, **arguments)

@@ -1,12 +1,13 @@
 """What the user sees of a run: records, a progress bar, a JSONL log, and the answer to signals."""
 
+import contextlib
 import json
 import os
 import signal
 import threading
 import time
 from types import FrameType
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -36,20 +37,20 @@ class Reporter:
         self.steps, self.total = place.steps, run.feed.words * run.settings.epochs
         self._begin, self._written = place, (time.perf_counter(), place.words)
         self._loss = self._pairs = 0.0
-        self._log = _open_log(log, self.history)
+        self._log = None if log is None else Log(log, self.history)
         self._bar = _bar(self.total, place.words) if bar else None
 
     def __enter__(self) -> "Reporter":
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, failure: Any, *_: Any) -> None:
         if self._bar is not None:
             self._bar.close()
         if self._log is not None:
-            self._log.close()
+            self._log.close(failed=failure is not None)
 
-    def round(self, round_: list[Progress], place: Place, callback: Any = None) -> bool:
-        """Take in the reports of one round's chunks (this waits for them). True if the callback wants the run to stop.
+    def take_in(self, round_: list[Progress]) -> None:
+        """Add up what one round's chunks report; this waits for them.
 
         Raises :class:`~w2vjax.errors.DivergedError` if its loss was not finite.
         """
@@ -59,6 +60,9 @@ class Reporter:
             self.steps += int(progress.steps)
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
+
+    def round(self, place: Place, callback: Any = None) -> bool:
+        """Show where the run stands after a round, and make a record if it is time. True if the callback stops it."""
         done = place.words >= self.total
         if self._bar is not None:
             self._bar.update(place.words - self._bar.n)
@@ -67,8 +71,7 @@ class Reporter:
         record = self._record(place)
         self.history.append(record)
         if self._log is not None:
-            self._log.write(json.dumps(record) + "\n")
-            self._log.flush()
+            self._log.write(record)
         if self._bar is not None:
             loss = record["loss"]
             self._bar.set_postfix_str(
@@ -101,18 +104,44 @@ class Reporter:
         )
 
 
-def _open_log(log: Any, history: list[dict[str, Any]]) -> IO[str] | None:
-    """A log that begins with the records of the checkpoint: what was logged after it is trained, and logged, again."""
-    if log is None:
-        return None
-    try:
-        file = open(os.fspath(log), "w", encoding="utf-8")  # noqa: SIM115
-        file.writelines(json.dumps(record) + "\n" for record in history)
-        return file
-    except OSError as error:
-        raise FileError(
-            f"{os.fspath(log)} cannot be written: {error.strerror}. Name another file."
-        ) from error
+class Log:
+    """Records as lines of JSON, after those of the checkpoint: what came after it is trained, and logged, again.
+
+    A run that fails before it measures a loss leaves no log where there was none, and the old one where there was.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], history: list[dict[str, Any]]):
+        self.path = os.fspath(path)
+        self._new, self._begun, self._waiting = not os.path.lexists(path), False, list(history)
+        try:
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            if history:
+                self._flush()
+        except OSError as error:
+            raise FileError(f"{self.path} cannot be written: {error.strerror}. Name another file.") from error
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write a record; those without a loss wait for the first that has one."""
+        self._waiting.append(record)
+        if self._begun or record["loss"] is not None:
+            self._flush()
+
+    def close(self, failed: bool) -> None:
+        """Close the file, and remove it if it is new and the run failed before anything was written."""
+        if not failed:
+            self._flush()
+        self._file.close()
+        if self._new and not self._begun:
+            os.unlink(self.path)
+
+    def _flush(self) -> None:
+        if not self._begun and self._file.seekable():
+            with contextlib.suppress(OSError):  # a device such as /dev/null has no length
+                self._file.truncate(0)
+        self._begun = True
+        self._file.writelines(json.dumps(record) + "\n" for record in self._waiting)
+        self._file.flush()
+        self._waiting = []
 
 
 def _bar(total: int, done: int) -> Any:

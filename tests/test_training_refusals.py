@@ -1,0 +1,142 @@
+"""Arguments that have no effect, or that contradict each other, are refused before anything is read or made."""
+
+import json
+
+import pytest
+from planted import SMALL, planted_text
+
+import w2vjax as w2v
+from w2vjax import errors
+
+
+class Unread:
+    """A corpus that must not be touched."""
+
+    def __iter__(self):
+        raise AssertionError("the corpus was read")
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"resume": True}, r"resume=True .* checkpoint"),
+        ({"allow": ("settings.epochs",)}, r"allow=\['settings.epochs'\] .* checkpoint"),
+        ({"resume": True, "allow": ("corpus",)}, "resume=True"),
+        ({"checkpoint_every": -5}, "checkpoint_every=-5 cannot work"),
+        ({"checkpoint_every": NAN}, "checkpoint_every=nan cannot work"),
+        ({"checkpoint_every": "60"}, "checkpoint_every='60' cannot work"),
+        ({"checkpoint_every": True}, "checkpoint_every=True cannot work"),
+        ({"log_every": NAN}, "log_every=nan cannot work"),
+        ({"log_every": -1e-9}, "log_every=-1e-09 cannot work"),
+        ({"log_every": None}, "log_every=None cannot work"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_corpus_is_read(arguments, says, tmp_path):
+    with pytest.raises(errors.SettingError, match=says):
+        w2v.train(Unread(), **SMALL, **arguments, log=tmp_path / "log")
+    if "checkpoint_every" in arguments or "log_every" in arguments:
+        with pytest.raises(errors.SettingError, match=says):
+            w2v.train(Unread(), **SMALL, **arguments, checkpoint=tmp_path / "none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_allow_without_resume_is_refused(tmp_path):
+    with pytest.raises(errors.SettingError, match=r"allow=\['corpus'\] .* resume"):
+        w2v.train(Unread(), **SMALL, checkpoint=tmp_path / "none", allow=("corpus",))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--resume"], "--checkpoint"),
+        (["--allow", "settings.epochs"], "--checkpoint"),
+        (["--checkpoint", "ck", "--checkpoint-every", "nan"], "checkpoint_every=nan"),
+        (["--checkpoint", "ck", "--checkpoint-every", "-1"], "checkpoint_every=-1"),
+        (["--checkpoint", "ck", "--allow", "corpus"], "--resume"),
+    ],
+)
+def test_the_command_refuses_it_with_one_sentence_and_makes_nothing(
+    cli, tmp_path, monkeypatch, arguments, says
+):
+    monkeypatch.chdir(tmp_path)
+    done = cli("train", "missing.txt", "--out", "out", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+LINES = [["a", "b", "c"]] * 200 + [["a", "rare"]] * 2
+
+
+@pytest.mark.parametrize("made", [{"min_count": 1}, {"min_count": 2}, {"min_count": 2, "max_vocab": 3}])
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"min_count": 100}, "min_count=100"),
+        ({"min_count": 5}, "min_count=5"),
+        ({"max_vocab": 2}, "max_vocab=2"),
+        ({"tokenizer": str.split}, "tokenizer="),
+        ({"cache": "folder"}, "cache"),
+    ],
+)
+def test_what_a_corpus_was_made_by_cannot_be_changed_beside_it(made, given, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    corpus = w2v.prepare(LINES, **made)
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match=says):
+            act(corpus, dim=4, epochs=1, **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_corpus_that_was_cut_cannot_be_given_room_for_more():
+    corpus = w2v.prepare(LINES, min_count=1, max_vocab=2)
+    with pytest.raises(errors.SettingError, match=r"max_vocab=3 .* 2 words"):
+        w2v.train(corpus, dim=4, epochs=1, max_vocab=3)
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "used"),
+    [
+        ({"min_count": 1}, {}, (1, None)),
+        ({"min_count": 2}, {"min_count": 2}, (2, None)),
+        ({"min_count": 0}, {"min_count": 1}, (1, None)),
+        ({"min_count": 2, "max_vocab": 3}, {"min_count": 2, "max_vocab": 3}, (2, 3)),
+        ({"min_count": 2, "max_vocab": 3}, {}, (2, 3)),
+        ({"min_count": 1, "max_vocab": 9}, {"max_vocab": 9}, (1, 9)),
+    ],
+)
+def test_the_summary_says_what_the_words_of_a_corpus_were_chosen_by(made, given, used):
+    settings = w2v.train(w2v.prepare(LINES, **made), dim=4, epochs=1, **given).summary["settings"]
+    assert (settings["min_count"], settings["max_vocab"]) == used
+
+
+def test_text_is_still_read_with_a_min_count_of_five():
+    text = [["a", "b"]] * 5 + [["c", "a"]] * 4
+    trained = w2v.train(text, dim=4, epochs=1)
+    assert (trained.vocab.words, trained.summary["settings"]["min_count"]) == (("a", "b"), 5)
+    assert w2v.plan(text, dim=4).vocabulary == 2
+    assert w2v.plan(w2v.prepare(text, min_count=1), dim=4).vocabulary == 3
+    assert w2v.prepare(text).vocab.words == ("a", "b")
+
+
+def test_a_min_count_beside_a_vocabulary_that_is_there_is_refused():
+    vocab = w2v.Vocab(("b", "a"), [9, 7])
+    with pytest.raises(errors.SettingError, match="min_count=3"):
+        w2v.train(Unread(), dim=4, vocab=vocab, min_count=3)
+    settings = w2v.train([["a", "b"]] * 5, dim=4, epochs=1, vocab=vocab).summary["settings"]
+    assert settings["min_count"] == 1
+
+
+def test_the_command_goes_on_from_a_model_with_either_tokenizer(cli, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(" ".join(line) for line in planted_text(40)))
+    first = cli("train", text, "--out", tmp_path / "a", "--dim", "4", "--epochs", "1", "--quiet")
+    again = cli("train", text, "--out", tmp_path / "b", "--from", tmp_path / "a", "--epochs", "1", "--quiet",
+                "--tokenizer", "post", "--min-count", "2")  # fmt: skip
+    assert (first.code, again.code) == (0, 0), again.err
+    assert json.loads((tmp_path / "b" / "summary.json").read_text())["settings"]["min_count"] == 2
