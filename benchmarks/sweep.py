@@ -127,9 +127,7 @@ def check(cell: Cell) -> None:
     """Refuse a setting that is nobody's before anything is trained."""
     import w2vjax as w2v
 
-    optimizer = getattr(w2v, cell.settings.get("optimizer", "row_sgd"))
-    known = SPECIAL.union(*(inspect.signature(function).parameters for function in (w2v.train, optimizer)))
-    unknown = set(cell.settings) - known
+    unknown = set(cell.settings) - SPECIAL.union(inspect.signature(w2v.train).parameters)
     if unknown:
         raise SystemExit(f"sweep.py: {cell.name}: there is no setting {', '.join(sorted(unknown))}.")
     if len({"shared", "span"} & set(cell.settings)) == 1:

@@ -4,7 +4,7 @@ A cell's settings are arguments of ``w2v.train``, and besides:
 
     learning_rate_times, batch_words_times    multiples of the default of the model, the objective and the corpus
     optimizer, windows                        names of the library's functions
-    a, b, ...                                 what the optimizer (row_sgd) takes beside its learning rate
+    a, b                                      the constants of the objective's bound
     shared, span                              of shared_negatives
     chunk                                     words that a copy of the tables trains between two joins
 """
@@ -21,7 +21,7 @@ PAIRS: tuple[Pair, ...] = tuple(
 )
 MAIN = PAIRS[0]
 CORPORA = ("words100", "1mb", "10mb", "100mb", "lee")
-SPECIAL = {"learning_rate_times", "batch_words_times", "shared", "span", "chunk"}
+SPECIAL = {"learning_rate_times", "batch_words_times", "shared", "span", "chunk", "a", "b"}
 
 
 class Cell(NamedTuple):

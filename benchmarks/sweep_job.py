@@ -6,7 +6,6 @@ An error of w2vjax is a result: its exit code and its sentence. Any other except
 calls that a crash.
 """
 
-import inspect
 import json
 import math
 import sys
@@ -21,9 +20,10 @@ import numpy as np
 from sweep_held_out import held_out
 
 import w2vjax as w2v
+from w2vjax.training.choices import choice
 
 Settings = dict[str, Any]
-SHARED = ("shared", "span")  # of shared_negatives
+CUSTOM = ("shared", "span", "a", "b")  # of the objective, which is then a caller's own
 TIMES = "_times"  # learning_rate_times=4 is four times the default of the pair
 MOST_BATCH_WORDS = 65_536  # of Settings
 GARBAGE = 1.5  # held-out loss, over that of the unigram distribution
@@ -39,7 +39,7 @@ def resolved(asked: Settings, corpus: Any) -> Settings:
     """The arguments of ``w2v.train`` that a cell's settings stand for."""
     settings = {name: value for name, value in asked.items() if name != "chunk"}
     relative = [name for name in settings if name.endswith(TIMES)]
-    custom = any(name in settings for name in SHARED)
+    custom = any(name in settings for name in CUSTOM)
     usual = pair_defaults(settings, corpus) if relative or custom else None
     for name in relative:
         plain = name.removesuffix(TIMES)
@@ -53,26 +53,22 @@ def resolved(asked: Settings, corpus: Any) -> Settings:
     return with_functions(settings)
 
 
-def optimizer_options(optimizer: Any) -> list[str]:
-    """What an optimizer of the library takes beside its learning rate."""
-    return [name for name in inspect.signature(optimizer).parameters if name != "learning_rate"]
-
-
 def with_functions(settings: Settings) -> Settings:
     """Settings in which names and numbers of functions are the functions themselves."""
     plain = dict(settings)
-    optimizer = getattr(w2v, plain.get("optimizer", "row_sgd"))
-    options = {name: plain.pop(name) for name in optimizer_options(optimizer) if name in plain}
-    if options or "optimizer" in plain:
-        plain["optimizer"] = partial(optimizer, **options)
-    if any(name in plain for name in SHARED):
-        plain.pop("objective", None)
-        plain["objective"] = w2v.shared_negatives(
-            plain.pop("negatives", 5),
-            plain.pop("noise_exponent", 0.75),
-            plain.pop("shared"),
-            plain.pop("span"),
-        )
+    if "optimizer" in plain:
+        plain["optimizer"] = getattr(w2v, plain["optimizer"])
+    if any(name in plain for name in CUSTOM):
+        names = plain.get("model", "skip-gram"), plain.pop("objective", "negative")
+        noise = plain.pop("negatives", 5), plain.pop("noise_exponent", 0.75)
+        if "shared" in plain:
+            objective = w2v.shared_negatives(*noise, plain.pop("shared"), plain.pop("span"))
+        else:
+            objective = choice(*names).objective(*noise)
+        constants = {name: plain.pop(name) for name in ("a", "b") if name in plain}
+        plain["objective"] = objective._replace(bound=partial(objective.bound, **constants))
+        plain.setdefault("windows", choice(*names).windows.__name__)
+        plain.setdefault("optimizer", choice(*names).optimizer)
     if "windows" in plain:
         plain["windows"] = getattr(w2v, plain["windows"])
     return plain
@@ -126,7 +122,7 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
         # the held-out loss is measured below, of fewer words
         stack.enter_context(patch.object(loop, "of_run", lambda *_: None))
         if "chunk" in asked:
-            stack.enter_context(patch.object(feed, "CHUNK", int(asked["chunk"])))
+            stack.enter_context(patch.object(feed, "join_interval", lambda *_: int(asked["chunk"])))
         trained = w2v.train(corpus, **resolved(asked, corpus))
     summary = trained.summary
     found = {

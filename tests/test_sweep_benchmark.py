@@ -21,6 +21,7 @@ import sweep_texts
 from planted import planted_text
 
 import w2vjax as w2v
+from w2vjax.training.choices import choice
 
 
 @pytest.mark.parametrize("module", [sweep_cells, sweep_named, sweep_npmi, sweep_texts])
@@ -122,16 +123,18 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
         sweep_job.run(job(tmp_path))
 
 
-def test_names_and_numbers_become_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_and_numbers_become_functions() -> None:
     given = {"optimizer": "row_adagrad", "windows": "cbow_lone_batch", "shared": 8, "span": 2, "negatives": 3}
     made = sweep_job.with_functions(given)
     assert made["windows"] is w2v.cbow_lone_batch
-    assert made["optimizer"].func is w2v.row_adagrad
+    assert made["optimizer"] is w2v.row_adagrad
     assert isinstance(made["objective"], w2v.Objective)
     assert set(made) == {"windows", "optimizer", "objective"}
     assert sweep_job.with_functions({"window": 3}) == {"window": 3}
-    monkeypatch.setattr(w2v, "row_sgd", lambda learning_rate, a=1.0, b=1.0: (learning_rate, a, b))
-    assert sweep_job.with_functions({"b": 2.0})["optimizer"](0.5) == (0.5, 1.0, 2.0)
+    for model, objective in sweep_cells.PAIRS:
+        made = sweep_job.with_functions({"model": model, "objective": objective, "a": 2.0, "b": 3.0})
+        assert made["objective"].bound.keywords == {**made["objective"].bound.keywords, "a": 2.0, "b": 3.0}
+        assert made["windows"] is choice(model, objective).windows
 
 
 def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:

@@ -79,6 +79,15 @@ def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
     return max(1, int(LONGEST_CALL * 1e9 / (each * rows * dim * max(1.0, window / 5))))
 
 
+def join_interval(copies: int, table_bytes: int) -> int:
+    """The most words that each of ``copies`` trains between two joins; more for tables that take long to join.
+
+    >>> [join_interval(copies, 10**8) for copies in (2, 4, 8, 16)]
+    [262144, 65536, 16384, 4096]
+    """
+    return min(CHUNK, JOIN_WORDS // copies**2) * min(_MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES))
+
+
 def feed(
     corpus: Corpus,
     held_out: float,
@@ -108,10 +117,7 @@ def feed(
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK
     if copies > 1:
-        longest = min(CHUNK, JOIN_WORDS // copies**2) * min(
-            _MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)
-        )
-        longest = max(longest, step_words)
+        longest = max(step_words, join_interval(copies, table_bytes))
     if device.platform == "cpu":
         # few steps to a call would leave the number of all steps, and so the learning rate's decay, to chance
         longest = max(min(longest, most), min(longest, _FEWEST_STEPS * step_words))
