@@ -77,8 +77,10 @@ def shared_errors(
     words, noise = output[targets.words].astype(hidden.dtype), output[targets.negatives].astype(hidden.dtype)
     positive = sigmoid(jnp.einsum("brd,btd->brt", words, hidden))
     negative = sigmoid(jnp.einsum("brd,btd->brt", noise, in_spans(hidden, targets)))
-    error = w.swapaxes(1, 2) * (kept[..., None] * positive - jnp.ones((), hidden.dtype)), share * negative
-    return jax.lax.optimization_barrier(error)
+    error: tuple[jax.Array, jax.Array] = jax.lax.optimization_barrier(
+        (w.swapaxes(1, 2) * (kept[..., None] * positive - jnp.ones((), hidden.dtype)), share * negative)
+    )
+    return error
 
 
 def shared_backward(hidden: jax.Array, output: jax.Array, targets: SharedTargets) -> tuple[jax.Array, Rows]:

@@ -201,8 +201,13 @@ def softmax(chunk: int | None = None) -> Objective:
         raise SettingError(
             f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense form."
         )
-    loss, backward, bound = (partial(f, chunk=chunk) for f in (chunked_loss, chunked_backward, chunked_bound))
-    return Objective(no_tables, select_words, loss, backward, bound)
+    return Objective(
+        no_tables,
+        select_words,
+        partial(chunked_loss, chunk=chunk),
+        partial(chunked_backward, chunk=chunk),
+        partial(chunked_bound, chunk=chunk),
+    )
 
 
 def no_tables(counts: Any) -> tuple[()]:

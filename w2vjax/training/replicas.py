@@ -80,13 +80,12 @@ def join_states(
 
     ``active`` of the copies trained in this round. States whose optimizer counts nothing get the mean.
     """
-    counted = [counts_of(state.optimizer) for state in states]
+    counted = [found for state in states if (found := counts_of(state.optimizer)) is not None]
     joined = []
     for at, table in enumerate(start):
         copies = [state.params[at] for state in states]
-        joined.append(
-            join(table, copies, [c.gone[at] for c in counted]) if counted[0] else mean(table, copies, active)
-        )
+        gone = [found.gone[at] for found in counted]
+        joined.append(join(table, copies, gone) if gone else mean(table, copies, active))
     params = Params(*joined)
     return params, tuple(
         State(jax.tree.map(jnp.copy, params), jax.tree.map(_cleared, state.optimizer, is_leaf=_is_counted))

@@ -54,7 +54,8 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
 
 def measured_every(place: Feed, settings: Settings) -> int:
     """Steps from one whose loss is read off to the next: 32, and fewer where a chunk has few steps."""
-    return max(1, min(32, place.size // settings.batch_words // 4))
+    steps: int = place.size // settings.batch_words
+    return max(1, min(32, steps // 4))
 
 
 def linear_decay(learning_rate: float, steps: int) -> Callable[[Any], Any]:

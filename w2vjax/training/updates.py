@@ -79,7 +79,7 @@ def bounded_step(
 class RowSgdState(NamedTuple):
     """The number of steps, and what bounds them."""
 
-    count: jax.Array  # [] int32
+    steps: jax.Array  # [] int32
     bounded: BoundState
 
 
@@ -105,11 +105,11 @@ def row_sgd(learning_rate: Any) -> RowTransformation:
         values: Params, state: RowSgdState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
     ) -> tuple[Params, RowSgdState]:
         del params
-        size = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        size = learning_rate(state.steps) if callable(learning_rate) else learning_rate
         leaves = zip(values, ids, bounds, *state.bounded, strict=True)
         stepped = [bounded_step(v, i, bound, size, *kept) for v, i, bound, *kept in leaves]
         values, *kept = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowSgdState(optax.safe_increment(state.count), BoundState(*kept))
+        return values, RowSgdState(optax.safe_increment(state.steps), BoundState(*kept))
 
     return RowTransformation(init, update)
 
@@ -118,7 +118,7 @@ class RowAdagradState(NamedTuple):
     """Accumulated mean squared gradient of every row, the number of steps, and what bounds them."""
 
     total: Params  # of [V]
-    count: jax.Array  # [] int32
+    steps: jax.Array  # [] int32
     bounded: BoundState
 
 
@@ -146,14 +146,14 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
         values: Params, state: RowAdagradState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
     ) -> tuple[Params, RowAdagradState]:
         del params
-        rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
+        rate = learning_rate(state.steps) if callable(learning_rate) else learning_rate
         totals, stepped = [], []
         for v, i, bound, total, *kept in zip(values, ids, bounds, state.total, *state.bounded, strict=True):
             total, here = accumulate(v, i, total)
             totals.append(total)
             stepped.append(bounded_step(v, i, bound, rate / jnp.sqrt(here + epsilon), *kept))
         values, *kept = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowAdagradState(Params(*totals), optax.safe_increment(state.count), BoundState(*kept))
+        return values, RowAdagradState(Params(*totals), optax.safe_increment(state.steps), BoundState(*kept))
 
     return RowTransformation(init, update)
 
