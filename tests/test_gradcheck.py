@@ -1,5 +1,6 @@
 """The gradient check itself, and every objective under it."""
 
+import itertools
 import json
 from collections.abc import Callable
 from itertools import product
@@ -271,3 +272,102 @@ def test_a_gradient_of_another_shape_or_of_no_row_fails_and_says_so(dtype: Any) 
     assert w2v.check_gradients(loss, past_the_end(2), params).passed
     for row in (-1, 3):
         assert not w2v.check_gradients(loss, past_the_end(row), params).passed, row
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--dtype"], "--dtype"),
+        (["--objective", "softmax", "--dtype"], "--dtype"),
+        (["--objective", "reference", "--dtype"], "--dtype"),
+        (["--objective", "softmax", "--kind"], "--kind"),
+        (["--objective", "softmax", "--audit", "--dtype"], "--dtype"),
+        (["--objective", "reference", "--audit"], "--audit"),
+        (["--objective", "softmax", "--audit", "--kind", "empty"], "--kind"),
+    ],
+)
+def test_a_command_that_would_check_nothing_is_refused(
+    cli: Callable[..., Any], arguments: Any, says: str
+) -> None:
+    done = cli("gradcheck", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_run_of_no_checks_does_not_pass(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("w2vjax.cli.gradcheck.check_objectives", lambda *_, **__: iter(()))
+    done = cli("gradcheck", "--objective", "softmax")
+    assert done.code == 2
+    assert "nothing" in done.err
+
+
+def picky() -> w2v.Objective:
+    """A softmax that cannot take a batch of nothing, nor paddings."""
+    whole = w2v.softmax()
+
+    def select(key: Any, tables: Any, words: Any, weights: Any) -> Any:
+        if not words.shape[0]:
+            raise ValueError("a batch of nothing\nhas no words")
+        return whole.select(key, tables, words, weights)
+
+    return whole._replace(select=select)
+
+
+def fails_at_once() -> w2v.Objective:
+    """Raises where the tables are made."""
+
+    def init(counts: Any) -> Any:
+        raise w2v.SettingError("These counts cannot work.")
+
+    return w2v.softmax()._replace(init=init)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "failed", "says"),
+    [
+        ("picky", ["ordinary", "empty"], {"empty"}, "ValueError: a batch of nothing"),
+        ("fails_at_once", ["ordinary"], {"ordinary"}, "SettingError: These counts cannot work."),
+    ],
+)
+def test_an_objective_that_raises_has_failed_checks_with_its_words(
+    cli: Callable[..., Any], tmp_path: Path, name: str, kinds: list[str], failed: set[str], says: str
+) -> None:
+    target = tmp_path / "records.json"
+    done = cli("gradcheck", "--objective", f"test_gradcheck:{name}", "--dtype", "float32", "--kind", *kinds, "--json",
+               target)  # fmt: skip
+    assert done.code == 1
+    assert f"FAILED test_gradcheck:{name}, pairs, " in done.out
+    assert says in done.out
+    assert "Traceback" not in done.err + done.out
+    records = json.loads(target.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert {record["kind"] for record in records if not record["passed"]} == failed
+    for record in records:
+        assert record["raised"] == (None if record["passed"] else says)
+        if not record["passed"]:
+            assert record["error"] is record["repeatable"] is record["finite"] is record["loss_error"] is None
+
+
+def test_the_independent_check_of_the_reference_reports_what_it_has_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def independent() -> Any:
+        return list(check_reference(sizes=(), kinds=()))
+
+    (record,) = independent()
+    assert record.check.passed
+    assert record.check.worst  # of a comparison that was made
+    calls = itertools.count()
+    backward = w2v.reference.backward
+
+    def differs(*inputs: Any) -> Any:
+        value, gradient = backward(*inputs)
+        return value, {**gradient, "w1": gradient["w1"] * (1 + 1e-9)}
+
+    monkeypatch.setattr(w2v.reference, "backward", differs)
+    (record,) = independent()
+    assert record.check.error == pytest.approx(1e-9, rel=0.1)
+    assert not record.check.passed
+    monkeypatch.setattr(w2v.reference, "backward", lambda *inputs: (next(calls), backward(*inputs)[1]))
+    (record,) = independent()
+    assert not record.check.passed

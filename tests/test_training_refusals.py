@@ -117,7 +117,7 @@ def test_the_summary_says_what_the_words_of_a_corpus_were_chosen_by(made, given,
 
 def test_text_is_still_read_with_a_min_count_of_five():
     text = [["a", "b"]] * 5 + [["c", "a"]] * 4
-    trained = w2v.train(text, dim=4, epochs=1)
+    trained = w2v.train(text, dim=4, epochs=1, sample=0)
     assert (trained.vocab.words, trained.summary["settings"]["min_count"]) == (("a", "b"), 5)
     assert w2v.plan(text, dim=4).vocabulary == 2
     assert w2v.plan(w2v.prepare(text, min_count=1), dim=4).vocabulary == 3
@@ -128,7 +128,7 @@ def test_a_min_count_beside_a_vocabulary_that_is_there_is_refused():
     vocab = w2v.Vocab(("b", "a"), [9, 7])
     with pytest.raises(errors.SettingError, match="min_count=3"):
         w2v.train(Unread(), dim=4, vocab=vocab, min_count=3)
-    settings = w2v.train([["a", "b"]] * 5, dim=4, epochs=1, vocab=vocab).summary["settings"]
+    settings = w2v.train([["a", "b"]] * 5, dim=4, epochs=1, sample=0, vocab=vocab).summary["settings"]
     assert settings["min_count"] == 1
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from w2vjax.adversarial import KINDS, SIZES, Case, Size, counts, make_case
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck import GradientCheck, check_gradients, host_copy, widen
+from w2vjax.gradcheck import GradientCheck, check_gradients, failed_check, host_copy, widen
 from w2vjax.model import backward, cross_entropy
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.negative import negative_sampling
@@ -168,7 +168,10 @@ def check_objectives(
     kinds: Iterable[str] = tuple(KINDS),
     dtypes: Iterable[str] = DTYPES,
 ) -> Iterator[Record]:
-    """One record for each objective, window, size, kind and dtype that :func:`applies`, as it is found."""
+    """One record for each objective, window, size, kind and dtype that :func:`applies`, as it is found.
+
+    An objective that raises on a batch has failed there.
+    """
     for name, window, size, kind in product(objectives, windows, sizes, kinds):
         if not applies(window, size, kind):
             continue
@@ -177,6 +180,11 @@ def check_objectives(
         every_kind = size == MAIN_SIZE and window == "blocks"
         eager = kind != "empty" and (every_kind or kind in EAGER_KINDS)
         for dtype in dtypes:
-            inputs = make_inputs(objective, WINDOWS[window], SIZES[size], case, dtype)
-            check = check_gradients(loss, handwritten, *inputs, eager=eager, **magnitudes(*inputs[:2]))
+            try:
+                inputs = make_inputs(objective, WINDOWS[window], SIZES[size], case, dtype)
+                check = check_gradients(loss, handwritten, *inputs, eager=eager, **magnitudes(*inputs[:2]))
+            except MemoryError:
+                raise
+            except Exception as error:  # of a caller's own objective, on this batch: the others may do
+                check = failed_check(dtype, error)
             yield Record(name, window, size, kind, check)

@@ -48,8 +48,9 @@ class GradientCheck(NamedTuple):
     eager_error: float | None  # of the gradient without jit (float64 only, as all below)
     forward_error: float | None  # against forward mode along a random direction; None under custom_vjp
     difference_error: float | None  # against central differences on sampled coordinates
-    repeatable: bool  # two runs gave equal bits
-    finite: bool
+    repeatable: bool | None  # two runs gave equal bits
+    finite: bool | None
+    raised: str | None = None  # what ended the check: it has failed, and all other parts are NaN or None
 
     @property
     def passed(self) -> bool:
@@ -57,7 +58,14 @@ class GradientCheck(NamedTuple):
         exact = (self.error, self.loss_error, self.eager_error, self.forward_error)
         within = all(error is None or error <= self.tolerance for error in exact)
         differences = self.difference_error is None or self.difference_error <= DIFFERENCE_TOLERANCE
-        return within and differences and self.repeatable and self.finite
+        return self.raised is None and within and differences and bool(self.repeatable) and bool(self.finite)
+
+
+def failed_check(dtype: str, error: Exception) -> GradientCheck:
+    """The check of a loss or backward that raised, with the first line of what it said."""
+    said = next(iter(str(error).splitlines()), "")
+    return GradientCheck(dtype, np.nan, TOLERANCES[dtype], "", np.nan, None, None, None, None, None,
+                         f"{type(error).__name__}: {said}")  # fmt: skip
 
 
 def check_gradients(

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Literal
 
+import numpy as np
+
 from w2vjax.adversarial import KINDS
 from w2vjax.audit import Drift
 from w2vjax.audit import audit as measure_drift
@@ -22,7 +24,7 @@ Dtype = Literal["float64", "float32", "bfloat16"]
 def gradcheck(
     objective: str = "all",
     dtype: tuple[Dtype, ...] = ("float64", "float32", "bfloat16"),
-    kind: tuple[str, ...] = (),
+    kind: tuple[str, ...] = tuple(KINDS),
     json: str | None = None,
     audit: bool = False,
 ) -> int:
@@ -49,10 +51,11 @@ def gradcheck(
     Args:
         objective: all, reference, one of the objectives by name, or package.module:name.
         dtype: Dtypes of the params.
-        kind: Kinds of batch (default: all of them).
+        kind: Kinds of batch.
         json: Write one record per objective, window, size, kind and dtype to this file, or to standard output with '-'.
         audit: Report the drift of loss and gradient from float64 instead, judging nothing.
     """
+    require_work(objective, dtype, kind, audit)
     if unknown := set(kind) - set(KINDS):
         raise SettingError(f"There is no batch kind {min(unknown)!r}. It is one of: {', '.join(KINDS)}.")
     if ":" in objective and os.getcwd() not in sys.path:
@@ -60,16 +63,19 @@ def gradcheck(
     chosen = {} if objective == "reference" else find_objectives(objective)
     if audit:
         return report_drift(list(measure_drift(chosen, dtype)), json)
-    kinds = kind or tuple(KINDS)
     jobs = [
-        (name, partial(check_objectives, {name: found}, kinds=kinds, dtypes=dtype))
+        (name, partial(check_objectives, {name: found}, kinds=kind, dtypes=dtype))
         for name, found in chosen.items()
     ]
     if objective in {"all", "reference"}:
-        jobs.insert(0, ("reference", partial(check_reference, kinds=kinds, dtypes=dtype)))
+        jobs.insert(0, ("reference", partial(check_reference, kinds=kind, dtypes=dtype)))
     # Nearly all of the time is compilation, which runs outside Python's lock: two objectives at a time.
     with ThreadPoolExecutor(2) as threads:
         records = [record for done in threads.map(collect, jobs) for record in done]
+    if not records:
+        raise SettingError(
+            "These options leave nothing to check. Name more batch kinds, or leave --kind out."
+        )
     failed = [record for record in records if not record.check.passed]
     if json is not None:
         write_json(json, [record.row() for record in records])
@@ -79,6 +85,23 @@ def gradcheck(
             print(failure(record))
         print(f"{len(records) - len(failed)}/{len(records)} checks passed")
     return 1 if failed else 0
+
+
+def require_work(objective: str, dtype: tuple[str, ...], kind: tuple[str, ...], audit: bool) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for options that leave nothing to check, or have no effect."""
+    for name, given in (("dtype", dtype), ("kind", kind)):
+        if not given:
+            raise SettingError(
+                f"--{name} has no value, so that nothing would be checked. Name one, or leave it out."
+            )
+    if audit and objective == "reference":
+        raise SettingError(
+            "--audit measures objectives, and --objective reference is none. Leave one of them out."
+        )
+    if audit and kind != tuple(KINDS):
+        raise SettingError(
+            "--kind has no effect on --audit, which takes ordinary batches. Leave one of them out."
+        )
 
 
 def collect(job: tuple[str, Callable[[], Iterable[Record]]]) -> list[Record]:
@@ -106,9 +129,10 @@ def summary(records: list[Record]) -> str:
         groups.setdefault((record.objective, record.window, record.check.dtype), []).append(record)
     rows = []
     for key, group in groups.items():
-        worst = max(group, key=lambda record: record.check.error)
+        worst = max(group, key=lambda record: np.nan_to_num(record.check.error, nan=np.inf))
         differences = [r.check.difference_error for r in group if r.check.difference_error is not None]
-        rows.append([*key, str(len(group)), f"{worst.check.error:.1e}", f"{worst.check.tolerance:.0e}",
+        error = "raised" if worst.check.raised else f"{worst.check.error:.1e}"
+        rows.append([*key, str(len(group)), error, f"{worst.check.tolerance:.0e}",
                      f"{max(differences):.1e}" if differences else "-", f"{worst.kind}; {worst.size}",
                      worst.check.worst or "-"])  # fmt: skip
     return columns([head, *rows])
@@ -117,6 +141,9 @@ def summary(records: list[Record]) -> str:
 def failure(record: Record) -> str:
     """One line that says which part of a check failed, by how much, and where."""
     check = record.check
+    place = f"{record.objective}, {record.window}, {record.size}, {record.kind}, {check.dtype}"
+    if check.raised:
+        return f"FAILED {place}: raised {check.raised}"
     parts = {"gradient": check.error, "loss": check.loss_error, "without jit": check.eager_error,
              "forward mode": check.forward_error}  # fmt: skip
     wrong = [
@@ -128,7 +155,6 @@ def failure(record: Record) -> str:
         wrong.append(f"central differences {check.difference_error:.1e}")
     wrong += [] if check.repeatable else ["two runs differ"]
     wrong += [] if check.finite else ["not finite"]
-    place = f"{record.objective}, {record.window}, {record.size}, {record.kind}, {check.dtype}"
     return f"FAILED {place}: {', '.join(wrong)} (tolerance {check.tolerance:.0e}), worst at {check.worst}"
 
 

@@ -130,7 +130,7 @@ def train(
             checkpoint is untouched.
         StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is saved.
 
-    >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1)
+    >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1, sample=0)
     >>> trained.vocab.words, trained.vectors.matrix.shape, trained.summary["words"]
     (('a', 'rose', 'is'), (3, 4), 200)
     """
