@@ -70,6 +70,23 @@ def test_the_command_refuses_it_with_one_sentence_and_makes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("inside", [".", "one", "one/two"])
+def test_a_folder_that_cannot_hold_checkpoints_is_told_of_before_the_corpus_is_read(tmp_path, cli, inside):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(errors.FileError, match="cannot hold checkpoints"):
+        w2v.train(Unread(), **SMALL, checkpoint=file / inside)
+    done = cli("train", "missing.txt", "--out", tmp_path / "out", "--checkpoint", file / inside)
+    assert (done.code, "cannot hold checkpoints" in done.err) == (7, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_checkpoints_of_an_earlier_run_are_told_of_before_the_corpus_is_read(tmp_path):
+    (tmp_path / "checkpoint-000000000001.safetensors").write_text("")
+    with pytest.raises(errors.CheckpointError, match="of an earlier run"):
+        w2v.train(Unread(), **SMALL, checkpoint=tmp_path)
+
+
 LINES = [["a", "b", "c"]] * 200 + [["a", "rare"]] * 2
 
 

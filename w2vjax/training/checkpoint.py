@@ -103,17 +103,27 @@ def save_checkpoint(
     return path
 
 
+def check_folder(folder: str | os.PathLike[str], resume: bool) -> None:
+    """Refuse a folder that cannot be made, or that holds the checkpoints of an earlier run. Makes nothing."""
+    path = Path(folder)
+    there = next((place for place in (path, *path.absolute().parents) if os.path.lexists(place)), path)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "permission is lacking" if there.is_dir() else "it is not a folder"
+        raise FileError(f"{folder} cannot hold checkpoints: {there}: {why}. Name another folder.")
+    if not resume and path.is_dir() and (found := _checkpoints(path)):
+        raise CheckpointError(
+            f"{folder} holds {found[0].name} of an earlier run. Resume it (--resume), or name an empty folder."
+        )
+
+
 def prepare_folder(folder: str | os.PathLike[str], resume: bool) -> None:
-    """Make the folder, clear what a killed writer left, and refuse to mix a new run with an old one's checkpoints."""
+    """Make the folder and clear what a killed writer left; refuses what :func:`check_folder` does."""
+    check_folder(folder, resume)
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise FileError(f"{folder} cannot be made: {error.strerror}. Name another folder.") from error
     remove_leftovers(folder)
-    if not resume and (found := _checkpoints(Path(folder))):
-        raise CheckpointError(
-            f"{folder} holds {found[0].name} of an earlier run. Resume it (--resume), or name an empty folder."
-        )
 
 
 def load_checkpoint(

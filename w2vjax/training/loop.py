@@ -23,6 +23,7 @@ from w2vjax.corpus.vocab import Vocab
 from w2vjax.objectives.hidden import embed_backward
 from w2vjax.training.checkpoint import (
     Place,
+    check_folder,
     check_saving,
     load_checkpoint,
     prepare_folder,
@@ -139,6 +140,8 @@ def train(
     least = USUAL_MIN_COUNT if min_count is None else min_count
     settings = Settings(dim, window, epochs, sample, least, max_vocab, learning_rate, batch_words, run, seed,
                         held_out, replicas, dtype, model, name, negatives, noise_exponent).check()  # fmt: skip
+    if checkpoint is not None:
+        check_folder(checkpoint, resume)  # before hours of reading
     began = time.perf_counter()
     corpus = prepare(corpus, cache, min_count, max_vocab, tokenizer, vocab=vocab)
     least, most = chosen_by(corpus.vocab)
