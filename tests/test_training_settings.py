@@ -109,8 +109,9 @@ def test_an_objective_that_is_none_is_refused_before_the_corpus_is_read(objectiv
 
 def test_names_and_functions_choose_what_trains(planted):
     job = w2v.set_up(planted, w2v.Settings(**SMALL, model="cbow", objective="hierarchical"))
-    assert job.recipe.windows is w2v.cbow_lone_batch
-    assert (job.settings.learning_rate, job.settings.negatives) == (0.1, None)
+    chosen = choices.choice("cbow", "hierarchical")
+    assert job.recipe.windows is chosen.windows
+    assert (job.settings.learning_rate, job.settings.negatives) == (chosen.learning_rate, None)
     own = w2v.set_up(planted, w2v.Settings(**SMALL), w2v.softmax())
     assert (own.settings.objective, own.recipe.windows) == ("custom", w2v.block_batch)
     with pytest.raises(errors.SettingError, match="none is passed"):

@@ -119,7 +119,7 @@ def watch(untrained=FOUR, start=None, epochs=100, objective="negative"):
         epochs=epochs, learning_rate=0.5, batch_words=64, sample=0.0, objective=objective
     )
     job = SimpleNamespace(settings=settings, feed=SimpleNamespace(chunks=2, copies=2, words=9))
-    return Watch(job, Place(), untrained, start)
+    return Watch(job, Place(), lambda: untrained, start)
 
 
 def reports(*losses, pairs=1000.0):

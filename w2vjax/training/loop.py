@@ -151,10 +151,9 @@ def train(
                  deterministic)  # fmt: skip
     if windows is None:  # those of a caller's own may make pairs of single words
         require_neighbours(job)
-    untrained_ = untrained_beside(job)
     lowered = lower(job)
+    untrained = untrained_beside(job)
     compiled = lowered.compile()
-    untrained = untrained_()
     ready = time.perf_counter()
     standing, history, identity = begin(job, lowered, checkpoint, resume, allow)
     with (
@@ -177,7 +176,8 @@ def train(
     }  # fmt: skip
     job = job._replace(state=State(params, None))
     summary = summarize(corpus, job, place, report, seconds)
-    summary["untrained_loss"] = None if untrained is None else untrained.loss
+    found = untrained()
+    summary["untrained_loss"] = None if found is None else found.loss
     return Trained(words, params, vectors, report.history, summary, job)
 
 

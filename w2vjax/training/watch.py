@@ -7,7 +7,7 @@ hierarchical softmax. A run whose loss stays above that has diverged, long befor
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -112,13 +112,14 @@ class Watch:
     lose more on this one than tables that have learned nothing: then they are judged by the first round.
     """
 
-    def __init__(self, job: Run, place: Place, untrained: Untrained | None, start: Params | None):
-        self.job, self._start = job, start
-        self._untrained = untrained or Untrained(np.inf, 0.0)  # no loss is above that
+    def __init__(
+        self, job: Run, place: Place, untrained: Callable[[], Untrained | None], start: Params | None
+    ):
+        self.job, self._start, self._wait = job, start, untrained
         rounds = job.settings.epochs * -(-job.feed.chunks // job.feed.copies)
         self._patience = max(_ROUNDS, round(rounds * _SHARE))
         self._fresh = place == Place()
-        self._base = self._untrained.loss
+        self._base: float | None = None  # the loss that rounds are judged by
         self._rounds = self._bad = 0
         self._pairs = self._kept = 0.0
         self._last = 0.0, 0.0  # loss and pairs of the last round that measured any
@@ -134,8 +135,9 @@ class Watch:
         if not pairs:
             return
         loss = sum(float(report.loss) for report in reports) / pairs
-        if self._rounds == 0 and self._start is not None:
-            self._base = min(max(self._base, loss), _HOPELESS * self._base)
+        if self._base is None:
+            base = self._untrained.loss
+            self._base = base if self._start is None else min(max(base, loss), _HOPELESS * base)
         self._rounds += 1
         self._last = loss, pairs
         self._bad = self._bad + 1 if self._above(_BAD) else 0
@@ -157,7 +159,14 @@ class Watch:
         """Raise :class:`~w2vjax.errors.DivergedError` if a table is not finite, or larger than any that learns."""
         require_sound(params, where, step, self._bound, self._remedy())
 
+    @cached_property
+    def _untrained(self) -> Untrained:
+        """Waited for when the first round is judged; training has begun by then."""
+        return self._wait() or Untrained(np.inf, 0.0)  # no loss is above that
+
     def _above(self, factor: float) -> bool:
+        if self._base is None:
+            return False
         loss, pairs = self._last
         chance: float = _DEVIATIONS * self._untrained.deviation / max(1.0, pairs / _PAIRS_ALIKE) ** 0.5
         return loss > factor * self._base + chance
