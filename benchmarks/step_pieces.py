@@ -131,8 +131,8 @@ def scatter(
 
 def pieces(recipe: Recipe, params: w2v.Params, batches: w2v.Batch, targets: Any) -> dict[str, Call]:
     """The pieces of STACK steps."""
-    _, gradients = jax.jit(partial(w2v.backward, recipe.objective))(params, first(batches), first(targets))
-    bounds = jax.jit(partial(w2v.row_bounds, recipe.objective))(params, first(batches), first(targets))
+    both = jax.jit(partial(w2v.bounded_backward, recipe.objective))
+    gradients, bounds = both(params, first(batches), first(targets))
     few = isinstance(gradients.output, w2v.Rows)
     hidden, blocks = jax.jit(partial(rows_of_step, few=few))(params, first(batches), first(targets))
     return {

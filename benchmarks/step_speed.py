@@ -125,8 +125,9 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
             goal = negative_targets(batch.words, batch.weights, drawn, case.negatives)
         grow = jax.value_and_grad(lambda p: w2v.cross_entropy(clear, p, batch, goal))
         total, dense = grow(params)
-        _, gradients = w2v.backward(recipe.objective, params, batch, targets, recipe.embed_backward)
-        bounds = w2v.row_bounds(recipe.objective, params, batch, targets, recipe.embed_backward)
+        gradients, bounds = w2v.bounded_backward(
+            recipe.objective, params, batch, targets, recipe.embed_backward
+        )
 
         def whole(value: jax.Array, gradient: Any, bound: jax.Array) -> tuple[Any, jax.Array]:
             if not isinstance(gradient, w2v.Rows):

@@ -66,7 +66,7 @@ def with_functions(settings: Settings) -> Settings:
         else:
             objective = choice(*names).objective(*noise)
         constants = {name: plain.pop(name) for name in ("a", "b") if name in plain}
-        plain["objective"] = objective._replace(bound=partial(objective.bound, **constants))
+        plain["objective"] = objective._replace(bounded=partial(objective.bounded, **constants))
         plain.setdefault("windows", choice(*names).windows.__name__)
         plain.setdefault("optimizer", choice(*names).optimizer)
     if "windows" in plain:

@@ -27,7 +27,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.gradcheck": ("GradientCheck", "check_gradients"),
     "w2vjax.ids": ("check_ids", "check_batch"),
     "w2vjax.model": ("init_params", "forward", "cross_entropy", "backward", "to_dense", "compose",
-                     "per_example_backward", "held_out_loss", "row_bounds", "bound_by_weights"),
+                     "per_example_backward", "held_out_loss", "bounded_backward", "bounded_by_weights"),
     "w2vjax.objectives.hidden": ("embed", "hidden_vectors", "embed_backward", "embed_backward_undivided"),
     "w2vjax.objectives.huffman": ("hierarchical_softmax",),
     "w2vjax.objectives.logistic": ("logistic_rows_loss", "logistic_rows_backward"),

@@ -18,7 +18,7 @@ from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.scores import logits, score, score_bound
 from w2vjax.objectives.softmax import softmax
-from w2vjax.types import Batch, Inputs, Objective, Params, Rows
+from w2vjax.types import Batch, Bounded, Inputs, Objective, Params, Rows
 
 
 def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: Any = jnp.float32) -> Params:
@@ -87,67 +87,67 @@ def backward(
     return loss, Params(embed_backward(d_hidden, batch.inputs), d_output)
 
 
-def row_bounds(
+def bounded_backward(
     objective: Objective,
     params: Params,
     batch: Batch,
     targets: Any,
     embed_backward: Callable[[jax.Array, Inputs], Rows] = hidden_side.embed_backward,
-) -> Params:
-    """How strongly the rows of :func:`backward` bend the loss: Params of [N], or [V] beside a dense gradient.
+) -> tuple[Params, Params]:
+    """(gradients, bounds): those of :func:`backward`, with how strongly each of its rows bends the loss.
 
-    See :mod:`w2vjax.objectives.bounds`. A mean of several words moves by what they move together, so each is given its
-    weight times the bound of the hidden vector, as it is given its weight times the gradient.
+    Bounds are Params of [N], or [V] beside a dense gradient; :func:`~w2vjax.training.updates.apply_gradients` takes
+    both. See :mod:`w2vjax.objectives.bounds`. A mean of several words moves by what they move together, so each gets
+    its weight times the bound of the hidden vector, as it gets its weight times the gradient.
+
+    Raises SettingError where an objective without ``bounded`` has targets without ids and weights.
 
     >>> from w2vjax.windows.pairs import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
     >>> targets = objective.select(None, (), batch.words, batch.weights)
-    >>> print(row_bounds(objective, params, batch, targets).input)  # output rows are 0: (1/4 * 3 + 3/4) / 6
+    >>> gradients, bounds = bounded_backward(objective, params, batch, targets)
+    >>> print(bounds.input.round(4))  # output rows are 0: (1/4 * 3 + 3/4) / 6
     [0.25 0.25]
     """
     hidden = hidden_vectors(params.input, batch)
-    bound = bound_by_weights if objective.bound is None else objective.bound
-    _, rows = jax.eval_shape(objective.backward, hidden, params.output, targets)
-    if objective.bound is None and not isinstance(rows, Rows):
-        bound = dense_bound_by_weights
-    of_hidden, of_output = bound(hidden, params.output, targets)
-    many = rows.ids.shape[0] if isinstance(rows, Rows) else rows.shape[0]
-    if of_output.shape != (many,):
+    bounded = bounded_by_weights if objective.bounded is None else objective.bounded
+    d_hidden, d_output, of_hidden, of_output = bounded(objective.backward, hidden, params.output, targets)
+    many = d_output.values.shape[0] if isinstance(d_output, Rows) else d_output.shape[0]
+    if of_hidden.shape != hidden.shape[:2] or of_output.shape != (many,):
         raise SettingError(
-            f"The objective gives {of_output.size} bounds for {many} rows of its gradient. Give one for each."
+            f"The objective gives bounds of shapes {of_hidden.shape} and {of_output.shape} for hidden vectors "
+            f"{hidden.shape[:2]} and {many} rows. Give one for each."
         )
-    return Params(embed_backward(of_hidden[..., None], batch.inputs).values[:, 0], of_output)
+    of_input = embed_backward(of_hidden[..., None], batch.inputs).values[:, 0]
+    return Params(embed_backward(d_hidden, batch.inputs), d_output), Params(of_input, of_output)
 
 
-def bound_by_weights(
-    hidden: jax.Array, output: jax.Array, targets: Any, a: float = A, b: float = B
-) -> tuple[jax.Array, jax.Array]:
+def bounded_by_weights(
+    backward: Callable[..., tuple[jax.Array, Any]],
+    hidden: jax.Array,
+    output: jax.Array,
+    targets: Any,
+    a: float = A,
+    b: float = B,
+) -> Bounded:
     """The bounds of an objective that gives none: |d loss / d scores| is taken to be ``targets.weights`` [B, T, R].
 
     That holds for losses whose slope is at most 1 in every score (hinge, logistic, NCE), and is more than the errors of
-    a trained model: an objective that gives its own bound may take larger steps. Raises SettingError where targets have
-    no ids [B, R] and weights [B, T, R].
+    a trained model: an objective that gives its own bounds may take larger steps. Beside a dense gradient [V, D], as of
+    a softmax, the positives have these errors, and all V rows together have as much again.
+
+    Raises SettingError where targets have no ids [B, R] and weights [B, T, R].
     """
     ids, weights = weighted_ids(targets)
+    d_hidden, d_output = backward(hidden, output, targets)
     error = jnp.abs(weights).astype(hidden.dtype)
     of_hidden, of_rows = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
-    return of_hidden, of_rows.reshape(-1)
-
-
-def dense_bound_by_weights(
-    hidden: jax.Array, output: jax.Array, targets: Any, a: float = A, b: float = B
-) -> tuple[jax.Array, jax.Array]:
-    """:func:`bound_by_weights` beside a dense gradient [V, D], as of a softmax.
-
-    The positives ``targets.ids`` [B, P] have errors of their weights, and all V rows share as much again.
-    """
-    ids, weights = weighted_ids(targets)
-    error = jnp.abs(weights).astype(hidden.dtype)
-    of_hidden, of_positives = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
-    each = error.sum(-1)
+    if isinstance(d_output, Rows):
+        return d_hidden, d_output, of_hidden, of_rows.reshape(-1)
+    each = error.sum(-1)  # [B, T]
     of_hidden = of_hidden + each * stiffness(output.astype(hidden.dtype), a, b).mean()
     spread = jnp.full(output.shape[0], (each * stiffness(hidden, a, b)).sum() / output.shape[0], hidden.dtype)
-    return of_hidden, spread.at[ids.reshape(-1)].add(of_positives.reshape(-1))
+    return d_hidden, d_output, of_hidden, spread.at[ids.reshape(-1)].add(of_rows.reshape(-1))
 
 
 def weighted_ids(targets: Any) -> tuple[jax.Array, jax.Array]:
@@ -156,7 +156,7 @@ def weighted_ids(targets: Any) -> tuple[jax.Array, jax.Array]:
     if ids is None or weights is None or weights.shape[-1] != ids.shape[-1]:
         raise SettingError(
             f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of its rows cannot be "
-            "bounded. Give the objective a bound: (hidden, output, targets) -> bounds of hidden and of rows."
+            "bounded. Give the objective a function ``bounded``: see w2vjax.types.Objective."
         )
     return ids, weights
 

@@ -64,6 +64,10 @@ class Targets(NamedTuple):
     weights: jax.Array  # [B, T, R]
 
 
+# d_hidden [B, T, D] and Rows [N] | [V, D], then the bounds of hidden [B, T] and of the rows [N] | [V]
+Bounded = tuple[jax.Array, Any, jax.Array, jax.Array]
+
+
 class Objective(NamedTuple):
     """A training objective as pure functions; optax's ``GradientTransformation``, transposed to losses.
 
@@ -79,9 +83,9 @@ class Objective(NamedTuple):
     loss: Callable[..., jax.Array]
     # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
     backward: Callable[..., tuple[jax.Array, Any]]
-    # optional: (hidden, output, targets) -> bounds of hidden [B, T] and of d_output's rows [N] | [V]: how strongly each
-    # row bends the loss, see objectives/bounds.py. None: from targets.ids and targets.weights, for errors of at most 1
-    bound: Callable[..., tuple[jax.Array, jax.Array]] | None = None
+    # optional: (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how strongly each row
+    # bends the loss, see objectives/bounds.py. None: from targets.ids and targets.weights, for errors of at most 1
+    bounded: Callable[..., Bounded] | None = None
     # optional: (key, tables, steps, groups) -> draws [steps, ...], one of which select takes in place of the key. What
     # does not depend on the words is then drawn for many steps at once: a generator costs more to start than to run
     draw: Callable[..., Any] | None = None

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.objectives.logistic import logistic_rows_backward, logistic_rows_bound, logistic_rows_loss
+from w2vjax.objectives.logistic import logistic_rows_backward, logistic_rows_bounded, logistic_rows_loss
 from w2vjax.types import Objective, Targets
 
 # Levels whose nodes 64-bit whole numbers can tell apart. A word so deep would be less than one in 2^42.
@@ -171,4 +171,4 @@ def hierarchical_softmax(spare: float | None = None) -> Objective:
     [[0], [1]]
     """
     tree = partial(huffman_tree, spare=spare)
-    return Objective(tree, select_paths, logistic_rows_loss, logistic_rows_backward, logistic_rows_bound)
+    return Objective(tree, select_paths, logistic_rows_loss, logistic_rows_backward, logistic_rows_bounded)

@@ -6,12 +6,14 @@ For label 1 that is -log sigmoid(s), for label 0 -log sigmoid(-s), exact for bot
 clipping at 6). Mikolov et al., "Distributed Representations of Words and Phrases and their Compositionality", 2013.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.scores import score, score_backward, score_bound
-from w2vjax.types import Rows, Targets
+from w2vjax.types import Bounded, Rows, Targets
 
 
 def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
@@ -60,10 +62,15 @@ def logistic_rows_backward(hidden: jax.Array, output: jax.Array, targets: Target
     return score_backward(error, hidden, output, targets.ids)
 
 
-def logistic_rows_bound(
-    hidden: jax.Array, output: jax.Array, targets: Targets, a: float = A, b: float = B
-) -> tuple[jax.Array, jax.Array]:
-    """The bounds of the rows of :func:`logistic_rows_backward`: hidden [B, T] and output [B*R]."""
+def logistic_rows_bounded(
+    backward: Callable[..., tuple[jax.Array, Rows]],
+    hidden: jax.Array,
+    output: jax.Array,
+    targets: Targets,
+    a: float = A,
+    b: float = B,
+) -> Bounded:
+    """The gradient by ``backward``, :func:`logistic_rows_backward`, with the bounds of hidden [B, T] and rows [B*R]."""
     error = jnp.abs(logistic_rows_error(hidden, output, targets))
     of_hidden, of_rows = score_bound(error, hidden, output[targets.ids].astype(hidden.dtype), a, b)
-    return of_hidden, of_rows.reshape(-1)
+    return *backward(hidden, output, targets), of_hidden, of_rows.reshape(-1)

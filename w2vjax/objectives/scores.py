@@ -61,11 +61,3 @@ def logits_backward(error: jax.Array, hidden: jax.Array, output: jax.Array) -> t
     """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D] and a dense d_output [V, D]."""
     d_hidden = jnp.einsum("btv,vd->btd", error, output.astype(hidden.dtype))
     return d_hidden, jnp.einsum("btv,btd->vd", error, hidden)
-
-
-def logits_bound(
-    error: jax.Array, hidden: jax.Array, rows: jax.Array, a: float, b: float
-) -> tuple[jax.Array, jax.Array]:
-    """:func:`score_bound` against all rows [V, D], error [B, T, V]: bounds of hidden [B, T] and of rows [V]."""
-    of_hidden = jnp.einsum("btv,v->bt", error, stiffness(rows, a, b))
-    return of_hidden, jnp.einsum("btv,bt->v", error, stiffness(hidden, a, b))

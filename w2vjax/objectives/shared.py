@@ -18,6 +18,7 @@ window, while many negatives, each scored against S * T hidden vectors, keep the
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.logistic import sigmoid
 from w2vjax.objectives.negative import draw, negative_sampling
 from w2vjax.objectives.scores import score
-from w2vjax.types import Objective, Rows
+from w2vjax.types import Bounded, Objective, Rows
 
 
 class SharedTargets(NamedTuple):
@@ -104,10 +105,15 @@ def product_backward(error: jax.Array, rows: jax.Array, hidden: jax.Array) -> tu
     return jnp.einsum("btr,brd->btd", turned, rows), jnp.einsum("brt,btd->brd", error, hidden)
 
 
-def shared_bound(
-    hidden: jax.Array, output: jax.Array, targets: SharedTargets, a: float = A, b: float = B
-) -> tuple[jax.Array, jax.Array]:
-    """The bounds of the rows of :func:`shared_backward`: hidden [B, T] and output [B*P + B/S*K], positives first.
+def shared_bounded(
+    backward: Callable[..., tuple[jax.Array, Rows]],
+    hidden: jax.Array,
+    output: jax.Array,
+    targets: SharedTargets,
+    a: float = A,
+    b: float = B,
+) -> Bounded:
+    """The gradient by ``backward``, :func:`shared_backward`, with the bounds of hidden [B, T] and of its rows.
 
     The signs of the errors are known. A curvature w * |1 - c| * sigma' is at most |error| = w * (1 - (1 - c) * sigma).
     """
@@ -118,7 +124,8 @@ def shared_bound(
     of_noise = jnp.einsum("brt,bt->br", negative, in_spans(of_hidden, targets))
     by_noise = jnp.einsum("brt,br->bt", negative, stiffness(noise, a, b)).reshape(of_hidden.shape)
     of_hidden = by_noise - jnp.einsum("brt,br->bt", positive, stiffness(words, a, b))
-    return of_hidden, jnp.concatenate([of_words.reshape(-1), of_noise.reshape(-1)])
+    of_rows = jnp.concatenate([of_words.reshape(-1), of_noise.reshape(-1)])
+    return *backward(hidden, output, targets), of_hidden, of_rows
 
 
 def shared_negatives(
@@ -150,4 +157,4 @@ def shared_negatives(
         scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
         return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)
 
-    return Objective(clear.init, select, shared_loss, shared_backward, shared_bound, draw_steps)
+    return Objective(clear.init, select, shared_loss, shared_backward, shared_bounded, draw_steps)

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.objectives.bounds import A, B
+from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.scores import logits as all_logits
-from w2vjax.objectives.scores import logits_backward, logits_bound, score
-from w2vjax.types import Objective
+from w2vjax.objectives.scores import logits_backward, score, score_bound
+from w2vjax.types import Bounded, Objective
 
 Pair = tuple[jax.Array, jax.Array]
 Carry = TypeVar("Carry")
@@ -81,22 +81,6 @@ def softmax_backward(logits: jax.Array, total: Total, ids: jax.Array, weights: j
     return at.add(-weights, mode="drop", wrap_negative_indices=False)
 
 
-def softmax_size(logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array) -> jax.Array:
-    """The errors of :func:`softmax_backward` without the cancelling: each positive's own, in absolute value, added up.
-
-    With n = sum_p w[p] and m[v] = sum of w[p] where p is v: n * p[v] + m[v] * (1 - 2 * p[v]). Where the positives of
-    one hidden vector are as frequent as the model says, their errors cancel, and the curvature n * p (1 - p) does not.
-    """
-    weights = weights.astype(logits.dtype)
-    tiny = jnp.asarray(np.finfo(logits.dtype).tiny, logits.dtype)
-    share = jnp.exp(logits - total.top[..., None]) / jnp.maximum(total.total, tiny)[..., None]  # p
-    group = jnp.arange(ids.shape[0], dtype=jnp.int32)[:, None, None]
-    hidden = jnp.arange(weights.shape[1], dtype=jnp.int32)[None, :, None]
-    at = jnp.zeros_like(share).at[group, hidden, ids[:, None, :]]
-    mass = at.add(weights, mode="drop", wrap_negative_indices=False)
-    return weights.sum(-1, keepdims=True) * share + mass * (1 - 2 * share)
-
-
 def dense_loss(hidden: jax.Array, output: jax.Array, targets: Words) -> jax.Array:
     """Cross-entropy over all V words: [B, T]."""
     logits = all_logits(hidden, output)
@@ -110,16 +94,6 @@ def dense_backward(hidden: jax.Array, output: jax.Array, targets: Words) -> tupl
     logits = all_logits(hidden, output)
     total = add_logits(no_logits(hidden), logits)
     return logits_backward(softmax_backward(logits, total, targets.ids, targets.weights), hidden, output)
-
-
-def dense_bound(
-    hidden: jax.Array, output: jax.Array, targets: Words, a: float = A, b: float = B
-) -> tuple[jax.Array, jax.Array]:
-    """The bounds of hidden [B, T] and of all rows [V] of :func:`dense_backward`."""
-    logits = all_logits(hidden, output)
-    total = add_logits(no_logits(hidden), logits)
-    size = softmax_size(logits, total, targets.ids, targets.weights)
-    return logits_bound(size, hidden, output.astype(hidden.dtype), a, b)
 
 
 def fold_chunks(
@@ -169,19 +143,51 @@ def chunked_backward(
     return fold_chunks(step, empty, output, chunk)
 
 
-def chunked_bound(
-    hidden: jax.Array, output: jax.Array, targets: Words, chunk: int, a: float = A, b: float = B
-) -> tuple[jax.Array, jax.Array]:
-    """The bounds of hidden [B, T] and of all rows [V] of :func:`chunked_backward`."""
-    total = chunked_total(hidden, output, chunk)
+def widened(hidden: jax.Array, output: jax.Array, a: float, b: float) -> tuple[jax.Array, jax.Array]:
+    """Vectors of D + 2 numbers with the same logits, whose gradient by any backward adds up bounds in two columns.
 
-    def step(carry: Pair, start: jax.Array, rows: jax.Array) -> Pair:
-        size = softmax_size(all_logits(hidden, rows), total, targets.ids - start, targets.weights)
-        of_hidden, of_rows = logits_bound(size, hidden, rows.astype(hidden.dtype), a, b)
-        return carry[0] + of_hidden, jax.lax.dynamic_update_slice_in_dim(carry[1], of_rows, start, 0)
+        hidden' = [hidden, 0, stiffness(hidden)]          output' = [output, stiffness(output), 0]
 
-    empty = jnp.zeros(hidden.shape[:2], hidden.dtype), jnp.zeros(output.shape[0], hidden.dtype)
-    return fold_chunks(step, empty, output, chunk)
+        d_hidden' = error @ output'      column D:     sum_v error[t, v] * stiffness(o_v)
+        d_output' = error.T @ hidden'    column D + 1: sum_t error[t, v] * stiffness(h_t)
+
+    hidden [B, T, D], output [V, D]. One loop over the vocabulary so makes gradient and bounds, at 2 % more a product.
+    """
+    of_hidden, of_output = stiffness(hidden, a, b)[..., None], stiffness(output, a, b)[..., None]
+    wide_hidden = jnp.concatenate([hidden, jnp.zeros_like(of_hidden), of_hidden], -1)
+    return wide_hidden, jnp.concatenate([output, of_output, jnp.zeros_like(of_output)], -1)
+
+
+def softmax_bounded(
+    backward: Callable[..., Pair],
+    hidden: jax.Array,
+    output: jax.Array,
+    targets: Words,
+    chunk: int | None = None,
+    a: float = A,
+    b: float = B,
+) -> Bounded:
+    """The gradient by ``backward``, dense or chunked, with the bounds of hidden [B, T] and of all rows [V].
+
+    A bound adds up the errors of each positive alone, in absolute value: where the positives of one hidden vector are
+    as frequent as the model says, their errors cancel, and the curvature does not. With n = sum_p w[p] and m[v] the
+    sum of w[p] where p is v, those are n * p[v] + m[v] * (1 - 2 * p[v]), which is error[v] + 2 * m[v] * (1 - p[v]).
+    """
+    dim, ids = hidden.shape[-1], targets.ids
+    output = output.astype(hidden.dtype)
+    wide = widened(hidden, output, a, b)
+    d_hidden, d_output = backward(*wide, targets)
+    # the compiler finds that backward has made the same total
+    total = chunked_total(*wide, chunk) if chunk else add_logits(no_logits(wide[0]), all_logits(*wide))
+    tiny = jnp.asarray(np.finfo(hidden.dtype).tiny, hidden.dtype)
+    relative = jnp.exp(score(hidden, output, ids) - total.top[..., None])
+    share = relative / jnp.maximum(total.total, tiny)[..., None]  # p of each positive, [B, T, P]
+    missed = 2 * targets.weights.astype(hidden.dtype) * (1 - share)
+    of_hidden, of_positives = score_bound(missed, hidden, output[ids], a, b)
+    of_hidden = d_hidden[..., dim] + of_hidden
+    of_rows = d_output[:, dim + 1].at[ids.reshape(-1)].add(of_positives.reshape(-1))
+    # what cancels may leave a rounding below 0
+    return d_hidden[..., :dim], d_output[:, :dim], jnp.maximum(of_hidden, 0), jnp.maximum(of_rows, 0)
 
 
 def softmax(chunk: int | None = None) -> Objective:
@@ -196,7 +202,7 @@ def softmax(chunk: int | None = None) -> Objective:
     [[1.609438]]
     """
     if chunk is None:
-        return Objective(no_tables, select_words, dense_loss, dense_backward, dense_bound)
+        return Objective(no_tables, select_words, dense_loss, dense_backward, softmax_bounded)
     if chunk < 1:
         raise SettingError(
             f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense form."
@@ -206,7 +212,7 @@ def softmax(chunk: int | None = None) -> Objective:
         select_words,
         partial(chunked_loss, chunk=chunk),
         partial(chunked_backward, chunk=chunk),
-        partial(chunked_bound, chunk=chunk),
+        partial(softmax_bounded, chunk=chunk),
     )
 
 

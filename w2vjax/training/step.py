@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from w2vjax.model import backward, row_bounds
+from w2vjax.model import bounded_backward
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.training.updates import apply_gradients
 from w2vjax.types import Batch, Objective, Params, Rows
@@ -84,8 +84,9 @@ def gradient_step(
     NaN, the optimizer is given zeros, and the rows stay where they are.
     """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
-    _, gradients = backward(recipe.objective, state.params, batch, targets, recipe.embed_backward)
-    bounds = row_bounds(recipe.objective, state.params, batch, targets, recipe.embed_backward)
+    gradients, bounds = bounded_backward(
+        recipe.objective, state.params, batch, targets, recipe.embed_backward
+    )
     loss, pairs = jax.lax.cond(
         measure,
         lambda params: measured_loss(recipe, params, batch, targets),
