@@ -103,26 +103,20 @@ def left_out_of_grid(cells: Sequence[Cell]) -> dict[str, str]:
     return found
 
 
-# The candidates for the defaults, all combinations of them.
-CANDIDATES: dict[Pair, dict[str, tuple[Any, ...]]] = {
-    ("skip-gram", "negative"): {
-        "learning_rate": (0.05, 0.1, 0.2), "batch_words": (384, 768), "shared": (32, 48), "span": (3, 4),
-    },
-    ("cbow", "negative"): {
-        "learning_rate": (0.125, 0.25, 0.5), "batch_words": (384, 768), "shared": (32, 48), "span": (4,),
-    },
-    ("skip-gram", "hierarchical"): {"learning_rate": (0.03, 0.06, 0.12), "batch_words": (128, 256, 512)},
-    ("cbow", "hierarchical"): {"learning_rate": (0.07, 0.14, 0.28), "batch_words": (96, 256)},
-    ("skip-gram", "softmax"): {"learning_rate": (0.1, 0.2, 0.4), "batch_words": (512, 1024)},
-    ("cbow", "softmax"): {"learning_rate": (0.1, 0.2, 0.4), "batch_words": (512, 1024)},
-}  # fmt: skip
+def bounds() -> list[Group]:
+    """The constants of the bound, at small and at large steps."""
+    pairs = [{"a": a, "b": b} for a, b in ((2, 3), (4, 6), (8, 3), (8, 6), (8, 20), (16, 6))]
+    words = [{"batch_words": 384}, {"batch_words": 8192}]
+    changes = [{**pair, **size} for size in words for pair in pairs]
+    return [Group("10mb", MAIN, changes, {"epochs": 5}, (1, 2))]
 
 
-def defaults() -> list[Group]:
-    """The candidates of every pair, on 10mb; on its first MB for a full softmax."""
+def shared() -> list[Group]:
+    """Negatives that blocks share, on a short and on a long text."""
+    changes = [{"shared": k, "span": span} for k, span in ((32, 4), (32, 2), (48, 4), (48, 3))]
     return [
-        Group("1mb" if pair in SOFTMAX else "10mb", pair, product(axes), {"epochs": 15})
-        for pair, axes in CANDIDATES.items()
+        Group("10mb", MAIN, changes, {"epochs": 15}, (1, 2)),
+        Group("100mb", MAIN, changes, {"epochs": 1}),
     ]
 
 
@@ -165,5 +159,11 @@ def small_text() -> list[Group]:
 
 
 SWEEPS: dict[str, Callable[..., list[Group]]] = {
-    "grid": grid, "defaults": defaults, "rates": rates, "batch": batch, "copies": copies, "small-text": small_text,
-}  # fmt: skip
+    "grid": grid,
+    "bounds": bounds,
+    "shared": shared,
+    "rates": rates,
+    "batch": batch,
+    "copies": copies,
+    "small-text": small_text,
+}

@@ -172,7 +172,7 @@ def test_plain_steps_on_the_same_pair_run_away() -> None:
         return w2v.apply_gradients(optimizer, state, params, gradients, bounds), loss
 
     _, losses = jax.lax.scan(step, (params, optimizer.init(params)), None, 20)
-    assert float(losses.max()) / count > 100
+    assert float(losses[:6].max()) / count > 100  # and soon NaN
 
 
 def test_an_objective_without_bounds_gets_them_from_its_weights(x64: None) -> None:

@@ -42,9 +42,9 @@ class Options:
     sample: float = 1e-3
     """Threshold for dropping frequent words at random; 0 keeps all."""
     learning_rate: float | None = None
-    """Where the linear decay starts; the default was measured for each model, objective and size of corpus."""
+    """Where the linear decay starts; the default was measured for each model and objective."""
     batch_words: int | None = None
-    """Words of a step, after subsampling; the default was measured for each model, objective and size of corpus."""
+    """Words of a step, after subsampling; the default was measured for each model and objective."""
     run: int | None = None
     """Consecutive words that a step reads together, 16 by default; batch-words is a multiple of it."""
     seed: int = 0

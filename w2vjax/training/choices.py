@@ -22,7 +22,7 @@ class Choice(NamedTuple):
     """The functions and numbers behind one pair of names."""
 
     windows: Callable[..., Any]
-    objective: Callable[[int, float], Objective]  # (num_negatives, exponent)
+    objective: Callable[..., Objective]  # (num_negatives, exponent, words of the corpus)
     optimizer: Callable[[Any], Any]
     learning_rate: float
     run: int  # T
@@ -30,8 +30,14 @@ class Choice(NamedTuple):
     accelerator_words: int  # on a GPU or TPU, where a small step costs as much as a large one
 
 
-def _negative(num_negatives: int, exponent: float) -> Objective:
-    return shared_negatives(num_negatives, exponent, shared=48, span=3)
+# From this many words on, blocks share fewer negatives: a long text draws each word often enough.
+MANY_WORDS = 1 << 23
+
+
+def _negative(num_negatives: int, exponent: float, words: int = 0) -> Objective:
+    # benchmarks/results/cpu-2-cores/sweep-shared.json
+    shared, span = (32, 4) if words >= MANY_WORDS else (48, 3)
+    return shared_negatives(num_negatives, exponent, shared, span)
 
 
 def _hierarchical(*_: Any) -> Objective:
@@ -42,13 +48,14 @@ def _softmax(*_: Any) -> Objective:
     return softmax(4096)
 
 
+# Rates and words a step: benchmarks/results/cpu-2-cores/sweep-rates.json and sweep-batch.json.
 CHOICES: dict[tuple[str, str], Choice] = {
-    ("skip-gram", "negative"): Choice(block_batch, _negative, row_sgd, 0.1, 16, 768, 8192),
+    ("skip-gram", "negative"): Choice(block_batch, _negative, row_sgd, 0.1, 16, 384, 8192),
     ("skip-gram", "hierarchical"): Choice(fan_batch, _hierarchical, row_sgd, 0.1, 16, 256, 8192),
     ("skip-gram", "softmax"): Choice(block_batch, _softmax, row_sgd, 0.2, 16, 1024, 8192),
-    ("cbow", "negative"): Choice(cbow_run_batch, _negative, row_sgd, 0.5, 16, 768, 8192),
-    ("cbow", "hierarchical"): Choice(cbow_counted_batch, _hierarchical, row_sgd, 0.4, 16, 256, 8192),
-    ("cbow", "softmax"): Choice(cbow_run_batch, _softmax, row_sgd, 0.2, 16, 1024, 8192),
+    ("cbow", "negative"): Choice(cbow_run_batch, _negative, row_sgd, 0.5, 16, 384, 8192),
+    ("cbow", "hierarchical"): Choice(cbow_counted_batch, _hierarchical, row_sgd, 0.3, 16, 96, 8192),
+    ("cbow", "softmax"): Choice(cbow_run_batch, _softmax, row_sgd, 0.5, 16, 1024, 8192),
 }
 
 

@@ -105,7 +105,7 @@ def train(
             theirs, and another one, or another max_vocab, is refused beside them.
         model: "skip-gram" or "cbow".
         objective: "negative", "hierarchical" or "softmax", or an :class:`~w2vjax.types.Objective` of your own. What is
-            left at None was measured for the two names and the size of the corpus: numbers as well as functions.
+            left at None was measured for the two names: numbers as well as functions.
         negatives, noise_exponent: of "negative"; 5 and 0.75.
         windows: (tokens, segments, reach) -> Batch: block_batch is skip-gram, cbow_run_batch CBOW.
         optimizer: schedule -> optax transformation: row_sgd, row_adagrad, ``lambda s: w2v.dense(optax.adam(s))``.

@@ -85,7 +85,7 @@ class Settings(NamedTuple):
         """The settings with what is None chosen for the pair of names, on a CPU or an ``accelerator``.
 
         >>> Settings().complete().batch_words, Settings(batch_words=160).complete().batch_words
-        (768, 160)
+        (384, 160)
         """
         chosen = choice(self.model, self.objective)
         words = chosen.accelerator_words if accelerator else chosen.batch_words

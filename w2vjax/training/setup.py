@@ -99,7 +99,7 @@ def set_up(
     settings = settings.check().complete(accelerator=device.platform != "cpu")
     chosen = choice(settings.model, settings.objective)
     counts = corpus.vocab.counts
-    objective = objective or chosen.objective(settings.negatives, settings.noise_exponent)
+    objective = objective or chosen.objective(settings.negatives, settings.noise_exponent, len(corpus.ids))
     windows, optimizer = windows or chosen.windows, optimizer or chosen.optimizer
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.replicas if mesh is None else 1
