@@ -97,7 +97,7 @@ def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
     )
     json.dumps(found, allow_nan=False)
     assert found["exit"] == 0
-    assert found["used"]["batch_words"] == 80  # a tenth of 768, in groups of 8
+    assert found["used"]["batch_words"] == 40  # a tenth of 384, in groups of 8
     assert found["used"]["objective"] == "custom"
     assert found["used"]["learning_rate"] == w2v.Settings().complete().learning_rate
     assert found["chunk_words"] == 480  # steps of 80 words within 512
