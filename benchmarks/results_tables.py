@@ -67,6 +67,34 @@ def plain_section(record: dict[str, Any], folder: Path) -> list[str]:
     return parts
 
 
+def grid_section(record: dict[str, Any], folder: Path) -> list[str]:
+    """How many cells of each text and pair had which verdict, and the cells that are not fine."""
+    del folder
+    from timing import table
+
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for row in record["rows"]:
+        verdicts = counts.setdefault(tuple(row["cell"].split()[:2]), {})
+        verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
+    kinds = ("fine", "unlearned", "refused", "garbage")
+    rows = [
+        {
+            "text": text,
+            "pair": pair,
+            "cells": sum(found.values()),
+            **{kind: found.get(kind, 0) for kind in kinds},
+        }
+        for (text, pair), found in counts.items()
+    ]
+    others = [f"- {row['cell']}: {row['verdict']}, exit {row['exit']}" for row in record["rows"]
+              if row["verdict"] != "fine"]  # fmt: skip
+    parts = [table(rows), "Not fine:\n\n" + ("\n".join(others) or "- none")]
+    if left_out := record.get("left_out"):
+        trained = "; ".join(f"{name}: {share}" for name, share in left_out.items())
+        parts.append(f"Trained only in part: {trained}.")
+    return parts
+
+
 def settings_line(record: dict[str, Any]) -> str:
     def shown(value: Any) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -93,7 +121,11 @@ def section(name: str, base: str) -> str:
             continue
         record = json.loads((RESULTS / device / f"{name}.json").read_text(encoding="utf-8"))
         show: Callable[[dict[str, Any], Path], list[str]] = (
-            peers_section if name.startswith("peers") else plain_section
+            peers_section
+            if name.startswith("peers")
+            else grid_section
+            if name == "sweep-grid"
+            else plain_section
         )
         environment = record["environment"]
         where = (

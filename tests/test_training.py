@@ -189,8 +189,8 @@ def test_a_join_adds_rare_rows_and_averages_frequent_ones(copies):
 
 
 def test_copies_that_go_to_the_same_place_end_there_and_not_beyond():
-    """Each of R copies goes by steps of lr * bound to a row's optimum, 1: together they go about as far as one after the
-    other, whatever the rate and the number of steps. A step that goes all the way counts 1 - 1/e of it."""
+    """Each of R copies goes by steps of lr * bound to a row's optimum, 1: together they go about as far as one after
+    the other, whatever the rate and the number of steps. A step that goes all the way counts 1 - 1/e of it."""
     for copies, rate, steps in itertools.product((2, 8), (0.001, 0.1, 0.9), (1, 10, 1000)):
         moved = jnp.full((1, 1), 1 - (1 - rate) ** steps)
         gone = jnp.full(1, rate * steps)
