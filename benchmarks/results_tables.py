@@ -76,7 +76,9 @@ def grid_section(record: dict[str, Any], folder: Path) -> list[str]:
     for row in record["rows"]:
         verdicts = counts.setdefault(tuple(row["cell"].split()[:2]), {})
         verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
-    kinds = ("fine", "unlearned", "refused", "garbage")
+    kinds = dict.fromkeys(
+        ["fine", "unlearned", "refused", "garbage", *(row["verdict"] for row in record["rows"])]
+    )
     rows = [
         {
             "text": text,

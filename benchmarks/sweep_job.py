@@ -50,11 +50,11 @@ def resolved(asked: Settings, corpus: Any) -> Settings:
     if custom:
         for name in ("learning_rate", "batch_words", "run"):
             settings.setdefault(name, getattr(usual, name))
-    return with_functions(settings)
+    return with_functions(settings, len(corpus.ids))
 
 
-def with_functions(settings: Settings) -> Settings:
-    """Settings in which names and numbers of functions are the functions themselves."""
+def with_functions(settings: Settings, words: int = 0) -> Settings:
+    """Settings, for a text of ``words``, in which names and numbers of functions are the functions themselves."""
     plain = dict(settings)
     if "optimizer" in plain:
         plain["optimizer"] = getattr(w2v, plain["optimizer"])
@@ -64,7 +64,7 @@ def with_functions(settings: Settings) -> Settings:
         if "shared" in plain:
             objective = w2v.shared_negatives(*noise, plain.pop("shared"), plain.pop("span"))
         else:
-            objective = choice(*names).objective(*noise)
+            objective = choice(*names).objective(*noise, words)
         constants = {name: plain.pop(name) for name in ("a", "b") if name in plain}
         plain["objective"] = objective._replace(bounded=partial(objective.bounded, **constants))
         plain.setdefault("windows", choice(*names).windows.__name__)

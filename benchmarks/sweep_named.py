@@ -138,9 +138,14 @@ def batch() -> list[Group]:
 
 
 def copies() -> list[Group]:
-    """Copies of the tables, and how many words each trains between two joins. One copy is never joined."""
-    chunks = tuple(1 << power for power in (18, 16, 15, 14, 13))
-    changes = [{"replicas": 1}, *product({"replicas": (2, 4, 8, 16), "chunk": chunks})]
+    """Copies of the tables, by the default interval between two joins and by others. One copy is never joined."""
+    numbers = (2, 4, 8, 16)
+    chunks = tuple(1 << power for power in (18, 16, 14, 12))
+    changes = [
+        {"replicas": 1},
+        *product({"replicas": (*numbers, 64)}),
+        *product({"replicas": numbers, "chunk": chunks}),
+    ]
     return [Group("100mb", MAIN, changes, {"epochs": 3})]
 
 
@@ -151,7 +156,13 @@ def small_text() -> list[Group]:
     both = product({"epochs": epochs, "learning_rate": (0.025, 0.05)})
     seeds = (1, 2, 3)
     return [
-        Group("lee", MAIN, negatives, {"epochs": 10}, seeds),
+        Group(
+            "lee",
+            MAIN,
+            product({"negatives": (2, 5, 15, 30), "learning_rate": (0.05, 0.1)}),
+            {"epochs": 10},
+            seeds,
+        ),
         Group("lee", MAIN, negatives, {"epochs": 10, "learning_rate": 0.05}, seeds, "gensim"),
         Group("lee", cbow, product({"epochs": epochs}), {}, seeds),
         Group("lee", cbow, both, {}, seeds, "gensim"),

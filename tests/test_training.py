@@ -196,10 +196,11 @@ def test_copies_that_go_to_the_same_place_end_there_and_not_beyond():
         gone = jnp.full(1, rate * steps)
         joined = float(join(jnp.zeros((1, 1)), [moved] * copies, [gone] * copies)[0, 0])
         assert joined <= (1 + 1e-6 if rate < 0.9 else 1 / (1 - np.exp(-1)))
-        assert abs(joined - (1 - (1 - rate) ** (copies * steps))) < 0.4
+        if rate < 0.9:  # measured 0.02
+            assert abs(joined - (1 - (1 - rate) ** (copies * steps))) < 0.05
 
 
-def test_a_join_clears_what_was_counted_and_means_what_was_not(planted):
+def test_a_join_clears_what_was_counted_and_means_what_was_not():
     for optimizer, counts in ((w2v.row_sgd(0.1), True), (optax.chain(optax.clip(1.0), w2v.row_adagrad(0.1)), True),
                               (optax.sgd(0.1), False)):  # fmt: skip
         params = Params(jnp.zeros((3, 2)), jnp.zeros((3, 2)))
@@ -218,9 +219,7 @@ def test_a_join_clears_what_was_counted_and_means_what_was_not(planted):
             assert bits(state.params) == bits(joined)
             counted = counts_of(state.optimizer)
             assert (counted is not None) == counts
-            assert not counts or all(
-                float(jnp.abs(table).max()) == 0 for table in (*counted.gone, *counted.room)
-            )
+            assert not counts or all(float(jnp.abs(table).max()) == 0 for table in counted)
         alone, _ = join_states(params, (states[0], State(params, optimizer.init(params))), jnp.float32(1))
         np.testing.assert_allclose(alone.input, states[0].params.input, rtol=1e-6)
 

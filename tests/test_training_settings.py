@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from planted import SMALL, planted_text
 
@@ -70,17 +71,40 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
         assert {k for k in usual if changed[k] != usual[k]} == {name}
 
 
-def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike(planted, monkeypatch):
+def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike(planted):
     undivided = _arguments(("text.txt",), Options(model="cbow", cbow_sum_gradient=True))["embed_backward"]
     assert undivided is w2v.embed_backward_undivided
     for given, rate in ((None, 0.05), (0.1, 0.1)):
         settings = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=given)
         assert w2v.set_up(planted, settings, backward_of_embed=undivided).settings.learning_rate == rate
+    for backward, windows in (
+        (w2v.embed_backward, w2v.cbow_counted_batch),
+        (w2v.embed_backward_undivided, w2v.cbow_lone_batch),
+    ):
+        settings = w2v.Settings(dim=8, min_count=1, model="cbow", objective="hierarchical")
+        assert w2v.set_up(planted, settings, backward_of_embed=backward).recipe.windows is windows
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
         _arguments(("text.txt",), Options(cbow_sum_gradient=True))
 
 
-def test_every_corpus_gets_the_same_defaults_and_an_accelerator_larger_steps(planted):
+def test_long_texts_share_fewer_negatives(planted, monkeypatch):
+    words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
+    for many, shape in ((len(planted.ids) + 1, (8, 48)), (len(planted.ids), (6, 32))):
+        monkeypatch.setattr(choices, "MANY_WORDS", many)
+        run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1))
+        targets = run.recipe.objective.select(jax.random.key(0), run.tables, words, weights)
+        assert targets.negatives.shape == shape
+
+
+def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkeypatch):
+    monkeypatch.setattr("w2vjax.training.feed.COPY_WORDS", 1)
+    settings = w2v.Settings(dim=8, min_count=1)
+    for optimizer, copies in ((None, 2), (w2v.row_adagrad, 2), (optax.sgd, 1),
+                              (lambda s: w2v.dense(optax.adam(s)), 1)):  # fmt: skip
+        assert w2v.set_up(planted, settings, optimizer=optimizer).feed.copies == copies
+
+
+def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted):
     numbers = {"dim": 8, "min_count": 1, "replicas": 1}
     chosen = choices.choice("skip-gram", "negative")
     usual = w2v.set_up(planted, w2v.Settings(**numbers))

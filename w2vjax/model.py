@@ -132,11 +132,12 @@ def bounded_by_weights(
 ) -> Bounded:
     """The bounds of an objective that gives none: |d loss / d scores| is taken to be ``targets.weights`` [B, T, R].
 
-    That holds for losses whose slope is at most 1 in every score (hinge, logistic, NCE), and is more than the errors of
-    a trained model: an objective that gives its own bounds may take larger steps. Beside a dense gradient [V, D], as of
-    a softmax, the positives have these errors, and all V rows together have as much again.
+    That holds for losses whose first and second derivatives in a score are at most 1 (hinge, logistic, NCE). It is more
+    than the errors of a trained model: an objective that gives its own bounds may take larger steps. Beside a dense
+    gradient [V, D], as of a softmax, the positives have these errors, and all V rows together have as much again.
 
-    Raises SettingError where targets have no ids [B, R] and weights [B, T, R].
+    Rows of the gradient have to stand in the order of targets.ids. Raises SettingError where targets have no ids [B, R]
+    and weights [B, T, R].
     """
     ids, weights = weighted_ids(targets)
     d_hidden, d_output = backward(hidden, output, targets)

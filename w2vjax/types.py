@@ -83,9 +83,10 @@ class Objective(NamedTuple):
     loss: Callable[..., jax.Array]
     # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
     backward: Callable[..., tuple[jax.Array, Any]]
-    # optional: (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how strongly each row
-    # bends the loss, see objectives/bounds.py. None: from targets.ids and targets.weights, for errors of at most 1
-    bounded: Callable[..., Bounded] | None = None
     # optional: (key, tables, steps, groups) -> draws [steps, ...], one of which select takes in place of the key. What
     # does not depend on the words is then drawn for many steps at once: a generator costs more to start than to run
     draw: Callable[..., Any] | None = None
+    # optional: (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how strongly each row
+    # bends the loss, at least 0, see objectives/bounds.py. None: from targets.ids and targets.weights, for errors of at
+    # most 1
+    bounded: Callable[..., Bounded] | None = None

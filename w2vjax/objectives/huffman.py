@@ -171,4 +171,6 @@ def hierarchical_softmax(spare: float | None = None) -> Objective:
     [[0], [1]]
     """
     tree = partial(huffman_tree, spare=spare)
-    return Objective(tree, select_paths, logistic_rows_loss, logistic_rows_backward, logistic_rows_bounded)
+    return Objective(
+        tree, select_paths, logistic_rows_loss, logistic_rows_backward, bounded=logistic_rows_bounded
+    )

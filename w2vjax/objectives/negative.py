@@ -144,4 +144,4 @@ def negative_sampling(num_negatives: int = 5, exponent: float = 0.75, shared: in
         negatives = draw(key, tables, (words.shape[0], drawn))
         return negative_targets(words, weights, negatives, num_negatives)
 
-    return Objective(init, select, logistic_rows_loss, logistic_rows_backward, logistic_rows_bounded)
+    return Objective(init, select, logistic_rows_loss, logistic_rows_backward, bounded=logistic_rows_bounded)

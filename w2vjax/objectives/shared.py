@@ -157,4 +157,4 @@ def shared_negatives(
         scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
         return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)
 
-    return Objective(clear.init, select, shared_loss, shared_backward, shared_bounded, draw_steps)
+    return Objective(clear.init, select, shared_loss, shared_backward, draw_steps, shared_bounded)

@@ -151,7 +151,7 @@ def widened(hidden: jax.Array, output: jax.Array, a: float, b: float) -> tuple[j
         d_hidden' = error @ output'      column D:     sum_v error[t, v] * stiffness(o_v)
         d_output' = error.T @ hidden'    column D + 1: sum_t error[t, v] * stiffness(h_t)
 
-    hidden [B, T, D], output [V, D]. One loop over the vocabulary so makes gradient and bounds, at 2 % more a product.
+    hidden [B, T, D], output [V, D]. So one loop over the vocabulary makes gradient and bounds.
     """
     of_hidden, of_output = stiffness(hidden, a, b)[..., None], stiffness(output, a, b)[..., None]
     wide_hidden = jnp.concatenate([hidden, jnp.zeros_like(of_hidden), of_hidden], -1)
@@ -202,7 +202,7 @@ def softmax(chunk: int | None = None) -> Objective:
     [[1.609438]]
     """
     if chunk is None:
-        return Objective(no_tables, select_words, dense_loss, dense_backward, softmax_bounded)
+        return Objective(no_tables, select_words, dense_loss, dense_backward, bounded=softmax_bounded)
     if chunk < 1:
         raise SettingError(
             f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense form."
@@ -212,7 +212,7 @@ def softmax(chunk: int | None = None) -> Objective:
         select_words,
         partial(chunked_loss, chunk=chunk),
         partial(chunked_backward, chunk=chunk),
-        partial(softmax_bounded, chunk=chunk),
+        bounded=partial(softmax_bounded, chunk=chunk),
     )
 
 

@@ -92,8 +92,7 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint and remove all but the last two. Raises :class:`~w2vjax.errors.FileError` if it cannot."""
     folder = Path(folder)
-    number = place.epoch * 10**6 + place.chunk
-    path = folder / f"checkpoint-{number:012d}.safetensors"
+    path = folder / f"checkpoint-{place.words:012d}.safetensors"  # words only grow: the newest comes last
     leaves = {f"state.{i:03d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
     record = {"format": _FORMAT, "place": json.dumps(place), "identity": json.dumps(identity, sort_keys=True),
               "history": json.dumps(history)}  # fmt: skip

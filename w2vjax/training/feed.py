@@ -23,8 +23,8 @@ LONGEST_CALL = 3.0
 _NANOSECONDS = {"negative": 10.0, "hierarchical": 40.0, "softmax": 0.1}
 # The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be few and far apart.
 COPY_WORDS = 1 << 19
-# Words that a copy trains between two joins, times the square of the number of copies: the most that R copies may go
-# apart grows with the words that each has trained and with their number.
+# Words that a copy trains between two joins, times R^2 for R copies. Copies drift apart by the words that each trains
+# alone, and R times as many words are trained meanwhile (benchmarks/results/cpu-2-cores/sweep-copies.json).
 JOIN_WORDS = 1 << 20
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on it.
 _COPIES = 2

@@ -3,7 +3,7 @@
     corpus --prepare--> ids --feed--> chunks --compile_chunk--> params --> Vectors
 
 A chunk is one compiled call of a few hundred steps. Between two calls the loop looks at what came back: it logs, stops
-at a loss that is not finite, at a signal or when the callback says so, and saves. The parts are public, for a loop of
+at a run that has diverged, at a signal or when the callback says so, and saves. The parts are public, for a loop of
 one's own.
 """
 

@@ -6,9 +6,9 @@ tables; what each copy learned is then added up, row by row::
 
     table = start + gamma * sum_r (copy_r - start)
 
-A step of size lr on a row whose examples bend the loss by ``bound`` goes lr * bound of the way to where the row
-belongs, and all of it from 1 on (:mod:`w2vjax.objectives.bounds`). A copy whose steps sum to c has gone 1 - exp(-c) of
-its way; R copies one after the other would have gone 1 - exp(-sum_r c_r). So the changes are scaled to that::
+A step of size lr on a row whose examples bend the loss by ``bound`` goes c = lr * bound of the way to where the row
+belongs (:mod:`w2vjax.objectives.bounds`). A copy whose steps sum to c has gone 1 - exp(-c) of its way; R copies one
+after the other would have gone 1 - exp(-sum_r c_r). So the changes are scaled to that::
 
     gamma = (1 - exp(-sum_r c_r)) / sum_r (1 - exp(-c_r))
 
@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.training.step import Progress, State
-from w2vjax.training.updates import BoundState
+from w2vjax.training.updates import Gone, cleared
 from w2vjax.types import Params
 
 
@@ -84,27 +84,16 @@ def join_states(
     joined = []
     for at, table in enumerate(start):
         copies = [state.params[at] for state in states]
-        gone = [found.gone[at] for found in counted]
+        gone = [found[at] for found in counted]
         joined.append(join(table, copies, gone) if gone else mean(table, copies, active))
     params = Params(*joined)
-    return params, tuple(
-        State(jax.tree.map(jnp.copy, params), jax.tree.map(_cleared, state.optimizer, is_leaf=_is_counted))
-        for state in states
-    )
+    return params, tuple(State(jax.tree.map(jnp.copy, params), cleared(state.optimizer)) for state in states)
 
 
-def counts_of(optimizer_state: Any) -> BoundState | None:
+def counts_of(optimizer_state: Any) -> Params | None:
     """What an optimizer counted for the join, wherever in its state it lies; None if it counts nothing."""
-    found = [leaf for leaf in jax.tree.leaves(optimizer_state, is_leaf=_is_counted) if _is_counted(leaf)]
-    return found[0] if found else None
-
-
-def _is_counted(leaf: Any) -> bool:
-    return isinstance(leaf, BoundState)
-
-
-def _cleared(leaf: Any) -> Any:
-    return leaf._replace(gone=jax.tree.map(jnp.zeros_like, leaf.gone)) if _is_counted(leaf) else leaf
+    leaves = jax.tree.leaves(optimizer_state, is_leaf=lambda leaf: isinstance(leaf, Gone))
+    return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
 
 
 class Crew(NamedTuple):

@@ -64,7 +64,7 @@ class Settings(NamedTuple):
                     f"{name}={value!r} cannot work. Use a finite number from {least} to {most}."
                 )
         if self.learning_rate == 0:
-            raise SettingError("learning_rate=0 trains nothing. Use about 0.05.")
+            raise SettingError("learning_rate=0 trains nothing. Leave it out for the default.")
         if self.dtype not in _DTYPES:
             raise SettingError(f"dtype={self.dtype!r} cannot work. Use one of {', '.join(_DTYPES)}.")
         for name in ("negatives", "noise_exponent"):

@@ -15,10 +15,12 @@ from w2vjax.model import init_params
 from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.training.choices import CUSTOM, choice
 from w2vjax.training.feed import Feed, feed, longest_call
+from w2vjax.training.replicas import counts_of
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
 from w2vjax.training.updates import check_optimizer
 from w2vjax.types import Objective, Params
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_lone_batch
 from w2vjax.windows.sampling import draw_reach, keep_probabilities, keep_thresholds
 
 # The share of its start that the learning rate ends at, as in word2vec.c.
@@ -50,6 +52,13 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
     steps = np.ceil(sizes * share / settings.batch_words).sum() / feed.copies
     return int(np.ceil(settings.epochs * steps))
+
+
+def counts_steps(optimizer: Callable[[Any], Any], learning_rate: float) -> bool:
+    """Whether an optimizer counts how far its steps go, as a join of copies by it needs: row_sgd and row_adagrad do."""
+    table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
+    state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
+    return counts_of(state) is not None
 
 
 def measured_every(place: Feed, settings: Settings) -> int:
@@ -100,9 +109,16 @@ def set_up(
     chosen = choice(settings.model, settings.objective)
     counts = corpus.vocab.counts
     objective = objective or chosen.objective(settings.negatives, settings.noise_exponent, len(corpus.ids))
-    windows, optimizer = windows or chosen.windows, optimizer or chosen.optimizer
+    if windows is None:
+        windows = chosen.windows
+        # word2vec.c's gradient counts a mean by its words already
+        if backward_of_embed is embed_backward_undivided and windows is cbow_counted_batch:
+            windows = cbow_lone_batch
+    optimizer = optimizer or chosen.optimizer
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
-    copies = settings.replicas if mesh is None else 1
+    copies = settings.replicas
+    if mesh is not None or (copies is None and not counts_steps(optimizer, settings.learning_rate)):
+        copies = 1
     most = longest_call(settings.objective, len(corpus.vocab), settings.dim, settings.window)
     place = feed(corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh)
     steps = expected_steps(place, counts, settings)

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.model import bounded_backward
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
-from w2vjax.training.updates import apply_gradients
+from w2vjax.training.updates import apply_gradients, cleared
 from w2vjax.types import Batch, Objective, Params, Rows
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
 
@@ -38,7 +38,7 @@ class Recipe(NamedTuple):
     reach: Callable[[jax.Array, tuple[int, ...], int], jax.Array] = draw_reach
     embed_backward: Callable[..., Rows] = embed_backward
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
-    measured: int = 4  # groups whose loss is read off, where it is: that of all would cost a tenth
+    measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
     every: int = 1  # steps from one whose loss is read off to the next
     mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables)
 
@@ -81,7 +81,7 @@ def gradient_step(
     Returns the new state and, where ``measure`` (a bool, traced or not) is true, the loss before the step, summed over
     the first ``recipe.measured`` groups (and those that share their negatives), and the positive pairs in it, float32;
     0 and 0 elsewhere. Where a table holds or a score becomes a number that is not finite, measured or not, the loss is
-    NaN, the optimizer is given zeros, and the rows stay where they are.
+    NaN and the optimizer is given zeros; row_sgd and row_adagrad then move no row.
     """
     targets = recipe.objective.select(key, tables, batch.words, batch.weights)
     gradients, bounds = bounded_backward(
@@ -93,9 +93,12 @@ def gradient_step(
         lambda _: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)),
         state.params,
     )
-    # Bounds are made of every row and every error of the step, so their sum sees all that is not finite. The loss takes
-    # part so that its reading of the tables comes before their update: left open, XLA copies both in every step.
-    sound = jnp.isfinite(sum(bound.sum() for bound in bounds)) & jnp.isfinite(loss)
+    # The bounds of hidden vectors are made of every row and every error of the step, so their sum sees all that is not
+    # finite. The loss takes part so that its reading of the tables comes before their update: left open, XLA copies
+    # both in every step.
+    sound = jnp.isfinite(bounds.input.sum()) & jnp.isfinite(loss)
+    if recipe.objective.bounded is None:  # bounds by weights have not seen the errors
+        sound &= jnp.isfinite(sum(leaf.sum() for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2))
     gradients = jax.tree.map(
         lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf, gradients
     )
@@ -161,6 +164,7 @@ def train_chunk(
     The words that subsampling leaves are cut into B streams of equal length that are read in parallel, T words a step,
     so that a step's words come from B places of the text. Every word is a center exactly once; the last step is padded.
     """
+    state = state._replace(optimizer=cleared(state.optimizer))
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
     keys = jax.random.split(key, 3)
     tokens, segments, kept = subsample(keys[0], tokens, segments, keep)

@@ -34,53 +34,61 @@ class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignor
     """A transformation of whole tables, which row gradients are expanded for: see :func:`dense`."""
 
 
-class BoundState(NamedTuple):
-    """What bounded steps keep of every row: Params of [V] float32."""
+class Gone(NamedTuple):
+    """How far bounded steps have gone, since a chunk began or copies were joined: see replicas.py.
 
-    room: Params  # where the bounds of a step are added up; a step clears the places it used, so it is 0 in between
-    gone: Params  # step sizes times bounds since copies were last joined: see replicas.py
+    The sum of step sizes times bounds of every row. A step reads it twice, before and after it adds its own, so that
+    the bounds of a row's examples add up without room of their own. It has to stay small for that (below 1e6 or so in
+    float32); a loop of one's own that takes more than some 10,000 steps sets it back by :func:`cleared`.
+    """
+
+    rows: Params  # of [V] float32
 
 
-def no_bounds(params: Params) -> BoundState:
+def not_gone(params: Params) -> Gone:
     """The state before the first step."""
-    return BoundState(
-        *(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)) for _ in range(2))
-    )
+    return Gone(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
+
+
+def cleared(state: Any) -> Any:
+    """An optimizer's state with every :class:`Gone` in it at 0.
+
+    >>> params = Params(jnp.ones((2, 1)), jnp.ones((2, 1)))
+    >>> state = row_sgd(0.1).init(params)
+    >>> state = state._replace(gone=Gone(Params(jnp.ones(2), jnp.ones(2))))
+    >>> print(cleared(state).gone.rows.input)
+    [0. 0.]
+    """
+
+    def clear(leaf: Any) -> Any:
+        return jax.tree.map(jnp.zeros_like, leaf) if isinstance(leaf, Gone) else leaf
+
+    return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, Gone))
 
 
 def bounded_step(
-    values: jax.Array,
-    ids: jax.Array | None,
-    bound: jax.Array,
-    size: Any,
-    room: jax.Array,
-    gone: jax.Array,
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(-min(size, 1 / total) * values, room, gone), where total is the bound of a row over all its examples.
+    values: jax.Array, ids: jax.Array | None, bound: jax.Array, size: Any, gone: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """(-min(size, 1 / total) * values, gone), where total is the bound of a row over all its examples.
 
     values [N, D] of rows ids [N], or dense [V, D] for None; bound [N] or [V]; size: a step size, a scalar or [N].
     """
-    bound = bound.astype(room.dtype)
-    total, added = bound, room
-    if ids is not None:
-        added = room.at[ids].add(bound)
-        total = added[ids]
-    step = jnp.minimum(size, 1 / total)  # a row that bends nothing takes the whole step
-    share = jnp.where(bound > 0, step * bound, jnp.zeros_like(bound))
+    way = jnp.asarray(size, gone.dtype) * jnp.abs(bound).astype(gone.dtype)
     if ids is None:
-        gone = gone + share
+        gone = gone + way
     else:
-        gone = gone.at[ids].add(share)
-        # 0, as bounds are not negative; made of what was read, so that the reading is seen to come before the clearing
-        added = added.at[ids].set(jnp.minimum(total, 0))
-    return -step[:, None].astype(values.dtype) * values, added, gone
+        before = gone[ids]
+        # plus 0, as it is not negative: so that the reading is seen to come before the adding, which else copies
+        gone = gone.at[ids].add(way + jnp.minimum(before, 0))
+        way = jnp.maximum(gone[ids] - before, way)
+    return -(size / jnp.maximum(1, way))[:, None].astype(values.dtype) * values, gone
 
 
 class RowSgdState(NamedTuple):
-    """The number of steps, and what bounds them."""
+    """The number of steps, and how far they have gone."""
 
     steps: jax.Array  # [] int32
-    bounded: BoundState
+    gone: Gone
 
 
 def row_sgd(learning_rate: Any) -> RowTransformation:
@@ -99,27 +107,27 @@ def row_sgd(learning_rate: Any) -> RowTransformation:
     """
 
     def init(params: Params) -> RowSgdState:
-        return RowSgdState(jnp.zeros((), jnp.int32), no_bounds(params))
+        return RowSgdState(jnp.zeros((), jnp.int32), not_gone(params))
 
     def update(
         values: Params, state: RowSgdState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
     ) -> tuple[Params, RowSgdState]:
         del params
         size = learning_rate(state.steps) if callable(learning_rate) else learning_rate
-        leaves = zip(values, ids, bounds, *state.bounded, strict=True)
-        stepped = [bounded_step(v, i, bound, size, *kept) for v, i, bound, *kept in leaves]
-        values, *kept = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowSgdState(optax.safe_increment(state.steps), BoundState(*kept))
+        leaves = zip(values, ids, bounds, state.gone.rows, strict=True)
+        stepped = [bounded_step(v, i, bound, size, gone) for v, i, bound, gone in leaves]
+        values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
+        return values, RowSgdState(optax.safe_increment(state.steps), Gone(gone))
 
     return RowTransformation(init, update)
 
 
 class RowAdagradState(NamedTuple):
-    """Accumulated mean squared gradient of every row, the number of steps, and what bounds them."""
+    """Accumulated mean squared gradient of every row, the number of steps, and how far they have gone."""
 
     total: Params  # of [V]
     steps: jax.Array  # [] int32
-    bounded: BoundState
+    gone: Gone
 
 
 def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
@@ -131,7 +139,7 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
 
     def accumulate(values: jax.Array, ids: jax.Array | None, total: jax.Array) -> tuple[jax.Array, jax.Array]:
         if ids is None:
-            total = total + jnp.square(values).mean(1)
+            total = total + jnp.square(values).mean(1).astype(total.dtype)
             return total, total
         # values of one row may lie in several places: their sum is what is squared
         order, summed = sum_repeated(ids, values)
@@ -140,7 +148,7 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
 
     def init(params: Params) -> RowAdagradState:
         total = Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params))
-        return RowAdagradState(total, jnp.zeros((), jnp.int32), no_bounds(params))
+        return RowAdagradState(total, jnp.zeros((), jnp.int32), not_gone(params))
 
     def update(
         values: Params, state: RowAdagradState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
@@ -148,12 +156,13 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
         del params
         rate = learning_rate(state.steps) if callable(learning_rate) else learning_rate
         totals, stepped = [], []
-        for v, i, bound, total, *kept in zip(values, ids, bounds, state.total, *state.bounded, strict=True):
+        leaves = zip(values, ids, bounds, state.total, state.gone.rows, strict=True)
+        for v, i, bound, total, gone in leaves:
             total, here = accumulate(v, i, total)
             totals.append(total)
-            stepped.append(bounded_step(v, i, bound, rate / jnp.sqrt(here + epsilon), *kept))
-        values, *kept = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowAdagradState(Params(*totals), optax.safe_increment(state.steps), BoundState(*kept))
+            stepped.append(bounded_step(v, i, bound, rate / jnp.sqrt(here + epsilon), gone))
+        values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
+        return values, RowAdagradState(Params(*totals), optax.safe_increment(state.steps), Gone(gone))
 
     return RowTransformation(init, update)
 
