@@ -48,7 +48,7 @@ def _softmax(*_: Any) -> Objective:
     return softmax(4096)
 
 
-# Rates and words a step: benchmarks/results/cpu-2-cores/sweep-rates.json and sweep-batch.json.
+# Rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words a step of skip-gram with negatives: sweep-bounds.json.
 CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative, row_sgd, 0.1, 16, 384, 8192),
     ("skip-gram", "hierarchical"): Choice(fan_batch, _hierarchical, row_sgd, 0.1, 16, 256, 8192),
