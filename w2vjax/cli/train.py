@@ -209,8 +209,8 @@ def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
 
 def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
     """The model's file, and the options with the names that it was trained with where none are given."""
+    from w2vjax.formats.model_file import load_model
     from w2vjax.training.choices import CHOICES
-    from w2vjax.vectors.model_file import load_model
 
     path = folder / "model.safetensors" if folder.is_dir() else folder
     kept = load_model(path).metadata
@@ -243,8 +243,8 @@ def _grown(options: Options, path: Path, arguments: dict[str, Any]) -> dict[str,
 
 def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
     from w2vjax.files import atomic_file
-    from w2vjax.vectors.formats import save
-    from w2vjax.vectors.model_file import save_model
+    from w2vjax.formats.formats import save
+    from w2vjax.formats.model_file import save_model
 
     save(trained.vectors, out / "vectors.bin")
     metadata = {**summary["settings"], "model": summary["model"], "objective": summary["objective"]}

@@ -11,8 +11,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
-from w2vjax.model import init_params
 from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
+from w2vjax.objectives.model import init_params
 from w2vjax.training.choices import CUSTOM, choice
 from w2vjax.training.feed import Feed, feed, longest_call
 from w2vjax.training.replicas import counts_of
