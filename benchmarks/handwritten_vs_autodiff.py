@@ -67,7 +67,7 @@ def measure(vocab_size: int, pairs: int, dim: int, rounds: int) -> list[dict[str
     for number in range(BATCHES):
         centers, contexts = (vocab_size ** rng.random((2, pairs)) - 1).astype(np.int32)  # Zipf, as text is
         batch = w2v.pairs(centers, contexts, vocab_size=vocab_size)
-        steps.append((batch, OBJECTIVE.select(jax.random.key(number), tables, batch.words, batch.weights)))
+        steps.append((batch, w2v.draw_targets(OBJECTIVE, jax.random.key(number), tables, batch)))
     batch, targets = steps[0]
     start = [rng.normal(size=(vocab_size, dim)).astype(np.float32) / dim for _ in range(2)]
     compiled, wanted = {}, None

@@ -49,7 +49,7 @@ def data(vocab_size: int, pairs: int, dim: int) -> Data:
     # logits of about 1: near 0 a softmax is flat, and a wrong one would hardly show
     hidden, output = (rng.standard_normal((n, dim), np.float32) / dim**0.25 for n in (pairs, vocab_size))
     ids = jnp.asarray(rng.integers(0, vocab_size, (pairs, 1)), jnp.int32)
-    targets = w2v.softmax().select(None, (), ids, jnp.ones((pairs, 1, 1)))
+    targets = w2v.softmax().select((), (), ids, jnp.ones((pairs, 1, 1)))
     return Data(jnp.asarray(hidden), jnp.asarray(output), targets)
 
 

@@ -37,7 +37,7 @@ def stack(recipe: Recipe, ids: np.ndarray, tables: Any, key: jax.Array) -> tuple
         at = number * size + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.run + width
         reach = recipe.reach(jax.random.fold_in(key, number), (recipe.groups, recipe.run), window)
         batch = recipe.windows(tokens[at], segments[at], reach)
-        return batch, recipe.objective.select(key, tables, batch.words, batch.weights)
+        return batch, w2v.draw_targets(recipe.objective, key, tables, batch)
 
     return jax.jit(lambda: jax.lax.map(one, jnp.arange(STACK, dtype=jnp.int32)))()
 
@@ -147,8 +147,8 @@ def randomness(recipe: Recipe, chunk: int, steps: int, tables: Any, each_step: b
     with ``each_step``, step by step."""
 
     def negatives(key: jax.Array) -> Any:
-        if recipe.objective.draw is not None:
-            return recipe.objective.draw(key, tables, steps, recipe.groups)
+        if recipe.objective.ahead:
+            return recipe.objective.draw(key, tables, (steps, recipe.groups))
         if not each_step:
             return ()
         start = draw(key, tables, (recipe.groups, 16))

@@ -119,7 +119,7 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
 
     # all of it as arguments: what is closed over becomes a constant, and XLA would compute with it while compiling
     def clear_step(params: w2v.Params, state: State, batch: w2v.Batch, targets: Any) -> Any:
-        goal = clear.select(key, clear.init(counts), batch.words, batch.weights)
+        goal = w2v.draw_targets(clear, key, clear.init(counts), batch)
         if isinstance(targets, SharedTargets):  # each block's own view of the negatives that it shares
             drawn = jnp.repeat(targets.negatives, len(batch.words) // len(targets.negatives), 0)
             goal = negative_targets(batch.words, batch.weights, drawn, case.negatives)

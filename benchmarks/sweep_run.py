@@ -17,7 +17,7 @@ from sweep_texts import path_of, sha256
 HERE = Path(__file__).resolve().parent
 LOCAL = HERE.parent / "local"
 # With the library, the code that a cell's numbers follow from.
-MEASURING = ("sweep_job.py", "sweep_held_out.py", "sweep_gensim.py", "sweep_npmi.py", "peers_evaluate.py")
+MEASURING = ("sweep_job.py", "sweep_gensim.py", "sweep_npmi.py", "peers_evaluate.py")
 BAD = ("crashed", "too slow")  # these are tried again
 NUMBERS = {
     "loss": "loss",

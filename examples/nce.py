@@ -24,8 +24,11 @@ def nce(num_negatives: int = 5, exponent: float = 0.75) -> w2v.Objective:
         noise = jnp.asarray(counts, float) ** exponent
         return sampling.init(counts), jnp.log(num_negatives * noise / noise.sum())
 
-    def select(key: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> NceTargets:
-        rows = sampling.select(key, tables[0], words, weights)
+    def draw(key: jax.Array, tables: Any, shape: tuple[int, ...]) -> jax.Array:
+        return sampling.draw(key, tables[0], shape)
+
+    def select(draws: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> NceTargets:
+        rows = sampling.select(draws, tables[0], words, weights)
         return NceTargets(*rows, tables[1].astype(weights.dtype)[rows.ids][:, None])
 
     def loss(hidden: jax.Array, output: jax.Array, targets: NceTargets) -> jax.Array:
@@ -37,4 +40,4 @@ def nce(num_negatives: int = 5, exponent: float = 0.75) -> w2v.Objective:
         error = logistic_backward(scores, targets.labels, targets.weights)
         return score_backward(error, hidden, output, targets.ids)
 
-    return w2v.Objective(init, select, loss, backward)
+    return w2v.Objective(init, select, loss, backward, draw)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from w2vjax.objectives.shared import SharedTargets
+
 
 def log_sigmoid(x: float) -> float:
     return -math.log1p(math.exp(-x)) if x >= 0 else x - math.log1p(math.exp(x))
@@ -32,7 +34,7 @@ def positives(batch: Any) -> Any:
 
 def negatives_of(batch: Any, targets: Any) -> np.ndarray:
     """The words [B, K] drawn for each group."""
-    if hasattr(targets, "negatives"):  # shared by a span of blocks
+    if isinstance(targets, SharedTargets):
         return np.asarray(targets.negatives).repeat(len(batch.words) // len(targets.negatives), 0)
     return np.asarray(targets.ids)[:, np.asarray(batch.words).shape[1] :]
 

@@ -206,7 +206,7 @@ def test_bounds_of_another_number_than_the_rows_are_refused() -> None:
     objective = OBJECTIVES["negative_sampling"]
     wrong = objective._replace(bounded=lambda f, h, o, t: (*f(h, o, t), jnp.zeros(h.shape[:2]), jnp.zeros(3)))
     batch = w2v.pairs([0, 1], [1, 2], vocab_size=3)
-    targets = objective.select(jax.random.key(0), objective.init([3, 2, 1]), batch.words, batch.weights)
+    targets = w2v.draw_targets(objective, jax.random.key(0), objective.init([3, 2, 1]), batch)
     params = w2v.init_params(jax.random.key(0), 3, 2)
     with pytest.raises(
         SettingError, match=r"bounds of shapes \(2, 1\) and \(3,\) for hidden vectors \(2, 1\) and 12 rows"

@@ -54,7 +54,7 @@ def expand_targets(
 ) -> Any:
     """The objective that the expansion has, and its targets: each group with the negatives that it came from."""
     if not name.startswith(("negative", "shared", "nce")):
-        return OBJECTIVES[name], OBJECTIVES[name].select(None, tables, single.words, single.weights)
+        return OBJECTIVES[name], OBJECTIVES[name].select((), tables, single.words, single.weights)
     drawn = jnp.asarray(oracles.negatives_of(batch, targets)[group])
     rows = negative_targets(single.words, single.weights, drawn, num_negatives=5)
     if name == "nce":
@@ -92,7 +92,7 @@ def test_padding_changes_nothing(window: str, x64: None) -> None:
 
     def run(tokens: Any, segments: Any, reach: Any) -> Any:
         batch = shape(*map(jnp.asarray, (tokens, segments, reach)), dtype=jnp.float64)
-        targets = objective.select(None, tables, batch.words, batch.weights)
+        targets = objective.select((), tables, batch.words, batch.weights)
         return gradients(
             objective, w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output)), batch, targets
         )

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import OBJECTIVES
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import Size, counts, make_case
@@ -55,7 +56,8 @@ def test_negatives_follow_the_noise(exponent: float) -> None:
     mass = np.arange(1, 41) ** 2
     objective = w2v.negative_sampling(num_negatives=1, exponent=exponent, shared=1000)
     words, weights = jnp.zeros((200, 1), jnp.int32), jnp.ones((200, 1, 1))
-    targets = objective.select(jax.random.key(3), objective.init(mass), words, weights)
+    tables = objective.init(mass)
+    targets = objective.select(objective.draw(jax.random.key(3), tables, (200,)), tables, words, weights)
     drawn = np.bincount(np.asarray(targets.ids)[:, 1:].ravel(), minlength=40)
     wanted = mass**exponent / (mass**exponent).sum() * drawn.sum()
     assert ((drawn - wanted) ** 2 / wanted).sum() < 73.4  # measured 27 to 45
@@ -64,7 +66,7 @@ def test_negatives_follow_the_noise(exponent: float) -> None:
 def test_shared_negatives_keep_the_expected_weight() -> None:
     objective = w2v.negative_sampling(num_negatives=5, shared=10)
     batch = w2v.block_batch(*(jnp.asarray(x) for x in make_case("two words", TINY)[2:]))
-    targets = objective.select(jax.random.key(0), objective.init(counts(TINY)), batch.words, batch.weights)
+    targets = w2v.draw_targets(objective, jax.random.key(0), objective.init(counts(TINY)), batch)
     P = batch.words.shape[1]
     for b, t, k in np.ndindex(*batch.weights.shape[:2], 10):
         differs = np.asarray(batch.words[b] != targets.ids[b, P + k])
@@ -90,9 +92,9 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
     case, key = make_case("ordinary", CLASHING), jax.random.key(1)
     tables = tables_of(clear, CLASHING)
     batch = WINDOWS[window](*(jnp.asarray(x) for x in case[2:]), dtype=jnp.float64)
-    mine = fast.select(key, tables, batch.words, batch.weights)
+    mine = w2v.draw_targets(fast, key, tables, batch)
     if span == 1:
-        other = clear.select(key, tables, batch.words, batch.weights)
+        other = w2v.draw_targets(clear, key, tables, batch)
     else:
         drawn = jnp.repeat(mine.negatives, span, 0)
         other = negative_targets(batch.words, batch.weights, drawn, 5)
@@ -113,25 +115,34 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
     )
 
 
-def test_shared_negatives_drawn_ahead_are_those_of_the_key() -> None:
-    objective = w2v.shared_negatives(5, shared=10, span=2)
-    words, weights = jnp.zeros((6, 3), jnp.int32), jnp.ones((6, 2, 3))
-    tables, key = objective.init([5, 3, 2]), jax.random.key(0)
-    assert objective.draw is not None
-    ahead = objective.select(objective.draw(key, tables, 1, 6)[0], tables, words, weights)
-    for a, b in zip(ahead, objective.select(key, tables, words, weights), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert ahead.negatives.shape == (3, 10)
+def test_negatives_drawn_ahead_are_selected_step_by_step() -> None:
+    """Draws for three steps at once: each step has its own, in the shape of a single step."""
+    words, weights, key = jnp.zeros((6, 3), jnp.int32), jnp.ones((6, 2, 3)), jax.random.key(0)
+    for objective, spans in ((w2v.shared_negatives(5, shared=10, span=2), 3), (w2v.negative_sampling(10), 6)):
+        tables = objective.init([5, 3, 2])
+        ahead, single = (objective.draw(key, tables, shape) for shape in ((3, 6), (6,)))
+        assert ahead.shape == (3, *single.shape) == (3, spans, 10)
+        assert not (ahead[0] == ahead[1]).all()
+        targets = objective.select(ahead[1], tables, words, weights)
+        drawn = targets.negatives if spans == 3 else targets.ids[:, 3:]
+        np.testing.assert_array_equal(drawn, ahead[1])
+        assert objective.sharing(targets) == 6 // spans
 
 
-def test_scores_of_shared_negatives_are_those_of_their_rows() -> None:
-    objective, words = w2v.shared_negatives(2, shared=3, span=2), jnp.asarray([[0, 1], [2, 3]], jnp.int32)
-    targets = objective.select(jax.random.key(0), objective.init([5, 3, 2, 1]), words, jnp.ones((2, 1, 2)))
-    params = w2v.init_params(jax.random.key(1), 4, 3)._replace(output=jnp.eye(4, 3))
-    batch = w2v.block_batch(
-        jnp.asarray([[0, 1, 2]]).repeat(2, 0), jnp.zeros((2, 3), jnp.int32), jnp.ones((2, 1), jnp.int32)
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_a_key_of_the_old_kind_draws_what_a_new_one_does(name: str) -> None:
+    """jax.random.PRNGKey is an array of numbers, as draws are: nothing may take one for the other."""
+    objective, batch = OBJECTIVES[name], w2v.pairs([0, 1, 2, 3], [1, 2, 3, 0], vocab_size=4)
+    tables = objective.init([4, 3, 2, 1])
+    old, new = (
+        w2v.draw_targets(objective, key, tables, batch)
+        for key in (jax.random.PRNGKey(7), jax.random.key(7, impl="threefry2x32"))
     )
-    scores = w2v.forward(objective, params, batch, targets)
-    expected = jnp.einsum("d,brd->br", params.input[1], params.output[targets.ids])
-    np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-6)
-    assert targets.ids.shape == (2, 5)
+    for one, other in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_rows_of_shared_negatives_are_words_and_then_negatives() -> None:
+    objective, words = w2v.shared_negatives(2, shared=3, span=2), jnp.asarray([[0, 1], [2, 3]], jnp.int32)
+    targets = objective.select(jnp.asarray([[3, 0, 3]]), (), words, jnp.ones((2, 1, 2)))
+    assert targets.ids.tolist() == [[0, 1, 3, 0, 3], [2, 3, 3, 0, 3]]

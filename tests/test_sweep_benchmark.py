@@ -4,15 +4,12 @@ import doctest
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import sweep
 import sweep_cells
-import sweep_held_out
 import sweep_job
 import sweep_named
 import sweep_npmi
@@ -135,53 +132,6 @@ def test_names_and_numbers_become_functions() -> None:
         made = sweep_job.with_functions({"model": model, "objective": objective, "a": 2.0, "b": 3.0})
         assert made["objective"].bounded.keywords.items() >= {"a": 2.0, "b": 3.0}.items()
         assert made["windows"] is choice(model, objective).windows
-
-
-def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
-    tree = w2v.hierarchical_softmax().init([5, 3, 2, 2])
-    random = np.random.default_rng(0)
-    hidden, output = (jnp.asarray(random.standard_normal((4, 3)), jnp.float32) for _ in range(2))
-    keep = np.array([0.25, 0.5, 1.0, 1.0])
-    scores, nodes, codes, lengths = (np.asarray(a) for a in (hidden @ output.T, *tree))
-    p = np.array(
-        [[math.prod(1 / (1 + math.exp(-s[n] * (1 - 2 * int(c)))) for n, c in zip(ns[:l], cs, strict=False))
-          for ns, cs, l in zip(nodes, codes, lengths, strict=True)] for s in scores]
-    )  # fmt: skip
-    assert p.sum(1) == pytest.approx(1, abs=1e-6)
-    dropped = type(tree)(*(a[:2] for a in tree))
-    found = sweep_held_out.log_normaliser(hidden, output, dropped, jnp.asarray(1 / keep[:2] - 1, jnp.float32))
-    assert np.asarray(found) == pytest.approx(np.log((p / keep).sum(1)), abs=1e-5)  # 1e-7 was measured
-
-
-def branches(tree: Any, mass: np.ndarray) -> np.ndarray:
-    """The score of every node, for which hierarchical softmax gives each word its share of ``mass``."""
-    sides = np.zeros((len(mass), 2))
-    for nodes, codes, length, share in zip(*map(np.asarray, tree), mass, strict=True):
-        np.add.at(sides, (nodes[:length], codes[:length]), share)
-    return np.log(np.maximum(sides[:, 0], 1e-9) / np.maximum(sides[:, 1], 1e-9))
-
-
-@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
-def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(objective: str) -> None:
-    counts = np.array([600, 250, 100, 50])
-    text = np.random.default_rng(0).permutation(np.repeat(list("abcd"), counts))
-    corpus = w2v.prepare([text.tolist()], min_count=1)
-    run = w2v.set_up(
-        corpus, w2v.Settings(dim=2, window=1, sample=1e-2, min_count=1, held_out=0.5, objective=objective)
-    )
-    shown = counts * w2v.keep_probabilities(counts, 1e-2)
-    if objective == "hierarchical":
-        scores = branches(run.tables, shown)
-    else:
-        scores = np.log(shown / (counts**0.75 if objective == "negative" else 1))
-    # every hidden vector is (1, 0), so that the first number of an output row is its score
-    params = w2v.Params(
-        *(jnp.asarray(np.c_[first, 0 * first], jnp.float32) for first in (np.ones(4), scores))
-    )
-    trained = SimpleNamespace(run=run, vocab=corpus.vocab, params=params)
-    found = sweep_held_out.held_out(trained, objective, 0.75, 10_000)
-    # 1.5e-4 was measured: the library adds one to each count of its unigram distribution
-    assert found["loss"] == pytest.approx(found["unigram_loss"], abs=1e-3)
 
 
 def cells(*words: str) -> list[str]:

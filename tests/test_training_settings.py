@@ -108,8 +108,9 @@ def test_long_texts_share_fewer_negatives(planted, monkeypatch):
     for many, shape in ((len(planted.ids) + 1, (8, 48)), (len(planted.ids), (6, 32))):
         monkeypatch.setattr(choices, "MANY_WORDS", many)
         run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1))
-        targets = run.recipe.objective.select(jax.random.key(0), run.tables, words, weights)
-        assert targets.negatives.shape == shape
+        draws = run.recipe.objective.draw(jax.random.key(0), run.tables, (24,))
+        targets = run.recipe.objective.select(draws, run.tables, words, weights)
+        assert targets.negatives.shape == draws.shape == shape
 
 
 def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkeypatch):

@@ -10,9 +10,10 @@ import pytest
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import SIZES, make_case
+from w2vjax.gradcheck.expansions import cbow_batch, cbow_block_batch, pair_batch
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Params
-from w2vjax.windows.cbow import cbow_block_batch, cbow_counted_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_lone_batch, cbow_run_batch
 
 SIZE = SIZES["60 x 10, 330 pairs"]
 KINDS = ["ordinary", "zipf duplicates", "half padded", "one-word lines", "short reach", "empty"]
@@ -41,11 +42,11 @@ def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> No
         (b, t, block.inputs.ids[b, t, 0], block.words[b, p]) for b, t, p in np.argwhere(block.weights)
     ]
     assert sorted(in_block) == expected
-    pairs = jax.tree.map(np.asarray, jax.jit(w2v.pair_batch)(*runs))
+    pairs = jax.tree.map(np.asarray, jax.jit(pair_batch)(*runs))
     real = np.flatnonzero(pairs.weights)
     in_pairs = zip(pairs.inputs.ids[real, 0, 0], pairs.words[real, 0], strict=True)
     assert sorted(in_pairs) == sorted((center, context) for _, _, center, context in expected)
-    cbow = jax.tree.map(np.asarray, jax.jit(w2v.cbow_block_batch)(*runs))
+    cbow = jax.tree.map(np.asarray, jax.jit(cbow_block_batch)(*runs))
     in_cbow = [
         (b, t, cbow.words[b, t], cbow.inputs.ids[b, t, c]) for b, t, c in np.argwhere(cbow.inputs.weights)
     ]
@@ -86,8 +87,8 @@ def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     pairs, origin = spread(block)
     for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
         tables = objective.init(np.arange(1, 61))
-        of_block = objective.select(None, tables, block.words, block.weights)
-        of_pairs = objective.select(None, tables, pairs.words, pairs.weights)
+        of_block = objective.select((), tables, block.words, block.weights)
+        of_pairs = objective.select((), tables, pairs.words, pairs.weights)
         assert_same(
             gradients(objective, params, block, of_block), gradients(objective, params, pairs, of_pairs)
         )
@@ -108,7 +109,7 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     centers = np.arange(20)
     batch = w2v.cbow(contexts, centers, dtype=float)
     objective = w2v.softmax()
-    targets = objective.select(None, (), batch.words, batch.weights)
+    targets = objective.select((), (), batch.words, batch.weights)
     loss, (d_input, d_output) = gradients(objective, params, batch, targets)
     mean_params = w2v.Params(params.input[contexts].mean(1), params.output)
     pairs = w2v.pairs(np.arange(20), centers, dtype=float)
@@ -116,10 +117,10 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     wanted = np.zeros((60, 10))
     np.add.at(wanted, contexts, d_mean[:, None] / 4)
     assert_same((loss, [d_input, d_output]), (pair_loss, [wanted, d_pair_output]))
-    block = double(w2v.cbow_block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
-    single = double(w2v.cbow_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
-    of_block = objective.select(None, (), block.words, block.weights)
-    of_single = objective.select(None, (), single.words, single.weights)
+    block = double(cbow_block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    single = double(cbow_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    of_block = objective.select((), (), block.words, block.weights)
+    of_single = objective.select((), (), single.words, single.weights)
     assert_same(
         gradients(objective, params, block, of_block), gradients(objective, params, single, of_single)
     )
@@ -134,7 +135,7 @@ def test_undivided_cbow_is_count_times_the_gradient() -> None:
     np.testing.assert_array_equal(undivided[1], [[2, 4], [2, 4], [0, 0]])
 
 
-@pytest.mark.parametrize("window", [w2v.pair_batch, w2v.cbow_batch, w2v.block_batch])
+@pytest.mark.parametrize("window", [pair_batch, cbow_batch, w2v.block_batch])
 def test_padding_ids_change_no_bit(window: Any) -> None:
     """Any valid id may stand on padding, and padding a batch to twice its length changes nothing but rounding."""
     case = make_case("half padded", SIZE)
@@ -147,7 +148,7 @@ def test_padding_ids_change_no_bit(window: Any) -> None:
 
     def run(tokens: Any, segments: Any, reach: Any) -> Any:
         batch = window(jnp.asarray(tokens, jnp.int32), jnp.asarray(segments), jnp.asarray(reach))
-        targets = objective.select(None, tables, batch.words, batch.weights)
+        targets = objective.select((), tables, batch.words, batch.weights)
         return gradients(objective, params, batch, targets)
 
     plain = run(case.tokens, case.segments, case.reach)
@@ -168,7 +169,7 @@ def test_padding_ids_change_no_bit(window: Any) -> None:
 def test_window_larger_than_the_line_and_window_zero() -> None:
     tokens, segments = jnp.zeros((1, 3), jnp.int32), jnp.zeros((1, 3), jnp.int32)
     reach = jnp.zeros((1, 3), jnp.int32)
-    for window in (w2v.block_batch, w2v.pair_batch, w2v.cbow_batch):
+    for window in (w2v.block_batch, pair_batch, cbow_batch):
         assert float(window(tokens, segments, reach).weights.sum()) == 0
 
 
@@ -185,7 +186,7 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     results = []
     for windows in (cbow_block_batch, cbow_run_batch, cbow_lone_batch):
         batch = windows(tokens, segments, reach)
-        targets = softmax().select(None, (), batch.words, batch.weights)
+        targets = softmax().select((), (), batch.words, batch.weights)
         loss, gradients = w2v.backward(softmax(), params, batch, targets)
         results.append((loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True))))
     for blocks, *others in zip(*results, strict=True):
@@ -205,12 +206,12 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     params = Params(*(jnp.asarray(random.normal(size=(SIZE.vocab_size, SIZE.dim))) for _ in range(2)))
 
     def found(batch: Batch, **other: Any) -> tuple[float, list[np.ndarray]]:
-        targets = softmax().select(None, (), batch.words, batch.weights)
+        targets = softmax().select((), (), batch.words, batch.weights)
         backward = jax.jit(partial(w2v.backward, softmax(), **other))
         loss, rows = backward(params, batch, targets)
         return float(loss), [np.asarray(w2v.to_dense(g, p)) for g, p in zip(rows, params, strict=True)]
 
-    targets = softmax().select(None, (), plain.words, plain.weights)
+    targets = softmax().select((), (), plain.words, plain.weights)
     losses = softmax().loss(w2v.hidden_vectors(params.input, plain), params.output, targets)
     loss, (by_input, _) = found(counted)
     assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)  # measured 2e-16

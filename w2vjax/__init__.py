@@ -36,7 +36,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.objectives.hidden": ("embed", "hidden_vectors", "embed_backward", "embed_backward_undivided"),
     "w2vjax.objectives.huffman": ("hierarchical_softmax",),
     "w2vjax.objectives.logistic": ("logistic_rows_loss", "logistic_rows_backward"),
-    "w2vjax.objectives.model": ("init_params", "forward", "cross_entropy", "backward", "to_dense", "compose",
+    "w2vjax.objectives.model": ("init_params", "draw_targets", "cross_entropy", "backward", "to_dense", "compose",
                                 "per_example_backward", "held_out_loss", "bounded_backward", "bounded_by_weights"),
     "w2vjax.objectives.negative": ("negative_sampling",),
     "w2vjax.objectives.shared": ("shared_negatives",),
@@ -57,12 +57,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.training.updates": ("apply_gradients", "coalesce", "dense", "row_adagrad", "row_sgd"),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
     "w2vjax.vectors.vectors": ("Vectors",),
-    "w2vjax.windows.blocks": ("block_batch",),
-    "w2vjax.windows.cbow": ("cbow", "cbow_batch", "cbow_block_batch", "cbow_run_batch", "cbow_lone_batch",
-                            "cbow_counted_batch", "cbow_counted_run_batch"),
+    "w2vjax.windows.cbow": ("cbow", "cbow_run_batch", "cbow_lone_batch", "cbow_counted_batch",
+                            "cbow_counted_run_batch"),
     "w2vjax.windows.sampling": ("draw_reach", "full_reach", "keep_probabilities", "keep_thresholds", "subsample"),
-    "w2vjax.windows.fans": ("fan_batch",),
-    "w2vjax.windows.pairs": ("pairs", "pair_batch"),
+    "w2vjax.windows.skipgram": ("pairs", "block_batch", "fan_batch"),
 }  # fmt: skip
 _MODULES = {"reference": "w2vjax.reference", "reference_ids": "w2vjax.reference.ids"}
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

@@ -1,4 +1,4 @@
-"""The legend and the five types that every other file speaks in.
+"""The legend of shapes, the types of the data, and the interface of an objective.
 
 Legend, used in every shape comment of the package:
 
@@ -18,9 +18,10 @@ Weights carry masks and means alike: padding is a valid id with weight 0.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
+from jax.typing import ArrayLike
 
 
 class Params(NamedTuple):
@@ -47,13 +48,18 @@ class Inputs(NamedTuple):
 class Batch(NamedTuple):
     """What a window shape makes of a run of ids: inputs, and the positive words each hidden vector has to predict.
 
-    The hidden vectors may be grouped anew for their positives, in the same order: where inputs have B groups of T,
-    words and weights may have B*T groups of 1.
+    The positives may be grouped anew, in the same order: where the inputs have B groups of T hidden vectors, words and
+    weights may have B*T groups of 1.
     """
 
     inputs: Inputs
     words: jax.Array  # [B, P] int32
     weights: jax.Array  # [B, T, P] how much hidden t of group b has to predict word p: mostly 1, or 0
+
+    @property
+    def regrouped(self) -> int:
+        """How many groups of positives one group of inputs has: 1, or T where each mean is a group of its own."""
+        return self.weights.shape[0] // max(self.inputs.weights.shape[0], 1)
 
 
 class Targets(NamedTuple):
@@ -64,29 +70,91 @@ class Targets(NamedTuple):
     weights: jax.Array  # [B, T, R]
 
 
-# d_hidden [B, T, D] and Rows [N] | [V, D], then the bounds of hidden [B, T] and of the rows [N] | [V]
-Bounded = tuple[jax.Array, Any, jax.Array, jax.Array]
+# What an objective makes and only the same objective reads: pytrees whose structure is its own affair.
+Tables: TypeAlias = Any  # made of the word counts, once: a noise distribution, a tree
+Draws: TypeAlias = Any  # what is drawn at random for a step
+Goal: TypeAlias = Any  # the targets of one batch: a Targets, or an own NamedTuple
+
+# Of a [V, D] table: Rows [N] where few rows are touched, an array [V, D] otherwise.
+Gradient: TypeAlias = jax.Array | Rows
+# d_hidden [B, T, D] and d_output, then the bounds of hidden [B, T] and of the rows of d_output, [N] | [V].
+Bounded: TypeAlias = tuple[jax.Array, Gradient, jax.Array, jax.Array]
+
+Init: TypeAlias = Callable[[ArrayLike], Tables]  # (counts [V])
+Draw: TypeAlias = Callable[[jax.Array, Tables, tuple[int, ...]], Draws]  # (key, tables, shape)
+Select: TypeAlias = Callable[
+    [Draws, Tables, jax.Array, jax.Array], Goal
+]  # (.., words [B, P], weights [B, T, P])
+Loss: TypeAlias = Callable[
+    [jax.Array, jax.Array, Goal], jax.Array
+]  # (hidden [B, T, D], output [V, D], targets)
+Backward: TypeAlias = Callable[[jax.Array, jax.Array, Goal], tuple[jax.Array, Gradient]]  # as Loss
+Bound: TypeAlias = Callable[[Backward, jax.Array, jax.Array, Goal], Bounded]  # (backward, and as Loss)
+
+# The functions beside the objective that make up a step of training.
+Windows: TypeAlias = Callable[
+    [jax.Array, jax.Array, jax.Array], Batch
+]  # (tokens [B, T + 2*window], segments, reach)
+Reach: TypeAlias = Callable[
+    [jax.Array, tuple[int, ...], int], jax.Array
+]  # (key, shape, window) -> int32 of shape
+EmbedBackward: TypeAlias = Callable[[jax.Array, Inputs], Rows]  # (d_hidden [B, T, D], inputs)
+Schedule: TypeAlias = Callable[[jax.Array], jax.Array]  # (step) -> learning rate
+ScalarOrSchedule: TypeAlias = float | Schedule
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """Targets whose rows can be bounded by their weights alone: see ``Objective.bounded``."""
+
+    @property
+    def ids(self) -> jax.Array:
+        """[B, R]"""
+
+    @property
+    def weights(self) -> jax.Array:
+        """[B, T, R]"""
+
+
+def no_draws(key: jax.Array, tables: Tables, shape: tuple[int, ...]) -> tuple[()]:
+    """The draws of an objective that draws nothing."""
+    del key, tables, shape
+    return ()
+
+
+def not_shared(targets: Goal) -> int:
+    """The number of groups that have a part of their targets in common, where each group has its own: 1."""
+    del targets
+    return 1
 
 
 class Objective(NamedTuple):
-    """A training objective as pure functions; optax's ``GradientTransformation``, transposed to losses.
+    """A training objective as pure functions, in the manner of optax's ``GradientTransformation``.
+
+    The first four fields are needed, the others have defaults. An objective that draws at random gives ``draw``.
 
     ``loss`` is left undecorated and ``backward`` stands directly under it: decorated with ``custom_vjp``, ``jax.grad``
     would call the handwritten rule and a check would compare a function with itself.
     """
 
-    # (counts [V]) -> tables, once, on the host; tables are passed, never closed over
-    init: Callable[..., Any]
-    # (key, tables, words [B, P], weights [B, T, P]) -> targets, a pytree
-    select: Callable[..., Any]
+    # (counts [V]) -> tables, once, on the host. Tables are passed to the other functions, never closed over.
+    init: Init
+    # (draws, tables, words [B, P], weights [B, T, P]) -> targets. Each leaf has an axis of B in front, or of B / S
+    # where S neighbouring groups share what it holds: see ``sharing``.
+    select: Select
     # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
-    loss: Callable[..., jax.Array]
-    # (hidden, output, targets) -> d_hidden [B, T, D], Rows | [V, D]
-    backward: Callable[..., tuple[jax.Array, Any]]
-    # optional: (key, tables, steps, groups) -> draws [steps, ...], one of which select takes in place of the key. What
-    # does not depend on the words is then drawn for many steps at once: a generator costs more to start than to run
-    draw: Callable[..., Any] | None = None
-    # optional: (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how strongly each row
-    # bends the loss, at least 0, see objectives/bounds.py. None: from targets.ids and targets.weights, for errors of at
-    # most 1
-    bounded: Callable[..., Bounded] | None = None
+    loss: Loss
+    # (hidden, output, targets) -> d_hidden [B, T, D], d_output Rows | [V, D]
+    backward: Backward
+    # (key, tables, shape) -> draws. The last number of ``shape`` counts groups. Leaves begin with the other numbers of
+    # ``shape``, so that (steps, B) draws for many steps at once.
+    draw: Draw = no_draws
+    # (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how strongly each row bends the
+    # loss, at least 0: see objectives/bounds.py. None takes the bounds from the weights of :class:`Weighted` targets,
+    # which is right for losses whose first and second derivatives in a score are at most 1.
+    bounded: Bound | None = None
+    # (targets) -> S, how many neighbouring groups have a part of their targets in common
+    sharing: Callable[[Goal], int] = not_shared
+    # True: training draws for all steps of a call at once, as a generator costs more to start than to run. The draws
+    # of all steps then lie in memory.
+    ahead: bool = False

@@ -16,23 +16,15 @@ import numpy as np
 from w2vjax.errors import SettingError
 from w2vjax.gradcheck.cases import KINDS, SIZES, Case, Size, counts, make_case
 from w2vjax.gradcheck.check import GradientCheck, check_gradients, failed_check, host_copy, widen
+from w2vjax.gradcheck.expansions import cbow_batch, cbow_block_batch, pair_batch
 from w2vjax.objectives.huffman import hierarchical_softmax
-from w2vjax.objectives.model import backward, cross_entropy
+from w2vjax.objectives.model import backward, cross_entropy, draw_targets
 from w2vjax.objectives.negative import negative_sampling
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Objective, Params
-from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import (
-    cbow_batch,
-    cbow_block_batch,
-    cbow_counted_batch,
-    cbow_counted_run_batch,
-    cbow_lone_batch,
-    cbow_run_batch,
-)
-from w2vjax.windows.fans import fan_batch
-from w2vjax.windows.pairs import pair_batch
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.skipgram import block_batch, fan_batch
 
 OBJECTIVES: dict[str, Objective] = {
     "softmax": softmax(),
@@ -119,7 +111,7 @@ def tables_of(objective: Objective, size: Size) -> Any:
 def compiled_select(objective: Objective, window: Callable[..., Batch]) -> Callable[..., Any]:
     def select(key: jax.Array, tables: Any, *runs: jax.Array) -> tuple[Batch, Any]:
         batch = window(*runs)
-        return batch, objective.select(key, tables, batch.words, batch.weights)
+        return batch, draw_targets(objective, key, tables, batch)
 
     # run a few times only: see the reference in check.py
     return jax.jit(select, compiler_options={"xla_backend_optimization_level": 0})

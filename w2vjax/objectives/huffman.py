@@ -9,15 +9,16 @@ sampling.
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives.logistic import logistic_rows_backward, logistic_rows_bounded, logistic_rows_loss
-from w2vjax.types import Objective, Targets
+from w2vjax.types import Draws, Objective, Targets
 
 # Levels whose nodes 64-bit whole numbers can tell apart. A word so deep would be less than one in 2^42.
 _MOST_LEVELS = 62
@@ -88,7 +89,7 @@ def limited_lengths(counts: np.ndarray, longest: int) -> np.ndarray:
     return lengths
 
 
-def huffman_tree(counts: Any, spare: float | None = None) -> Huffman:
+def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
     """The tree over words with these counts [V]: Huffman's, or the best with levels for V * (1 + spare) leaves.
 
     Every path costs as much as the longest, padding included, and rare words make trees deep. With a third of the
@@ -145,9 +146,9 @@ def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return nodes, codes
 
 
-def select_paths(key: jax.Array, tree: Huffman, words: jax.Array, weights: jax.Array) -> Targets:
-    """The paths of ``words`` [B, P] as targets with R = P * L rows; nothing is drawn, so ``key`` is unused."""
-    del key
+def select_paths(draws: Draws, tree: Huffman, words: jax.Array, weights: jax.Array) -> Targets:
+    """The paths of ``words`` [B, P] as targets with R = P * L rows; ``draws`` are not used."""
+    del draws
     groups, hidden, positives = weights.shape
     longest = tree.nodes.shape[1]
     rows = positives * longest

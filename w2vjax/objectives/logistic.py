@@ -6,14 +6,12 @@ For label 1 that is -log sigmoid(s), for label 0 -log sigmoid(-s), exact for bot
 clipping at 6). Mikolov et al., "Distributed Representations of Words and Phrases and their Compositionality", 2013.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 
 from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.scores import score, score_backward, score_bound
-from w2vjax.types import Bounded, Rows, Targets
+from w2vjax.types import Backward, Bounded, Rows, Targets
 
 
 def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
@@ -63,7 +61,7 @@ def logistic_rows_backward(hidden: jax.Array, output: jax.Array, targets: Target
 
 
 def logistic_rows_bounded(
-    backward: Callable[..., tuple[jax.Array, Rows]],
+    backward: Backward,
     hidden: jax.Array,
     output: jax.Array,
     targets: Targets,

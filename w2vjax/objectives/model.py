@@ -1,4 +1,4 @@
-"""The public calls that join an input side to any objective: forward, loss, gradient.
+"""The public calls that join an input side to any objective: targets, loss, gradient.
 
     batch.inputs --embed--> hidden --objective.loss--> [B, T]
     d_input Rows <--embed_backward-- d_hidden <--objective.backward--> d_output
@@ -7,21 +7,33 @@ Everything is a pure function of its arguments; ids are trusted (JAX hides bad o
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives import hidden as hidden_side
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.hidden import hidden_vectors
-from w2vjax.objectives.scores import logits, score, score_bound
-from w2vjax.objectives.softmax import softmax
-from w2vjax.types import Batch, Bounded, Inputs, Objective, Params, Rows
+from w2vjax.objectives.scores import score_bound
+from w2vjax.objectives.softmax import Words, softmax
+from w2vjax.types import (
+    Backward,
+    Batch,
+    Bounded,
+    EmbedBackward,
+    Goal,
+    Gradient,
+    Objective,
+    Params,
+    Rows,
+    Tables,
+    Weighted,
+)
 
 
-def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: Any = jnp.float32) -> Params:
+def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: DTypeLike = jnp.float32) -> Params:
     """The start: input rows uniform in (-1, 1) / dim, output rows 0; both [V, D] for every objective.
 
     word2vec.c draws from (-0.5, 0.5) / dim. Vectors twice as long, as gensim's, leave the slow beginning of a run
@@ -37,28 +49,26 @@ def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: Any = jnp.floa
     return Params(values.astype(dtype), jnp.zeros((vocab_size, dim), dtype))
 
 
-def forward(objective: Objective, params: Params, batch: Batch, targets: Any) -> jax.Array:
-    """Scores [B, T, R] of the rows that ``targets`` label, or logits [B, T, V] where targets are bare words.
+def draw_targets(objective: Objective, key: jax.Array, tables: Tables, batch: Batch) -> Goal:
+    """The targets of one batch: what the objective draws with ``key``, and what it selects with that.
 
-    >>> from w2vjax.windows.pairs import pairs
-    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
-    >>> targets = objective.select(None, (), batch.words, batch.weights)
-    >>> forward(objective, params, batch, targets).shape
-    (2, 1, 4)
+    tables: what ``objective.init`` made of the counts.
+
+    >>> from w2vjax.windows.skipgram import pairs
+    >>> targets = draw_targets(softmax(), jax.random.key(0), (), pairs([0, 1], [1, 3]))
+    >>> targets.ids.tolist()
+    [[1], [3]]
     """
-    del objective  # its targets already say which rows are scored
-    hidden = hidden_vectors(params.input, batch)
-    if hasattr(targets, "labels") or hasattr(targets, "negatives"):
-        return score(hidden, params.output, targets.ids)
-    return logits(hidden, params.output)
+    draws = objective.draw(key, tables, (batch.words.shape[0],))
+    return objective.select(draws, tables, batch.words, batch.weights)
 
 
-def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Any) -> jax.Array:
+def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Goal) -> jax.Array:
     """The loss summed over the batch, a scalar in nats; in the wider dtype of the input table and the batch.
 
-    >>> from w2vjax.windows.pairs import pairs
+    >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
-    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> print(cross_entropy(objective, params, batch, targets).round(4))  # output rows are 0: 2 log 4
     2.7726
     """
@@ -69,17 +79,17 @@ def backward(
     objective: Objective,
     params: Params,
     batch: Batch,
-    targets: Any,
-    embed_backward: Callable[[jax.Array, Inputs], Rows] = hidden_side.embed_backward,
+    targets: Goal,
+    embed_backward: EmbedBackward = hidden_side.embed_backward,
 ) -> tuple[jax.Array, Params]:
     """(loss, gradients): :func:`cross_entropy` and its handwritten gradient in the structure of ``params``.
 
     Leaves are :class:`Rows` where few rows are touched, dense otherwise, in the dtype of the arithmetic (float32 for
     bfloat16 params). ``embed_backward`` may be replaced by ``embed_backward_undivided`` for word2vec.c's CBOW.
 
-    >>> from w2vjax.windows.pairs import pairs
+    >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
-    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> loss, gradients = backward(objective, params, batch, targets)
     >>> gradients.input.ids.tolist(), gradients.output.shape
     ([0, 1], (4, 2))
@@ -94,8 +104,8 @@ def bounded_backward(
     objective: Objective,
     params: Params,
     batch: Batch,
-    targets: Any,
-    embed_backward: Callable[[jax.Array, Inputs], Rows] = hidden_side.embed_backward,
+    targets: Goal,
+    embed_backward: EmbedBackward = hidden_side.embed_backward,
 ) -> tuple[Params, Params]:
     """(gradients, bounds): those of :func:`backward`, with how strongly each of its rows bends the loss.
 
@@ -105,9 +115,9 @@ def bounded_backward(
 
     Raises SettingError where an objective without ``bounded`` has targets without ids and weights.
 
-    >>> from w2vjax.windows.pairs import pairs
+    >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
-    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> gradients, bounds = bounded_backward(objective, params, batch, targets)
     >>> print(bounds.input.round(4))  # output rows are 0: (1/4 * 3 + 3/4) / 6
     [0.25 0.25]
@@ -126,10 +136,10 @@ def bounded_backward(
 
 
 def bounded_by_weights(
-    backward: Callable[..., tuple[jax.Array, Any]],
+    backward: Backward,
     hidden: jax.Array,
     output: jax.Array,
-    targets: Any,
+    targets: Goal,
     a: float = A,
     b: float = B,
 ) -> Bounded:
@@ -142,7 +152,7 @@ def bounded_by_weights(
     Rows of the gradient have to stand in the order of targets.ids. Raises SettingError where targets have no ids [B, R]
     and weights [B, T, R].
     """
-    ids, weights = weighted_ids(targets)
+    ids, weights = require_weights(targets)
     d_hidden, d_output = backward(hidden, output, targets)
     error = jnp.abs(weights).astype(hidden.dtype)
     of_hidden, of_rows = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
@@ -154,25 +164,24 @@ def bounded_by_weights(
     return d_hidden, d_output, of_hidden, spread.at[ids.reshape(-1)].add(of_rows.reshape(-1))
 
 
-def weighted_ids(targets: Any) -> tuple[jax.Array, jax.Array]:
-    """The ids [B, R] of targets and their weights [B, T, R]. Raises SettingError where there are none."""
-    ids, weights = (getattr(targets, name, None) for name in ("ids", "weights"))
-    if ids is None or weights is None or weights.shape[-1] != ids.shape[-1]:
+def require_weights(targets: Goal) -> tuple[jax.Array, jax.Array]:
+    """The ids [B, R] and the weights [B, T, R] of :class:`~w2vjax.types.Weighted` targets; SettingError for others."""
+    if not isinstance(targets, Weighted) or targets.weights.shape[-1] != targets.ids.shape[-1]:
         raise SettingError(
             f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of its rows cannot be "
             "bounded. Give the objective a function ``bounded``: see w2vjax.types.Objective."
         )
-    return ids, weights
+    return targets.ids, targets.weights
 
 
-def to_dense(gradient: Any, table: jax.Array) -> jax.Array:
+def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
     """A gradient as an array of the table's shape; repeated ids are added in the gradient's own dtype."""
     if not isinstance(gradient, Rows):
         return jnp.asarray(gradient)
     return jnp.zeros(table.shape, gradient.values.dtype).at[gradient.ids].add(gradient.values)
 
 
-def compose(objective: Objective) -> Callable[[Params, Batch, Any], jax.Array]:
+def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
     """:func:`cross_entropy` whose ``jax.grad`` is the handwritten rule, dense, for larger programs and any optimiser.
 
     loss(params, batch, targets) -> scalar. Differentiable by ``params`` alone, in reverse mode (``custom_vjp`` ends
@@ -180,18 +189,18 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Any], jax.Array]:
 
     >>> import jax
     >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
-    >>> from w2vjax.windows.pairs import pairs
+    >>> from w2vjax.windows.skipgram import pairs
     >>> batch = pairs([0, 1], [1, 3])
-    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> jax.grad(compose(objective))(params, batch, targets).output.shape
     (4, 2)
     """
 
     @jax.custom_vjp
-    def loss(params: Params, batch: Batch, targets: Any) -> jax.Array:
+    def loss(params: Params, batch: Batch, targets: Goal) -> jax.Array:
         return cross_entropy(objective, params, batch, targets)
 
-    def loss_forward(params: Params, batch: Batch, targets: Any) -> tuple[jax.Array, Params]:
+    def loss_forward(params: Params, batch: Batch, targets: Goal) -> tuple[jax.Array, Params]:
         total, gradients = backward(objective, params, batch, targets)
         dense = (to_dense(g, p) for g, p in zip(gradients, params, strict=True))
         return total, Params(*(g.astype(p.dtype) for g, p in zip(dense, params, strict=True)))
@@ -204,46 +213,64 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Any], jax.Array]:
 
 
 def per_example_backward(
-    objective: Objective, params: Params, batch: Batch, targets: Any
+    objective: Objective, params: Params, batch: Batch, targets: Goal
 ) -> tuple[jax.Array, Params]:
     """:func:`backward` of each group alone, by ``vmap``: losses [B] and gradients with a leading axis B.
 
     The gradients sum to those of :func:`backward`. A full softmax has a dense [V, D] for every group: mind the memory.
     Raises SettingError where groups share negatives, and with them a part of their gradient.
 
-    >>> from w2vjax.windows.pairs import pairs
+    >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
-    >>> targets = objective.select(None, (), batch.words, batch.weights)
+    >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> losses, gradients = per_example_backward(objective, params, batch, targets)
     >>> losses.shape, gradients.output.shape
     ((2,), (2, 4, 2))
     """
-    if len({leaf.shape[0] for leaf in jax.tree.leaves((batch, targets))}) > 1:
-        raise SettingError("Groups that share negatives have no gradients of their own. Use span=1.")
+    if objective.sharing(targets) > 1 or batch.regrouped > 1:
+        raise SettingError(
+            "Groups that share negatives or input words have no gradients of their own. Use span=1, and a window shape "
+            "with one group of positives for each group of inputs."
+        )
 
-    def one(group: tuple[Batch, Any]) -> tuple[jax.Array, Params]:
+    def one(group: tuple[Batch, Goal]) -> tuple[jax.Array, Params]:
         return backward(objective, params, *jax.tree.map(lambda leaf: leaf[None], group))
 
     return jax.vmap(one)((batch, targets))
 
 
 def held_out_loss(
-    params: Params, batch: Batch, objective: Objective | None = None, tables: Any = (), chunk: int = 8192
+    params: Params,
+    batch: Batch,
+    objective: Objective | None = None,
+    tables: Tables = (),
+    chunk: int = 8192,
+    offset: jax.Array | None = None,
 ) -> jax.Array:
     """Exact negative log-likelihood per positive, in nats, of words the model has not seen; a scalar.
 
-    By default the full softmax over ``params.output``, ``chunk`` words at a time, whatever objective trained it. A
-    model of hierarchical softmax has its own exact likelihood: pass its objective and tables. A batch without examples
-    has 0.
+    By default the full softmax over scores + ``offset`` [V], ``chunk`` words at a time. The scores of a softmax need no
+    offset. Those of negative sampling leave out the noise q: give log q. Subsampling changes the frequencies that a
+    model learns: subtract the log of the share of each word that it kept.
+    :func:`~w2vjax.training.held_out.evaluate_held_out` does both. A model of hierarchical softmax has its own exact
+    likelihood: pass its objective and tables. A batch without examples has 0.
 
-    >>> from w2vjax.windows.pairs import pairs
+    >>> from w2vjax.windows.skipgram import pairs
     >>> params = init_params(jax.random.key(0), vocab_size=4, dim=2)
     >>> print(held_out_loss(params, pairs([0, 1], [1, 3])).round(4))  # output rows are 0: log 4
     1.3863
+    >>> offset = jnp.log(jnp.asarray([0.4, 0.4, 0.1, 0.1]))
+    >>> print(f"{held_out_loss(params, pairs([0, 1], [1, 3]), offset=offset):.4f}")  # (-log 0.4 - log 0.1) / 2
+    1.6094
     """
-    objective = softmax(chunk) if objective is None else objective
-    targets = objective.select(None, tables, batch.words, batch.weights)
     total = batch.weights.sum()
-    return cross_entropy(objective, params, batch, targets) / jnp.where(
-        total > 0, total, jnp.ones_like(total)
-    )
+    if objective is None:
+        hidden, output = hidden_vectors(params.input, batch), params.output
+        if offset is not None:  # one more column: a hidden vector that ends in 1 then scores s + offset
+            hidden = jnp.concatenate([hidden, jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)], -1)
+            output = jnp.concatenate([output, offset[:, None].astype(output.dtype)], 1)
+        loss = softmax(chunk).loss(hidden, output, Words(batch.words, batch.weights)).sum()
+    else:
+        targets = draw_targets(objective, jax.random.key(0), tables, batch)
+        loss = cross_entropy(objective, params, batch, targets)
+    return loss / jnp.where(total > 0, total, jnp.ones_like(total))

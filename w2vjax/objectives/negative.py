@@ -8,11 +8,12 @@ with K shared negatives has the same expected gradient, because each negative is
 positives it does not coincide with.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives.logistic import logistic_rows_backward, logistic_rows_bounded, logistic_rows_loss
@@ -26,7 +27,7 @@ class Alias(NamedTuple):
     other: jax.Array  # [V] int32
 
 
-def noise_mass(counts: Any, exponent: float = 0.75) -> np.ndarray:
+def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
     """counts^exponent, [V] float64; 0 stays 0. Raises SettingError as :func:`alias_table` does.
 
     >>> noise_mass([16, 0, 1]).tolist()
@@ -45,7 +46,7 @@ def noise_mass(counts: Any, exponent: float = 0.75) -> np.ndarray:
     return mass
 
 
-def alias_table(counts: Any, exponent: float = 0.75) -> Alias:
+def alias_table(counts: ArrayLike, exponent: float = 0.75) -> Alias:
     """Table to draw words with probability proportional to counts^exponent, in O(V) on the host (Vose's construction).
 
     Raises SettingError for counts that are empty, negative, not finite, or all without mass.
@@ -126,7 +127,8 @@ def negative_sampling(num_negatives: int = 5, exponent: float = 0.75, shared: in
     >>> import jax, jax.numpy as jnp
     >>> objective = negative_sampling(num_negatives=2)
     >>> tables = objective.init([5, 3, 2])
-    >>> targets = objective.select(jax.random.key(0), tables, jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
+    >>> draws = objective.draw(jax.random.key(0), tables, (1,))
+    >>> targets = objective.select(draws, tables, jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
     >>> targets.ids.shape, targets.labels.tolist()
     ((1, 3), [[[1.0, 0.0, 0.0]]])
     """
@@ -137,11 +139,16 @@ def negative_sampling(num_negatives: int = 5, exponent: float = 0.75, shared: in
             "Use at least 1 negative and a finite exponent."
         )
 
-    def init(counts: Any) -> Alias:
+    def init(counts: ArrayLike) -> Alias:
         return alias_table(counts, exponent)
 
-    def select(key: jax.Array, tables: Alias, words: jax.Array, weights: jax.Array) -> Targets:
-        negatives = draw(key, tables, (words.shape[0], drawn))
+    def draw_negatives(key: jax.Array, tables: Alias, shape: tuple[int, ...]) -> jax.Array:
+        return draw(key, tables, (*shape, drawn))
+
+    def select(negatives: jax.Array, tables: Alias, words: jax.Array, weights: jax.Array) -> Targets:
+        del tables
         return negative_targets(words, weights, negatives, num_negatives)
 
-    return Objective(init, select, logistic_rows_loss, logistic_rows_backward, bounded=logistic_rows_bounded)
+    return Objective(
+        init, select, logistic_rows_loss, logistic_rows_backward, draw_negatives, logistic_rows_bounded
+    )

@@ -18,8 +18,7 @@ window, while many negatives, each scored against S * T hidden vectors, keep the
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +26,9 @@ import jax.numpy as jnp
 from w2vjax.errors import SettingError
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.logistic import sigmoid
-from w2vjax.objectives.negative import draw, negative_sampling
+from w2vjax.objectives.negative import Alias, draw, negative_sampling
 from w2vjax.objectives.scores import score
-from w2vjax.types import Bounded, Objective, Rows
+from w2vjax.types import Backward, Bounded, Objective, Rows
 
 
 class SharedTargets(NamedTuple):
@@ -44,8 +43,12 @@ class SharedTargets(NamedTuple):
     @property
     def ids(self) -> jax.Array:
         """[B, P + K] the rows that each block is scored with, positives first."""
-        blocks = self.words.shape[0] // max(self.negatives.shape[0], 1)
-        return jnp.concatenate([self.words, jnp.repeat(self.negatives, blocks, 0)], 1)
+        return jnp.concatenate([self.words, jnp.repeat(self.negatives, blocks_of_a_span(self), 0)], 1)
+
+
+def blocks_of_a_span(targets: SharedTargets) -> int:
+    """S, how many neighbouring blocks share their negatives."""
+    return targets.words.shape[0] // max(targets.negatives.shape[0], 1)
 
 
 def in_spans(blocks: jax.Array, targets: SharedTargets) -> jax.Array:
@@ -106,7 +109,7 @@ def product_backward(error: jax.Array, rows: jax.Array, hidden: jax.Array) -> tu
 
 
 def shared_bounded(
-    backward: Callable[..., tuple[jax.Array, Rows]],
+    backward: Backward,
     hidden: jax.Array,
     output: jax.Array,
     targets: SharedTargets,
@@ -136,8 +139,9 @@ def shared_negatives(
     Where a batch's blocks are no multiple of ``span``, their greatest common divisor is used.
 
     >>> objective, clear = shared_negatives(2, shared=3, span=1), negative_sampling(2, shared=3)
-    >>> tables, words, key = clear.init([5, 3, 2]), jnp.asarray([[1, 0]]), jax.random.key(0)
-    >>> mine, other = (o.select(key, tables, words, jnp.ones((1, 1, 2))) for o in (objective, clear))
+    >>> tables, words = clear.init([5, 3, 2]), jnp.asarray([[1, 0]])
+    >>> draws = clear.draw(jax.random.key(0), tables, (1,))
+    >>> mine, other = (o.select(draws, tables, words, jnp.ones((1, 1, 2))) for o in (objective, clear))
     >>> hidden, output = jnp.ones((1, 1, 2)), jnp.ones((3, 2))
     >>> bool(jnp.allclose(objective.loss(hidden, output, mine), clear.loss(hidden, output, other)))
     True
@@ -146,15 +150,24 @@ def shared_negatives(
     if span < 1:
         raise SettingError(f"span={span} blocks cannot share negatives. Use at least 1.")
 
-    def draw_steps(key: jax.Array, tables: Any, steps: int, groups: int) -> jax.Array:
-        return draw(key, tables, (steps, groups // math.gcd(span, groups), shared))
+    def draw_shared(key: jax.Array, tables: Alias, shape: tuple[int, ...]) -> jax.Array:
+        *steps, blocks = shape
+        return draw(key, tables, (*steps, blocks // math.gcd(span, blocks), shared))
 
-    def select(key: jax.Array, tables: Any, words: jax.Array, weights: jax.Array) -> SharedTargets:
-        drawn = not jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-        negatives = key if drawn else draw_steps(key, tables, 1, words.shape[0])[0]
+    def select(negatives: jax.Array, tables: Alias, words: jax.Array, weights: jax.Array) -> SharedTargets:
+        del tables
         of_block = jnp.repeat(negatives, words.shape[0] // max(negatives.shape[0], 1), 0)  # [B, K]
         repeats = (words[:, :, None] == of_block[:, None, :]).sum(-1).astype(weights.dtype)
         scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
         return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)
 
-    return Objective(clear.init, select, shared_loss, shared_backward, draw_steps, shared_bounded)
+    return Objective(
+        clear.init,
+        select,
+        shared_loss,
+        shared_backward,
+        draw_shared,
+        shared_bounded,
+        sharing=blocks_of_a_span,
+        ahead=True,
+    )

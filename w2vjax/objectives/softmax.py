@@ -10,17 +10,18 @@ of three.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.scores import logits as all_logits
 from w2vjax.objectives.scores import logits_backward, score, score_bound
-from w2vjax.types import Bounded, Objective
+from w2vjax.types import Backward, Bounded, Draws, Objective, Rows, Tables
 
 Pair = tuple[jax.Array, jax.Array]
 Carry = TypeVar("Carry")
@@ -159,7 +160,7 @@ def widened(hidden: jax.Array, output: jax.Array, a: float, b: float) -> tuple[j
 
 
 def softmax_bounded(
-    backward: Callable[..., Pair],
+    backward: Backward,
     hidden: jax.Array,
     output: jax.Array,
     targets: Words,
@@ -177,6 +178,7 @@ def softmax_bounded(
     output = output.astype(hidden.dtype)
     wide = widened(hidden, output, a, b)
     d_hidden, d_output = backward(*wide, targets)
+    assert not isinstance(d_output, Rows)  # both forms of the backward are dense
     # the compiler finds that backward has made the same total
     total = chunked_total(*wide, chunk) if chunk else add_logits(no_logits(wide[0]), all_logits(*wide))
     tiny = jnp.asarray(np.finfo(hidden.dtype).tiny, hidden.dtype)
@@ -197,7 +199,7 @@ def softmax(chunk: int | None = None) -> Objective:
 
     >>> import jax.numpy as jnp
     >>> objective = softmax(chunk=2)
-    >>> targets = objective.select(None, (), jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
+    >>> targets = objective.select((), (), jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
     >>> print(objective.loss(jnp.zeros((1, 1, 4)), jnp.ones((5, 4)), targets))  # log 5
     [[1.609438]]
     """
@@ -216,13 +218,13 @@ def softmax(chunk: int | None = None) -> Objective:
     )
 
 
-def no_tables(counts: Any) -> tuple[()]:
+def no_tables(counts: ArrayLike) -> tuple[()]:
     """The exact softmax draws nothing."""
     del counts
     return ()
 
 
-def select_words(key: Any, tables: Any, words: jax.Array, weights: jax.Array) -> Words:
+def select_words(draws: Draws, tables: Tables, words: jax.Array, weights: jax.Array) -> Words:
     """The positives are the targets."""
-    del key, tables
+    del draws, tables
     return Words(words, weights)

@@ -14,9 +14,8 @@ from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import Objective
-from w2vjax.windows.blocks import block_batch
 from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch
-from w2vjax.windows.fans import fan_batch
+from w2vjax.windows.skipgram import block_batch, fan_batch
 
 
 class Choice(NamedTuple):

@@ -1,44 +1,58 @@
 """How well a model predicts text it has not seen: the exact negative log-likelihood of a positive, in nats.
 
 Full softmax and hierarchical softmax are probabilities as they stand. A score of negative sampling is, at its optimum,
-log p(w | c) - log(num_negatives * q(w)) for noise q (Levy and Goldberg 2014), so the model's probability of a word is
-softmax(scores + log q): the noise joins the scores as one more column of the tables.
+log p(w | h) - log(num_negatives * q(w)) for noise q (Levy and Goldberg 2014), so the model's probability of a word is
+softmax(scores + log q).
+
+Subsampling drops words before training sees them, and held-out text is whole. Training meets the share keep(w) of the
+occurrences of w, and so learns p'(w | h) = p(w | h) keep(w) / C(h). What the model says of whole text is
+
+    p(w | h) = p'(w | h) / (keep(w) Z(h))        Z(h) = sum_v p'(v | h) / keep(v)
+
+that is softmax(scores + log q - log keep). Without this correction a model of a few frequent words loses to the unigram
+distribution, however well it is trained.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.objectives.hidden import hidden_vectors
-from w2vjax.objectives.model import cross_entropy
+from w2vjax.objectives.huffman import Huffman
+from w2vjax.objectives.model import held_out_loss
 from w2vjax.objectives.negative import noise_mass
-from w2vjax.objectives.softmax import softmax
 from w2vjax.training.feed import Feed, marked
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Recipe, split_lines
-from w2vjax.types import Batch, Objective, Params
-from w2vjax.windows.sampling import full_reach
+from w2vjax.types import Batch, Params, Tables
+from w2vjax.windows.sampling import full_reach, keep_probabilities
 
 _CHUNK = 4096  # words of the vocabulary at a time
 _MOST_WORDS = 100_000  # of the held-out text; more than enough for three digits
+_BATCH_WORDS = 1024  # the most that are scored at once, whatever a step of training has
+_SMALLEST = 1e-30  # a probability of 0 has no logarithm
+_NUMBERS = 1 << 24  # the most scores of paths that are made at once
 
 
 def evaluate_held_out(
     recipe: Recipe,
     params: Params,
-    tables: Any,
+    tables: Tables,
     feed: Feed,
     noise: np.ndarray | None = None,
     probabilistic: bool = False,
     most_words: int = _MOST_WORDS,
+    keep: np.ndarray | None = None,
 ) -> dict[str, float | None]:
     """Nats a positive pair over the held-out end of a corpus, for the model and for the unigram distribution.
 
-    noise [V]: the probabilities that negatives were drawn from, None for a softmax; ``probabilistic``: the objective's
-    own loss is a log-likelihood (hierarchical softmax). The whole window counts and no word is dropped, up to
-    ``most_words`` of the held-out text.
+    noise [V]: the probabilities that negatives were drawn from, None for a softmax; ``probabilistic``: the objective is
+    hierarchical softmax, whose own loss is a log-likelihood; keep [V]: the share of each word that subsampling kept
+    (:func:`~w2vjax.windows.sampling.keep_probabilities`), None for all. The whole window counts and no word is dropped,
+    up to ``most_words`` of the held-out text.
 
     Returns {"loss", "unigram_loss", "pairs"}, both losses None where there is no pair. Windows that weigh some centers
     more do so here. The unigram distribution is that of the vocabulary's counts, plus one each; if they are of the
@@ -47,17 +61,19 @@ def evaluate_held_out(
     # bfloat16 has three digits, of a score as of log q
     params = Params(*(table.astype(jnp.promote_types(table.dtype, jnp.float32)) for table in params))
     counts = feed.corpus.vocab.counts
-    objective: Objective = recipe.objective if probabilistic else softmax(min(_CHUNK, len(counts)))
-    if not probabilistic and noise is not None:
-        params = with_noise(params, noise)
     unigram = jnp.asarray(np.log((counts + 1) / (counts + 1).sum()), jnp.float32)
+    keep = None if keep is None or (keep >= 1).all() else np.maximum(keep, 1e-9)
+    dropped = dropped_paths(tables, keep) if probabilistic and keep is not None else None
 
-    def measure(params: Params, tables: Any, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
-        targets = objective.select(
-            jax.random.key(0), tables if probabilistic else (), batch.words, batch.weights
-        )
+    def measure(params: Params, tables: Tables, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+        pairs = batch.weights.sum()
         base = -(batch.weights.sum(1) * unigram[batch.words]).sum()
-        return _cross_entropy(objective, params, batch, targets, noise is not None), base, batch.weights.sum()
+        if not probabilistic:
+            chunk = min(_CHUNK, len(counts))
+            loss = held_out_loss(params, batch, chunk=chunk, offset=offsets(noise, keep)) * pairs
+        else:
+            loss = held_out_loss(params, batch, recipe.objective, tables) * pairs
+        return loss if dropped is None else loss + path_correction(params, batch, dropped), base, pairs
 
     compiled = jax.jit(measure)
     sums = np.zeros(3)
@@ -69,34 +85,75 @@ def evaluate_held_out(
     return {"loss": loss / pairs, "unigram_loss": base / pairs, "pairs": pairs}
 
 
-def of_run(run: Run, params: Params) -> dict[str, float | None]:
+def of_run(run: Run, params: Params, most_words: int = _MOST_WORDS) -> dict[str, float | None]:
     """:func:`evaluate_held_out` of a run's own objective, "negative", "hierarchical" or "softmax"."""
-    noise = None
+    noise, counts = None, run.feed.corpus.vocab.counts
     if run.settings.objective == "negative":
-        mass = noise_mass(run.feed.corpus.vocab.counts, run.settings.noise_exponent)
+        mass = noise_mass(counts, run.settings.noise_exponent)
         noise = mass / mass.sum()
-    probabilistic = run.settings.objective == "hierarchical"
-    return evaluate_held_out(run.recipe, params, run.tables, run.feed, noise, probabilistic)
+    recipe = run.recipe._replace(groups=min(run.recipe.groups, max(1, _BATCH_WORDS // run.recipe.run)))
+    keep = keep_probabilities(counts, run.settings.sample)
+    hierarchical = run.settings.objective == "hierarchical"
+    return evaluate_held_out(recipe, params, run.tables, run.feed, noise, hierarchical, most_words, keep)
 
 
-def with_noise(params: Params, noise: np.ndarray) -> Params:
-    """The tables with log q as one more column of the output: a hidden vector ending in 1 then scores s + log q."""
-    column = jnp.log(jnp.maximum(jnp.asarray(noise, params.output.dtype), 1e-30))[:, None]
-    return Params(params.input, jnp.concatenate([params.output, column], 1))
+def offsets(noise: np.ndarray | None, keep: np.ndarray | None) -> jax.Array | None:
+    """log noise - log keep, [V] float32: what joins the scores. None where there is neither.
+
+    >>> print(offsets(np.array([0.75, 0.25]), np.array([0.75, 1.0])).round(4))
+    [ 0.     -1.3863]
+    """
+    if noise is None and keep is None:
+        return None
+    top = np.ones(1) if noise is None else noise
+    return jnp.asarray(
+        np.log(np.maximum(top, _SMALLEST)) - (0 if keep is None else np.log(keep)), jnp.float32
+    )
 
 
-def _cross_entropy(
-    objective: Objective, params: Params, batch: Batch, targets: Any, noisy: bool
-) -> jax.Array:
-    if not noisy:
-        return cross_entropy(objective, params, batch, targets)
+class Dropped(NamedTuple):
+    """The F words that subsampling drops at all, in a Huffman tree: see :func:`path_correction`."""
 
-    hidden = hidden_vectors(params.input, batch)
-    one = jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)
-    return objective.loss(jnp.concatenate([hidden, one], -1), params.output, targets).sum()
+    rows: np.ndarray  # the nodes on their paths; of few words there are few to score
+    paths: Huffman  # [F, L], whose nodes count ``rows``
+    spared: np.ndarray  # [F] 1 / keep - 1, float32
+    log_keep: np.ndarray  # [V] float32
 
 
-def held_out_batches(recipe: Recipe, feed: Feed, most_words: int = _MOST_WORDS) -> Any:
+def dropped_paths(tree: Huffman, keep: np.ndarray) -> Dropped:
+    """What :func:`path_correction` needs of a tree and of keep [V], on the host."""
+    ids = np.flatnonzero(keep < 1)
+    nodes, codes, lengths = (np.asarray(leaf)[ids] for leaf in tree)
+    rows, places = np.unique(nodes, return_inverse=True)
+    paths = Huffman(*map(jnp.asarray, (places.reshape(nodes.shape), codes, lengths)))
+    return Dropped(rows, paths, (1 / keep[ids] - 1).astype(np.float32), np.log(keep).astype(np.float32))
+
+
+def path_correction(params: Params, batch: Batch, dropped: Dropped) -> jax.Array:
+    """Sum of log keep(w) + log Z(h) over the pairs of a batch: what subsampling adds to the loss of a tree.
+
+    A tree has no score of a word for an offset to join. Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1), as p' adds up to 1.
+    """
+    hidden, output = hidden_vectors(params.input, batch), params.output[dropped.rows]
+    each = max(1, _NUMBERS // (hidden.shape[1] * dropped.paths.nodes.size))
+    log_z = jax.lax.map(lambda group: log_normaliser(group, output, dropped), hidden, batch_size=each)
+    correction: jax.Array = (
+        batch.weights * (log_z[..., None] + jnp.asarray(dropped.log_keep)[batch.words][:, None])
+    ).sum()
+    return correction
+
+
+def log_normaliser(hidden: jax.Array, output: jax.Array, dropped: Dropped) -> jax.Array:
+    """log Z [T] of ``hidden`` [T, D] for the scores of ``output``, the rows of ``dropped``."""
+    nodes, codes, lengths = dropped.paths
+    steps = (hidden @ output.T)[:, nodes]  # [T, F, L]
+    turned = jnp.where(codes[None] == 0, steps, -steps)
+    real = jnp.arange(nodes.shape[1], dtype=jnp.int32)[None] < lengths[:, None]
+    log_p = jnp.where(real[None], jax.nn.log_sigmoid(turned), 0.0).sum(-1)
+    return jnp.log1p(jnp.exp(log_p) @ dropped.spared)
+
+
+def held_out_batches(recipe: Recipe, feed: Feed, most_words: int = _MOST_WORDS) -> Iterator[Batch]:
     """The batches of the words that were held out, whole windows, in order; the last one padded."""
     size, window = recipe.groups * recipe.run, recipe.window
     begin = feed.words

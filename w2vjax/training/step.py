@@ -8,7 +8,6 @@ chunk. A chunk's end is treated as a line's end: windows do not reach over it.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,9 +17,9 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
-from w2vjax.objectives.model import bounded_backward
+from w2vjax.objectives.model import bounded_backward, draw_targets
 from w2vjax.training.updates import apply_gradients, cleared
-from w2vjax.types import Batch, Objective, Params, Rows
+from w2vjax.types import Batch, EmbedBackward, Goal, Objective, Params, Reach, Tables, Windows
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
 
 
@@ -28,15 +27,13 @@ class Recipe(NamedTuple):
     """What stays fixed during a run: the functions it is made of and the shapes of a step."""
 
     objective: Objective
-    windows: Callable[
-        [jax.Array, jax.Array, jax.Array], Batch
-    ]  # (tokens [B, T+2*window], segments, reach [B, T])
+    windows: Windows
     optimizer: optax.GradientTransformation
     window: int = 5
     groups: int = 64  # B, runs in a step
     run: int = 16  # T, consecutive words in a run
-    reach: Callable[[jax.Array, tuple[int, ...], int], jax.Array] = draw_reach
-    embed_backward: Callable[..., Rows] = embed_backward
+    reach: Reach = draw_reach
+    embed_backward: EmbedBackward = embed_backward
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
     measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
     every: int = 1  # steps from one whose loss is read off to the next
@@ -74,16 +71,30 @@ def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]
 
 
 def gradient_step(
-    recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array, measure: Any = True
+    recipe: Recipe,
+    state: State,
+    tables: Tables,
+    batch: Batch,
+    key: jax.Array,
+    measure: bool | jax.Array = True,
 ) -> tuple[State, jax.Array, jax.Array]:
-    """One step on one batch: select, backward, update. Pure and jit-able; what a loop of one's own is made of.
+    """One step on one batch: draw, select, backward, update. Pure and jit-able; what a loop of one's own is made of.
 
-    Returns the new state and, where ``measure`` (a bool, traced or not) is true, the loss before the step, summed over
-    the first ``recipe.measured`` groups (and those that share their negatives), and the positive pairs in it, float32;
-    0 and 0 elsewhere. Where a table holds or a score becomes a number that is not finite, measured or not, the loss is
-    NaN and the optimizer is given zeros; row_sgd and row_adagrad then move no row.
+    Returns what :func:`descend` does for the targets that ``key`` draws.
     """
-    targets = recipe.objective.select(key, tables, batch.words, batch.weights)
+    return descend(recipe, state, batch, draw_targets(recipe.objective, key, tables, batch), measure)
+
+
+def descend(
+    recipe: Recipe, state: State, batch: Batch, targets: Goal, measure: bool | jax.Array = True
+) -> tuple[State, jax.Array, jax.Array]:
+    """One step on one batch with its targets: backward, update.
+
+    Returns the new state and, where ``measure`` is true, the loss before the step, summed over the first
+    ``recipe.measured`` groups (and those that share their targets), and the positive pairs in it, float32; 0 and 0
+    elsewhere. Where a table holds or a score becomes a number that is not finite, measured or not, the loss is NaN and
+    the optimizer is given zeros; row_sgd and row_adagrad then move no row.
+    """
     gradients, bounds = bounded_backward(
         recipe.objective, state.params, batch, targets, recipe.embed_backward
     )
@@ -109,13 +120,13 @@ def gradient_step(
     return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
 
 
-def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Any) -> tuple[jax.Array, jax.Array]:
+def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Goal) -> tuple[jax.Array, jax.Array]:
     """(loss, positive pairs), both summed over the first groups of a batch, float32 scalars."""
     whole = batch.words.shape[0]
-    rows = [leaf.shape[0] for leaf in jax.tree.leaves((batch, targets))]
-    sharing = math.lcm(*(whole // row for row in rows))  # groups that have a leaf's row in common
-    groups = min(whole, -(-recipe.measured // sharing) * sharing)
+    together = math.lcm(batch.regrouped, recipe.objective.sharing(targets))
+    groups = min(whole, -(-recipe.measured // together) * together)
 
+    # an axis counts groups, or what some neighbouring groups share: see types.Batch and types.Objective
     def first(leaf: jax.Array) -> jax.Array:
         return leaf[: groups * leaf.shape[0] // whole]
 
@@ -149,7 +160,7 @@ def train_chunk(
     recipe: Recipe,
     chunk: int,
     state: State,
-    tables: Any,
+    tables: Tables,
     keep: jax.Array,
     ids: jax.Array,
     offset: jax.Array,
@@ -169,21 +180,20 @@ def train_chunk(
     keys = jax.random.split(key, 3)
     tokens, segments, kept = subsample(keys[0], tokens, segments, keep)
     streams, steps = cut_streams(recipe, tokens, segments, kept, keys[1])
-    window, draws = recipe.window, None
-    if recipe.objective.draw is not None:
-        most = -(-chunk // (recipe.groups * recipe.run))
-        draws = recipe.objective.draw(keys[2], tables, most, recipe.groups)
+    window, objective = recipe.window, recipe.objective
+    most = -(-chunk // (recipe.groups * recipe.run))
+    ahead = objective.draw(keys[2], tables, (most, recipe.groups)) if objective.ahead else None
 
     def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
-        """What step ``number`` reads of the streams, three of [B, T + 2*window], and of the draws."""
+        """What step ``number`` reads of the streams, three of [B, T + 2*window], and its draws, or a key for them."""
         wide = [
             jax.lax.dynamic_slice_in_dim(row, number * recipe.run, recipe.run + 2 * window, 1)
             for row in streams
         ]
-        if draws is None:
+        if not objective.ahead:
             return wide, jax.random.fold_in(keys[2], number)
         return wide, jax.tree.map(
-            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), draws
+            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), ahead
         )
 
     # Each step reads for the next one. What is carried lies in memory; read where it is used, it would be read anew for
@@ -194,7 +204,9 @@ def train_chunk(
         if recipe.mesh is not None:
             batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
         measure = number % recipe.every == 0
-        state, loss, pairs = gradient_step(recipe, state, tables, batch, random, measure)
+        draws = random if objective.ahead else objective.draw(random, tables, batch.words.shape[:1])
+        targets = objective.select(draws, tables, batch.words, batch.weights)
+        state, loss, pairs = descend(recipe, state, batch, targets, measure)
         first = (progress.failed < 0) & ~jnp.isfinite(loss)
         progress = progress._replace(
             loss=progress.loss + loss,
@@ -237,7 +249,13 @@ def compile_chunk(recipe: Recipe, chunk: int) -> Any:
     """
 
     def program(
-        state: State, tables: Any, keep: Any, ids: Any, offset: Any, count: Any, seed: Any
+        state: State,
+        tables: Tables,
+        keep: jax.Array,
+        ids: jax.Array,
+        offset: jax.Array,
+        count: jax.Array,
+        seed: jax.Array,
     ) -> tuple[State, Progress]:
         return train_chunk(recipe, chunk, state, tables, keep, ids, offset, count, chunk_key(seed))
 

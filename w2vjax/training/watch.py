@@ -70,7 +70,8 @@ def untrained_loss(objective: Objective, tables: Any, mass: Any, words: int = _W
 def _losses_of_zeros(objective: Objective, size: int, tables: Any, words: jax.Array) -> jax.Array:
     """The loss of each of ``words`` [n] as the one positive of a hidden vector of zeros."""
     weights = jnp.ones((len(words), 1, 1), jnp.float32)
-    targets = objective.select(jax.random.key(0), tables, words[:, None], weights)
+    draws = objective.draw(jax.random.key(0), tables, (len(words),))
+    targets = objective.select(draws, tables, words[:, None], weights)
     hidden, output = (jnp.zeros(shape, jnp.float32) for shape in ((len(words), 1, 1), (size, 1)))
     return objective.loss(hidden, output, targets).reshape(-1)
 

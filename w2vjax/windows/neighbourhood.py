@@ -1,0 +1,62 @@
+"""What a window is: which words are neighbours of a center. Every window shape is made of this one definition.
+
+A run is B rows of T + 2*window consecutive words: T centers between two margins of ``window`` words. ``segments`` of
+the same shape numbers the lines, -1 on padding; ``reach`` [B, T], at most ``window``, is how far each center looks.
+"""
+
+import jax
+import jax.numpy as jnp
+
+
+def are_neighbours(own: jax.Array, other: jax.Array, distance: jax.Array, reach: jax.Array) -> jax.Array:
+    """Whether a word is a neighbour: another word than the center, on its line and within its reach; elementwise.
+
+    own, other: the lines of center and word; distance: how many words lie from one to the other.
+
+    >>> line, distance = jnp.asarray([0, 0, 0, 1, -1]), jnp.asarray([0, 1, 3, 1, 1])
+    >>> are_neighbours(line[:1], line, distance, jnp.asarray([2])).tolist()
+    [False, True, False, False, False]
+    """
+    alike = (other == own) & (own >= 0)
+    return alike & (distance > 0) & (distance <= reach)
+
+
+def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
+    """The neighbours of T centers among all words of their run, a mask [B, T, P] with P = T + 2*window.
+
+    >>> in_block(jnp.asarray([[-1, 0, 0, 1]]), jnp.asarray([[1, 1]])).astype(int).tolist()
+    [[[0, 0, 1, 0], [0, 1, 0, 0]]]
+    """
+    count, width = reach.shape[1], segments.shape[1]
+    window = (width - count) // 2
+    at, center = jnp.arange(width, dtype=jnp.int32)[None], jnp.arange(window, window + count, dtype=jnp.int32)
+    distance = jnp.abs(at - center[:, None])[None]  # [1, T, P], a constant
+    own = segments[:, window : window + count, None]
+    return are_neighbours(own, segments[:, None], distance, reach[..., None])
+
+
+def around_each(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Each center's own words: centers [B, T], contexts [B, T, C] and their mask [B, T, C], with C = 2*window.
+
+    >>> runs = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
+    >>> centers, contexts, mask = around_each(*runs, jnp.asarray([[1, 1]]))
+    >>> centers.tolist(), contexts.tolist(), mask.astype(int).tolist()
+    ([[4, 5]], [[[9, 5], [4, 6]]], [[[0, 1], [1, 0]]])
+    """
+    count = reach.shape[1]
+    window = (tokens.shape[1] - count) // 2
+    offsets = [offset for offset in range(-window, window + 1) if offset]
+
+    def shifted(values: jax.Array, offset: int) -> jax.Array:
+        return values[:, window + offset : window + offset + count]
+
+    def gathered(values: jax.Array) -> jax.Array:
+        columns = [shifted(values, offset) for offset in offsets]
+        return jnp.stack(columns, -1) if columns else jnp.zeros((*reach.shape, 0), values.dtype)
+
+    own = shifted(segments, 0)[..., None]
+    distance = jnp.asarray([[[abs(offset) for offset in offsets]]], jnp.int32)
+    mask = are_neighbours(own, gathered(segments), distance, reach[..., None])
+    return shifted(tokens, 0), gathered(tokens), mask

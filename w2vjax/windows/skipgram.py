@@ -1,0 +1,81 @@
+"""Skip-gram: each word predicts its neighbours.
+
+Two groupings of the same pairs train, each where it reads few rows:
+
+    block_batch    T consecutive centers against their T + 2*window neighbours, as matrix products. A row is read once
+                   for all the pairs it takes part in.
+    fan_batch      the neighbours of a center, each a hidden vector of its own, all predicting that center. Where a word
+                   costs a whole path of rows (hierarchical softmax), the path is read once for 2*window hidden vectors.
+                   word2vec.c trains in this direction; over a corpus the pairs are the same, except that the reach of
+                   the predicted word decides.
+
+The idea of shared rows is pWord2Vec's (Ji et al., "Parallelizing Word2Vec in Shared and Distributed Memory", 2016).
+Functions of runs are jit-able and trust their ids; :mod:`w2vjax.windows.neighbourhood` says what a run is.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+
+from w2vjax.ids import as_ids
+from w2vjax.types import Batch, Inputs
+from w2vjax.windows.neighbourhood import around_each, in_block
+
+
+def pairs(
+    centers: ArrayLike,
+    contexts: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    vocab_size: int | None = None,
+    dtype: DTypeLike = jnp.float32,
+) -> Batch:
+    """A batch of B (center, context) pairs from two id arrays [B]; ``weights`` [B] are 0 on padding, 1 by default.
+
+    Given ``vocab_size``, ids are checked on the host (IdError); without it, as inside jit, they are trusted.
+
+    >>> batch = pairs([0, 1], [1, 0], vocab_size=2)
+    >>> batch.inputs.ids.shape, batch.words.tolist()
+    ((2, 1, 1), [[1], [0]])
+    """
+    centers, contexts = as_ids(centers, vocab_size), as_ids(contexts, vocab_size)
+    ones = jnp.ones(centers.shape, dtype)
+    weights = ones if weights is None else jnp.asarray(weights, dtype)
+    inputs = Inputs(centers[:, None, None], ones[:, None, None])
+    return Batch(inputs, contexts[:, None], weights[:, None, None])
+
+
+def block_batch(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+) -> Batch:
+    """B blocks of T centers, with all P = T + 2*window words of a run as candidate positives.
+
+    weights[b, t, p] is 1 where word p is a neighbour of center t, and 0 elsewhere.
+
+    >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
+    >>> block_batch(tokens, segments, jnp.asarray([[1, 1]])).weights.tolist()
+    [[[0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0]]]
+    """
+    count, width = reach.shape[1], tokens.shape[1]
+    window = (width - count) // 2
+    weights = in_block(segments, reach).astype(dtype)
+    # weight 1 on padding centers too: nothing weighs on their loss, and a constant costs the compiled step nothing
+    inputs = Inputs(tokens[:, window : window + count, None], jnp.ones((*reach.shape, 1), dtype))
+    return Batch(inputs, tokens, weights)
+
+
+def fan_batch(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+) -> Batch:
+    """B*T groups of 2*window hidden vectors and one positive.
+
+    >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
+    >>> batch = fan_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch.words.tolist(), batch.inputs.ids[..., 0].tolist(), batch.weights[..., 0].tolist()
+    ([[4], [5]], [[9, 5], [4, 6]], [[0.0, 1.0], [1.0, 0.0]])
+    """
+    centers, contexts, mask = around_each(tokens, segments, reach)
+    columns = contexts.shape[-1]
+    weights = mask.reshape(-1, columns, 1).astype(dtype)
+    inputs = Inputs(contexts.reshape(-1, columns, 1), jnp.ones(weights.shape, dtype))
+    return Batch(inputs, centers.reshape(-1, 1), weights)
