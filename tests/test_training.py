@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +21,11 @@ from w2vjax.training.feed import feed, longest_call, marked
 from w2vjax.training.replicas import counts_of, join, join_states
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, split_lines, train_chunk
-from w2vjax.training.updates import apply_gradients
+from w2vjax.training.updates import RepeatedRows, WholeTables, apply_gradients, check_optimizer, parts
 from w2vjax.types import Params, Rows
-from w2vjax.windows.blocks import block_batch
 from w2vjax.windows.cbow import cbow_run_batch
 from w2vjax.windows.sampling import full_reach, keep_thresholds
+from w2vjax.windows.skipgram import block_batch
 
 
 @pytest.mark.usefixtures("x64")
@@ -272,6 +273,71 @@ def test_adam_is_refused_on_rows_and_works_wrapped(planted):
     trained = w2v.train(planted, **SMALL | {"learning_rate": 0.01, "epochs": 4},
                         optimizer=lambda s: w2v.dense(optax.adam(s)), log_every=0.0)  # fmt: skip
     assert trained.history[-1]["loss"] < trained.history[0]["loss"] - 0.2
+
+
+def one_step(optimizer, rows, bounds, deterministic=False):
+    """Both tables [4, 2], of zeros, after one step."""
+    params = Params(jnp.zeros((4, 2)), jnp.zeros((4, 2)))
+    check_optimizer(optimizer, params)
+    step = jax.jit(partial(apply_gradients, optimizer, deterministic=deterministic))
+    after, _ = step(optimizer.init(params), params, Params(rows, rows), Params(bounds, bounds))
+    return np.asarray(after.input)
+
+
+CLIP = optax.clip(1.0)
+
+
+@pytest.mark.usefixtures("standard_promotion")
+@pytest.mark.parametrize("wrap", [
+    lambda inner: inner,
+    lambda inner: optax.chain(CLIP, inner),
+    lambda inner: optax.chain(CLIP, optax.chain(optax.identity(), inner)),
+    lambda inner: optax.inject_hyperparams(lambda scale: optax.chain(CLIP, inner, optax.scale(scale)))(scale=1.0),
+])  # fmt: skip
+def test_what_an_optimizer_takes_survives_a_chain(wrap):
+    """dense gets tables, in which the examples of a row are one gradient; row_sgd gets each example."""
+    rows, bounds = Rows(jnp.asarray([2, 0, 2]), jnp.full((3, 2), 0.5)), jnp.full(3, 1e-3)
+    state = wrap(w2v.dense(optax.adam(0.1))).init(Params(jnp.zeros((4, 2)), jnp.zeros((4, 2))))
+    assert (parts(state, WholeTables), parts(state, RepeatedRows)) == (True, False)
+    # Adam's first step is its learning rate for each row that has a gradient
+    found = one_step(wrap(w2v.dense(optax.adam(0.1))), rows, bounds)
+    np.testing.assert_allclose(found, -0.1 * np.array([[1, 1], [0, 0], [1, 1], [0, 0]]), rtol=1e-5)
+    for optimizer in (w2v.row_sgd(0.1), w2v.row_adagrad(0.1)):
+        state = wrap(optimizer).init(Params(jnp.zeros((4, 2)), jnp.zeros((4, 2))))
+        assert (parts(state, WholeTables), parts(state, RepeatedRows)) == (False, True)
+        np.testing.assert_allclose(
+            one_step(wrap(optimizer), rows, bounds), one_step(optimizer, rows, bounds), rtol=1e-6
+        )
+
+
+def test_a_chain_with_row_sgd_pays_for_no_sort():
+    def program(optimizer):
+        params, rows = (
+            Params(jnp.zeros((4, 2)), jnp.zeros((4, 2))),
+            Rows(jnp.asarray([2, 0, 2]), jnp.ones((3, 2))),
+        )
+        step = jax.jit(partial(apply_gradients, optimizer))
+        arguments = (optimizer.init(params), params, Params(rows, rows), Params(jnp.ones(3), jnp.ones(3)))
+        return step.lower(*arguments).as_text()
+
+    assert "stablehlo.sort" not in program(optax.chain(CLIP, w2v.row_sgd(0.1)))
+    assert "stablehlo.sort" in program(optax.chain(CLIP, optax.sgd(0.1)))  # which needs distinct rows
+
+
+def test_clipping_before_row_sgd_clips_each_example_and_before_sgd_each_row():
+    rows, bounds = Rows(jnp.asarray([2, 0, 2]), jnp.full((3, 2), 3.0)), jnp.full(3, 1e-3)
+    by_row = one_step(optax.chain(CLIP, w2v.row_sgd(0.1)), rows, bounds)
+    by_sgd = one_step(optax.chain(CLIP, optax.sgd(0.1)), rows, bounds)
+    np.testing.assert_allclose(by_row[:, 0], [-0.1, 0, -0.2, 0], rtol=1e-6)
+    np.testing.assert_allclose(by_sgd[:, 0], [-0.1, 0, -0.1, 0], rtol=1e-6)
+
+
+def test_an_optimizer_of_rows_and_tables_at_once_is_refused():
+    params = Params(jnp.zeros((4, 2)), jnp.zeros((4, 2)))
+    with pytest.raises(errors.SettingError, match="Use one kind"):
+        check_optimizer(optax.chain(w2v.dense(optax.sgd(0.1)), w2v.row_sgd(0.1)), params)
+    with pytest.raises(errors.SettingError, match="cannot take row gradients"):
+        check_optimizer(optax.chain(optax.scale_by_adam(), w2v.row_sgd(0.1)), params)
 
 
 def test_the_deterministic_mode_trains_the_same_model(planted, plain):

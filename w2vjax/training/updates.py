@@ -2,7 +2,7 @@
 
 A batch touches few rows, so a gradient is a pair of ids [N] and values [N, D] (:class:`~w2vjax.types.Rows`) and a dense
 optimizer's step over [V, D] would cost a hundred times the gradient. The transformations here are optax's: ``update``
-gets the *values* as its updates and the rest as extra arguments, so ``optax.chain``, schedules and clipping work::
+gets the *values* as its updates and the rest as extra arguments, so ``optax.chain`` and schedules work::
 
     update(values, state, params, ids=..., bounds=...) -> values, state
 
@@ -11,27 +11,52 @@ gets the *values* as its updates and the rest as extra arguments, so ``optax.cha
     bounds  Params of [N], how strongly each example bends the loss (:mod:`w2vjax.objectives.bounds`), [V] beside a
             dense leaf
 
+What a transformation takes is seen in its state, and so in the state of any chain that it is part of:
+
+    WholeTables      whole tables: row gradients are expanded for it. See :func:`dense`.
+    RepeatedRows     rows whose ids repeat, one for each example: :func:`row_sgd` and :func:`row_adagrad`. Whatever
+                     stands before them in a chain gets these rows too: ``optax.clip`` then clips each example.
+    neither          rows whose ids are distinct: the examples of a row are added up first, at the price of a sort
+
 Summing the gradients of many words at once makes frequent rows step too far and diverge. :func:`row_sgd` and
 :func:`row_adagrad` step by their own size or by 1 / bound, whichever is less, the bounds of a row's examples added up.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.objectives.model import to_dense
-from w2vjax.types import Params, Rows
+from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
+
+# The state of an optax transformation: a pytree of its own.
+OptState: TypeAlias = Any
 
 
-class RowTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
-    """An optax transformation that takes rows whose ids repeat; any other is given rows whose ids are distinct."""
+class RepeatedRows(NamedTuple):
+    """Part of the state of a transformation that takes rows whose ids repeat. It holds nothing."""
 
 
-class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
-    """A transformation of whole tables, which row gradients are expanded for: see :func:`dense`."""
+class WholeTables(NamedTuple):
+    """The state of a transformation of whole tables: see :func:`dense`."""
+
+    inner: OptState
+
+
+def parts(state: OptState, kind: type) -> bool:
+    """Whether a state has a part of this class, at any depth.
+
+    >>> params = Params(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
+    >>> state = optax.chain(optax.clip(1.0), row_sgd(0.1)).init(params)
+    >>> parts(state, RepeatedRows), parts(state, WholeTables)
+    (True, False)
+    """
+    leaves = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, kind))
+    return any(isinstance(leaf, kind) for leaf in leaves)
 
 
 class Gone(NamedTuple):
@@ -50,7 +75,7 @@ def not_gone(params: Params) -> Gone:
     return Gone(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
 
 
-def cleared(state: Any) -> Any:
+def cleared(state: OptState) -> OptState:
     """An optimizer's state with every :class:`Gone` in it at 0.
 
     >>> params = Params(jnp.ones((2, 1)), jnp.ones((2, 1)))
@@ -60,14 +85,14 @@ def cleared(state: Any) -> Any:
     [0. 0.]
     """
 
-    def clear(leaf: Any) -> Any:
+    def clear(leaf: OptState) -> OptState:
         return jax.tree.map(jnp.zeros_like, leaf) if isinstance(leaf, Gone) else leaf
 
     return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, Gone))
 
 
 def bounded_step(
-    values: jax.Array, ids: jax.Array | None, bound: jax.Array, size: Any, gone: jax.Array
+    values: jax.Array, ids: jax.Array | None, bound: jax.Array, size: ArrayLike, gone: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """(-min(size, 1 / total) * values, gone), where total is the bound of a row over all its examples.
 
@@ -81,7 +106,7 @@ def bounded_step(
         # plus 0, as it is not negative: so that the reading is seen to come before the adding, which else copies
         gone = gone.at[ids].add(way + jnp.minimum(before, 0))
         way = jnp.maximum(gone[ids] - before, way)
-    return -(size / jnp.maximum(1, way))[:, None].astype(values.dtype) * values, gone
+    return -jnp.asarray(size / jnp.maximum(1, way))[:, None].astype(values.dtype) * values, gone
 
 
 class RowSgdState(NamedTuple):
@@ -89,9 +114,10 @@ class RowSgdState(NamedTuple):
 
     steps: jax.Array  # [] int32
     gone: Gone
+    takes: RepeatedRows = RepeatedRows()
 
 
-def row_sgd(learning_rate: Any) -> RowTransformation:
+def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
     """Gradient descent on rows: each moves by min(learning rate, 1 / bound) times its summed gradient.
 
     bound: how strongly the row's examples of this step bend the loss, added up. ``learning_rate`` is a number or an
@@ -110,7 +136,13 @@ def row_sgd(learning_rate: Any) -> RowTransformation:
         return RowSgdState(jnp.zeros((), jnp.int32), not_gone(params))
 
     def update(
-        values: Params, state: RowSgdState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
+        values: Params,
+        state: RowSgdState,
+        params: Params | None = None,
+        *,
+        ids: Params,
+        bounds: Params,
+        **_: object,
     ) -> tuple[Params, RowSgdState]:
         del params
         size = learning_rate(state.steps) if callable(learning_rate) else learning_rate
@@ -119,7 +151,7 @@ def row_sgd(learning_rate: Any) -> RowTransformation:
         values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
         return values, RowSgdState(optax.safe_increment(state.steps), Gone(gone))
 
-    return RowTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class RowAdagradState(NamedTuple):
@@ -128,9 +160,12 @@ class RowAdagradState(NamedTuple):
     total: Params  # of [V]
     steps: jax.Array  # [] int32
     gone: Gone
+    takes: RepeatedRows = RepeatedRows()
 
 
-def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
+def row_adagrad(
+    learning_rate: ScalarOrSchedule, epsilon: float = 1e-6
+) -> optax.GradientTransformationExtraArgs:
     """Row-wise AdaGrad: one accumulated squared gradient for each row, a mean over its D entries.
 
     Duchi, Hazan and Singer, 2011, with one step size a row, learning rate / sqrt(sum of mean(g^2) + epsilon), and at
@@ -151,7 +186,13 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
         return RowAdagradState(total, jnp.zeros((), jnp.int32), not_gone(params))
 
     def update(
-        values: Params, state: RowAdagradState, params: Any = None, *, ids: Params, bounds: Params, **_: Any
+        values: Params,
+        state: RowAdagradState,
+        params: Params | None = None,
+        *,
+        ids: Params,
+        bounds: Params,
+        **_: object,
     ) -> tuple[Params, RowAdagradState]:
         del params
         rate = learning_rate(state.steps) if callable(learning_rate) else learning_rate
@@ -164,15 +205,29 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
         values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
         return values, RowAdagradState(Params(*totals), optax.safe_increment(state.steps), Gone(gone))
 
-    return RowTransformation(init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
-def dense(optimizer: optax.GradientTransformation) -> DenseTransformation:
+def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """Any dense optax optimizer (adam, lion, ...), at its dense cost: for small vocabularies.
 
-    >>> optimizer = dense(optax.adam(1e-3))
+    In a chain with it, every transformation gets whole tables.
+
+    >>> optimizer = optax.chain(optax.clip(1.0), dense(optax.adam(1e-3)))
+    >>> check_optimizer(optimizer, Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     """
-    return DenseTransformation(*optax.with_extra_args_support(optimizer))
+    whole = optax.with_extra_args_support(optimizer)
+
+    def init(params: Params) -> WholeTables:
+        return WholeTables(whole.init(params))
+
+    def update(
+        gradients: Params, state: WholeTables, params: Params | None = None, **extra: object
+    ) -> tuple[Params, WholeTables]:
+        updates, inner = whole.update(gradients, state.inner, params, **extra)
+        return updates, WholeTables(inner)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -205,7 +260,7 @@ def coalesce(rows: Rows) -> Rows:
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for a dense optimizer, which would be silently wrong on rows.
+    """Raise :class:`~w2vjax.errors.SettingError` for an optimizer that would be silently wrong on row gradients.
 
     >>> check_optimizer(optax.adam(1e-3), Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     Traceback (most recent call last):
@@ -213,10 +268,16 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
     w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape (9, 2) and cannot take row gradients. \
 Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or row_adagrad.
     """
-    if isinstance(optimizer, RowTransformation | DenseTransformation):
+    state = jax.eval_shape(optimizer.init, params)
+    if parts(state, WholeTables):
+        if parts(state, RepeatedRows):
+            raise SettingError(
+                "The optimizer has parts that take whole tables (w2vjax.dense) and parts that take rows (row_sgd, "
+                "row_adagrad). Use one kind."
+            )
         return
     shapes = {table.shape for table in params}
-    for leaf in jax.tree.leaves(jax.eval_shape(optimizer.init, params)):
+    for leaf in jax.tree.leaves(state):
         if leaf.shape in shapes:
             raise SettingError(
                 f"The optimizer keeps a state of the tables' shape {leaf.shape} and cannot take row gradients. "
@@ -226,19 +287,19 @@ Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or
 
 def apply_gradients(
     optimizer: optax.GradientTransformation,
-    state: Any,
+    state: OptState,
     params: Params,
     gradients: Params,
     bounds: Params,
     deterministic: bool = False,
-) -> tuple[Params, Any]:
+) -> tuple[Params, OptState]:
     """One step: (params, state) after ``gradients`` (leaves Rows or dense); jit-able.
 
     bounds: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed order (sort and
     segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
     """
     extra = optax.with_extra_args_support(optimizer)
-    if isinstance(optimizer, DenseTransformation):
+    if parts(state, WholeTables):
         if deterministic:
             gradients = Params(*(coalesce(g) if isinstance(g, Rows) else g for g in gradients))
         full = Params(*map(to_dense, gradients, params))
@@ -246,7 +307,7 @@ def apply_gradients(
         return Params(
             *(table + u.astype(table.dtype) for table, u in zip(params, updates, strict=True))
         ), state
-    if deterministic or not isinstance(optimizer, RowTransformation):
+    if deterministic or not parts(state, RepeatedRows):
         pairs = [_coalesced(g, bound) for g, bound in zip(gradients, bounds, strict=True)]
         gradients, bounds = Params(*(g for g, _ in pairs)), Params(*(bound for _, bound in pairs))
     ids = Params(*(g.ids if isinstance(g, Rows) else None for g in gradients))
@@ -255,7 +316,7 @@ def apply_gradients(
     return Params(*map(_add, params, ids, updates)), state
 
 
-def _coalesced(gradient: Any, bound: jax.Array) -> tuple[Any, jax.Array]:
+def _coalesced(gradient: Gradient, bound: jax.Array) -> tuple[Gradient, jax.Array]:
     if not isinstance(gradient, Rows):
         return gradient, bound
     _, total = sum_repeated(gradient.ids, bound[:, None])
