@@ -15,10 +15,12 @@ from cases import OBJECTIVES, QUICK_OBJECTIVES, QUICK_WINDOW, WINDOWS
 
 import w2vjax as w2v
 from w2vjax.gradcheck import objectives as battery
-from w2vjax.gradcheck.cases import KINDS, SIZES, make_case
+from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, counts, make_case
 from w2vjax.gradcheck.check import TOLERANCES, compiled, largest_error, rounding_floors
-from w2vjax.gradcheck.objectives import MAIN_SIZE, applies, check_objectives
+from w2vjax.gradcheck.objectives import MAIN_SIZE, applies, check_objectives, check_shipped
 from w2vjax.gradcheck.one_hot import check_reference
+from w2vjax.objectives.huffman import huffman_tree
+from w2vjax.training.choices import CHOICES
 from w2vjax.types import Rows
 
 # variations of other kinds, and the empty batch: in the slow test
@@ -34,7 +36,7 @@ def test_every_objective_in_float64_with_a_floor_of_zero(name: str, monkeypatch:
         check_objectives({name: OBJECTIVES[name]}, [QUICK_WINDOW], [MAIN_SIZE], kinds, ["float64"])
     )
     assert len(records) == len(kinds) >= 12
-    assert [record for record in records if not record.check.passed] == []
+    assert [record for record in records if not record.passed] == []
 
 
 @pytest.mark.slow
@@ -42,7 +44,7 @@ def test_every_objective_in_float64_with_a_floor_of_zero(name: str, monkeypatch:
 def test_every_objective_window_kind_size_and_dtype(name: str) -> None:
     """What the command runs; it leaves out windows at other sizes whose form of batch another window stands for."""
     records = list(check_objectives({name: OBJECTIVES[name]}))
-    assert [record for record in records if not record.check.passed] == []
+    assert [record for record in records if not record.passed] == []
     assert {(r.window, r.kind, r.check.dtype) for r in records} == set(
         product(WINDOWS, KINDS, battery.DTYPES)
     )
@@ -112,7 +114,7 @@ def test_terms_excuse_sixteen_roundoffs_and_no_more() -> None:
 @pytest.mark.slow
 def test_the_reference_model() -> None:
     records = list(check_reference())
-    assert [record for record in records if not record.check.passed] == []
+    assert [record for record in records if not record.passed] == []
 
 
 def test_kinds_keep_the_shapes_of_an_ordinary_case() -> None:
@@ -195,12 +197,23 @@ def test_a_custom_vjp_has_no_forward_mode_and_differences_see_through_it() -> No
 
 def test_command_passes_and_prints_one_record_for_each_case(cli: Callable[..., Any]) -> None:
     done = cli(
-        "gradcheck", "--objective", "softmax", "--dtype", "float32", "--kind", "ordinary", "--json", "-"
+        "gradcheck",
+        "--objective",
+        "chunked_softmax",
+        "--dtype",
+        "float32",
+        "--kind",
+        "ordinary",
+        "--json",
+        "-",
     )
     assert done.code == 0, done.err
     records = json.loads(done.out)
     assert len(records) == sum(applies(window, size, "ordinary") for window, size in product(WINDOWS, SIZES))
     assert all(record["passed"] and record["error"] <= record["tolerance"] == 1e-5 for record in records)
+    beside = [record for record in records if record["bounded_error"] is not None]
+    assert [(record["window"], record["size"]) for record in beside] == [("blocks", MAIN_SIZE)]
+    assert 0 < beside[0]["bounded_error"] <= 1e-5
 
 
 def broken() -> w2v.Objective:
@@ -297,7 +310,7 @@ def test_a_command_that_would_check_nothing_is_refused(
 
 def test_a_run_of_no_checks_does_not_pass(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("w2vjax.cli.gradcheck.check_objectives", lambda *_, **__: iter(()))
-    done = cli("gradcheck", "--objective", "softmax")
+    done = cli("gradcheck", "--objective", "chunked_softmax")
     assert done.code == 2
     assert "nothing" in done.err
 
@@ -306,10 +319,10 @@ def picky() -> w2v.Objective:
     """A softmax that cannot take a batch of nothing, nor paddings."""
     whole = w2v.softmax()
 
-    def select(key: Any, tables: Any, words: Any, weights: Any) -> Any:
+    def select(draws: Any, tables: Any, words: Any, weights: Any) -> Any:
         if not words.shape[0]:
             raise ValueError("a batch of nothing\nhas no words")
-        return whole.select(key, tables, words, weights)
+        return whole.select(draws, tables, words, weights)
 
     return whole._replace(select=select)
 
@@ -346,6 +359,93 @@ def test_an_objective_that_raises_has_failed_checks_with_its_words(
         assert record["raised"] == (None if record["passed"] else says)
         if not record["passed"]:
             assert record["error"] is record["repeatable"] is record["finite"] is record["loss_error"] is None
+
+
+def test_an_audit_of_an_objective_that_raises_is_a_failed_row_with_its_words(
+    cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    target = tmp_path / "drifts.json"
+    done = cli("gradcheck", "--objective", "test_gradcheck:fails_at_once", "--audit", "--dtype", "float32", "--json",
+               target)  # fmt: skip
+    assert done.code == 1
+    said = "SettingError: These counts cannot work."
+    assert f"FAILED test_gradcheck:fails_at_once, pairs, float32: raised {said}" in done.out
+    assert "Traceback" not in done.err + done.out
+    drifts = json.loads(target.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert [drift["window"] for drift in drifts] == list(WINDOWS)
+    assert all(drift["raised"] == said and drift["gradient"] is None for drift in drifts)
+
+
+def test_train_and_gradcheck_speak_of_the_same_objectives() -> None:
+    assert set(battery.FORMS) == {objective for _, objective in CHOICES}
+    for name, forms in battery.FORMS.items():
+        assert battery.find_objectives(name) == forms
+        found = battery.find_shipped(name)
+        assert {(one.model, name) for one in found} == {pair for pair in CHOICES if pair[1] == name}
+        assert all(one.windows is CHOICES[one.model, name].windows for one in found)
+    for name, form in battery.OBJECTIVES.items():
+        assert form in battery.find_objectives(name).values()
+    assert battery.find_shipped("negative_sampling") == battery.find_shipped("test_gradcheck:picky") == []
+    assert len(battery.find_shipped("all")) == len(battery.shipped()) == len(CHOICES) + 2
+
+
+def test_what_ships_is_checked_with_its_own_parameters() -> None:
+    """As train sets it up: 48 negatives for 3 blocks or 32 for 4, trees with a third to spare, 4096 words at a time."""
+    key, mass = jax.random.key(0), counts(SHIPPED_SIZES["4500 x 3, 12 blocks"])
+    for method in battery.shipped():
+        tables = method.objective.init(mass)
+        draws = method.objective.draw(key, tables, (12,))
+        if method.name.startswith("negative"):
+            assert draws.shape == ((3, 32) if "long" in method.name else (4, 48))
+        elif method.name == "hierarchical":
+            for mine, wanted in zip(tables, huffman_tree(mass, 1 / 3), strict=True):
+                np.testing.assert_array_equal(mine, wanted)
+        else:
+            assert method.objective.backward.keywords == {"chunk": 4096}
+
+
+@pytest.mark.parametrize("method", battery.shipped(), ids=lambda method: f"{method.model}, {method.name}")
+def test_what_ships_is_proven(method: Any) -> None:
+    kinds = ("ordinary", "two words", "half padded")
+    records = list(check_shipped([method], kinds, ["float64"]))
+    assert {(record.size, record.kind) for record in records} == set(product(SHIPPED_SIZES, kinds))
+    assert [record for record in records if not record.passed] == []
+    assert all(record.bounded is not None and record.bounded.error <= 1e-12 for record in records)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", battery.shipped(), ids=lambda method: f"{method.model}, {method.name}")
+def test_what_ships_is_proven_on_every_kind_and_dtype(method: Any) -> None:
+    records = list(check_shipped([method]))
+    assert len(records) == len(SHIPPED_SIZES) * len(KINDS) * len(battery.DTYPES)
+    assert [record for record in records if not record.passed] == []
+
+
+def twice_beside_bounds() -> w2v.Objective:
+    """A softmax whose gradient is right, and twice as large beside bounds."""
+    whole = w2v.softmax()
+
+    def bounded(backward: Any, *inputs: Any) -> Any:
+        d_hidden, d_output, *bounds = whole.bounded(backward, *inputs)
+        return d_hidden, d_output + d_output, *bounds
+
+    return whole._replace(bounded=bounded)
+
+
+def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(cli: Callable[..., Any]) -> None:
+    done = cli(
+        "gradcheck",
+        "--objective",
+        "test_gradcheck:twice_beside_bounds",
+        "--dtype",
+        "float32",
+        "--kind",
+        "ordinary",
+    )
+    assert done.code == 1
+    (line,) = [line for line in done.out.splitlines() if line.startswith("FAILED")]
+    assert "blocks, " in line
+    assert "beside bounds: gradient 1.0e+00" in line
 
 
 def test_the_independent_check_of_the_reference_reports_what_it_has_made(

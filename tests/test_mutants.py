@@ -10,9 +10,18 @@ from mutants import Mutant
 from mutants_shared import SPANS
 
 import w2vjax as w2v
-from w2vjax.gradcheck.cases import KINDS, Size, make_case
+from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, Size, make_case
 from w2vjax.gradcheck.check import compiled, largest_error, rounding_floors, widen
-from w2vjax.gradcheck.objectives import WINDOWS, compiled_select, magnitudes, tables_of
+from w2vjax.gradcheck.objectives import (
+    WINDOWS,
+    check_case,
+    compiled_select,
+    find_shipped,
+    magnitudes,
+    make_inputs,
+    tables_of,
+)
+from w2vjax.gradcheck.objectives import functions as functions_of
 
 SIZE = Size(12, 5, 4, 6, 2)  # an even number of runs, so that spans of two blocks share negatives
 OBJECTIVES = {
@@ -151,3 +160,87 @@ def test_every_mutant_is_caught_whatever_the_seed(x64: None, standard_promotion:
 @pytest.mark.slow
 def test_no_false_alarm_over_twenty_seeds(x64: None, standard_promotion: None) -> None:
     assert false_alarms(range(20)) == []
+
+
+# What would be wrong with the parameters that ship: spans of 3 and 4 blocks, a whole chunk of 4096 words and a rest.
+SHIPPED: dict[str, tuple[str, dict[str, Mutant]]] = {
+    "negative": ("60 x 10, 12 blocks", SPANS),
+    "hierarchical": ("60 x 10, 12 blocks", mutants.HUFFMAN),
+    "softmax": ("4500 x 3, 12 blocks", {
+        "rest of the vocabulary dropped": mutants.chunked_away(lambda v, V: v < 4096),
+        "whole chunk dropped": mutants.chunked_away(lambda v, V: v >= 4096),
+        "last word of the whole chunk dropped": mutants.chunked_away(lambda v, V: v != 4095),
+        "first word of the rest dropped": mutants.chunked_away(lambda v, V: v != 4096),
+    }),
+}  # fmt: skip
+SHIPPED_METHODS = [method for name in SHIPPED for method in find_shipped(name) if method.model == "skip-gram"]
+
+
+@pytest.mark.parametrize("method", SHIPPED_METHODS, ids=lambda method: method.name)
+def test_every_mutant_of_what_ships_is_caught(method: Any, x64: None, standard_promotion: None) -> None:
+    size, wrong = SHIPPED[method.name.partition(",")[0]]
+    left = dict(wrong)
+    for kind in ORDER[:5]:
+        case = make_case(kind, SHIPPED_SIZES[size])
+        inputs = make_inputs(method.objective, method.windows, SHIPPED_SIZES[size], case, "float64")
+        inputs = jax.tree.map(jax.numpy.asarray, inputs)
+        reference = compiled(*functions_of(method.objective)).reference(inputs[0], *inputs)[1]
+        terms = tuple(magnitudes(*inputs[:2])["terms"])
+        floors = rounding_floors("float64", TOLERANCE, terms, tuple(inputs[0]))
+        for name, mutant in list(left.items()):
+            found = tuple(mutant(method.objective, *inputs))
+            if largest_error(found, tuple(map(np.asarray, reference)), floors)[0] > TOLERANCE:
+                del left[name]
+    assert list(left) == []
+
+
+def scaled(which: int, factor: float) -> Any:
+    """A bounded whose gradient of the hidden vectors (0) or of the rows (1) is off by a factor."""
+
+    def change(found: Any) -> Any:
+        parts = list(found)
+        parts[which] = jax.tree.map(
+            lambda leaf: leaf * np.asarray(factor, leaf.dtype) if leaf.dtype.kind == "f" else leaf,
+            parts[which],
+        )
+        return tuple(parts)
+
+    return change
+
+
+def last_row_lost(found: Any) -> Any:
+    d_hidden, d_output, *bounds = found
+    values = d_output.values if isinstance(d_output, w2v.Rows) else d_output
+    values = values.at[-1].set(0)
+    return d_hidden, d_output._replace(values=values) if isinstance(d_output, w2v.Rows) else values, *bounds
+
+
+# Wrong gradients beside bounds: the backward alone stays right.
+BESIDE_BOUNDS = {
+    "hidden off by 1e-9": scaled(0, 1 + 1e-9),
+    "rows off by 1e-9": scaled(1, 1 + 1e-9),
+    "hidden sign": scaled(0, -1.0),
+    "rows forgotten": scaled(1, 0.0),
+    "last row lost": last_row_lost,
+    "hidden of the next group": lambda found: (jax.numpy.roll(found[0], 1, 0), *found[1:]),
+    "bound in place of a gradient": lambda found: (found[0].at[..., -1].set(found[2]), *found[1:]),
+}
+
+
+@pytest.mark.parametrize("name", ["softmax", "chunked_softmax", "shared_negatives", "hierarchical_softmax"])
+def test_every_mutant_beside_bounds_is_caught(name: str) -> None:
+    objective = OBJECTIVES[name]
+    for label, change in BESIDE_BOUNDS.items():
+
+        def wrong(*inputs: Any, change: Any = change) -> Any:
+            return change(objective.bounded(*inputs))
+
+        mutant = objective._replace(bounded=wrong)
+        own, beside = check_case(mutant, WINDOWS["blocks"], SIZE, "whole windows", "float64", False, True)
+        assert own.passed, label
+        assert beside is not None
+        assert not beside.passed, label
+    own, beside = check_case(objective, WINDOWS["blocks"], SIZE, "whole windows", "float64", False, True)
+    assert own.passed
+    assert beside is not None
+    assert beside.passed

@@ -12,8 +12,8 @@ import numpy as np
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError
 from w2vjax.gradcheck.cases import KINDS
-from w2vjax.gradcheck.check import DIFFERENCE_TOLERANCE
-from w2vjax.gradcheck.objectives import Record, check_objectives, find_objectives
+from w2vjax.gradcheck.check import DIFFERENCE_TOLERANCE, GradientCheck
+from w2vjax.gradcheck.objectives import Record, check_objectives, check_shipped, find_objectives, find_shipped
 from w2vjax.gradcheck.one_hot import check_reference
 from w2vjax.gradcheck.precision import Drift
 from w2vjax.gradcheck.precision import audit as measure_drift
@@ -31,9 +31,10 @@ def gradcheck(
     """Check every handwritten gradient against jax.grad in float64, on batches made to break it.
 
     Each objective meets every window shape (pairs, CBOW, blocks and what training makes of them), sizes down to one
-    word and one dimension, and 18 kinds of batch: repeated words, padding, logits of 20,000, nothing at all. Float64
-    also meets forward mode, central differences and runs without jit. Two runs must give equal bits. Exits 1 if
-    anything is off, 0 otherwise.
+    word and one dimension, and 18 kinds of batch: repeated words, padding, logits of 20,000, nothing at all. What train
+    uses for each model and objective is checked with its own window shape, its own parameters, and the gradient beside
+    its bounds ("train: skip-gram"). Float64 also meets forward mode, central differences and runs without jit. Two runs
+    must give equal bits. Exits 1 if anything is off, 0 otherwise.
 
     error        max |gradient - reference| / max |reference| of a table, the reference being jax.grad in float64 at the
                  same params; 16 roundings of terms that cancel are excused (python -m pydoc w2vjax.gradcheck.check)
@@ -42,14 +43,15 @@ def gradcheck(
 
     examples:
       w2vjax gradcheck                                          everything, the reference model too: minutes
-      w2vjax gradcheck --objective negative_sampling
+      w2vjax gradcheck --objective negative                     what train --objective negative uses, in all its forms
+      w2vjax gradcheck --objective negative_sampling            one of these forms
       w2vjax gradcheck --objective reference --dtype float64
       w2vjax gradcheck --objective examples.nce:nce             your own Objective, or a function that makes one
       w2vjax gradcheck --kind ordinary "huge logits" --json -
       w2vjax gradcheck --audit                                  how far float32 and bfloat16 are from float64
 
     Args:
-        objective: all, reference, one of the objectives by name, or package.module:name.
+        objective: all, reference, an objective by train's name or by that of a form, or package.module:name.
         dtype: Dtypes of the params.
         kind: Kinds of batch.
         json: Write one record per objective, window, size, kind and dtype to this file, or to standard output with '-'.
@@ -67,6 +69,9 @@ def gradcheck(
         (name, partial(check_objectives, {name: found}, kinds=kind, dtypes=dtype))
         for name, found in chosen.items()
     ]
+    for method in [] if objective == "reference" else find_shipped(objective):
+        label = f"{method.name}, {method.window}"
+        jobs.append((label, partial(check_shipped, [method], kinds=kind, dtypes=dtype)))
     if objective in {"all", "reference"}:
         jobs.insert(0, ("reference", partial(check_reference, kinds=kind, dtypes=dtype)))
     # Nearly all of the time is compilation, which runs outside Python's lock: two objectives at a time.
@@ -76,7 +81,7 @@ def gradcheck(
         raise SettingError(
             "These options leave nothing to check. Name more batch kinds, or leave --kind out."
         )
-    failed = [record for record in records if not record.check.passed]
+    failed = [record for record in records if not record.passed]
     if json is not None:
         write_json(json, [record.row() for record in records])
     if json != "-":
@@ -140,10 +145,17 @@ def summary(records: list[Record]) -> str:
 
 def failure(record: Record) -> str:
     """One line that says which part of a check failed, by how much, and where."""
-    check = record.check
-    place = f"{record.objective}, {record.window}, {record.size}, {record.kind}, {check.dtype}"
+    place = f"{record.objective}, {record.window}, {record.size}, {record.kind}, {record.check.dtype}"
+    wrong = "" if record.check.passed else wrong_parts(record.check)
+    if record.bounded is not None and not record.bounded.passed:
+        wrong += f"{'; ' if wrong else ''}beside bounds: {wrong_parts(record.bounded)}"
+    return f"FAILED {place}: {wrong}"
+
+
+def wrong_parts(check: GradientCheck) -> str:
+    """What is off in a check that has failed."""
     if check.raised:
-        return f"FAILED {place}: raised {check.raised}"
+        return f"raised {check.raised}"
     parts = {"gradient": check.error, "loss": check.loss_error, "without jit": check.eager_error,
              "forward mode": check.forward_error}  # fmt: skip
     wrong = [
@@ -155,7 +167,7 @@ def failure(record: Record) -> str:
         wrong.append(f"central differences {check.difference_error:.1e}")
     wrong += [] if check.repeatable else ["two runs differ"]
     wrong += [] if check.finite else ["not finite"]
-    return f"FAILED {place}: {', '.join(wrong)} (tolerance {check.tolerance:.0e}), worst at {check.worst}"
+    return f"{', '.join(wrong)} (tolerance {check.tolerance:.0e}), worst at {check.worst}"
 
 
 def report_drift(drifts: list[Drift], json: str | None) -> int:
@@ -164,9 +176,15 @@ def report_drift(drifts: list[Drift], json: str | None) -> int:
         write_json(json, [drift._asdict() for drift in drifts])
     if json != "-":
         head = ["objective", "window", "dtype", "loss", "gradient", "loss, stored", "gradient, stored"]
-        rows = [[*drift[:3], *(f"{value:.1e}" for value in drift[3:])] for drift in drifts]
+        rows = [
+            [*drift[:3], *(f"{value:.1e}" if not drift.raised else "raised" for value in drift[3:7])]
+            for drift in drifts
+        ]
         print(columns([head, *rows]))
         print(
             "Drift from float64: of the arithmetic alone, then with the params rounded to the dtype as stored."
         )
-    return 0
+        for drift in drifts:
+            if drift.raised:
+                print(f"FAILED {drift.objective}, {drift.window}, {drift.dtype}: raised {drift.raised}")
+    return 1 if any(drift.raised for drift in drifts) else 0

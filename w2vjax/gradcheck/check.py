@@ -150,8 +150,21 @@ class Compiled(NamedTuple):
     backward: Callable[..., Any]
 
 
-@lru_cache(maxsize=256)
 def compiled(loss: Callable[..., Any], backward: Callable[..., Any]) -> Compiled:
+    """The compiled forms of a loss and a backward: those of an earlier call where it is the same function."""
+    return Compiled(compiled_reference(loss), compiled_backward(backward))
+
+
+@lru_cache(maxsize=256)
+def compiled_backward(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """One jitted function for each backward."""
+    return jax.jit(backward)
+
+
+@lru_cache(maxsize=256)
+def compiled_reference(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """(params, direction, *batch) -> loss, ``jax.grad``, and the directional derivative or None."""
+
     def slopeless(params: Any, direction: Any, *batch: Any) -> Any:
         del direction
         return *jax.value_and_grad(loss)(params, *batch), None
@@ -170,7 +183,7 @@ def compiled(loss: Callable[..., Any], backward: Callable[..., Any]) -> Compiled
         except TypeError:  # what JAX raises, when it compiles, for a function with a custom_vjp
             return without(*inputs)
 
-    return Compiled(reference, jax.jit(backward))
+    return reference
 
 
 def is_float(leaf: Any) -> bool:

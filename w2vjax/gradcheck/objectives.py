@@ -7,36 +7,43 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import ml_dtypes
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck.cases import KINDS, SIZES, Case, Size, counts, make_case
+from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, Case, Size, counts, make_case
 from w2vjax.gradcheck.check import GradientCheck, check_gradients, failed_check, host_copy, widen
 from w2vjax.gradcheck.expansions import cbow_batch, cbow_block_batch, pair_batch
 from w2vjax.objectives.huffman import hierarchical_softmax
-from w2vjax.objectives.model import backward, cross_entropy, draw_targets
+from w2vjax.objectives.model import backward, bounded_backward, cross_entropy, draw_targets
 from w2vjax.objectives.negative import negative_sampling
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
-from w2vjax.types import Batch, Objective, Params
+from w2vjax.training.choices import CHOICES, MANY_WORDS
+from w2vjax.types import Batch, Goal, Objective, Params, Tables, Windows
 from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
 from w2vjax.windows.skipgram import block_batch, fan_batch
 
-OBJECTIVES: dict[str, Objective] = {
-    "softmax": softmax(),
-    # leaves a rest of 12 for 60 words and of 40 for 1000; 1 and 2 are all rest
-    "chunked_softmax": softmax(chunk=48),
-    "negative_sampling": negative_sampling(num_negatives=5),
-    "negative_sampling_shared": negative_sampling(num_negatives=5, shared=12),
-    # a positive drawn twice cancels its own softplus (5 / 10 * 2 = 1), drawn more often it turns its sign
-    "shared_negatives": shared_negatives(num_negatives=5, shared=10, span=2),
-    "hierarchical_softmax": hierarchical_softmax(),
+# What train's names stand for: the forms of each objective, clear and fast, with parameters that are easy to get wrong.
+FORMS: dict[str, dict[str, Objective]] = {
+    "softmax": {
+        "softmax": softmax(),
+        # leaves a rest of 12 for 60 words and of 40 for 1000; 1 and 2 are all rest
+        "chunked_softmax": softmax(chunk=48),
+    },
+    "negative": {
+        "negative_sampling": negative_sampling(num_negatives=5),
+        "negative_sampling_shared": negative_sampling(num_negatives=5, shared=12),
+        # a positive drawn twice cancels its own softplus (5 / 10 * 2 = 1), drawn more often it turns its sign
+        "shared_negatives": shared_negatives(num_negatives=5, shared=10, span=2),
+    },
+    "hierarchical": {"hierarchical_softmax": hierarchical_softmax()},
 }
-WINDOWS: dict[str, Callable[..., Batch]] = {
+OBJECTIVES: dict[str, Objective] = {name: form for forms in FORMS.values() for name, form in forms.items()}
+WINDOWS: dict[str, Windows] = {
     "pairs": pair_batch,
     "cbow": cbow_batch,
     "cbow_blocks": cbow_block_batch,
@@ -47,6 +54,8 @@ WINDOWS: dict[str, Callable[..., Batch]] = {
     "blocks": block_batch,
     "fans": fan_batch,
 }
+LossOf: TypeAlias = Callable[[Params, Batch, Goal], jax.Array]
+BackwardOf: TypeAlias = Callable[[Params, Batch, Goal], tuple[jax.Array, Params]]
 # one for each form of a batch: pairs apart, means of words read once, many hidden vectors against many positives
 EVERY_SIZE = ("pairs", "cbow_runs", "blocks")
 # where the costly extras run: empty batches, every window, and blocks of every kind without jit
@@ -63,26 +72,69 @@ class Record(NamedTuple):
     size: str
     kind: str
     check: GradientCheck
+    bounded: GradientCheck | None = (
+        None  # of the gradient beside bounds, which trains; None where it was not checked
+    )
+
+    @property
+    def passed(self) -> bool:
+        """Every check that was made has passed."""
+        return self.check.passed and (self.bounded is None or self.bounded.passed)
 
     def row(self) -> dict[str, Any]:
         """Flat, for JSON."""
         head = {"objective": self.objective, "window": self.window, "size": self.size, "kind": self.kind}
-        return {**head, **self.check._asdict(), "passed": self.check.passed}
+        error, raised = (None, None) if self.bounded is None else (self.bounded.error, self.bounded.raised)
+        beside = {"bounded_error": error, "bounded_raised": raised}
+        return {**head, **self.check._asdict(), **beside, "passed": self.passed}
+
+
+class Shipped(NamedTuple):
+    """What ``train`` uses for one pair of model and objective."""
+
+    name: str  # of the objective, as train has it
+    model: str
+    objective: Objective
+    windows: Windows
+
+    @property
+    def window(self) -> str:
+        """How a report calls the window shape of this model."""
+        return f"train: {self.model}"
+
+
+@lru_cache(maxsize=1)
+def shipped() -> tuple[Shipped, ...]:
+    """All pairs that ``train`` has, with the parameters that it gives them, for short and for long texts."""
+    found = []
+    for (model, name), chosen in CHOICES.items():
+        sizes = {name: 0, f"{name}, long text": MANY_WORDS} if name == "negative" else {name: 0}
+        found += [Shipped(n, model, chosen.objective(5, 0.75, w), chosen.windows) for n, w in sizes.items()]
+    return tuple(found)
+
+
+def find_shipped(name: str) -> list[Shipped]:
+    """The pairs of ``train`` that a name stands for: all, or those of one objective by train's name for it."""
+    return [one for one in shipped() if name in ("all", one.name.partition(",")[0])]
 
 
 def find_objectives(name: str) -> dict[str, Objective]:
-    """The objectives that a name stands for: all, one of ours, or ``package.module:name``, an Objective or its factory.
+    """The objectives that a name stands for.
 
-    Raises SettingError for a name that leads nowhere.
+    The name is all, one of train's, one of a form, or ``package.module:name``, an Objective or its factory. Raises
+    SettingError for a name that leads nowhere.
     """
     if name == "all":
         return OBJECTIVES
+    if name in FORMS:
+        return FORMS[name]
     if name in OBJECTIVES:
         return {name: OBJECTIVES[name]}
     module, separator, attribute = name.partition(":")
     if not separator:
+        names = ", ".join(dict.fromkeys([*FORMS, *OBJECTIVES]))
         raise SettingError(
-            f"There is no objective {name!r}. It is one of: all, {', '.join(OBJECTIVES)}; or package.module:name."
+            f"There is no objective {name!r}. It is one of: all, reference, {names}; or package.module:name."
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
@@ -97,19 +149,30 @@ def find_objectives(name: str) -> dict[str, Objective]:
 
 
 @lru_cache(maxsize=128)
-def functions(objective: Objective) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def functions(objective: Objective) -> tuple[LossOf, BackwardOf]:
     """Loss and backward of an objective as the same two objects each time, so that they compile once."""
     return partial(cross_entropy, objective), partial(backward, objective)
 
 
 @lru_cache(maxsize=128)
-def tables_of(objective: Objective, size: Size) -> Any:
+def beside_bounds(objective: Objective) -> BackwardOf:
+    """The gradient that trains: that of ``bounded_backward``, with the loss."""
+
+    def rule(params: Params, batch: Batch, targets: Goal) -> tuple[jax.Array, Params]:
+        gradients, _ = bounded_backward(objective, params, batch, targets)
+        return cross_entropy(objective, params, batch, targets), gradients
+
+    return rule
+
+
+@lru_cache(maxsize=128)
+def tables_of(objective: Objective, size: Size) -> Tables:
     return objective.init(counts(size))
 
 
 @lru_cache(maxsize=256)
-def compiled_select(objective: Objective, window: Callable[..., Batch]) -> Callable[..., Any]:
-    def select(key: jax.Array, tables: Any, *runs: jax.Array) -> tuple[Batch, Any]:
+def compiled_select(objective: Objective, window: Windows) -> Callable[..., tuple[Batch, Goal]]:
+    def select(key: jax.Array, tables: Tables, *runs: jax.Array) -> tuple[Batch, Goal]:
         batch = window(*runs)
         return batch, draw_targets(objective, key, tables, batch)
 
@@ -118,8 +181,8 @@ def compiled_select(objective: Objective, window: Callable[..., Batch]) -> Calla
 
 
 def make_inputs(
-    objective: Objective, window: Callable[..., Batch], size: Size, case: Case, dtype: str
-) -> tuple[Params, Batch, Any]:
+    objective: Objective, window: Windows, size: Size, case: Case, dtype: str
+) -> tuple[Params, Batch, Goal]:
     """Params rounded to dtype, and batch and targets for arithmetic in float64, or float32 for anything less."""
     storage = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
     params = Params(case.input.astype(storage), case.output.astype(storage))
@@ -164,21 +227,48 @@ def check_objectives(
 ) -> Iterator[Record]:
     """One record for each objective, window, size, kind and dtype that :func:`applies`, as it is found.
 
-    An objective that raises on a batch has failed there.
+    An objective that raises on a batch has failed there. The gradient beside bounds is checked on blocks of 60 words.
     """
     for name, window, size, kind in product(objectives, windows, sizes, kinds):
         if not applies(window, size, kind):
             continue
-        objective, case = objectives[name], make_case(kind, SIZES[size])
-        loss, handwritten = functions(objective)
         every_kind = size == MAIN_SIZE and window == "blocks"
         eager = kind != "empty" and (every_kind or kind in EAGER_KINDS)
         for dtype in dtypes:
-            try:
-                inputs = make_inputs(objective, WINDOWS[window], SIZES[size], case, dtype)
-                check = check_gradients(loss, handwritten, *inputs, eager=eager, **magnitudes(*inputs[:2]))
-            except MemoryError:
-                raise
-            except Exception as error:  # of a caller's own objective, on this batch: the others may do
-                check = failed_check(dtype, error)
-            yield Record(name, window, size, kind, check)
+            found = check_case(objectives[name], WINDOWS[window], SIZES[size], kind, dtype, eager, every_kind)
+            yield Record(name, window, size, kind, *found)
+
+
+def check_shipped(
+    methods: Iterable[Shipped], kinds: Iterable[str] = tuple(KINDS), dtypes: Iterable[str] = DTYPES
+) -> Iterator[Record]:
+    """One record for each method of ``train``, size of :data:`~w2vjax.gradcheck.cases.SHIPPED_SIZES`, kind and dtype.
+
+    Each record has the gradient beside bounds too.
+    """
+    for method, size, kind, dtype in product(methods, SHIPPED_SIZES, kinds, dtypes):
+        eager = kind in EAGER_KINDS and SHIPPED_SIZES[size].vocab_size < 100
+        found = check_case(method.objective, method.windows, SHIPPED_SIZES[size], kind, dtype, eager, True)
+        yield Record(method.name, method.window, size, kind, *found)
+
+
+def check_case(
+    objective: Objective, window: Windows, size: Size, kind: str, dtype: str, eager: bool, beside: bool
+) -> tuple[GradientCheck, GradientCheck | None]:
+    """The check of one batch, and that of the gradient beside bounds if ``beside`` and the objective gives bounds."""
+    loss, handwritten = functions(objective)
+
+    def check(rule: BackwardOf, eager: bool, samples: int) -> GradientCheck:
+        try:
+            inputs = make_inputs(objective, window, size, make_case(kind, size), dtype)
+            terms = magnitudes(*inputs[:2])
+            return check_gradients(loss, rule, *inputs, eager=eager, samples=samples, **terms)
+        except MemoryError:
+            raise
+        except Exception as error:  # of a caller's own objective, on this batch: the others may do
+            return failed_check(dtype, error)
+
+    own = check(handwritten, eager, 6)
+    # without ``bounded``, the gradient beside bounds is the handwritten one itself
+    beside = beside and objective.bounded is not None
+    return own, check(beside_bounds(objective), False, 0) if beside else None
