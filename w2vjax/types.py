@@ -70,10 +70,12 @@ class Targets(NamedTuple):
     weights: jax.Array  # [B, T, R]
 
 
+# A pytree of arrays, of whatever structure its maker gives it.
+Tree: TypeAlias = Any
 # What an objective makes and only the same objective reads: pytrees whose structure is its own affair.
-Tables: TypeAlias = Any  # made of the word counts, once: a noise distribution, a tree
-Draws: TypeAlias = Any  # what is drawn at random for a step
-Goal: TypeAlias = Any  # the targets of one batch: a Targets, or an own NamedTuple
+Tables: TypeAlias = Tree  # made of the word counts, once: a noise distribution, a tree
+Draws: TypeAlias = Tree  # what is drawn at random for a step
+Goal: TypeAlias = Tree  # the targets of one batch: a Targets, or an own NamedTuple
 
 # Of a [V, D] table: Rows [N] where few rows are touched, an array [V, D] otherwise.
 Gradient: TypeAlias = jax.Array | Rows

@@ -42,8 +42,8 @@ SIZES = {
 }
 
 
-# For what ships. With 12 blocks, spans of 3 and of 4 blocks share negatives. 4500 words are more than the softmax takes at
-# a time, 4096, so that there is a whole chunk and a rest.
+# For what ships. With 12 blocks, spans of 3 and of 4 blocks share negatives. The softmax takes 4096 words at a time, so
+# 4500 words are a whole chunk and a rest.
 SHIPPED_SIZES = {
     "60 x 10, 12 blocks": Size(60, 10, 12, 4, 3),
     "4500 x 3, 12 blocks": Size(4500, 3, 12, 4, 2),

@@ -23,13 +23,18 @@ discontinuous one, an independent loss any.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.types import Rows
+from w2vjax.types import Gradient, Rows, Tree
+
+AnyLoss: TypeAlias = Callable[..., jax.Array]  # (params, *batch) -> a scalar
+AnyBackward: TypeAlias = Callable[
+    ..., tuple[jax.Array, Tree]
+]  # (params, *batch) -> loss, gradients like params
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2, "float16": 5e-3}
 DIFFERENCE_TOLERANCE = 1e-7  # fourth-order central differences in float64
@@ -69,15 +74,15 @@ def failed_check(dtype: str, error: Exception) -> GradientCheck:
 
 
 def check_gradients(
-    loss: Callable[..., Any],
-    backward: Callable[..., Any],
-    params: Any,
-    *batch: Any,
+    loss: AnyLoss,
+    backward: AnyBackward,
+    params: Tree,
+    *batch: Tree,
     tolerance: float | None = None,
     samples: int = 6,
     eager: bool = True,
     seed: int = 0,
-    terms: Any = 0.0,
+    terms: Tree = 0.0,
     loss_terms: float = 0.0,
 ) -> GradientCheck:
     """Check backward(params, *batch) -> (loss, gradients) against loss(params, *batch) -> scalar, on any pytree.
@@ -130,7 +135,7 @@ def check_gradients(
                 least = max(jax.tree.leaves(floor), default=0.0)
                 forward_error = directional_error(slope, direction, gradient, least)
 
-                def value(params: Any) -> float:
+                def value(params: Tree) -> float:
                     return float(calls.reference(params, direction, *wide_batch)[0])
 
                 differences = difference_error(value, gradient, wide_params, samples, rng, least)
@@ -147,29 +152,29 @@ class Compiled(NamedTuple):
     reference: Callable[
         ..., Any
     ]  # (params, direction, *batch) -> loss, jax.grad, directional derivative or None
-    backward: Callable[..., Any]
+    backward: AnyBackward
 
 
-def compiled(loss: Callable[..., Any], backward: Callable[..., Any]) -> Compiled:
+def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:
     """The compiled forms of a loss and a backward: those of an earlier call where it is the same function."""
     return Compiled(compiled_reference(loss), compiled_backward(backward))
 
 
 @lru_cache(maxsize=256)
-def compiled_backward(backward: Callable[..., Any]) -> Callable[..., Any]:
+def compiled_backward(backward: AnyBackward) -> Callable[..., Any]:
     """One jitted function for each backward."""
     return jax.jit(backward)
 
 
 @lru_cache(maxsize=256)
-def compiled_reference(loss: Callable[..., Any]) -> Callable[..., Any]:
+def compiled_reference(loss: AnyLoss) -> Callable[..., Any]:
     """(params, direction, *batch) -> loss, ``jax.grad``, and the directional derivative or None."""
 
-    def slopeless(params: Any, direction: Any, *batch: Any) -> Any:
+    def slopeless(params: Tree, direction: Tree, *batch: Tree) -> Any:
         del direction
         return *jax.value_and_grad(loss)(params, *batch), None
 
-    def sloped(params: Any, direction: Any, *batch: Any) -> Any:
+    def sloped(params: Tree, direction: Tree, *batch: Tree) -> Any:
         slope = jax.jvp(lambda p: loss(p, *batch), (params,), (direction,))[1]
         return *jax.value_and_grad(loss)(params, *batch), slope
 
@@ -177,7 +182,7 @@ def compiled_reference(loss: Callable[..., Any]) -> Callable[..., Any]:
     quick = {"xla_backend_optimization_level": 0}
     with_slope, without = jax.jit(sloped, compiler_options=quick), jax.jit(slopeless, compiler_options=quick)
 
-    def reference(*inputs: Any) -> Any:
+    def reference(*inputs: Tree) -> Any:
         try:
             return with_slope(*inputs)
         except TypeError:  # what JAX raises, when it compiles, for a function with a custom_vjp
@@ -186,29 +191,29 @@ def compiled_reference(loss: Callable[..., Any]) -> Callable[..., Any]:
     return reference
 
 
-def is_float(leaf: Any) -> bool:
+def is_float(leaf: object) -> bool:
     return hasattr(leaf, "dtype") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
-def host_copy(tree: Any) -> Any:
+def host_copy(tree: Tree) -> Any:
     """Float arrays as NumPy, which no configuration of JAX narrows; keys and ids as they are."""
     return jax.tree.map(lambda leaf: np.asarray(leaf) if is_float(leaf) else leaf, tree)
 
 
-def widen(tree: Any) -> Any:
+def widen(tree: Tree) -> Any:
     """The same numbers in float64; integers and keys untouched."""
     return jax.tree.map(lambda leaf: np.asarray(leaf).astype(np.float64) if is_float(leaf) else leaf, tree)
 
 
-def narrowest(params: Any) -> str:
+def narrowest(params: Tree) -> str:
     names = [leaf.dtype.name for leaf in jax.tree.leaves(params)]
     return str(max(names, key=lambda name: TOLERANCES[name]))
 
 
-def dense(gradient: Any, params: Any) -> Any:
+def dense(gradient: Tree, params: Tree) -> Any:
     """Gradients as float64 arrays in the shapes of params; rows of :class:`Rows` are summed in float64."""
 
-    def leaf(part: Any, param: np.ndarray) -> np.ndarray:
+    def leaf(part: Gradient, param: np.ndarray) -> np.ndarray:
         if not isinstance(part, Rows):
             return np.asarray(part).astype(np.float64)
         total, ids = np.zeros(param.shape), np.asarray(part.ids)
@@ -221,7 +226,7 @@ def dense(gradient: Any, params: Any) -> Any:
     return jax.tree.map(leaf, gradient, params, is_leaf=lambda part: isinstance(part, Rows))
 
 
-def equal_bits(first: Any, second: Any) -> bool:
+def equal_bits(first: Tree, second: Tree) -> bool:
     pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
     return all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in pairs)
 
@@ -235,14 +240,14 @@ def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:
     return max(ROUNDOFFS * roundoff * float(terms) / tolerance, 1e-300)
 
 
-def rounding_floors(dtype: str, tolerance: float, terms: Any, params: Any) -> Any:
+def rounding_floors(dtype: str, tolerance: float, terms: Tree, params: Tree) -> Any:
     """:func:`rounding_floor` of each leaf of params, for terms of that structure or one number for all."""
     if isinstance(terms, int | float):
         terms = jax.tree.map(lambda _: terms, params)
     return jax.tree.map(lambda size: rounding_floor(dtype, tolerance, size), terms)
 
 
-def largest_error(gradient: Any, reference: Any, floors: Any) -> tuple[float, str]:
+def largest_error(gradient: Tree, reference: Tree, floors: Tree) -> tuple[float, str]:
     """The norm-wise error of the worst leaf, and the name of its worst element. NaN counts as infinite."""
     worst = (0.0, "")
     leaves = zip(
@@ -264,11 +269,11 @@ def largest_error(gradient: Any, reference: Any, floors: Any) -> tuple[float, st
     return worst
 
 
-def name_of(path: Any) -> str:
+def name_of(path: tuple[object, ...]) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".") or "params"
 
 
-def directional_error(slope: Any, direction: Any, gradient: Any, floor: float) -> float | None:
+def directional_error(slope: Tree, direction: Tree, gradient: Tree, floor: float) -> float | None:
     """gradient . direction against forward mode's slope, in units of the terms of the sum; None without a slope."""
     if slope is None:
         return None
@@ -278,9 +283,9 @@ def directional_error(slope: Any, direction: Any, gradient: Any, floor: float) -
 
 
 def difference_error(
-    value_of: Callable[[Any], float],
-    gradient: Any,
-    params: Any,
+    value_of: Callable[[Tree], float],
+    gradient: Tree,
+    params: Tree,
     samples: int,
     rng: np.random.Generator,
     floor: float,

@@ -14,6 +14,7 @@ from w2vjax.gradcheck.cases import KINDS, SIZES, Case, Size, make_case
 from w2vjax.gradcheck.check import GradientCheck, check_gradients, difference_error
 from w2vjax.gradcheck.expansions import pair_batch
 from w2vjax.gradcheck.objectives import DTYPES, EAGER_KINDS, MAIN_SIZE, Record, applies
+from w2vjax.types import Tree
 
 compiled_pairs = jax.jit(pair_batch)
 
@@ -36,7 +37,7 @@ def check_reference(
     yield Record("reference", "one-hot pairs", "7 x 3", "independent NumPy loss", check)
 
 
-def loss(params: Any, X: Any, y: Any) -> jax.Array:
+def loss(params: Tree, X: jax.Array, y: jax.Array) -> jax.Array:
     """The reference model's loss as one function of its params, for ``jax.grad``."""
     return reference.cross_entropy(reference.forward(params, X)["a2"], y)
 
@@ -51,7 +52,7 @@ def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndar
     return {"w1": case.input.astype(storage), "w2": case.output.T.astype(storage)}, X, y
 
 
-def magnitudes(params: Any, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+def magnitudes(params: Tree, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     """What a case adds up before anything cancels: the pairs of its busiest word, and a logit for all of them."""
     pairs = y.sum(-1)
     w1, w2 = (float(np.abs(params[name].astype(np.float64)).max()) for name in ("w1", "w2"))
@@ -61,7 +62,7 @@ def magnitudes(params: Any, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     return {"terms": terms, "loss_terms": float(pairs.sum()) * (1 + logit)}
 
 
-def numpy_loss(params: Any, X: np.ndarray, y: np.ndarray) -> float:
+def numpy_loss(params: Tree, X: np.ndarray, y: np.ndarray) -> float:
     """The reference model's loss once more, pair by pair in plain Python and float64."""
     total = 0.0
     for center, context in zip(X, y, strict=True):
@@ -73,7 +74,7 @@ def numpy_loss(params: Any, X: np.ndarray, y: np.ndarray) -> float:
     return float(total)
 
 
-def check_independently(params: Any, X: np.ndarray, y: np.ndarray) -> GradientCheck:
+def check_independently(params: Tree, X: np.ndarray, y: np.ndarray) -> GradientCheck:
     """The usual check, its loss and its differences against :func:`numpy_loss`, and those of every element."""
     check = check_gradients(loss, reference.backward, params, X, y, **magnitudes(params, X, y))
     with jax.enable_x64(True):

@@ -11,11 +11,11 @@ Functions of arrays here are jit-able and trust their ids; every draw is a funct
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 
@@ -23,7 +23,7 @@ from w2vjax.errors import SettingError
 _TRIANGLE = 128
 
 
-def keep_probabilities(counts: Any, sample: float = 1e-3) -> np.ndarray:
+def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
     """The share of each word's occurrences that stays, [V] float64; all ones for ``sample=0``, which turns it off.
 
     Raises :class:`~w2vjax.errors.SettingError` if ``sample`` is negative or not finite.
@@ -40,7 +40,7 @@ def keep_probabilities(counts: Any, sample: float = 1e-3) -> np.ndarray:
     return np.asarray(np.minimum(1.0, np.sqrt(rarity) + rarity))
 
 
-def keep_thresholds(counts: Any, sample: float = 1e-3) -> jax.Array:
+def keep_thresholds(counts: ArrayLike, sample: float = 1e-3) -> jax.Array:
     """:func:`keep_probabilities` as [V] uint32 for a comparison with random bits; 2^32 - 1 stands for always."""
     scaled = np.rint(keep_probabilities(counts, sample) * 2.0**32)
     thresholds: jax.Array = jax.device_put(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
