@@ -208,10 +208,10 @@ def scaled(which: int, factor: float) -> Any:
     return change
 
 
-def last_row_lost(found: Any) -> Any:
+def a_row_lost(found: Any) -> Any:
     d_hidden, d_output, *bounds = found
     values = d_output.values if isinstance(d_output, w2v.Rows) else d_output
-    values = values.at[-1].set(0)
+    values = values.at[jax.numpy.abs(values).max(-1).argmax()].set(0)
     return d_hidden, d_output._replace(values=values) if isinstance(d_output, w2v.Rows) else values, *bounds
 
 
@@ -221,7 +221,7 @@ BESIDE_BOUNDS = {
     "rows off by 1e-9": scaled(1, 1 + 1e-9),
     "hidden sign": scaled(0, -1.0),
     "rows forgotten": scaled(1, 0.0),
-    "last row lost": last_row_lost,
+    "a row lost": a_row_lost,
     "hidden of the next group": lambda found: (jax.numpy.roll(found[0], 1, 0), *found[1:]),
     "bound in place of a gradient": lambda found: (found[0].at[..., -1].set(found[2]), *found[1:]),
 }
