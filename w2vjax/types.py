@@ -82,26 +82,28 @@ Gradient: TypeAlias = jax.Array | Rows
 # d_hidden [B, T, D] and d_output, then the bounds of hidden [B, T] and of the rows of d_output, [N] | [V].
 Bounded: TypeAlias = tuple[jax.Array, Gradient, jax.Array, jax.Array]
 
-Init: TypeAlias = Callable[[ArrayLike], Tables]  # (counts [V])
-Draw: TypeAlias = Callable[[jax.Array, Tables, tuple[int, ...]], Draws]  # (key, tables, shape)
-Select: TypeAlias = Callable[
-    [Draws, Tables, jax.Array, jax.Array], Goal
-]  # (.., words [B, P], weights [B, T, P])
-Loss: TypeAlias = Callable[
-    [jax.Array, jax.Array, Goal], jax.Array
-]  # (hidden [B, T, D], output [V, D], targets)
-Backward: TypeAlias = Callable[[jax.Array, jax.Array, Goal], tuple[jax.Array, Gradient]]  # as Loss
-Bound: TypeAlias = Callable[[Backward, jax.Array, jax.Array, Goal], Bounded]  # (backward, and as Loss)
+# The functions of an objective; see :class:`Objective` for what they mean.
+# (counts [V])
+Init: TypeAlias = Callable[[ArrayLike], Tables]
+# (key, tables, shape)
+Draw: TypeAlias = Callable[[jax.Array, Tables, tuple[int, ...]], Draws]
+# (draws, tables, words [B, P], weights [B, T, P])
+Select: TypeAlias = Callable[[Draws, Tables, jax.Array, jax.Array], Goal]
+# (hidden [B, T, D], output [V, D], targets)
+Loss: TypeAlias = Callable[[jax.Array, jax.Array, Goal], jax.Array]
+Backward: TypeAlias = Callable[[jax.Array, jax.Array, Goal], tuple[jax.Array, Gradient]]
+# (backward, hidden, output, targets)
+Bound: TypeAlias = Callable[[Backward, jax.Array, jax.Array, Goal], Bounded]
 
 # The functions beside the objective that make up a step of training.
-Windows: TypeAlias = Callable[
-    [jax.Array, jax.Array, jax.Array], Batch
-]  # (tokens [B, T + 2*window], segments, reach)
-Reach: TypeAlias = Callable[
-    [jax.Array, tuple[int, ...], int], jax.Array
-]  # (key, shape, window) -> int32 of shape
-EmbedBackward: TypeAlias = Callable[[jax.Array, Inputs], Rows]  # (d_hidden [B, T, D], inputs)
-Schedule: TypeAlias = Callable[[jax.Array], jax.Array]  # (step) -> learning rate
+# (tokens [B, T + 2*window], segments of that shape, reach [B, T])
+Windows: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], Batch]
+# (key, shape, window) -> int32 of this shape, from 1 to window
+Reach: TypeAlias = Callable[[jax.Array, tuple[int, ...], int], jax.Array]
+# (d_hidden [B, T, D], inputs)
+EmbedBackward: TypeAlias = Callable[[jax.Array, Inputs], Rows]
+# (step) -> learning rate
+Schedule: TypeAlias = Callable[[jax.Array], jax.Array]
 ScalarOrSchedule: TypeAlias = float | Schedule
 
 
@@ -111,11 +113,11 @@ class Weighted(Protocol):
 
     @property
     def ids(self) -> jax.Array:
-        """[B, R]"""
+        """The rows of the output table that are scored, [B, R]."""
 
     @property
     def weights(self) -> jax.Array:
-        """[B, T, R]"""
+        """How much each counts, [B, T, R]."""
 
 
 def no_draws(key: jax.Array, tables: Tables, shape: tuple[int, ...]) -> tuple[()]:
