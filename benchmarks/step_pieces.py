@@ -28,14 +28,14 @@ def first(tree: Any) -> Any:
 
 def stack(recipe: Recipe, ids: np.ndarray, tables: Any, key: jax.Array) -> tuple[w2v.Batch, Any]:
     """(batches, targets) of STACK steps in a row, one more axis in front of each leaf; ids [M], lines opened by ~id."""
-    size, window = recipe.groups * recipe.run, recipe.window
+    size, window = recipe.groups * recipe.block_words, recipe.window
     ids = np.resize(ids, STACK * size + 2 * window)
     tokens, segments = split_lines(jnp.asarray(ids), jnp.int32(len(ids)))
-    width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
+    width = jnp.arange(recipe.block_words + 2 * window, dtype=jnp.int32)[None]
 
     def one(number: jax.Array) -> tuple[w2v.Batch, Any]:
-        at = number * size + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.run + width
-        reach = recipe.reach(jax.random.fold_in(key, number), (recipe.groups, recipe.run), window)
+        at = number * size + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.block_words + width
+        reach = recipe.reach(jax.random.fold_in(key, number), (recipe.groups, recipe.block_words), window)
         batch = recipe.windows(tokens[at], segments[at], reach)
         return batch, recipe.objective.select(key, tables, batch.words, batch.weights)
 
@@ -158,7 +158,7 @@ def randomness(recipe: Recipe, chunk: int, steps: int, tables: Any, each_step: b
 
     def all_of(key: jax.Array) -> Any:
         keys = jax.random.split(key, 3)
-        size = recipe.groups * recipe.run
+        size = recipe.groups * recipe.block_words
         reach = recipe.reach(keys[1], (chunk + size,), recipe.window)
         return jax.random.bits(keys[0], (chunk,), jnp.uint32), reach, negatives(keys[2])
 

@@ -30,7 +30,7 @@ def held_out(trained: Any, objective: str, noise_exponent: float, most_words: in
 
     recipe, counts = trained.run.recipe, trained.vocab.counts
     run = trained.run._replace(
-        recipe=recipe._replace(groups=min(recipe.groups, max(1, BATCH_WORDS // recipe.run)))
+        recipe=recipe._replace(groups=min(recipe.groups, max(1, BATCH_WORDS // recipe.block_words)))
     )
     keep = np.maximum(w2v.keep_probabilities(counts, run.settings.sample), SMALLEST)
     # a score is that of p' (of p' / q, with negatives drawn from q); the noise is a factor on exp(score)

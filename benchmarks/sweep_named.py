@@ -142,9 +142,9 @@ def copies() -> list[Group]:
     numbers = (2, 4, 8, 16)
     chunks = tuple(1 << power for power in (18, 16, 14, 12))
     changes = [
-        {"replicas": 1},
-        *product({"replicas": (*numbers, 64)}),
-        *product({"replicas": numbers, "chunk": chunks}),
+        {"copies": 1},
+        *product({"copies": (*numbers, 64)}),
+        *product({"copies": numbers, "chunk": chunks}),
     ]
     return [Group("100mb", MAIN, changes, {"epochs": 3})]
 

@@ -19,7 +19,7 @@ from w2vjax.gradcheck import difference_error
 from w2vjax.objectives.huffman import huffman_tree
 from w2vjax.objectives.logistic import logistic, logistic_backward
 from w2vjax.objectives.softmax import add_logits, no_logits, softmax_backward, softmax_loss
-from w2vjax.training.choices import choice
+from w2vjax.training.methods import make_objective
 
 TINY = Size(7, 3, 2, 4, 2)
 
@@ -151,7 +151,7 @@ def test_a_tree_of_few_levels_is_the_cheapest_of_all_such(spare: float) -> None:
 
 def test_the_tree_that_trains_is_near_huffmans_whatever_the_size_of_the_vocabulary() -> None:
     """Also at powers of two, where the fewest levels would leave no word nearer to the root than another."""
-    shipped = choice("skip-gram", "hierarchical").objective(5, 0.75)
+    shipped = make_objective("hierarchical")
     for size in (1000, 1024, 1025, 4000, 4096):
         mass = 1e6 / np.arange(1, size + 1)
         best, tree = huffman_tree(mass), shipped.init(mass)

@@ -21,7 +21,7 @@ import sweep_texts
 from planted import planted_text
 
 import w2vjax as w2v
-from w2vjax.training.choices import choice
+from w2vjax.training.methods import method
 
 
 @pytest.mark.parametrize("module", [sweep_cells, sweep_named, sweep_npmi, sweep_texts])
@@ -86,14 +86,21 @@ def test_verdicts(change: dict[str, Any], expected: str) -> None:
 def job(path: Path, **settings: Any) -> dict[str, Any]:
     text = path / "text.txt"
     text.write_text("\n".join(map(" ".join, planted_text(200))) + "\n")
-    usual = {"model": "skip-gram", "objective": "negative", "dim": 8, "epochs": 1, "min_count": 1, "run": 8}
+    usual = {
+        "model": "skip-gram",
+        "objective": "negative",
+        "dim": 8,
+        "epochs": 1,
+        "min_count": 1,
+        "block_words": 8,
+    }
     return {"tool": "w2vjax", "corpus": str(text), "cache": str(path / "cache"), "held_out_words": 500,
             "settings": {**usual, **settings}}  # fmt: skip
 
 
 def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
     found = sweep_job.run(
-        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512, replicas=2)
+        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512, copies=2)
     )
     json.dumps(found, allow_nan=False)
     assert found["exit"] == 0
@@ -134,7 +141,7 @@ def test_names_and_numbers_become_functions() -> None:
     for model, objective in sweep_cells.PAIRS:
         made = sweep_job.with_functions({"model": model, "objective": objective, "a": 2.0, "b": 3.0})
         assert made["objective"].bounded.keywords.items() >= {"a": 2.0, "b": 3.0}.items()
-        assert made["windows"] is choice(model, objective).windows
+        assert made["windows"] is method(model, objective).windows
 
 
 def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:

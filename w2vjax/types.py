@@ -1,9 +1,9 @@
-"""The legend and the five types that every other file speaks in.
+"""The legend and the types that every other file speaks in.
 
 Legend, used in every shape comment of the package:
 
     V  vocabulary size                         D  dim, the length of a vector
-    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a run of words in blocks)
+    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a block's words)
     C  input words averaged into one hidden    P  positive words per group
     K  negatives per group                     L  longest Huffman code
     R  rows of the output table scored per group
@@ -45,7 +45,7 @@ class Inputs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a window shape makes of a run of ids: inputs, and the positive words each hidden vector has to predict.
+    """What a window shape makes of consecutive ids: inputs, and the positive words each hidden vector has to predict.
 
     The hidden vectors may be grouped anew for their positives, in the same order: where inputs have B groups of T,
     words and weights may have B*T groups of 1.
@@ -63,6 +63,17 @@ class Targets(NamedTuple):
     labels: jax.Array  # [B, T, R]
     weights: jax.Array  # [B, T, R]
 
+
+# (tokens [B, T + 2*window], segments [B, T + 2*window], reach [B, T]) -> the batch of these words
+Windows = Callable[[jax.Array, jax.Array, jax.Array], Batch]
+# (key, shape, window) -> how far each center looks, int32 of that shape, at most window
+Reach = Callable[[jax.Array, tuple[int, ...], int], jax.Array]
+# (step []) -> learning rate []
+Schedule = Callable[[Any], Any]
+# (schedule) -> optax.GradientTransformation, whose class carries no types
+OptimizerMaker = Callable[[Any], Any]
+# (d_hidden [B, T, D], inputs) -> the gradient of the input table
+EmbedBackward = Callable[[jax.Array, Inputs], Rows]
 
 # d_hidden [B, T, D] and Rows [N] | [V, D], then the bounds of hidden [B, T] and of the rows [N] | [V]
 Bounded = tuple[jax.Array, Any, jax.Array, jax.Array]

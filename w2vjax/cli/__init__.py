@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 
-from w2vjax.errors import FileError, W2VError
+from w2vjax.errors import FileError, SettingError, W2VError
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -83,13 +83,25 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         print(f"w2vjax: there is no command {name!r}. It is one of: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
+    module, function, _ = COMMANDS[name]
+    if module == "w2vjax.cli.train":
+        _refuse_names_from_elsewhere(rest)
     import tyro
 
-    module, function, _ = COMMANDS[name]
     command = getattr(importlib.import_module(module), function)
     # Passed as it stands, up to its arguments: left to itself, tyro joins the lines and drops the examples.
     description = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0]
     return tyro.cli(command, args=rest, prog=f"w2vjax {name}", description=description) or 0
+
+
+def _refuse_names_from_elsewhere(arguments: list[str]) -> None:
+    """Refuse an option that an earlier version or another program calls so, and say what it is called here."""
+    from w2vjax.training.settings import setting_elsewhere
+
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if option.startswith("--") and (name := setting_elsewhere(option[2:].replace("-", "_"))):
+            raise SettingError(f"There is no option {option}. In w2vjax it is --{name.replace('_', '-')}.")
 
 
 def _drop_output() -> None:

@@ -1,6 +1,6 @@
 """A compiled call of training: a chunk of the corpus goes in, several hundred steps later the params come out.
 
-    ids [M] --lines--> segments --subsample--> tokens --runs--> [B, T + 2*window] --windows--> Batch
+    ids [M] --lines--> segments --subsample--> tokens --blocks--> [B, T + 2*window] --windows--> Batch
     Batch --select--> Targets --backward--> gradients --optimizer--> params        (once a step, in one loop)
 
 Everything is drawn on the device from (seed, epoch, chunk, step), so a run repeats bit for bit and can go on from any
@@ -8,7 +8,6 @@ chunk. A chunk's end is treated as a line's end: windows do not reach over it.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from w2vjax.model import bounded_backward
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.training.updates import apply_gradients, cleared
-from w2vjax.types import Batch, Objective, Params, Rows
+from w2vjax.types import Batch, EmbedBackward, Objective, Params, Reach, Windows
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
 
 
@@ -28,15 +27,13 @@ class Recipe(NamedTuple):
     """What stays fixed during a run: the functions it is made of and the shapes of a step."""
 
     objective: Objective
-    windows: Callable[
-        [jax.Array, jax.Array, jax.Array], Batch
-    ]  # (tokens [B, T+2*window], segments, reach [B, T])
+    windows: Windows
     optimizer: optax.GradientTransformation
     window: int = 5
-    groups: int = 64  # B, runs in a step
-    run: int = 16  # T, consecutive words in a run
-    reach: Callable[[jax.Array, tuple[int, ...], int], jax.Array] = draw_reach
-    embed_backward: Callable[..., Rows] = embed_backward
+    groups: int = 64  # B, blocks in a step
+    block_words: int = 16  # T, consecutive words in a block
+    reach: Reach = draw_reach
+    embed_backward: EmbedBackward = embed_backward
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
     measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
     every: int = 1  # steps from one whose loss is read off to the next
@@ -132,15 +129,15 @@ def cut_streams(
     Row b is stream b with ``window`` words on either side, as long as the longest can be: a step then reads a slice of
     each row. key: what the reaches are drawn with.
     """
-    size, window = recipe.groups * recipe.run, recipe.window
-    length = -(-tokens.shape[0] // size) * recipe.run + 2 * window
+    size, window = recipe.groups * recipe.block_words, recipe.window
+    length = -(-tokens.shape[0] // size) * recipe.block_words + 2 * window
     tokens = jnp.pad(tokens, (window, window + size))
     segments = jnp.pad(segments, (window, window + size), constant_values=-1)
     reach = recipe.reach(key, tokens.shape, window)
     steps = (kept + size - 1) // size
     streams: list[jax.Array] = jax.lax.map(
         lambda start: [jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)],
-        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.run,
+        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.block_words,
     )
     return streams, steps
 
@@ -171,13 +168,13 @@ def train_chunk(
     streams, steps = cut_streams(recipe, tokens, segments, kept, keys[1])
     window, draws = recipe.window, None
     if recipe.objective.draw is not None:
-        most = -(-chunk // (recipe.groups * recipe.run))
+        most = -(-chunk // (recipe.groups * recipe.block_words))
         draws = recipe.objective.draw(keys[2], tables, most, recipe.groups)
 
     def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
         """What step ``number`` reads of the streams, three of [B, T + 2*window], and of the draws."""
         wide = [
-            jax.lax.dynamic_slice_in_dim(row, number * recipe.run, recipe.run + 2 * window, 1)
+            jax.lax.dynamic_slice_in_dim(row, number * recipe.block_words, recipe.block_words + 2 * window, 1)
             for row in streams
         ]
         if draws is None:
@@ -190,7 +187,7 @@ def train_chunk(
     # every number of every mask, as the compiler fuses slices into what follows them.
     def step(number: jax.Array, carry: tuple[State, Progress, Any]) -> tuple[State, Progress, Any]:
         state, progress, ((words, lines, reach), random) = carry
-        batch = recipe.windows(words, lines, reach[:, : recipe.run])
+        batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
         if recipe.mesh is not None:
             batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
         measure = number % recipe.every == 0

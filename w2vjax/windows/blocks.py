@@ -1,6 +1,6 @@
 """Skip-gram as blocks: T consecutive centers against their T + 2*window neighbours, as matrix products.
 
-Rows of a run are read once for all the pairs they take part in. A block equals its expansion into pairs exactly
+Rows of a block are read once for all the pairs they take part in. A block equals its expansion into pairs exactly
 (:func:`w2vjax.windows.pairs.pair_batch` makes it from the same arguments). The idea of shared rows is pWord2Vec's
 (Ji et al., "Parallelizing Word2Vec in Shared and Distributed Memory", 2016).
 """

@@ -1,0 +1,129 @@
+"""A method of training is one value: its functions, and the numbers that measurement chose for them.
+
+A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and any number of words. The numbers here
+are where it learned best. Each row names the committed result that chose it.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from w2vjax.errors import SettingError
+from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
+from w2vjax.objectives.huffman import hierarchical_softmax
+from w2vjax.objectives.shared import shared_negatives
+from w2vjax.objectives.softmax import softmax
+from w2vjax.training.settings import ModelName, ObjectiveName
+from w2vjax.training.updates import row_sgd
+from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
+from w2vjax.windows.blocks import block_batch
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.fans import fan_batch
+from w2vjax.windows.sampling import draw_reach
+
+# From this many words on, blocks share fewer negatives: a long text draws each word often enough.
+MANY_WORDS = 1 << 23
+# What negatives and noise_exponent are if they are not given: word2vec.c's.
+NEGATIVES, NOISE_EXPONENT = 5, 0.75
+
+
+class Method(NamedTuple):
+    """How a model is trained. Change a part by ``_replace`` and pass it to ``train(..., method=...)``."""
+
+    model: ModelName  # what logs, checkpoints and model files call the windows
+    objective: ObjectiveName | Objective  # a shipped one by its name, or your own
+    windows: Windows
+    learning_rate: float
+    batch_words: int  # on a CPU
+    accelerator_words: int = (
+        8192  # batch_words on a GPU or TPU, where a small step costs as much as a large one
+    )
+    block_words: int = 16  # T
+    optimizer: OptimizerMaker = row_sgd
+    reach: Reach = draw_reach
+    embed_backward: EmbedBackward = embed_backward
+
+
+# Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words of a step: sweep-bounds.json for skip-gram with
+# negatives.
+_SHIPPED = (
+    Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
+    Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
+    Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
+    Method("cbow", "negative", cbow_run_batch, learning_rate=0.5, batch_words=384),
+    Method("cbow", "hierarchical", cbow_counted_batch, learning_rate=0.3, batch_words=96),
+    Method("cbow", "softmax", cbow_run_batch, learning_rate=0.5, batch_words=1024),
+)
+SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), cbow_lone_batch}
+METHODS: dict[tuple[str, str], Method] = {(each.model, str(each.objective)): each for each in _SHIPPED}
+
+
+def _negative(num_negatives: int, exponent: float, words: int) -> Objective:
+    # benchmarks/results/cpu-2-cores/sweep-shared.json
+    shared, span = (32, 4) if words >= MANY_WORDS else (48, 3)
+    return shared_negatives(num_negatives, exponent, shared, span)
+
+
+OBJECTIVES: dict[str, Callable[[int, float, int], Objective]] = {
+    "negative": _negative,
+    "hierarchical": lambda *_: hierarchical_softmax(spare=1 / 3),
+    "softmax": lambda *_: softmax(4096),
+}
+
+
+def method(model: Any = "skip-gram", objective: Any = "negative") -> Method:
+    """The method that was measured for a model and an objective.
+
+    Args:
+        model: "skip-gram" or "cbow".
+        objective: "negative", "hierarchical" or "softmax". An :class:`~w2vjax.types.Objective` of your own gets the
+            functions and numbers of "negative".
+
+    Raises:
+        SettingError: a name is not known.
+
+    >>> method("cbow", "hierarchical").learning_rate
+    0.3
+    >>> from w2vjax.training.updates import row_adagrad
+    >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
+    """
+    if isinstance(objective, Objective):
+        return method(model)._replace(objective=objective)
+    try:
+        return METHODS[model, objective]
+    except (KeyError, TypeError):
+        models, objectives = (sorted({names[i] for names in METHODS}) for i in (0, 1))
+        raise SettingError(
+            f"model={model!r} with objective={objective!r} is not known. Models: {', '.join(models)}; "
+            f"objectives: {', '.join(objectives)}."
+        ) from None
+
+
+def undivided(chosen: Method) -> Method:
+    """The method with word2vec.c's gradient of CBOW, which is not divided by the number of neighbours, and its rate.
+
+    >>> undivided(method("cbow")).learning_rate
+    0.05
+    """
+    # That gradient counts a mean by its words already.
+    windows = cbow_lone_batch if chosen.windows is cbow_counted_batch else chosen.windows
+    return chosen._replace(embed_backward=embed_backward_undivided, learning_rate=0.05, windows=windows)
+
+
+def make_objective(
+    objective: str | Objective,
+    negatives: int | None = None,
+    noise_exponent: float | None = None,
+    words: int = 0,
+) -> Objective:
+    """The objective that a method trains with on a corpus of ``words``; your own is returned as it is.
+
+    >>> make_objective("negative").select.func.__name__
+    'select'
+    """
+    if isinstance(objective, Objective):
+        return objective
+    return OBJECTIVES[objective](
+        NEGATIVES if negatives is None else negatives,
+        NOISE_EXPONENT if noise_exponent is None else noise_exponent,
+        words,
+    )
