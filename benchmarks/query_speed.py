@@ -26,7 +26,7 @@ from gensim.models import KeyedVectors
 from timing import CheckFailed, check_close, compare, report, table
 
 import w2vjax as w2v
-from w2vjax.vectors.formats import load, save
+from w2vjax.formats.formats import load, save
 
 TOLERANCE = 1e-5  # of similarities, in float32: measured 1.5e-7
 

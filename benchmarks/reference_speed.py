@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from timing import check_close, compare, report, table
 
-from w2vjax import reference, reference_ids
+from w2vjax import reference
+from w2vjax.reference import ids as reference_ids
 
 SIZES = ((60, 10, 330), (1_000, 100, 1_024), (10_000, 100, 1_024))  # V, D, B
 LEARNING_RATE = 0.05  # the post's: a step long enough for a wrong gradient to show in the parameters

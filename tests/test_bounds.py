@@ -12,9 +12,9 @@ import pytest
 from cases import OBJECTIVES, QUICK_OBJECTIVES
 
 import w2vjax as w2v
-from w2vjax.adversarial import Size, make_case
-from w2vjax.battery import WINDOWS, make_inputs
 from w2vjax.errors import SettingError
+from w2vjax.gradcheck.cases import Size, make_case
+from w2vjax.gradcheck.objectives import WINDOWS, make_inputs
 from w2vjax.objectives.bounds import stiffness
 
 TINY = Size(7, 3, 2, 4, 2)

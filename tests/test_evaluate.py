@@ -6,8 +6,8 @@ import pytest
 from keyed_vectors import keyed_vectors
 
 import w2vjax as w2v
-from w2vjax.vectors import analogies as solving
-from w2vjax.vectors import evaluate as scoring
+from w2vjax.evaluation import analogies as solving
+from w2vjax.evaluation import word_pairs as scoring
 
 
 def write(path, text):

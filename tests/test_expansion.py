@@ -11,8 +11,8 @@ import pytest
 from cases import OBJECTIVES, QUICK_OBJECTIVES, WINDOWS
 
 import w2vjax as w2v
-from w2vjax.adversarial import Size, make_case
-from w2vjax.battery import make_inputs, tables_of
+from w2vjax.gradcheck.cases import Size, make_case
+from w2vjax.gradcheck.objectives import make_inputs, tables_of
 from w2vjax.objectives.negative import negative_targets
 
 SIZE = Size(7, 3, 2, 4, 2)

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import w2vjax as w2v
-from w2vjax.vectors.decimals import shortest
+from w2vjax.formats.decimals import shortest
 
 SUFFIX = {"safetensors": ".safetensors", "text": ".txt", "binary": ".bin", "npy": ".npy", "projector": ".tsv"}
 CHARACTERS = st.sampled_from(list("abé中😀 \n\r\t\0\v\f\u00a0\u2028\u2029\ufeff\ud800\x85\x1c_-.0159e\"'\\"))

@@ -13,7 +13,7 @@ import pytest
 from browser import CHROMIUM, Browser, browser
 
 import w2vjax as w2v
-from w2vjax.vectors.html import MOST_PAGE_WORDS, write_html
+from w2vjax.pictures.html import MOST_PAGE_WORDS, write_html
 
 HOSTILE = ["</script><script>window.hacked = 1</script>", "<!--<script>", "<img src=x onerror=window.hacked=1>", "&lt;",
            "{{title}}", "'\"`${1}", "\\u003c", "\u2028", "a\nb", "", "日本語", "שלום", "x" * 300, "__proto__",

@@ -10,9 +10,9 @@ from mutants import Mutant
 from mutants_shared import SPANS
 
 import w2vjax as w2v
-from w2vjax.adversarial import KINDS, Size, make_case
-from w2vjax.battery import WINDOWS, compiled_select, magnitudes, tables_of
-from w2vjax.gradcheck import compiled, largest_error, rounding_floors, widen
+from w2vjax.gradcheck.cases import KINDS, Size, make_case
+from w2vjax.gradcheck.check import compiled, largest_error, rounding_floors, widen
+from w2vjax.gradcheck.objectives import WINDOWS, compiled_select, magnitudes, tables_of
 
 SIZE = Size(12, 5, 4, 6, 2)  # an even number of runs, so that spans of two blocks share negatives
 OBJECTIVES = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.adversarial import Size, counts, make_case
-from w2vjax.battery import WINDOWS, tables_of
+from w2vjax.gradcheck.cases import Size, counts, make_case
+from w2vjax.gradcheck.objectives import WINDOWS, tables_of
 from w2vjax.objectives.negative import alias_table, multiply_wide, negative_targets, pick
 
 TINY = Size(7, 3, 2, 4, 2)

@@ -13,9 +13,9 @@ import pytest
 from cases import LISTED, OBJECTIVES
 
 import w2vjax as w2v
-from w2vjax.adversarial import SIZES, Size, make_case
-from w2vjax.battery import WINDOWS, make_inputs, tables_of
-from w2vjax.gradcheck import difference_error
+from w2vjax.gradcheck.cases import SIZES, Size, make_case
+from w2vjax.gradcheck.check import difference_error
+from w2vjax.gradcheck.objectives import WINDOWS, make_inputs, tables_of
 from w2vjax.objectives.huffman import huffman_tree
 from w2vjax.objectives.logistic import logistic, logistic_backward
 from w2vjax.objectives.softmax import add_logits, no_logits, softmax_backward, softmax_loss

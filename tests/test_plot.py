@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import w2vjax as w2v
-from w2vjax.vectors.labels import place_labels, printable
+from w2vjax.pictures.label_layout import place_labels, printable
 
 pytest.importorskip("matplotlib")
 

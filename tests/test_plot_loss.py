@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.vectors.plot_loss import moving_average, read_losses
+from w2vjax.pictures.plot_loss import moving_average, read_losses
 
 pytest.importorskip("matplotlib")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.vectors.projection import principal_components
+from w2vjax.pictures.projection import principal_components
 
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None
 

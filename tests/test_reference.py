@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2vjax import data, reference, reference_ids
+from w2vjax import data, reference
 from w2vjax.errors import CorpusError, DivergedError, IdError, SettingError, UnknownWordError
+from w2vjax.reference import ids as reference_ids
 
 FLOATS = (jnp.float64, jnp.float32, jnp.float16, jnp.bfloat16)
 

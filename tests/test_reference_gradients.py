@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2vjax import reference, reference_ids
+from w2vjax import reference
+from w2vjax.reference import ids as reference_ids
 
 
 def random_params(vocab_size: int, dim: int, scale: float = 1.0, seed: int = 0) -> reference.Params:

@@ -106,7 +106,7 @@ def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
     assert found["exit"] == 0
     assert found["used"]["batch_words"] == 40  # a tenth of 384, in groups of 8
     assert found["used"]["objective"] == "custom"
-    assert found["used"]["learning_rate"] == w2v.Settings().complete().learning_rate
+    assert found["used"]["learning_rate"] == w2v.method().learning_rate
     assert found["chunk_words"] == 360  # steps of 40 words, six chunks of at most 512
     assert found["verdict"] in {"fine", "unlearned"}
     assert found["unigram"] == pytest.approx(math.log(24), rel=0.05)  # 24 words, equally frequent

@@ -13,10 +13,10 @@ from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
+from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training import watch
 from w2vjax.training.checkpoint import Position
 from w2vjax.types import Params
-from w2vjax.vectors.safetensors_format import read_tensors, write_tensors
 
 
 @pytest.fixture(scope="module")

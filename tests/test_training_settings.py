@@ -80,14 +80,30 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
     for given, rate in ((None, 0.05), (0.1, 0.1)):
         asked = Arguments(dim=8, min_count=1, model="cbow", learning_rate=given, embed_backward=undivided)
         assert make_run(planted, asked).settings.learning_rate == rate
-    for backward, windows in (
-        (w2v.embed_backward, w2v.cbow_counted_batch),
-        (w2v.embed_backward_undivided, w2v.cbow_lone_batch),
+    for backward, windows, objective in (
+        (w2v.embed_backward, w2v.cbow_counted_batch, "hierarchical"),
+        (w2v.embed_backward_undivided, w2v.cbow_lone_batch, "hierarchical"),
+        (w2v.embed_backward, w2v.cbow_counted_run_batch, "negative"),
+        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "negative"),
+        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "softmax"),
     ):
-        asked = Arguments(model="cbow", objective="hierarchical", embed_backward=backward)
+        asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
         assert asked.chosen_method().windows is windows
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
         _keywords(("text.txt",), {"cbow_sum_gradient": True})
+
+
+def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
+    """By hand: .5 * cbrt(2^14 / 2^17) = .25; eight readings halve it; a long text and skip-gram have the full rate."""
+    for model, words, epochs, rate in (
+        ("cbow", 1 << 14, 1, 0.25), ("cbow", 1 << 14, 8, 0.12), ("cbow", 1 << 17, 1, 0.5), ("cbow", 1 << 30, 3, 0.5),
+        ("cbow", None, 50, 0.5), ("cbow", 1, 1, 0.0098), ("cbow", 0, 1, 0.0098), ("skip-gram", 9, 50, 0.1),
+    ):  # fmt: skip
+        assert methods.usual_rate(w2v.method(model), words, epochs) == rate
+    run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow", epochs=5))
+    assert run.settings.learning_rate == methods.usual_rate(w2v.method("cbow"), len(planted.ids), 5) < 0.5
+    given = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=0.3)
+    assert w2v.set_up(planted, given).settings.learning_rate == 0.3
 
 
 def test_long_texts_share_fewer_negatives(planted, monkeypatch):
@@ -121,8 +137,8 @@ def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted
     assert w2v.set_up(planted, own).settings.batch_words == chosen.batch_words
     for pair, row in methods.METHODS.items():
         settings = w2v.Settings(model=pair[0], objective=pair[1])
-        assert settings.complete().batch_words == row.batch_words
-        assert settings.complete(accelerator=True).batch_words == row.accelerator_words >= 4096
+        assert methods.completed(settings).batch_words == row.batch_words
+        assert methods.completed(settings, accelerator=True).batch_words == row.accelerator_words >= 4096
 
 
 @pytest.mark.parametrize("objective", [None, 5, "custom", "nce"])
@@ -288,12 +304,12 @@ def test_an_option_of_another_name_is_refused_with_the_name_here(cli, option, sa
 
 
 def test_a_method_of_your_own_is_what_trains(planted):
-    mine = w2v.method("cbow")._replace(
-        optimizer=w2v.row_adagrad, learning_rate=0.02, block_words=8, batch_words=48
+    mine = w2v.method("cbow", "negative")._replace(
+        optimizer=w2v.row_adagrad, learning_rate=0.02, few_words=0, block_words=8, batch_words=48
     )
     run = w2v.train(planted, dim=8, epochs=1, method=mine).run
     assert (run.settings.model, run.settings.learning_rate, run.settings.batch_words) == ("cbow", 0.02, 48)
-    assert (run.recipe.windows, run.recipe.block_words) == (w2v.cbow_run_batch, 8)
+    assert (run.recipe.windows, run.recipe.block_words) == (w2v.cbow_counted_run_batch, 8)
     own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
     assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == ("cbow", "custom")
     for beside in ({"model": "cbow"}, {"objective": "softmax"}, {"objective": w2v.softmax()}):

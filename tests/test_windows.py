@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.adversarial import SIZES, make_case
+from w2vjax.gradcheck.cases import SIZES, make_case
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Params
 from w2vjax.windows.cbow import cbow_block_batch, cbow_counted_batch, cbow_lone_batch, cbow_run_batch

@@ -24,16 +24,27 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.corpus.sources": ("Reading",),
     "w2vjax.corpus.tokenizers": ("tokenize_whitespace",),
     "w2vjax.corpus.vocab": ("Vocab", "build_vocab"),
-    "w2vjax.gradcheck": ("GradientCheck", "check_gradients"),
+    "w2vjax.evaluation.analogies": ("evaluate_word_analogies", "three_cos_add", "three_cos_mul"),
+    "w2vjax.evaluation.readers": ("read_word_pairs", "read_word_analogies"),
+    "w2vjax.evaluation.word_pairs": ("evaluate_word_pairs",),
+    "w2vjax.formats.describe": ("describe",),
+    "w2vjax.formats.formats": ("load", "save", "load_word2vec_format", "save_word2vec_format"),
+    "w2vjax.formats.model_file": ("Model", "load_model", "save_model"),
+    "w2vjax.formats.vocabulary_file": ("read_vocabulary", "write_vocabulary"),
+    "w2vjax.gradcheck.check": ("GradientCheck", "check_gradients"),
     "w2vjax.ids": ("check_ids", "check_batch"),
-    "w2vjax.model": ("init_params", "forward", "cross_entropy", "backward", "to_dense", "compose",
-                     "per_example_backward", "held_out_loss", "bounded_backward", "bounded_by_weights"),
     "w2vjax.objectives.hidden": ("embed", "hidden_vectors", "embed_backward", "embed_backward_undivided"),
     "w2vjax.objectives.huffman": ("hierarchical_softmax",),
     "w2vjax.objectives.logistic": ("logistic_rows_loss", "logistic_rows_backward"),
+    "w2vjax.objectives.model": ("init_params", "forward", "cross_entropy", "backward", "to_dense", "compose",
+                                "per_example_backward", "held_out_loss", "bounded_backward", "bounded_by_weights"),
     "w2vjax.objectives.negative": ("negative_sampling",),
     "w2vjax.objectives.shared": ("shared_negatives",),
     "w2vjax.objectives.softmax": ("softmax",),
+    "w2vjax.pictures.html": ("write_html",),
+    "w2vjax.pictures.plot": ("plot_map", "plot_analogy", "plot_heatmap"),
+    "w2vjax.pictures.plot_loss": ("plot_loss",),
+    "w2vjax.pictures.projection": ("Projection", "pca", "tsne"),
     "w2vjax.training.checkpoint": ("Checkpoints",),
     "w2vjax.training.continued": ("continue_from",),
     "w2vjax.training.feed": ("grow_vocab",),
@@ -47,26 +58,15 @@ _NAMES: dict[str, tuple[str, ...]] = {
                              "train_chunk"),
     "w2vjax.training.updates": ("apply_gradients", "coalesce", "dense", "row_adagrad", "row_sgd"),
     "w2vjax.types": ("Params", "Rows", "Inputs", "Batch", "Targets", "Objective"),
-    "w2vjax.vectors.analogies": ("evaluate_word_analogies", "three_cos_add", "three_cos_mul"),
-    "w2vjax.vectors.evaluate": ("evaluate_word_pairs",),
-    "w2vjax.vectors.evaluation_files": ("read_word_pairs", "read_word_analogies"),
-    "w2vjax.vectors.describe": ("describe",),
-    "w2vjax.vectors.formats": ("load", "save", "load_word2vec_format", "save_word2vec_format"),
-    "w2vjax.vectors.html": ("write_html",),
-    "w2vjax.vectors.model_file": ("Model", "load_model", "save_model"),
-    "w2vjax.vectors.plot": ("plot_map", "plot_analogy", "plot_heatmap"),
-    "w2vjax.vectors.plot_loss": ("plot_loss",),
-    "w2vjax.vectors.projection": ("Projection", "pca", "tsne"),
     "w2vjax.vectors.vectors": ("Vectors",),
-    "w2vjax.vectors.vocabulary_file": ("read_vocabulary", "write_vocabulary"),
     "w2vjax.windows.blocks": ("block_batch",),
     "w2vjax.windows.cbow": ("cbow", "cbow_batch", "cbow_block_batch", "cbow_run_batch", "cbow_lone_batch",
-                            "cbow_counted_batch"),
+                            "cbow_counted_batch", "cbow_counted_run_batch"),
     "w2vjax.windows.sampling": ("draw_reach", "full_reach", "keep_probabilities", "keep_thresholds", "subsample"),
     "w2vjax.windows.fans": ("fan_batch",),
     "w2vjax.windows.pairs": ("pairs", "pair_batch"),
 }  # fmt: skip
-_MODULES = ("reference", "reference_ids")
+_MODULES = {"reference": "w2vjax.reference", "reference_ids": "w2vjax.reference.ids"}
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = sorted([*_HOME, *_MODULES])
 __version__ = "0.1.0"
@@ -74,7 +74,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"w2vjax.{name}")
+        return importlib.import_module(_MODULES[name])
     if name not in _HOME:
         raise AttributeError(f"module 'w2vjax' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)

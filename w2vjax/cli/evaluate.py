@@ -10,15 +10,15 @@ from tyro.conf import arg
 from w2vjax.cli.arguments import Flag, Json, Paths, VectorsFile
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError
-from w2vjax.vectors.analogies import (
+from w2vjax.evaluation.analogies import (
     Accuracy,
     AnalogyScores,
     evaluate_word_analogies,
     three_cos_add,
     three_cos_mul,
 )
-from w2vjax.vectors.evaluate import PairScores, evaluate_word_pairs
-from w2vjax.vectors.formats import load
+from w2vjax.evaluation.word_pairs import PairScores, evaluate_word_pairs
+from w2vjax.formats.formats import load
 
 Record = dict[str, Any]
 MEASURES = {"3cosadd": three_cos_add, "3cosmul": three_cos_mul}

@@ -10,9 +10,9 @@ from tyro.conf import DisallowNone, Positional, arg
 from w2vjax.cli.arguments import Flag, Json, Number, PathOrNone, VectorsFile
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
-from w2vjax.vectors.describe import describe
-from w2vjax.vectors.formats import FORMATS, format_of, load, save
-from w2vjax.vectors.projector import SHOWN
+from w2vjax.formats.describe import describe
+from w2vjax.formats.formats import FORMATS, format_of, load, save
+from w2vjax.formats.projector import SHOWN
 
 FormatName = Literal["safetensors", "text", "binary", "npy", "projector", "vocabulary"]
 Allowance = Literal["duplicates", "non-finite", "trailing-bytes", "unfinished-line"]
@@ -113,8 +113,8 @@ def export(
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
     if out.suffix.lower() not in {".html", ".htm"}:
         raise SettingError(f"{out}: a browser opens a page by its extension. End the name in .html.")
-    from w2vjax.vectors.html import PAGE_WORDS, write_html
-    from w2vjax.vectors.projection import pca, tsne
+    from w2vjax.pictures.html import PAGE_WORDS, write_html
+    from w2vjax.pictures.projection import pca, tsne
 
     page = write_html(
         load(vectors),

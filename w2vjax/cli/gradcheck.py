@@ -9,14 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from w2vjax.adversarial import KINDS
-from w2vjax.audit import Drift
-from w2vjax.audit import audit as measure_drift
-from w2vjax.battery import Record, check_objectives, find_objectives
-from w2vjax.battery_reference import check_reference
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck import DIFFERENCE_TOLERANCE
+from w2vjax.gradcheck.cases import KINDS
+from w2vjax.gradcheck.check import DIFFERENCE_TOLERANCE
+from w2vjax.gradcheck.objectives import Record, check_objectives, find_objectives
+from w2vjax.gradcheck.one_hot import check_reference
+from w2vjax.gradcheck.precision import Drift
+from w2vjax.gradcheck.precision import audit as measure_drift
 
 Dtype = Literal["float64", "float32", "bfloat16"]
 
@@ -36,7 +36,7 @@ def gradcheck(
     anything is off, 0 otherwise.
 
     error        max |gradient - reference| / max |reference| of a table, the reference being jax.grad in float64 at the
-                 same params; 16 roundings of terms that cancel are excused (python -m pydoc w2vjax.gradcheck)
+                 same params; 16 roundings of terms that cancel are excused (python -m pydoc w2vjax.gradcheck.check)
     differences  the same against central differences of the loss, on sampled elements, at most 1e-7
     element      where the largest error is
 

@@ -9,11 +9,11 @@ from tyro.conf import DisallowNone, Positional, arg
 
 from w2vjax.cli.arguments import Number, Paths, Words
 from w2vjax.errors import SettingError
-from w2vjax.vectors.figures import DPI
-from w2vjax.vectors.formats import load
-from w2vjax.vectors.plot import plot_analogy, plot_heatmap, plot_map
-from w2vjax.vectors.plot_loss import plot_loss
-from w2vjax.vectors.projection import pca, tsne
+from w2vjax.formats.formats import load
+from w2vjax.pictures.figures import DPI
+from w2vjax.pictures.plot import plot_analogy, plot_heatmap, plot_map
+from w2vjax.pictures.plot_loss import plot_loss
+from w2vjax.pictures.projection import pca, tsne
 
 
 def plot(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from w2vjax.cli.arguments import Count, Json, Number, VectorsFile, Words
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError, UnknownWordError
-from w2vjax.vectors.formats import load
+from w2vjax.formats.formats import load
 
 Record = dict[str, Any]
 

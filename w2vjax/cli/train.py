@@ -236,7 +236,7 @@ def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[s
 
 def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     """The model's file, and the options with the names that it was trained with where none are given."""
-    from w2vjax.vectors.model_file import load_model
+    from w2vjax.formats.model_file import load_model
 
     path = folder / "model.safetensors" if folder.is_dir() else folder
     kept = load_model(path).metadata
@@ -269,8 +269,8 @@ def _grown(path: Path, text: Any, given: dict[str, Any], asked: Arguments) -> tu
 
 def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
     from w2vjax.files import atomic_file
-    from w2vjax.vectors.formats import save
-    from w2vjax.vectors.model_file import save_model
+    from w2vjax.formats.formats import save
+    from w2vjax.formats.model_file import save_model
 
     save(trained.vectors, out / "vectors.bin")
     metadata = {**summary["settings"], "model": summary["model"], "objective": summary["objective"]}

@@ -205,7 +205,7 @@ def _name(tokenizer: Tokenizer | None) -> str | None:
     if tokenizer in (None, tokenize_whitespace):
         return "whitespace"
     name = f"{getattr(tokenizer, '__module__', '')}.{getattr(tokenizer, '__qualname__', '')}"
-    return name if name == "w2vjax.reference.tokenize" else None
+    return "w2vjax.reference.tokenize" if name == "w2vjax.reference.one_hot.tokenize" else None
 
 
 def _names(source: Any) -> list[str] | None:

@@ -19,9 +19,9 @@ import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import remove_leftovers
+from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training.copies import Copies
 from w2vjax.training.settings import RENAMED
-from w2vjax.vectors.safetensors_format import read_tensors, write_tensors
 
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")

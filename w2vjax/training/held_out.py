@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.model import cross_entropy
 from w2vjax.objectives.hidden import hidden_vectors
+from w2vjax.objectives.model import cross_entropy
 from w2vjax.objectives.negative import noise_mass
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.feed import Feed, marked

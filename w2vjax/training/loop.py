@@ -32,7 +32,7 @@ from w2vjax.training.checkpoint import (
 from w2vjax.training.copies import Copies, Workers, replicate
 from w2vjax.training.feed import rounds
 from w2vjax.training.held_out import evaluate_run
-from w2vjax.training.methods import SHIPPED_WINDOWS
+from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.report import Callback, Reporter, StopSignals
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import Run, lower, set_up
@@ -109,7 +109,7 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
 
 def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> None:
     """Refuse what cannot work before the corpus is read or a file is made."""
-    arguments.check(arguments.chosen_method())
+    completed(arguments.settings(), arguments.chosen_method())
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     if checkpoints is not None:
         checkpoints.check()

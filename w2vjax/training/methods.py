@@ -4,7 +4,9 @@ A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and 
 are where it learned best. Each row names the committed result that chose it.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
@@ -12,16 +14,18 @@ from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training.settings import ModelName, ObjectiveName
+from w2vjax.training.settings import Complete, ModelName, ObjectiveName, Settings
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_counted_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
 from w2vjax.windows.fans import fan_batch
 from w2vjax.windows.sampling import draw_reach
 
 # From this many words on, blocks share fewer negatives: a long text draws each word often enough.
 MANY_WORDS = 1 << 23
+# A reading of fewer words than this takes a smaller rate in CBOW.
+FEW_WORDS = 1 << 17
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
 NEGATIVES, NOISE_EXPONENT = 5, 0.75
 
@@ -32,11 +36,12 @@ class Method(NamedTuple):
     model: ModelName  # what logs, checkpoints and model files call the windows
     objective: ObjectiveName | Objective  # a shipped one by its name, or your own
     windows: Windows
-    learning_rate: float
+    learning_rate: float  # of a long text
     batch_words: int  # on a CPU
     accelerator_words: int = (
         8192  # batch_words on a GPU or TPU, where a small step costs as much as a large one
     )
+    few_words: int = 0  # a text of fewer words for each reading takes a smaller rate: see usual_rate
     block_words: int = 16  # T
     optimizer: OptimizerMaker = row_sgd
     reach: Reach = draw_reach
@@ -49,11 +54,22 @@ _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
     Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
-    Method("cbow", "negative", cbow_run_batch, learning_rate=0.5, batch_words=384),
-    Method("cbow", "hierarchical", cbow_counted_batch, learning_rate=0.3, batch_words=96),
-    Method("cbow", "softmax", cbow_run_batch, learning_rate=0.5, batch_words=1024),
+    Method(
+        "cbow", "negative", cbow_counted_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=384
+    ),
+    Method(
+        "cbow", "hierarchical", cbow_counted_batch, learning_rate=0.3, few_words=FEW_WORDS, batch_words=96
+    ),
+    Method(
+        "cbow", "softmax", cbow_counted_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=1024
+    ),
 )
-SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), cbow_lone_batch}
+# What undivided makes of windows that weigh a mean by its words.
+_UNCOUNTED: dict[Windows, Windows] = {
+    cbow_counted_batch: cbow_lone_batch,
+    cbow_counted_run_batch: cbow_run_batch,
+}
+SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_UNCOUNTED.values()}
 METHODS: dict[tuple[str, str], Method] = {(each.model, str(each.objective)): each for each in _SHIPPED}
 
 
@@ -98,6 +114,22 @@ def method(model: Any = "skip-gram", objective: Any = "negative") -> Method:
         ) from None
 
 
+def usual_rate(chosen: Method, words: int | None = None, epochs: int = 1) -> float:
+    """The learning rate for a text of ``words`` that is read ``epochs`` times; None for a long text.
+
+    A mean of context words is nearly unique to its place, so CBOW learns a short text by heart where skip-gram, whose
+    pairs come again, does not. Its rate is that of a long text times cbrt(words / epochs / 2^17) where that is less
+    than 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
+
+    >>> usual_rate(method("cbow")), usual_rate(method("cbow"), 58_000, 20)
+    (0.5, 0.14)
+    """
+    if not chosen.few_words or words is None:
+        return chosen.learning_rate
+    share = min(1.0, max(words, 1) / epochs / chosen.few_words)
+    return float(f"{chosen.learning_rate * math.cbrt(share):.2g}")
+
+
 def undivided(chosen: Method) -> Method:
     """The method with word2vec.c's gradient of CBOW, which is not divided by the number of neighbours, and its rate.
 
@@ -105,8 +137,10 @@ def undivided(chosen: Method) -> Method:
     0.05
     """
     # That gradient counts a mean by its words already.
-    windows = cbow_lone_batch if chosen.windows is cbow_counted_batch else chosen.windows
-    return chosen._replace(embed_backward=embed_backward_undivided, learning_rate=0.05, windows=windows)
+    windows = _UNCOUNTED.get(chosen.windows, chosen.windows)
+    return chosen._replace(
+        embed_backward=embed_backward_undivided, learning_rate=0.05, few_words=0, windows=windows
+    )
 
 
 def make_objective(
@@ -127,3 +161,41 @@ def make_objective(
         NOISE_EXPONENT if noise_exponent is None else noise_exponent,
         words,
     )
+
+
+def completed(
+    settings: Settings, chosen: Method | None = None, accelerator: bool = False, words: int | None = None
+) -> Complete:
+    """The settings, checked, with the numbers of a method where they are None.
+
+    Args:
+        settings: of the run.
+        chosen: the shipped method of model and objective unless another is given.
+        accelerator: whether the run is on a GPU or TPU.
+        words: of the text; None for a long one.
+
+    Raises:
+        SettingError: a setting cannot work, alone or with another.
+
+    >>> completed(Settings()).batch_words, completed(Settings(batch_words=160)).batch_words
+    (384, 160)
+    """
+    settings.check()
+    chosen = chosen or method(settings.model, settings.objective)
+    step = chosen.accelerator_words if accelerator else chosen.batch_words
+    block = chosen.block_words if settings.block_words is None else settings.block_words
+    usual: dict[str, Any] = {
+        "learning_rate": usual_rate(chosen, words, settings.epochs),
+        "block_words": block,
+        "batch_words": block * math.ceil(step / block),
+    }
+    if settings.objective == "negative":
+        usual |= {"negatives": NEGATIVES, "noise_exponent": NOISE_EXPONENT}
+    given = {each.name: getattr(settings, each.name) for each in fields(Settings)}
+    full = Complete(**given | {name: value for name, value in usual.items() if given[name] is None})
+    if full.batch_words % block:
+        raise SettingError(
+            f"batch_words={full.batch_words} is not a multiple of block_words={block}. "
+            f"Use {block * math.ceil(full.batch_words / block)}."
+        )
+    return full

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 from w2vjax.errors import SettingError
 
 if TYPE_CHECKING:
-    from w2vjax.training.methods import Method
     from w2vjax.types import Objective
 
 ModelName = Literal["skip-gram", "cbow"]
@@ -63,7 +62,7 @@ def one_of(names: Any, default: Value, about: str) -> Value:
 class Settings:
     """The settings of a run, as plain as JSON but for an objective of your own.
 
-    A setting that is None has a default that depends on others: :meth:`complete` fills it in.
+    A setting that is None has a default that depends on others: :func:`w2vjax.training.methods.completed` fills it in.
     """
 
     model: ModelName = one_of(
@@ -135,8 +134,8 @@ class Settings:
     )
     dtype: DtypeName = one_of(DtypeName, "float32", "Type of the tables.")
 
-    def check(self, method: "Method | None" = None) -> None:
-        """Raise :class:`~w2vjax.errors.SettingError` for the first setting that cannot work.
+    def check(self) -> None:
+        """Raise :class:`~w2vjax.errors.SettingError` for the first value that cannot work, each looked at alone.
 
         >>> Settings(dim=0).check()
         Traceback (most recent call last):
@@ -147,9 +146,6 @@ class Settings:
             value = getattr(self, each.name)
             if value is not None or each.default is not None:
                 check_value(each, value)
-        self._check_together(method)
-
-    def _check_together(self, method: "Method | None") -> None:
         if self.learning_rate == 0:
             raise SettingError("learning_rate=0 trains nothing. Leave it out for the default.")
         for name in ("negatives", "noise_exponent"):
@@ -158,35 +154,6 @@ class Settings:
                     f"{name}={value!r} is for objective='negative', and this is {objective_name(self.objective)!r}. "
                     "Leave it out."
                 )
-        full = self.complete(method)
-        if full.batch_words % full.block_words:
-            raise SettingError(
-                f"batch_words={full.batch_words} is not a multiple of block_words={full.block_words}. "
-                f"Use {full.block_words * math.ceil(full.batch_words / full.block_words)}."
-            )
-
-    def complete(self, method: "Method | None" = None, accelerator: bool = False) -> "Complete":
-        """The settings with the numbers of ``method`` where they are None, for a CPU or an ``accelerator``.
-
-        The method is the shipped one of model and objective unless another is given.
-
-        >>> Settings().complete().batch_words, Settings(batch_words=160).complete().batch_words
-        (384, 160)
-        """
-        from w2vjax.training import methods
-
-        method = method or methods.method(self.model, self.objective)
-        words = method.accelerator_words if accelerator else method.batch_words
-        block = method.block_words if self.block_words is None else self.block_words
-        usual: dict[str, Any] = {
-            "learning_rate": method.learning_rate,
-            "block_words": block,
-            "batch_words": block * math.ceil(words / block),
-        }
-        if self.objective == "negative":
-            usual |= {"negatives": methods.NEGATIVES, "noise_exponent": methods.NOISE_EXPONENT}
-        given = {each.name: getattr(self, each.name) for each in fields(Settings)}
-        return Complete(**given | {name: value for name, value in usual.items() if given[name] is None})
 
     def as_json(self) -> dict[str, Any]:
         """Name and value of every setting. An objective of your own is called "custom".
@@ -200,7 +167,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Complete(Settings):
-    """Settings in which the numbers of the method are filled in, by :meth:`Settings.complete`."""
+    """Settings in which the numbers of the method are filled in, by :func:`w2vjax.training.methods.completed`."""
 
     learning_rate: float
     batch_words: int

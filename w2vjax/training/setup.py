@@ -10,11 +10,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
-from w2vjax.model import init_params
+from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
 from w2vjax.training.copies import counts_of
 from w2vjax.training.feed import Feed, feed, longest_call
-from w2vjax.training.methods import Method, make_objective
+from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
 from w2vjax.training.updates import check_optimizer
@@ -93,8 +93,7 @@ def set_up(
             "Leave it out."
         )
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    settings.check(method)
-    settings = settings.complete(method, accelerator=device.platform != "cpu")
+    settings = completed(settings, method, device.platform != "cpu", len(corpus.ids))
     counts = corpus.vocab.counts
     noise = settings.negatives, settings.noise_exponent
     objective = make_objective(settings.objective, *noise, len(corpus.ids))

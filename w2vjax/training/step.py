@@ -16,8 +16,8 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from w2vjax.model import bounded_backward
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
+from w2vjax.objectives.model import bounded_backward
 from w2vjax.training.updates import apply_gradients, cleared
 from w2vjax.types import Batch, EmbedBackward, Objective, Params, Reach, Windows
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample

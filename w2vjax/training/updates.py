@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import optax
 
 from w2vjax.errors import SettingError
-from w2vjax.model import to_dense
+from w2vjax.objectives.model import to_dense
 from w2vjax.types import Params, Rows
 
 

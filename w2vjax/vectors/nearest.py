@@ -6,16 +6,13 @@ matrix product and a selection, for up to 256 queries at once.
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
-
-if TYPE_CHECKING:
-    from w2vjax.vectors.vectors import Vectors
 
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
 Query: TypeAlias = Any
@@ -26,6 +23,22 @@ _CHUNK = 256
 _BLOCK = 32
 
 
+class Searched(Protocol):
+    """What a search needs of the words and their vectors. :class:`~w2vjax.vectors.vectors.Vectors` offers it."""
+
+    @property
+    def words(self) -> tuple[str, ...]: ...
+    @property
+    def matrix(self) -> Any: ...  # [V, D] float32
+    @property
+    def unit(self) -> jax.Array: ...  # [V, D], each row at length 1
+    @property
+    def dim(self) -> int: ...  # D
+    def id(self, word: str) -> int: ...
+    def __len__(self) -> int: ...  # V
+    def __contains__(self, word: object) -> bool: ...
+
+
 class Neighbours(NamedTuple):
     """The nearest words of Q queries, nearest first."""
 
@@ -33,9 +46,7 @@ class Neighbours(NamedTuple):
     similarities: np.ndarray  # [Q, topn] float32
 
 
-def nearest(
-    vectors: "Vectors", queries: Any, topn: int = 10, restrict_vocab: int | None = None
-) -> Neighbours:
+def nearest(vectors: Searched, queries: Any, topn: int = 10, restrict_vocab: int | None = None) -> Neighbours:
     """The nearest words of Q vectors [Q, D], as arrays of ids and similarities; nothing is left out.
 
     A zero query has similarity 0 to every word.
@@ -103,7 +114,7 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
 
 
 def query_vectors(
-    vectors: "Vectors", terms: Sequence[Sequence[tuple[Any, float]]]
+    vectors: Searched, terms: Sequence[Sequence[tuple[Any, float]]]
 ) -> tuple[np.ndarray, list[frozenset[int]]]:
     """[Q, D] the weighted sum of each query's words, at length 1, and vectors, as given; the rows of its words."""
     rows, weights, ids = [], [], []  # of every word of every query, to gather and normalize all at once
@@ -152,7 +163,7 @@ def has_weight(item: Any) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], int | float | np.number)
 
 
-def searched_words(vectors: "Vectors", restrict_vocab: int | None) -> int:
+def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:
     return (
         len(vectors)
         if restrict_vocab is None

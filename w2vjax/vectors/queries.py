@@ -12,7 +12,7 @@ Names and results are those of gensim's ``KeyedVectors``, where it has them.
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ import numpy as np
 from w2vjax.errors import SettingError
 from w2vjax.vectors.nearest import (
     Query,
+    Searched,
     has_weight,
     nearest,
     query_items,
@@ -32,14 +33,11 @@ from w2vjax.vectors.nearest import (
     whole_number,
 )
 
-if TYPE_CHECKING:
-    from w2vjax.vectors.vectors import Vectors
-
 Answer: TypeAlias = list[tuple[str, float]]
 
 
 def most_similar(
-    vectors: "Vectors",
+    vectors: Searched,
     positive: Query = None,
     negative: Query = None,
     topn: int = 10,
@@ -77,7 +75,7 @@ def most_similar(
 
 
 def most_similar_batch(
-    vectors: "Vectors",
+    vectors: Searched,
     positive: Sequence[Query],
     negative: Sequence[Query] | None = None,
     topn: int = 10,
@@ -115,7 +113,7 @@ def most_similar_batch(
 
 
 def most_similar_cosmul(
-    vectors: "Vectors",
+    vectors: Searched,
     positive: Query = None,
     negative: Query = None,
     topn: int = 10,
@@ -167,7 +165,7 @@ def _cosmul(
 
 
 def similar_by_vector(
-    vectors: "Vectors", vector: Any, topn: int = 10, restrict_vocab: int | None = None
+    vectors: Searched, vector: Any, topn: int = 10, restrict_vocab: int | None = None
 ) -> Answer:
     """The ``topn`` words nearest to a vector [D] of any length, with their similarities; no word is left out.
 
@@ -182,7 +180,7 @@ def similar_by_vector(
     return most_similar(vectors, [np.asarray(vector, np.float32)], None, topn, restrict_vocab)
 
 
-def similarity(vectors: "Vectors", a: str, b: str) -> float:
+def similarity(vectors: Searched, a: str, b: str) -> float:
     """The cosine of two words' vectors, in [-1, 1]; 0 where one is zero.
 
     Raises:
@@ -197,7 +195,7 @@ def similarity(vectors: "Vectors", a: str, b: str) -> float:
     return float(np.clip(first @ second, -1.0, 1.0))
 
 
-def n_similarity(vectors: "Vectors", first: Sequence[str], second: Sequence[str]) -> float:
+def n_similarity(vectors: Searched, first: Sequence[str], second: Sequence[str]) -> float:
     """The cosine of the means of two sets of words, each vector with its own length (not brought to length 1).
 
     Raises:
@@ -216,7 +214,7 @@ def n_similarity(vectors: "Vectors", first: Sequence[str], second: Sequence[str]
     return float(np.clip(a @ b, -1.0, 1.0))
 
 
-def distances(vectors: "Vectors", word: Any, others: Sequence[str] | None = None) -> np.ndarray:
+def distances(vectors: Searched, word: Any, others: Sequence[str] | None = None) -> np.ndarray:
     """[n] or [V] cosine distances, 1 - similarity, from a word (or vector [D]) to other words, by default to all.
 
     Raises:
@@ -233,7 +231,7 @@ def distances(vectors: "Vectors", word: Any, others: Sequence[str] | None = None
     return np.asarray(1 - np.clip(unit @ unit_rows(query)[0], -1.0, 1.0), np.float32)
 
 
-def rank(vectors: "Vectors", a: str, b: str) -> int:
+def rank(vectors: Searched, a: str, b: str) -> int:
     """How near b is to a: 1 where no other word is nearer to a, 2 where one is.
 
     Raises:
@@ -250,7 +248,7 @@ def rank(vectors: "Vectors", a: str, b: str) -> int:
     return int(nearer.sum()) + 1
 
 
-def doesnt_match(vectors: "Vectors", words: Sequence[str]) -> str:
+def doesnt_match(vectors: Searched, words: Sequence[str]) -> str:
     """The word farthest, by cosine, from the mean of all of them at length 1; of equals the one given first.
 
     Raises:
@@ -269,7 +267,7 @@ def doesnt_match(vectors: "Vectors", words: Sequence[str]) -> str:
 
 
 def mean_vector(
-    vectors: "Vectors",
+    vectors: Searched,
     words: Sequence[str],
     weights: Sequence[float] | None = None,
     *,
@@ -310,6 +308,6 @@ def mean_vector(
     return np.asarray(unit_rows(mean[None])[0] if post_normalize else mean, np.float32)
 
 
-def _rows(vectors: "Vectors", words: Sequence[str]) -> np.ndarray:
+def _rows(vectors: Searched, words: Sequence[str]) -> np.ndarray:
     # np.asarray of a whole array on the CPU is a view, so this gathers on the host without compiling anything.
     return np.asarray(np.asarray(vectors.matrix)[[vectors.id(word) for word in words]])

@@ -148,7 +148,7 @@ class Vectors:
         """
         id = self.index.get(word)
         if id is None:
-            raise unknown_word(word, self.labels)
+            raise unknown_word(word, self.index, self.labels.dropped, self.labels.min_count)
         return id
 
     @overload

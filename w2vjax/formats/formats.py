@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from w2vjax.errors import SettingError
-from w2vjax.vectors.decimals import NUMBER
-from w2vjax.vectors.model_file import read_safetensors, write_safetensors
-from w2vjax.vectors.npy_format import read_npy, write_npy
-from w2vjax.vectors.projector import read_projector, write_projector
-from w2vjax.vectors.reading import Reading, contents, reading, refuse, refuse_foreign
+from w2vjax.formats.decimals import NUMBER
+from w2vjax.formats.model_file import read_safetensors, write_safetensors
+from w2vjax.formats.npy import read_npy, write_npy
+from w2vjax.formats.projector import read_projector, write_projector
+from w2vjax.formats.reading import Reading, contents, reading, refuse, refuse_foreign
+from w2vjax.formats.vocabulary_file import read_vocabulary, write_vocabulary
+from w2vjax.formats.word2vec_binary import read_binary, write_binary
+from w2vjax.formats.word2vec_text import read_text, write_text
 from w2vjax.vectors.vectors import Vectors
-from w2vjax.vectors.vocabulary_file import read_vocabulary, write_vocabulary
-from w2vjax.vectors.word2vec_binary import read_binary, write_binary
-from w2vjax.vectors.word2vec_text import read_text, write_text
 
 
 class Format(NamedTuple):

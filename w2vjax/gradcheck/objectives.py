@@ -13,11 +13,11 @@ import jax
 import ml_dtypes
 import numpy as np
 
-from w2vjax.adversarial import KINDS, SIZES, Case, Size, counts, make_case
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck import GradientCheck, check_gradients, failed_check, host_copy, widen
-from w2vjax.model import backward, cross_entropy
+from w2vjax.gradcheck.cases import KINDS, SIZES, Case, Size, counts, make_case
+from w2vjax.gradcheck.check import GradientCheck, check_gradients, failed_check, host_copy, widen
 from w2vjax.objectives.huffman import hierarchical_softmax
+from w2vjax.objectives.model import backward, cross_entropy
 from w2vjax.objectives.negative import negative_sampling
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
@@ -27,6 +27,7 @@ from w2vjax.windows.cbow import (
     cbow_batch,
     cbow_block_batch,
     cbow_counted_batch,
+    cbow_counted_run_batch,
     cbow_lone_batch,
     cbow_run_batch,
 )
@@ -50,6 +51,7 @@ WINDOWS: dict[str, Callable[..., Batch]] = {
     "cbow_runs": cbow_run_batch,
     "cbow_lone": cbow_lone_batch,
     "cbow_counted": cbow_counted_batch,
+    "cbow_counted_runs": cbow_counted_run_batch,
     "blocks": block_batch,
     "fans": fan_batch,
 }
@@ -119,7 +121,7 @@ def compiled_select(objective: Objective, window: Callable[..., Batch]) -> Calla
         batch = window(*runs)
         return batch, objective.select(key, tables, batch.words, batch.weights)
 
-    # run a few times only: see the reference in gradcheck.py
+    # run a few times only: see the reference in check.py
     return jax.jit(select, compiler_options={"xla_backend_optimization_level": 0})
 
 
@@ -135,7 +137,7 @@ def make_inputs(
 
 
 def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
-    """What a case adds up before anything cancels, for :func:`~w2vjax.gradcheck.check_gradients`.
+    """What a case adds up before anything cancels, for :func:`~w2vjax.gradcheck.check.check_gradients`.
 
     An example (hidden t, positive p) is an error of at most 1 times a row, and one for each of its 5 negatives, which
     cancel where they are one word. ``terms`` are those of the busiest word, times the largest element of the rows that

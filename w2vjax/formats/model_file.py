@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2vjax.errors import FormatError, SettingError
+from w2vjax.formats.reading import Reading, Table, checked, encoded, first_non_finite, refuse
+from w2vjax.formats.safetensors import Tensors, pack_words, read_tensors, unpack_words, write_tensors
 from w2vjax.types import Params
-from w2vjax.vectors.reading import Reading, Table, checked, encoded, first_non_finite, refuse
-from w2vjax.vectors.safetensors_format import Tensors, pack_words, read_tensors, unpack_words, write_tensors
 from w2vjax.vectors.vectors import Vectors
 
 TABLES = ("input", "output")

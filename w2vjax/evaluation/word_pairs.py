@@ -11,16 +11,14 @@ gensim's; a line that gensim would skip without a word is refused.
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from w2vjax.errors import FormatError
-from w2vjax.vectors.evaluation_files import ScoredPair, read_word_pairs
+from w2vjax.evaluation.readers import ScoredPair, read_word_pairs
 from w2vjax.vectors.nearest import searched_words, unit_rows
-
-if TYPE_CHECKING:
-    from w2vjax.vectors.vectors import Vectors
+from w2vjax.vectors.vectors import Vectors
 
 
 class PairScores(NamedTuple):
@@ -41,7 +39,7 @@ class PairScores(NamedTuple):
 
 
 def evaluate_word_pairs(
-    vectors: "Vectors",
+    vectors: Vectors,
     pairs: str | os.PathLike[str] | Iterable[ScoredPair],
     restrict_vocab: int | None = 300_000,
     *,
@@ -132,7 +130,7 @@ def average_ranks(values: np.ndarray) -> np.ndarray:
 
 
 def first_rows(
-    vectors: "Vectors", restrict_vocab: int | None, case_insensitive: bool
+    vectors: Vectors, restrict_vocab: int | None, case_insensitive: bool
 ) -> tuple[dict[str, int], Callable[[str], str]]:
     """From a folded word to the first row that has it, and the folding."""
     fold: Callable[[str], str] = str.upper if case_insensitive else str

@@ -1,23 +1,22 @@
 """Analogies: a is to b as c is to what? Answered for a whole set of questions by matrix products, by section.
 
-As with word pairs, every figure comes with its coverage, and words are matched as :mod:`w2vjax.vectors.evaluate` says.
+As with word pairs, every figure comes with its coverage, and words are matched as
+:mod:`w2vjax.evaluation.word_pairs` says.
 """
 
 import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.vectors.evaluate import first_rows
-from w2vjax.vectors.evaluation_files import Question, read_word_analogies
+from w2vjax.evaluation.readers import Question, read_word_analogies
+from w2vjax.evaluation.word_pairs import first_rows
 from w2vjax.vectors.nearest import searched_words
-
-if TYPE_CHECKING:
-    from w2vjax.vectors.vectors import Vectors
+from w2vjax.vectors.vectors import Vectors
 
 # Scores [Q, V'] from the cosines of every word with a, b and c, each [Q, V'].
 Measure: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -94,7 +93,7 @@ def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
 
 
 def evaluate_word_analogies(
-    vectors: "Vectors",
+    vectors: Vectors,
     analogies: str | os.PathLike[str] | Mapping[str, Sequence[Question]] | Iterable[Question],
     restrict_vocab: int | None = 300_000,
     *,

@@ -10,7 +10,7 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.vectors.reading import (
+from w2vjax.formats.reading import (
     STRICT,
     Reading,
     contents,
@@ -20,7 +20,7 @@ from w2vjax.vectors.reading import (
     refuse_foreign,
     refuse_unfinished,
 )
-from w2vjax.vectors.word2vec_text import FORBIDDEN
+from w2vjax.formats.word2vec_text import FORBIDDEN
 
 _COUNT = re.compile(rb"[0-9]{1,18}")
 _MARK = b"\xef\xbb\xbf"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.vectors.figures import (
+from w2vjax.pictures.figures import (
     BLUE,
     GREY,
     INK,
@@ -21,9 +21,9 @@ from w2vjax.vectors.figures import (
     save_figure,
     without_glyph_warnings,
 )
-from w2vjax.vectors.labels import place_labels, printable
+from w2vjax.pictures.label_layout import place_labels, printable
+from w2vjax.pictures.projection import Project, pca, principal_components
 from w2vjax.vectors.nearest import unit_rows, whole_number
-from w2vjax.vectors.projection import Project, pca, principal_components
 from w2vjax.vectors.vectors import Vectors
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from w2vjax.files import atomic_files, settled
-from w2vjax.vectors.decimals import decimals, plain_numbers, shortest, slow_numbers
-from w2vjax.vectors.reading import (
+from w2vjax.formats.decimals import decimals, plain_numbers, shortest, slow_numbers
+from w2vjax.formats.reading import (
     Reading,
     Table,
     checked,

@@ -5,10 +5,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from w2vjax.vectors.formats import format_of, load
-from w2vjax.vectors.model_file import metadata, open_tensors
-from w2vjax.vectors.reading import reading
-from w2vjax.vectors.vocabulary_file import read_vocabulary
+from w2vjax.formats.formats import format_of, load
+from w2vjax.formats.model_file import metadata, open_tensors
+from w2vjax.formats.reading import reading
+from w2vjax.formats.vocabulary_file import read_vocabulary
 
 
 def describe(

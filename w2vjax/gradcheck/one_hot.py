@@ -10,9 +10,9 @@ import ml_dtypes
 import numpy as np
 
 from w2vjax import reference
-from w2vjax.adversarial import KINDS, SIZES, Case, Size, make_case
-from w2vjax.battery import DTYPES, EAGER_KINDS, MAIN_SIZE, Record, applies
-from w2vjax.gradcheck import GradientCheck, check_gradients, difference_error
+from w2vjax.gradcheck.cases import KINDS, SIZES, Case, Size, make_case
+from w2vjax.gradcheck.check import GradientCheck, check_gradients, difference_error
+from w2vjax.gradcheck.objectives import DTYPES, EAGER_KINDS, MAIN_SIZE, Record, applies
 from w2vjax.windows.pairs import pair_batch
 
 compiled_pairs = jax.jit(pair_batch)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2vjax.vectors.reading import refuse
+from w2vjax.formats.reading import refuse
 
 NUMBER = re.compile(
     rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE

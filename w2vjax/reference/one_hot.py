@@ -14,7 +14,7 @@ Skip-gram with a full softmax (Mikolov et al. 2013, arXiv:1301.3781). For one-ho
 
 It follows Jake Tae's "Word2vec from Scratch" (https://jaketae.github.io/study/word2vec/) function by function;
 docstrings say where and why it differs. ``w2vjax reproduce`` checks it against the figures printed there, and every
-faster form in this package is checked against it. :mod:`w2vjax.reference_ids` is the same model without one-hot
+faster form in this package is checked against it. :mod:`w2vjax.reference.ids` is the same model without one-hot
 matrices.
 
 Params are a dict pytree ``{"w1": [V, D], "w2": [D, V]}``. Nothing is changed in place.
@@ -231,7 +231,7 @@ def train(
     """``(params, history [steps])`` after ``steps`` steps on the whole batch, as one compiled loop.
 
     ``history[i]`` is the loss before step i + 1, as the post logs it. Another ``backward`` (of
-    :mod:`w2vjax.reference_ids`, say) takes its own ``X`` and ``y``. Raises :class:`SettingError` for a learning rate
+    :mod:`w2vjax.reference.ids`, say) takes its own ``X`` and ``y``. Raises :class:`SettingError` for a learning rate
     that is not a positive number or steps below 1, :class:`CorpusError` for B = 0 and :class:`DivergedError`.
 
     >>> X, y = generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2vjax.files import atomic_file
-from w2vjax.vectors.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
-from w2vjax.vectors.reading import (
+from w2vjax.formats.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
+from w2vjax.formats.reading import (
     Reading,
     Table,
     checked,
@@ -46,7 +46,7 @@ def read_text(path: Path, options: Reading) -> Vectors:
 
     Raises:
         FormatError: with file and line, for a row of the wrong width, a number that is none, too few or too many rows,
-            and whatever :func:`~w2vjax.vectors.reading.checked` refuses.
+            and whatever :func:`~w2vjax.formats.reading.checked` refuses.
     """
     data = contents(path)
     layout = _layout(path, data, options)

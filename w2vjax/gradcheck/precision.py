@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import jax
 
-from w2vjax.adversarial import SIZES, make_case
-from w2vjax.battery import DTYPES, MAIN_SIZE, WINDOWS, functions, magnitudes, make_inputs
-from w2vjax.gradcheck import check_gradients, dense, largest_error
+from w2vjax.gradcheck.cases import SIZES, make_case
+from w2vjax.gradcheck.check import check_gradients, dense, largest_error
+from w2vjax.gradcheck.objectives import DTYPES, MAIN_SIZE, WINDOWS, functions, magnitudes, make_inputs
 from w2vjax.types import Objective, Params
 
 

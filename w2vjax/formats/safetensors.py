@@ -27,7 +27,7 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.vectors.reading import contents, refuse, refuse_foreign
+from w2vjax.formats.reading import contents, refuse, refuse_foreign
 
 _DTYPES = {
     "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(ml_dtypes.bfloat16),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from w2vjax.files import atomic_file
-from w2vjax.vectors.reading import (
+from w2vjax.formats.reading import (
     Reading,
     Table,
     checked,
@@ -36,7 +36,7 @@ def read_binary(path: Path, options: Reading) -> Vectors:
 
     Raises:
         FormatError: with file, byte and row, for a header the file cannot hold, a truncated record, a word that is
-            none, bytes after the last row, and whatever :func:`~w2vjax.vectors.reading.checked` refuses.
+            none, bytes after the last row, and whatever :func:`~w2vjax.formats.reading.checked` refuses.
     """
     data = contents(path)
     refuse_foreign(path, data[:8])

@@ -86,9 +86,9 @@ def check_gradients(
     1e-12, float32 1e-5, bfloat16 5e-2); ``samples`` coordinates meet central differences and ``eager`` runs
     backward without jit as well, both in float64 only. ``terms``, one number or a tree of them like params, and
     ``loss_terms`` are the magnitudes that an element of each gradient and the loss add up before anything cancels; 16
-    unit roundoffs of them are no error. By default nothing is excused. The head of :mod:`w2vjax.gradcheck` defines the
-    error. Nothing is raised for a wrong gradient: ask ``check.passed``. Pass the same functions again, not new lambdas,
-    and nothing is compiled twice.
+    unit roundoffs of them are no error. By default nothing is excused. The head of this module defines the error.
+    Nothing is raised for a wrong gradient: ask ``check.passed``. Pass the same functions again, not new lambdas, and
+    nothing is compiled twice.
 
     >>> import jax.numpy as jnp
     >>> loss = lambda w, x: jnp.sum(jnp.tanh(x @ w))

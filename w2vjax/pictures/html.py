@@ -18,9 +18,9 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 from w2vjax.files import atomic_file
-from w2vjax.vectors.labels import printable
+from w2vjax.pictures.label_layout import printable
+from w2vjax.pictures.projection import Project, pca
 from w2vjax.vectors.nearest import nearest, whole_number
-from w2vjax.vectors.projection import Project, pca
 from w2vjax.vectors.vectors import Vectors
 
 PAGE_WORDS = 5_000

@@ -11,9 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from w2vjax import reference
 from w2vjax.ids import check_ids
-from w2vjax.reference import Params, _widen, softmax
+from w2vjax.reference import one_hot
+from w2vjax.reference.one_hot import Params, _widen, softmax
 
 
 def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
@@ -69,14 +69,14 @@ def train(
 ) -> tuple[Params, jax.Array]:
     """:func:`w2vjax.reference.train` on ids; raises what it raises, and ``IdError``.
 
-    >>> centers, contexts = reference.training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
-    >>> params = reference.init_network(3, 2, jax.random.key(0))
+    >>> centers, contexts = one_hot.training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
+    >>> params = one_hot.init_network(3, 2, jax.random.key(0))
     >>> _, history = train(params, centers, contexts, learning_rate=0.1, steps=20)
     >>> bool(history[-1] < history[0])
     True
     """
     centers, contexts = _ids(centers, params), _ids(contexts, params)
-    return reference.train(params, centers, contexts, learning_rate, steps, backward)
+    return one_hot.train(params, centers, contexts, learning_rate, steps, backward)
 
 
 def _ids(ids: Any, params: Params) -> jax.Array:

@@ -12,10 +12,10 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 from w2vjax.files import atomic_files, settled
-from w2vjax.vectors.reading import Reading, Table, checked, contents, refuse, refuse_foreign, writable
+from w2vjax.formats.reading import Reading, Table, checked, contents, refuse, refuse_foreign, writable
+from w2vjax.formats.vocabulary_file import read_vocabulary, vocabulary_bytes
+from w2vjax.formats.word2vec_text import FORBIDDEN
 from w2vjax.vectors.vectors import Vectors
-from w2vjax.vectors.vocabulary_file import read_vocabulary, vocabulary_bytes
-from w2vjax.vectors.word2vec_text import FORBIDDEN
 
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from w2vjax.errors import FileError, FormatError, SettingError
-from w2vjax.vectors.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
+from w2vjax.pictures.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
