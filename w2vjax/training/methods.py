@@ -24,8 +24,9 @@ from w2vjax.windows.sampling import draw_reach
 
 # From this many words on, blocks share fewer negatives: a long text draws each word often enough.
 MANY_WORDS = 1 << 23
-# A reading of fewer words than this takes a smaller rate in CBOW.
-FEW_WORDS = 1 << 17
+# CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
+FEW_WORDS = 1 << 13
+_LEAST_SHARE = 0.1
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
 NEGATIVES, NOISE_EXPONENT = 5, 0.75
 
@@ -41,7 +42,7 @@ class Method(NamedTuple):
     accelerator_words: int = (
         8192  # batch_words on a GPU or TPU, where a small step costs as much as a large one
     )
-    few_words: int = 0  # a text of fewer words for each reading takes a smaller rate: see usual_rate
+    few_words: int = 0  # where words / epochs are fewer, the rate is smaller: see usual_rate
     block_words: int = 16  # T
     optimizer: OptimizerMaker = row_sgd
     reach: Reach = draw_reach
@@ -118,16 +119,16 @@ def usual_rate(chosen: Method, words: int | None = None, epochs: int = 1) -> flo
     """The learning rate for a text of ``words`` that is read ``epochs`` times; None for a long text.
 
     A mean of context words is nearly unique to its place, so CBOW learns a short text by heart where skip-gram, whose
-    pairs come again, does not. Its rate is that of a long text times cbrt(words / epochs / 2^17) where that is less
-    than 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
+    pairs come again, does not. Its rate is that of a long text times words / epochs / 2^13, which is held between 0.1
+    and 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 
-    >>> usual_rate(method("cbow")), usual_rate(method("cbow"), 58_000, 20)
-    (0.5, 0.14)
+    >>> usual_rate(method("cbow")), usual_rate(method("cbow"), 48_000, 20)
+    (0.5, 0.15)
     """
     if not chosen.few_words or words is None:
         return chosen.learning_rate
-    share = min(1.0, max(words, 1) / epochs / chosen.few_words)
-    return float(f"{chosen.learning_rate * math.cbrt(share):.2g}")
+    share = min(1.0, max(_LEAST_SHARE, words / epochs / chosen.few_words))
+    return float(f"{chosen.learning_rate * share:.2g}")
 
 
 def undivided(chosen: Method) -> Method:
