@@ -51,7 +51,7 @@ def rows_of_step(
     params: w2v.Params, batch: w2v.Batch, targets: Any, few: bool
 ) -> tuple[jax.Array, list[jax.Array]]:
     """(hidden vectors, blocks of output rows) of one step; one block, the table itself, where all rows are scored."""
-    hidden = w2v.hidden_vectors(params.input, batch)
+    hidden = w2v.objectives.hidden_vectors(params.input, batch)
     return hidden, [params.output[ids] for ids in scored_ids(targets)] if few else [params.output[None]]
 
 
@@ -115,7 +115,9 @@ def scatter(
             ids = w2v.Params(batch.inputs.ids.reshape(-1), scored)
             rows = w2v.Params(*(g._replace(ids=i) if isinstance(g, w2v.Rows) else g
                                 for g, i in zip(gradients, ids, strict=True)))  # fmt: skip
-            return State(*w2v.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, bounds))
+            return State(
+                *w2v.updates.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, bounds)
+            )
 
         return jax.lax.fori_loop(0, STACK, body, state)
 
@@ -131,7 +133,7 @@ def scatter(
 
 def pieces(recipe: Recipe, params: w2v.Params, batches: w2v.Batch, targets: Any) -> dict[str, Call]:
     """The pieces of STACK steps."""
-    both = jax.jit(partial(w2v.bounded_backward, recipe.objective))
+    both = jax.jit(partial(w2v.objectives.bounded_backward, recipe.objective))
     gradients, bounds = both(params, first(batches), first(targets))
     few = isinstance(gradients.output, w2v.Rows)
     hidden, blocks = jax.jit(partial(rows_of_step, few=few))(params, first(batches), first(targets))

@@ -127,7 +127,7 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
             goal = negative_targets(batch.words, batch.weights, drawn, case.negatives)
         grow = jax.value_and_grad(lambda p: w2v.cross_entropy(clear, p, batch, goal))
         total, dense = grow(params)
-        gradients, bounds = w2v.bounded_backward(
+        gradients, bounds = w2v.objectives.bounded_backward(
             recipe.objective, params, batch, targets, recipe.embed_backward
         )
 
@@ -139,7 +139,9 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
 
         pairs = [whole(*leaf) for leaf in zip(dense, gradients, bounds, strict=True)]
         gradients, bounds = (w2v.Params(*(pair[i] for pair in pairs)) for i in (0, 1))
-        return total, w2v.apply_gradients(recipe.optimizer, state.optimizer, params, gradients, bounds)[0]
+        return total, w2v.updates.apply_gradients(
+            recipe.optimizer, state.optimizer, params, gradients, bounds
+        )[0]
 
     total, expected = jax.jit(clear_step)(params, state, batch, targets)
     if recipe.measured == recipe.groups:
@@ -168,7 +170,7 @@ def program_of(
     """(the compiled chunk, a fresh state for a copy of the tables, the arguments behind it)."""
     counts, chunk = text.counts, len(text.ids)
     params = w2v.init_params(jax.random.key(0), len(counts), case.dim)
-    keep = w2v.keep_thresholds(counts, sample)
+    keep = w2v.windows.keep_thresholds(counts, sample)
 
     def fresh(_: int = 0) -> State:
         return State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))

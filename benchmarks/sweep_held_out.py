@@ -32,7 +32,7 @@ def held_out(trained: Any, objective: str, noise_exponent: float, most_words: in
     run = trained.run._replace(
         recipe=recipe._replace(groups=min(recipe.groups, max(1, BATCH_WORDS // recipe.block_words)))
     )
-    keep = np.maximum(w2v.keep_probabilities(counts, run.settings.sample), SMALLEST)
+    keep = np.maximum(w2v.windows.keep_probabilities(counts, run.settings.sample), SMALLEST)
     # a score is that of p' (of p' / q, with negatives drawn from q); the noise is a factor on exp(score)
     factor = noise_mass(counts, noise_exponent) / keep if objective == "negative" else 1 / keep
     hierarchical = objective == "hierarchical"
@@ -58,7 +58,7 @@ def path_correction(run: Any, params: Any, keep: np.ndarray, most_words: int) ->
 
     @jax.jit
     def correction(params: Any, batch: Any) -> jax.Array:
-        hidden = w2v.hidden_vectors(params.input, batch)
+        hidden = w2v.objectives.hidden_vectors(params.input, batch)
         output = params.output[rows]
         # some groups at a time, for all scores of a large batch would take gigabytes
         log_z = jax.lax.map(

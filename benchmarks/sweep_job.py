@@ -71,7 +71,7 @@ def with_functions(settings: Settings, words: int = 0) -> Settings:
         plain.setdefault("windows", method(*names).windows.__name__)
         plain.setdefault("optimizer", method(*names).optimizer)
     if "windows" in plain:
-        plain["windows"] = getattr(w2v, plain["windows"])
+        plain["windows"] = getattr(w2v.windows, plain["windows"])
     return plain
 
 

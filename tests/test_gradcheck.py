@@ -318,7 +318,7 @@ def fails_at_once() -> w2v.Objective:
     """Raises where the tables are made."""
 
     def init(counts: Any) -> Any:
-        raise w2v.SettingError("These counts cannot work.")
+        raise w2v.errors.SettingError("These counts cannot work.")
 
     return w2v.softmax()._replace(init=init)
 

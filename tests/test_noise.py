@@ -63,7 +63,7 @@ def test_negatives_follow_the_noise(exponent: float) -> None:
 
 def test_shared_negatives_keep_the_expected_weight() -> None:
     objective = w2v.negative_sampling(num_negatives=5, shared=10)
-    batch = w2v.block_batch(*(jnp.asarray(x) for x in make_case("two words", TINY)[2:]))
+    batch = w2v.windows.block_batch(*(jnp.asarray(x) for x in make_case("two words", TINY)[2:]))
     targets = objective.select(jax.random.key(0), objective.init(counts(TINY)), batch.words, batch.weights)
     P = batch.words.shape[1]
     for b, t, k in np.ndindex(*batch.weights.shape[:2], 10):
@@ -100,7 +100,7 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
     assert (kept == 0).any()
     assert (kept < 0).any()
     assert (kept > 0).any()
-    hidden = w2v.embed(jnp.asarray(case.input), batch.inputs)
+    hidden = w2v.objectives.embed(jnp.asarray(case.input), batch.inputs)
     output = jnp.asarray(case.output)
     losses, wanted = (o.loss(hidden, output, t) for o, t in ((fast, mine), (clear, other)))
     np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-12)
@@ -128,10 +128,10 @@ def test_scores_of_shared_negatives_are_those_of_their_rows() -> None:
     objective, words = w2v.shared_negatives(2, shared=3, span=2), jnp.asarray([[0, 1], [2, 3]], jnp.int32)
     targets = objective.select(jax.random.key(0), objective.init([5, 3, 2, 1]), words, jnp.ones((2, 1, 2)))
     params = w2v.init_params(jax.random.key(1), 4, 3)._replace(output=jnp.eye(4, 3))
-    batch = w2v.block_batch(
+    batch = w2v.windows.block_batch(
         jnp.asarray([[0, 1, 2]]).repeat(2, 0), jnp.zeros((2, 3), jnp.int32), jnp.ones((2, 1), jnp.int32)
     )
-    scores = w2v.forward(objective, params, batch, targets)
+    scores = w2v.objectives.forward(objective, params, batch, targets)
     expected = jnp.einsum("d,brd->br", params.input[1], params.output[targets.ids])
     np.testing.assert_allclose(scores[:, 0], expected, rtol=1e-6)
     assert targets.ids.shape == (2, 5)

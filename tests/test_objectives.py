@@ -171,8 +171,8 @@ def test_a_tree_deeper_than_64_bits_is_cut() -> None:
 
 def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
     objective, (params, batch, targets), _ = tiny("shared_negatives")
-    with pytest.raises(w2v.SettingError, match="span=1"):
-        w2v.per_example_backward(objective, params, batch, targets)
+    with pytest.raises(w2v.errors.SettingError, match="span=1"):
+        w2v.objectives.per_example_backward(objective, params, batch, targets)
 
 
 @pytest.mark.parametrize(("make", "message"), [
@@ -188,7 +188,7 @@ def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
     (lambda: w2v.hierarchical_softmax().init([1, float("nan")]), "counts"),
 ])  # fmt: skip
 def test_settings_that_cannot_work_are_refused(make: Any, message: str) -> None:
-    with pytest.raises(w2v.SettingError, match=message):
+    with pytest.raises(w2v.errors.SettingError, match=message):
         make()
 
 
@@ -226,9 +226,9 @@ def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
     objective, (params, batch, targets), _ = tiny(name, size=three)
     loss, gradients = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
     wanted = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)]
-    composed = w2v.compose(objective)
+    composed = w2v.objectives.compose(objective)
     twice = jax.jit(jax.grad(lambda p: 2 * composed(p, batch, targets)))(params)
-    losses, each = jax.jit(partial(w2v.per_example_backward, objective))(params, batch, targets)
+    losses, each = jax.jit(partial(w2v.objectives.per_example_backward, objective))(params, batch, targets)
     assert float(losses.sum()) == pytest.approx(float(loss), rel=1e-12)
     for w, c, g, p in zip(wanted, twice, each, params, strict=True):
         np.testing.assert_allclose(c, 2 * w, rtol=0, atol=1e-12)
@@ -247,7 +247,7 @@ def test_composed_loss_feeds_any_optimiser(standard_promotion: None) -> None:
 
     @jax.jit
     def step(params: Any, state: Any) -> Any:
-        loss, gradients = jax.value_and_grad(w2v.compose(objective))(params, batch, targets)
+        loss, gradients = jax.value_and_grad(w2v.objectives.compose(objective))(params, batch, targets)
         updates, state = optimiser.update(gradients, state)
         return optax.apply_updates(params, updates), state, loss
 
@@ -265,24 +265,24 @@ def test_bfloat16_params_keep_their_dtype_and_compute_in_float32() -> None:
     targets = objective.select(None, objective.init([5, 4, 3, 2, 1]), batch.words, batch.weights)
     _, gradients = w2v.backward(objective, params, batch, targets)
     assert gradients.input.values.dtype == jnp.float32
-    assert jax.grad(w2v.compose(objective))(params, batch, targets).input.dtype == jnp.bfloat16
+    assert jax.grad(w2v.objectives.compose(objective))(params, batch, targets).input.dtype == jnp.bfloat16
 
 
 def test_forward_scores_and_held_out_loss(x64: None) -> None:
     for name in ("softmax", "negative_sampling", "hierarchical_softmax"):
         objective, (params, batch, targets), tables = tiny(name)
         params, batch, targets = jax.tree.map(jnp.asarray, (params, batch, targets))
-        scores = w2v.forward(objective, params, batch, targets)
+        scores = w2v.objectives.forward(objective, params, batch, targets)
         assert scores.shape == (*batch.weights.shape[:2], 7 if name == "softmax" else targets.ids.shape[1])
-        exact = w2v.held_out_loss(params, batch, chunk=3)
+        exact = w2v.objectives.held_out_loss(params, batch, chunk=3)
         wanted = oracles.softmax_loss(params, batch, None, None) / float(batch.weights.sum())
         assert float(exact) == pytest.approx(wanted, rel=1e-12)
         if name == "hierarchical_softmax":
-            own = w2v.held_out_loss(params, batch, objective, tables) * batch.weights.sum()
+            own = w2v.objectives.held_out_loss(params, batch, objective, tables) * batch.weights.sum()
             assert float(own) == pytest.approx(
                 oracles.hierarchical_softmax_loss(params, batch, None, tables), rel=1e-12
             )
-    assert float(w2v.held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
+    assert float(w2v.objectives.held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
 
 
 def test_ten_thousand_repeats_of_one_id_add_up(x64: None) -> None:

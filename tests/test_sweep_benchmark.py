@@ -120,7 +120,7 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
     assert "dim=0 cannot work" in refused["sentence"]
 
     def diverge(*_: Any, **__: Any) -> None:
-        raise w2v.DivergedError("The loss is not finite.")
+        raise w2v.errors.DivergedError("The loss is not finite.")
 
     monkeypatch.setattr(w2v, "train", diverge)
     found = sweep_job.run(job(tmp_path))
@@ -133,7 +133,7 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
 def test_names_and_numbers_become_functions() -> None:
     given = {"optimizer": "row_adagrad", "windows": "cbow_lone_batch", "shared": 8, "span": 2, "negatives": 3}
     made = sweep_job.with_functions(given)
-    assert made["windows"] is w2v.cbow_lone_batch
+    assert made["windows"] is w2v.windows.cbow_lone_batch
     assert made["optimizer"] is w2v.row_adagrad
     assert isinstance(made["objective"], w2v.Objective)
     assert set(made) == {"windows", "optimizer", "objective"}
@@ -176,7 +176,7 @@ def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(ob
     run = w2v.set_up(
         corpus, w2v.Settings(dim=2, window=1, sample=1e-2, min_count=1, held_out=0.5, objective=objective)
     )
-    shown = counts * w2v.keep_probabilities(counts, 1e-2)
+    shown = counts * w2v.windows.keep_probabilities(counts, 1e-2)
     if objective == "hierarchical":
         scores = branches(run.tables, shown)
     else:

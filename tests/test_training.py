@@ -30,7 +30,7 @@ from w2vjax.windows.sampling import full_reach, keep_thresholds
 @pytest.mark.usefixtures("x64")
 def test_the_posts_run_through_this_engine_ends_in_its_published_vectors():
     figures = published_figures()
-    words = w2v.tokenize(machine_learning_text())
+    words = w2v.reference.tokenize(machine_learning_text())
     order = figures["vocabulary"]
     ids = {word: place for place, word in enumerate(order)}
     vocab = w2v.Vocab(tuple(order), [words.count(word) for word in order])

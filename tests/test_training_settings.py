@@ -76,16 +76,16 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
 def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike(planted):
     given = {"model": "cbow", "cbow_sum_gradient": True}
     undivided = _keywords(("text.txt",), given)["embed_backward"]
-    assert undivided is w2v.embed_backward_undivided
+    assert undivided is w2v.objectives.embed_backward_undivided
     for given, rate in ((None, 0.05), (0.1, 0.1)):
         asked = Arguments(dim=8, min_count=1, model="cbow", learning_rate=given, embed_backward=undivided)
         assert make_run(planted, asked).settings.learning_rate == rate
     for backward, windows, objective in (
-        (w2v.embed_backward, w2v.cbow_counted_batch, "hierarchical"),
-        (w2v.embed_backward_undivided, w2v.cbow_lone_batch, "hierarchical"),
-        (w2v.embed_backward, w2v.cbow_counted_run_batch, "negative"),
-        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "negative"),
-        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "softmax"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_batch, "hierarchical"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_lone_batch, "hierarchical"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_run_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "softmax"),
     ):
         asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
         assert asked.chosen_method().windows is windows
@@ -156,7 +156,7 @@ def test_names_and_functions_choose_what_trains(planted):
     assert job.recipe.windows is chosen.windows
     assert (job.settings.learning_rate, job.settings.negatives) == (chosen.learning_rate, None)
     own = w2v.set_up(planted, w2v.Settings(**SMALL, objective=w2v.softmax()))
-    assert (own.settings.as_json()["objective"], own.recipe.windows) == ("custom", w2v.block_batch)
+    assert (own.settings.as_json()["objective"], own.recipe.windows) == ("custom", w2v.windows.block_batch)
     with pytest.raises(errors.SettingError, match=r"model=.skipgram..*Models: cbow, skip-gram"):
         w2v.train(Unread(), **SMALL, model="skipgram")
 
@@ -222,7 +222,12 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
     groups = batch_words // 16
     recipe = w2v.Recipe(
-        objective, w2v.block_batch, optimizer, groups=groups, block_words=16, measured=max(1, groups // 8)
+        objective,
+        w2v.windows.block_batch,
+        optimizer,
+        groups=groups,
+        block_words=16,
+        measured=max(1, groups // 8),
     )
     params = w2v.init_params(jax.random.key(0), 50, 8)
     keep = keep_thresholds(counts, 0)
@@ -309,7 +314,7 @@ def test_a_method_of_your_own_is_what_trains(planted):
     )
     run = w2v.train(planted, dim=8, epochs=1, method=mine).run
     assert (run.settings.model, run.settings.learning_rate, run.settings.batch_words) == ("cbow", 0.02, 48)
-    assert (run.recipe.windows, run.recipe.block_words) == (w2v.cbow_counted_run_batch, 8)
+    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_counted_run_batch, 8)
     own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
     assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == ("cbow", "custom")
     for beside in ({"model": "cbow"}, {"objective": "softmax"}, {"objective": w2v.softmax()}):

@@ -249,7 +249,7 @@ def test_nothing_is_trained_whatever_the_tables_start_from(planted):
 
 def test_windows_of_ones_own_may_pair_a_word_with_itself():
     def itself(tokens, segments, reach):
-        words, at = w2v.block_batch(tokens, segments, reach), slice(2, -2)
+        words, at = w2v.windows.block_batch(tokens, segments, reach), slice(2, -2)
         weights = jnp.eye(8)[None] * (segments[:, at, None] >= 0).astype(jnp.float32)
         return words._replace(words=tokens[:, at], weights=weights)
 

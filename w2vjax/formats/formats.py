@@ -91,7 +91,7 @@ def load(
     name = format or format_of(path)
     read = _format(name).read
     if read is None:
-        refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.read_vocabulary.")
+        refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.formats.read_vocabulary.")
     if name == "safetensors":
         return read_safetensors(path, options, table, verify)
     if table != "input":
