@@ -127,3 +127,9 @@ def test_every_command_exists_and_has_examples(name: str) -> None:
 
 def test_the_package_declares_its_types() -> None:
     assert importlib.resources.files("w2vjax").joinpath("py.typed").is_file()
+
+
+def test_no_two_classes_of_the_package_have_one_name() -> None:
+    files = Path(w2vjax.__file__).parent.rglob("*.py")
+    names = [name for file in files for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)]
+    assert sorted(names) == sorted(set(names))

@@ -154,7 +154,8 @@ def test_names_and_functions_choose_what_trains(planted):
     job = w2v.set_up(planted, w2v.Settings(**SMALL, model="cbow", objective="hierarchical"))
     chosen = w2v.method("cbow", "hierarchical")
     assert job.recipe.windows is chosen.windows
-    assert (job.settings.learning_rate, job.settings.negatives) == (chosen.learning_rate, None)
+    rate = methods.usual_rate(chosen, len(planted.ids), SMALL["epochs"])
+    assert (job.settings.learning_rate, job.settings.negatives) == (rate, None)
     own = w2v.set_up(planted, w2v.Settings(**SMALL, objective=w2v.softmax()))
     assert (own.settings.as_json()["objective"], own.recipe.windows) == ("custom", w2v.windows.block_batch)
     with pytest.raises(errors.SettingError, match=r"model=.skipgram..*Models: cbow, skip-gram"):

@@ -18,7 +18,7 @@ from w2vjax.files import atomic_file
 TOLERANCES = {"float64": {"w1": 1e-8, "loss": 1e-6}, "float32": {"w1": 2e-3, "loss": 1e-4}}
 
 
-class Run(NamedTuple):
+class Recomputed(NamedTuple):
     """What one run computed, on the host."""
 
     tokens: int
@@ -106,7 +106,7 @@ def reproduce(
 def compute(
     text: str, order: list[str] | None, dtype: str, word: str, vector_of: str,
     *, window: int, dim: int, numpy_seed: int, learning_rate: float, steps: int,
-) -> Run:  # fmt: skip
+) -> Recomputed:  # fmt: skip
     """The post from its text to its last figure."""
     tokens = reference.tokenize(text)
     word_to_id, id_to_word = reference.mapping(tokens, order)
@@ -115,11 +115,13 @@ def compute(
     params, history = reference.train(params, X, y, learning_rate, steps)
     ranking = reference.predict_context(params, word, word_to_id)
     vector = reference.get_embedding(params, vector_of, word_to_id)
-    return Run(len(tokens), list(id_to_word.values()), (X.shape, y.shape), np.asarray(history, np.float64).tolist(),
-               np.asarray(params["w1"], np.float64), ranking, np.asarray(vector, np.float64).tolist())  # fmt: skip
+    losses = np.asarray(history, np.float64).tolist()
+    return Recomputed(len(tokens), list(id_to_word.values()), (X.shape, y.shape), losses,
+                      np.asarray(params["w1"], np.float64), ranking,
+                      np.asarray(vector, np.float64).tolist())  # fmt: skip
 
 
-def judge(run: Run, published: dict[str, Any], dtype: str, word: str, vector_of: str) -> list[Check]:
+def judge(run: Recomputed, published: dict[str, Any], dtype: str, word: str, vector_of: str) -> list[Check]:
     """Every published figure beside the computed one; a word the post does not show is not judged."""
     tolerance, shape = TOLERANCES.get(dtype, {}), tuple(published["shape"])
 
@@ -161,7 +163,7 @@ def equal_ranks(found: list[str], expected: list[str]) -> int:
     return sum(f == e for f, e in zip(found, expected, strict=False))
 
 
-def conclude(run: Run, checks: list[Check], published: dict[str, Any] | None, dtype: str) -> str:
+def conclude(run: Recomputed, checks: list[Check], published: dict[str, Any] | None, dtype: str) -> str:
     """The closing sentence: what agrees, and what is off."""
     if published is None:
         return f"Nothing is published for this text, so nothing is judged ({dtype})."
@@ -176,7 +178,12 @@ def conclude(run: Run, checks: list[Check], published: dict[str, Any] | None, dt
 
 
 def print_report(
-    run: Run, checks: list[Check], published: dict[str, Any] | None, word: str, vector_of: str, dtype: str
+    run: Recomputed,
+    checks: list[Check],
+    published: dict[str, Any] | None,
+    word: str,
+    vector_of: str,
+    dtype: str,
 ) -> None:
     """The post's figures in its order, published beside computed."""
     print(f"word2vec from scratch in {dtype} on {jax.devices()[0].device_kind}, {len(run.history)} steps")
@@ -217,7 +224,7 @@ def _print_ranking(found: list[str], expected: list[str]) -> None:
         print("  ".join(cells[i::half]).rstrip())
 
 
-def write_files(run: Run, folder: Path, quiet: bool = False) -> None:
+def write_files(run: Recomputed, folder: Path, quiet: bool = False) -> None:
     """``loss.png`` (with matplotlib) and ``embedding.txt`` into ``folder``."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

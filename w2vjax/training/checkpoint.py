@@ -21,7 +21,7 @@ from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training.copies import Copies
-from w2vjax.training.settings import RENAMED
+from w2vjax.training.settings import RENAMED, Settings
 
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
@@ -183,9 +183,10 @@ def load_checkpoint(
 
 
 def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
-    """What an earlier version wrote, under the names that settings have now."""
+    """What an earlier version wrote, under the names of today; a setting that it lacks has its default."""
     names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
-    return {names.get(name, name): value for name, value in identity.items()}
+    usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
+    return usual | {names.get(name, name): value for name, value in identity.items()}
 
 
 def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:

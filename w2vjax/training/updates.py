@@ -30,8 +30,10 @@ class RowTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[
     """An optax transformation that takes rows whose ids repeat; any other is given rows whose ids are distinct."""
 
 
-class DenseTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
-    """A transformation of whole tables, which row gradients are expanded for: see :func:`dense`."""
+class DenseState(NamedTuple):
+    """The state of :func:`dense`. It says that gradients have to be whole tables, wherever it lies in a state."""
+
+    inner: Any
 
 
 class Gone(NamedTuple):
@@ -167,12 +169,32 @@ def row_adagrad(learning_rate: Any, epsilon: float = 1e-6) -> RowTransformation:
     return RowTransformation(init, update)
 
 
-def dense(optimizer: optax.GradientTransformation) -> DenseTransformation:
+def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """Any dense optax optimizer (adam, lion, ...), at its dense cost: for small vocabularies.
 
-    >>> optimizer = dense(optax.adam(1e-3))
+    A chain with it takes whole tables too.
+
+    >>> optimizer = optax.chain(optax.clip(1.0), dense(optax.adam(1e-3)))
     """
-    return DenseTransformation(*optax.with_extra_args_support(optimizer))
+    inner = optax.with_extra_args_support(optimizer)
+
+    def update(updates: Any, state: DenseState, params: Any = None, **extra: Any) -> tuple[Any, DenseState]:
+        updates, following = inner.update(updates, state.inner, params, **extra)
+        return updates, DenseState(following)
+
+    return optax.GradientTransformationExtraArgs(lambda params: DenseState(inner.init(params)), update)
+
+
+def is_dense(state: Any) -> bool:
+    """Whether the optimizer of this state takes whole tables, alone or in a chain.
+
+    >>> params = Params(jnp.ones((2, 1)), jnp.ones((2, 1)))
+    >>> chain = optax.chain(optax.clip(1.0), dense(optax.adam(1e-3)))
+    >>> is_dense(chain.init(params)), is_dense(row_sgd(0.1).init(params))
+    (True, False)
+    """
+    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, DenseState))
+    return any(isinstance(leaf, DenseState) for leaf in leaves)
 
 
 def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -213,10 +235,11 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
     w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape (9, 2) and cannot take row gradients. \
 Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or row_adagrad.
     """
-    if isinstance(optimizer, RowTransformation | DenseTransformation):
+    state = jax.eval_shape(optimizer.init, params)
+    if isinstance(optimizer, RowTransformation) or is_dense(state):
         return
     shapes = {table.shape for table in params}
-    for leaf in jax.tree.leaves(jax.eval_shape(optimizer.init, params)):
+    for leaf in jax.tree.leaves(state):
         if leaf.shape in shapes:
             raise SettingError(
                 f"The optimizer keeps a state of the tables' shape {leaf.shape} and cannot take row gradients. "
@@ -238,7 +261,7 @@ def apply_gradients(
     segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
     """
     extra = optax.with_extra_args_support(optimizer)
-    if isinstance(optimizer, DenseTransformation):
+    if is_dense(state):
         if deterministic:
             gradients = Params(*(coalesce(g) if isinstance(g, Rows) else g for g in gradients))
         full = Params(*map(to_dense, gradients, params))
