@@ -184,7 +184,7 @@ def test_tables_that_grow_are_divergence_and_those_of_a_start_may_be_large():
     ):
         watch().tables(large, "a test", 3)
     watch(start=large).tables(large, "a test", 3)
-    watch(objective="custom").tables(large, "a test", 3)
+    watch(objective=w2v.softmax()).tables(large, "a test", 3)
     for bad in (np.inf, np.nan):
         with pytest.raises(errors.DivergedError, match="input table holds NaN or infinity"):
             require_sound(Params(jnp.asarray([[1.0, bad]]), jnp.ones((1, 2))), "a test", 3)
