@@ -5,6 +5,7 @@ log p(w | c) - log(num_negatives * q(w)) for noise q (Levy and Goldberg 2014), s
 softmax(scores + log q): the noise joins the scores as one more column of the tables.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -96,7 +97,7 @@ def _cross_entropy(
     return objective.loss(jnp.concatenate([hidden, one], -1), params.output, targets).sum()
 
 
-def held_out_batches(recipe: Recipe, feed: Feed, most_words: int = _MOST_WORDS) -> Any:
+def held_out_batches(recipe: Recipe, feed: Feed, most_words: int = _MOST_WORDS) -> Iterator[Batch]:
     """The batches of the words that were held out, whole windows, in order; the last one padded."""
     size, window = recipe.groups * recipe.block_words, recipe.window
     begin = feed.words

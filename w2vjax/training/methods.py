@@ -87,7 +87,7 @@ OBJECTIVES: dict[str, Callable[[int, float, int], Objective]] = {
 }
 
 
-def method(model: Any = "skip-gram", objective: Any = "negative") -> Method:
+def method(model: ModelName = "skip-gram", objective: ObjectiveName | Objective = "negative") -> Method:
     """The method that was measured for a model and an objective.
 
     Args:

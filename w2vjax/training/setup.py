@@ -134,7 +134,7 @@ def first_state(
     """The params that a run starts from, ``start`` or drawn, placed on ``mesh``, and the optimizer's first state."""
 
     # one program: its operations one by one would take longer to compile than the tables to fill
-    def draw(seed: Any) -> State:
+    def draw(seed: jax.typing.ArrayLike) -> State:
         key = jax.random.fold_in(jax.random.key(seed), 2**31)
         params = init_params(key, *shape, settings.dtype)
         return State(params, optimizer.init(params))

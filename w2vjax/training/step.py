@@ -71,7 +71,7 @@ def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]
 
 
 def gradient_step(
-    recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array, measure: Any = True
+    recipe: Recipe, state: State, tables: Any, batch: Batch, key: jax.Array, measure: jax.Array | bool = True
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch: select, backward, update. Pure and jit-able; what a loop of one's own is made of.
 
