@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import w2vjax as w2v
-from w2vjax.gradcheck.check import objectives as battery
+from w2vjax.gradcheck import objectives as battery
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 from nce import nce

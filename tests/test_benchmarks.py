@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bits
 import handwritten_vs_autodiff
 import jax
 import numpy as np
@@ -247,3 +248,14 @@ def test_a_wrong_gradient_by_hand_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
     )
     with pytest.raises(timing.CheckFailed, match=name):
         handwritten_vs_autodiff.measure(50, 64, 8, rounds=1)
+
+
+# A pair takes 10 s. The first one is in the default run, the others are slow.
+@pytest.mark.parametrize(
+    ("model", "objective"),
+    [pytest.param(*pair, marks=[pytest.mark.slow] if place else []) for place, pair in enumerate(bits.PAIRS)],
+)
+def test_bits_are_those_of_the_pair_and_the_seed(model: str, objective: str) -> None:
+    found = bits.sha256_of_run(model, objective)
+    assert found == bits.sha256_of_run(model, objective)
+    assert found != bits.sha256_of_run(model, objective, seed=2)

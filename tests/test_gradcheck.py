@@ -14,9 +14,9 @@ import pytest
 from cases import OBJECTIVES, QUICK_OBJECTIVES, QUICK_WINDOW, WINDOWS
 
 import w2vjax as w2v
+from w2vjax.gradcheck import objectives as battery
 from w2vjax.gradcheck.cases import KINDS, SIZES, make_case
 from w2vjax.gradcheck.check import TOLERANCES, compiled, largest_error, rounding_floors
-from w2vjax.gradcheck.check import objectives as battery
 from w2vjax.gradcheck.objectives import MAIN_SIZE, applies, check_objectives
 from w2vjax.gradcheck.one_hot import check_reference
 from w2vjax.types import Rows
