@@ -31,7 +31,9 @@ GARBAGE = 1.5  # held-out loss, over that of the unigram distribution
 
 def pair_defaults(settings: Settings, corpus: Any) -> Any:
     """The complete settings that the library chooses for the model, the objective and the corpus."""
-    names = {name: settings[name] for name in ("model", "objective", "replicas") if name in settings}
+    names = {
+        name: settings[name] for name in ("model", "objective", "replicas", "epochs") if name in settings
+    }
     return w2v.set_up(corpus, w2v.Settings(dim=1, **names)).settings
 
 

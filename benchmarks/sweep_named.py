@@ -152,20 +152,21 @@ def copies() -> list[Group]:
 def small_text() -> list[Group]:
     """300 articles by w2vjax and by gensim, whose CBOW gets its default rate and that of skip-gram."""
     negatives, cbow = product({"negatives": (2, 5, 15, 30)}), ("cbow", "negative")
-    epochs = (5, 20, 50)
-    both = product({"epochs": epochs, "learning_rate": (0.025, 0.05)})
+    readings = product({"epochs": (5, 20, 50)})
+    both = product({"epochs": (5, 20, 50), "learning_rate": (0.025, 0.05)})
     seeds = (1, 2, 3)
+    rates = product({"negatives": (2, 5, 15, 30), "learning_rate": (0.05, 0.1)})
     return [
-        Group(
-            "lee",
-            MAIN,
-            product({"negatives": (2, 5, 15, 30), "learning_rate": (0.05, 0.1)}),
-            {"epochs": 10},
-            seeds,
-        ),
+        Group("lee", MAIN, rates, {"epochs": 10}, seeds),
         Group("lee", MAIN, negatives, {"epochs": 10, "learning_rate": 0.05}, seeds, "gensim"),
-        Group("lee", cbow, product({"epochs": epochs}), {}, seeds),
+        Group("lee", cbow, readings, {}, seeds),
         Group("lee", cbow, both, {}, seeds, "gensim"),
+        Group("lee", ("cbow", "hierarchical"), readings, {}, seeds),
+        Group("lee", ("cbow", "hierarchical"), both, {}, seeds, "gensim"),
+        Group("lee", ("cbow", "softmax"), readings, {}, seeds),
+        # what usual_rate follows from
+        Group("lee", cbow, product({"epochs": (5, 20, 50), "learning_rate": (0.05, 0.1, 0.2, 0.4)})),
+        Group("10mb", cbow, product({"epochs": (1, 15), "learning_rate": (0.1, 0.25, 0.5, 1.0)})),
     ]
 
 

@@ -77,14 +77,30 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
     for given, rate in ((None, 0.05), (0.1, 0.1)):
         settings = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=given)
         assert w2v.set_up(planted, settings, backward_of_embed=undivided).settings.learning_rate == rate
-    for backward, windows in (
-        (w2v.embed_backward, w2v.cbow_counted_batch),
-        (w2v.embed_backward_undivided, w2v.cbow_lone_batch),
+    for backward, windows, objective in (
+        (w2v.embed_backward, w2v.cbow_counted_batch, "hierarchical"),
+        (w2v.embed_backward_undivided, w2v.cbow_lone_batch, "hierarchical"),
+        (w2v.embed_backward, w2v.cbow_counted_run_batch, "negative"),
+        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "negative"),
+        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "softmax"),
     ):
-        settings = w2v.Settings(dim=8, min_count=1, model="cbow", objective="hierarchical")
+        settings = w2v.Settings(dim=8, min_count=1, model="cbow", objective=objective)
         assert w2v.set_up(planted, settings, backward_of_embed=backward).recipe.windows is windows
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
         _arguments(("text.txt",), Options(cbow_sum_gradient=True))
+
+
+def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
+    """By hand: .5 * cbrt(2^14 / 2^17) = .25; eight readings halve it; a long text and skip-gram have the full rate."""
+    for model, words, epochs, rate in (
+        ("cbow", 1 << 14, 1, 0.25), ("cbow", 1 << 14, 8, 0.12), ("cbow", 1 << 17, 1, 0.5), ("cbow", 1 << 30, 3, 0.5),
+        ("cbow", None, 50, 0.5), ("cbow", 1, 1, 0.0098), ("cbow", 0, 1, 0.0098), ("skip-gram", 9, 50, 0.1),
+    ):  # fmt: skip
+        assert choices.usual_rate(model, "negative", words, epochs) == rate
+    run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow", epochs=5))
+    assert run.settings.learning_rate == choices.usual_rate("cbow", "negative", len(planted.ids), 5) < 0.5
+    given = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=0.3)
+    assert w2v.set_up(planted, given).settings.learning_rate == 0.3
 
 
 def test_long_texts_share_fewer_negatives(planted, monkeypatch):

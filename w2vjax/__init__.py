@@ -59,7 +59,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "w2vjax.vectors.vectors": ("Vectors",),
     "w2vjax.windows.blocks": ("block_batch",),
     "w2vjax.windows.cbow": ("cbow", "cbow_batch", "cbow_block_batch", "cbow_run_batch", "cbow_lone_batch",
-                            "cbow_counted_batch"),
+                            "cbow_counted_batch", "cbow_counted_run_batch"),
     "w2vjax.windows.sampling": ("draw_reach", "full_reach", "keep_probabilities", "keep_thresholds", "subsample"),
     "w2vjax.windows.fans": ("fan_batch",),
     "w2vjax.windows.pairs": ("pairs", "pair_batch"),

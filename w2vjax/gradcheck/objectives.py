@@ -27,6 +27,7 @@ from w2vjax.windows.cbow import (
     cbow_batch,
     cbow_block_batch,
     cbow_counted_batch,
+    cbow_counted_run_batch,
     cbow_lone_batch,
     cbow_run_batch,
 )
@@ -50,6 +51,7 @@ WINDOWS: dict[str, Callable[..., Batch]] = {
     "cbow_runs": cbow_run_batch,
     "cbow_lone": cbow_lone_batch,
     "cbow_counted": cbow_counted_batch,
+    "cbow_counted_runs": cbow_counted_run_batch,
     "blocks": block_batch,
     "fans": fan_batch,
 }

@@ -22,15 +22,18 @@ from w2vjax.types import Batch, Bounded, Inputs, Objective, Params, Rows
 
 
 def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: Any = jnp.float32) -> Params:
-    """word2vec.c's start: input rows uniform in (-0.5, 0.5) / dim, output rows 0; both [V, D] for every objective.
+    """The start: input rows uniform in (-1, 1) / dim, output rows 0; both [V, D] for every objective.
+
+    word2vec.c draws from (-0.5, 0.5) / dim. Vectors twice as long, as gensim's, leave the slow beginning of a run
+    sooner, which a short text notices (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 
     >>> import jax
     >>> params = init_params(jax.random.key(0), vocab_size=5, dim=3)
-    >>> params.input.shape, float(abs(params.input).max()) < 0.5 / 3, float(abs(params.output).max())
+    >>> params.input.shape, float(abs(params.input).max()) < 1 / 3, float(abs(params.output).max())
     ((5, 3), True, 0.0)
     """
     wide = jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32
-    values = jax.random.uniform(key, (vocab_size, dim), wide, -0.5, 0.5) / dim
+    values = jax.random.uniform(key, (vocab_size, dim), wide, -1, 1) / dim
     return Params(values.astype(dtype), jnp.zeros((vocab_size, dim), dtype))
 
 

@@ -4,6 +4,7 @@ A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and 
 learned best. Each row names the committed result that chose it.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from w2vjax.objectives.softmax import softmax
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import Objective
 from w2vjax.windows.blocks import block_batch
-from w2vjax.windows.cbow import cbow_counted_batch, cbow_run_batch
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch
 from w2vjax.windows.fans import fan_batch
 
 
@@ -24,7 +25,7 @@ class Choice(NamedTuple):
     windows: Callable[..., Any]
     objective: Callable[..., Objective]  # (num_negatives, exponent, words of the corpus)
     optimizer: Callable[[Any], Any]
-    learning_rate: float
+    learning_rate: float  # of a long text: see usual_rate
     run: int  # T
     batch_words: int  # on a CPU
     accelerator_words: int  # on a GPU or TPU, where a small step costs as much as a large one
@@ -53,10 +54,31 @@ CHOICES: dict[tuple[str, str], Choice] = {
     ("skip-gram", "negative"): Choice(block_batch, _negative, row_sgd, 0.1, 16, 384, 8192),
     ("skip-gram", "hierarchical"): Choice(fan_batch, _hierarchical, row_sgd, 0.1, 16, 256, 8192),
     ("skip-gram", "softmax"): Choice(block_batch, _softmax, row_sgd, 0.2, 16, 1024, 8192),
-    ("cbow", "negative"): Choice(cbow_run_batch, _negative, row_sgd, 0.5, 16, 384, 8192),
+    ("cbow", "negative"): Choice(cbow_counted_run_batch, _negative, row_sgd, 0.5, 16, 384, 8192),
     ("cbow", "hierarchical"): Choice(cbow_counted_batch, _hierarchical, row_sgd, 0.3, 16, 96, 8192),
-    ("cbow", "softmax"): Choice(cbow_run_batch, _softmax, row_sgd, 0.5, 16, 1024, 8192),
+    ("cbow", "softmax"): Choice(cbow_counted_run_batch, _softmax, row_sgd, 0.5, 16, 1024, 8192),
 }
+
+
+# A reading of fewer words than this takes a smaller rate in CBOW.
+FEW_WORDS = 1 << 17
+
+
+def usual_rate(model: str, objective: str, words: int | None = None, epochs: int = 1) -> float:
+    """The learning rate for a text of ``words`` that is read ``epochs`` times; None for a long text.
+
+    A mean of context words is nearly unique to its place, so CBOW learns a short text by heart where skip-gram, whose
+    pairs come again, does not. Its rate is that of a long text times cbrt(words / epochs / 2^17) where that is less
+    than 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
+
+    >>> usual_rate("cbow", "negative"), usual_rate("cbow", "negative", 58_000, 20)
+    (0.5, 0.14)
+    """
+    rate = choice(model, objective).learning_rate
+    if model != "cbow" or words is None:
+        return rate
+    share = min(1.0, max(words, 1) / epochs / FEW_WORDS)
+    return float(f"{rate * math.cbrt(share):.2g}")
 
 
 # The name of an objective that is the caller's own.

@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from w2vjax.errors import SettingError
-from w2vjax.training.choices import choice
+from w2vjax.training.choices import choice, usual_rate
 
 # beyond this many words a step, most of a text's rows step on stale gradients, and little is gained on any device
 MOST_BATCH_WORDS = 65_536
@@ -81,19 +81,19 @@ class Settings(NamedTuple):
             )
         return self
 
-    def complete(self, accelerator: bool = False) -> "Settings":
-        """The settings with what is None chosen for the pair of names, on a CPU or an ``accelerator``.
+    def complete(self, accelerator: bool = False, words: int | None = None) -> "Settings":
+        """The settings with what is None chosen for the pair of names, a text of ``words``, a CPU or ``accelerator``.
 
         >>> Settings().complete().batch_words, Settings(batch_words=160).complete().batch_words
         (384, 160)
         """
         chosen = choice(self.model, self.objective)
-        words = chosen.accelerator_words if accelerator else chosen.batch_words
+        step = chosen.accelerator_words if accelerator else chosen.batch_words
         run = chosen.run if self.run is None else self.run
         usual: dict[str, Any] = {
-            "learning_rate": chosen.learning_rate,
+            "learning_rate": usual_rate(self.model, self.objective, words, self.epochs),
             "run": run,
-            "batch_words": run * math.ceil(words / run),
+            "batch_words": run * math.ceil(step / run),
         }
         if self.objective == "negative":
             usual |= {"negatives": 5, "noise_exponent": 0.75}

@@ -20,13 +20,14 @@ from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
 from w2vjax.training.updates import check_optimizer
 from w2vjax.types import Objective, Params
-from w2vjax.windows.cbow import cbow_counted_batch, cbow_lone_batch
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
 from w2vjax.windows.sampling import draw_reach, keep_probabilities, keep_thresholds
 
 # The share of its start that the learning rate ends at, as in word2vec.c.
 _LAST_RATE = 1e-4
 # word2vec.c's for CBOW: its step is larger than the gradient by the number of context words.
 _UNDIVIDED_RATE = 0.05
+_UNCOUNTED = {cbow_counted_batch: cbow_lone_batch, cbow_counted_run_batch: cbow_run_batch}
 
 
 class Run(NamedTuple):
@@ -105,15 +106,15 @@ def set_up(
     if backward_of_embed is embed_backward_undivided and settings.learning_rate is None:
         settings = settings._replace(learning_rate=_UNDIVIDED_RATE)
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    settings = settings.check().complete(accelerator=device.platform != "cpu")
+    settings = settings.check().complete(device.platform != "cpu", len(corpus.ids))
     chosen = choice(settings.model, settings.objective)
     counts = corpus.vocab.counts
     objective = objective or chosen.objective(settings.negatives, settings.noise_exponent, len(corpus.ids))
     if windows is None:
         windows = chosen.windows
         # word2vec.c's gradient counts a mean by its words already
-        if backward_of_embed is embed_backward_undivided and windows is cbow_counted_batch:
-            windows = cbow_lone_batch
+        if backward_of_embed is embed_backward_undivided:
+            windows = _UNCOUNTED.get(windows, windows)
     optimizer = optimizer or chosen.optimizer
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.replicas

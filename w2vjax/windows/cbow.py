@@ -90,14 +90,13 @@ def cbow_lone_batch(
     >>> batch.inputs.weights.shape, batch.words.tolist(), batch.weights.tolist()
     ((1, 2, 4), [[4], [5]], [[[1.0]], [[1.0]]])
     """
-    inputs, words, weights = cbow_run_batch(tokens, segments, reach, dtype)
-    return Batch(inputs, words.reshape(-1, 1), weights.sum(-1).reshape(-1, 1, 1))
+    return lone(cbow_run_batch(tokens, segments, reach, dtype))
 
 
-def cbow_counted_batch(
+def cbow_counted_run_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
 ) -> Batch:
-    """:func:`cbow_lone_batch` with each mean weighed by its number n_b of words: sum_b n_b / (window + 1) * loss_b.
+    """:func:`cbow_run_batch` with each mean weighed by its number n_b of words: sum_b n_b / (window + 1) * loss_b.
 
     CBOW's usual loss takes a mean of two words as seriously as one of ten. Here, as in skip-gram, a center counts by
     its pairs; window + 1 is their mean where the reach is drawn evenly from 1 to window, so that learning rates stay
@@ -106,11 +105,29 @@ def cbow_counted_batch(
     as an exact gradient; output rows, other than in word2vec.c, follow n_b too.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
+    >>> batch = cbow_counted_run_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch.words.tolist(), batch.weights.tolist()
+    ([[4, 5]], [[[0.5, 0.0], [0.0, 1.0]]])
+    """
+    batch = cbow_run_batch(tokens, segments, reach, dtype)
+    window = (tokens.shape[1] - reach.shape[1]) // 2
+    words = (batch.inputs.weights > 0).sum(-1).astype(dtype)  # [B, T]
+    return batch._replace(weights=batch.weights * (words / (window + 1))[..., None])
+
+
+def cbow_counted_batch(
+    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: Any = jnp.float32
+) -> Batch:
+    """:func:`cbow_counted_run_batch` with each mean a group of its own, as in :func:`cbow_lone_batch`.
+
+    >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_counted_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
     ([[4], [5]], [[[0.5]], [[1.0]]])
     """
-    batch = cbow_lone_batch(tokens, segments, reach, dtype)
-    window = (tokens.shape[1] - reach.shape[1]) // 2
-    words = (batch.inputs.weights > 0).sum(-1).astype(dtype)  # [B, T]
-    return batch._replace(weights=(words / (window + 1)).reshape(batch.weights.shape))
+    return lone(cbow_counted_run_batch(tokens, segments, reach, dtype))
+
+
+def lone(batch: Batch) -> Batch:
+    """A batch of runs in which each mean is scored against its own center only: words [B*T, 1]."""
+    return batch._replace(words=batch.words.reshape(-1, 1), weights=batch.weights.sum(-1).reshape(-1, 1, 1))
