@@ -75,19 +75,19 @@ def test_the_overview_lists_every_command(cli):
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("trian text.txt", "There is no command 'trian'. Did you mean train?"),
+        ("trian text.txt", "There is no command 'trian'. Did you mean train"),
         ("frobnicate", "There is no command 'frobnicate'. w2vjax --help lists"),
-        ("train --size 3", "There is no option --size. Did you mean --dim?"),
-        ("train --vector-size=3", "There is no option --vector-size. Did you mean --dim?"),
-        ("train --vector_size 3", "There is no option --vector_size. Did you mean --dim?"),
-        ("train --widnow 3", "There is no option --widnow. Did you mean --window?"),
-        ("train --alpha 3", "There is no option --alpha. Did you mean --learning-rate?"),
-        ("nn vectors.bin tea --top 3", "There is no option --top. Did you mean --topn?"),
+        ("train --size 3", "There is no option --size.*--dim"),
+        ("train --vector-size=3", "There is no option --vector-size.*--dim"),
+        ("train --vector_size 3", "There is no option --vector_size.*--dim"),
+        ("train --widnow 3", "There is no option --widnow. Did you mean --window"),
+        ("train --alpha 3", "There is no option --alpha.*--learning-rate"),
+        ("nn vectors.bin tea --top 3", "There is no option --top. Did you mean --topn"),
         ("nn vectors.bin tea --size 3", "There is no option --size. w2vjax nn --help lists"),
         ("nn vectors.bin --topn", "--topn has no value. Give one after it."),
         ("nn vectors.bin --topn ten", "--topn takes a whole number, not 'ten'."),
         ("reproduce --learning-rate fast", "--learning-rate takes a number, not 'fast'."),
-        ("train --model cbwo", "--model cannot be 'cbwo'. Did you mean cbow?"),
+        ("train --model cbwo", "--model cannot be 'cbwo'. Did you mean cbow"),
         ("plot tree a b", "kind cannot be 'tree'. It is one of: analogy, heatmap, loss, map."),
         ("nn", "VECTORS is missing."),
         ("convert", "IN and OUT are missing."),
@@ -97,7 +97,7 @@ def test_the_overview_lists_every_command(cli):
 def test_a_mistake_is_one_sentence_with_its_remedy(cli, line, said):
     done = cli(*shlex.split(line))
     assert (done.code, done.out) == (2, "")
-    assert said in done.err
+    assert re.search(said, done.err)
     assert done.err.count("\n") == 1
     assert re.match(r"w2vjax( \w+)?: ", done.err)
 

@@ -14,12 +14,11 @@ from w2vjax.formats.describe import describe
 from w2vjax.formats.formats import FORMATS, format_of, load, save
 from w2vjax.formats.projector import SHOWN
 
-FormatName = Literal["safetensors", "text", "binary", "npy", "projector", "vocabulary"]
 Allowance = Literal["duplicates", "non-finite", "trailing-bytes", "unfinished-line"]
 Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
 Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
-To = DisallowNone[Annotated[FormatName | None, arg(metavar="FORMAT", help_behavior_hint="")]]
-From = DisallowNone[Annotated[FormatName | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]]
+To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]
+From = DisallowNone[Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]]
 Allowances = Annotated[tuple[Allowance, ...], arg(metavar="FAULT ...", help_behavior_hint="")]
 
 
@@ -52,7 +51,7 @@ def convert(
     Args:
         source: File to read.
         out: File to write.
-        to: Format of the new file, if its extension does not name it.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all formats.
         from_: Format of the file to read, if neither its extension nor its first bytes show it.
         table: The table of a model to take.
         vocabulary: Vocabulary file: the words of a .npy file, or the counts for word2vec text and binary.
@@ -100,7 +99,7 @@ def export(
     Args:
         vectors: File of vectors, in a format that `w2vjax convert` reads.
         out: File to write.
-        to: Format of the new file, if its extension does not name it.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all formats.
         html: Write one page with a map to search and the nearest words of each word.
         limit: Take only the N most frequent words. Default: 5000 for a page, otherwise all.
         method: Projection of the map: principal components, or t-SNE, which needs scikit-learn.
