@@ -4,7 +4,6 @@ A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and 
 learned best. Each row names the committed result that chose it.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -60,25 +59,26 @@ CHOICES: dict[tuple[str, str], Choice] = {
 }
 
 
-# A reading of fewer words than this takes a smaller rate in CBOW.
-FEW_WORDS = 1 << 17
+# CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
+FEW_WORDS = 1 << 13
+_LEAST_SHARE = 0.1
 
 
 def usual_rate(model: str, objective: str, words: int | None = None, epochs: int = 1) -> float:
     """The learning rate for a text of ``words`` that is read ``epochs`` times; None for a long text.
 
     A mean of context words is nearly unique to its place, so CBOW learns a short text by heart where skip-gram, whose
-    pairs come again, does not. Its rate is that of a long text times cbrt(words / epochs / 2^17) where that is less
-    than 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
+    pairs come again, does not. Its rate is that of a long text times words / epochs / 2^13, which is held between 0.1
+    and 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 
-    >>> usual_rate("cbow", "negative"), usual_rate("cbow", "negative", 58_000, 20)
-    (0.5, 0.14)
+    >>> usual_rate("cbow", "negative"), usual_rate("cbow", "negative", 48_000, 20)
+    (0.5, 0.15)
     """
     rate = choice(model, objective).learning_rate
     if model != "cbow" or words is None:
         return rate
-    share = min(1.0, max(words, 1) / epochs / FEW_WORDS)
-    return float(f"{rate * math.cbrt(share):.2g}")
+    share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
+    return float(f"{rate * share:.2g}")
 
 
 # The name of an objective that is the caller's own.
