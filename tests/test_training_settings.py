@@ -129,6 +129,14 @@ def test_long_texts_share_fewer_negatives(planted, monkeypatch):
         assert targets.negatives.shape == shape
 
 
+@pytest.mark.parametrize(("negatives", "drawn"), [(5, 48), (12, 48), (13, 52), (30, 120)])
+def test_many_negatives_are_drawn_from_more_words(planted, negatives, drawn):
+    words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
+    run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, negatives=negatives))
+    targets = run.recipe.objective.select(jax.random.key(0), run.tables, words, weights)
+    assert targets.negatives.shape == (8, drawn)
+
+
 def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.COPY_WORDS", 1)
     settings = w2v.Settings(dim=8, min_count=1)
