@@ -68,7 +68,7 @@ def with_functions(settings: Settings, words: int = 0) -> Settings:
             objective = make_objective(names[1], *noise, words)
         constants = {name: plain.pop(name) for name in ("a", "b") if name in plain}
         plain["objective"] = objective._replace(bounded=partial(objective.bounded, **constants))
-        plain.setdefault("windows", method(*names).windows.__name__)
+        plain.setdefault("windows", method(*names, words).windows.__name__)
         plain.setdefault("optimizer", method(*names).optimizer)
     if "windows" in plain:
         plain["windows"] = getattr(w2v.windows, plain["windows"])

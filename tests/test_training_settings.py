@@ -89,7 +89,7 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
         (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "softmax"),
     ):
         asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
-        assert asked.chosen_method().windows is windows
+        assert asked.chosen_method(methods.SHORT_TEXT - 1).windows is windows
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
         _keywords(("text.txt",), {"cbow_sum_gradient": True})
 
@@ -105,6 +105,19 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
     assert run.settings.learning_rate == methods.usual_rate(w2v.method("cbow"), len(planted.ids), 5) < 0.5
     given = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=0.3)
     assert w2v.set_up(planted, given).settings.learning_rate == 0.3
+
+
+def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
+    counted, plain = w2v.windows.cbow_counted_run_batch, w2v.windows.cbow_run_batch
+    asked = Arguments(dim=8, min_count=1, model="cbow")
+    assert make_run(planted, asked).recipe.windows is counted
+    assert make_run(planted, dataclasses.replace(asked, objective=w2v.softmax())).recipe.windows is counted
+    assert (
+        make_run(planted, dataclasses.replace(asked, windows=plain)).recipe.windows is plain
+    )  # if asked for
+    assert w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow")).recipe.windows is counted
+    monkeypatch.setattr(methods, "SHORT_TEXT", len(planted.ids))
+    assert make_run(planted, asked).recipe.windows is plain
 
 
 def test_long_texts_share_fewer_negatives(planted, monkeypatch):
@@ -319,7 +332,7 @@ def test_a_method_of_your_own_is_what_trains(planted):
     )
     run = w2v.train(planted, dim=8, epochs=1, method=mine).run
     assert (run.settings.model, run.settings.learning_rate, run.settings.batch_words) == ("cbow", 0.02, 48)
-    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_counted_run_batch, 8)
+    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_run_batch, 8)
     own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
     assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == ("cbow", "custom")
     for beside in ({"model": "cbow"}, {"objective": "softmax"}, {"objective": w2v.softmax()}):

@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
+from tyro.conf import arg
 
 from w2vjax import data, reference
+from w2vjax.cli.arguments import Json, PathOrNone
 from w2vjax.cli.output import write_json
 from w2vjax.errors import CorpusError, FileError
 from w2vjax.files import atomic_file
@@ -41,9 +43,9 @@ class Check(NamedTuple):
 
 def reproduce(
     dtype: Literal["float64", "float32", "bfloat16"] = "float64",
-    json: str | None = None,
-    out: Path | None = None,
-    text: Path | None = None,
+    json: Json = None,
+    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None,
+    text: PathOrNone = None,
     word: str = "learning",
     vector_of: str = "machine",
     window: int = 2,
@@ -54,19 +56,20 @@ def reproduce(
 ) -> int:
     """Recompute every figure of the post "Word2vec from Scratch" and print it beside the published one.
 
-    Exits 0 if all agree, 1 if one is off. Other settings than the post's make figures be off: that is how to see that
-    the check can fail. For another text nothing is published, so nothing is judged.
-
-    examples:
+    Examples:
       w2vjax reproduce
       w2vjax reproduce --dtype float32 --out figures
       w2vjax reproduce --json - | python -m json.tool
-      w2vjax reproduce --learning-rate 0.0505            1 % off: exit code 1
+      w2vjax reproduce --learning-rate 0.0505         1 % off: exit code 1
       w2vjax reproduce --text my.txt --word tea --vector-of tea
 
+    The exit code is 0 if all figures agree, and 1 if one is off. Settings other than those of the
+    post give other figures: they show that the check can fail. Nothing is published for another
+    text, so nothing is judged.
+
     Args:
-        dtype: Precision of this run; bfloat16 is shown, not judged.
-        json: Write everything as JSON to this file, or to standard output with '-', which then carries nothing else.
+        dtype: Precision of this run. Figures in bfloat16 are not judged.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
         out: Write loss.png and embedding.txt (word2vec text) into this folder.
         text: Train on this text file instead of the built-in one.
         word: Rank the vocabulary for this word.

@@ -80,19 +80,21 @@ def train(
     quiet: bool = False,
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:
-    """Train word vectors on text: one document or sentence a line, words between spaces.
-
-    Writes OUT/vectors.bin (word2vec binary), OUT/model.safetensors (both tables, vocabulary, settings), OUT/log.jsonl
-    and OUT/summary.json. Without CORPUS it trains on the built-in text.
+    """Train word vectors on text files.
 
     Examples:
-        w2vjax train text.txt --out run1
-        w2vjax train articles/ more.txt.gz --out run2 --dim 300 --epochs 3 --model cbow
-        zcat huge.gz | w2vjax train - --out run3
-        w2vjax train text.txt --out run4 --checkpoint run4/checkpoints --resume
-        w2vjax train newer.txt --out run5 --from run1
+      w2vjax train text.txt --out run
+      w2vjax train articles/ more.txt.gz --out run --dim 300 --epochs 3 --model cbow
+      w2vjax train text.txt --out run --checkpoint run/checkpoints --resume
+      w2vjax train newer.txt --out further --from run
+      zcat huge.gz | w2vjax train - --out run
 
-    Exit codes: 0 done, 2 a setting, 3 the corpus, 5 the checkpoint, 6 diverged, 7 a file, 128 + N stopped by signal N.
+    A text has one document or sentence a line, and spaces between words. The command writes
+    OUT/vectors.bin (word2vec binary), OUT/model.safetensors (both tables, vocabulary, settings),
+    OUT/log.jsonl and OUT/summary.json. Without CORPUS it trains on a built-in text of 84 words.
+
+    Exit codes: 0 done, 2 a setting, 3 the corpus, 5 the checkpoint, 6 diverged, 7 a file, 128 + N
+    stopped by signal N.
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
@@ -149,13 +151,14 @@ def plan(
     *,
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:
-    """Say what a training run will take, in memory and time, before it is started. Takes the options of train.
-
-    The corpus is counted and encoded, the program compiled, and a few chunks are timed; nothing is written.
+    """Say what a training run will take, in memory and time, before it is started. Takes the settings of train.
 
     Examples:
-        w2vjax plan text.txt --dim 300 --epochs 3
-        w2vjax plan text.txt --json -
+      w2vjax plan text.txt --dim 300 --epochs 3
+      w2vjax plan text.txt --json -
+
+    The command counts and encodes the corpus, compiles the program and times a few chunks. It
+    writes nothing.
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.

@@ -88,12 +88,12 @@ class Arguments(Settings):
         """The settings alone."""
         return Settings(**{each.name: getattr(self, each.name) for each in fields(Settings)})
 
-    def chosen_method(self) -> "Method":
-        """The method that is given, or the shipped one of model and objective, with the functions given beside it."""
+    def chosen_method(self, words: int | None = None) -> "Method":
+        """The method that is given, or that of model, objective and ``words``, with the functions given beside it."""
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
 
-        chosen = self.method or methods.method(self.model, self.objective)
+        chosen = self.method or methods.method(self.model, self.objective, words)
         if self.method is not None and (self.model, self.objective) != (Settings.model, Settings.objective):
             raise SettingError(
                 f"model={self.model!r} and objective={objective_name(self.objective)!r} cannot go with a method, which "

@@ -134,7 +134,7 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     """
     least, most = chosen_by(corpus.vocab)
     settings = changed(arguments.settings(), {"min_count": least, "max_vocab": arguments.max_vocab or most})
-    method = arguments.chosen_method()
+    method = arguments.chosen_method(len(corpus.ids))
     job = set_up(corpus, settings, method, schedule=arguments.schedule, start=arguments.start,
                  mesh=arguments.mesh, deterministic=arguments.deterministic)  # fmt: skip
     if method.windows in SHIPPED_WINDOWS:  # windows of your own may make pairs of single words

@@ -26,6 +26,9 @@ from w2vjax.windows.sampling import draw_reach
 MANY_WORDS = 1 << 23
 # CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
 FEW_WORDS = 1 << 13
+# On a text of fewer words than this, CBOW by negatives or softmax weighs a mean by its number of words: .03 more on
+# 47,000 words, .009 less on 17 million (benchmarks/results/cpu-2-cores/sweep-small-text.json, sweep-quality.json).
+SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
 NEGATIVES, NOISE_EXPONENT = 5, 0.75
@@ -55,22 +58,18 @@ _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
     Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
+    Method("cbow", "negative", cbow_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=384),
     Method(
-        "cbow", "negative", cbow_counted_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=384
+        "cbow", "hierarchical", cbow_counted_batch, learning_rate=0.15, few_words=FEW_WORDS, batch_words=96
     ),
-    Method(
-        "cbow", "hierarchical", cbow_counted_batch, learning_rate=0.3, few_words=FEW_WORDS, batch_words=96
-    ),
-    Method(
-        "cbow", "softmax", cbow_counted_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=1024
-    ),
+    Method("cbow", "softmax", cbow_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=1024),
 )
 # What undivided makes of windows that weigh a mean by its words.
 _UNCOUNTED: dict[Windows, Windows] = {
     cbow_counted_batch: cbow_lone_batch,
     cbow_counted_run_batch: cbow_run_batch,
 }
-SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_UNCOUNTED.values()}
+SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_UNCOUNTED, *_UNCOUNTED.values()}
 METHODS: dict[tuple[str, str], Method] = {(each.model, str(each.objective)): each for each in _SHIPPED}
 
 
@@ -87,32 +86,41 @@ OBJECTIVES: dict[str, Callable[[int, float, int], Objective]] = {
 }
 
 
-def method(model: ModelName = "skip-gram", objective: ObjectiveName | Objective = "negative") -> Method:
-    """The method that was measured for a model and an objective.
+def method(
+    model: ModelName = "skip-gram",
+    objective: ObjectiveName | Objective = "negative",
+    words: int | None = None,
+) -> Method:
+    """The method that was measured for a model, an objective and a length of text.
 
     Args:
         model: "skip-gram" or "cbow".
         objective: "negative", "hierarchical" or "softmax". An :class:`~w2vjax.types.Objective` of your own gets the
             functions and numbers of "negative".
+        words: of the text; None for a long one.
 
     Raises:
         SettingError: a name is not known.
 
     >>> method("cbow", "hierarchical").learning_rate
-    0.3
+    0.15
+    >>> method("cbow", words=1000).windows.__name__, method("cbow").windows.__name__
+    ('cbow_counted_run_batch', 'cbow_run_batch')
     >>> from w2vjax.training.updates import row_adagrad
     >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
     """
     if isinstance(objective, Objective):
-        return method(model)._replace(objective=objective)
+        return method(model, words=words)._replace(objective=objective)
     try:
-        return METHODS[model, objective]
+        chosen = METHODS[model, objective]
     except (KeyError, TypeError):
         models, objectives = (sorted({names[i] for names in METHODS}) for i in (0, 1))
         raise SettingError(
             f"model={model!r} with objective={objective!r} is not known. Models: {', '.join(models)}; "
             f"objectives: {', '.join(objectives)}."
         ) from None
+    short = words is not None and words < SHORT_TEXT and chosen.windows is cbow_run_batch
+    return chosen._replace(windows=cbow_counted_run_batch) if short else chosen
 
 
 def usual_rate(chosen: Method, words: int | None = None, epochs: int = 1) -> float:

@@ -85,7 +85,7 @@ def set_up(
     other arguments are those of :func:`~w2vjax.training.loop.train`. Raises :class:`~w2vjax.errors.SettingError` for
     settings that cannot work, alone or together.
     """
-    method = method or methods.method(settings.model, settings.objective)
+    method = method or methods.method(settings.model, settings.objective, len(corpus.ids))
     settings = changed(settings, {"model": method.model, "objective": method.objective})
     if mesh is not None and settings.copies not in (None, 1):
         raise SettingError(
