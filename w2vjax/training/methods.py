@@ -76,7 +76,7 @@ METHODS: dict[tuple[str, str], Method] = {(each.model, str(each.objective)): eac
 def _negative(num_negatives: int, exponent: float, words: int) -> Objective:
     # benchmarks/results/cpu-2-cores/sweep-shared.json
     shared, span = (32, 4) if words >= MANY_WORDS else (48, 3)
-    # with fewer, 30 negatives of a positive are too much alike: .02 worse than 5 on a small text (sweep-small-text.json)
+    # with fewer, 30 negatives are too much alike: .02 worse than 5 on a small text (sweep-small-text.json)
     return shared_negatives(num_negatives, exponent, max(shared, 4 * num_negatives), span)
 
 
