@@ -55,7 +55,7 @@ def dense(params: w2v.Params, batch: w2v.Batch, targets: Any) -> w2v.Params:
 STEPS = {
     "row-sparse": row_sparse,
     "dense": through_optax(dense),
-    "custom_vjp": through_optax(jax.grad(w2v.compose(OBJECTIVE))),
+    "custom_vjp": through_optax(jax.grad(w2v.objectives.compose(OBJECTIVE))),
     "jax.grad": through_optax(jax.grad(partial(w2v.cross_entropy, OBJECTIVE))),
 }
 

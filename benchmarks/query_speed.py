@@ -41,7 +41,7 @@ def generated(V: int, D: int, questions: Path | None) -> w2v.Vectors:
     words = [f"w{i}" for i in range(V)]
     matrix = rng.standard_normal((V, D), np.float32) * rng.uniform(0.5, 3, (V, 1)).astype(np.float32)
     if questions:
-        sections = w2v.read_word_analogies(questions).values()
+        sections = w2v.evaluation.read_word_analogies(questions).values()
         asked = sorted({word.lower() for part in sections for question in part for word in question})
         rows = dict(zip(asked, rng.choice(min(V, 30_000), len(asked), replace=False).tolist(), strict=True))
         for word, row in rows.items():
@@ -94,7 +94,7 @@ def similarity(vectors: w2v.Vectors, peer: KeyedVectors, number: int) -> dict[st
 
 def every_nth(path: Path, folder: str, number: int) -> Path:
     """A file of about ``number`` of the questions, evenly from every section; the file itself if it has no more."""
-    sections = w2v.read_word_analogies(path)
+    sections = w2v.evaluation.read_word_analogies(path)
     step = max(1, round(sum(map(len, sections.values())) / number))
     if step == 1:
         return path
@@ -174,7 +174,7 @@ def main() -> None:
         questions = options.questions or generated_questions(folder, vectors, 2000)
         sample = every_nth(questions, folder, options.peer_questions)
         asked, sampled = (
-            sum(map(len, w2v.read_word_analogies(path).values())) for path in (questions, sample)
+            sum(map(len, w2v.evaluation.read_word_analogies(path).values())) for path in (questions, sample)
         )
         tasks: dict[str, tuple[Callable[[], dict[str, Callable[[], Any]]], tuple[int, int]]] = {
             "similarity": (lambda: similarity(vectors, peer, options.queries), (options.queries,) * 2),

@@ -138,6 +138,35 @@ def section(name: str, base: str) -> str:
     return "\n\n".join(parts)
 
 
+def claims(base: str) -> str:
+    """Three sentences with their figures, each with a link to its table, from the results on two CPU cores."""
+
+    def rows(name: str) -> list[dict[str, Any]]:
+        path = RESULTS / "cpu-2-cores" / f"{name}.json"
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        return found
+
+    peers = {row["tool"]: row for row in rows("peers-100mb")}
+    ours, gensim = peers["w2vjax"], peers["gensim"]
+    speed, peer_speed = (row["training_words_per_s"] / 1e6 for row in (ours, gensim))
+    gradients = {(row["V"], row["name"]): row for row in rows("handwritten_vs_autodiff")}
+    by_hand, derived = gradients[100_000, "row-sparse"], gradients[100_000, "jax.grad"]
+    queries = {(row["task"], row["name"]): row for row in rows("query_speed")}
+    batch, loop = queries["similarity", "w2vjax, one batch"], queries["similarity", "gensim, a loop"]
+    sentences = [
+        f"Training on 100 MB of Wikipedia: {speed:.2f} million words/s, {speed / peer_speed:.1f} times gensim's "
+        f"{peer_speed:.2f}. The mean score on wordsim353, simlex999 "
+        f"and Google's analogies is {ours['mean']:.3f}, gensim's {gensim['mean']:.3f}. Memory is "
+        f"{ours['peak_rss_mb']:.0f} MB, gensim's {gensim['peak_rss_mb']:.0f}. "
+        f"[Table]({base}#100-mb-of-wikipedia-3-passes)",
+        f"The gradient of a batch, 100,000 words in the vocabulary: {by_hand['median_s'] * 1e3:.0f} ms by hand, "
+        f"{derived['median_s'] * 1e3:.0f} ms by `jax.grad`. [Table]({base}#gradients-by-hand-and-by-autodiff)",
+        f"The nearest words of {batch['count']:,} words: {batch['median_s']:.2f} s in one batch, "
+        f"{loop['median_s']:.2f} s in a loop of gensim. [Table]({base}#queries)",
+    ]
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
 def renew(text: str, base: str) -> str:
     """The text with what stands between "<!-- table:NAME -->" and "<!-- end -->" made anew.
 
@@ -149,7 +178,8 @@ def renew(text: str, base: str) -> str:
         raise ValueError(f"There are {opened} lines '<!-- table:NAME -->' and {closed} lines '<!-- end -->'.")
 
     def fresh(match: re.Match[str]) -> str:
-        return f"{match[1]}\n\n{section(match[2], base)}\n\n<!-- end -->"
+        made = claims(f"{base}README.md") if match[2] == "claims" else section(match[2], base)
+        return f"{match[1]}\n\n{made}\n\n<!-- end -->"
 
     return re.sub(r"(<!-- table:([\w.-]+) -->).*?<!-- end -->", fresh, text, flags=re.DOTALL)
 

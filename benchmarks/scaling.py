@@ -71,7 +71,7 @@ def one(settings: dict[str, Any]) -> None:
         mesh = jax.make_mesh((settings["devices"], 1), ("data", "dim"), axis_types=auto)
     trained = train(
         settings["corpus"], dim=settings["dim"], epochs=1, max_vocab=settings["vocab"], seed=1, mesh=mesh,
-        replicas=settings["replicas"], log_every=float("inf"),  # one loss, of the whole run, however long it takes
+        copies=settings["copies"], log_every=float("inf"),  # one loss, of the whole run, however long it takes
     )  # fmt: skip
     expected = int(trained.vocab.counts.sum())
     keep = (
@@ -104,7 +104,7 @@ def measure(
 ) -> Row:
     # devices train one copy of the tables together, so on that axis one device does too
     settings = {"corpus": str(corpus), "vocab": vocab, "dim": dim, "devices": devices,
-                "replicas": 1 if axis == "devices" else None}  # fmt: skip
+                "copies": 1 if axis == "devices" else None}  # fmt: skip
     environment = {}
     if devices > 1:  # read when the platform is the CPU, ignored where there are real devices
         flag = f"--xla_force_host_platform_device_count={devices}"

@@ -28,14 +28,14 @@ def first(tree: Any) -> Any:
 
 def stack(recipe: Recipe, ids: np.ndarray, tables: Any, key: jax.Array) -> tuple[w2v.Batch, Any]:
     """(batches, targets) of STACK steps in a row, one more axis in front of each leaf; ids [M], lines opened by ~id."""
-    size, window = recipe.groups * recipe.run, recipe.window
+    size, window = recipe.groups * recipe.block_words, recipe.window
     ids = np.resize(ids, STACK * size + 2 * window)
     tokens, segments = split_lines(jnp.asarray(ids), jnp.int32(len(ids)))
-    width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
+    width = jnp.arange(recipe.block_words + 2 * window, dtype=jnp.int32)[None]
 
     def one(number: jax.Array) -> tuple[w2v.Batch, Any]:
-        at = number * size + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.run + width
-        reach = recipe.reach(jax.random.fold_in(key, number), (recipe.groups, recipe.run), window)
+        at = number * size + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.block_words + width
+        reach = recipe.reach(jax.random.fold_in(key, number), (recipe.groups, recipe.block_words), window)
         batch = recipe.windows(tokens[at], segments[at], reach)
         return batch, w2v.draw_targets(recipe.objective, key, tables, batch)
 
@@ -51,7 +51,7 @@ def rows_of_step(
     params: w2v.Params, batch: w2v.Batch, targets: Any, few: bool
 ) -> tuple[jax.Array, list[jax.Array]]:
     """(hidden vectors, blocks of output rows) of one step; one block, the table itself, where all rows are scored."""
-    hidden = w2v.hidden_vectors(params.input, batch)
+    hidden = w2v.objectives.hidden_vectors(params.input, batch)
     return hidden, [params.output[ids] for ids in scored_ids(targets)] if few else [params.output[None]]
 
 
@@ -115,7 +115,9 @@ def scatter(
             ids = w2v.Params(batch.inputs.ids.reshape(-1), scored)
             rows = w2v.Params(*(g._replace(ids=i) if isinstance(g, w2v.Rows) else g
                                 for g, i in zip(gradients, ids, strict=True)))  # fmt: skip
-            return State(*w2v.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, bounds))
+            return State(
+                *w2v.updates.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, bounds)
+            )
 
         return jax.lax.fori_loop(0, STACK, body, state)
 
@@ -131,7 +133,7 @@ def scatter(
 
 def pieces(recipe: Recipe, params: w2v.Params, batches: w2v.Batch, targets: Any) -> dict[str, Call]:
     """The pieces of STACK steps."""
-    both = jax.jit(partial(w2v.bounded_backward, recipe.objective))
+    both = jax.jit(partial(w2v.objectives.bounded_backward, recipe.objective))
     gradients, bounds = both(params, first(batches), first(targets))
     few = isinstance(gradients.output, w2v.Rows)
     hidden, blocks = jax.jit(partial(rows_of_step, few=few))(params, first(batches), first(targets))
@@ -158,7 +160,7 @@ def randomness(recipe: Recipe, chunk: int, steps: int, tables: Any, each_step: b
 
     def all_of(key: jax.Array) -> Any:
         keys = jax.random.split(key, 3)
-        size = recipe.groups * recipe.run
+        size = recipe.groups * recipe.block_words
         reach = recipe.reach(keys[1], (chunk + size,), recipe.window)
         return jax.random.bits(keys[0], (chunk,), jnp.uint32), reach, negatives(keys[2])
 

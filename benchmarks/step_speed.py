@@ -39,8 +39,8 @@ import w2vjax as w2v
 from w2vjax.corpus.encode import prepare
 from w2vjax.objectives.negative import negative_targets
 from w2vjax.objectives.shared import SharedTargets
-from w2vjax.training.choices import Choice, choice
 from w2vjax.training.feed import marked
+from w2vjax.training.methods import Method, make_objective, method
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, gradient_step
 
 # max|change - expected| / max|expected|; measured 2e-7 to 2e-6 over the settings below, float32
@@ -51,7 +51,7 @@ class Case(NamedTuple):
     """One setting."""
 
     model: str = "skip-gram"
-    objective: str = "negative"  # of w2vjax.training.choices, or "clear": negative sampling in its clear form
+    objective: str = "negative"  # of w2vjax.training.methods, or "clear": negative sampling in its clear form
     dim: int = 100
     window: int = 5
     negatives: int = 5
@@ -83,7 +83,9 @@ def corpus_text(path: str, words: int) -> Text:
 
 def recipe_of(case: Case) -> Recipe:
     chosen = chosen_for(case)
-    objective = clear_form(case) if case.objective == "clear" else chosen.objective(case.negatives, 0.75)
+    objective = (
+        clear_form(case) if case.objective == "clear" else make_objective(chosen.objective, case.negatives)
+    )
     groups = case.batch_words // case.run
     return Recipe(objective, chosen.windows, chosen.optimizer(chosen.learning_rate), case.window, groups, case.run,
                   measured=max(1, groups // 8), every=32)  # fmt: skip
@@ -94,7 +96,7 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
     if case.objective == "softmax":
         return w2v.softmax()
     if case.objective == "hierarchical":
-        return chosen_for(case).objective(case.negatives, 0.75)  # with the tree that trains
+        return make_objective(case.objective, case.negatives)  # with the tree that trains
     return w2v.negative_sampling(case.negatives, shared=shared)
 
 
@@ -125,7 +127,7 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
             goal = negative_targets(batch.words, batch.weights, drawn, case.negatives)
         grow = jax.value_and_grad(lambda p: w2v.cross_entropy(clear, p, batch, goal))
         total, dense = grow(params)
-        gradients, bounds = w2v.bounded_backward(
+        gradients, bounds = w2v.objectives.bounded_backward(
             recipe.objective, params, batch, targets, recipe.embed_backward
         )
 
@@ -137,7 +139,9 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
 
         pairs = [whole(*leaf) for leaf in zip(dense, gradients, bounds, strict=True)]
         gradients, bounds = (w2v.Params(*(pair[i] for pair in pairs)) for i in (0, 1))
-        return total, w2v.apply_gradients(recipe.optimizer, state.optimizer, params, gradients, bounds)[0]
+        return total, w2v.updates.apply_gradients(
+            recipe.optimizer, state.optimizer, params, gradients, bounds
+        )[0]
 
     total, expected = jax.jit(clear_step)(params, state, batch, targets)
     if recipe.measured == recipe.groups:
@@ -166,7 +170,7 @@ def program_of(
     """(the compiled chunk, a fresh state for a copy of the tables, the arguments behind it)."""
     counts, chunk = text.counts, len(text.ids)
     params = w2v.init_params(jax.random.key(0), len(counts), case.dim)
-    keep = w2v.keep_thresholds(counts, sample)
+    keep = w2v.windows.keep_thresholds(counts, sample)
 
     def fresh(_: int = 0) -> State:
         return State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
@@ -251,14 +255,14 @@ AXES = {"model": ["skip-gram", "cbow"], "objective": ["negative", "clear", "hier
 QUICK = {"objective": AXES["objective"], "dim": [128]}
 
 
-def chosen_for(case: Case) -> Choice:
-    return choice(case.model, "negative" if case.objective == "clear" else case.objective)
+def chosen_for(case: Case) -> Method:
+    return method(case.model, "negative" if case.objective == "clear" else case.objective)
 
 
 def filled(case: Case) -> Case:
     """The case with its defaults of run and batch_words written out."""
     default = chosen_for(case)
-    run = case.run or default.run
+    run = case.run or default.block_words
     words = case.batch_words or default.batch_words
     return case._replace(run=run, batch_words=max(run, words // run * run))
 

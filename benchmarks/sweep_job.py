@@ -11,6 +11,7 @@ import math
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from unittest.mock import patch
 import numpy as np
 
 import w2vjax as w2v
-from w2vjax.training.choices import choice
-from w2vjax.training.held_out import of_run
+from w2vjax.training.held_out import evaluate_run
+from w2vjax.training.methods import make_objective, method
+from w2vjax.training.settings import RENAMED
 
 Settings = dict[str, Any]
 CUSTOM = ("shared", "span", "a", "b")  # of the objective, which is then a caller's own
@@ -31,15 +33,13 @@ GARBAGE = 1.5  # held-out loss, over that of the unigram distribution
 
 def pair_defaults(settings: Settings, corpus: Any) -> Any:
     """The complete settings that the library chooses for the model, the objective and the corpus."""
-    names = {
-        name: settings[name] for name in ("model", "objective", "replicas", "epochs") if name in settings
-    }
+    names = {name: settings[name] for name in ("model", "objective", "copies", "epochs") if name in settings}
     return w2v.set_up(corpus, w2v.Settings(dim=1, **names)).settings
 
 
 def resolved(asked: Settings, corpus: Any) -> Settings:
     """The arguments of ``w2v.train`` that a cell's settings stand for."""
-    settings = {name: value for name, value in asked.items() if name != "chunk"}
+    settings = {RENAMED.get(name, name): value for name, value in asked.items() if name != "chunk"}
     relative = [name for name in settings if name.endswith(TIMES)]
     custom = any(name in settings for name in CUSTOM)
     usual = pair_defaults(settings, corpus) if relative or custom else None
@@ -47,10 +47,10 @@ def resolved(asked: Settings, corpus: Any) -> Settings:
         plain = name.removesuffix(TIMES)
         settings[plain] = settings.pop(name) * getattr(usual, plain)
         if plain == "batch_words":
-            run = settings.get("run", usual.run)
-            settings[plain] = min(MOST_BATCH_WORDS, math.ceil(settings[plain] / run) * run)
+            block = settings.get("block_words", usual.block_words)
+            settings[plain] = min(MOST_BATCH_WORDS, math.ceil(settings[plain] / block) * block)
     if custom:
-        for name in ("learning_rate", "batch_words", "run"):
+        for name in ("learning_rate", "batch_words", "block_words"):
             settings.setdefault(name, getattr(usual, name))
     return with_functions(settings, len(corpus.ids))
 
@@ -66,13 +66,13 @@ def with_functions(settings: Settings, words: int = 0) -> Settings:
         if "shared" in plain:
             objective = w2v.shared_negatives(*noise, plain.pop("shared"), plain.pop("span"))
         else:
-            objective = choice(*names).objective(*noise, words)
+            objective = make_objective(names[1], *noise, words)
         constants = {name: plain.pop(name) for name in ("a", "b") if name in plain}
         plain["objective"] = objective._replace(bounded=partial(objective.bounded, **constants))
-        plain.setdefault("windows", choice(*names).windows.__name__)
-        plain.setdefault("optimizer", choice(*names).optimizer)
+        plain.setdefault("windows", method(*names, words).windows.__name__)
+        plain.setdefault("optimizer", method(*names).optimizer)
     if "windows" in plain:
-        plain["windows"] = getattr(w2v, plain["windows"])
+        plain["windows"] = getattr(w2v.windows, plain["windows"])
     return plain
 
 
@@ -122,7 +122,7 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     corpus = w2v.prepare(cell["corpus"], cell["cache"], asked.get("min_count", 5), asked.get("max_vocab"))
     with ExitStack() as stack:
         # the held-out loss is measured below, of fewer words
-        stack.enter_context(patch.object(loop, "of_run", lambda *_: None))
+        stack.enter_context(patch.object(loop, "evaluate_run", lambda *_: None))
         if "chunk" in asked:
             stack.enter_context(patch.object(feed, "join_interval", lambda *_: int(asked["chunk"])))
         trained = w2v.train(corpus, **resolved(asked, corpus))
@@ -136,12 +136,10 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     if asked.get("held_out"):
         start = time.perf_counter()
         # an objective with shared and span is "negative" too, though it was given as one of the caller's own
-        names = {
-            "objective": asked.get("objective", "negative"),
-            "noise_exponent": asked.get("noise_exponent", 0.75),
-        }
-        run = trained.run._replace(settings=trained.run.settings._replace(**names))
-        exact = of_run(run, trained.params, cell["held_out_words"])
+        kind, exponent = asked.get("objective", "negative"), asked.get("noise_exponent", 0.75)
+        names = {"objective": kind, "noise_exponent": exponent if kind == "negative" else None}
+        run = trained.run._replace(settings=replace(trained.run.settings, **names))
+        exact = evaluate_run(run, trained.params, cell["held_out_words"])
         found |= {
             "held_out": finite(exact["loss"]), "unigram": finite(exact["unigram_loss"]),
             "held_out_s": time.perf_counter() - start,

@@ -142,9 +142,9 @@ def copies() -> list[Group]:
     numbers = (2, 4, 8, 16)
     chunks = tuple(1 << power for power in (18, 16, 14, 12))
     changes = [
-        {"replicas": 1},
-        *product({"replicas": (*numbers, 64)}),
-        *product({"replicas": numbers, "chunk": chunks}),
+        {"copies": 1},
+        *product({"copies": (*numbers, 64)}),
+        *product({"copies": numbers, "chunk": chunks}),
     ]
     return [Group("100mb", MAIN, changes, {"epochs": 3})]
 
@@ -165,8 +165,8 @@ def small_text() -> list[Group]:
         Group("lee", ("cbow", "hierarchical"), both, {}, seeds, "gensim"),
         Group("lee", ("cbow", "softmax"), readings, {}, seeds),
         # what usual_rate follows from
-        Group("lee", cbow, product({"epochs": (5, 20, 50), "learning_rate": (0.05, 0.1, 0.2, 0.4)})),
-        Group("10mb", cbow, product({"epochs": (1, 15), "learning_rate": (0.1, 0.25, 0.5, 1.0)})),
+        Group("lee", cbow, product({"epochs": (5, 20, 50), "learning_rate": (0.05, 0.1, 0.2, 0.4)}), {}),
+        Group("10mb", cbow, product({"epochs": (1, 15), "learning_rate": (0.1, 0.25, 0.5, 1.0)}), {}),
     ]
 
 

@@ -49,11 +49,11 @@ def read_model(path):
 
 
 def vocabulary(path, vectors):
-    w2v.write_vocabulary(path, vectors.words, vectors.counts)
+    w2v.formats.write_vocabulary(path, vectors.words, vectors.counts)
 
 
 def read_vocabulary(path):
-    words, counts = w2v.read_vocabulary(path)
+    words, counts = w2v.formats.read_vocabulary(path)
     return w2v.Vectors(words, np.repeat(counts[:, None], 8, 1).astype(np.float32), counts)
 
 
@@ -85,7 +85,7 @@ def child(work):
     try:
         work()
         os._exit(0)
-    except w2v.FileError as error:
+    except w2v.errors.FileError as error:
         os._exit(3 if str(error).strip() and "cannot be written" in str(error) else 4)
     except BaseException:
         os._exit(4)

@@ -27,8 +27,14 @@ VECTORS = w2v.Vectors(
 )
 NAMES = ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab")
 QUESTIONS = {
-    "pairs": (w2v.read_word_pairs, b"word\tword\tscore\n# people\ncat\td\xc3\xb6gs\t7.35\ncat\tx1\t0.5\n"),
-    "analogies": (w2v.read_word_analogies, b": pets one\ncat d\xc3\xb6gs x1 cat\n: two\r\ncat x1 cat x1\r\n"),
+    "pairs": (
+        w2v.evaluation.read_word_pairs,
+        b"word\tword\tscore\n# people\ncat\td\xc3\xb6gs\t7.35\ncat\tx1\t0.5\n",
+    ),
+    "analogies": (
+        w2v.evaluation.read_word_analogies,
+        b": pets one\ncat d\xc3\xb6gs x1 cat\n: two\r\ncat x1 cat x1\r\n",
+    ),
 }
 events, watching = {}, False
 BITS = [
@@ -72,7 +78,7 @@ def hook(event, arguments):
 
 def load(path):
     if path.name.endswith(".vocab"):
-        return w2v.read_vocabulary(path)
+        return w2v.formats.read_vocabulary(path)
     if path.name in QUESTIONS:
         return QUESTIONS[path.name][0](path)
     if path.name.startswith("model"):

@@ -17,7 +17,7 @@ Mutant = Callable[[Any, Any, Any, Any], Any]
 
 
 def right(
-    objective: Any, params: Any, batch: Any, targets: Any, embed_backward: Any = w2v.embed_backward
+    objective: Any, params: Any, batch: Any, targets: Any, embed_backward: Any = w2v.objectives.embed_backward
 ) -> Any:
     return dense(params, w2v.backward(objective, params, batch, targets, embed_backward)[1])
 
@@ -40,10 +40,10 @@ def with_error(rule: Callable[[Any, Any], Any]) -> Mutant:
     """A logistic backward with another error: rule(scores, targets)."""
 
     def mutant(o: Any, p: Any, b: Any, t: Any) -> Any:
-        hidden = w2v.embed(p.input, b.inputs)
+        hidden = w2v.objectives.embed(p.input, b.inputs)
         error = rule(score(hidden, p.output, t.ids), t)
         d_hidden, d_output = score_backward(error, hidden, p.output, t.ids)
-        return dense(p, (w2v.embed_backward(d_hidden, b.inputs), d_output))
+        return dense(p, (w2v.objectives.embed_backward(d_hidden, b.inputs), d_output))
 
     return mutant
 
@@ -52,16 +52,18 @@ def with_softmax_error(rule: Callable[[Any, Any], Any]) -> Mutant:
     """A softmax backward with another error: rule(logits, targets)."""
 
     def mutant(o: Any, p: Any, b: Any, t: Any) -> Any:
-        hidden = w2v.embed(p.input, b.inputs)
+        hidden = w2v.objectives.embed(p.input, b.inputs)
         d_hidden, d_output = logits_backward(rule(logits(hidden, p.output), t), hidden, p.output)
-        return dense(p, (w2v.embed_backward(d_hidden, b.inputs), d_output))
+        return dense(p, (w2v.objectives.embed_backward(d_hidden, b.inputs), d_output))
 
     return mutant
 
 
 def with_inputs(change: Callable[[Any], Any]) -> Mutant:
     """A backward of the hidden vector with other input weights."""
-    return lambda o, p, b, t: right(o, p, b, t, lambda d, inputs: w2v.embed_backward(d, change(inputs)))
+    return lambda o, p, b, t: right(
+        o, p, b, t, lambda d, inputs: w2v.objectives.embed_backward(d, change(inputs))
+    )
 
 
 def strongest_row(table: Any) -> int:

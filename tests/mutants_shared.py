@@ -27,7 +27,7 @@ def with_shared_error(positive: Any = spread, negative: Any = noise, turn: Any =
     """The fast shared negatives with other errors [B, R, T], or an error turned in another way."""
 
     def mutant(o: Any, p: Any, b: Any, t: Any) -> Any:
-        hidden, w = w2v.embed(p.input, b.inputs), t.weights.swapaxes(1, 2)
+        hidden, w = w2v.objectives.embed(p.input, b.inputs), t.weights.swapaxes(1, 2)
         spans, share = in_spans(hidden, t), in_spans(t.scale * w.sum(1), t)[:, None]
         rows, drawn = p.output[t.words], p.output[t.negatives]
         e = positive(jnp.einsum("brd,btd->brt", rows, hidden), w, t.kept[..., None])
@@ -37,7 +37,7 @@ def with_shared_error(positive: Any = spread, negative: Any = noise, turn: Any =
         values = [jnp.einsum("brt,btd->brd", e, hidden), jnp.einsum("brt,btd->brd", f, spans)]
         ids = jnp.concatenate([t.words.reshape(-1), t.negatives.reshape(-1)])
         values = jnp.concatenate([v.reshape(-1, v.shape[-1]) for v in values])
-        d_input = w2v.embed_backward(d_hidden + d_spans.reshape(hidden.shape), b.inputs)
+        d_input = w2v.objectives.embed_backward(d_hidden + d_spans.reshape(hidden.shape), b.inputs)
         return dense(p, (d_input, w2v.Rows(ids, values)))
 
     return mutant

@@ -6,7 +6,7 @@ import numpy as np
 
 from w2vjax.types import Params
 
-SMALL = {"dim": 8, "epochs": 2, "min_count": 1, "sample": 0.0, "batch_words": 32, "run": 8}
+SMALL = {"dim": 8, "epochs": 2, "min_count": 1, "sample": 0.0, "batch_words": 32, "block_words": 8}
 
 
 def planted_text(lines: int = 400, seed: int = 0, words: int = 8) -> list[list[str]]:

@@ -127,4 +127,4 @@ def test_planted_files_are_what_the_library_reads(tmp_path: Path) -> None:
     vectors = w2v.Vectors(words, np.random.default_rng(0).standard_normal((len(words), 8)).astype(np.float32))
     folder = tmp_path / "some" / "planted"
     assert w2v.evaluate_word_pairs(vectors, folder / "planted-pairs.tsv").coverage == 1
-    assert len(w2v.read_word_analogies(folder / "planted-analogies.txt")) == 6
+    assert len(w2v.evaluation.read_word_analogies(folder / "planted-analogies.txt")) == 6

@@ -96,7 +96,7 @@ def test_queries_that_differ_from_gensim_are_refused(tmp_path: Path, monkeypatch
     peer.add_vectors(list(vectors.words), np.array(vectors.matrix))
     questions = query_speed.generated_questions(str(tmp_path), vectors, 40)
     sample = query_speed.every_nth(questions, str(tmp_path), 10)
-    assert sum(map(len, query_speed.w2v.read_word_analogies(sample).values())) == 10
+    assert sum(map(len, query_speed.w2v.evaluation.read_word_analogies(sample).values())) == 10
     assert query_speed.every_nth(questions, str(tmp_path), 40) == questions
     query_speed.analogies(vectors, peer, questions, sample)
     query_speed.similarity(vectors, peer, 5)

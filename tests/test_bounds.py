@@ -30,9 +30,9 @@ def bounds_of_rows(
     objective: w2v.Objective, params: Any, batch: Any, targets: Any, **constants: float
 ) -> Any:
     """The bound of every row of both tables [V], with a = b = 1 unless told otherwise."""
-    given = objective.bounded or w2v.bounded_by_weights
+    given = objective.bounded or w2v.objectives.bounded_by_weights
     objective = objective._replace(bounded=partial(given, **({"a": 1.0, "b": 1.0} | constants)))
-    gradients, bounds = w2v.bounded_backward(objective, params, batch, targets)
+    gradients, bounds = w2v.objectives.bounded_backward(objective, params, batch, targets)
 
     def summed(gradient: Any, bound: Any, table: Any) -> np.ndarray:
         if not isinstance(gradient, w2v.Rows):
@@ -144,8 +144,8 @@ def test_one_pair_in_every_example_of_a_step_settles_at_any_rate(rate: float, co
     def step(carry: Any, _: Any) -> Any:
         params, state = carry
         loss = w2v.cross_entropy(objective, params, batch, targets)
-        gradients, bounds = w2v.bounded_backward(objective, params, batch, targets)
-        return w2v.apply_gradients(optimizer, state, params, gradients, bounds), loss
+        gradients, bounds = w2v.objectives.bounded_backward(objective, params, batch, targets)
+        return w2v.updates.apply_gradients(optimizer, state, params, gradients, bounds), loss
 
     (params, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), None, 200)
     best = float(-(positive.mean() * np.log(max(positive.mean(), 1e-9))
@@ -168,8 +168,8 @@ def test_plain_steps_on_the_same_pair_run_away() -> None:
     def step(carry: Any, _: Any) -> Any:
         params, state = carry
         loss = w2v.cross_entropy(objective, params, batch, targets)
-        gradients, bounds = w2v.bounded_backward(objective, params, batch, targets)
-        return w2v.apply_gradients(optimizer, state, params, gradients, bounds), loss
+        gradients, bounds = w2v.objectives.bounded_backward(objective, params, batch, targets)
+        return w2v.updates.apply_gradients(optimizer, state, params, gradients, bounds), loss
 
     _, losses = jax.lax.scan(step, (params, optimizer.init(params)), None, 20)
     assert float(losses[:6].max()) / count > 100  # and soon NaN
@@ -181,7 +181,7 @@ def test_an_objective_without_bounds_gets_them_from_its_weights(x64: None) -> No
     assert all((d >= o).all() for d, o in zip(default, own, strict=True))
     blind = objective._replace(bounded=None, backward=lambda h, o, _: objective.backward(h, o, inputs[2]))
     with pytest.raises(SettingError, match=r"int has no ids .* Give the objective a function ``bounded``"):
-        w2v.bounded_backward(blind, *inputs[:2], 5)
+        w2v.objectives.bounded_backward(blind, *inputs[:2], 5)
 
 
 def test_a_dense_gradient_without_bounds_gets_them_too(x64: None) -> None:
@@ -197,7 +197,10 @@ def test_the_gradient_beside_bounds_is_the_objectives_own(name: str, x64: None) 
     objective, inputs = inputs_of(name, "blocks", "ordinary")
     twice = objective._replace(backward=lambda *i: jax.tree.map(lambda g: g + g, objective.backward(*i)))
     for changed in (objective, twice) if not name.endswith("softmax") else (objective,):
-        expected, (found, _) = w2v.backward(changed, *inputs)[1], w2v.bounded_backward(changed, *inputs)
+        expected, (found, _) = (
+            w2v.backward(changed, *inputs)[1],
+            w2v.objectives.bounded_backward(changed, *inputs),
+        )
         for one, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)  # measured 3e-15
 
@@ -211,7 +214,7 @@ def test_bounds_of_another_number_than_the_rows_are_refused() -> None:
     with pytest.raises(
         SettingError, match=r"bounds of shapes \(2, 1\) and \(3,\) for hidden vectors \(2, 1\) and 12 rows"
     ):
-        w2v.bounded_backward(wrong, params, batch, targets)
+        w2v.objectives.bounded_backward(wrong, params, batch, targets)
 
 
 def test_the_bound_costs_no_product_with_a_vector() -> None:
@@ -225,7 +228,7 @@ def test_the_bound_costs_no_product_with_a_vector() -> None:
             jax.jit(f).lower(*inputs).compile().cost_analysis()["flops"]
             for f in (
                 lambda *i, o=objective: w2v.backward(o, *i)[1],
-                partial(w2v.bounded_backward, objective),
+                partial(w2v.objectives.bounded_backward, objective),
             )
         ]
         # 5 % more; 21 % for a softmax over 60 words, which scores 26 positives once more

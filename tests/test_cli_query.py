@@ -209,14 +209,6 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(path):
     assert "standard output cannot be written: No space left" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["nn", "analogy", "similarity", "odd", "eval"])
-def test_help_shows_examples(cli, command):
-    done = cli(command, "--help")
-    assert done.code == 0
-    assert "examples:" in done.out
-    assert f"w2vjax {command} vectors" in done.out
-
-
 def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
     before = path.read_bytes()
     link = tmp_path / "link.txt"

@@ -43,7 +43,7 @@ def test_encode_with_another_vocabulary(tmp_path, text):
     encoded = encode(text, vocab, tmp_path / "ids")
     assert encoded.ids.tolist() == [1, 1, 0, 1]
     assert encoded.report == (3, 2, 6, 4, 8)
-    with pytest.raises(w2v.CorpusError, match="None of the 12 tokens"):
+    with pytest.raises(w2v.errors.CorpusError, match="None of the 12 tokens"):
         encode(text, w2v.Vocab(("elsewhere",), [1]), tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -67,14 +67,19 @@ def test_used_again_when_nothing_changed(tmp_path, text):
 def test_dropped_words_are_still_known_from_the_cache(tmp_path, text):
     for _ in range(2):
         corpus = prepare(text, tmp_path / "cache", min_count=2)
-        with pytest.raises(w2v.UnknownWordError, match="seen 1 time, min_count=2"):
+        with pytest.raises(w2v.errors.UnknownWordError, match="seen 1 time, min_count=2"):
             corpus.vocab["question"]
     assert corpus.reused
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"min_count": 2}, {"max_vocab": 3}, {"tokenizer": w2v.tokenize}, {"reading": w2v.Reading("replace")}],
+    [
+        {"min_count": 2},
+        {"max_vocab": 3},
+        {"tokenizer": w2v.reference.tokenize},
+        {"reading": w2v.corpus.Reading("replace")},
+    ],
 )
 def test_other_settings_are_another_corpus(tmp_path, text, options):
     prepare(text, tmp_path, min_count=1)
@@ -141,19 +146,21 @@ def test_maps_stay_valid_when_the_cache_is_replaced_or_temporary(tmp_path, text)
 
 def test_a_failure_leaves_no_files(tmp_path, text):
     text.write_bytes(b"good words\n" * 100 + b"\xff")
-    with pytest.raises(w2v.CorpusError, match="invalid UTF-8 at byte 1,100"):
+    with pytest.raises(w2v.errors.CorpusError, match="invalid UTF-8 at byte 1,100"):
         prepare(text, tmp_path / "cache", min_count=1)
     assert list((tmp_path / "cache").iterdir()) == []
-    with pytest.raises(w2v.CorpusError, match=r"No word occurs min_count=5 times \(most frequent: 'a', 2\)"):
+    with pytest.raises(
+        w2v.errors.CorpusError, match=r"No word occurs min_count=5 times \(most frequent: 'a', 2\)"
+    ):
         prepare([["a", "a", "b"]], tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_folders_that_cannot_be_written_are_named(tmp_path, text):
     (tmp_path / "file").write_text("")
-    with pytest.raises(w2v.FileError, match="cannot be made"):
+    with pytest.raises(w2v.errors.FileError, match="cannot be made"):
         prepare(text, tmp_path / "file" / "cache", min_count=1)
-    with pytest.raises(w2v.FileError, match="nowhere cannot be written to"):
+    with pytest.raises(w2v.errors.FileError, match="nowhere cannot be written to"):
         encode(text, build_vocab(text, 1), tmp_path / "nowhere" / "ids")
 
 
@@ -244,5 +251,5 @@ def test_a_vocabulary_that_is_there_is_used_as_it_is_and_instead_of_nothing_else
         {"source": text, "cache_dir": tmp_path},
         {"source": text, "max_vocab": 1},
     ):
-        with pytest.raises(w2v.SettingError, match="A vocab takes the place"):
+        with pytest.raises(w2v.errors.SettingError, match="A vocab takes the place"):
             prepare(**other, vocab=vocab)

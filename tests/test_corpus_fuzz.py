@@ -55,7 +55,7 @@ def check_text(path, data, reading):
         text = ""
     expected = Counter(re.findall(r"[^\x00-\x20]+", text))
     if not expected:
-        with pytest.raises(w2v.CorpusError, match=f"{path.name}: invalid UTF-8|holds no words"):
+        with pytest.raises(w2v.errors.CorpusError, match=f"{path.name}: invalid UTF-8|holds no words"):
             w2v.build_vocab(path, 1, reading=reading)
         return
     vocab = w2v.build_vocab(path, 1, reading=reading)
@@ -87,7 +87,7 @@ def rounds(tmp_path, seconds, seed):
 
 def read_anything(path, reading):
     for read in (lambda: w2v.build_vocab(path, 1, reading=reading), lambda: w2v.Vocab.load(path)):
-        with contextlib.suppress(w2v.CorpusError, w2v.FormatError):
+        with contextlib.suppress(w2v.errors.CorpusError, w2v.errors.FormatError):
             assert len(read()) > 0
 
 

@@ -1,4 +1,4 @@
-"""Every example in every docstring and in the README runs, and prints what it is said to print."""
+"""Every example in every docstring, in the README and in docs/ runs, and prints what it is said to print."""
 
 import contextlib
 import doctest
@@ -8,15 +8,21 @@ import pkgutil
 import re
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import pytest
 
 import w2vjax
+import w2vjax as w2v
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ["w2vjax", *(module.name for module in pkgutil.walk_packages(w2vjax.__path__, "w2vjax."))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # The set-up commands build an environment and run this very test: .ci/run runs the second one as it stands.
 SETUP = "python3 -m venv"
@@ -34,14 +40,12 @@ def test_docstring_examples(name: str) -> None:
 def test_there_are_docstring_examples() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
     examples = [t for name in MODULES for t in finder.find(importlib.import_module(name)) if t.examples]
-    assert len(examples) >= 15
+    assert len(examples) >= 100
 
 
-def readme_blocks() -> list[tuple[str, str]]:
+def blocks(page: Path) -> list[tuple[str, str]]:
     """(language, content) of each fenced block, in order."""
-    return re.findall(
-        r"^```(\w*)\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL
-    )
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def console_commands(block: str) -> list[tuple[str, str]]:
@@ -56,17 +60,17 @@ def assert_output(found: str, expected: str, what: str) -> None:
         pytest.fail(f"{what}\n" + doctest.OutputChecker().output_difference(example, found, FLAGS))
 
 
-def test_readme_examples(
-    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standard_promotion: None
-) -> None:
-    """Python and console blocks run in order in one folder; a ``text`` block after Python is what it prints."""
-    monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {"__name__": "__readme__"}
+def run_blocks(page: Path, cli: Callable[..., Any]) -> dict[str, Any]:
+    """Run the Python and console blocks of a page in order, and hold their output against the page.
+
+    A ``text`` block holds what the Python block above it prints. Returns the names that Python has left.
+    """
+    names: dict[str, Any] = {"__name__": "__page__"}
     printed = ""
-    for language, content in readme_blocks():
+    for language, content in blocks(page):
         if language == "python":
             with contextlib.redirect_stdout(io.StringIO()) as stream:
-                exec(compile(content, "README.md", "exec"), names)
+                exec(compile(content, page.name, "exec"), names)
             printed = stream.getvalue()
         elif language == "text":
             assert_output(printed, content, "the Python block above")
@@ -78,18 +82,80 @@ def test_readme_examples(
                 assert done.code == 0, f"{command}: {done.err}"
                 assert_output(done.out, expected, command)
         else:
-            assert language == "sh", f"a README block is python, text, console or sh, not {language!r}"
+            assert language == "sh", f"a block is python, text, console or sh, not {language!r}"
+    return names
 
 
-def test_readme_has_the_two_setup_commands() -> None:
-    setup = [line for language, block in readme_blocks() if language == "sh" for line in block.splitlines()]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_of_a_page_runs(
+    page: Path,
+    cli: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    standard_promotion: None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks(page, cli)
+    if page.name == "README.md":  # its wrong gradient is found because no entry of the right one is zero
+        loss = partial(w2v.cross_entropy, names["objective"])
+        gradient = jax.grad(loss)(names["params"], names["batch"], names["targets"])
+        assert all((np.asarray(table) != 0).all() for table in gradient)
+
+
+def test_wrong_output_on_a_page_is_found(cli: Callable[..., Any], tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1 + 1)\n```\n\n```text\n2\n```\n")
+    run_blocks(page, cli)
+    page.write_text(page.read_text().replace("\n2\n", "\n3\n"))
+    with pytest.raises(pytest.fail.Exception, match="Expected"):
+        run_blocks(page, cli)
+
+
+def test_the_readme_is_short_and_has_the_two_setup_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    assert len(text.split()) <= 900
+    setup = [
+        line
+        for language, block in blocks(ROOT / "README.md")
+        if language == "sh"
+        for line in block.splitlines()
+    ]
     setup = [line for line in setup if line.startswith(SETUP)]
     assert len(setup) == 2
     assert setup[0].endswith("w2vjax reproduce")
     assert setup[1].endswith("pytest")
 
 
-def test_readme_links_and_pictures_exist() -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)\)", (ROOT / "README.md").read_text())
-    missing = [target for target in targets if "://" not in target and not (ROOT / target).exists()]
-    assert not missing
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_and_pictures_exist(page: Path) -> None:
+    """Files, and the headings of pages. A heading's anchor is its words in small letters, joined by hyphens."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(), flags=re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+            assert anchor in anchors, target
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in text] == []
+
+
+def test_the_automatic_checks_are_those_of_the_whole_check() -> None:
+    """The commit hooks run each tool of .ci/run, and the oldest JAX that is tested is the oldest that is allowed."""
+    check = (ROOT / ".ci" / "run").read_text()
+    tools = set(re.findall(r"^check \.venv/bin/(\S+)", check, flags=re.MULTILINE))
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert tools == set(re.findall(r"entry: \.venv/bin/(\S+)", hooks)) >= {"ruff", "mypy"}
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    oldest = re.findall(r'"(jaxlib|jax)>=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert len(oldest) == 2
+    assert all(f"{name}=={version}" in workflow for name, version in oldest)
+    variable = re.findall(r"^ +(\w+): \$\{\{ matrix.jax \}\}", workflow, flags=re.MULTILINE)
+    assert f"${{{variable[0]}:-}}" in check

@@ -108,7 +108,7 @@ def brute_force(vectors, path, score):
     unit = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
     upper = [word.upper() for word in vectors.words]
     correct = 0
-    for section in w2v.read_word_analogies(path).values():
+    for section in w2v.evaluation.read_word_analogies(path).values():
         for question in section:
             a, b, c, d = (word.upper() for word in question)
             if {a, b, c, d} <= set(upper):
@@ -120,7 +120,7 @@ def brute_force(vectors, path, score):
 
 def test_both_measures_are_what_brute_force_gives(world, questions):
     add = w2v.evaluate_word_analogies(world, questions)
-    mul = w2v.evaluate_word_analogies(world, questions, measure=w2v.three_cos_mul)
+    mul = w2v.evaluate_word_analogies(world, questions, measure=w2v.evaluation.three_cos_mul)
     assert add.overall.correct == brute_force(world, questions, lambda a, b, c: b - a + c)
     expected = brute_force(world, questions, lambda a, b, c: (1 + b) * (1 + c) / 4 / ((1 + a) / 2 + 1e-6))
     assert mul.overall.correct == expected
@@ -193,14 +193,14 @@ def test_a_zero_vector_scores_zero_and_words_equal_themselves():
 
 
 def test_what_is_not_finite_is_refused(world):
-    with pytest.raises(w2v.FormatError, match="Pair 1 has no finite score"):
+    with pytest.raises(w2v.errors.FormatError, match="Pair 1 has no finite score"):
         w2v.evaluate_word_pairs(world, [("king1", "king2", 1.0), ("king1", "king2", float("nan"))])
     broken = w2v.Vectors(["a", "b", "c", "d"], np.array([[1.0], [np.nan], [2.0], [3.0]]))
-    with pytest.raises(w2v.SettingError, match="NaN"):
+    with pytest.raises(w2v.errors.SettingError, match="NaN"):
         w2v.evaluate_word_pairs(broken, [("a", "b", 1.0)])
-    with pytest.raises(w2v.DivergedError, match="'b'"):
+    with pytest.raises(w2v.errors.DivergedError, match="'b'"):
         w2v.evaluate_word_analogies(broken, [("a", "b", "c", "d")])
-    with pytest.raises(w2v.SettingError, match="restrict_vocab=0"):
+    with pytest.raises(w2v.errors.SettingError, match="restrict_vocab=0"):
         w2v.evaluate_word_pairs(world, [], restrict_vocab=0)
 
 
@@ -221,11 +221,11 @@ def test_vectors_on_the_device_score_the_same(world, judgements, questions):
 )
 def test_pairs_are_read_in_the_usual_spellings(tmp_path, text):
     path = write(tmp_path / "pairs", text)
-    assert w2v.read_word_pairs(path) == [("cat", "dog", 1.5), ("new york", "city", 2.0)]
+    assert w2v.evaluation.read_word_pairs(path) == [("cat", "dog", 1.5), ("new york", "city", 2.0)]
 
 
 def test_pairs_are_read_when_spaces_separate(tmp_path):
-    assert w2v.read_word_pairs(write(tmp_path / "p", "cat  dog 1\ncat tea -2e0")) == [
+    assert w2v.evaluation.read_word_pairs(write(tmp_path / "p", "cat  dog 1\ncat tea -2e0")) == [
         ("cat", "dog", 1),
         ("cat", "tea", -2),
     ]
@@ -245,15 +245,15 @@ def test_pairs_are_read_when_spaces_separate(tmp_path):
     ],
 )
 def test_a_bad_file_of_pairs_is_refused_by_line(tmp_path, text, says):
-    with pytest.raises(w2v.FormatError, match=f"pairs.tsv.*{says}"):
-        w2v.read_word_pairs(write(tmp_path / "pairs.tsv", text))
+    with pytest.raises(w2v.errors.FormatError, match=f"pairs.tsv.*{says}"):
+        w2v.evaluation.read_word_pairs(write(tmp_path / "pairs.tsv", text))
 
 
 def test_analogies_are_read(tmp_path):
     path = write(
         tmp_path / "q", "\ufeff: one two\r\na b c d\r\n\r\n:three\ne\tf g  h\n: one two\ni j k l\n: empty\n"
     )
-    assert w2v.read_word_analogies(path) == {
+    assert w2v.evaluation.read_word_analogies(path) == {
         "one two": [("a", "b", "c", "d"), ("i", "j", "k", "l")],
         "three": [("e", "f", "g", "h")],
         "empty": [],
@@ -271,14 +271,14 @@ def test_analogies_are_read(tmp_path):
     ],
 )
 def test_a_bad_file_of_analogies_is_refused_by_line(tmp_path, text, says):
-    with pytest.raises(w2v.FormatError, match=f"questions.txt.*{says}"):
-        w2v.read_word_analogies(write(tmp_path / "questions.txt", text))
+    with pytest.raises(w2v.errors.FormatError, match=f"questions.txt.*{says}"):
+        w2v.evaluation.read_word_analogies(write(tmp_path / "questions.txt", text))
 
 
-@pytest.mark.parametrize("read", [w2v.read_word_pairs, w2v.read_word_analogies])
+@pytest.mark.parametrize("read", [w2v.evaluation.read_word_pairs, w2v.evaluation.read_word_analogies])
 def test_unreadable_files_are_named(tmp_path, read):
-    with pytest.raises(w2v.FileError, match=r"missing\.txt cannot be read: No such file"):
+    with pytest.raises(w2v.errors.FileError, match=r"missing\.txt cannot be read: No such file"):
         read(tmp_path / "missing.txt")
     (tmp_path / "latin.txt").write_bytes(b": s\ncaf\xe9 a b c\n")
-    with pytest.raises(w2v.FormatError, match=r"latin\.txt is not UTF-8 at byte 7"):
+    with pytest.raises(w2v.errors.FormatError, match=r"latin\.txt is not UTF-8 at byte 7"):
         read(tmp_path / "latin.txt")

@@ -21,13 +21,13 @@ PETS = w2v.Vectors(
 def test_gensim_reads_ours_and_we_read_gensims(binary, tmp_path):
     keyed = pytest.importorskip("gensim.models").KeyedVectors
     ours, theirs, vocab = tmp_path / "ours", tmp_path / "theirs", tmp_path / "vocab"
-    w2v.save_word2vec_format(PETS, ours, fvocab=vocab, binary=binary)
+    w2v.formats.save_word2vec_format(PETS, ours, fvocab=vocab, binary=binary)
     read = keyed.load_word2vec_format(str(ours), fvocab=str(vocab), binary=binary)
     assert tuple(read.index_to_key) == PETS.words
     assert read.vectors.tobytes() == np.asarray(PETS.matrix).tobytes()
     assert [read.get_vecattr(word, "count") for word in PETS.words] == [9, 5, 1]
     read.save_word2vec_format(str(theirs), fvocab=str(vocab), binary=binary)
-    back = w2v.load_word2vec_format(theirs, fvocab=vocab, binary=binary)
+    back = w2v.formats.load_word2vec_format(theirs, fvocab=vocab, binary=binary)
     assert (back.words, back.counts.tolist()) == (PETS.words, [9, 5, 1])
     assert back.matrix.tobytes() == np.asarray(PETS.matrix).tobytes()
 
@@ -113,7 +113,7 @@ def test_a_glove_word_may_hold_spaces(tmp_path):
 def test_named_options_forgive(tmp_path, allow, data, words):
     path = tmp_path / "x.txt"
     path.write_bytes(data)
-    with pytest.raises(w2v.FormatError, match=f"allow='{allow}'"):
+    with pytest.raises(w2v.errors.FormatError, match=f"allow='{allow}'"):
         w2v.load(path)
     read = w2v.load(path, allow=[allow])
     assert read.words == words
@@ -145,12 +145,12 @@ def test_the_model_file_keeps_everything(tmp_path):
         read = w2v.load(path)
         assert np.array_equal(read.matrix, params.input.astype(np.float32))
         assert (read.labels.dropped, read.labels.min_count) == ({"rare": 1}, 2)
-        with pytest.raises(w2v.FormatError, match="Huffman"):
+        with pytest.raises(w2v.errors.FormatError, match="Huffman"):
             w2v.load(path, table="output")
     w2v.save_model(path, w2v.Params(np.eye(2), 2 * np.eye(2)), ["a", "b"])
     assert w2v.load(path, table="output")["b"].tolist() == [0, 2]
     w2v.save(w2v.load(path), tmp_path / "vectors.safetensors")
-    with pytest.raises(w2v.FormatError, match="cannot be trained further"):
+    with pytest.raises(w2v.errors.FormatError, match="cannot be trained further"):
         w2v.load_model(tmp_path / "vectors.safetensors")
 
 
@@ -188,23 +188,23 @@ def test_writers_refuse_nan_and_keep_the_old_file(tmp_path):
     for suffix in (".safetensors", ".txt", ".bin", ".npy", ".tsv"):
         path = tmp_path / f"x{suffix}"
         path.write_bytes(b"old")
-        with pytest.raises(w2v.FormatError, match=r"'broken'|row 1"):
+        with pytest.raises(w2v.errors.FormatError, match=r"'broken'|row 1"):
             w2v.save(bad, path)
         assert path.read_bytes() == b"old"
 
 
 def test_settings_that_mean_nothing(tmp_path):
-    with pytest.raises(w2v.SettingError, match="no known extension"):
+    with pytest.raises(w2v.errors.SettingError, match="no known extension"):
         w2v.save(PETS, tmp_path / "x.foo")
-    with pytest.raises(w2v.SettingError, match="compress"):
+    with pytest.raises(w2v.errors.SettingError, match="compress"):
         w2v.save(PETS, tmp_path / "x.txt.gz")
-    with pytest.raises(w2v.SettingError, match="no format 'foo'"):
+    with pytest.raises(w2v.errors.SettingError, match="no format 'foo'"):
         w2v.save(PETS, tmp_path / "x", "foo")
-    with pytest.raises(w2v.SettingError, match="Name the matrix x"):
+    with pytest.raises(w2v.errors.SettingError, match="Name the matrix x"):
         w2v.save(PETS, tmp_path / "x.vocab", "npy")
     w2v.save(PETS, tmp_path / "x.txt")
     for options in ({"allow": "everything"}, {"limit": 0}, {"unicode_errors": "x"}, {"table": "output"}):
-        with pytest.raises(w2v.SettingError):
+        with pytest.raises(w2v.errors.SettingError):
             w2v.load(tmp_path / "x.txt", **options)
 
 

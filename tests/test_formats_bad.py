@@ -141,7 +141,7 @@ def test_malformed_files_are_named_with_the_place(tmp_path, cli, name, data, pla
     path.write_bytes(data)
     (tmp_path / "x.vocab").write_bytes(b"a 1\n")
     (tmp_path / "metadata.tsv").write_bytes(b"a\nb\n")
-    with pytest.raises(w2v.FormatError) as caught:
+    with pytest.raises(w2v.errors.FormatError) as caught:
         w2v.load(path)
     message = str(caught.value)
     assert str(tmp_path) in message
@@ -160,8 +160,8 @@ def test_malformed_files_are_named_with_the_place(tmp_path, cli, name, data, pla
 def test_malformed_vocabularies(tmp_path, data, place):
     path = tmp_path / "x.vocab"
     path.write_bytes(data)
-    with pytest.raises(w2v.FormatError, match=f"x.vocab, {place}"):
-        w2v.read_vocabulary(path)
+    with pytest.raises(w2v.errors.FormatError, match=f"x.vocab, {place}"):
+        w2v.formats.read_vocabulary(path)
 
 
 VECTORS = w2v.Vectors(
@@ -179,7 +179,7 @@ def test_a_file_cut_at_any_byte_is_refused(tmp_path, name):
             file.write_bytes(data[:size])
             if name == "x.bin" and size == len(data) - 1:
                 continue  # gensim's files end without the newline
-            with pytest.raises(w2v.FormatError, match=re.escape(str(tmp_path))):
+            with pytest.raises(w2v.errors.FormatError, match=re.escape(str(tmp_path))):
                 w2v.load(path)
         file.write_bytes(data)
     assert w2v.load(path).words == VECTORS.words
@@ -193,9 +193,9 @@ def test_a_file_gone_or_emptied_is_named(tmp_path, name):
         file.unlink()
         with pytest.raises(w2v.W2VError, match=re.escape(str(file))) as gone:
             w2v.load(tmp_path / name)
-        assert isinstance(gone.value, w2v.FileError)
+        assert isinstance(gone.value, w2v.errors.FileError)
         file.touch()
-        with pytest.raises(w2v.FormatError, match=re.escape(str(file))):
+        with pytest.raises(w2v.errors.FormatError, match=re.escape(str(file))):
             w2v.load(tmp_path / name)
         file.write_bytes(whole)
     assert w2v.load(tmp_path / name).words == VECTORS.words
@@ -217,14 +217,14 @@ def test_no_flipped_bit_passes_the_checksum(tmp_path):
         damaged[place // 8] ^= 1 << (place % 8)
         path.write_bytes(damaged)
         for read in (w2v.load_model, w2v.load):
-            with pytest.raises(w2v.FormatError, match=re.escape(str(path))):
+            with pytest.raises(w2v.errors.FormatError, match=re.escape(str(path))):
                 read(path)
     for size in [0, *rng.integers(0, len(whole), 200)]:
         path.write_bytes(whole[:size])
-        with pytest.raises(w2v.FormatError):
+        with pytest.raises(w2v.errors.FormatError):
             w2v.load_model(path)
     path.unlink()
-    with pytest.raises(w2v.FileError, match="No such file"):
+    with pytest.raises(w2v.errors.FileError, match="No such file"):
         w2v.load_model(path)
     path.write_bytes(whole)
     assert w2v.load_model(path).metadata == {"dim": 8}
@@ -253,7 +253,7 @@ for number, (data, suffix) in enumerate(files):
     try:
         w2v.load(path)
         print("read in silence:", data, suffix)
-    except w2v.FormatError:
+    except w2v.errors.FormatError:
         pass
     worst = max(worst, time.process_time() - start)
 print(json.dumps([worst, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024]))

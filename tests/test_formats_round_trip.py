@@ -66,7 +66,7 @@ def check_round_trip(folder, name, given_vectors):
     path = folder / f"vectors{SUFFIX[name]}"
     bad = [word for row, word in enumerate(given_vectors.words) if not carried(name, word, row)]
     if bad or (name == "projector" and not len(given_vectors)):
-        with pytest.raises(w2v.FormatError) as caught:
+        with pytest.raises(w2v.errors.FormatError) as caught:
             w2v.save(given_vectors, path)
         message = str(caught.value)
         named = any(repr(word[:60])[1:-1] in message for word in bad) or "an empty word" in message
@@ -144,12 +144,14 @@ def test_gensim_reads_what_we_write_for_generated_vocabularies(binary, tmp_path)
         ):
             return
         path = tmp_path / "x"
-        w2v.save_word2vec_format(generated, path, binary=binary)
+        w2v.formats.save_word2vec_format(generated, path, binary=binary)
         read = keyed.load_word2vec_format(str(path), binary=binary)
         assert tuple(read.index_to_key) == generated.words
         assert read.vectors.tobytes() == np.asarray(generated.matrix).tobytes()
         read.save_word2vec_format(str(path), binary=binary)
-        assert w2v.load_word2vec_format(path, binary=binary).matrix.tobytes() == read.vectors.tobytes()
+        assert (
+            w2v.formats.load_word2vec_format(path, binary=binary).matrix.tobytes() == read.vectors.tobytes()
+        )
         compared.append(1)
 
     settings(QUICK, max_examples=2_000)(given(vectors())(check))()

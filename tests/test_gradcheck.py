@@ -20,7 +20,7 @@ from w2vjax.gradcheck.check import TOLERANCES, compiled, largest_error, rounding
 from w2vjax.gradcheck.objectives import MAIN_SIZE, applies, check_objectives, check_shipped
 from w2vjax.gradcheck.one_hot import check_reference
 from w2vjax.objectives.huffman import huffman_tree
-from w2vjax.training.choices import CHOICES
+from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_objective, method
 from w2vjax.types import Rows
 
 # variations of other kinds, and the empty batch: in the slow test
@@ -331,7 +331,7 @@ def fails_at_once() -> w2v.Objective:
     """Raises where the tables are made."""
 
     def init(counts: Any) -> Any:
-        raise w2v.SettingError("These counts cannot work.")
+        raise w2v.errors.SettingError("These counts cannot work.")
 
     return w2v.softmax()._replace(init=init)
 
@@ -377,46 +377,67 @@ def test_an_audit_of_an_objective_that_raises_is_a_failed_row_with_its_words(
 
 
 def test_train_and_gradcheck_speak_of_the_same_objectives() -> None:
-    assert set(battery.FORMS) == {objective for _, objective in CHOICES}
+    assert set(battery.FORMS) == {objective for _, objective in METHODS}
     for name, forms in battery.FORMS.items():
         assert battery.find_objectives(name) == forms
-        found = battery.find_shipped(name)
-        assert {(one.model, name) for one in found} == {pair for pair in CHOICES if pair[1] == name}
-        assert all(one.windows is CHOICES[one.model, name].windows for one in found)
+        assert {(one.model, one.name) for one in battery.find_shipped(name)} == {
+            pair for pair in METHODS if pair[1] == name
+        }
     for name, form in battery.OBJECTIVES.items():
         assert form in battery.find_objectives(name).values()
     assert battery.find_shipped("negative_sampling") == battery.find_shipped("test_gradcheck:picky") == []
-    assert len(battery.find_shipped("all")) == len(battery.shipped()) == len(CHOICES) + 2
+    assert battery.find_shipped("all") == list(battery.shipped())
+
+
+def negatives_drawn(objective: w2v.Objective, tables: Any) -> Any:
+    return getattr(objective.draw(jax.random.key(0), tables, (12,)), "shape", None)
+
+
+@pytest.mark.parametrize(
+    "words", [0, 1000, SHORT_TEXT - 1, SHORT_TEXT, MANY_WORDS - 1, MANY_WORDS, 10 * MANY_WORDS]
+)
+@pytest.mark.parametrize("pair", list(METHODS))
+def test_what_train_uses_for_a_text_is_among_what_is_checked(pair: tuple[str, str], words: int) -> None:
+    chosen = method(*pair, words)
+    objective = make_objective(pair[1], words=words)
+    tables = objective.init(np.arange(1, 50))
+    assert any(
+        (one.model, one.name) == pair
+        and one.windows is chosen.windows
+        and negatives_drawn(one.objective, tables) == negatives_drawn(objective, tables)
+        for one in battery.shipped()
+    )
 
 
 def test_what_ships_is_checked_with_its_own_parameters() -> None:
-    """As train sets it up: 48 negatives for 3 blocks or 32 for 4, trees with a third to spare, 4096 words at a time."""
-    key, mass = jax.random.key(0), counts(SHIPPED_SIZES["4500 x 3, 12 blocks"])
-    for method in battery.shipped():
-        tables = method.objective.init(mass)
-        draws = method.objective.draw(key, tables, (12,))
-        if method.name.startswith("negative"):
-            assert draws.shape == ((3, 32) if "long" in method.name else (4, 48))
-        elif method.name == "hierarchical":
+    """48 negatives for 3 blocks or 32 for 4, trees with a third to spare, 4096 words at a time."""
+    mass, drawn = counts(SHIPPED_SIZES["4500 x 3, 12 blocks"]), set()
+    for one in battery.shipped():
+        tables = one.objective.init(mass)
+        if one.name == "negative":
+            drawn.add((one.model, one.length, negatives_drawn(one.objective, tables)))
+        elif one.name == "hierarchical":
             for mine, wanted in zip(tables, huffman_tree(mass, 1 / 3), strict=True):
                 np.testing.assert_array_equal(mine, wanted)
         else:
-            assert method.objective.backward.keywords == {"chunk": 4096}
+            assert one.objective.backward.keywords == {"chunk": 4096}
+    assert drawn == {("skip-gram", "short", (4, 48)), ("skip-gram", "long", (3, 32)), ("cbow", "short", (4, 48)),
+                     ("cbow", "middling", (4, 48)), ("cbow", "long", (3, 32))}  # fmt: skip
 
 
-@pytest.mark.parametrize("method", battery.shipped(), ids=lambda method: f"{method.model}, {method.name}")
-def test_what_ships_is_proven(method: Any) -> None:
+@pytest.mark.parametrize("shipped", battery.shipped(), ids=lambda one: f"{one.name}, {one.window}")
+def test_what_ships_is_proven(shipped: Any) -> None:
     kinds = ("ordinary", "two words", "half padded")
-    records = list(check_shipped([method], kinds, ["float64"]))
+    records = list(check_shipped([shipped], kinds, ["float64"]))
     assert {(record.size, record.kind) for record in records} == set(product(SHIPPED_SIZES, kinds))
     assert [record for record in records if not record.passed] == []
     assert all(record.bounded is not None and record.bounded.error <= 1e-12 for record in records)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", battery.shipped(), ids=lambda method: f"{method.model}, {method.name}")
-def test_what_ships_is_proven_on_every_kind_and_dtype(method: Any) -> None:
-    records = list(check_shipped([method]))
+@pytest.mark.parametrize("shipped", battery.shipped(), ids=lambda one: f"{one.name}, {one.window}")
+def test_what_ships_is_proven_on_every_kind_and_dtype(shipped: Any) -> None:
+    records = list(check_shipped([shipped]))
     assert len(records) == len(SHIPPED_SIZES) * len(KINDS) * len(battery.DTYPES)
     assert [record for record in records if not record.passed] == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.training.held_out import dropped_paths, held_out_batches, log_normaliser, of_run, offsets
+from w2vjax.training.held_out import dropped_paths, evaluate_run, held_out_batches, log_normaliser, offsets
 
 
 def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
@@ -44,7 +44,7 @@ def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(ob
     run = w2v.set_up(
         corpus, w2v.Settings(dim=2, window=1, sample=1e-2, min_count=1, held_out=0.5, objective=objective)
     )
-    shown = counts * w2v.keep_probabilities(counts, 1e-2)
+    shown = counts * w2v.windows.keep_probabilities(counts, 1e-2)
     if objective == "hierarchical":
         scores = branches(run.tables, shown)
     else:
@@ -53,7 +53,7 @@ def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(ob
     params = w2v.Params(
         *(jnp.asarray(np.c_[first, 0 * first], jnp.float32) for first in (np.ones(4), scores))
     )
-    found = of_run(run, params)
+    found = evaluate_run(run, params)
     # 1.5e-4 was measured: the library adds one to each count of its unigram distribution
     assert found["loss"] == pytest.approx(found["unigram_loss"], abs=1e-3)
 
@@ -70,13 +70,13 @@ def test_both_public_losses_are_one(objective: str, sample: float) -> None:
     params = w2v.Params(*(jnp.asarray(random.normal(size=(7, 3)), jnp.float32) for _ in range(2)))
     counts = corpus.vocab.counts
     noise = counts**0.75 / (counts**0.75).sum() if objective == "negative" else None
-    keep = w2v.keep_probabilities(counts, sample)
+    keep = w2v.windows.keep_probabilities(counts, sample)
     total = pairs = 0.0
     for batch in held_out_batches(run.recipe, run.feed):
         weight = float(batch.weights.sum())
-        total += weight * float(w2v.held_out_loss(params, batch, offset=offsets(noise, keep)))
+        total += weight * float(w2v.objectives.held_out_loss(params, batch, offset=offsets(noise, keep)))
         pairs += weight
-    found = of_run(run, params)
+    found = evaluate_run(run, params)
     assert found["pairs"] == pairs > 300
     assert found["loss"] == pytest.approx(total / pairs, rel=1e-5)  # measured 2e-8
     plain = w2v.evaluate_held_out(run.recipe, params, run.tables, run.feed)

@@ -98,7 +98,7 @@ def test_points_are_those_of_the_projection_in_one_scale(tmp_path: Path) -> None
     vectors = some_vectors([f"w{i}" for i in range(40)])
     write_html(vectors, tmp_path / "map.html")
     found = numbers(page_data(tmp_path / "map.html")["points"], "<u2", 2).astype(float)
-    points = w2v.pca(np.asarray(vectors.unit)).points.astype(float)
+    points = w2v.pictures.pca(np.asarray(vectors.unit)).points.astype(float)
     expected = (points - points.min(axis=0)) / np.ptp(points, axis=0).max() * 65_535
     assert np.abs(found - expected).max() <= 0.51  # rounding to a whole number
     assert found.max() == 65_535
@@ -124,13 +124,13 @@ def test_the_same_vectors_give_the_same_bytes(tmp_path: Path) -> None:
 def test_what_cannot_be_a_page_is_refused(tmp_path: Path) -> None:
     vectors = some_vectors(["x", "y"])
     for limit in (0, -1, 1.5, True, MOST_PAGE_WORDS + 1):
-        with pytest.raises(w2v.SettingError, match="limit="):
+        with pytest.raises(w2v.errors.SettingError, match="limit="):
             write_html(vectors, tmp_path / "map.html", limit=limit)
-    with pytest.raises(w2v.SettingError, match="no words to show"):
+    with pytest.raises(w2v.errors.SettingError, match="no words to show"):
         write_html(w2v.Vectors([], np.zeros((0, 3))), tmp_path / "map.html")
-    with pytest.raises(w2v.DivergedError, match="'y'"):
+    with pytest.raises(w2v.errors.DivergedError, match="'y'"):
         write_html(w2v.Vectors(["x", "y"], [[1.0, 0.0], [0.0, np.inf]]), tmp_path / "map.html")
-    with pytest.raises(w2v.FileError, match="cannot be written"):
+    with pytest.raises(w2v.errors.FileError, match="cannot be written"):
         write_html(vectors, tmp_path / "no" / "map.html")
     assert not list(tmp_path.iterdir())
 

@@ -19,21 +19,21 @@ BAD = [-1, -7, 7, 2**31 + 3, 2**32 + 1, 2**70, 1.5, 3.0, float("nan"), "3", None
     "wrap", [lambda x: [0, x], lambda x: np.asarray([0, x]), lambda x: np.asarray([[x]])]
 )
 def test_each_bad_id_is_refused(bad: Any, wrap: Any) -> None:
-    with pytest.raises(w2v.IdError, match=r"\. "):
-        w2v.check_ids(wrap(bad), vocab_size=7)
+    with pytest.raises(w2v.errors.IdError, match=r"\. "):
+        w2v.ids.check_ids(wrap(bad), vocab_size=7)
 
 
 def test_booleans_are_no_ids() -> None:
     for bad in ([0, True], [True, False], np.asarray([True])):
-        with pytest.raises(w2v.IdError):
-            w2v.check_ids(bad, vocab_size=7)
+        with pytest.raises(w2v.errors.IdError):
+            w2v.ids.check_ids(bad, vocab_size=7)
 
 
 def test_ids_that_may_have_wrapped_are_refused() -> None:
     wrapped = np.asarray([300], np.int64).astype(np.uint8)  # 44, a perfectly valid id
-    with pytest.raises(w2v.IdError, match="wrapped"):
-        w2v.check_ids(wrapped, vocab_size=1000)
-    assert w2v.check_ids(wrapped, vocab_size=256).tolist() == [44]
+    with pytest.raises(w2v.errors.IdError, match="wrapped"):
+        w2v.ids.check_ids(wrapped, vocab_size=1000)
+    assert w2v.ids.check_ids(wrapped, vocab_size=256).tolist() == [44]
 
 
 @pytest.mark.parametrize("make", [
@@ -44,37 +44,37 @@ def test_ids_that_may_have_wrapped_are_refused() -> None:
 ])  # fmt: skip
 @pytest.mark.parametrize("bad", [-1, 7, 2**31 + 3, 1.0, float("nan")])
 def test_batches_refuse_bad_ids(make: Any, bad: Any) -> None:
-    with pytest.raises(w2v.IdError):
+    with pytest.raises(w2v.errors.IdError):
         make([bad])
 
 
 def test_a_batch_made_by_hand_is_checked() -> None:
     batch = w2v.pairs([0, 1], [1, 2])
-    assert w2v.check_batch(batch, 3).words.tolist() == [[1], [2]]
+    assert w2v.ids.check_batch(batch, 3).words.tolist() == [[1], [2]]
     for broken in (batch._replace(words=batch.words + 1), batch._replace(words=batch.words.astype(jnp.float32)),
                    batch._replace(inputs=batch.inputs._replace(ids=batch.inputs.ids - 1))):  # fmt: skip
-        with pytest.raises(w2v.IdError):
-            w2v.check_batch(broken, 3)
+        with pytest.raises(w2v.errors.IdError):
+            w2v.ids.check_batch(broken, 3)
 
 
 def test_without_a_vocabulary_size_floats_and_wide_ids_are_still_refused() -> None:
     for bad in ([0.5], np.asarray([2**33]), np.asarray([-5], np.int64), jnp.asarray([1.0])):
-        with pytest.raises(w2v.IdError):
+        with pytest.raises(w2v.errors.IdError):
             w2v.pairs(bad, [0])
 
 
 @pytest.mark.parametrize("vocab_size", [0, -3, 2**31 + 1])
 def test_impossible_vocabulary_sizes_are_refused(vocab_size: int) -> None:
-    with pytest.raises(w2v.IdError):
-        w2v.check_ids([0], vocab_size)
+    with pytest.raises(w2v.errors.IdError):
+        w2v.ids.check_ids([0], vocab_size)
 
 
 def test_empty_and_nested_ids_pass() -> None:
-    assert w2v.check_ids([], 3).dtype == np.int32
-    assert w2v.check_ids([[0, 1], [2, 0]], 3).shape == (2, 2)
-    assert w2v.check_ids(2**31 - 1, 2**31) == 2**31 - 1
-    with pytest.raises(w2v.IdError):
-        w2v.check_ids([[0], [1, 2]], 3)
+    assert w2v.ids.check_ids([], 3).dtype == np.int32
+    assert w2v.ids.check_ids([[0, 1], [2, 0]], 3).shape == (2, 2)
+    assert w2v.ids.check_ids(2**31 - 1, 2**31) == 2**31 - 1
+    with pytest.raises(w2v.errors.IdError):
+        w2v.ids.check_ids([[0], [1, 2]], 3)
 
 
 INTEGERS = st.integers(-(2**40), 2**40) | st.sampled_from(
@@ -91,22 +91,22 @@ def accepted_exactly_when_every_id_is_a_word(vocab_size: int, ids: list[int], dt
         given_ids = np.asarray(ids, dtype)
         narrow = bool(ids) and limits.max < vocab_size - 1
     if all(0 <= i < vocab_size for i in ids) and not narrow:
-        found = w2v.check_ids(given_ids, vocab_size)
+        found = w2v.ids.check_ids(given_ids, vocab_size)
         assert found.dtype == np.int32
         assert found.tolist() == ids
     else:
-        with pytest.raises(w2v.IdError):
-            w2v.check_ids(given_ids, vocab_size)
+        with pytest.raises(w2v.errors.IdError):
+            w2v.ids.check_ids(given_ids, vocab_size)
 
 
 def refused_before_any_parameter_changes(ids: list[Any]) -> None:
     params = np.arange(12.0).reshape(6, 2)
     before = params.tobytes()
     if all(type(i) is int for i in ids):
-        assert w2v.check_ids(ids, 6).tolist() == ids
+        assert w2v.ids.check_ids(ids, 6).tolist() == ids
         return
-    with pytest.raises(w2v.IdError):
-        np.subtract.at(params, w2v.check_ids(ids, 6), 1.0)
+    with pytest.raises(w2v.errors.IdError):
+        np.subtract.at(params, w2v.ids.check_ids(ids, 6), 1.0)
     assert params.tobytes() == before
 
 
@@ -152,7 +152,7 @@ def test_two_thousand_lists_of_anything(ids: list[Any]) -> None:
 
 @pytest.mark.parametrize("ids", [[-1], np.asarray([2**31 + 3], np.uint32), jnp.asarray([-1]), [2**31 - 1]])
 def test_what_is_no_id_is_refused_without_a_vocabulary_too(ids: Any) -> None:
-    with pytest.raises(w2v.IdError):
+    with pytest.raises(w2v.errors.IdError):
         w2v.pairs(ids, [0])
     assert w2v.pairs(np.asarray([200], np.uint8), jnp.asarray([3])).inputs.ids.ravel().tolist() == [200]
     under_jit = jax.jit(lambda centers: w2v.pairs(centers, centers).words)(jnp.asarray([1, 2]))

@@ -2,14 +2,19 @@
 
 import importlib
 import importlib.resources
+import inspect
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from mypy import api
 
 import w2vjax
 from w2vjax.cli import COMMANDS
+from w2vjax.lazy import homes
 
 FORBIDDEN = {"tyro", "tqdm", "matplotlib", "pyarrow", "optax"}
 
@@ -21,7 +26,9 @@ def run(program: str) -> dict[str, object]:
 
 
 def test_import_brings_in_no_command_line_plot_or_progress_library() -> None:
-    loaded = run("import json, sys, w2vjax; w2vjax.tokenize; print(json.dumps(dict.fromkeys(sys.modules)))")
+    loaded = run(
+        "import json, sys, w2vjax; w2vjax.reference.tokenize; print(json.dumps(dict.fromkeys(sys.modules)))"
+    )
     assert not FORBIDDEN & set(loaded)
 
 
@@ -35,10 +42,74 @@ def test_import_costs_at_most_three_tenths_of_a_second_over_jax() -> None:
     assert seconds <= 0.3  # measured: 0.003 s
 
 
-@pytest.mark.parametrize("name", w2vjax.__all__)
-def test_every_public_name_exists(name: str) -> None:
-    assert getattr(w2vjax, name) is not None
-    assert name in dir(w2vjax)
+ROOMS = ("corpus", "evaluation", "formats", "objectives", "pictures", "windows")
+
+
+@pytest.mark.parametrize("package", ["w2vjax", *(f"w2vjax.{room}" for room in ROOMS)])
+def test_every_public_name_is_what_its_stub_says(package: str) -> None:
+    module = importlib.import_module(package)
+    for name, (home, there) in homes(str(module.__file__)).items():
+        assert name in module.__all__
+        found = getattr(module, name)
+        if not inspect.ismodule(found):  # the very object, and not a module of the same name that hides it
+            assert found is getattr(importlib.import_module(home), there)
+
+
+def test_about_fifty_names_stand_at_the_top() -> None:
+    assert len([name for name in w2vjax.__all__ if not inspect.ismodule(getattr(w2vjax, name))]) <= 55
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("SettingError", "It is w2vjax.errors.SettingError."),
+        ("tokenize", "It is w2vjax.reference.tokenize."),
+        ("block_batch", "It is w2vjax.windows.block_batch."),
+        ("apply_gradients", "It is w2vjax.updates.apply_gradients."),
+        ("tsne", "It is w2vjax.pictures.tsne."),
+        ("encode", "from w2vjax.corpus.encode import encode."),
+    ],
+)
+def test_a_name_that_is_not_at_the_top_says_where_it_is(name: str, says: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute '{name}'.*{re.escape(says)}$"):
+        getattr(w2vjax, name)
+
+
+USER = """
+import w2vjax as w2v
+
+trained = w2v.train("wiki.txt", dim=300, epochs=3, method=w2v.method("cbow"), callback=print)
+plan: w2v.Plan = w2v.plan(["wiki.txt"], objective=w2v.softmax(), checkpoint=w2v.Checkpoints("kept", resume=True))
+vectors: w2v.Vectors = trained.vectors
+run = w2v.set_up(w2v.prepare("wiki.txt"), w2v.Settings(dim=20))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("", ""),
+        ("w2v.train('x', dmi=3)", 'Unexpected keyword argument "dmi"'),
+        ("w2v.plan('x', dmi=3)", 'Unexpected keyword argument "dmi"'),
+        ("w2v.Settings(dmi=3)", 'Unexpected keyword argument "dmi"'),
+        ("w2v.train('x', dim='3')", "incompatible type"),
+        ("w2v.train('x', model='glove')", "incompatible type"),
+        ("w2v.trian('x')", 'has no attribute "trian"'),
+        ("trained.vectors.most_simlar('x')", 'has no attribute "most_simlar"'),
+        ("w2v.windows.blok_batch", 'has no attribute "blok_batch"'),
+    ],
+)
+def test_a_type_checker_sees_the_front_door(
+    line: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "user.py").write_text(USER + line + "\n")
+    root = Path(w2vjax.__file__).parents[1]
+    monkeypatch.setenv("MYPYPATH", str(root))
+    arguments = ["--strict", "--cache-dir", str(root / ".mypy_cache"), str(tmp_path / "user.py")]
+    out, err, code = api.run(arguments)
+    assert (code, err) == (1 if line else 0, ""), out
+    assert says in out
+    assert out.count(" error: ") == bool(line)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -56,3 +127,9 @@ def test_every_command_exists_and_has_examples(name: str) -> None:
 
 def test_the_package_declares_its_types() -> None:
     assert importlib.resources.files("w2vjax").joinpath("py.typed").is_file()
+
+
+def test_no_two_classes_of_the_package_have_one_name() -> None:
+    files = Path(w2vjax.__file__).parent.rglob("*.py")
+    names = [name for file in files for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)]
+    assert sorted(names) == sorted(set(names))

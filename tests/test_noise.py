@@ -65,7 +65,7 @@ def test_negatives_follow_the_noise(exponent: float) -> None:
 
 def test_shared_negatives_keep_the_expected_weight() -> None:
     objective = w2v.negative_sampling(num_negatives=5, shared=10)
-    batch = w2v.block_batch(*(jnp.asarray(x) for x in make_case("two words", TINY)[2:]))
+    batch = w2v.windows.block_batch(*(jnp.asarray(x) for x in make_case("two words", TINY)[2:]))
     targets = w2v.draw_targets(objective, jax.random.key(0), objective.init(counts(TINY)), batch)
     P = batch.words.shape[1]
     for b, t, k in np.ndindex(*batch.weights.shape[:2], 10):
@@ -102,7 +102,7 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
     assert (kept == 0).any()
     assert (kept < 0).any()
     assert (kept > 0).any()
-    hidden = w2v.embed(jnp.asarray(case.input), batch.inputs)
+    hidden = w2v.objectives.embed(jnp.asarray(case.input), batch.inputs)
     output = jnp.asarray(case.output)
     losses, wanted = (o.loss(hidden, output, t) for o, t in ((fast, mine), (clear, other)))
     np.testing.assert_allclose(losses, wanted, rtol=0, atol=1e-12)

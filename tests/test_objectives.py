@@ -19,7 +19,7 @@ from w2vjax.gradcheck.objectives import WINDOWS, make_inputs, tables_of
 from w2vjax.objectives.huffman import huffman_tree
 from w2vjax.objectives.logistic import logistic, logistic_backward
 from w2vjax.objectives.softmax import add_logits, no_logits, softmax_backward, softmax_loss
-from w2vjax.training.choices import choice
+from w2vjax.training.methods import make_objective
 
 TINY = Size(7, 3, 2, 4, 2)
 
@@ -151,7 +151,7 @@ def test_a_tree_of_few_levels_is_the_cheapest_of_all_such(spare: float) -> None:
 
 def test_the_tree_that_trains_is_near_huffmans_whatever_the_size_of_the_vocabulary() -> None:
     """Also at powers of two, where the fewest levels would leave no word nearer to the root than another."""
-    shipped = choice("skip-gram", "hierarchical").objective(5, 0.75)
+    shipped = make_objective("hierarchical")
     for size in (1000, 1024, 1025, 4000, 4096):
         mass = 1e6 / np.arange(1, size + 1)
         best, tree = huffman_tree(mass), shipped.init(mass)
@@ -171,8 +171,8 @@ def test_a_tree_deeper_than_64_bits_is_cut() -> None:
 
 def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
     objective, (params, batch, targets), _ = tiny("shared_negatives")
-    with pytest.raises(w2v.SettingError, match="span=1"):
-        w2v.per_example_backward(objective, params, batch, targets)
+    with pytest.raises(w2v.errors.SettingError, match="span=1"):
+        w2v.objectives.per_example_backward(objective, params, batch, targets)
 
 
 @pytest.mark.parametrize(("make", "message"), [
@@ -188,7 +188,7 @@ def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
     (lambda: w2v.hierarchical_softmax().init([1, float("nan")]), "counts"),
 ])  # fmt: skip
 def test_settings_that_cannot_work_are_refused(make: Any, message: str) -> None:
-    with pytest.raises(w2v.SettingError, match=message):
+    with pytest.raises(w2v.errors.SettingError, match=message):
         make()
 
 
@@ -226,9 +226,9 @@ def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
     objective, (params, batch, targets), _ = tiny(name, size=three)
     loss, gradients = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
     wanted = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)]
-    composed = w2v.compose(objective)
+    composed = w2v.objectives.compose(objective)
     twice = jax.jit(jax.grad(lambda p: 2 * composed(p, batch, targets)))(params)
-    losses, each = jax.jit(partial(w2v.per_example_backward, objective))(params, batch, targets)
+    losses, each = jax.jit(partial(w2v.objectives.per_example_backward, objective))(params, batch, targets)
     assert float(losses.sum()) == pytest.approx(float(loss), rel=1e-12)
     for w, c, g, p in zip(wanted, twice, each, params, strict=True):
         np.testing.assert_allclose(c, 2 * w, rtol=0, atol=1e-12)
@@ -247,7 +247,7 @@ def test_composed_loss_feeds_any_optimiser(standard_promotion: None) -> None:
 
     @jax.jit
     def step(params: Any, state: Any) -> Any:
-        loss, gradients = jax.value_and_grad(w2v.compose(objective))(params, batch, targets)
+        loss, gradients = jax.value_and_grad(w2v.objectives.compose(objective))(params, batch, targets)
         updates, state = optimiser.update(gradients, state)
         return optax.apply_updates(params, updates), state, loss
 
@@ -265,18 +265,18 @@ def test_bfloat16_params_keep_their_dtype_and_compute_in_float32() -> None:
     targets = objective.select((), objective.init([5, 4, 3, 2, 1]), batch.words, batch.weights)
     _, gradients = w2v.backward(objective, params, batch, targets)
     assert gradients.input.values.dtype == jnp.float32
-    assert jax.grad(w2v.compose(objective))(params, batch, targets).input.dtype == jnp.bfloat16
+    assert jax.grad(w2v.objectives.compose(objective))(params, batch, targets).input.dtype == jnp.bfloat16
 
 
 def test_held_out_loss(x64: None) -> None:
     for name in ("softmax", "negative_sampling", "hierarchical_softmax"):
         objective, (params, batch, targets), tables = tiny(name)
         params, batch, targets = jax.tree.map(jnp.asarray, (params, batch, targets))
-        exact = w2v.held_out_loss(params, batch, chunk=3)
+        exact = w2v.objectives.held_out_loss(params, batch, chunk=3)
         wanted = oracles.softmax_loss(params, batch, None, None) / float(batch.weights.sum())
         assert float(exact) == pytest.approx(wanted, rel=1e-12)
         if name == "hierarchical_softmax":
-            own = w2v.held_out_loss(params, batch, objective, tables) * batch.weights.sum()
+            own = w2v.objectives.held_out_loss(params, batch, objective, tables) * batch.weights.sum()
             assert float(own) == pytest.approx(
                 oracles.hierarchical_softmax_loss(params, batch, None, tables), rel=1e-12
             )
@@ -286,9 +286,12 @@ def test_held_out_loss(x64: None) -> None:
         input=jnp.concatenate([params.input, jnp.ones((7, 1))], 1),
         output=jnp.concatenate([params.output, offset[:, None]], 1),
     )
-    found, expected = w2v.held_out_loss(params, batch, offset=offset), w2v.held_out_loss(constant, batch)
+    found, expected = (
+        w2v.objectives.held_out_loss(params, batch, offset=offset),
+        w2v.objectives.held_out_loss(constant, batch),
+    )
     assert float(found) == pytest.approx(float(expected), rel=1e-12)
-    assert float(w2v.held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
+    assert float(w2v.objectives.held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
 
 
 def test_ten_thousand_repeats_of_one_id_add_up(x64: None) -> None:

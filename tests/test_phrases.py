@@ -150,7 +150,7 @@ def test_files(tmp_path):
         "phrase\tcount\tscore\tpass", "york_is\t2\t2.33333\t1", "new_york\t2\t1.75\t1"]  # fmt: skip
     corpus = w2v.prepare(found.lines(), None, 1)
     assert corpus.vocab["new_york"] >= 0
-    with pytest.raises(w2v.FormatError, match="'new york' holds white space"):
+    with pytest.raises(w2v.errors.FormatError, match="'new york' holds white space"):
         phrases([["new york", "b"]], 1).save_corpus(tmp_path / "x")
 
 
@@ -166,7 +166,7 @@ def test_files(tmp_path):
     ],
 )
 def test_settings_are_checked_before_anything_is_read(options):
-    with pytest.raises(w2v.SettingError):
+    with pytest.raises(w2v.errors.SettingError):
         phrases(iter(lambda: pytest.fail("read"), None), **options)
 
 

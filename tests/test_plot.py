@@ -53,7 +53,7 @@ def test_labels_never_overlap_and_the_first_ten_always_find_room(seed: int, n: i
 def test_a_label_too_large_for_the_picture_is_refused_or_left_out() -> None:
     point, size = np.array([[5.0, 5.0]]), np.array([[50.0, 5.0]])
     assert place_labels(point, size, (0, 0, 10, 10), sure=0, gap=1.0) == [None]
-    with pytest.raises(w2v.SettingError, match="fits nowhere"):
+    with pytest.raises(w2v.errors.SettingError, match="fits nowhere"):
         place_labels(point, size, (0, 0, 10, 10), sure=1, gap=1.0)
 
 
@@ -100,7 +100,7 @@ def test_a_map_of_chosen_words_shows_them_where_pca_puts_them() -> None:
     chosen = [vectors.words[i] for i in (40, 3, 17, 3)]
     axes = w2v.plot_map(vectors, words=chosen).axes[0]
     shown = np.vstack([collection.get_offsets() for collection in axes.collections])
-    expected = w2v.pca(
+    expected = w2v.pictures.pca(
         vectors[chosen[:3]] / np.linalg.norm(vectors[chosen[:3]], axis=1, keepdims=True)
     ).points
     assert np.abs(np.sort(shown, axis=0) - np.sort(expected, axis=0)).max() < 2e-6  # measured: 1.9e-7
@@ -124,8 +124,8 @@ def test_words_with_markup_and_invisible_characters_are_drawn_as_they_are(tmp_pa
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No installed font")  # a machine may have no font for 日本
         figure = w2v.plot_map(vectors, tmp_path / "map.svg", title="$100 <or> $200")
-        w2v.plot_heatmap(vectors, words, tmp_path / "heat.svg")
-        w2v.plot_analogy(vectors, [words[:4], words[4:8]], tmp_path / "analogy.svg")
+        w2v.pictures.plot_heatmap(vectors, words, tmp_path / "heat.svg")
+        w2v.pictures.plot_analogy(vectors, [words[:4], words[4:8]], tmp_path / "analogy.svg")
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[:6] == ["$x$", "$", r"\frac", "<b>&", r"a\nb", "(empty)"]
     for name in ("map", "heat", "analogy"):
@@ -149,17 +149,17 @@ def test_the_same_picture_is_the_same_bytes(suffix: str, tmp_path: Path) -> None
 
 def test_other_names_missing_folders_and_unknown_words_are_refused(tmp_path: Path) -> None:
     vectors = some_vectors(5)
-    with pytest.raises(w2v.SettingError, match=r"map\.jpg: pictures are written as PNG or SVG"):
+    with pytest.raises(w2v.errors.SettingError, match=r"map\.jpg: pictures are written as PNG or SVG"):
         w2v.plot_map(vectors, tmp_path / "map.jpg")
-    with pytest.raises(w2v.FileError, match=r"map\.png cannot be written"):
+    with pytest.raises(w2v.errors.FileError, match=r"map\.png cannot be written"):
         w2v.plot_map(vectors, tmp_path / "no" / "map.png")
-    with pytest.raises(w2v.UnknownWordError, match="absent"):
+    with pytest.raises(w2v.errors.UnknownWordError, match="absent"):
         w2v.plot_map(vectors, words=["absent"])
-    with pytest.raises(w2v.SettingError, match="A map of 0 words"):
+    with pytest.raises(w2v.errors.SettingError, match="A map of 0 words"):
         w2v.plot_map(vectors, words=[])
-    with pytest.raises(w2v.SettingError, match="limit=0"):
+    with pytest.raises(w2v.errors.SettingError, match="limit=0"):
         w2v.plot_map(vectors, limit=0)
-    with pytest.raises(w2v.DivergedError, match="'b'"):
+    with pytest.raises(w2v.errors.DivergedError, match="'b'"):
         w2v.plot_map(w2v.Vectors(["a", "b"], [[1.0, 0.0], [np.nan, 0.0]]))
     assert not list(tmp_path.iterdir())
 
@@ -175,8 +175,8 @@ def test_what_is_not_installed_is_named(
     done = cli("plot", "map", tmp_path / "v.txt", tmp_path / "map.png")
     assert done.code == 2
     assert "pip install 'w2vjax[plot]'" in done.err
-    with pytest.raises(w2v.SettingError, match="pip install scikit-learn"):
-        w2v.tsne(np.eye(5))
+    with pytest.raises(w2v.errors.SettingError, match="pip install scikit-learn"):
+        w2v.pictures.tsne(np.eye(5))
 
 
 # ---- analogies and heat maps
@@ -185,7 +185,7 @@ def test_what_is_not_installed_is_named(
 def test_an_analogy_closes_the_parallelogram_and_tells_the_cosine() -> None:
     vectors = some_vectors(30)
     a, b, c, d = vectors.words[:4]
-    figure = w2v.plot_analogy(vectors, [(a, b, c, d)])
+    figure = w2v.pictures.plot_analogy(vectors, [(a, b, c, d)])
     axes = figure.axes[0]
     points = dict(zip([a, b, c, d], np.asarray(axes.collections[-1].get_offsets()), strict=True))
     ring = np.asarray(axes.collections[0].get_offsets())[0]
@@ -205,27 +205,27 @@ def test_an_analogy_closes_the_parallelogram_and_tells_the_cosine() -> None:
 def test_three_words_ask_for_the_fourth() -> None:
     vectors = some_vectors(30)
     a, b, c = vectors.words[:3]
-    figure = w2v.plot_analogy(vectors, [(a, b, c)])
+    figure = w2v.pictures.plot_analogy(vectors, [(a, b, c)])
     answer = vectors.most_similar([b, c], [a], topn=1)[0][0]
     assert answer in {text.get_text() for text in figure.axes[0].texts}
-    with pytest.raises(w2v.SettingError, match="no analogy"):
-        w2v.plot_analogy(vectors, [(a, b)])
-    with pytest.raises(w2v.SettingError, match="0 analogies"):
-        w2v.plot_analogy(vectors, [])
+    with pytest.raises(w2v.errors.SettingError, match="no analogy"):
+        w2v.pictures.plot_analogy(vectors, [(a, b)])
+    with pytest.raises(w2v.errors.SettingError, match="0 analogies"):
+        w2v.pictures.plot_analogy(vectors, [])
 
 
 def test_a_heat_map_holds_the_cosines() -> None:
     vectors = some_vectors(30)
     words = vectors.words[5:12]
-    axes = w2v.plot_heatmap(vectors, words).axes[0]
+    axes = w2v.pictures.plot_heatmap(vectors, words).axes[0]
     shown = np.asarray(axes.images[0].get_array())
     expected = [[vectors.similarity(a, b) for b in words] for a in words]
     assert np.abs(shown - expected).max() < 2e-6  # measured: 1.8e-7
     assert [label.get_text() for label in axes.get_yticklabels()] == list(words)
     assert axes.images[0].get_clim() == (-1, 1)
     for count in (1, 61):
-        with pytest.raises(w2v.SettingError, match="shows 2 to 60 words"):
-            w2v.plot_heatmap(some_vectors(61), some_vectors(61).words[:count])
+        with pytest.raises(w2v.errors.SettingError, match="shows 2 to 60 words"):
+            w2v.pictures.plot_heatmap(some_vectors(61), some_vectors(61).words[:count])
 
 
 # ---- the command

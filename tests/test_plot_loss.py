@@ -69,13 +69,13 @@ def test_gaps_and_an_unfinished_line_are_told(tmp_path: Path) -> None:
 def test_a_damaged_log_is_refused_with_its_line(text: str, message: str, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(w2v.FormatError, match=re.escape(message)) as error:
+    with pytest.raises(w2v.errors.FormatError, match=re.escape(message)) as error:
         read_losses(log)
     assert str(log) in str(error.value)
 
 
 def test_a_missing_log_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(w2v.FileError, match="cannot be read"):
+    with pytest.raises(w2v.errors.FileError, match="cannot be read"):
         w2v.plot_loss(tmp_path / "none.jsonl")
 
 

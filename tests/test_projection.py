@@ -22,7 +22,7 @@ def test_principal_components_are_those_of_numpy_in_float64() -> None:
     # measured: directions 4.3e-7, shares 2.6e-8, points 9.4e-6; a margin of ten
     assert np.abs(found.directions - rows).max() < 4e-6
     assert np.abs(found.explained - share).max() < 2e-7
-    assert np.abs(w2v.pca(matrix).points - centered @ rows.T).max() < 1e-4
+    assert np.abs(w2v.pictures.pca(matrix).points - centered @ rows.T).max() < 1e-4
 
 
 def test_signs_do_not_depend_on_the_order_or_on_mirroring() -> None:
@@ -42,7 +42,7 @@ def test_signs_do_not_depend_on_the_order_or_on_mirroring() -> None:
     "matrix", [np.ones((1, 3)), np.ones((4, 3)), np.arange(4.0)[:, None], np.ones((1, 1))]
 )
 def test_too_little_for_two_components_is_drawn_flat(matrix: np.ndarray) -> None:
-    found = w2v.pca(matrix)
+    found = w2v.pictures.pca(matrix)
     assert found.points.shape == (len(matrix), 2)
     assert np.isfinite(found.points).all()
     assert not found.points[:, 1].any()
@@ -50,19 +50,19 @@ def test_too_little_for_two_components_is_drawn_flat(matrix: np.ndarray) -> None
 
 @pytest.mark.parametrize("matrix", [np.zeros((0, 3)), np.zeros((3, 0)), [[1.0, np.nan]]])
 def test_nothing_to_project_is_refused(matrix: Any) -> None:
-    with pytest.raises(w2v.SettingError, match=r"nothing to project|NaN"):
-        w2v.pca(matrix)
+    with pytest.raises(w2v.errors.SettingError, match=r"nothing to project|NaN"):
+        w2v.pictures.pca(matrix)
 
 
 @pytest.mark.skipif(not HAS_SKLEARN, reason="scikit-learn is not installed")
 def test_tsne_keeps_groups_apart_and_repeats() -> None:
     rng = np.random.default_rng(3)
     matrix = np.repeat(10 * np.eye(3, 8), 8, axis=0) + rng.normal(size=(24, 8))
-    points = w2v.tsne(matrix).points
+    points = w2v.pictures.tsne(matrix).points
     group = np.repeat(np.arange(3), 8)
     distance = np.linalg.norm(points[:, None] - points[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     assert (group[distance.argmin(axis=1)] == group).all()
-    assert (w2v.tsne(matrix).points == points).all()
-    with pytest.raises(w2v.SettingError, match="4 words or more, and there are 3"):
-        w2v.tsne(matrix[:3])
+    assert (w2v.pictures.tsne(matrix).points == points).all()
+    with pytest.raises(w2v.errors.SettingError, match="4 words or more, and there are 3"):
+        w2v.pictures.tsne(matrix[:3])

@@ -175,10 +175,10 @@ def test_top_k_takes_the_blockwise_path_here():
 @pytest.mark.parametrize("topn", [0, -1, 2.5, True, None, "3"])
 def test_topn_must_be_a_positive_integer(pets, topn):
     for ask in (pets.most_similar, pets.most_similar_cosmul):
-        with pytest.raises(w2v.SettingError, match="topn="):
+        with pytest.raises(w2v.errors.SettingError, match="topn="):
             ask("cat", topn=topn)
         if topn is not None:
-            with pytest.raises(w2v.SettingError, match="restrict_vocab="):
+            with pytest.raises(w2v.errors.SettingError, match="restrict_vocab="):
                 ask("cat", restrict_vocab=topn)
 
 
@@ -196,24 +196,24 @@ def test_topn_must_be_a_positive_integer(pets, topn):
     ],
 )
 def test_bad_queries_are_refused(pets, positive, negative, says):
-    with pytest.raises(w2v.SettingError, match=says):
+    with pytest.raises(w2v.errors.SettingError, match=says):
         pets.most_similar(positive, negative)
 
 
 def test_bad_arguments_are_refused(pets):
-    with pytest.raises(w2v.SettingError, match="1 positive but 2 negative"):
+    with pytest.raises(w2v.errors.SettingError, match="1 positive but 2 negative"):
         pets.most_similar_batch(["cat"], [[], []])
-    with pytest.raises(w2v.SettingError, match="no weights"):
+    with pytest.raises(w2v.errors.SettingError, match="no weights"):
         pets.most_similar_cosmul([("cat", 2.0)])
-    with pytest.raises(w2v.SettingError, match="no positive word"):
+    with pytest.raises(w2v.errors.SettingError, match="no positive word"):
         pets.most_similar_cosmul([], "cat")
-    with pytest.raises(w2v.SettingError, match=r"must be \[Q, 2\]"):
+    with pytest.raises(w2v.errors.SettingError, match=r"must be \[Q, 2\]"):
         pets.nearest(np.ones(2))
-    with pytest.raises(w2v.SettingError, match="odd only among others"):
+    with pytest.raises(w2v.errors.SettingError, match="odd only among others"):
         pets.doesnt_match(["cat"])
-    with pytest.raises(w2v.SettingError, match="There is no mean"):
+    with pytest.raises(w2v.errors.SettingError, match="There is no mean"):
         pets.mean_vector(["cup"])
-    with pytest.raises(w2v.SettingError, match="as many weights"):
+    with pytest.raises(w2v.errors.SettingError, match="as many weights"):
         pets.mean_vector(["cat"], [1, 2])
     for unknown in (
         lambda: pets.most_similar(["cat", "cup"]),
@@ -223,5 +223,5 @@ def test_bad_arguments_are_refused(pets):
         lambda: pets.distances("cat", ["cup"]),
         lambda: pets.rank("cat", "cup"),
     ):
-        with pytest.raises(w2v.UnknownWordError, match="'cup'"):
+        with pytest.raises(w2v.errors.UnknownWordError, match="'cup'"):
             unknown()

@@ -20,7 +20,7 @@ def test_subsampling_keeps_order_lines_and_the_expected_share():
     tokens, segments = random.integers(0, 3, 20_000), np.repeat(np.arange(200), 100)
     segments[-500:] = -1
     keep = jnp.asarray([2**31, 2**32 - 1, 0], jnp.uint32)
-    out, lines, count = jax.jit(w2v.subsample)(
+    out, lines, count = jax.jit(w2v.windows.subsample)(
         jax.random.key(3), jnp.asarray(tokens, jnp.int32), jnp.asarray(segments, jnp.int32), keep
     )
     out, lines, count = np.asarray(out), np.asarray(lines), int(count)

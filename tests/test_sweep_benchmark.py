@@ -18,7 +18,7 @@ import sweep_texts
 from planted import planted_text
 
 import w2vjax as w2v
-from w2vjax.training.choices import choice
+from w2vjax.training.methods import method
 
 
 @pytest.mark.parametrize("module", [sweep_cells, sweep_named, sweep_npmi, sweep_texts])
@@ -83,20 +83,27 @@ def test_verdicts(change: dict[str, Any], expected: str) -> None:
 def job(path: Path, **settings: Any) -> dict[str, Any]:
     text = path / "text.txt"
     text.write_text("\n".join(map(" ".join, planted_text(200))) + "\n")
-    usual = {"model": "skip-gram", "objective": "negative", "dim": 8, "epochs": 1, "min_count": 1, "run": 8}
+    usual = {
+        "model": "skip-gram",
+        "objective": "negative",
+        "dim": 8,
+        "epochs": 1,
+        "min_count": 1,
+        "block_words": 8,
+    }
     return {"tool": "w2vjax", "corpus": str(text), "cache": str(path / "cache"), "held_out_words": 500,
             "settings": {**usual, **settings}}  # fmt: skip
 
 
 def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
     found = sweep_job.run(
-        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512, replicas=2)
+        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512, copies=2)
     )
     json.dumps(found, allow_nan=False)
     assert found["exit"] == 0
     assert found["used"]["batch_words"] == 40  # a tenth of 384, in groups of 8
     assert found["used"]["objective"] == "custom"
-    assert found["used"]["learning_rate"] == w2v.Settings().complete().learning_rate
+    assert found["used"]["learning_rate"] == w2v.method().learning_rate
     assert found["chunk_words"] == 360  # steps of 40 words, six chunks of at most 512
     assert found["verdict"] in {"fine", "unlearned"}
     assert found["unigram"] == pytest.approx(math.log(24), rel=0.05)  # 24 words, equally frequent
@@ -110,7 +117,7 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
     assert "dim=0 cannot work" in refused["sentence"]
 
     def diverge(*_: Any, **__: Any) -> None:
-        raise w2v.DivergedError("The loss is not finite.")
+        raise w2v.errors.DivergedError("The loss is not finite.")
 
     monkeypatch.setattr(w2v, "train", diverge)
     found = sweep_job.run(job(tmp_path))
@@ -123,7 +130,7 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
 def test_names_and_numbers_become_functions() -> None:
     given = {"optimizer": "row_adagrad", "windows": "cbow_lone_batch", "shared": 8, "span": 2, "negatives": 3}
     made = sweep_job.with_functions(given)
-    assert made["windows"] is w2v.cbow_lone_batch
+    assert made["windows"] is w2v.windows.cbow_lone_batch
     assert made["optimizer"] is w2v.row_adagrad
     assert isinstance(made["objective"], w2v.Objective)
     assert set(made) == {"windows", "optimizer", "objective"}
@@ -131,7 +138,7 @@ def test_names_and_numbers_become_functions() -> None:
     for model, objective in sweep_cells.PAIRS:
         made = sweep_job.with_functions({"model": model, "objective": objective, "a": 2.0, "b": 3.0})
         assert made["objective"].bounded.keywords.items() >= {"a": 2.0, "b": 3.0}.items()
-        assert made["windows"] is choice(model, objective).windows
+        assert made["windows"] is method(model, objective).windows
 
 
 def cells(*words: str) -> list[str]:

@@ -16,9 +16,9 @@ from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training import choices, loop
+from w2vjax.training import loop, methods
+from w2vjax.training.copies import counts_of, join, join_states
 from w2vjax.training.feed import feed, longest_call, marked
-from w2vjax.training.replicas import counts_of, join, join_states
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, split_lines, train_chunk
 from w2vjax.training.updates import RepeatedRows, WholeTables, apply_gradients, check_optimizer, parts
@@ -31,7 +31,7 @@ from w2vjax.windows.skipgram import block_batch
 @pytest.mark.usefixtures("x64")
 def test_the_posts_run_through_this_engine_ends_in_its_published_vectors():
     figures = published_figures()
-    words = w2v.tokenize(machine_learning_text())
+    words = w2v.reference.tokenize(machine_learning_text())
     order = figures["vocabulary"]
     ids = {word: place for place, word in enumerate(order)}
     vocab = w2v.Vocab(tuple(order), [words.count(word) for word in order])
@@ -42,7 +42,7 @@ def test_the_posts_run_through_this_engine_ends_in_its_published_vectors():
     w1, w2 = random.randn(60, 10), random.randn(10, 60)
     trained = w2v.train(
         corpus, start=Params(jnp.asarray(w1), jnp.asarray(w2.T)), dim=10, window=2, epochs=50, sample=0.0, min_count=0,
-        batch_words=84, run=12, objective=softmax(), optimizer=optax.sgd, reach=full_reach,
+        batch_words=84, block_words=12, objective=softmax(), optimizer=optax.sgd, reach=full_reach,
         schedule=optax.constant_schedule(0.05), dtype="float64",
     )  # fmt: skip
     error = np.abs(np.asarray(trained.params.input) - np.array(figures["w1"])).max()
@@ -73,7 +73,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     random = np.random.default_rng(1)
     ids = random.integers(0, 9, 40).astype(np.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 4)), jnp.float32) for _ in range(2)))
-    recipe = Recipe(softmax(), block_batch, optax.sgd(0.1), 2, groups=1, run=8, reach=full_reach)
+    recipe = Recipe(softmax(), block_batch, optax.sgd(0.1), 2, groups=1, block_words=8, reach=full_reach)
     keep = keep_thresholds(np.ones(9), 0)
     state = State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
     arguments = (jnp.asarray(ids), jnp.int32(0), jnp.int32(40), jax.random.key(0))
@@ -132,7 +132,7 @@ def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, wind
     ("model", "name"),
     [
         pytest.param(*pair, marks=[] if pair == ("cbow", "negative") else pytest.mark.slow)
-        for pair in choices.CHOICES
+        for pair in methods.METHODS
     ],
 )
 def test_what_ships_beats_the_unigram_distribution(model, name, words):
@@ -166,7 +166,7 @@ def test_two_runs_give_the_same_bits_and_another_seed_others(planted, plain):
 def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(planted, monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     one, two, again = (
-        w2v.train(planted, **SMALL | {"epochs": 4, "replicas": n}, log_every=0.0) for n in (1, 2, 2)
+        w2v.train(planted, **SMALL | {"epochs": 4, "copies": n}, log_every=0.0) for n in (1, 2, 2)
     )
     assert bits(two.params) == bits(again.params) != bits(one.params)
     assert two.run.feed.chunks % 2 == 0
@@ -273,6 +273,19 @@ def test_adam_is_refused_on_rows_and_works_wrapped(planted):
     trained = w2v.train(planted, **SMALL | {"learning_rate": 0.01, "epochs": 4},
                         optimizer=lambda s: w2v.dense(optax.adam(s)), log_every=0.0)  # fmt: skip
     assert trained.history[-1]["loss"] < trained.history[0]["loss"] - 0.2
+
+
+@pytest.mark.usefixtures("standard_promotion")
+def test_a_chain_with_a_dense_optimizer_takes_whole_tables():
+    """Row 1 occurs twice: its gradient is 2 + 2, which the chain clips to 3 once it is added up."""
+    params = Params(jnp.zeros((3, 1)), jnp.zeros((3, 1)))
+    rows = Rows(jnp.asarray([1, 1, 2]), jnp.asarray([[2.0], [2.0], [1.0]]))
+    optimizer = optax.chain(optax.clip(3.0), w2v.dense(optax.trace(0.5)), optax.scale(-1.0))
+    check_optimizer(optimizer, params)
+    state, bounds = optimizer.init(params), Params(jnp.ones(3), jnp.ones(3))
+    for steps in ([0, -3, -1], [0, -3 - 4.5, -1 - 1.5]):  # the second step adds half of the first
+        params, state = apply_gradients(optimizer, state, params, Params(rows, rows), bounds)
+        assert params.input.ravel().tolist() == params.output.ravel().tolist() == steps
 
 
 def one_step(optimizer, rows, bounds, deterministic=False):

@@ -22,30 +22,30 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"resume": True}, r"resume=True .* checkpoint"),
-        ({"allow": ("settings.epochs",)}, r"allow=\['settings.epochs'\] .* checkpoint"),
-        ({"resume": True, "allow": ("corpus",)}, "resume=True"),
-        ({"checkpoint_every": -5}, "checkpoint_every=-5 cannot work"),
-        ({"checkpoint_every": NAN}, "checkpoint_every=nan cannot work"),
-        ({"checkpoint_every": "60"}, "checkpoint_every='60' cannot work"),
-        ({"checkpoint_every": True}, "checkpoint_every=True cannot work"),
+        ({"resume": True}, r"There is no setting resume.* checkpoint=Checkpoints\(folder, resume=True"),
+        ({"allow": ("settings.epochs",)}, r"There is no setting allow.* checkpoint=Checkpoints"),
+        ({"checkpoint_every": 5}, r"There is no setting checkpoint_every.* checkpoint=Checkpoints"),
+        ({"every": -5}, r"every=-5 .* cannot work"),
+        ({"every": NAN}, r"every=nan .* cannot work"),
+        ({"every": "60"}, r"every='60' .* cannot work"),
+        ({"every": True}, r"every=True .* cannot work"),
         ({"log_every": NAN}, "log_every=nan cannot work"),
         ({"log_every": -1e-9}, "log_every=-1e-09 cannot work"),
         ({"log_every": None}, "log_every=None cannot work"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_corpus_is_read(arguments, says, tmp_path):
-    with pytest.raises(errors.SettingError, match=says):
-        w2v.train(Unread(), **SMALL, **arguments, log=tmp_path / "log")
-    if "checkpoint_every" in arguments or "log_every" in arguments:
+    if "every" in arguments:
+        arguments = {"checkpoint": w2v.Checkpoints(tmp_path / "none", **arguments)}
+    for act in (w2v.train, w2v.plan):
         with pytest.raises(errors.SettingError, match=says):
-            w2v.train(Unread(), **SMALL, **arguments, checkpoint=tmp_path / "none")
+            act(Unread(), **SMALL, **arguments, log=tmp_path / "log")
     assert not list(tmp_path.iterdir())
 
 
 def test_allow_without_resume_is_refused(tmp_path):
     with pytest.raises(errors.SettingError, match=r"allow=\['corpus'\] .* resume"):
-        w2v.train(Unread(), **SMALL, checkpoint=tmp_path / "none", allow=("corpus",))
+        w2v.train(Unread(), **SMALL, checkpoint=w2v.Checkpoints(tmp_path / "none", allow=("corpus",)))
     assert not list(tmp_path.iterdir())
 
 
@@ -54,8 +54,8 @@ def test_allow_without_resume_is_refused(tmp_path):
     [
         (["--resume"], "--checkpoint"),
         (["--allow", "settings.epochs"], "--checkpoint"),
-        (["--checkpoint", "ck", "--checkpoint-every", "nan"], "checkpoint_every=nan"),
-        (["--checkpoint", "ck", "--checkpoint-every", "-1"], "checkpoint_every=-1"),
+        (["--checkpoint", "ck", "--checkpoint-every", "nan"], "every=nan (--checkpoint-every)"),
+        (["--checkpoint", "ck", "--checkpoint-every", "-1"], "every=-1.0 (--checkpoint-every)"),
         (["--checkpoint", "ck", "--allow", "corpus"], "--resume"),
     ],
 )

@@ -3,6 +3,7 @@
 import itertools
 import json
 import signal
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +13,9 @@ from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.formats.safetensors import read_tensors
+from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training import watch
-from w2vjax.training.checkpoint import Place
+from w2vjax.training.checkpoint import Position
 from w2vjax.types import Params
 
 
@@ -37,7 +38,7 @@ def contents(folder):
 )
 def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch, copies, cut):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
-    settings = SMALL | {"replicas": copies}
+    settings = SMALL | {"copies": copies}
     whole = w2v.train(planted, **settings)
     calls, log = itertools.count(1), tmp_path / "log.jsonl"
 
@@ -52,7 +53,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypa
     assert stopped.value.exit_code == 128 + signal.SIGTERM
     with open(log, "a") as file:
         file.write('{"step": "logged after the checkpoint, and then killed"}\n')
-    resumed = w2v.train(planted, **settings, checkpoint=tmp_path, resume=True, log=log)
+    resumed = w2v.train(planted, **settings, checkpoint=w2v.Checkpoints(tmp_path, resume=True), log=log)
     assert [json.loads(line) for line in log.read_text().splitlines()] == resumed.history
     assert bits(resumed.params) == bits(whole.params)
     assert resumed.summary["words"] == whole.summary["words"]
@@ -61,18 +62,18 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypa
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
-    whole = w2v.train(planted, **SMALL, checkpoint=tmp_path, checkpoint_every=0.0)
+    whole = w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, every=0.0))
     newest = max(tmp_path.glob("checkpoint-*"))
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 4
     newest.write_bytes(data)
     with pytest.warns(UserWarning, match="because a later one is damaged"):
-        resumed = w2v.train(planted, **SMALL, checkpoint=tmp_path, resume=True)
+        resumed = w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, resume=True))
     assert bits(resumed.params) == bits(whole.params)
     for path in tmp_path.glob("checkpoint-*"):
         path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(errors.CheckpointError, match=r"No checkpoint in .* is sound"):
-        w2v.train(planted, **SMALL, checkpoint=tmp_path, resume=True)
+        w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, resume=True))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
             {"objective": w2v.negative_sampling(3, shared=8)},
             "settings.objective='negative' and this run has 'custom'",
         ),
-        ({"windows": w2v.cbow_run_batch}, "another program"),
+        ({"windows": w2v.windows.cbow_run_batch}, "another program"),
         ({"corpus": planted_text(seed=9)}, "corpus="),
     ],
 )
@@ -97,16 +98,16 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
     before = contents(saved)
     arguments = SMALL | {"corpus": planted} | change
     with pytest.raises(errors.CheckpointError, match=named):
-        w2v.train(**arguments, checkpoint=saved, resume=True)
+        w2v.train(**arguments, checkpoint=w2v.Checkpoints(saved, resume=True))
     assert contents(saved) == before
 
 
 def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):
-    other = SMALL | {"windows": w2v.cbow_run_batch}
+    other = SMALL | {"windows": w2v.windows.cbow_run_batch}
     with pytest.raises(errors.SettingError, match=r"allow=\['jax verson'\] names no field of a checkpoint"):
-        w2v.train(planted, **SMALL, checkpoint=saved, resume=True, allow=("jax verson",))
+        w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax verson",)))
     with pytest.raises(errors.CheckpointError, match="another program"):
-        w2v.train(planted, **other, checkpoint=saved, resume=True, allow=("jax version",))
+        w2v.train(planted, **other, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax version",)))
 
 
 def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, saved):
@@ -131,10 +132,14 @@ def test_a_table_that_is_not_finite_is_named():
 
 def test_noise_of_another_kind_is_another_run(planted, tmp_path):
     """The tables of an objective of one's own are in no setting and not in the program's text."""
-    arguments = SMALL | {"corpus": planted, "checkpoint": tmp_path / "own"}
-    w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.75))
+    arguments = SMALL | {"corpus": planted}
+    w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.75), checkpoint=tmp_path / "own")
     with pytest.raises(errors.CheckpointError, match="objective's tables="):
-        w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.5), resume=True)
+        w2v.train(
+            **arguments,
+            objective=w2v.negative_sampling(5, exponent=0.5),
+            checkpoint=w2v.Checkpoints(tmp_path / "own", resume=True),
+        )
 
 
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["save due", "no save due"])
@@ -143,7 +148,7 @@ def test_a_run_that_its_callback_stops_goes_on_to_the_same_bits(
     planted, tmp_path, monkeypatch, copies, every
 ):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
-    settings = SMALL | {"replicas": copies, "log_every": 0.0}
+    settings = SMALL | {"copies": copies, "log_every": 0.0}
     whole = w2v.train(planted, **settings)
     rounds = -(-whole.run.feed.chunks // copies) * settings["epochs"]
     for stops in [(1,), (3,), (rounds,), (2, 3)]:
@@ -155,12 +160,12 @@ def test_a_run_that_its_callback_stops_goes_on_to_the_same_bits(
                 mine.append(record)
                 return len(mine) == stop
 
-            run = w2v.train(planted, **settings, checkpoint=folder, checkpoint_every=every, callback=callback,
-                            resume=session > 0)  # fmt: skip
+            checkpoint = w2v.Checkpoints(folder, every, resume=session > 0)
+            run = w2v.train(planted, **settings, checkpoint=checkpoint, callback=callback)
             assert len(mine) == stop  # never called again once it said stop
             seen += mine
             assert run.history == seen  # called once for every record
-        resumed = w2v.train(planted, **settings, checkpoint=folder, resume=True)
+        resumed = w2v.train(planted, **settings, checkpoint=w2v.Checkpoints(folder, resume=True))
         assert bits(resumed.params) == bits(whole.params), stops
         for name in ("steps", "words"):
             assert resumed.summary[name] == whole.summary[name], (stops, name)
@@ -173,7 +178,27 @@ def test_what_a_stopped_run_returns_is_what_its_checkpoint_holds(planted, tmp_pa
     assert 0 < stopped.summary["steps"] < whole.summary["steps"]
     assert 0 < stopped.summary["words"] < whole.summary["words"]
     tensors = read_tensors(max(tmp_path.glob("checkpoint-*")))
-    place = Place(*json.loads(tensors.metadata["place"]))
+    place = Position(*json.loads(tensors.metadata["place"]))
     assert (place.steps, place.words) == (stopped.summary["steps"], stopped.summary["words"])
     saved = [array.tobytes() for array in tensors.arrays.values()]
     assert np.asarray(stopped.params.input).tobytes() in saved
+
+
+OLD = Path(__file__).parent / "data" / "checkpoint-000000002880.safetensors"
+
+
+def test_a_checkpoint_that_calls_settings_by_their_former_names_is_resumed(planted, tmp_path, monkeypatch):
+    """It was written by the commit before run became block_words and replicas became copies, with JAX 0.10.2."""
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    old, settings = read_tensors(OLD), SMALL | {"copies": 2, "learning_rate": 0.05}
+    theirs = json.loads(old.metadata["identity"])
+    assert (theirs["settings.run"], theirs["settings.replicas"]) == (8, 2)
+    w2v.train(planted, **settings, checkpoint=tmp_path / "new")
+    ours = json.loads(read_tensors(max((tmp_path / "new").glob("checkpoint-*"))).metadata["identity"])
+    # these follow from the installed JAX and from the text of the program, and are not what is tested
+    theirs |= {name: ours[name] for name in ("program", "jax version", "platform")}
+    (tmp_path / "old").mkdir()
+    write_tensors(tmp_path / "old" / OLD.name, old.arrays, old.metadata | {"identity": json.dumps(theirs)})
+    resumed = w2v.train(planted, **settings, checkpoint=w2v.Checkpoints(tmp_path / "old", resume=True))
+    assert resumed.history[:-1] == json.loads(old.metadata["history"])
+    assert (resumed.summary["words"], resumed.summary["steps"]) == (9600, 300)

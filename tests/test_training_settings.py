@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import re
 from pathlib import Path
 
 import jax
@@ -14,8 +15,10 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.cli.train import Options, _arguments
-from w2vjax.training import choices
+from w2vjax.cli.train import Options, _given, _keywords
+from w2vjax.training import methods
+from w2vjax.training.arguments import Arguments
+from w2vjax.training.loop import make_run
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
 
@@ -34,7 +37,7 @@ class Unread:
         ("batch_words", 0), ("batch_words", 1 << 20), ("batch_words", 33), ("learning_rate", float("nan")),
         ("learning_rate", float("inf")), ("learning_rate", -1.0), ("learning_rate", 0), ("sample", -1e-3),
         ("sample", float("nan")), ("sample", 2), ("min_count", -1), ("max_vocab", 0), ("seed", 2**64), ("seed", -1),
-        ("held_out", 1.0), ("dtype", "int8"), ("run", 0), ("negatives", 0), ("noise_exponent", float("nan")),
+        ("held_out", 1.0), ("dtype", "int8"), ("block_words", 0), ("negatives", 0), ("noise_exponent", float("nan")),
         ("model", "glove"), ("objective", "nce"),
     ],
 )  # fmt: skip
@@ -59,58 +62,81 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
     other = {
         "model": "cbow", "objective": "softmax", "dim": 7, "window": 2, "epochs": 9, "negatives": 3,
         "noise_exponent": 0.5, "min_count": 2, "max_vocab": 50, "sample": 0.1, "learning_rate": 0.4, "batch_words": 64,
-        "run": 8, "seed": 4, "tokenizer": "post", "dtype": "bfloat16", "held_out": 0.2, "replicas": 3,
+        "block_words": 8, "seed": 4, "tokenizer": "post", "dtype": "bfloat16", "held_out": 0.2, "copies": 3,
         "cache": Path("kept"), "vocab": words, "cbow_sum_gradient": True, "deterministic": True,
     }  # fmt: skip
-    usual = _arguments(("text.txt",), Options(model="skip-gram"))
     assert set(other) == {field.name for field in dataclasses.fields(Options)}
-    assert set(usual) <= set(inspect.signature(w2v.train).parameters)
+    assert _keywords(("text.txt",), _given(Options())) == {}
+    known = {field.name for field in dataclasses.fields(Arguments)}
     for name in other.keys() - {"cbow_sum_gradient"}:
-        changed = _arguments(("text.txt",), dataclasses.replace(Options(), **{name: other[name]}))
-        assert changed[name] != usual[name]
-        assert {k for k in usual if changed[k] != usual[k]} == {name}
+        keywords = _keywords(("text.txt",), _given(Options(**{name: other[name]})))
+        assert set(keywords) == {name} <= known
+        assert getattr(Arguments(**keywords), name) != getattr(Arguments(), name)
 
 
 def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike(planted):
-    undivided = _arguments(("text.txt",), Options(model="cbow", cbow_sum_gradient=True))["embed_backward"]
-    assert undivided is w2v.embed_backward_undivided
+    given = {"model": "cbow", "cbow_sum_gradient": True}
+    undivided = _keywords(("text.txt",), given)["embed_backward"]
+    assert undivided is w2v.objectives.embed_backward_undivided
     for given, rate in ((None, 0.05), (0.1, 0.1)):
-        settings = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=given)
-        assert w2v.set_up(planted, settings, backward_of_embed=undivided).settings.learning_rate == rate
+        asked = Arguments(dim=8, min_count=1, model="cbow", learning_rate=given, embed_backward=undivided)
+        assert make_run(planted, asked).settings.learning_rate == rate
     for backward, windows, objective in (
-        (w2v.embed_backward, w2v.cbow_counted_batch, "hierarchical"),
-        (w2v.embed_backward_undivided, w2v.cbow_lone_batch, "hierarchical"),
-        (w2v.embed_backward, w2v.cbow_counted_run_batch, "negative"),
-        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "negative"),
-        (w2v.embed_backward_undivided, w2v.cbow_run_batch, "softmax"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_batch, "hierarchical"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_lone_batch, "hierarchical"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_run_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "softmax"),
     ):
-        settings = w2v.Settings(dim=8, min_count=1, model="cbow", objective=objective)
-        assert w2v.set_up(planted, settings, backward_of_embed=backward).recipe.windows is windows
+        asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
+        assert asked.chosen_method(methods.SHORT_TEXT - 1).windows is windows
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
-        _arguments(("text.txt",), Options(cbow_sum_gradient=True))
+        _keywords(("text.txt",), {"cbow_sum_gradient": True})
 
 
 def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
-    """By hand: .5 * cbrt(2^14 / 2^17) = .25; eight readings halve it; a long text and skip-gram have the full rate."""
+    """By hand: .5 * 2^12 / 2^13 = .25, and a reading more halves it; skip-gram has the full rate."""
     for model, words, epochs, rate in (
-        ("cbow", 1 << 14, 1, 0.25), ("cbow", 1 << 14, 8, 0.12), ("cbow", 1 << 17, 1, 0.5), ("cbow", 1 << 30, 3, 0.5),
-        ("cbow", None, 50, 0.5), ("cbow", 1, 1, 0.0098), ("cbow", 0, 1, 0.0098), ("skip-gram", 9, 50, 0.1),
+        ("cbow", 1 << 12, 1, 0.25), ("cbow", 1 << 12, 2, 0.12), ("cbow", 1 << 13, 1, 0.5), ("cbow", 1 << 30, 9, 0.5),
+        ("cbow", None, 50, 0.5), ("cbow", 1, 1, 0.05), ("cbow", 0, 1, 0.05), ("skip-gram", 9, 50, 0.1),
     ):  # fmt: skip
-        assert choices.usual_rate(model, "negative", words, epochs) == rate
+        assert methods.usual_rate(w2v.method(model), words, epochs) == rate
     run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow", epochs=5))
-    assert run.settings.learning_rate == choices.usual_rate("cbow", "negative", len(planted.ids), 5) < 0.5
+    assert run.settings.learning_rate == methods.usual_rate(w2v.method("cbow"), len(planted.ids), 5) < 0.5
     given = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=0.3)
     assert w2v.set_up(planted, given).settings.learning_rate == 0.3
+
+
+def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
+    counted, plain = w2v.windows.cbow_counted_run_batch, w2v.windows.cbow_run_batch
+    asked = Arguments(dim=8, min_count=1, model="cbow")
+    assert make_run(planted, asked).recipe.windows is counted
+    assert make_run(planted, dataclasses.replace(asked, objective=w2v.softmax())).recipe.windows is counted
+    assert (
+        make_run(planted, dataclasses.replace(asked, windows=plain)).recipe.windows is plain
+    )  # if asked for
+    assert w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow")).recipe.windows is counted
+    monkeypatch.setattr(methods, "SHORT_TEXT", len(planted.ids))
+    assert make_run(planted, asked).recipe.windows is plain
 
 
 def test_long_texts_share_fewer_negatives(planted, monkeypatch):
     words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
     for many, shape in ((len(planted.ids) + 1, (8, 48)), (len(planted.ids), (6, 32))):
-        monkeypatch.setattr(choices, "MANY_WORDS", many)
+        monkeypatch.setattr(methods, "MANY_WORDS", many)
         run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1))
         draws = run.recipe.objective.draw(jax.random.key(0), run.tables, (24,))
         targets = run.recipe.objective.select(draws, run.tables, words, weights)
         assert targets.negatives.shape == draws.shape == shape
+
+
+@pytest.mark.parametrize(("negatives", "drawn"), [(5, 48), (12, 48), (13, 52), (30, 120)])
+def test_many_negatives_are_drawn_from_more_words(planted, negatives, drawn):
+    words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
+    run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, negatives=negatives))
+    draws = run.recipe.objective.draw(jax.random.key(0), run.tables, words.shape[:1])
+    targets = run.recipe.objective.select(draws, run.tables, words, weights)
+    assert targets.negatives.shape == (8, drawn)
 
 
 def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkeypatch):
@@ -118,25 +144,25 @@ def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkey
     settings = w2v.Settings(dim=8, min_count=1)
     for optimizer, copies in ((None, 2), (w2v.row_adagrad, 2), (optax.sgd, 1),
                               (lambda s: w2v.dense(optax.adam(s)), 1)):  # fmt: skip
-        assert w2v.set_up(planted, settings, optimizer=optimizer).feed.copies == copies
+        chosen = w2v.method() if optimizer is None else w2v.method()._replace(optimizer=optimizer)
+        assert w2v.set_up(planted, settings, chosen).feed.copies == copies
 
 
 def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted):
-    numbers = {"dim": 8, "min_count": 1, "replicas": 1}
-    chosen = choices.choice("skip-gram", "negative")
+    numbers = {"dim": 8, "min_count": 1, "copies": 1}
+    chosen = w2v.method("skip-gram", "negative")
     usual = w2v.set_up(planted, w2v.Settings(**numbers))
     assert (usual.settings.batch_words, usual.settings.learning_rate) == (
         chosen.batch_words,
         chosen.learning_rate,
     )
-    assert w2v.set_up(planted, w2v.Settings(**numbers, run=256)).settings.batch_words % 256 == 0
-    assert (
-        w2v.set_up(planted, w2v.Settings(**numbers), w2v.softmax()).settings.batch_words == chosen.batch_words
-    )
-    for pair, row in choices.CHOICES.items():
+    assert w2v.set_up(planted, w2v.Settings(**numbers, block_words=256)).settings.batch_words % 256 == 0
+    own = w2v.Settings(**numbers, objective=w2v.softmax())
+    assert w2v.set_up(planted, own).settings.batch_words == chosen.batch_words
+    for pair, row in methods.METHODS.items():
         settings = w2v.Settings(model=pair[0], objective=pair[1])
-        assert settings.complete().batch_words == row.batch_words
-        assert settings.complete(accelerator=True).batch_words == row.accelerator_words >= 4096
+        assert methods.completed(settings).batch_words == row.batch_words
+        assert methods.completed(settings, accelerator=True).batch_words == row.accelerator_words >= 4096
 
 
 @pytest.mark.parametrize("objective", [None, 5, "custom", "nce"])
@@ -150,13 +176,12 @@ def test_an_objective_that_is_none_is_refused_before_the_corpus_is_read(objectiv
 
 def test_names_and_functions_choose_what_trains(planted):
     job = w2v.set_up(planted, w2v.Settings(**SMALL, model="cbow", objective="hierarchical"))
-    chosen = choices.choice("cbow", "hierarchical")
+    chosen = w2v.method("cbow", "hierarchical")
     assert job.recipe.windows is chosen.windows
-    assert (job.settings.learning_rate, job.settings.negatives) == (chosen.learning_rate, None)
-    own = w2v.set_up(planted, w2v.Settings(**SMALL), w2v.softmax())
-    assert (own.settings.objective, own.recipe.windows) == ("custom", w2v.block_batch)
-    with pytest.raises(errors.SettingError, match="none is passed"):
-        w2v.set_up(planted, w2v.Settings(**SMALL, objective="custom"))
+    rate = methods.usual_rate(chosen, len(planted.ids), SMALL["epochs"])
+    assert (job.settings.learning_rate, job.settings.negatives) == (rate, None)
+    own = w2v.set_up(planted, w2v.Settings(**SMALL, objective=w2v.softmax()))
+    assert (own.settings.as_json()["objective"], own.recipe.windows) == ("custom", w2v.windows.block_batch)
     with pytest.raises(errors.SettingError, match=r"model=.skipgram..*Models: cbow, skip-gram"):
         w2v.train(Unread(), **SMALL, model="skipgram")
 
@@ -222,7 +247,12 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
     groups = batch_words // 16
     recipe = w2v.Recipe(
-        objective, w2v.block_batch, optimizer, groups=groups, run=16, measured=max(1, groups // 8)
+        objective,
+        w2v.windows.block_batch,
+        optimizer,
+        groups=groups,
+        block_words=16,
+        measured=max(1, groups // 8),
     )
     params = w2v.init_params(jax.random.key(0), 50, 8)
     keep = keep_thresholds(counts, 0)
@@ -231,3 +261,97 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     # Untrained output rows are zero: each positive and its five negatives lose log 2
     assert float(progress.loss / progress.pairs) == pytest.approx(6 * np.log(2), rel=0.35)
     assert int(progress.failed) == -1
+
+
+def words_of(text):
+    """A text without the lines and boxes that it is printed in."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_a_setting_is_written_once_and_read_everywhere(cli):
+    """Signature, help, command line, checks and checkpoint have the names, defaults and sentences of Settings."""
+    settings = {field.name: field for field in dataclasses.fields(w2v.Settings)}
+    shown = words_of(cli("train", "--help").out).partition("raining options")[2]
+    for act in (w2v.train, w2v.plan):
+        parameters = inspect.signature(act).parameters
+        assert list(parameters) == ["corpus", *(field.name for field in dataclasses.fields(Arguments))]
+        assert list(parameters)[1 : len(settings) + 1] == list(settings)
+        for name, field in settings.items():
+            assert parameters[name].default == field.default
+    for name, field in settings.items():
+        option, about = f"--{name.replace('_', '-')} ", field.metadata["about"]
+        assert f"{name}: {about}" in words_of(w2v.train.__doc__)
+        assert option in shown
+        said = shown.partition(option)[2].partition(" ")[2]
+        assert said.startswith(about)
+        if field.default is not None:
+            default = re.match(r"\W*[Dd]efault: ([^\s)]+)[).] ", said.removeprefix(about))[1]
+            assert type(field.default)(default) == field.default
+        with pytest.raises(errors.SettingError, match=f"{name}=<object"):
+            w2v.train(Unread(), **{name: object()})
+    assert list(w2v.Settings().as_json()) == list(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("dmi", r"Did you mean dim\?"),
+        ("learning_rte", r"Did you mean learning_rate\?"),
+        ("xyzzy", r"help\(w2vjax.train\) lists the settings"),
+        ("run", "now called block_words"),
+        ("replicas", "now called copies"),
+        ("vector_size", "In w2vjax it is dim"),
+        ("size", "it is dim"),
+        ("sg", 'it is model="skip-gram" or model="cbow"'),
+        ("workers", "it is copies"),
+        ("alpha", "it is learning_rate"),
+        ("min_alpha", "it is schedule"),
+        ("negative", "it is negatives"),
+        ("hs", 'it is objective="hierarchical"'),
+        ("iter", "it is epochs"),
+        ("ns_exponent", "it is noise_exponent"),
+        ("sentences", "it is the first argument, corpus"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_refused_with_a_suggestion(name, says):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match=says):
+            act(Unread(), **{name: 3})
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--run", "--block-words"),
+        ("--replicas=2", "--copies"),
+        ("--vector-size", "--dim"),
+        ("--negative", "--negatives"),
+    ],
+)
+def test_an_option_of_another_name_is_refused_with_the_name_here(cli, option, says):
+    for command in ("train", "plan"):
+        done = cli(command, option, 3)
+        assert (done.code, done.out) == (2, "")
+        name = option.partition("=")[0]
+        assert done.err == f"w2vjax {command}: There is no option {name}. In w2vjax it is {says}.\n"
+
+
+def test_a_method_of_your_own_is_what_trains(planted):
+    mine = w2v.method("cbow", "negative")._replace(
+        optimizer=w2v.row_adagrad, learning_rate=0.02, few_words=0, block_words=8, batch_words=48
+    )
+    run = w2v.train(planted, dim=8, epochs=1, method=mine).run
+    assert (run.settings.model, run.settings.learning_rate, run.settings.batch_words) == ("cbow", 0.02, 48)
+    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_run_batch, 8)
+    own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
+    assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == ("cbow", "custom")
+    for beside in ({"model": "cbow"}, {"objective": "softmax"}, {"objective": w2v.softmax()}):
+        with pytest.raises(errors.SettingError, match="cannot go with a method"):
+            w2v.train(Unread(), method=mine, **beside)
+    with pytest.raises(errors.SettingError, match="batch_words=50 is not a multiple of block_words=8"):
+        w2v.train(Unread(), method=mine._replace(batch_words=50), batch_words=50)
+
+
+def test_float64_tables_need_the_64_bit_numbers_of_jax():
+    with pytest.raises(errors.SettingError, match="JAX_ENABLE_X64=1"):
+        w2v.train(Unread(), dtype="float64")

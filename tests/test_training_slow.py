@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.training.choices import CHOICES, choice
+from w2vjax.training.methods import METHODS, method
 
 pytestmark = pytest.mark.slow
 
@@ -217,7 +217,7 @@ mesh = None
 if axes != (1, 1):
     auto = (jax.sharding.AxisType.Auto,) * 2
     mesh = jax.make_mesh(axes, ("data", "dim"), axis_types=auto)
-trained = w2v.train(sys.argv[1], dim=16, epochs=2, min_count=1, replicas=1, mesh=mesh, dtype=sys.argv[4])
+trained = w2v.train(sys.argv[1], dim=16, epochs=2, min_count=1, copies=1, mesh=mesh, dtype=sys.argv[4])
 if mesh is not None:
     assert len(trained.params.input.sharding.device_set) == 2, "the tables lie on one device"
 np.savez(sys.argv[2], *(np.asarray(table) for table in trained.params))
@@ -249,7 +249,7 @@ def test_two_devices_give_the_same_weights(tmp_path, axes, dtype, bound):
 
 @pytest.mark.parametrize("learning_rate_times", [1, 8])
 @pytest.mark.parametrize("batch_words", [64, 2048, 16_384, 65_536])
-@pytest.mark.parametrize(("model", "objective"), list(CHOICES))
+@pytest.mark.parametrize(("model", "objective"), list(METHODS))
 def test_no_batch_or_rate_that_is_accepted_diverges(
     model: str, objective: str, batch_words: int, learning_rate_times: int
 ) -> None:
@@ -257,9 +257,9 @@ def test_no_batch_or_rate_that_is_accepted_diverges(
     random = np.random.default_rng(0)
     words = 3000 if objective != "softmax" else 800
     text = (words ** random.random((300, 500 if objective != "softmax" else 250))).astype(int)
-    rate = learning_rate_times * choice(model, objective).learning_rate
+    rate = learning_rate_times * method(model, objective).learning_rate
     trained = w2v.train(
-        [[f"w{number}" for number in line] for line in text], dim=64, epochs=5, min_count=1, replicas=2, log_every=0,
+        [[f"w{number}" for number in line] for line in text], dim=64, epochs=5, min_count=1, copies=2, log_every=0,
         model=model, objective=objective, learning_rate=rate, batch_words=batch_words,
     )  # fmt: skip
     losses = [record["loss"] for record in trained.history if record["loss"] is not None]

@@ -14,8 +14,8 @@ from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.training.checkpoint import Place
-from w2vjax.training.choices import CHOICES
+from w2vjax.training.checkpoint import Position
+from w2vjax.training.methods import METHODS
 from w2vjax.training.watch import Untrained, Watch, require_sound, untrained_loss
 from w2vjax.types import Params
 
@@ -77,13 +77,13 @@ def test_a_loss_that_explodes_and_stays_finite_is_divergence(planted, tmp_path, 
     says = r"the loss is [\d.,e+]+ nats a positive pair, and tables that have learned nothing have [34]\.\d+\. Lower "
     with pytest.raises(errors.DivergedError, match=says) as caught:
         w2v.train(planted, **SMALL | {"batch_words": 256}, model=model, objective=name, learning_rate=0.07,
-                  optimizer=stepping(rate), replicas=copies, checkpoint=tmp_path / "kept")  # fmt: skip
+                  optimizer=stepping(rate), copies=copies, checkpoint=tmp_path / "kept")  # fmt: skip
     assert "learning_rate=0.07 or batch_words=256" in str(caught.value)
     assert not list((tmp_path / "kept").iterdir())
 
 
-TINY = list(itertools.product(CHOICES, (1, 7), (2, 3, 5), (1, 40)))
-QUICK = [(pair, 7, 2, lines) for pair in CHOICES if pair[1] == "negative" for lines in (1, 40)]
+TINY = list(itertools.product(METHODS, (1, 7), (2, 3, 5), (1, 40)))
+QUICK = [(pair, 7, 2, lines) for pair in METHODS if pair[1] == "negative" for lines in (1, 40)]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def watch(untrained=FOUR, start=None, epochs=100, objective="negative"):
         epochs=epochs, learning_rate=0.5, batch_words=64, sample=0.0, objective=objective
     )
     job = SimpleNamespace(settings=settings, feed=SimpleNamespace(chunks=2, copies=2, words=9))
-    return Watch(job, Place(), lambda: untrained, start)
+    return Watch(job, Position(), lambda: untrained, start)
 
 
 def reports(*losses, pairs=1000.0):
@@ -184,7 +184,7 @@ def test_tables_that_grow_are_divergence_and_those_of_a_start_may_be_large():
     ):
         watch().tables(large, "a test", 3)
     watch(start=large).tables(large, "a test", 3)
-    watch(objective="custom").tables(large, "a test", 3)
+    watch(objective=w2v.softmax()).tables(large, "a test", 3)
     for bad in (np.inf, np.nan):
         with pytest.raises(errors.DivergedError, match="input table holds NaN or infinity"):
             require_sound(Params(jnp.asarray([[1.0, bad]]), jnp.ones((1, 2))), "a test", 3)
@@ -193,8 +193,8 @@ def test_tables_that_grow_are_divergence_and_those_of_a_start_may_be_large():
 def test_the_command_exits_6_and_writes_no_vectors(cli, tmp_path, monkeypatch):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text()))
-    usual = CHOICES["skip-gram", "negative"]
-    monkeypatch.setitem(CHOICES, ("skip-gram", "negative"), usual._replace(optimizer=stepping(0.5, 5)))
+    usual = METHODS["skip-gram", "negative"]
+    monkeypatch.setitem(METHODS, ("skip-gram", "negative"), usual._replace(optimizer=stepping(0.5, 5)))
     done = cli("train", text, "--out", tmp_path / "out", "--dim", "8", "--sample", "0", "--quiet")
     assert (done.code, done.out) == (6, "")
     assert "have learned nothing" in done.err
@@ -249,7 +249,7 @@ def test_nothing_is_trained_whatever_the_tables_start_from(planted):
 
 def test_windows_of_ones_own_may_pair_a_word_with_itself():
     def itself(tokens, segments, reach):
-        words, at = w2v.block_batch(tokens, segments, reach), slice(2, -2)
+        words, at = w2v.windows.block_batch(tokens, segments, reach), slice(2, -2)
         weights = jnp.eye(8)[None] * (segments[:, at, None] >= 0).astype(jnp.float32)
         return words._replace(words=tokens[:, at], weights=weights)
 
@@ -277,6 +277,6 @@ def test_the_command_exits_3_and_leaves_nothing(cli, tmp_path, text, options):
 
 def test_a_finished_run_can_be_resumed_and_has_nothing_left_to_train(planted, tmp_path):
     whole = w2v.train(planted, **SMALL, checkpoint=tmp_path)
-    again = w2v.train(planted, **SMALL, checkpoint=tmp_path, resume=True)
+    again = w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, resume=True))
     assert bits(again.params) == bits(whole.params)
     assert jax.tree.all(jax.tree.map(lambda table: bool(jnp.isfinite(table).all()), again.params))

@@ -124,9 +124,9 @@ def test_unit_is_computed_once():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
 def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
     vectors = w2v.Vectors(["cat", "dog"], np.array([[1.0, 2.0], [bad, 0.0]]))
-    with pytest.raises(w2v.DivergedError, match=r"'dog' \(row 1\) holds NaN or infinity"):
+    with pytest.raises(w2v.errors.DivergedError, match=r"'dog' \(row 1\) holds NaN or infinity"):
         vectors.most_similar("cat")
-    with pytest.raises(w2v.SettingError, match="NaN or infinity"):
+    with pytest.raises(w2v.errors.SettingError, match="NaN or infinity"):
         vectors.similarity("cat", "dog")
 
 
@@ -142,13 +142,13 @@ def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
     ],
 )
 def test_disagreeing_parts_are_refused(words, matrix, counts, says):
-    with pytest.raises(w2v.FormatError, match=says):
+    with pytest.raises(w2v.errors.FormatError, match=says):
         w2v.Vectors(words, matrix, counts)
 
 
 @pytest.mark.parametrize("row", [3, -4, 10**12])
 def test_a_row_outside_the_matrix_is_refused(row):
-    with pytest.raises(w2v.IdError, match="There is no row"):
+    with pytest.raises(w2v.errors.IdError, match="There is no row"):
         pets()[row]
 
 
@@ -156,16 +156,16 @@ def test_an_unknown_word_gives_close_spellings_and_why_it_is_missing():
     vectors = w2v.Vectors(
         ["Paris", "king", "kings", "queen"], np.ones((4, 2)), dropped={"kin": 3, "qeen": 1}, min_count=5
     )
-    with pytest.raises(w2v.UnknownWordError) as raised:
+    with pytest.raises(w2v.errors.UnknownWordError) as raised:
         vectors["kin"]
     assert str(raised.value) == (
         "The word 'kin' is not among the 4 words: it was seen 3 times, min_count=5. Did you mean 'king', 'kings'?"
     )
     with pytest.raises(KeyError, match=r"seen 1 time, min_count=5\. Did you mean 'queen'"):
         vectors.most_similar("qeen")
-    with pytest.raises(w2v.UnknownWordError, match=r"Did you mean 'Paris'\?"):
+    with pytest.raises(w2v.errors.UnknownWordError, match=r"Did you mean 'Paris'\?"):
         vectors.similarity("paris", "king")
-    with pytest.raises(w2v.UnknownWordError, match="Check its spelling"):
+    with pytest.raises(w2v.errors.UnknownWordError, match="Check its spelling"):
         vectors.id("xylophone")
     assert vectors[1:].labels.dropped == {"kin": 3, "qeen": 1}
 
@@ -174,7 +174,7 @@ def test_an_unknown_word_is_told_within_a_second_among_a_million():
     words = [f"word{i}" for i in range(1_000_000)]
     vectors = w2v.Vectors(words, np.zeros((len(words), 1), np.float32))
     start = time.process_time()
-    with pytest.raises(w2v.UnknownWordError, match="Did you mean"):
+    with pytest.raises(w2v.errors.UnknownWordError, match="Did you mean"):
         vectors.id("wordd77")
     assert time.process_time() - start < 3  # of processor time; measured 0.2
 
@@ -184,5 +184,5 @@ def test_no_words_at_all():
     assert (len(empty), empty.dim) == (0, 4)
     assert empty.unit.shape == (0, 4)
     assert empty.nearest(np.ones((1, 4))).ids.shape == (1, 0)
-    with pytest.raises(w2v.UnknownWordError, match="not among the 0 words"):
+    with pytest.raises(w2v.errors.UnknownWordError, match="not among the 0 words"):
         empty["a"]

@@ -54,7 +54,7 @@ def test_one_word():
 
 
 def test_everything_below_min_count():
-    with pytest.raises(w2v.CorpusError) as caught:
+    with pytest.raises(w2v.errors.CorpusError) as caught:
         build_vocab(LISTS, 5)
     sentence = (
         "No word occurs min_count=5 times (most frequent: 'the', 3). Lower min_count or read more text."
@@ -67,21 +67,21 @@ def test_everything_below_min_count():
     [(-1, None), (1.5, None), (True, None), ("5", None), (5, 0), (5, -3), (5, 2.0), (5, True)],
 )
 def test_settings_are_refused_before_anything_is_read(min_count, max_vocab):
-    with pytest.raises(w2v.SettingError, match=r"min_count=|max_vocab="):
+    with pytest.raises(w2v.errors.SettingError, match=r"min_count=|max_vocab="):
         build_vocab(iter(lambda: pytest.fail("read"), None), min_count, max_vocab)
 
 
 def test_an_unknown_word_is_explained():
     vocab = build_vocab(LISTS, 2)
-    with pytest.raises(w2v.UnknownWordError) as caught:
+    with pytest.raises(w2v.errors.UnknownWordError) as caught:
         vocab["kings"]
     assert str(caught.value) == "'kings' is not in the vocabulary. Close spellings: 'king'."
     with pytest.raises(
-        w2v.UnknownWordError, match=r"'sees' is not in the vocabulary: seen 1 time, min_count=2\."
+        w2v.errors.UnknownWordError, match=r"'sees' is not in the vocabulary: seen 1 time, min_count=2\."
     ):
         vocab["sees"]
     with pytest.raises(
-        w2v.UnknownWordError, match=r"'queen' is not in the vocabulary: seen 2 times, max_vocab=2\."
+        w2v.errors.UnknownWordError, match=r"'queen' is not in the vocabulary: seen 2 times, max_vocab=2\."
     ):
         build_vocab(LISTS, 2, max_vocab=2)["queen"]
     with pytest.raises(KeyError):
@@ -132,7 +132,7 @@ def test_the_vocabulary_file_is_word2vecs(tmp_path):
 
 @pytest.mark.parametrize("word", ["new york", "a\n", "nul\0", "", "tab\t", "\ud800"])
 def test_words_that_the_file_cannot_carry_are_refused_by_name(tmp_path, word):
-    with pytest.raises(w2v.FormatError) as caught:
+    with pytest.raises(w2v.errors.FormatError) as caught:
         Vocab(("fine", word), [1, 1]).save(tmp_path / "vocab.txt")
     assert repr(word) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -156,11 +156,11 @@ def test_words_that_the_file_cannot_carry_are_refused_by_name(tmp_path, word):
 def test_malformed_vocabulary_files_name_the_line(tmp_path, data, expected):
     path = tmp_path / "vocab.txt"
     path.write_bytes(data)
-    with pytest.raises(w2v.FormatError) as caught:
+    with pytest.raises(w2v.errors.FormatError) as caught:
         Vocab.load(path)
     assert expected in str(caught.value)
     assert "vocab.txt" in str(caught.value)
-    with pytest.raises(w2v.FormatError, match="cannot be read: No such file"):
+    with pytest.raises(w2v.errors.FormatError, match="cannot be read: No such file"):
         Vocab.load(tmp_path / "none")
 
 
@@ -185,17 +185,17 @@ def test_arrays_give_back_any_words(words):
 )
 def test_damaged_arrays_are_refused(change):
     arrays = Vocab(("a", "b", "cd"), [3, 2, 1]).arrays()
-    with pytest.raises(w2v.FormatError, match=r"Write the file again|write it again"):
+    with pytest.raises(w2v.errors.FormatError, match=r"Write the file again|write it again"):
         Vocab.from_arrays({**arrays, **change})
 
 
 def test_words_twice_are_refused():
-    with pytest.raises(w2v.SettingError, match="'a' is in the vocabulary twice"):
+    with pytest.raises(w2v.errors.SettingError, match="'a' is in the vocabulary twice"):
         Vocab(("a", "b", "a"), [1, 1, 1])
 
 
 def test_the_built_in_text_with_the_posts_tokenizer():
-    vocab = build_vocab(None, 1, tokenizer=w2v.tokenize)
-    counts = Counter(w2v.tokenize(machine_learning_text()))
+    vocab = build_vocab(None, 1, tokenizer=w2v.reference.tokenize)
+    counts = Counter(w2v.reference.tokenize(machine_learning_text()))
     assert vocab.words == tuple(sorted(counts, key=lambda word: -counts[word]))
     assert len(vocab) == 60

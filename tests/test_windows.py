@@ -37,7 +37,7 @@ def expected_pairs(case: Any) -> list[tuple[int, int, int, int]]:
 def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> None:
     case = make_case(kind, SIZE)
     runs, expected = (case.tokens, case.segments, case.reach), expected_pairs(case)
-    block = jax.tree.map(np.asarray, jax.jit(w2v.block_batch)(*runs))
+    block = jax.tree.map(np.asarray, jax.jit(w2v.windows.block_batch)(*runs))
     in_block = [
         (b, t, block.inputs.ids[b, t, 0], block.words[b, p]) for b, t, p in np.argwhere(block.weights)
     ]
@@ -83,7 +83,7 @@ def spread(block: Any) -> tuple[Batch, np.ndarray]:
 def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     case = make_case("zipf duplicates", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
-    block = double(w2v.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    block = double(w2v.windows.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
     pairs, origin = spread(block)
     for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
         tables = objective.init(np.arange(1, 61))
@@ -129,13 +129,13 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
 def test_undivided_cbow_is_count_times_the_gradient() -> None:
     batch = w2v.cbow([[0, 1, 2], [3, 3, 0]], [1, 2], [[1, 1, 1], [1, 1, 0]])
     d_hidden = jnp.asarray([[[3.0, 6.0]], [[2.0, 4.0]]])
-    exact = w2v.embed_backward(d_hidden, batch.inputs).values.reshape(2, 3, 2)
-    undivided = w2v.embed_backward_undivided(d_hidden, batch.inputs).values.reshape(2, 3, 2)
+    exact = w2v.objectives.embed_backward(d_hidden, batch.inputs).values.reshape(2, 3, 2)
+    undivided = w2v.objectives.embed_backward_undivided(d_hidden, batch.inputs).values.reshape(2, 3, 2)
     np.testing.assert_allclose(undivided[0], 3 * exact[0], rtol=1e-6)
     np.testing.assert_array_equal(undivided[1], [[2, 4], [2, 4], [0, 0]])
 
 
-@pytest.mark.parametrize("window", [pair_batch, cbow_batch, w2v.block_batch])
+@pytest.mark.parametrize("window", [pair_batch, cbow_batch, w2v.windows.block_batch])
 def test_padding_ids_change_no_bit(window: Any) -> None:
     """Any valid id may stand on padding, and padding a batch to twice its length changes nothing but rounding."""
     case = make_case("half padded", SIZE)
@@ -169,7 +169,7 @@ def test_padding_ids_change_no_bit(window: Any) -> None:
 def test_window_larger_than_the_line_and_window_zero() -> None:
     tokens, segments = jnp.zeros((1, 3), jnp.int32), jnp.zeros((1, 3), jnp.int32)
     reach = jnp.zeros((1, 3), jnp.int32)
-    for window in (w2v.block_batch, pair_batch, cbow_batch):
+    for window in (w2v.windows.block_batch, pair_batch, cbow_batch):
         assert float(window(tokens, segments, reach).weights.sum()) == 0
 
 
@@ -212,16 +212,16 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
         return float(loss), [np.asarray(w2v.to_dense(g, p)) for g, p in zip(rows, params, strict=True)]
 
     targets = softmax().select((), (), plain.words, plain.weights)
-    losses = softmax().loss(w2v.hidden_vectors(params.input, plain), params.output, targets)
+    losses = softmax().loss(w2v.objectives.hidden_vectors(params.input, plain), params.output, targets)
     loss, (by_input, _) = found(counted)
     assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)  # measured 2e-16
-    _, (undivided, _) = found(plain, embed_backward=w2v.embed_backward_undivided)
+    _, (undivided, _) = found(plain, embed_backward=w2v.objectives.embed_backward_undivided)
     np.testing.assert_allclose(scale * by_input, undivided, rtol=1e-12, atol=1e-14)  # measured 5e-16
 
 
 @pytest.mark.parametrize("window", [1, 2, 10])
 def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
     tokens = jnp.ones((1, 4000 + 2 * window), jnp.int32)
-    reach = w2v.draw_reach(jax.random.key(0), (1, 4000), window)
+    reach = w2v.windows.draw_reach(jax.random.key(0), (1, 4000), window)
     batch = cbow_counted_batch(tokens, jnp.zeros_like(tokens), reach)
     assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)  # 4 standard errors at window 10

@@ -3,7 +3,7 @@
 Legend, used in every shape comment of the package:
 
     V  vocabulary size                         D  dim, the length of a vector
-    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a run of words in blocks)
+    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a block's words)
     C  input words averaged into one hidden    P  positive words per group
     K  negatives per group                     L  longest Huffman code
     R  rows of the output table scored per group
@@ -46,7 +46,7 @@ class Inputs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a window shape makes of a run of ids: inputs, and the positive words each hidden vector has to predict.
+    """What a window shape makes of consecutive ids: inputs, and the positive words each hidden vector has to predict.
 
     The positives may be grouped anew, in the same order: where the inputs have B groups of T hidden vectors, words and
     weights may have B*T groups of 1.
@@ -105,6 +105,8 @@ EmbedBackward: TypeAlias = Callable[[jax.Array, Inputs], Rows]
 # (step) -> learning rate
 Schedule: TypeAlias = Callable[[jax.Array], jax.Array]
 ScalarOrSchedule: TypeAlias = float | Schedule
+# (schedule) -> optax.GradientTransformation, whose class carries no types
+OptimizerMaker: TypeAlias = Callable[[Schedule], Any]
 
 
 @runtime_checkable

@@ -6,11 +6,10 @@ The table names where a command lives, so that ``w2vjax reproduce`` does not pay
 import contextlib
 import importlib
 import importlib.metadata
-import inspect
 import os
 import sys
 
-from w2vjax.errors import FileError, W2VError
+from w2vjax.errors import FileError, SettingError, W2VError
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -42,8 +41,22 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 def usage() -> str:
     width = max(map(len, COMMANDS), default=0)
     lines = [f"  {name:<{width}}  {line}" for name, (_, _, line) in COMMANDS.items()]
-    return "\n".join(["usage: w2vjax COMMAND [OPTIONS]", "", "commands:", *lines, "",
-                      "w2vjax COMMAND --help shows a command's options, with examples."])  # fmt: skip
+    return "\n".join(
+        [
+            "Train word vectors, ask them, prove their gradients.",
+            "",
+            "Examples:",
+            "  w2vjax train text.txt --out run",
+            "  w2vjax nn run/vectors.bin king",
+            "",
+            "Usage: w2vjax COMMAND [OPTIONS]",
+            "",
+            "Commands:",
+            *lines,
+            "",
+            "w2vjax COMMAND --help shows the options of a command.",
+        ]
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,16 +93,28 @@ def _run(arguments: list[str]) -> int:
         print(f"w2vjax {importlib.metadata.version('w2vjax')}")
         return 0
     name, *rest = arguments
-    if name not in COMMANDS:
-        print(f"w2vjax: there is no command {name!r}. It is one of: {', '.join(COMMANDS)}.", file=sys.stderr)
-        return 2
-    import tyro
+    from w2vjax.cli.help import closest, run
 
+    if name not in COMMANDS:
+        print(
+            f"w2vjax: There is no command {name!r}. {closest(name, list(COMMANDS))}w2vjax --help lists the commands.",
+            file=sys.stderr,
+        )
+        return 2
     module, function, _ = COMMANDS[name]
-    command = getattr(importlib.import_module(module), function)
-    # Passed as it stands, up to its arguments: left to itself, tyro joins the lines and drops the examples.
-    description = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0]
-    return tyro.cli(command, args=rest, prog=f"w2vjax {name}", description=description) or 0
+    if module == "w2vjax.cli.train":
+        _refuse_names_from_elsewhere(rest)
+    return run(getattr(importlib.import_module(module), function), rest, f"w2vjax {name}")
+
+
+def _refuse_names_from_elsewhere(arguments: list[str]) -> None:
+    """Refuse an option that an earlier version or another program calls so, and say what it is called here."""
+    from w2vjax.training.settings import setting_elsewhere
+
+    for argument in arguments:
+        option = argument.partition("=")[0]
+        if option.startswith("--") and (name := setting_elsewhere(option[2:].replace("-", "_"))):
+            raise SettingError(f"There is no option {option}. In w2vjax it is --{name.replace('_', '-')}.")
 
 
 def _drop_output() -> None:

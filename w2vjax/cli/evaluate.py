@@ -28,31 +28,31 @@ def evaluate(
     vectors: VectorsFile,
     pairs: Paths = (),
     analogies: Paths = (),
-    restrict_vocab: Annotated[int | None, arg(metavar="N|None")] = 300_000,
+    restrict_vocab: Annotated[int | None, arg(metavar="N")] = 300_000,
     measure: Literal["3cosadd", "3cosmul", "both"] = "3cosadd",
     case_sensitive: Flag = False,
     json: Json = None,
 ) -> int:
-    """Score vectors: correlation with people on word pairs, accuracy on analogies, and how much could be answered.
+    """Score vectors: correlation with human scores on word pairs, and accuracy on analogies.
 
-    A file of pairs has a line for each, "word TAB word TAB score". A file of analogies has
-    four words a line under ": section" lines. A question with a word that the vectors lack is
-    not answered; "over all" counts it as wrong, and such a pair as similarity 0. Exits 1 if a file had nothing that
-    could be answered.
+    Examples:
+      w2vjax eval vectors.bin --pairs wordsim353.tsv rg65.tsv
+      w2vjax eval vectors.bin --analogies questions-words.txt --measure both
+      w2vjax eval vectors.bin --pairs wordsim353.tsv --json -
 
-    examples:
-      w2vjax eval vectors.safetensors --pairs wordsim353.tsv rg65.tsv
-      w2vjax eval vectors.bin --analogies questions-words.txt --restrict-vocab 30000 --measure both
-      w2vjax eval vectors.safetensors --pairs wordsim353.tsv --json -
+    A file of pairs has one pair a line, "word TAB word TAB score". A file of analogies has four
+    words a line, under lines ": section". A question is not answered if the vectors lack one of its
+    words. The columns "over all" count such an analogy as wrong and such a pair as similarity 0.
+    The exit code is 1 if nothing in a file could be answered.
 
     Args:
-        vectors: File of vectors, in any format that `w2vjax convert` reads.
+        vectors: File of vectors, in a format that `w2vjax convert` reads.
         pairs: Files of scored word pairs.
         analogies: Files of analogy questions.
-        restrict_vocab: Use the first N words only, the most frequent; None uses all.
-        measure: 3cosadd adds cosines (Mikolov et al. 2013), 3cosmul multiplies them (Levy and Goldberg 2014).
-        case_sensitive: Tell capitals from small letters.
-        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
+        restrict_vocab: Use only the N most frequent words. The word None takes all of them.
+        measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and Goldberg 2014).
+        case_sensitive: Treat capital and small letters as different.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if not pairs and not analogies:
         raise SettingError("There is nothing to evaluate on. Give --pairs FILE or --analogies FILE.")

@@ -14,13 +14,12 @@ from w2vjax.formats.describe import describe
 from w2vjax.formats.formats import FORMATS, format_of, load, save
 from w2vjax.formats.projector import SHOWN
 
-FormatName = Literal["safetensors", "text", "binary", "npy", "projector", "vocabulary"]
 Allowance = Literal["duplicates", "non-finite", "trailing-bytes", "unfinished-line"]
 Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
 Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
-To = DisallowNone[Annotated[FormatName | None, arg(help_behavior_hint="")]]
-From = DisallowNone[Annotated[FormatName | None, arg(name="from", help_behavior_hint="")]]
-Allowances = Annotated[tuple[Allowance, ...], arg(help_behavior_hint="")]
+To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]
+From = DisallowNone[Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]]
+Allowances = Annotated[tuple[Allowance, ...], arg(metavar="FAULT ...", help_behavior_hint="")]
 
 
 def convert(
@@ -36,11 +35,7 @@ def convert(
 ) -> int:
     """Copy vectors from one file format to another, without losing a bit.
 
-    The extensions say which formats: .safetensors, .txt or .vec (word2vec text; GloVe is read too), .bin (word2vec
-    binary), .npy (with a .vocab beside it), .tsv (TensorBoard projector, with its metadata), .vocab (words and
-    counts). Compressed files (.gz, .bz2, .xz) can be read. A word that the new format cannot carry is an error.
-
-    examples:
+    Examples:
       w2vjax convert model.safetensors vectors.bin
       w2vjax convert glove.6B.300d.txt glove.safetensors
       w2vjax convert GoogleNews-vectors-negative300.bin.gz news.safetensors
@@ -48,16 +43,21 @@ def convert(
       w2vjax convert model.safetensors contexts.txt --table output
       w2vjax convert old.vectors new.safetensors --from binary --allow duplicates
 
+    The extension names the format: .safetensors; .txt or .vec (word2vec text, and GloVe to read);
+    .bin (word2vec binary); .npy (with a .vocab beside it); .tsv (TensorBoard projector, with its
+    metadata); .vocab (words and counts). The command also reads compressed files (.gz, .bz2, .xz).
+    It ends with an error if the new format cannot hold a word.
+
     Args:
         source: File to read.
         out: File to write.
-        to: Format of the new file, where its extension does not say.
-        from_: Format of the file to read, where neither its extension nor its first bytes say.
-        table: Which table of a model to take.
-        vocabulary: Vocabulary file: the words of a .npy, or the counts of word2vec text and binary.
-        allow: Forgive these faults: of duplicate words the first is kept.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all formats.
+        from_: Format of the file to read, if neither its extension nor its first bytes show it.
+        table: The table of a model to take.
+        vocabulary: Vocabulary file: the words of a .npy file, or the counts for word2vec text and binary.
+        allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes, unfinished-line.
         unicode_errors: What to do with words that are not UTF-8.
-        limit: Take the first N words only.
+        limit: Take only the N first words.
     """
     if out.exists() and source.exists() and out.samefile(source):
         raise SettingError(
@@ -91,19 +91,18 @@ def export(
 ) -> int:
     """Write vectors for another program, or as a web page that works offline.
 
-    examples:
+    Examples:
       w2vjax export model.safetensors vectors.bin
-      w2vjax export model.safetensors vectors.txt
       w2vjax export model.safetensors map.html --html
       w2vjax export model.safetensors map.html --html --limit 10000 --method tsne
 
     Args:
-        vectors: File of vectors, in any format that can be read.
+        vectors: File of vectors, in a format that `w2vjax convert` reads.
         out: File to write.
-        to: Format of the new file, where its extension does not say.
-        html: Write one self-contained page with a searchable map and the nearest neighbours.
-        limit: Take the first N words only, the most frequent; a page takes 5000 unless told.
-        method: The page's map: principal components, or t-SNE, which needs scikit-learn.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all formats.
+        html: Write one page with a map to search and the nearest words of each word.
+        limit: Take only the N most frequent words. Default: 5000 for a page, otherwise all.
+        method: Projection of the map: principal components, or t-SNE, which needs scikit-learn.
     """
     if not html:
         if method != "pca":
@@ -134,18 +133,18 @@ def info(
     allow: Allowances = (),
     json: Json = None,
 ) -> int:
-    """Say what a file of vectors holds, after reading all of it; a damaged file is an error and exits non-zero.
+    """Say what a file of vectors holds, after reading all of it. A damaged file is an error.
 
-    examples:
+    Examples:
       w2vjax info model.safetensors
       w2vjax info vectors.bin --json -
       w2vjax info vectors.txt && echo sound
 
     Args:
-        file: Vectors, a model or a vocabulary, in any format that can be read.
-        from_: Format, where neither the extension nor the first bytes say.
-        allow: Forgive these faults.
-        json: Write the findings as JSON to this file, or to standard output with '-', which then carries nothing else.
+        file: Vectors, a model or a vocabulary, in a format that `w2vjax convert` reads.
+        from_: Format of the file, if neither its extension nor its first bytes show it.
+        allow: Faults to accept: duplicates, non-finite, trailing-bytes, unfinished-line.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     found = describe(file, format=from_, allow=allow)
     if json is not None:

@@ -5,10 +5,12 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from tyro.conf import arg
 
+from w2vjax.cli.arguments import Flag, Json
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError
 from w2vjax.gradcheck.cases import KINDS
@@ -19,43 +21,47 @@ from w2vjax.gradcheck.precision import Drift
 from w2vjax.gradcheck.precision import audit as measure_drift
 
 Dtype = Literal["float64", "float32", "bfloat16"]
+Dtypes = Annotated[tuple[Dtype, ...], arg(metavar="DTYPE ...", help_behavior_hint="")]
+Kinds = Annotated[tuple[str, ...], arg(metavar="KIND ...", help_behavior_hint="")]
 
 
 def gradcheck(
     objective: str = "all",
-    dtype: tuple[Dtype, ...] = ("float64", "float32", "bfloat16"),
-    kind: tuple[str, ...] = tuple(KINDS),
-    json: str | None = None,
-    audit: bool = False,
+    dtype: Dtypes = ("float64", "float32", "bfloat16"),
+    kind: Kinds = tuple(KINDS),
+    json: Json = None,
+    audit: Flag = False,
 ) -> int:
-    """Check every handwritten gradient against jax.grad in float64, on batches made to break it.
+    """Check every handwritten gradient against jax.grad in float64, on batches that are made to break it.
 
-    Each objective meets every window shape (pairs, CBOW, blocks and what training makes of them), sizes down to one
-    word and one dimension, and 18 kinds of batch: repeated words, padding, logits of 20,000, nothing at all. What train
-    uses for each model and objective is checked with its own window shape, its own parameters, and the gradient beside
-    its bounds ("train: skip-gram"). Float64 also meets forward mode, central differences and runs without jit. Two runs
-    must give equal bits. Exits 1 if anything is off, 0 otherwise.
-
-    error        max |gradient - reference| / max |reference| of a table, the reference being jax.grad in float64 at the
-                 same params; 16 roundings of terms that cancel are excused (python -m pydoc w2vjax.gradcheck.check)
-    differences  the same against central differences of the loss, on sampled elements, at most 1e-7
-    element      where the largest error is
-
-    examples:
-      w2vjax gradcheck                                          everything, the reference model too: minutes
-      w2vjax gradcheck --objective negative                     what train --objective negative uses, in all its forms
-      w2vjax gradcheck --objective negative_sampling            one of these forms
+    Examples:
+      w2vjax gradcheck --objective negative           what train uses, in all its forms
+      w2vjax gradcheck --objective negative_sampling  one of these forms
       w2vjax gradcheck --objective reference --dtype float64
-      w2vjax gradcheck --objective examples.nce:nce             your own Objective, or a function that makes one
+      w2vjax gradcheck --objective examples.nce:nce   an objective of your own
       w2vjax gradcheck --kind ordinary "huge logits" --json -
-      w2vjax gradcheck --audit                                  how far float32 and bfloat16 are from float64
+      w2vjax gradcheck --audit                        rounding errors of other types
+      w2vjax gradcheck                                every objective: minutes
+
+    The command runs each objective on every window shape, on sizes down to one word and one
+    dimension, and on 18 kinds of batch, such as repeated words, padding, and scores of 20,000. In
+    float64 it also compares with forward mode, with central differences and with runs without jit.
+    Two runs must give equal bits. What train uses for each model and objective is also checked with
+    its own window shape, its own parameters, and the gradient beside its bounds ("train: cbow"). The
+    exit code is 1 if anything is off.
+
+    The columns of the table: "error" is max |gradient - reference| / max |reference| of a table,
+    where the reference is jax.grad in float64 at the same parameters. An error of 16 roundings of
+    terms that cancel is allowed. "differences" is the same against central differences of the loss,
+    on sampled elements, and at most 1e-7. "element" is the place of the largest error.
 
     Args:
-        objective: all, reference, an objective by train's name or by that of a form, or package.module:name.
-        dtype: Dtypes of the params.
-        kind: Kinds of batch.
-        json: Write one record per objective, window, size, kind and dtype to this file, or to standard output with '-'.
-        audit: Report the drift of loss and gradient from float64 instead, judging nothing.
+        objective: all, reference, an objective as train calls it, the name of one form of it, or
+            package.module:name of an Objective or of a function that makes one.
+        dtype: Types of the parameters: float64, float32, bfloat16. Default: all three.
+        kind: Kinds of batch, such as ordinary or "huge logits". A wrong name lists them all. Default: all kinds.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
+        audit: Report how far loss and gradient are from float64. Nothing is judged.
     """
     require_work(objective, dtype, kind, audit)
     if unknown := set(kind) - set(KINDS):

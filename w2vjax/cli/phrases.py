@@ -42,31 +42,33 @@ def phrases(
     topn: Count = 20,
     json: Json = None,
 ) -> int:
-    """Find words that come together more often than chance, as in new_york, and join them.
+    """Find words that stand together more often than chance, as in new_york, and join them.
 
-    word2phrase scores a pair by (count(a b) - min_count) * tokens / (count(a) * count(b)); npmi is the normalised
-    pointwise mutual information, between -1 and 1. Pairs above the threshold are joined, from left to right; each
-    further pass joins what the one before has joined, so that two passes find phrases of up to four words.
-
-    examples:
+    Examples:
       w2vjax phrases text8 --out text8.phrases.txt
-      w2vjax phrases corpus.txt.gz more/ --passes 2 --threshold 200 100 --out joined.txt --list phrases.tsv
-      w2vjax phrases corpus.txt --score npmi --threshold 0.6 --connectors english --topn 50
+      w2vjax phrases corpus.txt.gz --passes 2 --threshold 200 100 --out out.txt
+      w2vjax phrases corpus.txt --score npmi --threshold 0.6 --connectors english
       zcat corpus.gz | w2vjax phrases - --json -
 
+    word2phrase scores a pair by (count(a b) - min_count) * tokens / (count(a) * count(b)). npmi is
+    the normalised pointwise mutual information, between -1 and 1. The command joins the pairs above
+    the threshold, from left to right. A further pass can join what the pass before it has joined:
+    two passes find phrases of up to four words.
+
     Args:
-        corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input; none is the built-in text.
-        out: Write the corpus with its phrases joined to this file, a line a line.
+        corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the built-in text.
+        out: Write the corpus with its phrases joined to this file. Its lines stay the same lines.
         list: Write the phrases to this file: phrase, count, score, pass, separated by tabs.
         score: How a pair is scored.
-        threshold: What a score has to exceed: one number, or one for each pass; 100 for word2phrase, 0.5 for npmi.
-        passes: How often to go over the text.
-        min_count: Leave words alone that occur less often.
-        connectors: Words that may stand inside a phrase, as in bill_of_rights; 'english' is a list of them.
+        threshold: Scores above this are joined: one number, or one for each pass.
+            Default: 100 for word2phrase, 0.5 for npmi.
+        passes: Number of passes over the text.
+        min_count: Words that occur less often are not joined.
+        connectors: Words that may stand inside a phrase, as in bill_of_rights. 'english' is a list of them.
         delimiter: What joins the words.
-        invalid: Whether invalid UTF-8 is an error, or is replaced by U+FFFD.
-        topn: How many phrases of each pass to print.
-        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
+        invalid: strict: invalid UTF-8 is an error. replace: U+FFFD takes its place.
+        topn: Number of phrases of each pass to print.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if not delimiter or any(character <= " " for character in delimiter):
         raise SettingError(

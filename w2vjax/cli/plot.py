@@ -26,29 +26,30 @@ def plot(
     compare: Paths = (),
     title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
 ) -> int:
-    """Draw a picture: a training run's loss, a map of words, analogies as parallelograms, or a heat map.
+    """Draw a picture: the loss of a training run, a map of words, analogies as parallelograms, or a heat map.
 
-    IN is the log that training writes (one JSON object a line) for `loss`, and a file of vectors for the others. OUT
-    ends in .png or .svg. Pictures need matplotlib: pip install 'w2vjax[plot]'.
-
-    examples:
+    Examples:
       w2vjax plot loss log.jsonl loss.png
-      w2vjax plot loss first.jsonl loss.png --compare second.jsonl
-      w2vjax plot map vectors.safetensors map.png                    the 150 first words
+      w2vjax plot map vectors.bin map.png             the 150 most frequent words
+      w2vjax plot map vectors.bin map.png cat dog tea coffee
       w2vjax plot map vectors.bin map.svg --limit 300 --method tsne
-      w2vjax plot map vectors.bin map.png cat dog tea coffee         chosen words
-      w2vjax plot analogy vectors.bin analogy.png man king woman     the fourth word is looked for
-      w2vjax plot analogy vectors.bin analogy.png man king woman queen france paris italy rome
+      w2vjax plot loss first.jsonl loss.png --compare second.jsonl
+      w2vjax plot analogy vectors.bin analogy.png man king woman
+      w2vjax plot analogy vectors.bin a.png tea cup beer glass man he woman she
       w2vjax plot heatmap vectors.bin heatmap.svg cat dog tea coffee
+
+    IN is the log that training writes (one JSON object a line) for `loss`, and a file of vectors
+    for the others. OUT ends in .png or .svg. With three words, the command looks for the fourth
+    word of the analogy. Pictures need matplotlib: pip install 'w2vjax[plot]'.
 
     Args:
         kind: What to draw.
         source: File to read.
         out: Picture to write.
-        words: Words to draw; for analogies three, or fours: A is to B as C is to D.
-        limit: Map: the first N words, the most frequent. 150 unless told.
-        method: Map: principal components (pca, unless told) or t-SNE (tsne), which needs scikit-learn.
-        compare: Loss: logs of other runs, drawn into the same picture.
+        words: Words to draw. An analogy takes three words, or fours: A is to B as C is to D.
+        limit: For a map: draw the N most frequent words. Default: 150.
+        method: For a map: principal components, or t-SNE, which needs scikit-learn. Default: pca.
+        compare: For a loss: logs of other runs, drawn into the same picture.
         title: Text above the picture.
     """
     _refuse_unused(kind, words, limit, method, compare)

@@ -22,25 +22,25 @@ def nn(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Show the nearest words: those whose vectors have the largest cosine with a word's vector.
+    """Show the nearest words: those whose vectors have the largest cosine with the vector of a word.
 
-    Without a word it asks for words, one or more on a line, until the input ends (Ctrl-D). Several words on one line
-    are taken together: their mean. Several words on the command line are asked one after another. A line of a file or
-    a pipe that has no answer is told, and the exit code is then 1.
-
-    examples:
-      w2vjax nn vectors.safetensors king
+    Examples:
+      w2vjax nn vectors.bin king
       w2vjax nn vectors.bin king queen --topn 5
-      w2vjax nn vectors.txt king --json - | jq '.queries[0].neighbours[].word'
-      w2vjax nn vectors.safetensors                      ask again and again
-      w2vjax nn vectors.safetensors < words.txt          one query a line
+      w2vjax nn vectors.bin king --json - | jq '.queries[0].neighbours[].word'
+      w2vjax nn vectors.bin                           asks for words
+      w2vjax nn vectors.bin < words.txt               one query a line
+
+    Each word on the command line is a query of its own. Without a word, the command reads queries
+    from standard input until the input ends (Ctrl-D). Several words on one line are one query: the
+    mean of their vectors. The exit code is 1 if a line of a file or a pipe has no answer.
 
     Args:
-        vectors: File of vectors, in any format that `w2vjax convert` reads.
-        words: Words to ask for.
+        vectors: File of vectors, in a format that `w2vjax convert` reads.
+        words: Words to look up.
         topn: How many words to show.
-        restrict_vocab: Look among the first N words only, the most frequent.
-        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
+        restrict_vocab: Search only the N most frequent words.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     loaded = load(vectors)
 
@@ -69,24 +69,24 @@ def analogy(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Answer "A is to B as C is to what?": the words nearest to B - A + C, leaving out the three.
+    """Answer "A is to B as C is to what?": the words nearest to B - A + C. The three words are left out.
 
-    Without words it asks for three on a line, until the input ends (Ctrl-D). A line of a file or a pipe that has no
-    answer is told, and the exit code is then 1.
-
-    examples:
-      w2vjax analogy vectors.safetensors man king woman           queen, if the vectors are good
+    Examples:
+      w2vjax analogy vectors.bin man king woman       queen, if the vectors are good
       w2vjax analogy vectors.bin france paris italy --topn 3
       w2vjax analogy vectors.bin man king woman --measure 3cosmul
-      w2vjax analogy vectors.safetensors                          ask again and again
+      w2vjax analogy vectors.bin                      asks for words
+
+    Without words, the command reads three words a line from standard input until the input ends
+    (Ctrl-D). The exit code is 1 if a line of a file or a pipe has no answer.
 
     Args:
-        vectors: File of vectors, in any format that `w2vjax convert` reads.
+        vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: The three words A, B and C.
         topn: How many words to show.
-        measure: 3cosadd adds cosines (Mikolov et al. 2013), 3cosmul multiplies them (Levy and Goldberg 2014).
-        restrict_vocab: Look among the first N words only, the most frequent.
-        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
+        measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and Goldberg 2014).
+        restrict_vocab: Search only the N most frequent words.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if words:
         _three(words)
@@ -110,17 +110,17 @@ def analogy(
 
 
 def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show the cosine similarity of words, from -1 to 1: of two words one number, of more every pair.
+    """Show the cosine similarity of words, from -1 to 1: one number for two words, every pair for more.
 
-    examples:
-      w2vjax similarity vectors.safetensors cat dog
+    Examples:
+      w2vjax similarity vectors.bin cat dog
       w2vjax similarity vectors.bin cat dog tea coffee
-      w2vjax similarity vectors.safetensors cat dog --json -
+      w2vjax similarity vectors.bin cat dog --json -
 
     Args:
-        vectors: File of vectors, in any format that `w2vjax convert` reads.
+        vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: Two or more words.
-        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if len(words) < 2:
         raise SettingError(f"{_given(words)}, and a similarity is between words. Give two or more.")
@@ -139,16 +139,16 @@ def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
 
 
 def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show which word does not belong: the one farthest, by cosine, from the mean of all of them.
+    """Show which word does not belong: the one whose cosine with the mean of all words is the smallest.
 
-    examples:
-      w2vjax odd vectors.safetensors breakfast cereal dinner lunch
+    Examples:
+      w2vjax odd vectors.bin breakfast cereal dinner lunch
       w2vjax odd vectors.bin cat dog tea horse --json -
 
     Args:
-        vectors: File of vectors, in any format that `w2vjax convert` reads.
+        vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: Two or more words.
-        json: Write JSON to this file, or to standard output with '-', which then carries nothing else.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     found = load(vectors).doesnt_match(words)
     if json is not None:

@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jax
 import numpy as np
+from tyro.conf import arg
 
 from w2vjax import data, reference
+from w2vjax.cli.arguments import Json, PathOrNone
 from w2vjax.cli.output import write_json
 from w2vjax.errors import CorpusError, FileError
 from w2vjax.files import atomic_file
@@ -18,7 +20,7 @@ from w2vjax.files import atomic_file
 TOLERANCES = {"float64": {"w1": 1e-8, "loss": 1e-6}, "float32": {"w1": 2e-3, "loss": 1e-4}}
 
 
-class Run(NamedTuple):
+class Recomputed(NamedTuple):
     """What one run computed, on the host."""
 
     tokens: int
@@ -41,9 +43,9 @@ class Check(NamedTuple):
 
 def reproduce(
     dtype: Literal["float64", "float32", "bfloat16"] = "float64",
-    json: str | None = None,
-    out: Path | None = None,
-    text: Path | None = None,
+    json: Json = None,
+    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None,
+    text: PathOrNone = None,
     word: str = "learning",
     vector_of: str = "machine",
     window: int = 2,
@@ -54,19 +56,20 @@ def reproduce(
 ) -> int:
     """Recompute every figure of the post "Word2vec from Scratch" and print it beside the published one.
 
-    Exits 0 if all agree, 1 if one is off. Other settings than the post's make figures be off: that is how to see that
-    the check can fail. For another text nothing is published, so nothing is judged.
-
-    examples:
+    Examples:
       w2vjax reproduce
       w2vjax reproduce --dtype float32 --out figures
       w2vjax reproduce --json - | python -m json.tool
-      w2vjax reproduce --learning-rate 0.0505            1 % off: exit code 1
+      w2vjax reproduce --learning-rate 0.0505         1 % off: exit code 1
       w2vjax reproduce --text my.txt --word tea --vector-of tea
 
+    The exit code is 0 if all figures agree, and 1 if one is off. Settings other than those of the
+    post give other figures: they show that the check can fail. Nothing is published for another
+    text, so nothing is judged.
+
     Args:
-        dtype: Precision of this run; bfloat16 is shown, not judged.
-        json: Write everything as JSON to this file, or to standard output with '-', which then carries nothing else.
+        dtype: Precision of this run. Figures in bfloat16 are not judged.
+        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
         out: Write loss.png and embedding.txt (word2vec text) into this folder.
         text: Train on this text file instead of the built-in one.
         word: Rank the vocabulary for this word.
@@ -106,7 +109,7 @@ def reproduce(
 def compute(
     text: str, order: list[str] | None, dtype: str, word: str, vector_of: str,
     *, window: int, dim: int, numpy_seed: int, learning_rate: float, steps: int,
-) -> Run:  # fmt: skip
+) -> Recomputed:  # fmt: skip
     """The post from its text to its last figure."""
     tokens = reference.tokenize(text)
     word_to_id, id_to_word = reference.mapping(tokens, order)
@@ -115,11 +118,13 @@ def compute(
     params, history = reference.train(params, X, y, learning_rate, steps)
     ranking = reference.predict_context(params, word, word_to_id)
     vector = reference.get_embedding(params, vector_of, word_to_id)
-    return Run(len(tokens), list(id_to_word.values()), (X.shape, y.shape), np.asarray(history, np.float64).tolist(),
-               np.asarray(params["w1"], np.float64), ranking, np.asarray(vector, np.float64).tolist())  # fmt: skip
+    losses = np.asarray(history, np.float64).tolist()
+    return Recomputed(len(tokens), list(id_to_word.values()), (X.shape, y.shape), losses,
+                      np.asarray(params["w1"], np.float64), ranking,
+                      np.asarray(vector, np.float64).tolist())  # fmt: skip
 
 
-def judge(run: Run, published: dict[str, Any], dtype: str, word: str, vector_of: str) -> list[Check]:
+def judge(run: Recomputed, published: dict[str, Any], dtype: str, word: str, vector_of: str) -> list[Check]:
     """Every published figure beside the computed one; a word the post does not show is not judged."""
     tolerance, shape = TOLERANCES.get(dtype, {}), tuple(published["shape"])
 
@@ -161,7 +166,7 @@ def equal_ranks(found: list[str], expected: list[str]) -> int:
     return sum(f == e for f, e in zip(found, expected, strict=False))
 
 
-def conclude(run: Run, checks: list[Check], published: dict[str, Any] | None, dtype: str) -> str:
+def conclude(run: Recomputed, checks: list[Check], published: dict[str, Any] | None, dtype: str) -> str:
     """The closing sentence: what agrees, and what is off."""
     if published is None:
         return f"Nothing is published for this text, so nothing is judged ({dtype})."
@@ -176,7 +181,12 @@ def conclude(run: Run, checks: list[Check], published: dict[str, Any] | None, dt
 
 
 def print_report(
-    run: Run, checks: list[Check], published: dict[str, Any] | None, word: str, vector_of: str, dtype: str
+    run: Recomputed,
+    checks: list[Check],
+    published: dict[str, Any] | None,
+    word: str,
+    vector_of: str,
+    dtype: str,
 ) -> None:
     """The post's figures in its order, published beside computed."""
     print(f"word2vec from scratch in {dtype} on {jax.devices()[0].device_kind}, {len(run.history)} steps")
@@ -217,7 +227,7 @@ def _print_ranking(found: list[str], expected: list[str]) -> None:
         print("  ".join(cells[i::half]).rstrip())
 
 
-def write_files(run: Run, folder: Path, quiet: bool = False) -> None:
+def write_files(run: Recomputed, folder: Path, quiet: bool = False) -> None:
     """``loss.png`` (with matplotlib) and ``embedding.txt`` into ``folder``."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

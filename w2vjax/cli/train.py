@@ -1,76 +1,75 @@
 """``w2vjax train`` and ``w2vjax plan``: from text files to vectors on disk."""
 
+import argparse
 import contextlib
 import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
 from w2vjax.cli.output import write_json
 from w2vjax.errors import FileError, SettingError
+from w2vjax.training.arguments import Arguments
+from w2vjax.training.settings import ModelName, ObjectiveName, Settings
 
 Corpus = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...")]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What train and plan have in common."""
+def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
+    """A field of :class:`Options`. None says that nothing was given; the help shows the setting's own default."""
+    default = "" if setting.default is None or setting.default is False else f"(default: {setting.default})"
+    names = "{" + ",".join(get_args(kind)) + "}" if get_args(kind) else None
+    metavar = names or {int: "N", float: "X", bool: None, Path: "PATH"}[kind]
+    about = about or setting.metadata["about"]
+    shown = tyro.conf.arg(help=about, help_behavior_hint=default, metavar=metavar)
+    if kind is bool:
+        return setting.name, Annotated[bool, shown], field(default=False)
+    return setting.name, Annotated[kind | None, shown], field(default=None)
 
-    model: Literal["skip-gram", "cbow"] | None = None
-    """skip-gram (when not given) predicts the neighbours of a word, cbow a word from the mean of its neighbours."""
-    objective: Literal["negative", "hierarchical", "softmax"] | None = None
-    """Negative sampling (when not given), hierarchical softmax, or the full softmax (for small vocabularies)."""
-    dim: int = 100
-    """Numbers in a vector."""
-    window: int = 5
-    """The most words to either side; each center draws its own reach from 1 to this."""
-    epochs: int = 5
-    """Passes over the corpus."""
-    negatives: int | None = None
-    """Negatives that each positive meets: 5."""
-    noise_exponent: float | None = None
-    """Negatives are drawn from the counts to this power: 0.75."""
-    min_count: int | None = None
-    """Leave out words seen less often: 5, or 1 for the built-in text."""
-    max_vocab: int | None = None
-    """Keep this many of the most frequent words."""
-    sample: float = 1e-3
-    """Threshold for dropping frequent words at random; 0 keeps all."""
-    learning_rate: float | None = None
-    """Where the linear decay starts; the default was measured for each model and objective."""
-    batch_words: int | None = None
-    """Words of a step, after subsampling; the default was measured for each model and objective."""
-    run: int | None = None
-    """Consecutive words that a step reads together, 16 by default; batch-words is a multiple of it."""
-    seed: int = 0
-    """Everything random follows from it."""
-    tokenizer: Literal["whitespace", "post"] = "whitespace"
-    """Words between spaces, or the post's: lower case, no punctuation."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the tables."""
-    held_out: float = 0.0
-    """Share of the corpus, at its end, that is left out of training; its exact loss is reported (of 100,000 words)."""
-    replicas: int | None = None
-    """Copies of the tables trained side by side; 2 on a CPU for all but small corpora."""
-    vocab: Path | None = None
-    """A vocabulary file (a word and its count a line) to use as it is, in place of what --min-count would choose."""
-    cache: Path | None = None
-    """A folder that keeps the encoded corpus for the next run."""
-    cbow_sum_gradient: bool = False
-    """With --model cbow: word2vec.c's gradient, not divided by the number of neighbours, and its rate of 0.05."""
-    deterministic: bool = False
-    """Equal bits on a GPU too, at some cost; a CPU's are always equal."""
+
+# What train takes beside the settings: the type on the command line, and the sentence where a value is another one.
+_BESIDE: dict[str, tuple[Any, ...]] = {
+    "tokenizer": (
+        Literal["whitespace", "post"],
+        "whitespace: words between spaces. post: the post's words, lower case without punctuation.",
+    ),
+    "vocab": (
+        Path,
+        "A vocabulary file, a word and its count a line, to use instead of the words that --min-count would choose.",
+    ),
+    "cache": (Path,),
+    "deterministic": (bool,),
+}
+_SETTINGS = [_option(setting, setting.metadata["kind"]) for setting in fields(Settings)]
+_OTHERS = [_option(each, *_BESIDE[each.name]) for each in fields(Arguments) if each.name in _BESIDE]
+_UNDIVIDED = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="With --model cbow: word2vec.c's gradient, not divided by the number of neighbours, and its rate of 0.05.",
+        help_behavior_hint="",
+    ),
+]
+if TYPE_CHECKING:
+    Options = argparse.Namespace
+else:
+    Options = make_dataclass(
+        "Options",
+        [*_SETTINGS, *_OTHERS, ("cbow_sum_gradient", _UNDIVIDED, field(default=False))],
+        frozen=True,
+    )
+    Options.__doc__ = "Every setting, from the one place where it is written."
+_NONE_GIVEN = Options()
 
 
 def train(
     corpus: Corpus = (),
     /,
-    training: tyro.conf.OmitArgPrefixes[Options] = Options(),
+    training: tyro.conf.OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     out: Path = Path("vectors"),
     checkpoint: Path | None = None,
@@ -81,19 +80,21 @@ def train(
     quiet: bool = False,
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:
-    """Train word vectors on text: one document or sentence a line, words between spaces.
-
-    Writes OUT/vectors.bin (word2vec binary), OUT/model.safetensors (both tables, vocabulary, settings), OUT/log.jsonl
-    and OUT/summary.json. Without CORPUS it trains on the built-in text.
+    """Train word vectors on text files.
 
     Examples:
-        w2vjax train text.txt --out run1
-        w2vjax train articles/ more.txt.gz --out run2 --dim 300 --epochs 3 --model cbow
-        zcat huge.gz | w2vjax train - --out run3
-        w2vjax train text.txt --out run4 --checkpoint run4/checkpoints --resume
-        w2vjax train newer.txt --out run5 --from run1
+      w2vjax train text.txt --out run
+      w2vjax train articles/ more.txt.gz --out run --dim 300 --epochs 3 --model cbow
+      w2vjax train text.txt --out run --checkpoint run/checkpoints --resume
+      w2vjax train newer.txt --out further --from run
+      zcat huge.gz | w2vjax train - --out run
 
-    Exit codes: 0 done, 2 a setting, 3 the corpus, 5 the checkpoint, 6 diverged, 7 a file, 128 + N stopped by signal N.
+    A text has one document or sentence a line, and spaces between words. The command writes
+    OUT/vectors.bin (word2vec binary), OUT/model.safetensors (both tables, vocabulary, settings),
+    OUT/log.jsonl and OUT/summary.json. Without CORPUS it trains on a built-in text of 84 words.
+
+    Exit codes: 0 done, 2 a setting, 3 the corpus, 5 the checkpoint, 6 diverged, 7 a file, 128 + N
+    stopped by signal N.
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
@@ -108,17 +109,19 @@ def train(
         quiet: No bar and no summary.
         json_: Write the summary as JSON.
     """
-    from w2vjax.training.checkpoint import check_saving
+    from w2vjax.training.arguments import arguments_of
+    from w2vjax.training.checkpoint import checkpoints_in
+    from w2vjax.training.loop import check_arguments
     from w2vjax.training.loop import train as run
-    from w2vjax.training.settings import Settings
 
+    given = _given(training)
     if from_ is not None:
-        from_, training = _as_in(from_, training)
-    arguments = _arguments(corpus, training)
+        from_, given = _as_in(from_, given)
+    keywords = _keywords(corpus, given)
+    keywords["checkpoint"] = _checkpoints(checkpoint, checkpoint_every, resume, allow)
     # what cannot work is refused before anything is read or made
-    given = {name: arguments[name] for name in Settings._fields if arguments.get(name) is not None}
-    Settings(**given).check()
-    check_saving(checkpoint, checkpoint_every, resume, allow, 0)
+    asked = arguments_of(keywords)
+    check_arguments(asked, checkpoints_in(asked.checkpoint))
     with _removed_if_empty(out, *([] if checkpoint is None else [checkpoint])):
         try:
             os.makedirs(out, exist_ok=True)
@@ -126,11 +129,13 @@ def train(
             raise FileError(
                 f"{out} cannot be made: {error.strerror}. Name another folder with --out."
             ) from error
+        text = _source(corpus)
         if from_ is not None:
-            arguments |= _grown(training, from_, arguments)
-        trained = run(**arguments, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
-                      allow=allow, progress=not quiet, log=out / "log.jsonl")  # fmt: skip
-    summary = {**trained.summary, **{name: arguments[name] for name in ("model", "objective")}}
+            text, grown = _grown(from_, text, given, asked)
+            keywords = {**keywords, **grown}
+        trained = run(text, **keywords, progress=not quiet, log=out / "log.jsonl")
+    names = trained.summary["settings"]
+    summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
     _save(trained, out, summary)
     if json_ is not None:
         write_json(json_, summary)
@@ -142,17 +147,18 @@ def train(
 def plan(
     corpus: Corpus = (),
     /,
-    training: tyro.conf.OmitArgPrefixes[Options] = Options(),
+    training: tyro.conf.OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:
-    """Say what a training run will take, in memory and time, before it is started. Takes the options of train.
-
-    The corpus is counted and encoded, the program compiled, and a few chunks are timed; nothing is written.
+    """Say what a training run will take, in memory and time, before it is started. Takes the settings of train.
 
     Examples:
-        w2vjax plan text.txt --dim 300 --epochs 3
-        w2vjax plan text.txt --json -
+      w2vjax plan text.txt --dim 300 --epochs 3
+      w2vjax plan text.txt --json -
+
+    The command counts and encodes the corpus, compiles the program and times a few chunks. It
+    writes nothing.
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
@@ -161,7 +167,7 @@ def plan(
     """
     from w2vjax.training.plan import plan as make
 
-    result = make(**_arguments(corpus, training))
+    result = make(_source(corpus), **_keywords(corpus, _given(training)))
     if json_ is not None:
         write_json(json_, result._asdict())
     if json_ != "-":
@@ -183,62 +189,85 @@ def _removed_if_empty(*folders: Path) -> Iterator[None]:
         raise
 
 
-def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
-    """The options as arguments of :func:`w2vjax.training.loop.train`, under the same names."""
+def _source(corpus: tuple[str, ...]) -> Any:
+    return list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None
+
+
+def _given(options: Options) -> dict[str, Any]:
+    """The options that were given on the command line."""
+    return {name: value for name, value in vars(options).items() if value is not None and value is not False}
+
+
+def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of :func:`w2vjax.training.loop.train` from the options that were given."""
     from w2vjax.corpus.vocab import Vocab
     from w2vjax.objectives.hidden import embed_backward_undivided
     from w2vjax.reference import tokenize
 
-    arguments = {field.name: getattr(options, field.name) for field in fields(options)}
-    arguments |= {"model": options.model or "skip-gram", "objective": options.objective or "negative"}
-    if arguments.pop("cbow_sum_gradient"):
-        if arguments["model"] != "cbow":
+    keywords = dict(given)
+    if keywords.pop("cbow_sum_gradient", False):
+        if given.get("model") != "cbow":
             raise SettingError(
-                f"--cbow-sum-gradient is for --model cbow, and this is {arguments['model']}. Leave it out."
+                f"--cbow-sum-gradient is for --model cbow, and this is {given.get('model', Settings.model)}. "
+                "Leave it out."
             )
-        arguments["embed_backward"] = embed_backward_undivided
+        keywords["embed_backward"] = embed_backward_undivided
     # without CORPUS the text is the post's, and so are its words
-    post = arguments["tokenizer"] == "post" or not corpus
-    return arguments | {
-        "corpus": list(corpus) if len(corpus) > 1 else corpus[0] if corpus else None,
-        "min_count": 1 if options.min_count is None and not (corpus or options.vocab) else options.min_count,
-        "tokenizer": tokenize if post else None,
-        "vocab": None if options.vocab is None else Vocab.load(options.vocab),
-    }
+    tokenizer = keywords.pop("tokenizer", None)
+    if tokenizer == "post" or not corpus:
+        keywords["tokenizer"] = tokenize
+    if "vocab" in given:
+        keywords["vocab"] = Vocab.load(given["vocab"])
+    elif not corpus:
+        keywords.setdefault("min_count", 1)
+    return keywords
 
 
-def _as_in(folder: Path, options: Options) -> tuple[Path, Options]:
+def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[str, ...]) -> Any:
+    """The value of train's ``checkpoint``. Refuses options that have no effect without a folder."""
+    from w2vjax.training.checkpoint import Checkpoints
+
+    if folder is not None:
+        return Checkpoints(folder, every, resume, allow)
+    for name, given in (("--resume", resume), ("--allow", allow)):
+        if given:
+            raise SettingError(
+                f"{name} is for going on from a checkpoint, and no folder is named. Name it with --checkpoint."
+            )
+    return None
+
+
+def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     """The model's file, and the options with the names that it was trained with where none are given."""
     from w2vjax.formats.model_file import load_model
-    from w2vjax.training.choices import CHOICES
 
     path = folder / "model.safetensors" if folder.is_dir() else folder
     kept = load_model(path).metadata
-    for at, name in enumerate(("model", "objective")):
-        if getattr(options, name) is None:
-            known, value = sorted({names[at] for names in CHOICES}), kept.get(name)
-            if value not in known:
-                raise SettingError(
-                    f"{path} does not say what it was trained with. Pass --{name}: {' or '.join(known)}."
-                )
-            options = replace(options, **{name: value})
-    return path, options
+    names = {}
+    for name, known in (("model", get_args(ModelName)), ("objective", get_args(ObjectiveName))):
+        names[name] = given.get(name, kept.get(name))
+        if names[name] not in known:
+            raise SettingError(
+                f"{path} does not say what it was trained with. Pass --{name}: {' or '.join(sorted(known))}."
+            )
+    return path, given | names
 
 
-def _grown(options: Options, path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+def _grown(path: Path, text: Any, given: dict[str, Any], asked: Arguments) -> tuple[Any, dict[str, Any]]:
+    """(the new text by the words of both, the keywords that go with it) for going on from a model."""
     from w2vjax.corpus.encode import USUAL_MIN_COUNT
     from w2vjax.training.continued import continue_from
 
     for name in ("max_vocab", "cache", "vocab"):
-        if getattr(options, name) is not None:
+        if name in given:
             raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out.")
-    least = USUAL_MIN_COUNT if arguments["min_count"] is None else arguments["min_count"]
-    grown, start = continue_from(path, arguments["corpus"], least, arguments["tokenizer"], options.seed,
-                                 trees=arguments["objective"] == "hierarchical")  # fmt: skip
+    least = USUAL_MIN_COUNT if asked.min_count is None else asked.min_count
+    grown, start = continue_from(path, text, least, asked.tokenizer, asked.seed,
+                                 trees=asked.objective == "hierarchical")  # fmt: skip
     dim = start.input.shape[1]
-    if options.dim not in (Options.dim, dim):
-        raise SettingError(f"--dim {options.dim} differs from the model's {dim}. Leave it out.")
-    return {"corpus": grown, "start": start, "dim": dim, "tokenizer": None}
+    if given.get("dim", dim) != dim:
+        raise SettingError(f"--dim {given['dim']} differs from the model's {dim}. Leave it out.")
+    return grown, {"start": start, "dim": dim, "tokenizer": None, "min_count": None}
 
 
 def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ The whole of it is one call::
 and its two halves, for a vocabulary that is shared, saved or loaded::
 
     vocab = w2v.build_vocab(source, min_count=5, max_vocab=None, tokenizer=None)
-    encoded = w2v.encode(source, vocab, path, tokenizer=None)      ids in path, starts in path + ".starts"
+    encoded = corpus.encode.encode(source, vocab, path)             ids in path, starts in path + ".starts"
     vocab.save(path); Vocab.load(path)                             word2vec's vocabulary file, "word count" a line
     vocab.arrays(); Vocab.from_arrays(arrays)                      words as bytes + offsets, for a safetensors file
     vocab["king"]; "king" in vocab; len(vocab); vocab.words[7]; vocab.lookup(["king", "queen"]) -> ids [2] int32
@@ -30,3 +30,7 @@ A word, to the default tokenizer, is a longest run of bytes above 0x20: space, t
 other control characters, NUL among them, separate words. A line ends at a newline (so CRLF is one line end) and at the
 end of a file. Files are UTF-8; a byte-order mark at the start of a file is dropped.
 """
+
+from w2vjax.lazy import names_of
+
+__all__, __getattr__ = names_of(__file__, globals())

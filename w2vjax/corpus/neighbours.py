@@ -51,7 +51,7 @@ def npmi_score(pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_
     return np.where(pair >= min_count, score, -np.inf)
 
 
-class Neighbours(NamedTuple):
+class IdStream(NamedTuple):
     """The ids of one pass, and what tells which of them can make a phrase. F words are frequent and no connectors."""
 
     words: list[str]  # [V]
@@ -82,7 +82,7 @@ class Neighbours(NamedTuple):
 
 def neighbours(
     words: list[str], ids: np.ndarray, starts: np.ndarray, connectors: frozenset[str], min_count: int
-) -> Neighbours:
+) -> IdStream:
     """Count the words of a pass and rank those that can be part of a phrase."""
     counts = np.zeros(len(words), np.int64)
     for begin in range(0, len(ids), BATCH):
@@ -97,10 +97,10 @@ def neighbours(
             f"{len(frequent):,} words and {len(linking)} connectors make more pairs than 64 bits can number. "
             "Raise min_count."
         )
-    return Neighbours(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
+    return IdStream(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
 
 
-class Batch(NamedTuple):
+class Stretch(NamedTuple):
     """Some ids in a row. The last word that could begin a pair comes again as the first of the next batch."""
 
     ids: np.ndarray  # [n]
@@ -111,7 +111,7 @@ class Batch(NamedTuple):
     last: int  # where the next batch may begin: the last word that could begin a pair, n if there is none
 
 
-def _batch(stream: Neighbours, begin: int) -> Batch:
+def _batch(stream: IdStream, begin: int) -> Stretch:
     ids = np.array(stream.ids[begin : begin + BATCH])
     opens = np.zeros(len(ids), bool)
     some = slice(*np.searchsorted(stream.starts, [begin, begin + len(ids)]))
@@ -130,11 +130,11 @@ def _batch(stream: Neighbours, begin: int) -> Batch:
     keys = np.where(valid, (between * len(stream.frequent) + a) * len(stream.frequent) + b, -1)
     at_end = begin + len(ids) == len(stream.ids)
     pending = not at_end and len(places) and len(ids) - int(places[-1]) <= LONGEST_GAP + 1
-    return Batch(ids, opens, left, right, keys, int(places[-1]) if pending else len(ids))
+    return Stretch(ids, opens, left, right, keys, int(places[-1]) if pending else len(ids))
 
 
 def choose_pairs(
-    stream: Neighbours, score: Score, threshold: float
+    stream: IdStream, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The keys of pairs scored above ``threshold``, rising, with their counts and scores: three arrays [n]."""
     parts = -(-len(stream.ids) // PART)
@@ -144,7 +144,7 @@ def choose_pairs(
     return keys[order], counts[order], scores[order]
 
 
-def _count(stream: Neighbours, parts: int, part: int) -> tuple[np.ndarray, np.ndarray]:
+def _count(stream: IdStream, parts: int, part: int) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys, rising, and their counts, of one part of all keys."""
     keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     waiting = [(keys, counts)]
@@ -171,7 +171,7 @@ def _merged(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np
 
 
 def _scored(
-    stream: Neighbours, keys: np.ndarray, counts: np.ndarray, score: Score, threshold: float
+    stream: IdStream, keys: np.ndarray, counts: np.ndarray, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rest, b = np.divmod(keys, max(len(stream.frequent), 1))
     a = rest % max(len(stream.frequent), 1)
@@ -184,7 +184,7 @@ def _scored(
 
 
 def write_joined(
-    stream: Neighbours, keys: np.ndarray, numbers: np.ndarray, ids_out: IO[bytes], starts_out: IO[bytes]
+    stream: IdStream, keys: np.ndarray, numbers: np.ndarray, ids_out: IO[bytes], starts_out: IO[bytes]
 ) -> None:
     """Write the ids with every chosen pair (``keys``, rising) replaced by its number, and where the lines then begin.
 

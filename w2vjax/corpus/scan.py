@@ -28,7 +28,7 @@ class Seen(NamedTuple):
     lines: int  # that hold a token
 
 
-class Words(NamedTuple):
+class ScannedWords(NamedTuple):
     """The next words of a source."""
 
     numbers: np.ndarray  # [n] int64
@@ -91,7 +91,7 @@ def iter_is_self(source: Any) -> bool:
     return not is_text(source) and hasattr(source, "__next__")
 
 
-def _words_of_text(source: Any, table: WordTable, reading: Reading) -> Iterator[Words]:
+def _words_of_text(source: Any, table: WordTable, reading: Reading) -> Iterator[ScannedWords]:
     line_begins = True
     for block in blocks(source, reading):
         separators = np.flatnonzero(block.data <= SEPARATOR)
@@ -106,7 +106,7 @@ def _words_of_text(source: Any, table: WordTable, reading: Reading) -> Iterator[
             starts, lengths = starts[real], lengths[real]
         numbers = table.states(np.concatenate([block.data, np.zeros(PIECE, np.uint8)]), starts, lengths)
         opens, line_begins = _line_starts(opens, line_begins, len(numbers))
-        yield Words(numbers, opens, table.size)
+        yield ScannedWords(numbers, opens, table.size)
 
 
 def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.ndarray, bool]:
@@ -145,7 +145,7 @@ def _token_lists(source: Any, tokenizer: Tokenizer | None, reading: Reading) -> 
             yield list(item)
 
 
-def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iterator[Words]:
+def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iterator[ScannedWords]:
     numbers: list[int] = []
     starts: list[int] = []
     for line, tokens in enumerate(token_lists, 1):
@@ -165,9 +165,9 @@ def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -
         if len(numbers) > before:
             starts.append(before)
         if len(numbers) >= BATCH:
-            yield Words(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
+            yield ScannedWords(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
             numbers, starts = [], []
-    yield Words(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
+    yield ScannedWords(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
 
 
 def renumber(

@@ -1,0 +1,5 @@
+"""Files of vectors: one module a format."""
+
+from w2vjax.lazy import names_of
+
+__all__, __getattr__ = names_of(__file__, globals())

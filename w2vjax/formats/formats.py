@@ -21,7 +21,7 @@ from w2vjax.formats.decimals import NUMBER
 from w2vjax.formats.model_file import read_safetensors, write_safetensors
 from w2vjax.formats.npy import read_npy, write_npy
 from w2vjax.formats.projector import read_projector, write_projector
-from w2vjax.formats.reading import Reading, contents, reading, refuse, refuse_foreign
+from w2vjax.formats.reading import ReadOptions, contents, reading, refuse, refuse_foreign
 from w2vjax.formats.vocabulary_file import read_vocabulary, write_vocabulary
 from w2vjax.formats.word2vec_binary import read_binary, write_binary
 from w2vjax.formats.word2vec_text import read_text, write_text
@@ -32,7 +32,7 @@ class Format(NamedTuple):
     """One way to store vectors."""
 
     suffixes: tuple[str, ...]
-    read: Callable[[Path, Reading], Vectors] | None  # None: it holds no vectors
+    read: Callable[[Path, ReadOptions], Vectors] | None  # None: it holds no vectors
     write: Callable[[Path, Vectors], None]
     about: str
 
@@ -91,7 +91,7 @@ def load(
     name = format or format_of(path)
     read = _format(name).read
     if read is None:
-        refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.read_vocabulary.")
+        refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.formats.read_vocabulary.")
     if name == "safetensors":
         return read_safetensors(path, options, table, verify)
     if table != "input":
@@ -221,7 +221,7 @@ def _format(name: str) -> Format:
     return FORMATS[name]
 
 
-def _with_counts(vectors: Vectors, path: Path, options: Reading) -> Vectors:
+def _with_counts(vectors: Vectors, path: Path, options: ReadOptions) -> Vectors:
     words, counts = read_vocabulary(path, options)
     if counts is None:
         refuse(path, "line 1", "it holds no counts")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2vjax.errors import FormatError, SettingError
-from w2vjax.formats.reading import Reading, Table, checked, encoded, first_non_finite, refuse
+from w2vjax.formats.reading import ReadOptions, Table, checked, encoded, first_non_finite, refuse
 from w2vjax.formats.safetensors import Tensors, pack_words, read_tensors, unpack_words, write_tensors
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
@@ -150,7 +150,7 @@ def open_tensors(path: Path, verify: bool = True) -> Tensors:
     return tensors
 
 
-def read_safetensors(path: Path, options: Reading, table: str = "input", verify: bool = True) -> Vectors:
+def read_safetensors(path: Path, options: ReadOptions, table: str = "input", verify: bool = True) -> Vectors:
     """The words with the input or the output table of a model, or the vectors of a file that holds only them."""
     if table not in TABLES:
         raise SettingError(f"table={table!r} is not known. Use 'input' or 'output'.")

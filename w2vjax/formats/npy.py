@@ -12,7 +12,7 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 from w2vjax.files import atomic_files, settled
-from w2vjax.formats.reading import Reading, Table, checked, contents, refuse, refuse_foreign, writable
+from w2vjax.formats.reading import ReadOptions, Table, checked, contents, refuse, refuse_foreign, writable
 from w2vjax.formats.vocabulary_file import read_vocabulary, vocabulary_bytes
 from w2vjax.formats.word2vec_text import FORBIDDEN
 from w2vjax.vectors.vectors import Vectors
@@ -23,7 +23,7 @@ _HEADER = re.compile(
 )
 
 
-def read_npy(path: Path, options: Reading, vocabulary: Path | None = None) -> Vectors:
+def read_npy(path: Path, options: ReadOptions, vocabulary: Path | None = None) -> Vectors:
     """The matrix of ``path``, mapped, with the words of ``vocabulary`` (by default the same name with ``.vocab``).
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from w2vjax.files import atomic_files, settled
 from w2vjax.formats.decimals import decimals, plain_numbers, shortest, slow_numbers
 from w2vjax.formats.reading import (
-    Reading,
+    ReadOptions,
     Table,
     checked,
     contents,
@@ -40,7 +40,7 @@ def metadata_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}_metadata{path.suffix}")
 
 
-def read_projector(path: Path, options: Reading) -> Vectors:
+def read_projector(path: Path, options: ReadOptions) -> Vectors:
     """Vectors of ``tensors.tsv`` with the words (and counts) of ``metadata.tsv``.
 
     Raises:
@@ -79,7 +79,7 @@ def _lines(data: bytes) -> list[bytes]:
 
 
 def _labels(
-    path: Path, lines: list[bytes], rows: int, tensors: Path, options: Reading
+    path: Path, lines: list[bytes], rows: int, tensors: Path, options: ReadOptions
 ) -> tuple[list[str], np.ndarray | None, int]:
     """Words, counts if there is such a column, and the number of the line of the first word."""
     columns = lines[0].split(b"\t") if lines else []

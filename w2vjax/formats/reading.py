@@ -31,7 +31,7 @@ _RATIO = 100  # vectors compress 1.1 to 10 times; 1,000 times is a decompression
 _SLACK = 1 << 24
 
 
-class Reading(NamedTuple):
+class ReadOptions(NamedTuple):
     """How strictly to read: what is forgiven (:data:`ALLOWANCES`), and how many rows are wanted."""
 
     allow: frozenset[str] = frozenset()
@@ -39,7 +39,7 @@ class Reading(NamedTuple):
     limit: int | None = None
 
 
-STRICT = Reading()
+STRICT = ReadOptions()
 
 
 class Table(NamedTuple):
@@ -50,7 +50,9 @@ class Table(NamedTuple):
     counts: np.ndarray | None = None  # [V]
 
 
-def reading(allow: Collection[str] = (), unicode_errors: str = "strict", limit: int | None = None) -> Reading:
+def reading(
+    allow: Collection[str] = (), unicode_errors: str = "strict", limit: int | None = None
+) -> ReadOptions:
     """Checked reading options.
 
     >>> reading(allow=["duplicates"]).limit is None
@@ -63,7 +65,7 @@ def reading(allow: Collection[str] = (), unicode_errors: str = "strict", limit: 
         raise SettingError(f"unicode_errors={unicode_errors!r} is not known. Use strict, replace or ignore.")
     if limit is not None and limit < 1:
         raise SettingError(f"limit={limit} reads nothing. Pass 1 or more, or None for all.")
-    return Reading(allowed, unicode_errors, limit)
+    return ReadOptions(allowed, unicode_errors, limit)
 
 
 def refuse(path: Path, place: str, cause: str, remedy: str = "Get or write the file again.") -> NoReturn:
@@ -128,7 +130,7 @@ def _decompressed(path: Path, opener: Any) -> bytes:
                        "compressed size", "If you trust it, decompress it yourself.")  # fmt: skip
 
 
-def refuse_unfinished(path: Path, data: Any, options: Reading) -> None:
+def refuse_unfinished(path: Path, data: Any, options: ReadOptions) -> None:
     """Every writer ends the last line; without its end, 0.25 may be what is left of 0.2537."""
     if len(data) and data[-1:] != b"\n" and options.limit is None and "unfinished-line" not in options.allow:
         refuse(path, f"byte {len(data):,}", "the last line has no end, so it may have been cut",
@@ -166,12 +168,14 @@ def header(
     return rows, dim
 
 
-def decode(path: Path, word: bytes, place: str, options: Reading) -> str:
+def decode(path: Path, word: bytes, place: str, options: ReadOptions) -> str:
     """A word's text, or the sentence that says where it is not UTF-8."""
     return decode_all(path, [word], lambda row: place, options)[0]
 
 
-def decode_all(path: Path, words: list[bytes], place: Callable[[int], str], options: Reading) -> list[str]:
+def decode_all(
+    path: Path, words: list[bytes], place: Callable[[int], str], options: ReadOptions
+) -> list[str]:
     """The text of words; ``place(row)`` is only asked for a word that is not UTF-8."""
     try:
         return [word.decode("utf-8", options.unicode_errors) for word in words]
@@ -182,7 +186,7 @@ def decode_all(path: Path, words: list[bytes], place: Callable[[int], str], opti
                "Convert the file to UTF-8, or read it with unicode_errors='replace'.")  # fmt: skip
 
 
-def checked(path: Path, table: Table, options: Reading, place: Callable[[int], str]) -> Vectors:
+def checked(path: Path, table: Table, options: ReadOptions, place: Callable[[int], str]) -> Vectors:
     """The table as Vectors, after the two checks every format needs: finite numbers, and no word twice.
 
     ``place(row)`` says where a row stands in the file.

@@ -12,7 +12,7 @@ from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
 from w2vjax.formats.reading import (
     STRICT,
-    Reading,
+    ReadOptions,
     contents,
     decode,
     encoded,
@@ -27,7 +27,7 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def read_vocabulary(
-    path: str | PathLike[str], options: Reading = STRICT
+    path: str | PathLike[str], options: ReadOptions = STRICT
 ) -> tuple[list[str], np.ndarray | None]:
     """Words and their counts [V] int64, or None where the file holds no counts (only words).
 

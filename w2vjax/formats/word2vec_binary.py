@@ -13,7 +13,7 @@ import numpy as np
 
 from w2vjax.files import atomic_file
 from w2vjax.formats.reading import (
-    Reading,
+    ReadOptions,
     Table,
     checked,
     contents,
@@ -31,7 +31,7 @@ _HEADER = 64  # two numbers of 18 digits need no more
 _BLOCK = 1 << 25
 
 
-def read_binary(path: Path, options: Reading) -> Vectors:
+def read_binary(path: Path, options: ReadOptions) -> Vectors:
     """Vectors of a word2vec binary file: one walk over the word boundaries, then one gather of the rows.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from w2vjax.files import atomic_file
 from w2vjax.formats.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
 from w2vjax.formats.reading import (
-    Reading,
+    ReadOptions,
     Table,
     checked,
     contents,
@@ -41,7 +41,7 @@ class _Layout(NamedTuple):
     dim: int
 
 
-def read_text(path: Path, options: Reading) -> Vectors:
+def read_text(path: Path, options: ReadOptions) -> Vectors:
     """Vectors of a word2vec or GloVe text file; the header, if there is one, is recognised by its two integers.
 
     Raises:
@@ -76,7 +76,7 @@ def read_text(path: Path, options: Reading) -> Vectors:
     return checked(path, Table(words, matrix), options, lambda row: f"line {from_top + row}")
 
 
-def _layout(path: Path, data: Any, options: Reading) -> _Layout:
+def _layout(path: Path, data: Any, options: ReadOptions) -> _Layout:
     """Where the rows start and how wide they are."""
     refuse_foreign(path, data[:8])
     refuse_unfinished(path, data, options)
@@ -120,7 +120,7 @@ def _chunks(data: Any, layout: _Layout) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _rows(
-    path: Path, lines: list[bytes], line: int, dim: int, options: Reading
+    path: Path, lines: list[bytes], line: int, dim: int, options: ReadOptions
 ) -> tuple[list[str], np.ndarray]:
     """Words and [n, D] numbers. All at once where every line is plain; otherwise one by one, which finds the place."""
     lines = [text.rstrip(b"\r ") if text[-1:] in {b"\r", b" "} else text for text in lines]
@@ -136,7 +136,7 @@ def _rows(
     return [word for word, _ in rows], np.stack([numbers for _, numbers in rows])
 
 
-def _row(path: Path, text: bytes, place: str, dim: int, options: Reading) -> tuple[str, np.ndarray]:
+def _row(path: Path, text: bytes, place: str, dim: int, options: ReadOptions) -> tuple[str, np.ndarray]:
     fields = text.split(b" ")
     if len(fields) < dim + 1 or not fields[0]:
         cause = f"there are {len(fields) - 1} numbers after the word, and every row has {dim}"

@@ -22,7 +22,7 @@ from w2vjax.objectives.model import backward, bounded_backward, cross_entropy, d
 from w2vjax.objectives.negative import negative_sampling
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training.choices import CHOICES, MANY_WORDS
+from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_objective, method
 from w2vjax.types import Batch, Goal, Objective, Params, Tables, Windows
 from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
 from w2vjax.windows.skipgram import block_batch, fan_batch
@@ -56,6 +56,8 @@ WINDOWS: dict[str, Windows] = {
 }
 LossOf: TypeAlias = Callable[[Params, Batch, Goal], jax.Array]
 BackwardOf: TypeAlias = Callable[[Params, Batch, Goal], tuple[jax.Array, Params]]
+# Words of a text, for each length that changes what train uses.
+TEXTS = {"short": 0, "middling": SHORT_TEXT, "long": MANY_WORDS}
 # one for each form of a batch: pairs apart, means of words read once, many hidden vectors against many positives
 EVERY_SIZE = ("pairs", "cbow_runs", "blocks")
 # where the costly extras run: empty batches, every window, and blocks of every kind without jit
@@ -90,32 +92,34 @@ class Record(NamedTuple):
 
 
 class Shipped(NamedTuple):
-    """What ``train`` uses for one pair of model and objective."""
+    """What ``train`` uses for one pair of model and objective and one length of text."""
 
-    name: str  # of the objective, as train has it
     model: str
+    name: str  # of the objective, as train has it
+    length: str  # of the text: a key of TEXTS
     objective: Objective
     windows: Windows
 
     @property
     def window(self) -> str:
-        """How a report calls the window shape of this model."""
-        return f"train: {self.model}"
+        """How a report calls this method's window shape."""
+        return f"train: {self.model}, {self.length} text"
 
 
 @lru_cache(maxsize=1)
 def shipped() -> tuple[Shipped, ...]:
-    """All pairs that ``train`` has, with the parameters that it gives them, for short and for long texts."""
-    found = []
-    for (model, name), chosen in CHOICES.items():
-        sizes = {name: 0, f"{name}, long text": MANY_WORDS} if name == "negative" else {name: 0}
-        found += [Shipped(n, model, chosen.objective(5, 0.75, w), chosen.windows) for n, w in sizes.items()]
-    return tuple(found)
+    """All methods that ``train`` has: for each pair, those that differ from the method of a shorter text."""
+    found: dict[tuple[str, str, Windows, bool], Shipped] = {}
+    for each, (length, words) in product(METHODS.values(), TEXTS.items()):
+        name, windows = str(each.objective), method(each.model, each.objective, words).windows
+        one = Shipped(each.model, name, length, make_objective(name, words=words), windows)
+        found.setdefault((each.model, name, windows, name == "negative" and words >= MANY_WORDS), one)
+    return tuple(found.values())
 
 
 def find_shipped(name: str) -> list[Shipped]:
-    """The pairs of ``train`` that a name stands for: all, or those of one objective by train's name for it."""
-    return [one for one in shipped() if name in ("all", one.name.partition(",")[0])]
+    """The methods of ``train`` that a name stands for: all, or those of one objective by train's name for it."""
+    return [one for one in shipped() if name in ("all", one.name)]
 
 
 def find_objectives(name: str) -> dict[str, Objective]:
@@ -246,10 +250,10 @@ def check_shipped(
 
     Each record has the gradient beside bounds too.
     """
-    for method, size, kind, dtype in product(methods, SHIPPED_SIZES, kinds, dtypes):
+    for one, size, kind, dtype in product(methods, SHIPPED_SIZES, kinds, dtypes):
         eager = kind in EAGER_KINDS and SHIPPED_SIZES[size].vocab_size < 100
-        found = check_case(method.objective, method.windows, SHIPPED_SIZES[size], kind, dtype, eager, True)
-        yield Record(method.name, method.window, size, kind, *found)
+        found = check_case(one.objective, one.windows, SHIPPED_SIZES[size], kind, dtype, eager, True)
+        yield Record(one.name, one.window, size, kind, *found)
 
 
 def check_case(

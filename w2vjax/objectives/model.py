@@ -17,7 +17,7 @@ from w2vjax.objectives import hidden as hidden_side
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.scores import score_bound
-from w2vjax.objectives.softmax import Words, softmax
+from w2vjax.objectives.softmax import SoftmaxTargets, softmax
 from w2vjax.types import (
     Backward,
     Batch,
@@ -269,7 +269,7 @@ def held_out_loss(
         if offset is not None:  # one more column: a hidden vector that ends in 1 then scores s + offset
             hidden = jnp.concatenate([hidden, jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)], -1)
             output = jnp.concatenate([output, offset[:, None].astype(output.dtype)], 1)
-        loss = softmax(chunk).loss(hidden, output, Words(batch.words, batch.weights)).sum()
+        loss = softmax(chunk).loss(hidden, output, SoftmaxTargets(batch.words, batch.weights)).sum()
     else:
         targets = draw_targets(objective, jax.random.key(0), tables, batch)
         loss = cross_entropy(objective, params, batch, targets)

@@ -27,7 +27,7 @@ Pair = tuple[jax.Array, jax.Array]
 Carry = TypeVar("Carry")
 
 
-class Words(NamedTuple):
+class SoftmaxTargets(NamedTuple):
     """Targets of the full softmax: the positives themselves."""
 
     ids: jax.Array  # [B, P] int32
@@ -82,7 +82,7 @@ def softmax_backward(logits: jax.Array, total: Total, ids: jax.Array, weights: j
     return at.add(-weights, mode="drop", wrap_negative_indices=False)
 
 
-def dense_loss(hidden: jax.Array, output: jax.Array, targets: Words) -> jax.Array:
+def dense_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets) -> jax.Array:
     """Cross-entropy over all V words: [B, T]."""
     logits = all_logits(hidden, output)
     ids = jnp.broadcast_to(targets.ids[:, None], targets.weights.shape)
@@ -90,7 +90,9 @@ def dense_loss(hidden: jax.Array, output: jax.Array, targets: Words) -> jax.Arra
     return softmax_loss(add_logits(no_logits(hidden), logits), picked, targets.weights)
 
 
-def dense_backward(hidden: jax.Array, output: jax.Array, targets: Words) -> tuple[jax.Array, jax.Array]:
+def dense_backward(
+    hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets
+) -> tuple[jax.Array, jax.Array]:
     """The gradient of the sum of :func:`dense_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
     logits = all_logits(hidden, output)
     total = add_logits(no_logits(hidden), logits)
@@ -122,14 +124,14 @@ def chunked_total(hidden: jax.Array, output: jax.Array, chunk: int) -> Total:
     return fold_chunks(step, no_logits(hidden), output, chunk)
 
 
-def chunked_loss(hidden: jax.Array, output: jax.Array, targets: Words, chunk: int) -> jax.Array:
+def chunked_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int) -> jax.Array:
     """:func:`dense_loss` with ``chunk`` words of the vocabulary in memory at a time: [B, T]."""
     picked = score(hidden, output, targets.ids)
     return softmax_loss(chunked_total(hidden, output, chunk), picked, targets.weights)
 
 
 def chunked_backward(
-    hidden: jax.Array, output: jax.Array, targets: Words, chunk: int
+    hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int
 ) -> tuple[jax.Array, jax.Array]:
     """The gradient of the sum of :func:`chunked_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
     total = chunked_total(hidden, output, chunk)
@@ -163,7 +165,7 @@ def softmax_bounded(
     backward: Backward,
     hidden: jax.Array,
     output: jax.Array,
-    targets: Words,
+    targets: SoftmaxTargets,
     chunk: int | None = None,
     a: float = A,
     b: float = B,
@@ -224,7 +226,7 @@ def no_tables(counts: ArrayLike) -> tuple[()]:
     return ()
 
 
-def select_words(draws: Draws, tables: Tables, words: jax.Array, weights: jax.Array) -> Words:
+def select_words(draws: Draws, tables: Tables, words: jax.Array, weights: jax.Array) -> SoftmaxTargets:
     """The positives are the targets."""
     del draws, tables
-    return Words(words, weights)
+    return SoftmaxTargets(words, weights)

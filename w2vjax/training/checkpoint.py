@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file with tables, optimizer state, place and settings, written whole or not at all.
+"""Checkpoints: one safetensors file with tables, optimizer state, position and settings, written whole or not at all.
 
 The last two are kept. Loading takes the newest that is sound, and says so when it has to pass over a damaged one. A
 checkpoint knows the run it belongs to (corpus, settings, program, versions, random numbers) and goes on with no other.
@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,14 +20,15 @@ import numpy as np
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
-from w2vjax.training.replicas import Replicas
+from w2vjax.training.copies import Copies
+from w2vjax.training.settings import RENAMED, Settings
 
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
 _KEPT = 2
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a run stands: the next chunk to train, and what was counted on the way there."""
 
     epoch: int = 0
@@ -38,27 +38,40 @@ class Place(NamedTuple):
     seconds: float = 0.0  # spent training, over all sessions
 
 
-def check_saving(
-    checkpoint: Any, checkpoint_every: float, resume: bool, allow: Iterable[str], log_every: float
-) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for arguments of ``train`` that cannot work, or have no effect."""
-    for name, value in (("checkpoint_every", checkpoint_every), ("log_every", log_every)):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not value >= 0:
-            raise SettingError(f"{name}={value!r} cannot work. Use a number of seconds from 0 on.")
-    if resume and checkpoint is None:
-        raise SettingError(
-            "resume=True goes on from a checkpoint, and no folder is named. Name it with checkpoint (--checkpoint)."
-        )
-    if (allowed := list(allow)) and checkpoint is None:
-        raise SettingError(
-            f"allow={allowed} is for going on from a checkpoint, and no folder is named. "
-            "Name it with checkpoint (--checkpoint), and resume (--resume)."
-        )
-    if allowed and not resume:
-        raise SettingError(
-            f"allow={allowed} has no effect on a run that starts anew. Go on with resume (--resume), or leave it out."
-        )
+class Checkpoints(NamedTuple):
+    """Where and how a run saves its state. ``train(..., checkpoint=Checkpoints("kept", resume=True))`` goes on from it.
+
+    >>> Checkpoints("kept", every=600).resume
+    False
+    """
+
+    folder: str | os.PathLike[str]
+    every: float = 60.0  # seconds from one to the next; inf saves the last only
+    resume: bool = False  # go on from the last one, if there is one
+    # with resume: fields that may differ from the checkpoint's, such as "jax version"
+    allow: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse values that cannot work, and a folder that cannot hold the checkpoints. Makes nothing."""
+        check_seconds(f"The time between checkpoints, every={self.every!r} (--checkpoint-every),", self.every)
+        if not self.resume and list(self.allow):
+            raise SettingError(
+                f"allow={list(self.allow)} has no effect on a run that starts anew. Go on with resume (--resume), or "
+                "leave it out."
+            )
+        check_folder(self.folder, self.resume)
+
+
+def checkpoints_in(given: str | os.PathLike[str] | Checkpoints | None) -> Checkpoints | None:
+    """What ``checkpoint`` of train stands for: a folder is short for ``Checkpoints(folder)``."""
+    return given if given is None or isinstance(given, Checkpoints) else Checkpoints(given)
+
+
+def check_seconds(what: str, value: Any) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError`, which begins with ``what``, if a time is not 0 or more seconds."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not value >= 0:
+        raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")
 
 
 def run_identity(
@@ -66,7 +79,7 @@ def run_identity(
 ) -> dict[str, Any]:
     """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values.
 
-    chunk: the words of one, by which a place is counted; tables: the objective's, which are arguments of the program
+    chunk: the words of one, by which a position is counted; tables: the objective's, which are arguments of the program
     and not in its text.
     """
     config = jax.config.values
@@ -85,16 +98,16 @@ def run_identity(
 
 def save_checkpoint(
     folder: str | os.PathLike[str],
-    state: Replicas,
-    place: Place,
+    state: Copies,
+    position: Position,
     identity: dict[str, Any],
     history: list[dict[str, Any]],
 ) -> Path:
     """Write a checkpoint and remove all but the last two. Raises :class:`~w2vjax.errors.FileError` if it cannot."""
     folder = Path(folder)
-    path = folder / f"checkpoint-{place.words:012d}.safetensors"  # words only grow: the newest comes last
+    path = folder / f"checkpoint-{position.words:012d}.safetensors"  # words only grow: the newest comes last
     leaves = {f"state.{i:03d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    record = {"format": _FORMAT, "place": json.dumps(place), "identity": json.dumps(identity, sort_keys=True),
+    record = {"format": _FORMAT, "place": json.dumps(position), "identity": json.dumps(identity, sort_keys=True),
               "history": json.dumps(history)}  # fmt: skip
     write_tensors(path, leaves, record)
     for old in _checkpoints(folder)[_KEPT:]:
@@ -126,8 +139,8 @@ def prepare_folder(folder: str | os.PathLike[str], resume: bool) -> None:
 
 
 def load_checkpoint(
-    folder: str | os.PathLike[str], like: Replicas, identity: dict[str, Any], allow: Iterable[str] = ()
-) -> tuple[Replicas, Place, list[dict[str, Any]]] | None:
+    folder: str | os.PathLike[str], like: Copies, identity: dict[str, Any], allow: Iterable[str] = ()
+) -> tuple[Copies, Position, list[dict[str, Any]]] | None:
     """The newest sound checkpoint of this very run, None where the folder has none at all.
 
     like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields that may differ.
@@ -149,7 +162,7 @@ def load_checkpoint(
             warnings.warn(
                 f"Going on from {path.name}, because a later one is damaged: {damaged[0]}", stacklevel=2
             )
-        _compare(path, json.loads(tensors.metadata["identity"]), identity, set(allow))
+        _compare(path, _in_todays_words(json.loads(tensors.metadata["identity"])), identity, set(allow))
         leaves, structure = jax.tree.flatten(like)
         arrays = list(tensors.arrays.values())
         if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
@@ -157,12 +170,23 @@ def load_checkpoint(
                 f"{path} holds other tables than this run's. Resume with the settings it was made with."
             )
         state = jax.tree.unflatten(structure, [jnp.array(array) for array in arrays])
-        return state, Place(*json.loads(tensors.metadata["place"])), json.loads(tensors.metadata["history"])
+        return (
+            state,
+            Position(*json.loads(tensors.metadata["place"])),
+            json.loads(tensors.metadata["history"]),
+        )
     if damaged:
         raise CheckpointError(
             f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
         )
     return None
+
+
+def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier version wrote, under the names of today; a setting that it lacks has its default."""
+    names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
+    usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
+    return usual | {names.get(name, name): value for name, value in identity.items()}
 
 
 def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:
@@ -190,6 +214,5 @@ def _checkpoints(folder: Path) -> list[Path]:
     try:
         names = os.listdir(folder)
     except OSError as error:
-        print(f"{folder}: {error.strerror}", file=sys.stderr)
-        return []
+        raise FileError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
     return [folder / name for name in sorted(names, reverse=True) if _NAME.fullmatch(name)]

@@ -85,13 +85,15 @@ def evaluate_held_out(
     return {"loss": loss / pairs, "unigram_loss": base / pairs, "pairs": pairs}
 
 
-def of_run(run: Run, params: Params, most_words: int = _MOST_WORDS) -> dict[str, float | None]:
+def evaluate_run(run: Run, params: Params, most_words: int = _MOST_WORDS) -> dict[str, float | None]:
     """:func:`evaluate_held_out` of a run's own objective, "negative", "hierarchical" or "softmax"."""
     noise, counts = None, run.feed.corpus.vocab.counts
-    if run.settings.objective == "negative":
+    if run.settings.noise_exponent is not None:  # set for "negative" alone
         mass = noise_mass(counts, run.settings.noise_exponent)
         noise = mass / mass.sum()
-    recipe = run.recipe._replace(groups=min(run.recipe.groups, max(1, _BATCH_WORDS // run.recipe.run)))
+    recipe = run.recipe._replace(
+        groups=min(run.recipe.groups, max(1, _BATCH_WORDS // run.recipe.block_words))
+    )
     keep = keep_probabilities(counts, run.settings.sample)
     hierarchical = run.settings.objective == "hierarchical"
     return evaluate_held_out(recipe, params, run.tables, run.feed, noise, hierarchical, most_words, keep)
@@ -155,7 +157,7 @@ def log_normaliser(hidden: jax.Array, output: jax.Array, dropped: Dropped) -> ja
 
 def held_out_batches(recipe: Recipe, feed: Feed, most_words: int = _MOST_WORDS) -> Iterator[Batch]:
     """The batches of the words that were held out, whole windows, in order; the last one padded."""
-    size, window = recipe.groups * recipe.run, recipe.window
+    size, window = recipe.groups * recipe.block_words, recipe.window
     begin = feed.words
     end = min(len(feed.corpus.ids), begin + most_words)
     if begin == end:
@@ -164,8 +166,8 @@ def held_out_batches(recipe: Recipe, feed: Feed, most_words: int = _MOST_WORDS) 
     tokens, segments = split_lines(jnp.asarray(ids), jnp.int32(end - begin))
     tokens = jnp.pad(tokens, window)
     segments = jnp.pad(segments, window, constant_values=-1)
-    width = jnp.arange(recipe.run + 2 * window, dtype=jnp.int32)[None]
+    width = jnp.arange(recipe.block_words + 2 * window, dtype=jnp.int32)[None]
     for start in range(0, len(ids), size):
-        at = start + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.run + width
-        reach = full_reach(jax.random.key(0), (recipe.groups, recipe.run), window)
+        at = start + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.block_words + width
+        reach = full_reach(jax.random.key(0), (recipe.groups, recipe.block_words), window)
         yield recipe.windows(tokens[at], segments[at], reach)

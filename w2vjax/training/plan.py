@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from w2vjax.corpus.encode import USUAL_MIN_COUNT, prepare
-from w2vjax.training.choices import named
-from w2vjax.training.settings import Settings
-from w2vjax.training.setup import lower, set_up
+from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
+from w2vjax.training.checkpoint import checkpoints_in
+from w2vjax.training.loop import check_arguments, make_run, read_corpus
+from w2vjax.training.setup import lower
 from w2vjax.training.step import chunk_seed
 
 _TIMED = 3  # chunks, after one that warms up
@@ -45,22 +45,19 @@ class Plan(NamedTuple):
         )
 
 
-def plan(corpus: Any = None, **arguments: Any) -> Plan:
-    """Memory and time of ``train(corpus, **arguments)``: reads the corpus, compiles, times a few chunks.
+@keywords_of(Arguments)
+def plan(corpus: Any = None, **keywords: Any) -> Plan:
+    """Memory and time of ``train(corpus, **keywords)``: reads the corpus, compiles, and times a few chunks.
+
+    It takes every keyword of :func:`~w2vjax.training.loop.train` and raises the same errors. Those that save or report
+    change nothing in the plan, and nothing is written.
 
     >>> plan([["a", "rose", "is", "a", "rose"]] * 9, min_count=1, dim=8).params_bytes  # 2 tables, 3 rows, 8 floats
     192
     """
-    arguments["objective"], own = named(arguments.get("objective", "negative"))
-    numbers = {name: arguments.pop(name) for name in Settings._fields if name in arguments}
-    if (min_count := numbers.get("min_count")) is None:
-        numbers["min_count"] = USUAL_MIN_COUNT
-    settings = Settings(**numbers).check()
-    cache, tokenizer, vocab = (arguments.pop(name, None) for name in ("cache", "tokenizer", "vocab"))
-    corpus = prepare(corpus, cache, min_count, settings.max_vocab, tokenizer, vocab=vocab)
-    if "embed_backward" in arguments:
-        arguments["backward_of_embed"] = arguments.pop("embed_backward")
-    run = set_up(corpus, settings, own, **arguments)
+    arguments = arguments_of(keywords)
+    check_arguments(arguments, checkpoints_in(arguments.checkpoint))
+    run = make_run(read_corpus(corpus, arguments), arguments)
     began = time.perf_counter()
     compiled = lower(run).compile()
     compile_seconds = time.perf_counter() - began
@@ -73,11 +70,11 @@ def plan(corpus: Any = None, **arguments: Any) -> Plan:
         piece = run.feed.chunk(number % run.feed.chunks)
         began = time.perf_counter()
         state, _ = jax.block_until_ready(
-            compiled(state, run.tables, run.keep, *piece, chunk_seed(settings.seed, 0, number))
+            compiled(state, run.tables, run.keep, *piece, chunk_seed(run.settings.seed, 0, number))
         )
         times.append((time.perf_counter() - began) / int(piece[2]))
-    words, copies = run.feed.words * settings.epochs, run.feed.copies
-    return Plan(jax.devices()[0].device_kind, len(corpus.vocab), words, run.steps * copies,
+    words, copies = run.feed.words * run.settings.epochs, run.feed.copies
+    return Plan(jax.devices()[0].device_kind, len(run.feed.corpus.vocab), words, run.steps * copies,
                 sizes[0] * (copies + (copies > 1)), sizes[1] * copies, temporaries * copies,
-                4 * len(corpus.ids), run.feed.resident is not None, compile_seconds,
+                4 * len(run.feed.corpus.ids), run.feed.resident is not None, compile_seconds,
                 float(np.median(times[1:])) * words / copies)  # fmt: skip

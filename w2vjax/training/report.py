@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,17 @@ import jax
 import numpy as np
 
 from w2vjax.errors import DivergedError, FileError, StoppedError
-from w2vjax.training.checkpoint import Place
+from w2vjax.training.checkpoint import Position
 from w2vjax.training.step import Progress
 
 if TYPE_CHECKING:
     from w2vjax.training.setup import Run
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
+
+
+# (record) -> a true value to stop the run
+Callback = Callable[[dict[str, Any]], Any]
 
 
 class Reporter:
@@ -30,15 +35,15 @@ class Reporter:
     """
 
     def __init__(
-        self, run: "Run", place: Place, bar: bool, log: Any, every: float, history: list[dict[str, Any]]
+        self, run: "Run", position: Position, bar: bool, log: Any, every: float, history: list[dict[str, Any]]
     ):
         self.run, self.every, self.history = run, every, list(history)
         self._learning_rate = jax.jit(run.schedule)
-        self.steps, self.total = place.steps, run.feed.words * run.settings.epochs
-        self._begin, self._written = place, (time.perf_counter(), place.words)
+        self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
+        self._begin, self._written = position, (time.perf_counter(), position.words)
         self._loss = self._pairs = 0.0
         self._log = None if log is None else Log(log, self.history)
-        self._bar = _bar(self.total, place.words) if bar else None
+        self._bar = _bar(self.total, position.words) if bar else None
 
     def __enter__(self) -> "Reporter":
         return self
@@ -61,14 +66,14 @@ class Reporter:
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
 
-    def round(self, place: Place, callback: Any = None) -> bool:
+    def round(self, position: Position, callback: Callback | None = None) -> bool:
         """Show where the run stands after a round, and make a record if it is time. True if the callback stops it."""
-        done = place.words >= self.total
+        done = position.words >= self.total
         if self._bar is not None:
-            self._bar.update(place.words - self._bar.n)
+            self._bar.update(position.words - self._bar.n)
         if not done and time.perf_counter() - self._written[0] < self.every:
             return False
-        record = self._record(place)
+        record = self._record(position)
         self.history.append(record)
         if self._log is not None:
             self._log.write(record)
@@ -79,21 +84,21 @@ class Reporter:
             )
         return bool(callback(record)) if callback is not None else False
 
-    def _record(self, place: Place) -> dict[str, Any]:
+    def _record(self, position: Position) -> dict[str, Any]:
         now = time.perf_counter()
         since, words = self._written
-        speed = (place.words - words) / max(now - since, 1e-9)
+        speed = (position.words - words) / max(now - since, 1e-9)
         record = {
-            "epoch": place.epoch,
+            "epoch": position.epoch,
             "step": self.steps,
-            "words": place.words,
+            "words": position.words,
             "loss": self._loss / self._pairs if self._pairs else None,
             "learning_rate": float(self._learning_rate(np.int32(self.steps // self.run.feed.copies))),
             "words_per_second": speed,
-            "seconds": place.seconds,
-            "seconds_left": (self.total - place.words) / max(speed, 1e-9),
+            "seconds": position.seconds,
+            "seconds_left": (self.total - position.words) / max(speed, 1e-9),
         }
-        self._written, self._loss, self._pairs = (now, place.words), 0.0, 0.0
+        self._written, self._loss, self._pairs = (now, position.words), 0.0, 0.0
         return record
 
     def _diverged(self, step: int) -> None:
@@ -175,13 +180,13 @@ class StopSignals:
         del frame
         self.received = number
 
-    def leave(self, place: Place) -> None:
+    def leave(self, position: Position) -> None:
         """Raise :class:`~w2vjax.errors.StoppedError` if a signal came: the checkpoint has just been saved."""
         if self.received is None:
             return
         name = signal.Signals(self.received).name
         error = StoppedError(
-            f"Stopped by {name} after {place.words:,} words; the checkpoint is saved. Go on with --resume."
+            f"Stopped by {name} after {position.words:,} words; the checkpoint is saved. Go on with --resume."
         )
         error.exit_code = 128 + self.received
         raise error

@@ -1,117 +1,232 @@
-"""The numbers of a run, checked before anything is read or made."""
+"""The numbers and names of a run. This file is the one place where a setting is written.
+
+A field of :class:`Settings` holds name, type, default, bounds and a sentence. ``train``, ``plan``, their signatures and
+help, ``w2vjax train --help``, the checks, the checkpoints and the summary all read it. To add a setting, add a field.
+"""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from w2vjax.errors import SettingError
-from w2vjax.training.choices import choice, usual_rate
 
-# beyond this many words a step, most of a text's rows step on stale gradients, and little is gained on any device
+if TYPE_CHECKING:
+    from w2vjax.types import Objective
+
+ModelName = Literal["skip-gram", "cbow"]
+ObjectiveName = Literal["negative", "hierarchical", "softmax"]
+DtypeName = Literal["float32", "float64", "bfloat16"]
+Value = TypeVar("Value")
+
+# A larger step makes most rows of a text step on stale gradients, and gains little on any device.
 MOST_BATCH_WORDS = 65_536
+# What earlier versions called a setting.
+RENAMED = {"run": "block_words", "replicas": "copies"}
+# What gensim, word2vec.c and fastText call a setting.
+_ELSEWHERE = {
+    **dict.fromkeys(("vector_size", "size", "layer1_size"), "dim"),
+    **dict.fromkeys(("negative", "neg"), "negatives"),
+    "ns_exponent": "noise_exponent",
+    **dict.fromkeys(("alpha", "start_alpha", "lr"), "learning_rate"),
+    **dict.fromkeys(("iter", "epoch"), "epochs"),
+    **dict.fromkeys(("workers", "threads", "thread"), "copies"),
+    "ws": "window",
+    "t": "sample",
+    "minCount": "min_count",
+    **dict.fromkeys(("max_final_vocab", "max_vocab_size"), "max_vocab"),
+    **dict.fromkeys(("sg", "cbow"), "model"),
+    **dict.fromkeys(("hs", "loss"), "objective"),
+}
 
 
-class Settings(NamedTuple):
-    """The names and numbers of a run, as plain as JSON. Functions of the caller's own are passed beside them.
+def whole(default: Value, about: str, low: int, high: int) -> Value:
+    """A field for a whole number from ``low`` to ``high``."""
+    made: Any = field(default=default, metadata={"about": about, "kind": int, "low": low, "high": high})
+    return made  # type: ignore[no-any-return]
 
-    model, objective: see :func:`~w2vjax.training.choices.choice`. None for ``learning_rate``, ``batch_words`` or
-    ``run`` is what was measured for them (and ``batch_words`` for a CPU or an accelerator), for ``negatives`` 5 and for
-    ``noise_exponent`` 0.75. Words of a batch are counted after
-    subsampling, and cut into groups of ``run``. ``learning_rate`` is where the linear descent starts; it ends at 1e-4
-    of it. ``replicas`` copies of the tables are trained side by side (:mod:`w2vjax.training.replicas`); None is 2 on a
-    CPU for corpora of more than half a million words, and 1 elsewhere.
+
+def real(default: Value, about: str, low: float, high: float) -> Value:
+    """A field for a finite number from ``low`` to ``high``."""
+    made: Any = field(default=default, metadata={"about": about, "kind": float, "low": low, "high": high})
+    return made  # type: ignore[no-any-return]
+
+
+def one_of(names: Any, default: Value, about: str) -> Value:
+    """A field for one of the strings of a ``Literal``."""
+    made: Any = field(default=default, metadata={"about": about, "kind": names})
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of a run, as plain as JSON but for an objective of your own.
+
+    A setting that is None has a default that depends on others: :func:`w2vjax.training.methods.completed` fills it in.
     """
 
-    dim: int = 100
-    window: int = 5
-    epochs: int = 5
-    sample: float = 1e-3
-    min_count: int = 5
-    max_vocab: int | None = None
-    learning_rate: Any = None  # float; None until :meth:`complete`, as the next two
-    batch_words: Any = None  # int
-    run: Any = None  # int
-    seed: int = 0
-    held_out: float = 0.0
-    replicas: int | None = None
-    dtype: str = "float32"
-    model: str = "skip-gram"
-    objective: str = "negative"
-    negatives: Any = None  # int; of "negative" alone, as the next
-    noise_exponent: Any = None  # float
+    model: ModelName = one_of(
+        ModelName,
+        "skip-gram",
+        "skip-gram predicts the neighbours of a word; cbow predicts a word from the mean of its neighbours.",
+    )
+    objective: "ObjectiveName | Objective" = one_of(
+        ObjectiveName,
+        "negative",
+        "negative sampling, hierarchical softmax, or the full softmax, which suits small vocabularies.",
+    )
+    dim: int = whole(100, "Numbers in a vector.", 1, 100_000)
+    window: int = whole(
+        5, "The most words on either side. Each center draws its own reach, from 1 to this.", 1, 1_000
+    )
+    epochs: int = whole(5, "Passes over the corpus.", 1, 1_000_000)
+    negatives: int | None = whole(
+        None, "Negatives that each positive meets; for the objective negative only. Default: 5.", 1, 10_000
+    )
+    noise_exponent: float | None = real(
+        None,
+        "Negatives are drawn from the counts to this power; for the objective negative only. Default: 0.75.",
+        -10,
+        10,
+    )
+    min_count: int | None = whole(
+        None,
+        "Words that occur less often are left out. Default: 5 for a text; a Corpus or a Vocab has its own.",
+        0,
+        2**62,
+    )
+    max_vocab: int | None = whole(
+        None, "Only this many of the most frequent words are kept. Default: all.", 1, 2**31 - 2
+    )
+    sample: float = real(1e-3, "Threshold for dropping frequent words at random. 0 keeps all words.", 0, 1)
+    learning_rate: float | None = real(
+        None,
+        "The learning rate falls from this to 1e-4 of it, linearly. Default: measured for the method.",
+        0,
+        1e6,
+    )
+    batch_words: int | None = whole(
+        None,
+        "Words in a step, after subsampling. Default: measured for the method, on a CPU and on an accelerator.",
+        1,
+        MOST_BATCH_WORDS,
+    )
+    block_words: int | None = whole(
+        None,
+        "Consecutive words that a step reads together. batch_words is a multiple of it. Default: 16.",
+        1,
+        4_096,
+    )
+    seed: int = whole(0, "All random numbers follow from it.", 0, 2**32 - 1)
+    held_out: float = real(
+        0.0,
+        "Share of the corpus, at its end, that is not trained on. The summary has the exact loss of its first 100,000 "
+        "words.",
+        0,
+        0.9,
+    )
+    copies: int | None = whole(
+        None,
+        "Copies of the tables that are trained side by side. Default: 2 on a CPU if the corpus has more than half a "
+        "million words, otherwise 1.",
+        1,
+        64,
+    )
+    dtype: DtypeName = one_of(DtypeName, "float32", "Type of the tables.")
 
-    def check(self) -> "Settings":
-        """The settings, with whole numbers as int. Raises :class:`~w2vjax.errors.SettingError` naming the first that
-        cannot work.
+    def check(self) -> None:
+        """Raise :class:`~w2vjax.errors.SettingError` for the first value that cannot work, each looked at alone.
 
         >>> Settings(dim=0).check()
         Traceback (most recent call last):
             ...
         w2vjax.errors.SettingError: dim=0 cannot work. Use a whole number from 1 to 100000.
         """
-        for name, low, high in _WHOLE:
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise SettingError(f"{name}={value!r} cannot work. Use a whole number from {low} to {high}.")
-        for name, least, most in _REAL:
-            value = getattr(self, name)
-            if value is None and name in _OPTIONAL:
-                continue
-            real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not real or not least <= value <= most:
-                raise SettingError(
-                    f"{name}={value!r} cannot work. Use a finite number from {least} to {most}."
-                )
+        for each in fields(Settings):
+            value = getattr(self, each.name)
+            if value is not None or each.default is not None:
+                check_value(each, value)
         if self.learning_rate == 0:
             raise SettingError("learning_rate=0 trains nothing. Leave it out for the default.")
-        if self.dtype not in _DTYPES:
-            raise SettingError(f"dtype={self.dtype!r} cannot work. Use one of {', '.join(_DTYPES)}.")
         for name in ("negatives", "noise_exponent"):
-            if getattr(self, name) is not None and self.objective != "negative":
+            if (value := getattr(self, name)) is not None and self.objective != "negative":
                 raise SettingError(
-                    f"{name}={getattr(self, name)!r} is for objective='negative', and this is {self.objective!r}. "
+                    f"{name}={value!r} is for objective='negative', and this is {objective_name(self.objective)!r}. "
                     "Leave it out."
                 )
-        full = self.complete()
-        if full.batch_words % full.run:
-            raise SettingError(
-                f"batch_words={full.batch_words} is not a multiple of run={full.run}. "
-                f"Use {full.run * math.ceil(full.batch_words / full.run)}."
-            )
-        return self
 
-    def complete(self, accelerator: bool = False, words: int | None = None) -> "Settings":
-        """The settings with what is None chosen for the pair of names, a text of ``words``, a CPU or ``accelerator``.
+    def as_json(self) -> dict[str, Any]:
+        """Name and value of every setting. An objective of your own is called "custom".
 
-        >>> Settings().complete().batch_words, Settings(batch_words=160).complete().batch_words
-        (384, 160)
+        >>> Settings(dim=20).as_json()["dim"]
+        20
         """
-        chosen = choice(self.model, self.objective)
-        step = chosen.accelerator_words if accelerator else chosen.batch_words
-        run = chosen.run if self.run is None else self.run
-        usual: dict[str, Any] = {
-            "learning_rate": usual_rate(self.model, self.objective, words, self.epochs),
-            "run": run,
-            "batch_words": run * math.ceil(step / run),
-        }
-        if self.objective == "negative":
-            usual |= {"negatives": 5, "noise_exponent": 0.75}
-        return self._replace(**{name: value for name, value in usual.items() if getattr(self, name) is None})
+        values = {each.name: getattr(self, each.name) for each in fields(Settings)}
+        return values | {"objective": objective_name(self.objective)}
 
 
-_WHOLE = (
-    ("dim", 1, 100_000),
-    ("window", 1, 1_000),
-    ("epochs", 1, 1_000_000),
-    ("min_count", 0, 2**62),
-    ("max_vocab", 1, 2**31 - 2),
-    ("batch_words", 1, MOST_BATCH_WORDS),
-    ("run", 1, 4_096),
-    ("replicas", 1, 64),
-    ("seed", 0, 2**32 - 1),
-    ("negatives", 1, 10_000),
-)
-_REAL = (("sample", 0, 1), ("learning_rate", 0, 1e6), ("held_out", 0, 0.9), ("noise_exponent", -10, 10))
-_OPTIONAL = {"max_vocab", "replicas", "learning_rate", "batch_words", "run", "negatives", "noise_exponent"}
-_DTYPES = ("float32", "float64", "bfloat16")
+@dataclass(frozen=True, kw_only=True)
+class Complete(Settings):
+    """Settings in which the numbers of the method are filled in, by :func:`w2vjax.training.methods.completed`."""
+
+    learning_rate: float
+    batch_words: int
+    block_words: int
+
+
+def objective_name(objective: "str | Objective") -> str:
+    """The name of an objective in logs, checkpoints and model files. Your own is called "custom".
+
+    >>> objective_name("softmax")
+    'softmax'
+    """
+    return objective if isinstance(objective, str) else "custom"
+
+
+def check_value(setting: "Field[Any]", value: Any) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` if a value has the wrong type or is out of the setting's bounds."""
+    name, kind = setting.name, setting.metadata["kind"]
+    if kind not in (int, float):
+        return _check_name(name, kind, value)
+    low, high = setting.metadata["low"], setting.metadata["high"]
+    number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not low <= value <= high:
+        what = "whole" if kind is int else "finite"
+        raise SettingError(f"{name}={value!r} cannot work. Use a {what} number from {low} to {high}.")
+
+
+def _check_name(name: str, kind: Any, value: Any) -> None:
+    if name == "objective" and not isinstance(value, str):
+        from w2vjax.types import Objective
+
+        if isinstance(value, Objective):
+            return
+    if value not in get_args(kind):
+        own = ", or pass an Objective of your own" if name == "objective" else ""
+        raise SettingError(f"{name}={value!r} cannot work. Use one of {', '.join(get_args(kind))}{own}.")
+    if value == "float64":
+        import jax
+
+        if not jax.config.read("jax_enable_x64"):
+            raise SettingError(
+                "dtype='float64' needs the 64-bit numbers of JAX, which are off. Set the environment variable "
+                "JAX_ENABLE_X64=1, or use float32."
+            )
+
+
+def setting_elsewhere(name: str) -> str | None:
+    """The setting that an earlier version, gensim, word2vec.c or fastText calls ``name``.
+
+    >>> setting_elsewhere("vector_size"), setting_elsewhere("dim")
+    ('dim', None)
+    """
+    return RENAMED.get(name) or _ELSEWHERE.get(name)
+
+
+def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """The settings with other values, of those that are not None.
+
+    >>> changed(Settings(), {"dim": 20, "epochs": None}).dim
+    20
+    """
+    return replace(settings, **{name: value for name, value in values.items() if value is not None})

@@ -1,6 +1,5 @@
 """Before the first step: tables, schedule, feed and program of a run, from its settings and functions."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,39 +10,35 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
-from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.model import init_params
-from w2vjax.training.choices import CUSTOM, choice
+from w2vjax.training import methods
+from w2vjax.training.copies import counts_of
 from w2vjax.training.feed import Feed, feed, longest_call
-from w2vjax.training.replicas import counts_of
-from w2vjax.training.settings import Settings
+from w2vjax.training.methods import Method, completed, make_objective
+from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
 from w2vjax.training.updates import check_optimizer
-from w2vjax.types import Objective, Params
-from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
-from w2vjax.windows.sampling import draw_reach, keep_probabilities, keep_thresholds
+from w2vjax.types import OptimizerMaker, Params, Schedule
+from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
 
 # The share of its start that the learning rate ends at, as in word2vec.c.
 _LAST_RATE = 1e-4
-# word2vec.c's for CBOW: its step is larger than the gradient by the number of context words.
-_UNDIVIDED_RATE = 0.05
-_UNCOUNTED = {cbow_counted_batch: cbow_lone_batch, cbow_counted_run_batch: cbow_run_batch}
 
 
 class Run(NamedTuple):
     """Everything a run needs before its first step; what :func:`set_up` makes."""
 
-    settings: Settings
+    settings: Complete
     feed: Feed
     recipe: Recipe
-    schedule: Callable[[Any], Any]  # the learning rate by step
+    schedule: Schedule
     steps: int  # expected, of the whole run and one copy of the tables
     state: State
     tables: Any
     keep: jax.Array
 
 
-def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
+def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
     """Steps of one copy in the whole run, from the words that subsampling is expected to keep.
 
     What it keeps differs by chance, by a thousandth of the total; the schedule is built on this number.
@@ -55,82 +50,69 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Settings) -> int:
     return int(np.ceil(settings.epochs * steps))
 
 
-def counts_steps(optimizer: Callable[[Any], Any], learning_rate: float) -> bool:
+def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
     """Whether an optimizer counts how far its steps go, as a join of copies by it needs: row_sgd and row_adagrad do."""
     table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
     state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
     return counts_of(state) is not None
 
 
-def measured_every(place: Feed, settings: Settings) -> int:
+def measured_every(place: Feed, settings: Complete) -> int:
     """Steps from one whose loss is read off to the next: 32, and fewer where a chunk has few steps."""
     steps: int = place.size // settings.batch_words
     return max(1, min(32, steps // 4))
 
 
-def linear_decay(learning_rate: float, steps: int) -> Callable[[Any], Any]:
+def linear_decay(learning_rate: float, steps: int) -> Schedule:
     """word2vec's schedule: from the learning rate down to 1e-4 of it, linearly, and constant after ``steps``."""
-    schedule: Callable[[Any], Any] = optax.linear_schedule(
-        learning_rate, learning_rate * _LAST_RATE, max(steps, 1)
-    )
+    schedule: Schedule = optax.linear_schedule(learning_rate, learning_rate * _LAST_RATE, max(steps, 1))
     return schedule
 
 
 def set_up(
     corpus: Corpus,
     settings: Settings,
-    objective: Objective | None = None,
-    windows: Any = None,
-    optimizer: Callable[[Any], Any] | None = None,
-    schedule: Callable[[Any], Any] | None = None,
+    method: Method | None = None,
+    *,
+    schedule: Schedule | None = None,
     start: Params | None = None,
-    reach: Any = draw_reach,
-    backward_of_embed: Any = embed_backward,
     mesh: Mesh | None = None,
     deterministic: bool = False,
 ) -> Run:
-    """Tables, optimizer and compiled shapes of a run. Arguments as in :func:`~w2vjax.training.loop.train`.
+    """Tables, optimizer and compiled shapes of a run. Nothing is trained yet.
 
-    ``backward_of_embed`` is train's ``embed_backward``. Nothing is trained yet. Raises
-    :class:`~w2vjax.errors.SettingError` for settings that cannot work, alone or together.
+    method: the shipped one of the settings' model and objective unless another is given, whose names then count. The
+    other arguments are those of :func:`~w2vjax.training.loop.train`. Raises :class:`~w2vjax.errors.SettingError` for
+    settings that cannot work, alone or together.
     """
-    if objective is not None:
-        settings = settings._replace(objective=CUSTOM)
-    elif settings.objective == CUSTOM:
-        raise SettingError("objective='custom' says that you pass one of your own, and none is passed.")
-    if mesh is not None and settings.replicas not in (None, 1):
+    method = method or methods.method(settings.model, settings.objective, len(corpus.ids))
+    settings = changed(settings, {"model": method.model, "objective": method.objective})
+    if mesh is not None and settings.copies not in (None, 1):
         raise SettingError(
-            f"replicas={settings.replicas} cannot go with a mesh, whose devices train one copy of the tables. "
+            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the tables. "
             "Leave it out."
         )
-    if backward_of_embed is embed_backward_undivided and settings.learning_rate is None:
-        settings = settings._replace(learning_rate=_UNDIVIDED_RATE)
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    settings = settings.check().complete(device.platform != "cpu", len(corpus.ids))
-    chosen = choice(settings.model, settings.objective)
+    settings = completed(settings, method, device.platform != "cpu", len(corpus.ids))
     counts = corpus.vocab.counts
-    objective = objective or chosen.objective(settings.negatives, settings.noise_exponent, len(corpus.ids))
-    if windows is None:
-        windows = chosen.windows
-        # word2vec.c's gradient counts a mean by its words already
-        if backward_of_embed is embed_backward_undivided:
-            windows = _UNCOUNTED.get(windows, windows)
-    optimizer = optimizer or chosen.optimizer
+    noise = settings.negatives, settings.noise_exponent
+    objective = make_objective(settings.objective, *noise, len(corpus.ids))
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
-    copies = settings.replicas
-    if mesh is not None or (copies is None and not counts_steps(optimizer, settings.learning_rate)):
+    copies = settings.copies
+    if mesh is not None or (copies is None and not counts_steps(method.optimizer, settings.learning_rate)):
         copies = 1
-    most = longest_call(settings.objective, len(corpus.vocab), settings.dim, settings.window)
+    most = longest_call(objective_name(settings.objective), len(corpus.vocab), settings.dim, settings.window)
     place = feed(corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh)
     steps = expected_steps(place, counts, settings)
     schedule = schedule or linear_decay(settings.learning_rate, steps)
-    groups = settings.batch_words // settings.run
+    groups = settings.batch_words // settings.block_words
     # a corpus of a few steps is measured whole: its log would be noise otherwise
     measured, every = (
         (groups, 1) if place.chunks == 1 else (max(1, groups // 8), measured_every(place, settings))
     )
-    recipe = Recipe(objective, windows, optimizer(schedule), settings.window, groups, settings.run, reach,
-                    backward_of_embed, deterministic, measured, every, mesh)  # fmt: skip
+    recipe = Recipe(objective, method.windows, method.optimizer(schedule), settings.window, groups,
+                    settings.block_words, method.reach, method.embed_backward, deterministic, measured, every,
+                    mesh)  # fmt: skip
     shape = (len(corpus.vocab), settings.dim)
     if start is not None and np.shape(start.input) != shape:
         raise SettingError(
@@ -152,7 +134,7 @@ def first_state(
     """The params that a run starts from, ``start`` or drawn, placed on ``mesh``, and the optimizer's first state."""
 
     # one program: its operations one by one would take longer to compile than the tables to fill
-    def draw(seed: Any) -> State:
+    def draw(seed: jax.typing.ArrayLike) -> State:
         key = jax.random.fold_in(jax.random.key(seed), 2**31)
         params = init_params(key, *shape, settings.dtype)
         return State(params, optimizer.init(params))

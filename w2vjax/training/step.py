@@ -1,6 +1,6 @@
 """A compiled call of training: a chunk of the corpus goes in, several hundred steps later the params come out.
 
-    ids [M] --lines--> segments --subsample--> tokens --runs--> [B, T + 2*window] --windows--> Batch
+    ids [M] --lines--> segments --subsample--> tokens --blocks--> [B, T + 2*window] --windows--> Batch
     Batch --select--> Targets --backward--> gradients --optimizer--> params        (once a step, in one loop)
 
 Everything is drawn on the device from (seed, epoch, chunk, step), so a run repeats bit for bit and can go on from any
@@ -30,8 +30,8 @@ class Recipe(NamedTuple):
     windows: Windows
     optimizer: optax.GradientTransformation
     window: int = 5
-    groups: int = 64  # B, runs in a step
-    run: int = 16  # T, consecutive words in a run
+    groups: int = 64  # B, blocks in a step
+    block_words: int = 16  # T, consecutive words in a block
     reach: Reach = draw_reach
     embed_backward: EmbedBackward = embed_backward
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
@@ -143,15 +143,15 @@ def cut_streams(
     Row b is stream b with ``window`` words on either side, as long as the longest can be: a step then reads a slice of
     each row. key: what the reaches are drawn with.
     """
-    size, window = recipe.groups * recipe.run, recipe.window
-    length = -(-tokens.shape[0] // size) * recipe.run + 2 * window
+    size, window = recipe.groups * recipe.block_words, recipe.window
+    length = -(-tokens.shape[0] // size) * recipe.block_words + 2 * window
     tokens = jnp.pad(tokens, (window, window + size))
     segments = jnp.pad(segments, (window, window + size), constant_values=-1)
     reach = recipe.reach(key, tokens.shape, window)
     steps = (kept + size - 1) // size
     streams: list[jax.Array] = jax.lax.map(
         lambda start: [jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)],
-        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.run,
+        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.block_words,
     )
     return streams, steps
 
@@ -181,13 +181,13 @@ def train_chunk(
     tokens, segments, kept = subsample(keys[0], tokens, segments, keep)
     streams, steps = cut_streams(recipe, tokens, segments, kept, keys[1])
     window, objective = recipe.window, recipe.objective
-    most = -(-chunk // (recipe.groups * recipe.run))
+    most = -(-chunk // (recipe.groups * recipe.block_words))
     ahead = objective.draw(keys[2], tables, (most, recipe.groups)) if objective.ahead else None
 
     def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
         """What step ``number`` reads of the streams, three of [B, T + 2*window], and its draws, or a key for them."""
         wide = [
-            jax.lax.dynamic_slice_in_dim(row, number * recipe.run, recipe.run + 2 * window, 1)
+            jax.lax.dynamic_slice_in_dim(row, number * recipe.block_words, recipe.block_words + 2 * window, 1)
             for row in streams
         ]
         if not objective.ahead:
@@ -200,7 +200,7 @@ def train_chunk(
     # every number of every mask, as the compiler fuses slices into what follows them.
     def step(number: jax.Array, carry: tuple[State, Progress, Any]) -> tuple[State, Progress, Any]:
         state, progress, ((words, lines, reach), random) = carry
-        batch = recipe.windows(words, lines, reach[:, : recipe.run])
+        batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
         if recipe.mesh is not None:
             batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
         measure = number % recipe.every == 0

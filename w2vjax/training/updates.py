@@ -60,7 +60,7 @@ def parts(state: OptState, kind: type) -> bool:
 
 
 class Gone(NamedTuple):
-    """How far bounded steps have gone, since a chunk began or copies were joined: see replicas.py.
+    """How far bounded steps have gone, since a chunk began or copies were joined: see copies.py.
 
     The sum of step sizes times bounds of every row. A step reads it twice, before and after it adds its own, so that
     the bounds of a row's examples add up without room of their own. It has to stay small for that (below 1e6 or so in

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
-from w2vjax.training.checkpoint import Place
-from w2vjax.training.choices import CUSTOM
+from w2vjax.training.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
 from w2vjax.types import Objective, Params
@@ -114,19 +113,19 @@ class Watch:
     """
 
     def __init__(
-        self, job: Run, place: Place, untrained: Callable[[], Untrained | None], start: Params | None
+        self, job: Run, position: Position, untrained: Callable[[], Untrained | None], start: Params | None
     ):
         self.job, self._start, self._wait = job, start, untrained
         rounds = job.settings.epochs * -(-job.feed.chunks // job.feed.copies)
         self._patience = max(_ROUNDS, round(rounds * _SHARE))
-        self._fresh = place == Place()
+        self._fresh = position == Position()
         self._base: float | None = None  # the loss that rounds are judged by
         self._rounds = self._bad = 0
         self._pairs = self._kept = 0.0
         self._last = 0.0, 0.0  # loss and pairs of the last round that measured any
         # nothing is known of the tables of a caller's own objective
         largest = 0.0 if start is None else max(float(np.abs(np.asarray(table)).max()) for table in start)
-        self._bound = None if job.settings.objective == CUSTOM else max(_LARGEST, 10 * largest)
+        self._bound = None if isinstance(job.settings.objective, Objective) else max(_LARGEST, 10 * largest)
 
     def round(self, reports: Sequence[Progress], step: int) -> None:
         """Take in one round. Raises :class:`~w2vjax.errors.DivergedError` if the run has diverged."""
@@ -203,14 +202,18 @@ class Watch:
         )
 
 
+@jax.jit
+def _largest(table: jax.Array) -> jax.Array:
+    return jnp.abs(table).max().astype(jnp.float32)
+
+
 def require_sound(
     params: Params, where: str, step: int, bound: float | None = None, remedy: str = ""
 ) -> None:
     """Raise :class:`~w2vjax.errors.DivergedError` naming the table that is not finite, or not within ``bound``."""
-    largest = jax.jit(lambda table: jnp.abs(table).max().astype(jnp.float32))
     remedy = remedy or "Lower the learning rate or batch_words."
     for name, table in params._asdict().items():
-        size = float(largest(table))
+        size = float(_largest(table))
         if not np.isfinite(size):
             raise DivergedError(
                 f"The {name} table holds NaN or infinity at {where} (step {step:,}). {remedy}"

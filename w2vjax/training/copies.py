@@ -31,21 +31,23 @@ from w2vjax.training.step import Progress, State
 from w2vjax.training.updates import Gone, cleared
 from w2vjax.types import Params
 
+# (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
+Program = Callable[..., tuple[State, Progress]]
 
-class Replicas(NamedTuple):
+
+class Copies(NamedTuple):
     """R states that start each round with equal params; the optimizers' states stay each copy's own. A pytree."""
 
-    start: (
-        Params | None
-    )  # the params at the start of the round; None for a single copy, which needs no joining
+    # the params at the start of the round; None for a single copy, which needs no joining
+    start: Params | None
     states: tuple[State, ...]
 
 
-def replicate(state: State, copies: int) -> Replicas:
+def replicate(state: State, copies: int) -> Copies:
     """R copies of a state, each in memory of its own: the compiled program overwrites what it is given."""
     if copies == 1:
-        return Replicas(None, (state,))
-    return Replicas(
+        return Copies(None, (state,))
+    return Copies(
         state.params, tuple(jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), [state] * copies))
     )
 
@@ -96,33 +98,37 @@ def counts_of(optimizer_state: Any) -> Params | None:
     return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
 
 
-class Crew(NamedTuple):
-    """The compiled program of a chunk with what runs it on R copies at once."""
+_join_states = jax.jit(join_states, donate_argnums=(0, 1))
 
-    program: Callable[..., tuple[State, Progress]]
-    joined: Callable[..., Any]  # :func:`join_states`, compiled, its arguments donated
-    threads: ThreadPoolExecutor | None
+
+class Workers:
+    """The compiled program of a chunk, with the threads that run it on R copies at once. A context manager."""
+
+    def __init__(self, program: Program, copies: int):
+        self._program = program
+        self._threads = ThreadPoolExecutor(copies, "w2vjax-copy") if copies > 1 else None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self._threads is not None:
+            self._threads.shutdown()
 
     def train(
-        self, replicas: Replicas, tables: Any, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
-    ) -> tuple[Replicas, list[Progress]]:
+        self, copies: Copies, tables: Any, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
+    ) -> tuple[Copies, list[Progress]]:
         """One round: copy r trains ``chunks[r]`` = (ids, offset, count, seed); the last round may have fewer chunks."""
-        if self.threads is None or replicas.start is None:
-            state, progress = self.program(replicas.states[0], tables, keep, *chunks[0])
-            return Replicas(None, (state,)), [progress]
+        if self._threads is None or copies.start is None:
+            state, progress = self._program(copies.states[0], tables, keep, *chunks[0])
+            return Copies(None, (state,)), [progress]
 
         def run(state: State, chunk: tuple[Any, ...]) -> tuple[State, Progress]:
             # waits for the end: a CPU runs a program in the thread that waits for it
-            done: tuple[State, Progress] = jax.block_until_ready(self.program(state, tables, keep, *chunk))
+            done: tuple[State, Progress] = jax.block_until_ready(self._program(state, tables, keep, *chunk))
             return done
 
-        done = list(self.threads.map(run, replicas.states, chunks))
-        states = [*(state for state, _ in done), *replicas.states[len(done) :]]
-        start, joined = self.joined(replicas.start, tuple(states), np.float32(len(done)))
-        return Replicas(start, joined), [progress for _, progress in done]
-
-
-def crew(program: Any, copies: int) -> Crew:
-    """A crew of ``copies`` threads; none for a single copy."""
-    threads = ThreadPoolExecutor(copies, "w2vjax-replica") if copies > 1 else None
-    return Crew(program, jax.jit(join_states, donate_argnums=(0, 1)), threads)
+        done = list(self._threads.map(run, copies.states, chunks))
+        states = [*(state for state, _ in done), *copies.states[len(done) :]]
+        start, joined = _join_states(copies.start, tuple(states), np.float32(len(done)))
+        return Copies(start, joined), [progress for _, progress in done]

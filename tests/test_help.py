@@ -1,0 +1,109 @@
+"""The rules for the help of every command, and the sentence for an argument that cannot be parsed."""
+
+import re
+import shlex
+
+import pytest
+
+from w2vjax.cli import COMMANDS
+
+# What tyro writes and people should not have to read.
+TYPES = (r"\bINT\b", r"\bFLOAT\b", r"\bSTR\b", r"\{None", r"\(default", r"\(required", "[╭│]", "--no-")
+
+
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_follows_the_rules(cli, command):
+    done = cli(command, "--help")
+    assert (done.code, done.err) == (0, "")
+    first, examples, *rest = done.out.split("\n\n")
+    assert first.endswith(".")
+    assert not first.startswith("Usage")
+    assert examples.startswith("Examples:\n")
+    assert len(examples.splitlines()) >= 3, "two examples"
+    assert re.search(rf"^Usage: w2vjax {command} ", "\n".join(rest), re.MULTILINE)
+    too_long = [line for line in done.out.splitlines() if len(line) > 80]
+    assert not too_long
+    assert not re.findall("|".join(TYPES), done.out)
+    for default in re.findall(r"Default:\s(.*?)\.(?:\s|$)", done.out):
+        assert default
+        assert default not in {"None", "False"}
+        assert not re.fullmatch(r"\d+\.0", default), "60, not 60.0"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_sentence(cli, command):
+    listed = cli(command, "--help").out.partition("\nOptions:\n")[2]
+    listed = re.sub(r"\n\n\w.*:$", "", listed, flags=re.MULTILINE)  # the title of the next group
+    options = re.split(r"\n  (?=-)", "\n" + listed)[1:]
+    assert len(options) >= 2
+    for option in options:
+        text = re.sub(r"^\S.*?(  +|\n)", "", " " + option, count=1).strip()
+        assert re.search(r"[a-z].*\.$", text, re.DOTALL), option
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_name_options_that_the_command_has(cli, command):
+    text = cli(command, "--help").out
+    for line in re.findall(rf"^ +(?:\S.* \| )?w2vjax {command} (.*)$", text, re.MULTILINE):
+        words = shlex.split(re.split(r"   +| \| | && | < ", line)[0])
+        options = {word for word in words if word.startswith("--")}
+        assert options <= set(re.findall(r"--[\w-]+", text.partition("\nOptions:\n")[2])), line
+
+
+def test_help_fits_a_wide_and_a_narrow_terminal(cli, monkeypatch):
+    widths = {}
+    for columns in ("40", "80", "400"):
+        monkeypatch.setenv("COLUMNS", columns)
+        text = cli("nn", "--help").out
+        widths[columns] = max(map(len, text.partition("\nUsage")[2].splitlines()))
+        assert text.split() == cli("nn", "--help").out.split()
+    assert widths["40"] <= 40 < widths["80"] <= 80 < widths["400"] <= 100
+
+
+def test_the_overview_lists_every_command(cli):
+    done = cli("--help")
+    assert done.code == 0
+    assert [command for command in COMMANDS if f"\n  {command} " not in done.out] == []
+    assert done.out.index("Examples:") < done.out.index("Usage:")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("trian text.txt", "There is no command 'trian'. Did you mean train"),
+        ("frobnicate", "There is no command 'frobnicate'. w2vjax --help lists"),
+        ("train --size 3", "There is no option --size.*--dim"),
+        ("train --vector-size=3", "There is no option --vector-size.*--dim"),
+        ("train --vector_size 3", "There is no option --vector_size.*--dim"),
+        ("train --widnow 3", "There is no option --widnow. Did you mean --window"),
+        ("train --alpha 3", "There is no option --alpha.*--learning-rate"),
+        ("nn vectors.bin tea --top 3", "There is no option --top. Did you mean --topn"),
+        ("nn vectors.bin tea --size 3", "There is no option --size. w2vjax nn --help lists"),
+        ("nn vectors.bin --topn", "--topn has no value. Give one after it."),
+        ("nn vectors.bin --topn ten", "--topn takes a whole number, not 'ten'."),
+        ("reproduce --learning-rate fast", "--learning-rate takes a number, not 'fast'."),
+        ("train --model cbwo", "--model cannot be 'cbwo'. Did you mean cbow"),
+        ("plot tree a b", "kind cannot be 'tree'. It is one of: analogy, heatmap, loss, map."),
+        ("nn", "VECTORS is missing."),
+        ("convert", "IN and OUT are missing."),
+        ("convert a b c", "'c' is left over."),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_its_remedy(cli, line, said):
+    done = cli(*shlex.split(line))
+    assert (done.code, done.out) == (2, "")
+    assert re.search(said, done.err)
+    assert done.err.count("\n") == 1
+    assert re.match(r"w2vjax( \w+)?: ", done.err)
+
+
+def test_names_with_underscores_and_negated_flags_are_accepted(cli, tmp_path):
+    done = cli("reproduce", "--learning_rate", "0.05", "--steps=1", "--out", tmp_path, "--json", "-")
+    assert done.code == 1, "one step is not the 50 of the post"
+    assert '"steps": 1' in done.out
+    assert cli("train", "--no-quiet", "--dim", "0").err.startswith("w2vjax train: dim=0")

@@ -1,0 +1,219 @@
+"""One style for the help and the mistakes of every command.
+
+tyro reads the options of a command from its signature. It prints help and mistakes in boxes, with
+Python's own names for types and defaults. This module takes the options out of that text and lays
+them out again: first what the command is for, then examples, then the options, in the width of the
+terminal.
+"""
+
+import contextlib
+import difflib
+import functools
+import inspect
+import io
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+# Our names, and what other word2vec programs call the same option.
+SYNONYMS = {
+    "dim": "size vector-size layer1-size",
+    "learning-rate": "alpha lr",
+    "epochs": "iter passes",
+    "negatives": "negative",
+    "noise-exponent": "ns-exponent",
+    "max-vocab": "max-vocab-size max-final-vocab",
+    "model": "sg cbow",
+    "objective": "hs",
+    "out": "output",
+    "vocab": "read-vocab",
+    "block-words": "run",
+    "copies": "replicas",
+    "topn": "k",
+    "to": "format",
+}
+# One column of boxes: tyro starts a second one at 130.
+_TYRO_COLUMNS = "120"
+_TYPES = {"INT": "N", "FLOAT": "X", "STR": "TEXT"}
+_NOTHING = {"", "None", "False", "()"}
+_CHOICE = r"[Ii]nvalid choice '(.*)' for argument '(.*)'\. Expected one of \((.*)\)\."
+_NUMBER = r"Error parsing (\S+): (?:invalid literal for (int)|could not convert).*: '(.*)'"
+_VALUE = r"Missing value for argument '(.*)'\."
+
+
+class Group(NamedTuple):
+    """The options of one box: its title, and a (how it is written, what it does) for each."""
+
+    title: str
+    entries: list[tuple[str, str]]
+
+
+def run(command: Callable[..., int], arguments: Sequence[str], prog: str) -> int:
+    """Parse the arguments of a command and run it. Returns its exit code: 2 for arguments that cannot be parsed."""
+    call, told = _parse(command, arguments, prog)
+    if callable(call):
+        return call() or 0
+    if call == 0:
+        print(help_of(command, prog, told))
+        return 0
+    said = mistake(told, arguments, _names(command, prog))
+    print(f"{prog}: {said} {prog} --help lists the options.", file=sys.stderr)
+    return 2
+
+
+def _parse(command: Callable[..., int], arguments: Sequence[str], prog: str) -> tuple[Any, str]:
+    """The command with its arguments bound, or tyro's exit code and what tyro printed."""
+    import tyro
+
+    @functools.wraps(command)
+    def bind(*positional: Any, **named: Any) -> Callable[[], int]:
+        return functools.partial(command, *positional, **named)
+
+    with _captured() as taken:
+        try:
+            return tyro.cli(bind, args=list(arguments), prog=prog, description=""), ""
+        except SystemExit as stop:
+            return int(stop.code or 0), taken.getvalue().decode()
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[io.BytesIO]:
+    """Take in what tyro prints, at a fixed width. tyro draws boxes in UTF-8 only."""
+    taken, before = io.BytesIO(), os.environ.get("COLUMNS")
+    stream = io.TextIOWrapper(taken, encoding="utf-8", write_through=True)
+    os.environ["COLUMNS"] = _TYRO_COLUMNS
+    try:
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            yield taken
+    finally:
+        stream.detach()
+        del os.environ["COLUMNS"]
+        if before is not None:
+            os.environ["COLUMNS"] = before
+
+
+def help_of(command: Callable[..., int], prog: str, told: str) -> str:
+    """The help of a command: its docstring up to "Args:", the usage, and the options that tyro told."""
+    width = min(max(shutil.get_terminal_size().columns, 40), 100)
+    text = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0].strip()
+    parts = [_filled(paragraph, width) for paragraph in text.split("\n\n")]
+    found = groups(told)
+    arguments = " ".join(name for name, _ in found[0].entries) if found[0].title == "Arguments" else ""
+    parts.append(_filled(f"Usage: {prog} {arguments} [OPTIONS]".replace("  ", " "), width))
+    names = [name for group in found for name, _ in group.entries]
+    column = 4 + max((len(name) for name in names if len(name) <= 24), default=20)
+    return "\n\n".join(parts + [_options(group, column, width) for group in found])
+
+
+def _filled(paragraph: str, width: int) -> str:
+    """A paragraph in the width of the terminal. Indented lines, such as examples, stay as they are."""
+    return paragraph if "\n " in paragraph else textwrap.fill(" ".join(paragraph.split()), width)
+
+
+def _options(group: Group, column: int, width: int) -> str:
+    lines = [f"{group.title}:"]
+    for name, text in group.entries:
+        if len(name) + 4 > column:
+            lines.append(f"  {name}")
+            name = ""
+        lines += textwrap.wrap(
+            text, width, initial_indent=f"  {name:<{column - 2}}", subsequent_indent=" " * column
+        )
+    return "\n".join(lines)
+
+
+def groups(told: str) -> list[Group]:
+    """The boxes of tyro's help, with this program's names for types and defaults.
+
+    >>> box = "╭─ options ───╮\\n│ --dim {None}|INT │\\n│     Size. (default: 60.0) │\\n╰───╯"
+    >>> groups(box)
+    [Group(title='Options', entries=[('--dim N', 'Size. Default: 60.')])]
+    """
+    found = []
+    for title, body in re.findall(r"^╭─ (.*?) ─*╮$(.*?)^╰", told, re.MULTILINE | re.DOTALL):
+        rows = re.findall(r"^│ (.*?) *│$", body, re.MULTILINE)
+        rows = rows[max((at + 1 for at, row in enumerate(rows) if set(row) == {"─"}), default=0) :]
+        entries: list[list[str]] = []
+        for row in rows:
+            if row.startswith(" "):
+                entries[-1][1] += " " + row.strip()
+            else:
+                name, _, text = row.partition("  ")
+                entries.append([name, text.strip()])
+        shown = "Arguments" if title.startswith("positional") else title.capitalize()
+        found.append(Group(shown, [(_written(name), _said(text.strip())) for name, text in entries]))
+    return found
+
+
+def _written(invocation: str) -> str:
+    """How an option is written: one name, and N, X or TEXT for its type."""
+    name = re.sub(r", --no-\S+$", "", invocation)
+    name = name.replace("{None}|", "").replace("{None,", "{").replace(",None}", "}")
+    name = re.sub(r"\[([^\s\[\]]+) \[.*\.\.\.\]\]$", r"\1 ...", name)  # [STR [STR ...]]
+    name = re.sub(r"(\S+) \[\1 \.\.\.\]$", r"\1 ...", name)  # FILE [FILE ...]
+    return re.sub(r"\b(INT|FLOAT|STR)\b", lambda match: _TYPES[match[1]], name)
+
+
+def _said(text: str) -> str:
+    """What an option does, with its default as a sentence where there is one."""
+    text = text.replace("show this help message and exit", "Show this help.").removesuffix(" (required)")
+    text, _, default = (
+        text.removesuffix(")").partition(" (default: ") if text.endswith(")") else (text, "", "")
+    )
+    return text if default in _NOTHING else f"{text} Default: {re.sub(r'(?<=[0-9])[.]0$', '', default)}."
+
+
+def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
+    """One sentence for arguments that tyro could not parse, with the option that was probably meant."""
+    options = [argument.partition("=")[0] for argument in given if argument.startswith("--")]
+    if unknown := [option for option in options if option.replace("_", "-") not in known]:
+        return unknown_option(unknown[0], known)
+    rows = re.findall(r"^│ (.*?) *│$", told, re.MULTILINE)
+    rows = rows[: next((at for at, row in enumerate(rows) if set(row) == {"─"}), len(rows))]
+    said = " ".join(row.strip() for row in rows)
+    if said.startswith("Missing from"):
+        names = [row.strip() for row in rows if re.match(" {4}[^ ]", row)]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing."
+    if said.startswith("Unrecognized"):
+        return f"{said.partition(': ')[2]!r} is left over. Leave it out."
+    if found := re.search(_CHOICE, said):
+        choices = sorted(set(re.findall(r"'(.*?)'", found[3])) - {"None"})
+        remedy = closest(found[1], choices) or f"It is one of: {', '.join(choices)}."
+        return f"{found[2]} cannot be {found[1]!r}. {remedy.strip()}"
+    if found := re.search(_NUMBER, said):
+        return f"{found[1]} takes a {'whole ' if found[2] else ''}number, not {found[3]!r}."
+    if found := re.search(_VALUE, said):
+        return f"{found[1]} has no value. Give one after it."
+    return said
+
+
+def _names(command: Callable[..., int], prog: str) -> set[str]:
+    """Every long name of a command's options. A flag has two: --FLAG and --no-FLAG."""
+    _, told = _parse(command, ["--help"], prog)
+    written = re.findall(r"^│ (-.*?)(?:  |│$)", told, re.MULTILINE)
+    return set(re.findall(r"(?<!\S)--[\w-]+", " ".join(written)))
+
+
+def unknown_option(option: str, known: Collection[str]) -> str:
+    """A sentence for an option that the command does not have.
+
+    >>> unknown_option("--vector-size", ["--dim", "--window"])
+    'There is no option --vector-size. Did you mean --dim?'
+    """
+    plain = option.lstrip("-").replace("_", "-").lower()
+    synonym = next((f"--{ours}" for ours, theirs in SYNONYMS.items() if plain in theirs.split()), "")
+    return f"There is no option {option}. {closest(option, known, synonym)}".strip()
+
+
+def closest(given: str, known: Collection[str], synonym: str = "") -> str:
+    """ "Did you mean ...?" for the known name that is most like the given one; empty where none is.
+
+    >>> closest("trian", ["train", "plan"])
+    'Did you mean train? '
+    """
+    found = [synonym] if synonym in known else difflib.get_close_matches(given, sorted(known), 1, 0.6)
+    return f"Did you mean {found[0]}? " if found else ""

@@ -1,0 +1,43 @@
+"""A package whose names are loaded when they are first used.
+
+The names stand in the package's stub, ``__init__.pyi``, and nowhere else. A type checker reads it, and so does this
+module. Importing ``w2vjax`` then costs little, and a command pays only for what it uses.
+"""
+
+import ast
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def homes(init: str) -> dict[str, tuple[str, str]]:
+    """name -> (module, name there) for every import of the stub beside ``init``, the ``__file__`` of a package.
+
+    >>> import w2vjax
+    >>> homes(w2vjax.__file__)["train"]
+    ('w2vjax.training.loop', 'train')
+    """
+    imports = ast.parse(Path(init).with_suffix(".pyi").read_text(encoding="utf-8")).body
+    return {
+        alias.asname or alias.name: (node.module, alias.name)
+        for node in imports
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+    }
+
+
+def names_of(init: str, package: dict[str, Any]) -> tuple[list[str], Callable[[str], Any]]:
+    """(``__all__``, ``__getattr__``) of a package, from its ``__file__`` and its ``globals()``."""
+    found = homes(init)
+
+    def load(name: str) -> Any:
+        if name not in found:
+            raise AttributeError(f"module {package['__name__']!r} has no attribute {name!r}")
+        module, there = found[name]
+        holder = importlib.import_module(module)
+        is_module = hasattr(holder, "__path__")  # a stub imports only modules from a package
+        package[name] = importlib.import_module(f"{module}.{there}") if is_module else getattr(holder, there)
+        return package[name]
+
+    return sorted(found), load

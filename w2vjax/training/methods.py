@@ -1,0 +1,210 @@
+"""A method of training is one value: its functions, and the numbers that measurement chose for them.
+
+A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and any number of words. The numbers here
+are where it learned best. Each row names the committed result that chose it.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from w2vjax.errors import SettingError
+from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
+from w2vjax.objectives.huffman import hierarchical_softmax
+from w2vjax.objectives.shared import shared_negatives
+from w2vjax.objectives.softmax import softmax
+from w2vjax.training.settings import Complete, ModelName, ObjectiveName, Settings
+from w2vjax.training.updates import row_sgd
+from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
+from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.sampling import draw_reach
+from w2vjax.windows.skipgram import block_batch, fan_batch
+
+# From this many words on, blocks share fewer negatives: a long text draws each word often enough.
+MANY_WORDS = 1 << 23
+# CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
+FEW_WORDS = 1 << 13
+# On a text of fewer words than this, CBOW by negatives or softmax weighs a mean by its number of words: .03 more on
+# 47,000 words, .009 less on 17 million (benchmarks/results/cpu-2-cores/sweep-small-text.json, sweep-quality.json).
+SHORT_TEXT = 1 << 17
+_LEAST_SHARE = 0.1
+# What negatives and noise_exponent are if they are not given: word2vec.c's.
+NEGATIVES, NOISE_EXPONENT = 5, 0.75
+
+
+class Method(NamedTuple):
+    """How a model is trained. Change a part by ``_replace`` and pass it to ``train(..., method=...)``."""
+
+    model: ModelName  # what logs, checkpoints and model files call the windows
+    objective: ObjectiveName | Objective  # a shipped one by its name, or your own
+    windows: Windows
+    learning_rate: float  # of a long text
+    batch_words: int  # on a CPU
+    accelerator_words: int = (
+        8192  # batch_words on a GPU or TPU, where a small step costs as much as a large one
+    )
+    few_words: int = 0  # where words / epochs are fewer, the rate is smaller: see usual_rate
+    block_words: int = 16  # T
+    optimizer: OptimizerMaker = row_sgd
+    reach: Reach = draw_reach
+    embed_backward: EmbedBackward = embed_backward
+
+
+# Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words of a step: sweep-bounds.json for skip-gram with
+# negatives.
+_SHIPPED = (
+    Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
+    Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
+    Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
+    Method("cbow", "negative", cbow_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=384),
+    Method(
+        "cbow", "hierarchical", cbow_counted_batch, learning_rate=0.15, few_words=FEW_WORDS, batch_words=96
+    ),
+    Method("cbow", "softmax", cbow_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=1024),
+)
+# What undivided makes of windows that weigh a mean by its words.
+_UNCOUNTED: dict[Windows, Windows] = {
+    cbow_counted_batch: cbow_lone_batch,
+    cbow_counted_run_batch: cbow_run_batch,
+}
+SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_UNCOUNTED, *_UNCOUNTED.values()}
+METHODS: dict[tuple[str, str], Method] = {(each.model, str(each.objective)): each for each in _SHIPPED}
+
+
+def _negative(num_negatives: int, exponent: float, words: int) -> Objective:
+    # benchmarks/results/cpu-2-cores/sweep-shared.json
+    shared, span = (32, 4) if words >= MANY_WORDS else (48, 3)
+    # with fewer, 30 negatives are too much alike: .02 worse than 5 on a small text (sweep-small-text.json)
+    return shared_negatives(num_negatives, exponent, max(shared, 4 * num_negatives), span)
+
+
+OBJECTIVES: dict[str, Callable[[int, float, int], Objective]] = {
+    "negative": _negative,
+    "hierarchical": lambda *_: hierarchical_softmax(spare=1 / 3),
+    "softmax": lambda *_: softmax(4096),
+}
+
+
+def method(
+    model: ModelName = "skip-gram",
+    objective: ObjectiveName | Objective = "negative",
+    words: int | None = None,
+) -> Method:
+    """The method that was measured for a model, an objective and a length of text.
+
+    Args:
+        model: "skip-gram" or "cbow".
+        objective: "negative", "hierarchical" or "softmax". An :class:`~w2vjax.types.Objective` of your own gets the
+            functions and numbers of "negative".
+        words: of the text; None for a long one.
+
+    Raises:
+        SettingError: a name is not known.
+
+    >>> method("cbow", "hierarchical").learning_rate
+    0.15
+    >>> method("cbow", words=1000).windows.__name__, method("cbow").windows.__name__
+    ('cbow_counted_run_batch', 'cbow_run_batch')
+    >>> from w2vjax.training.updates import row_adagrad
+    >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
+    """
+    if isinstance(objective, Objective):
+        return method(model, words=words)._replace(objective=objective)
+    try:
+        chosen = METHODS[model, objective]
+    except (KeyError, TypeError):
+        models, objectives = (sorted({names[i] for names in METHODS}) for i in (0, 1))
+        raise SettingError(
+            f"model={model!r} with objective={objective!r} is not known. Models: {', '.join(models)}; "
+            f"objectives: {', '.join(objectives)}."
+        ) from None
+    short = words is not None and words < SHORT_TEXT and chosen.windows is cbow_run_batch
+    return chosen._replace(windows=cbow_counted_run_batch) if short else chosen
+
+
+def usual_rate(chosen: Method, words: int | None = None, epochs: int = 1) -> float:
+    """The learning rate for a text of ``words`` that is read ``epochs`` times; None for a long text.
+
+    A mean of context words is nearly unique to its place, so CBOW learns a short text by heart where skip-gram, whose
+    pairs come again, does not. Its rate is that of a long text times words / epochs / 2^13, which is held between 0.1
+    and 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
+
+    >>> usual_rate(method("cbow")), usual_rate(method("cbow"), 48_000, 20)
+    (0.5, 0.15)
+    """
+    if not chosen.few_words or words is None:
+        return chosen.learning_rate
+    share = min(1.0, max(_LEAST_SHARE, words / epochs / chosen.few_words))
+    return float(f"{chosen.learning_rate * share:.2g}")
+
+
+def undivided(chosen: Method) -> Method:
+    """The method with word2vec.c's gradient of CBOW, which is not divided by the number of neighbours, and its rate.
+
+    >>> undivided(method("cbow")).learning_rate
+    0.05
+    """
+    # That gradient counts a mean by its words already.
+    windows = _UNCOUNTED.get(chosen.windows, chosen.windows)
+    return chosen._replace(
+        embed_backward=embed_backward_undivided, learning_rate=0.05, few_words=0, windows=windows
+    )
+
+
+def make_objective(
+    objective: str | Objective,
+    negatives: int | None = None,
+    noise_exponent: float | None = None,
+    words: int = 0,
+) -> Objective:
+    """The objective that a method trains with on a corpus of ``words``; your own is returned as it is.
+
+    >>> make_objective("negative").ahead, make_objective("softmax").ahead
+    (True, False)
+    """
+    if isinstance(objective, Objective):
+        return objective
+    return OBJECTIVES[objective](
+        NEGATIVES if negatives is None else negatives,
+        NOISE_EXPONENT if noise_exponent is None else noise_exponent,
+        words,
+    )
+
+
+def completed(
+    settings: Settings, chosen: Method | None = None, accelerator: bool = False, words: int | None = None
+) -> Complete:
+    """The settings, checked, with the numbers of a method where they are None.
+
+    Args:
+        settings: of the run.
+        chosen: the shipped method of model and objective unless another is given.
+        accelerator: whether the run is on a GPU or TPU.
+        words: of the text; None for a long one.
+
+    Raises:
+        SettingError: a setting cannot work, alone or with another.
+
+    >>> completed(Settings()).batch_words, completed(Settings(batch_words=160)).batch_words
+    (384, 160)
+    """
+    settings.check()
+    chosen = chosen or method(settings.model, settings.objective)
+    step = chosen.accelerator_words if accelerator else chosen.batch_words
+    block = chosen.block_words if settings.block_words is None else settings.block_words
+    usual: dict[str, Any] = {
+        "learning_rate": usual_rate(chosen, words, settings.epochs),
+        "block_words": block,
+        "batch_words": block * math.ceil(step / block),
+    }
+    if settings.objective == "negative":
+        usual |= {"negatives": NEGATIVES, "noise_exponent": NOISE_EXPONENT}
+    given = {each.name: getattr(settings, each.name) for each in fields(Settings)}
+    full = Complete(**given | {name: value for name, value in usual.items() if given[name] is None})
+    if full.batch_words % block:
+        raise SettingError(
+            f"batch_words={full.batch_words} is not a multiple of block_words={block}. "
+            f"Use {block * math.ceil(full.batch_words / block)}."
+        )
+    return full
