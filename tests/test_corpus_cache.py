@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
+from w2vjax.corpus.count import build_vocab
 from w2vjax.corpus.encode import encode, prepare
-from w2vjax.corpus.vocab import build_vocab
 
 TEXT = "to be or not to be\nthat is the question\nto be\n"
 

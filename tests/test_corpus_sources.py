@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import zstandard
 
+from w2vjax.corpus.count import build_vocab
 from w2vjax.corpus.sources import Reading, blocks, lines
-from w2vjax.corpus.vocab import build_vocab
 from w2vjax.errors import CorpusError, SettingError
 
 TEXT = "the king\nthe queen and the king\n\nüber日本 the\n"

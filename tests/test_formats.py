@@ -144,7 +144,7 @@ def test_the_model_file_keeps_everything(tmp_path):
         assert model.metadata == {"dim": 4, "min_count": 2}
         read = w2v.load(path)
         assert np.array_equal(read.matrix, params.input.astype(np.float32))
-        assert (read.labels.dropped, read.labels.min_count) == ({"rare": 1}, 2)
+        assert (read.vocab.dropped, read.vocab.min_count) == ({"rare": 1}, 2)
         with pytest.raises(w2v.FormatError, match="Huffman"):
             w2v.load(path, table="output")
     w2v.save_model(path, w2v.Params(np.eye(2), 2 * np.eye(2)), ["a", "b"])

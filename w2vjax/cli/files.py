@@ -3,19 +3,22 @@
 import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import DisallowNone, Positional, arg
 
 from w2vjax.cli.arguments import Flag, Json, Number, PathOrNone, VectorsFile
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
-from w2vjax.formats.describe import describe
-from w2vjax.formats.formats import FORMATS, format_of, load, save
+from w2vjax.formats.formats import FORMATS, describe, format_of, load, save
 from w2vjax.formats.projector import SHOWN
+from w2vjax.reading import ALLOWANCES
 
-FormatName = Literal["safetensors", "text", "binary", "npy", "projector", "vocabulary"]
-Allowance = Literal["duplicates", "non-finite", "trailing-bytes", "unfinished-line"]
+if TYPE_CHECKING:
+    FormatName: TypeAlias = str
+    Allowance: TypeAlias = str
+else:  # the command line offers what the tables list
+    FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
 Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
 Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
 To = DisallowNone[Annotated[FormatName | None, arg(help_behavior_hint="")]]
@@ -38,7 +41,7 @@ def convert(
 
     The extensions say which formats: .safetensors, .txt or .vec (word2vec text; GloVe is read too), .bin (word2vec
     binary), .npy (with a .vocab beside it), .tsv (TensorBoard projector, with its metadata), .vocab (words and
-    counts). Compressed files (.gz, .bz2, .xz) can be read. A word that the new format cannot carry is an error.
+    counts). Compressed files (.gz, .bz2, .xz, .zst) can be read. A word that the new format cannot carry is an error.
 
     examples:
       w2vjax convert model.safetensors vectors.bin

@@ -185,9 +185,9 @@ def _removed_if_empty(*folders: Path) -> Iterator[None]:
 
 def _arguments(corpus: tuple[str, ...], options: Options) -> dict[str, Any]:
     """The options as arguments of :func:`w2vjax.training.loop.train`, under the same names."""
-    from w2vjax.corpus.vocab import Vocab
     from w2vjax.objectives.hidden import embed_backward_undivided
     from w2vjax.reference import tokenize
+    from w2vjax.vocab import Vocab
 
     arguments = {field.name: getattr(options, field.name) for field in fields(options)}
     arguments |= {"model": options.model or "skip-gram", "objective": options.objective or "negative"}

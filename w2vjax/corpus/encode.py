@@ -13,12 +13,13 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from w2vjax.corpus.count import check_counts, choose
 from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import READING, Reading, builtin, files, is_text
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
-from w2vjax.corpus.vocab import Report, Vocab, check_counts, choose
 from w2vjax.errors import CorpusError, FileError, SettingError
 from w2vjax.files import atomic_files, settled, sha256_of
+from w2vjax.vocab import Report, Vocab
 
 FORMAT = 1  # raised when the files, or what is a word, change: older ones are then made again
 USUAL_MIN_COUNT = 5  # for a text
@@ -41,6 +42,13 @@ class Corpus(NamedTuple):
     starts: np.ndarray  # [S] int64, a read-only memory map
     digest: str
     reused: bool  # the files were there already
+
+    @property
+    def counts(self) -> np.ndarray:
+        """[V] int64: how often each word occurs."""
+        if self.vocab.counts is None:
+            raise SettingError("Training needs how often each word occurs. Pass a vocabulary with counts.")
+        return self.vocab.counts
 
     @property
     def report(self) -> Report:
@@ -142,6 +150,10 @@ def prepare(
         require_chosen_by(source.vocab, min_count, max_vocab)
         return source
     if vocab is not None:
+        if vocab.counts is None:
+            raise SettingError(
+                "The vocab has no counts, which training needs. Pass a vocabulary with counts."
+            )
         require_chosen_by(vocab, min_count, None)
         return _with_words_of(vocab, source, tokenizer, reading)
     settings = {"format": FORMAT, "min_count": int(least), "max_vocab": max_vocab and int(max_vocab),
@@ -263,7 +275,7 @@ def _make(
             hashes.append(sha256_of(file.name))
         manifest.write(_signed({
             "settings": settings, "files": marks, "sha256": hashes, "report": vocab.report, "words": vocab.words,
-            "counts": vocab.counts.tolist(), "dropped": vocab.dropped,
+            "counts": np.asarray(vocab.counts).tolist(), "dropped": vocab.dropped,
         }))  # fmt: skip
     return _open(paths, vocab, hashes, reused=False)
 
@@ -306,9 +318,10 @@ def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) 
 
 
 def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> Corpus:
-    digest = hashlib.sha256("".join(hashes).encode())
-    for array in vocab.arrays().values():
-        digest.update(array.tobytes())
+    words = [word.encode("utf-8", "surrogatepass") for word in vocab.words]
+    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
+    digest = hashlib.sha256("".join(hashes).encode() + b"".join(words) + offsets.tobytes())
+    digest.update(np.asarray(vocab.counts).tobytes())
     ids, starts = _mapped(paths[1], "<i4"), _mapped(paths[2], "<i8")
     return Corpus(vocab, ids, starts, digest.hexdigest(), reused)
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.formats.reading import contents, refuse, refuse_foreign
+from w2vjax.reading import Data, contents, refuse, refuse_foreign
 
 _DTYPES = {
     "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(ml_dtypes.bfloat16),
@@ -141,7 +141,7 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
     return Tensors(arrays, metadata, digest)
 
 
-def _header_text(path: Path, data: Any) -> bytes:
+def _header_text(path: Path, data: Data) -> bytes:
     if len(data) < 8:
         refuse(path, f"byte {len(data)}", f"the file ends here, and the length of the header takes {8} bytes")
     (length,) = struct.unpack("<Q", data[:8])
@@ -176,7 +176,7 @@ def _place(path: Path, name: str, entry: Any) -> tuple[str, np.dtype, int, int]:
     return name, dtype, offsets[0], offsets[1]
 
 
-def _verified(path: Path, data: Any, text: bytes, claimed: str | None) -> str | None:
+def _verified(path: Path, data: Data, text: bytes, claimed: str | None) -> str | None:
     if claimed is None:
         return None
     if not re.fullmatch("[0-9a-f]{64}", claimed):

@@ -46,7 +46,7 @@ def evaluate_held_out(
     """
     # bfloat16 has three digits, of a score as of log q
     params = Params(*(table.astype(jnp.promote_types(table.dtype, jnp.float32)) for table in params))
-    counts = feed.corpus.vocab.counts
+    counts = feed.corpus.counts
     objective: Objective = recipe.objective if probabilistic else softmax(min(_CHUNK, len(counts)))
     if not probabilistic and noise is not None:
         params = with_noise(params, noise)
@@ -73,7 +73,7 @@ def of_run(run: Run, params: Params) -> dict[str, float | None]:
     """:func:`evaluate_held_out` of a run's own objective, "negative", "hierarchical" or "softmax"."""
     noise = None
     if run.settings.objective == "negative":
-        mass = noise_mass(run.feed.corpus.vocab.counts, run.settings.noise_exponent)
+        mass = noise_mass(run.feed.corpus.counts, run.settings.noise_exponent)
         noise = mass / mass.sum()
     probabilistic = run.settings.objective == "hierarchical"
     return evaluate_held_out(run.recipe, params, run.tables, run.feed, noise, probabilistic)

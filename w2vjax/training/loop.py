@@ -19,7 +19,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from w2vjax.corpus.encode import USUAL_MIN_COUNT, Corpus, chosen_by, prepare
-from w2vjax.corpus.vocab import Vocab
 from w2vjax.objectives.hidden import embed_backward
 from w2vjax.training.checkpoint import (
     Place,
@@ -41,6 +40,7 @@ from w2vjax.training.step import Progress, State, chunk_seed
 from w2vjax.training.watch import Watch, require_neighbours, untrained_beside
 from w2vjax.types import Objective, Params
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocab import Vocab
 from w2vjax.windows.sampling import draw_reach
 
 

@@ -108,7 +108,7 @@ def set_up(
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
     settings = settings.check().complete(device.platform != "cpu", len(corpus.ids))
     chosen = choice(settings.model, settings.objective)
-    counts = corpus.vocab.counts
+    counts = corpus.counts
     objective = objective or chosen.objective(settings.negatives, settings.noise_exponent, len(corpus.ids))
     if windows is None:
         windows = chosen.windows

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
 Query: TypeAlias = Any
@@ -52,8 +52,8 @@ def nearest(vectors: Searched, queries: Any, topn: int = 10, restrict_vocab: int
     A zero query has similarity 0 to every word.
 
     Raises:
-        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or ``restrict_vocab`` is no
-            integer of 1 or more.
+        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or ``restrict_vocab`` is not a
+            whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -169,12 +169,6 @@ def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:
         if restrict_vocab is None
         else min(whole_number("restrict_vocab", restrict_vocab), len(vectors))
     )
-
-
-def whole_number(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise SettingError(f"{name}={value!r} is no integer of 1 or more. Give a positive integer.")
-    return int(value)
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

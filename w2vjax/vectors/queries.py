@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.vectors.nearest import (
     Query,
     Searched,
@@ -30,7 +30,6 @@ from w2vjax.vectors.nearest import (
     top_k,
     unit_rows,
     weighted_terms,
-    whole_number,
 )
 
 Answer: TypeAlias = list[tuple[str, float]]
@@ -61,7 +60,7 @@ def most_similar(
     Raises:
         UnknownWordError: a word is not in the vocabulary.
         SettingError: there is no query, it adds up to the zero vector or is not finite, or ``topn`` or
-            ``restrict_vocab`` is no integer of 1 or more.
+            ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -128,7 +127,7 @@ def most_similar_cosmul(
 
     Raises:
         SettingError: there is no positive word, an item has a weight, is the zero vector or is not finite, or
-            ``topn`` or ``restrict_vocab`` is no integer of 1 or more.
+            ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
         UnknownWordError: a word is not in the vocabulary.
         DivergedError: the vectors hold NaN or infinity.
 

@@ -1,0 +1,28 @@
+"""word2vec's vocabulary file as a format that vectors are written to: their words and counts, without the numbers."""
+
+from pathlib import Path
+from typing import Any
+
+from w2vjax.formats.table import Format, never
+from w2vjax.reading import ReadOptions, refuse
+from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
+
+
+def _read(path: Path, options: ReadOptions) -> Vectors:
+    refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.read_vocabulary.")
+
+
+def _write(path: Path, vectors: Vectors) -> None:
+    write_vocabulary(path, vectors.words, vectors.counts)
+
+
+def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
+    words, counts = read_vocabulary(path, options)
+    found = {"holds": "vocabulary", "words": len(words), "dim": None, "first_words": words[:8]}
+    return found | {"tokens": None if counts is None else int(counts.sum())}
+
+
+FORMAT = Format(
+    "word2vec vocabulary, words and counts", (".vocab",), never, _read, _write, frozenset(), _describe
+)
