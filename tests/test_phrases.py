@@ -195,7 +195,7 @@ def test_command(tmp_path, cli):
     assert cli("phrases", tmp_path / "none").code == 3
     assert cli("phrases", path, "--delimiter", " ").code == 2
     assert cli("phrases", path, "--passes", 0).err.startswith(
-        "w2vjax phrases: passes=0 is not a whole number above 0."
+        "w2vjax phrases: passes=0 cannot work. Use a whole number of 1 or more."
     )
     twice = cli("phrases", path, "--out", tmp_path / "same", "--list", tmp_path / "same")
     assert twice.code == 2

@@ -1,11 +1,9 @@
 """From a source to its vocabulary: count the words, and keep those that are frequent enough."""
 
-from typing import Any
-
 import numpy as np
 
 from w2vjax.corpus.scan import Seen, scan
-from w2vjax.corpus.sources import READING, Reading
+from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import CorpusError, whole_number
 from w2vjax.vocab import Report, Vocab
@@ -49,7 +47,7 @@ def choose(seen: Seen, min_count: int, max_vocab: int | None) -> tuple[Vocab, np
 
 
 def build_vocab(
-    source: Any,
+    source: Source,
     min_count: int = 5,
     max_vocab: int | None = None,
     tokenizer: Tokenizer | None = None,

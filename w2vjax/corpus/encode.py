@@ -15,7 +15,7 @@ import numpy as np
 
 from w2vjax.corpus.count import check_counts, choose
 from w2vjax.corpus.scan import renumber, scan
-from w2vjax.corpus.sources import READING, Reading, builtin, files, is_text
+from w2vjax.corpus.sources import READING, Reading, Source, TextSource, builtin, files, is_text
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError, FileError, SettingError
 from w2vjax.files import atomic_files, settled, sha256_of
@@ -62,7 +62,7 @@ class Corpus(NamedTuple):
 
 
 def encode(
-    source: Any,
+    source: Source,
     vocab: Vocab,
     path: str | os.PathLike[str],
     tokenizer: Tokenizer | None = None,
@@ -100,7 +100,7 @@ def encode(
 
 
 def prepare(
-    source: Any = None,
+    source: "Source | Corpus" = None,
     cache_dir: str | os.PathLike[str] | None = None,
     min_count: int | None = None,
     max_vocab: int | None = None,
@@ -171,7 +171,9 @@ def prepare(
             f"{os.fspath(cache_dir)} cannot be made: {error.strerror}. Name a folder for the cache."
         ) from error
     paths = _paths(cache_dir, settings)
-    marks = _fingerprints(source) if settings["tokenizer"] and settings["source"] else None
+    marks = (
+        _fingerprints(source) if settings["tokenizer"] and settings["source"] and is_text(source) else None
+    )
     if marks is not None and (corpus := _reuse(paths, settings, marks)):
         return corpus
     return _make(paths, settings, marks, source, tokenizer, reading)
@@ -202,7 +204,7 @@ def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None
         )
 
 
-def _with_words_of(vocab: Vocab, source: Any, tokenizer: Tokenizer | None, reading: Reading) -> Corpus:
+def _with_words_of(vocab: Vocab, source: Source, tokenizer: Tokenizer | None, reading: Reading) -> Corpus:
     """A source as ids of a vocabulary that is there already; the report is that of the source."""
     with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
         ids, starts = Path(folder, "ids"), Path(folder, "ids.starts")
@@ -220,15 +222,15 @@ def _name(tokenizer: Tokenizer | None) -> str | None:
     return "w2vjax.reference.tokenize" if name == "w2vjax.reference.one_hot.tokenize" else None
 
 
-def _names(source: Any) -> list[str] | None:
+def _names(source: Source) -> list[str] | None:
     """What a text source is read from; None where nothing can tell whether it has changed."""
     if source is None:
         return ["the built-in text"]
-    names = files(source) if is_text(source) else []
+    names = files(source) if is_text(source) and source is not None else []
     return [os.path.abspath(name) for name in names] if names and all(map(os.path.isfile, names)) else None
 
 
-def _fingerprints(source: Any) -> list[list[Any]]:
+def _fingerprints(source: TextSource) -> list[list[Any]]:
     """Size, time of modification and hash of both ends, for every file of a source."""
     if source is None:
         return [[hashlib.sha256(piece).hexdigest() for piece in builtin()]]
@@ -255,7 +257,7 @@ def _make(
     paths: list[Path],
     settings: dict[str, Any],
     marks: list[list[Any]] | None,
-    source: Any,
+    source: Source,
     tokenizer: Tokenizer | None,
     reading: Reading,
 ) -> Corpus:

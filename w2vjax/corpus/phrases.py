@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from w2vjax.corpus.neighbours import (
     word2phrase_score,
     write_joined,
 )
-from w2vjax.corpus.sources import READING, Reading
+from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import FormatError, SettingError, whole_number
 from w2vjax.files import atomic_file
@@ -135,7 +135,7 @@ def _in_pieces(ids: np.ndarray, starts: np.ndarray) -> Iterator[tuple[str, np.nd
 
 
 def phrases(
-    source: Any = None,
+    source: Source = None,
     min_count: int = 5,
     threshold: float | Sequence[float] | None = None,
     passes: int = 1,

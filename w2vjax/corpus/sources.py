@@ -6,8 +6,8 @@ what follows cannot depend on the block size.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import IO, Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Literal, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -20,6 +20,10 @@ SEPARATOR = 0x20  # this byte and all below it separate words
 LONGEST_WORD = 1 << 24  # bytes without a separator before the file is taken for something other than text
 
 Errors = Literal["strict", "replace"]
+Path: TypeAlias = str | os.PathLike[str]
+TextSource: TypeAlias = Path | Sequence[Path] | None  # read from files; None is the built-in text
+# What can be read as a corpus: text, or an iterable of token lists (of lines, where there is a tokenizer).
+Source: TypeAlias = TextSource | Iterable[str | Iterable[str]]
 
 
 class Reading(NamedTuple):
@@ -45,7 +49,7 @@ class Block(NamedTuple):
     ends_file: bool
 
 
-def is_text(source: Any) -> bool:
+def is_text(source: Source) -> TypeGuard[TextSource]:
     """Whether a source is read from files (a path, paths, "-", None), rather than iterated over as token lists."""
     if source is None or isinstance(source, (str, os.PathLike)):
         return True
@@ -53,14 +57,14 @@ def is_text(source: Any) -> bool:
     return paths and all(isinstance(item, (str, os.PathLike)) for item in source)
 
 
-def files(source: Any) -> list[str]:
+def files(source: Path | Sequence[Path]) -> list[str]:
     """The files of a source in reading order: folders are walked recursively in sorted order, "-" stays.
 
     Raises :class:`~w2vjax.errors.CorpusError` for a path that is not there and for a folder without files.
     """
     paths = [source] if isinstance(source, (str, os.PathLike)) else source
     found: list[str] = []
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(path) for path in paths]:
         if path == "-":
             found.append(path)
         elif os.path.isdir(path):
@@ -82,7 +86,7 @@ def files(source: Any) -> list[str]:
     return found
 
 
-def blocks(source: Any, reading: Reading = READING) -> Iterator[Block]:
+def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
     """Every file of a text source as blocks of valid UTF-8, byte-order marks dropped."""
     if reading.errors not in ("strict", "replace"):
         raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
@@ -180,7 +184,7 @@ def _checked(data: bytes, offset: int, name: str, errors: Errors) -> np.ndarray:
     return array
 
 
-def lines(source: Any, reading: Reading = READING) -> Iterator[str]:
+def lines(source: TextSource, reading: Reading = READING) -> Iterator[str]:
     """The lines of a text source as strings without their ends, for tokenizers that are Python functions.
 
     A line is held in memory whole; only the default tokenizer reads an endless line in constant memory.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError
 from w2vjax.formats.safetensors import Tensors, pack_words, read_tensors, unpack_words, write_tensors
@@ -35,7 +36,7 @@ def save_model(
     path: str | PathLike[str],
     params: Params,
     words: Sequence[str],
-    counts: Any = None,
+    counts: ArrayLike | None = None,
     metadata: Mapping[str, Any] | None = None,
     *,
     dropped: Mapping[str, int] | None = None,
@@ -83,7 +84,14 @@ def write_safetensors(path: Path, vectors: Vectors) -> None:
     _write(path, {"input": np.asarray(vectors.matrix)}, vocab.words, vocab.counts, metadata, vocab.dropped)
 
 
-def _write(path: Path, tables: dict[str, Any], words: Any, counts: Any, metadata: Any, dropped: Any) -> None:
+def _write(
+    path: Path,
+    tables: Mapping[str, np.ndarray],
+    words: Sequence[str],
+    counts: ArrayLike | None,
+    metadata: Mapping[str, Any],
+    dropped: Mapping[str, int] | None,
+) -> None:
     for name, table in tables.items():
         if (row := first_non_finite(table)) is not None:
             raise FormatError(f"{path}: row {row} of the {name} table holds NaN or infinity and is not written. "

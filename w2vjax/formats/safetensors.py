@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
@@ -83,7 +84,7 @@ def _digest_entry(digest: str) -> bytes:
     return f'"sha256":"{digest}"'.encode()
 
 
-def _stored(path: Path, name: str, array: Any) -> np.ndarray:
+def _stored(path: Path, name: str, array: ArrayLike) -> np.ndarray:
     plain = np.asarray(array, order="C")  # ascontiguousarray would give a scalar a dimension
     little = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
     if little.dtype not in _NAMES:
@@ -157,7 +158,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _place(path: Path, name: str, entry: Any) -> tuple[str, np.dtype, int, int]:
+def _place(path: Path, name: str, entry: object) -> tuple[str, np.dtype, int, int]:
     """(name, dtype, begin, end) of a tensor whose entry agrees with itself."""
     where = f"byte 8, tensor {name[:60]!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
 
@@ -46,7 +47,9 @@ class Neighbours(NamedTuple):
     similarities: np.ndarray  # [Q, topn] float32
 
 
-def nearest(vectors: Searched, queries: Any, topn: int = 10, restrict_vocab: int | None = None) -> Neighbours:
+def nearest(
+    vectors: Searched, queries: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
+) -> Neighbours:
     """The nearest words of Q vectors [Q, D], as arrays of ids and similarities; nothing is left out.
 
     A zero query has similarity 0 to every word.
@@ -159,7 +162,7 @@ def query_items(given: Query) -> list[Any]:
     return list(given)
 
 
-def has_weight(item: Any) -> bool:
+def has_weight(item: object) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], int | float | np.number)
 
 

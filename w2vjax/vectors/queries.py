@@ -12,11 +12,12 @@ Names and results are those of gensim's ``KeyedVectors``, where it has them.
 
 import functools
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.vectors.nearest import (
@@ -164,7 +165,7 @@ def _cosmul(
 
 
 def similar_by_vector(
-    vectors: Searched, vector: Any, topn: int = 10, restrict_vocab: int | None = None
+    vectors: Searched, vector: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
 ) -> Answer:
     """The ``topn`` words nearest to a vector [D] of any length, with their similarities; no word is left out.
 
@@ -213,7 +214,7 @@ def n_similarity(vectors: Searched, first: Sequence[str], second: Sequence[str])
     return float(np.clip(a @ b, -1.0, 1.0))
 
 
-def distances(vectors: Searched, word: Any, others: Sequence[str] | None = None) -> np.ndarray:
+def distances(vectors: Searched, word: str | ArrayLike, others: Sequence[str] | None = None) -> np.ndarray:
     """[n] or [V] cosine distances, 1 - similarity, from a word (or vector [D]) to other words, by default to all.
 
     Raises:

@@ -54,7 +54,7 @@ class Vectors:
     def __init__(
         self,
         words: Iterable[str] | Vocab,
-        matrix: Any,
+        matrix: ArrayLike,
         counts: ArrayLike | None = None,
         *,
         dropped: Mapping[str, int] | None = None,
@@ -214,7 +214,7 @@ def _unit(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     return scaled / jnp.where(length == 0, 1.0, length), jnp.isfinite(largest[:, 0])
 
 
-def _matrix(matrix: Any) -> Any:
+def _matrix(matrix: ArrayLike) -> Any:
     if isinstance(matrix, jax.Array):
         return jnp.asarray(matrix, jnp.float32)
     with np.errstate(
