@@ -158,7 +158,10 @@ def test_files(tmp_path):
     "options",
     [
         {"min_count": 0},
+        {"min_count": True},
+        {"min_count": 2.0},
         {"passes": 0},
+        {"passes": True},
         {"threshold": float("nan")},
         {"threshold": [1.0, 2.0]},
         {"threshold": [1.0], "passes": 2},

@@ -124,7 +124,7 @@ def test_train_refuses_a_learning_rate(rate: float) -> None:
 
 def test_train_refuses_no_steps_no_pairs_and_divergence() -> None:
     params = reference.init_network(3, 2, jax.random.key(0))
-    with pytest.raises(SettingError, match="steps is 0"):
+    with pytest.raises(SettingError, match="steps=0"):
         reference.train(params, np.eye(3), np.eye(3), 0.1, 0)
     with pytest.raises(CorpusError, match="no pair"):
         reference.train(params, np.eye(3)[:0], np.eye(3)[:0], 0.1, 1)

@@ -18,20 +18,20 @@ from typing import Any
 
 from w2vjax.compressed import is_compressed
 from w2vjax.errors import SettingError
-from w2vjax.formats import model_file, npy, projector, vocabulary, word2vec_binary, word2vec_text
+from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import contents, read_options, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import write_vocabulary
 
-# To add a format, write a module with a FORMAT like these and name it here.
+# A new format is a module with a FORMAT like these, its import, and its line here.
 FORMATS: dict[str, Format] = {
     "safetensors": model_file.FORMAT,
     "text": word2vec_text.FORMAT,
     "binary": word2vec_binary.FORMAT,
     "npy": npy.FORMAT,
     "projector": projector.FORMAT,
-    "vocabulary": vocabulary.FORMAT,
+    "vocabulary": words_only.FORMAT,
 }
 
 
@@ -46,10 +46,11 @@ def load(
     limit: int | None = None,
     verify: bool = True,
 ) -> Vectors:
-    """Read vectors from a file. No format runs code, and no header is believed beyond the size of the file.
+    """Read vectors from a file. No format runs code, and no header is trusted beyond the size of the file.
 
     Args:
-        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed, up to 100 times its size.
+        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed, up to 64 MiB or 100 times
+            its size.
         format: a key of :data:`FORMATS`. By default the extension says, and otherwise the first bytes of the file.
         table: ``"output"`` takes the output table of a model (safetensors only).
         vocabulary: a vocabulary file, for the words of a ``.npy`` and for the counts of text, binary and projector.

@@ -76,7 +76,7 @@ def header(
 def checked(path: Path, table: Table, options: ReadOptions, place: Callable[[int], str]) -> Vectors:
     """The table as Vectors, after the checks that all formats need: finite float32 numbers, and no word twice.
 
-    ``place(row)`` says where a row is in the file. Counts come from ``options.vocabulary`` if the table has none.
+    ``place(row)`` says where a row is in the file. Counts come from ``options.vocabulary`` if it is given.
     """
     words, counts = table.words, table.counts
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity
@@ -94,7 +94,7 @@ def checked(path: Path, table: Table, options: ReadOptions, place: Callable[[int
             refuse(path, place(row), cause, remedy)
         words, matrix = [words[row] for row in keep], matrix[keep]
         counts = None if counts is None else counts[keep]
-    if counts is None and options.vocabulary is not None:
+    if options.vocabulary is not None:
         counts = _counts_of(words, options.vocabulary, options)
     vectors = Vectors(Vocab(words, counts, table.min_count, table.dropped), matrix)
     return vectors[: options.limit] if options.limit and len(words) > options.limit else vectors
