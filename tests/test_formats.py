@@ -201,7 +201,7 @@ def test_an_entry_in_the_table_is_all_that_a_format_needs(tmp_path, monkeypatch)
     path.write_text("a,b,a")
     with pytest.raises(w2v.FormatError, match="word 2: the word 'a' is in the file twice, first at word 0"):
         w2v.load(path)
-    with pytest.raises(w2v.SettingError, match="table='output' has no effect on words"):
+    with pytest.raises(w2v.SettingError, match="table has no effect on words"):
         w2v.load(path, table="output")
 
 

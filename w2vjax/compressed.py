@@ -12,52 +12,26 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, Protocol
 
 from w2vjax.errors import FileError, FormatError
 
-if TYPE_CHECKING:
-    import zstandard
-
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 FREE_OUTPUT = 1 << 26  # bytes that any file may expand to; beyond them its ratio counts
-# Compressed bytes that a decompressor is given at once. gzip makes at most 1 MiB of them, and zstd 32 MiB. bzip2 could
-# make 1 GiB of them, so it is told how much to return.
-_PIECE = 1 << 10
-_OUTPUT = 1 << 20
+# Compressed bytes that a decompressor gets at once; they bound what it returns. 1 kB makes at most 1 MiB with gzip and
+# 32 MiB with zstd. 32 bytes make at most one block of bzip2, which is up to 46 MB.
+_PIECE, _PIECE_OF_BZ2 = 1 << 10, 1 << 5
 _XZ_MEMORY = 1 << 30  # bytes an xz file may ask for; xz -9 asks for 65 MiB
 
 
 class _Member(Protocol):
-    """What bz2 and lzma offer to decompress one member."""
+    """What the four libraries offer to decompress one member."""
 
     @property
     def eof(self) -> bool: ...
     @property
-    def needs_input(self) -> bool: ...
-    @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
-
-
-class _Unbounded:
-    """An object of zlib or zstandard with the methods of :class:`_Member`. It returns all output at once."""
-
-    needs_input = True
-
-    def __init__(self, member: "zlib._Decompress | zstandard.ZstdDecompressionObj") -> None:
-        self._member = member
-
-    @property
-    def eof(self) -> bool:
-        return self._member.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._member.unused_data
-
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return self._member.decompress(data)
+    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 def is_compressed(path: str | os.PathLike[str]) -> bool:
@@ -89,12 +63,12 @@ def decompress(path: str | os.PathLike[str], size: int, max_expansion: float, re
     >>> list(decompress(path, 4, 100, "Decompress it."))
     [b'one ', b'two']
     """
-    start, damage = _opener(path)
+    start, piece_size, damage = _opener(path)
     packed, done = os.path.getsize(path), 0
     limit = max(FREE_OUTPUT, packed * max_expansion)
     try:
         with open(path, "rb") as file:
-            for piece in _regrouped(_members(file, start), size):
+            for piece in _regrouped(_members(file, start, piece_size), size):
                 done += len(piece)
                 if done > limit:
                     raise FormatError(
@@ -116,15 +90,15 @@ def _sentence(path: str | os.PathLike[str], done: int, cause: str) -> str:
     return f"{os.fspath(path)}, byte {done:,} of the decompressed data: {cause}. Get the file again."
 
 
-def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], type[Exception]]:
-    """What starts a member of a file's format, and the exception that its damage raises."""
+def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, type[Exception]]:
+    """What starts a member, how many compressed bytes it gets at once, and the exception that damage raises."""
     match Path(path).suffix.lower():
         case ".gz":
-            return lambda: _Unbounded(zlib.decompressobj(16 + zlib.MAX_WBITS)), zlib.error
+            return lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), _PIECE, zlib.error
         case ".bz2":
-            return bz2.BZ2Decompressor, OSError
+            return bz2.BZ2Decompressor, _PIECE_OF_BZ2, OSError
         case ".xz":
-            return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), lzma.LZMAError
+            return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), _PIECE, lzma.LZMAError
     try:
         import zstandard
     except ImportError as error:
@@ -132,24 +106,24 @@ def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], type[E
             f"{os.fspath(path)}: reading .zst files needs the zstandard package. "
             "Install it: pip install 'w2vjax[zstd]'."
         ) from error
-    return lambda: _Unbounded(zstandard.ZstdDecompressor().decompressobj()), zstandard.ZstdError
+    return lambda: zstandard.ZstdDecompressor().decompressobj(), _PIECE, zstandard.ZstdError
 
 
-def _members(file: IO[bytes], start: Callable[[], _Member]) -> Iterator[bytes]:
+def _members(file: IO[bytes], start: Callable[[], _Member], size: int) -> Iterator[bytes]:
     """The output of one member after the other. Raises EOFError where the file ends inside a member."""
-    data = file.read(_PIECE)
+    data = file.read(size)
     if not data:
         raise EOFError
     while data:
         member = start()
+        yield member.decompress(data)
         while not member.eof:
-            yield member.decompress(data, _OUTPUT)
-            data = file.read(_PIECE) if member.needs_input and not member.eof else b""
-            if not data and member.needs_input and not member.eof:
+            if not (data := file.read(size)):
                 raise EOFError
+            yield member.decompress(data)
         data = member.unused_data.lstrip(b"\0")
-        while not data and (piece := file.read(_PIECE)):
-            data = piece.lstrip(b"\0")
+        while not data and (more := file.read(size)):
+            data = more.lstrip(b"\0")
 
 
 def _regrouped(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -8,8 +8,9 @@ import mmap
 import os
 import re
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.errors import FileError, FormatError, SettingError, whole_number
@@ -27,43 +28,41 @@ MARK = b"\xef\xbb\xbf"  # the byte order mark of UTF-8
 Data: TypeAlias = bytes | mmap.mmap
 
 
-class ReadOptions(NamedTuple):
-    """How to read a file of vectors. Each format uses the options that it knows; see ``Format.takes``."""
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a file of vectors. Each format uses the options that it knows; see ``Format.takes``.
 
-    allow: frozenset[str] = frozenset()  # the faults to forgive, from ALLOWANCES
+    Raises :class:`~w2vjax.errors.SettingError` for a value that is not known.
+
+    >>> ReadOptions(allow=["duplicates"], limit=0)
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: limit=0 cannot work. Use a whole number of 1 or more.
+    """
+
+    allow: Collection[str] = ()  # the faults to forgive, from ALLOWANCES
     unicode_errors: str = "strict"  # as in bytes.decode; "replace" and "ignore" accept invalid UTF-8
     limit: int | None = None  # read this many rows; None reads all
     table: str = "input"  # which table of a model: "input" or "output"
-    vocabulary: Path | None = None  # the file with the words or the counts
+    vocabulary: str | os.PathLike[str] | None = None  # the file with the words or the counts
     verify: bool = True  # compare the checksum
+
+    def __post_init__(self) -> None:
+        if isinstance(self.allow, str):
+            object.__setattr__(self, "allow", (self.allow,))
+        for name in self.allow:
+            _one_of("allow", name, ALLOWANCES)
+        _one_of("unicode_errors", self.unicode_errors, ("strict", "replace", "ignore"))
+        _one_of("table", self.table, ("input", "output"))
+        if self.limit is not None:
+            whole_number("limit", self.limit)
+
+
+def _one_of(option: str, value: str, known: Collection[str]) -> None:
+    if value not in known:
+        raise SettingError(f"{option}={value!r} is not known. Use one of: {', '.join(known)}.")
 
 
 STRICT = ReadOptions()
-
-
-def read_options(
-    allow: Collection[str] = (),
-    unicode_errors: str = "strict",
-    limit: int | None = None,
-    table: str = "input",
-    vocabulary: str | os.PathLike[str] | None = None,
-    verify: bool = True,
-) -> ReadOptions:
-    """Checked options. Raises :class:`~w2vjax.errors.SettingError` for a value that is not known.
-
-    >>> read_options(allow=["duplicates"]).limit is None
-    True
-    """
-    allowed = frozenset([allow] if isinstance(allow, str) else allow)
-    if unknown := sorted(allowed - set(ALLOWANCES)):
-        raise SettingError(f"allow={unknown[0]!r} is not known. It can hold: {', '.join(ALLOWANCES)}.")
-    if unicode_errors not in {"strict", "replace", "ignore"}:
-        raise SettingError(f"unicode_errors={unicode_errors!r} is not known. Use strict, replace or ignore.")
-    if table not in {"input", "output"}:
-        raise SettingError(f"table={table!r} is not known. Use 'input' or 'output'.")
-    rows = None if limit is None else whole_number("limit", limit)
-    beside = None if vocabulary is None else Path(vocabulary)
-    return ReadOptions(allowed, unicode_errors, rows, table, beside, verify)
 
 
 def refuse(path: Path, place: str, cause: str, remedy: str = "Get or write the file again.") -> NoReturn:

@@ -20,7 +20,7 @@ from w2vjax.compressed import is_compressed
 from w2vjax.errors import SettingError
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
-from w2vjax.reading import contents, read_options, refuse, refuse_foreign
+from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import write_vocabulary
 
@@ -68,12 +68,11 @@ def load(
     The example of :func:`save` reads back what it wrote.
     """
     path = Path(path)
-    options = read_options(allow, unicode_errors, limit, table, vocabulary, verify)
+    options = ReadOptions(allow, unicode_errors, limit, table, vocabulary, verify)
     form = _format(format or format_of(path))
     for name, given in {"table": table != "input", "vocabulary": vocabulary is not None}.items():
         if given and name not in form.takes:
-            value = getattr(options, name)
-            raise SettingError(f"{path}: {name}={str(value)!r} has no effect on {form.about}. Leave it out.")
+            raise SettingError(f"{path}: the option {name} has no effect on {form.about}. Leave it out.")
     return form.read(path, options)
 
 
@@ -179,7 +178,7 @@ def describe(
     >>> found["format"], found["words"], found["dim"], found["first_words"]
     ('text', 2, 2, ['cat', 'dog'])
     """
-    path, options = Path(path), read_options(allow)
+    path, options = Path(path), ReadOptions(allow)
     name = format or format_of(path)
     form = _format(name)
     found = form.describe(path, options) if form.describe else describe_vectors(form.read(path, options))

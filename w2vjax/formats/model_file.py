@@ -5,6 +5,7 @@ A model holds the input and the output table and so can be trained further; vect
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -173,7 +174,7 @@ def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
         refuse(path, f"tensor '{options.table}'", cause, "Take the input table.")
     # A verified file was checked when it was written. Another look for NaN would read the memory map a second time.
     if tensors.checksum and matrix.itemsize <= 4:
-        options = options._replace(allow=options.allow | {"non-finite"})
+        options = replace(options, allow=(*options.allow, "non-finite"))
     dropped = None
     if "dropped.bytes" in tensors.arrays:
         rare = unpack_words(path, tensors, "dropped")

@@ -6,6 +6,7 @@ a plain matrix has, and never evaluated.
 
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,10 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
         FormatError: with file and byte, for anything that is not a plain two-dimensional array of floats, a size that
             disagrees with the file's or with the vocabulary's.
     """
-    beside = options.vocabulary or path.with_suffix(".vocab")
+    beside = Path(options.vocabulary or path.with_suffix(".vocab"))
     matrix_file, words_file = settled([path, beside]) if beside.parent == path.parent else [path, beside]
     matrix, start = _matrix(path, contents(matrix_file))
-    words, counts = read_vocabulary(words_file, options._replace(allow=options.allow - {"duplicates"}))
+    words, counts = read_vocabulary(words_file, replace(options, allow=set(options.allow) - {"duplicates"}))
     if len(words) != len(matrix):
         cause = f"it holds {len(words):,} words, and {path} {len(matrix):,} vectors"
         refuse(beside, f"line {len(words)}", cause, "Give the vocabulary that was written with the matrix.")
@@ -42,7 +43,7 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
     def place(row: int) -> str:
         return f"byte {start + row * width:,} (row {row})"
 
-    return checked(path, Table(words, matrix, counts), options._replace(vocabulary=None), place)
+    return checked(path, Table(words, matrix, counts), replace(options, vocabulary=None), place)
 
 
 def _matrix(path: Path, data: Data) -> tuple[np.ndarray, int]:

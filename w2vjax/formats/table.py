@@ -37,9 +37,13 @@ def never(start: bytes, size: int) -> bool:
 
 def describe_vectors(vectors: Vectors) -> dict[str, Any]:
     """What a file of vectors holds, in values of JSON."""
-    counts, words = vectors.counts, list(vectors.words[:8])
-    found = {"holds": "vectors", "words": len(vectors), "dim": vectors.dim, "first_words": words}
-    return found | {"tokens": None if counts is None else int(counts.sum())}
+    return {"holds": "vectors", **describe_words(vectors.words, vectors.counts), "dim": vectors.dim}
+
+
+def describe_words(words: Sequence[str], counts: np.ndarray | None) -> dict[str, Any]:
+    """How many words and tokens there are, and the first words."""
+    tokens = None if counts is None else int(counts.sum())
+    return {"words": len(words), "dim": None, "first_words": list(words[:8]), "tokens": tokens}
 
 
 class Table(NamedTuple):
@@ -95,7 +99,7 @@ def checked(path: Path, table: Table, options: ReadOptions, place: Callable[[int
         words, matrix = [words[row] for row in keep], matrix[keep]
         counts = None if counts is None else counts[keep]
     if options.vocabulary is not None:
-        counts = _counts_of(words, options.vocabulary, options)
+        counts = _counts_of(words, Path(options.vocabulary), options)
     vectors = Vectors(Vocab(words, counts, table.min_count, table.dropped), matrix)
     return vectors[: options.limit] if options.limit and len(words) > options.limit else vectors
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from w2vjax.formats.table import Format, never
+from w2vjax.formats.table import Format, describe_words, never
 from w2vjax.reading import ReadOptions, refuse
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
@@ -18,9 +18,7 @@ def _write(path: Path, vectors: Vectors) -> None:
 
 
 def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
-    words, counts = read_vocabulary(path, options)
-    found = {"holds": "vocabulary", "words": len(words), "dim": None, "first_words": words[:8]}
-    return found | {"tokens": None if counts is None else int(counts.sum())}
+    return {"holds": "vocabulary", **describe_words(*read_vocabulary(path, options))}
 
 
 FORMAT = Format(
