@@ -180,7 +180,7 @@ def test_the_first_bytes_tell_a_format_apart(tmp_path):
 
 def test_an_entry_in_the_table_is_all_that_a_format_needs(tmp_path, monkeypatch):
     def read(path, options):
-        words = contents(path).decode().split(",")
+        words = bytes(contents(path)).decode().split(",")
         return checked(path, Table(words, np.ones((len(words), 1))), options, lambda row: f"word {row}")
 
     def write(path, vectors):

@@ -45,10 +45,8 @@ class Corpus(NamedTuple):
 
     @property
     def counts(self) -> np.ndarray:
-        """[V] int64: how often each word occurs."""
-        if self.vocab.counts is None:
-            raise SettingError("Training needs how often each word occurs. Pass a vocabulary with counts.")
-        return self.vocab.counts
+        """[V] int64: how often each word occurs. :func:`prepare` refuses a vocabulary without counts."""
+        return np.asarray(self.vocab.counts)
 
     @property
     def report(self) -> Report:
