@@ -239,6 +239,8 @@ def test_a_vocabulary_that_is_there_is_used_as_it_is_and_instead_of_nothing_else
     assert prepare(corpus) is corpus
     trained = w2v.train(text, vocab=vocab, dim=2, epochs=1, sample=0.0)
     assert trained.vectors.words == vocab.words
+    with pytest.raises(w2v.SettingError, match="Pass a vocabulary with counts"):
+        prepare(text, vocab=w2v.Vocab(("question", "be")))
     for other in (
         {"source": corpus},
         {"source": text, "cache_dir": tmp_path},
