@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from timing import CheckFailed, compare, report, table
 
+from w2vjax.corpus.count import choose
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.scan import renumber, scan
-from w2vjax.corpus.vocab import choose
 
 MIN_COUNT = 5
 

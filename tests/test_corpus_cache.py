@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
+from w2vjax.corpus.count import build_vocab
 from w2vjax.corpus.encode import encode, prepare
-from w2vjax.corpus.vocab import build_vocab
 
 TEXT = "to be or not to be\nthat is the question\nto be\n"
 
@@ -246,6 +246,8 @@ def test_a_vocabulary_that_is_there_is_used_as_it_is_and_instead_of_nothing_else
     assert prepare(corpus) is corpus
     trained = w2v.train(text, vocab=vocab, dim=2, epochs=1, sample=0.0)
     assert trained.vectors.words == vocab.words
+    with pytest.raises(w2v.errors.SettingError, match="Pass a vocabulary with counts"):
+        prepare(text, vocab=w2v.Vocab(("question", "be")))
     for other in (
         {"source": corpus},
         {"source": text, "cache_dir": tmp_path},

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2vjax.corpus import table as table_module
+from w2vjax.corpus.count import choose
 from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import Reading
 from w2vjax.corpus.table import PIECE, PIECES, WordTable
-from w2vjax.corpus.vocab import choose
 
 SEPARATORS = [" ", "\n", "\r\n", "\t", "\0", "\x0b", "  ", "\n\n", " \n "]
 LENGTHS = [1, 7, 8, 9, 15, 16, 17, 24, 63, 64, 65, 200]

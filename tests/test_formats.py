@@ -1,6 +1,8 @@
 """What each format keeps, who else reads and writes it, and the commands over them."""
 
+import bz2
 import gzip
+import lzma
 import shutil
 import struct
 import subprocess
@@ -8,9 +10,12 @@ import sys
 
 import numpy as np
 import pytest
+import zstandard
 
 import w2vjax as w2v
 from w2vjax.formats.formats import FORMATS
+from w2vjax.formats.table import Format, Table, checked
+from w2vjax.reading import contents
 
 PETS = w2v.Vectors(
     ["cat", "dog", "chat·noir"], np.array([[0.1, -2], [3, 1e-20], [-0.0, 7]], np.float32), [9, 5, 1]
@@ -144,7 +149,7 @@ def test_the_model_file_keeps_everything(tmp_path):
         assert model.metadata == {"dim": 4, "min_count": 2}
         read = w2v.load(path)
         assert np.array_equal(read.matrix, params.input.astype(np.float32))
-        assert (read.labels.dropped, read.labels.min_count) == ({"rare": 1}, 2)
+        assert (read.vocab.dropped, read.vocab.min_count) == ({"rare": 1}, 2)
         with pytest.raises(w2v.errors.FormatError, match="Huffman"):
             w2v.load(path, table="output")
     w2v.save_model(path, w2v.Params(np.eye(2), 2 * np.eye(2)), ["a", "b"])
@@ -162,6 +167,59 @@ def test_the_safetensors_library_reads_ours(tmp_path):
     assert tensors["input"].tobytes() == np.asarray(PETS.matrix).tobytes()
     library.save_file(tensors, path)  # without metadata, so without a checksum
     assert w2v.load(path).words == PETS.words
+
+
+def test_the_first_bytes_tell_a_format_apart(tmp_path):
+    for name in ("safetensors", "text", "binary", "npy"):
+        w2v.save(PETS, tmp_path / "x", name)
+        start, size = (tmp_path / "x").read_bytes()[:4096], (tmp_path / "x").stat().st_size
+        assert next(key for key, form in FORMATS.items() if form.sniff(start, size)) == name
+        assert w2v.describe(tmp_path / "x") == w2v.describe(tmp_path / "x", format=name)
+        assert w2v.load(tmp_path / "x").words == PETS.words
+
+
+def test_an_entry_in_the_table_is_all_that_a_format_needs(tmp_path, monkeypatch):
+    def read(path, options):
+        words = bytes(contents(path)).decode().split(",")
+        return checked(path, Table(words, np.ones((len(words), 1))), options, lambda row: f"word {row}")
+
+    def write(path, vectors):
+        path.write_text(",".join(vectors.words))
+
+    monkeypatch.setitem(
+        FORMATS, "toy", Format("words", (".toy",), lambda start, size: b"," in start, read, write)
+    )
+    ones, path = w2v.Vectors(["a", "b"], np.ones((2, 1))), tmp_path / "x.toy"
+    w2v.save(ones, path)
+    (tmp_path / "x").write_text("a,b")
+    (tmp_path / "x.toy.zst").write_bytes(zstandard.compress(b"a,b"))
+    for name in ("x.toy", "x", "x.toy.zst"):
+        assert w2v.load(tmp_path / name, limit=1).words == ("a",)
+        assert w2v.describe(tmp_path / name)["format"] == "toy"
+    (tmp_path / "x.vocab").write_bytes(b"b 2\na 7\n")
+    assert w2v.load(path, vocabulary=tmp_path / "x.vocab").counts.tolist() == [7, 2]
+    path.write_text("a,b,a")
+    with pytest.raises(
+        w2v.errors.FormatError, match="word 2: the word 'a' is in the file twice, first at word 0"
+    ):
+        w2v.load(path)
+    with pytest.raises(w2v.errors.SettingError, match="table has no effect on words"):
+        w2v.load(path, table="output")
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("name", ["pets.vec", "pets.bin", "pets.safetensors", "pets.npy"])
+def test_compressed_vectors_are_read(tmp_path, name, suffix):
+    w2v.save(PETS, tmp_path / name)
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.compress}[
+        suffix
+    ]
+    (tmp_path / f"{name}{suffix}").write_bytes(pack((tmp_path / name).read_bytes()))
+    beside = {"vocabulary": tmp_path / "pets.vocab"} if name == "pets.npy" else {}
+    read = w2v.load(tmp_path / f"{name}{suffix}", **beside)
+    assert (read.words, read.matrix.tobytes()) == (PETS.words, PETS.matrix.tobytes())
+    with pytest.raises(w2v.errors.SettingError, match="compress"):
+        w2v.save(PETS, tmp_path / f"{name}{suffix}")
 
 
 def test_mapped_formats_are_not_copied(tmp_path):

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import json
+import lzma
 import re
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import zstandard
 
 import w2vjax as w2v
 
@@ -128,9 +130,19 @@ BAD = [
     ("projector, empty", "tensors.tsv", b"", "line 1"),
     ("gzip, cut", "x.txt.gz", gzip.compress(b"1 1\na 1\n")[:-5], "byte 0 of the decompressed"),
     ("gzip, none", "x.txt.gz", b"1 1\na 1\n", "byte 0 of the decompressed"),
-    ("gzip, a bomb of 1000:1", "x.txt.gz", gzip.compress(bytes(50_000_000)), "byte [0-9,]+ of the decompressed"),
+    ("gzip, a bomb of 1000:1", "x.txt.gz", gzip.compress(bytes(80_000_000)), "byte [0-9,]+ of the decompressed"),
     ("bzip2, none", "x.txt.bz2", b"1 1\na 1\n", "byte 0 of the decompressed"),
-    ("bzip2, a bomb", "x.bin.bz2", bz2.compress(bytes(50_000_000)), "byte [0-9,]+ of the decompressed"),
+    ("bzip2, a bomb", "x.bin.bz2", bz2.compress(bytes(80_000_000)), "byte [0-9,]+ of the decompressed"),
+    ("xz, a bomb", "x.vec.xz", lzma.compress(bytes(80_000_000), preset=0), "byte [0-9,]+ of the decompressed"),
+    ("zstd, a bomb", "x.vec.zst", zstandard.compress(bytes(80_000_000)), "byte [0-9,]+ of the decompressed"),
+    ("zstd, cut", "x.vec.zst", zstandard.compress(b"1 1\na 1\n")[:-1], "byte 0 of the decompressed"),
+    ("npy, float64 beyond float32", "x.npy", npy(shaped(b"(1, 1)", "<f8"), struct.pack("<d", -1e300)), "row 0"),
+    ("safetensors, float64 beyond float32", "x.safetensors",
+     safe({"input": tensor("F64", [1, 1], 21, 29)} | {"words.offsets": tensor("I64", [2], 0, 16),
+          "words.bytes": tensor("U8", [1], 16, 17)} | {"pad": tensor("U8", [4], 17, 21)},
+          OFFSETS + b"a" + bytes(4) + struct.pack("<d", 1e39)), "row 0"),
+    ("two spaces after a word", "x.txt", b"2 3\na  1 2 3\nb 4 5 6\n", "line 2: two spaces follow the word"),
+    ("three spaces after a word", "x.vec", b"b 4 5 6\na   1 2 3\n", "line 2: two spaces follow the word"),
 ]  # fmt: skip
 assert len(BAD) >= 40
 

@@ -158,7 +158,10 @@ def test_files(tmp_path):
     "options",
     [
         {"min_count": 0},
+        {"min_count": True},
+        {"min_count": 2.0},
         {"passes": 0},
+        {"passes": True},
         {"threshold": float("nan")},
         {"threshold": [1.0, 2.0]},
         {"threshold": [1.0], "passes": 2},
@@ -195,7 +198,7 @@ def test_command(tmp_path, cli):
     assert cli("phrases", tmp_path / "none").code == 3
     assert cli("phrases", path, "--delimiter", " ").code == 2
     assert cli("phrases", path, "--passes", 0).err.startswith(
-        "w2vjax phrases: passes=0 is not a whole number above 0."
+        "w2vjax phrases: passes=0 cannot work. Use a whole number of 1 or more."
     )
     twice = cli("phrases", path, "--out", tmp_path / "same", "--list", tmp_path / "same")
     assert twice.code == 2

@@ -29,13 +29,13 @@ def test_init_network_from_a_key_and_from_the_legacy_seed(x64: None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"vocab_size": 0, "dim": 2, "numpy_seed": 1}, "vocab_size is 0"),
-        ({"vocab_size": 2, "dim": 0, "numpy_seed": 1}, "dim is 0"),
-        ({"vocab_size": 2, "dim": 1.5, "numpy_seed": 1}, "dim is 1.5"),
-        ({"vocab_size": 2, "dim": True, "numpy_seed": 1}, "dim is True"),
+        ({"vocab_size": 0, "dim": 2, "numpy_seed": 1}, "vocab_size=0"),
+        ({"vocab_size": 2, "dim": 0, "numpy_seed": 1}, "dim=0"),
+        ({"vocab_size": 2, "dim": 1.5, "numpy_seed": 1}, "dim=1.5"),
+        ({"vocab_size": 2, "dim": True, "numpy_seed": 1}, "dim=True"),
         ({"vocab_size": 2, "dim": 2}, "Give either"),
-        ({"vocab_size": 2, "dim": 2, "numpy_seed": -1}, "numpy_seed is -1"),
-        ({"vocab_size": 2, "dim": 2, "numpy_seed": 2**32}, "numpy_seed is 4294967296"),
+        ({"vocab_size": 2, "dim": 2, "numpy_seed": -1}, "numpy_seed=-1"),
+        ({"vocab_size": 2, "dim": 2, "numpy_seed": 2**32}, "numpy_seed=4294967296"),
     ],
 )
 def test_init_network_refuses(arguments: dict[str, Any], message: str) -> None:
@@ -124,7 +124,7 @@ def test_train_refuses_a_learning_rate(rate: float) -> None:
 
 def test_train_refuses_no_steps_no_pairs_and_divergence() -> None:
     params = reference.init_network(3, 2, jax.random.key(0))
-    with pytest.raises(SettingError, match="steps is 0"):
+    with pytest.raises(SettingError, match="steps=0"):
         reference.train(params, np.eye(3), np.eye(3), 0.1, 0)
     with pytest.raises(CorpusError, match="no pair"):
         reference.train(params, np.eye(3)[:0], np.eye(3)[:0], 0.1, 1)

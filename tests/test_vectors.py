@@ -1,6 +1,8 @@
 """Vectors: lookup, slices, immutability, being a pytree, and what they refuse."""
 
+import copy
 import dataclasses
+import pickle
 import time
 
 import jax
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.vectors.vectors import Labels
+from w2vjax.vocab import Vocab
 
 
 def pets(**more):
@@ -47,6 +49,32 @@ def test_nothing_can_be_changed():
     source[0, 0] = 2  # the caller's array is theirs to write
 
 
+def test_a_vocabulary_names_the_rows():
+    vocab = Vocab(("cat", "dog"), [9, 5], 3, {"cup": 2})
+    vectors = w2v.Vectors(vocab, np.eye(2))
+    assert vectors.vocab is vocab
+    assert (vectors.words, vectors.counts.tolist(), vectors.index["dog"]) == (("cat", "dog"), [9, 5], 1)
+    assert (vectors[:1].vocab.min_count, vectors[:1].vocab.dropped) == (3, {"cup": 2})
+    for more in ({"counts": [1, 1]}, {"min_count": 1}, {"dropped": {}}):
+        with pytest.raises(w2v.errors.SettingError, match="Leave them out"):
+            w2v.Vectors(vocab, np.eye(2), **more)
+
+
+@pytest.mark.parametrize("matrix", [np.eye(3) + 0.1, jnp.eye(3) + 0.1])
+def test_vectors_go_to_other_processes_and_through_deepcopy(matrix):
+    vectors = w2v.Vectors(["a", "b", "c"], matrix, [3, 2, 1])
+    answer = vectors.most_similar("a")
+    for twin in (pickle.loads(pickle.dumps(vectors)), copy.deepcopy(vectors), copy.copy(vectors)):
+        assert (twin.vocab, twin.most_similar("a")) == (vectors.vocab, answer)
+        assert not getattr(getattr(twin.matrix, "flags", None), "writeable", False)
+
+
+@pytest.mark.parametrize("key", [None, [0, 1], np.array([True, False, True]), float("nan"), True, ["cat", 3]])
+def test_what_is_no_word_and_no_row_is_refused(key):
+    with pytest.raises(w2v.errors.SettingError, match="A word is a string"):
+        pets()[key]
+
+
 def test_float32_is_kept_and_the_rest_rounded(tmp_path):
     np.save(tmp_path / "m.npy", np.ones((2, 3), np.float32))
     mapped = np.load(tmp_path / "m.npy", mmap_mode="r")
@@ -62,7 +90,7 @@ def test_a_pytree_whose_leaf_is_the_matrix():
     doubled = jax.tree.map(lambda x: 2 * x, vectors)
     assert isinstance(doubled, w2v.Vectors)
     assert doubled["cat"].tolist() == [6, 8]
-    assert doubled.labels is vectors.labels
+    assert doubled.vocab is vectors.vocab
     assert [leaf.shape for leaf in jax.tree.leaves(vectors)] == [(3, 2)]
     gradient = jax.grad(lambda v: jnp.sum(v.matrix**2))(jax.tree.map(jnp.asarray, vectors))
     np.testing.assert_array_equal(gradient["dog"], [8, 6])
@@ -91,10 +119,11 @@ def test_hashing_does_not_walk_the_words():
             return super().__hash__()
 
     hashed = []
-    labels = Labels(tuple(Word(i) for i in range(1000)))
-    hash(labels)
+    vocab = Vocab([Word(i) for i in range(1000)])
+    hashed.clear()
+    hash(vocab)
     assert len(hashed) <= 2
-    assert labels == labels
+    assert vocab == vocab
 
 
 def test_unit_handles_zero_huge_and_tiny_vectors_without_a_warning():
@@ -118,7 +147,7 @@ def test_vectors_can_be_normalized_inside_jit():
 def test_unit_is_computed_once():
     vectors = pets()
     assert vectors.unit is vectors.unit
-    assert vectors.normalize().labels is vectors.labels
+    assert vectors.normalize().vocab is vectors.vocab
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
@@ -135,14 +164,14 @@ def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
     [
         (["a", "b"], np.ones((3, 2)), None, "2 words need a matrix of as many rows"),
         (["a"], np.ones(2), None, "shape is"),
-        (["a", "b", "a"], np.ones((3, 2)), None, "'a' stands in rows 0 and 2"),
+        (["a", "b", "a"], np.ones((3, 2)), None, "'a' is in the vocabulary twice, at 0 and 2"),
         (["a", b"b"], np.ones((2, 2)), None, "not a string"),
         (["a", "b"], np.ones((2, 2)), [1], "as many counts"),
         (["a", "b"], np.ones((2, 2)), [1, -1], "counts of 0 or more"),
     ],
 )
 def test_disagreeing_parts_are_refused(words, matrix, counts, says):
-    with pytest.raises(w2v.errors.FormatError, match=says):
+    with pytest.raises(w2v.errors.SettingError, match=says):
         w2v.Vectors(words, matrix, counts)
 
 
@@ -167,7 +196,7 @@ def test_an_unknown_word_gives_close_spellings_and_why_it_is_missing():
         vectors.similarity("paris", "king")
     with pytest.raises(w2v.errors.UnknownWordError, match="Check its spelling"):
         vectors.id("xylophone")
-    assert vectors[1:].labels.dropped == {"kin": 3, "qeen": 1}
+    assert vectors[1:].vocab.dropped == {"kin": 3, "qeen": 1}
 
 
 def test_an_unknown_word_is_told_within_a_second_among_a_million():

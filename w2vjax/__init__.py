@@ -20,7 +20,6 @@ _ROOMS = ("errors", "windows", "updates", "objectives", "gradcheck", "evaluation
 # What has the name of its module can be no name of the room.
 _ELSEWHERE = {
     "encode": "w2vjax.corpus.encode",
-    "grow_vocab": "w2vjax.training.feed",
     **dict.fromkeys(("State", "chunk_key", "train_chunk"), "w2vjax.training.step"),
 }
 

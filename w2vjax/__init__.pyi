@@ -9,15 +9,14 @@ from w2vjax import objectives as objectives
 from w2vjax import pictures as pictures
 from w2vjax import reference as reference
 from w2vjax import windows as windows
+from w2vjax.corpus.count import build_vocab as build_vocab
 from w2vjax.corpus.encode import Corpus as Corpus
 from w2vjax.corpus.encode import prepare as prepare
 from w2vjax.corpus.phrases import phrases as phrases
-from w2vjax.corpus.vocab import Vocab as Vocab
-from w2vjax.corpus.vocab import build_vocab as build_vocab
 from w2vjax.errors import W2VError as W2VError
 from w2vjax.evaluation.analogies import evaluate_word_analogies as evaluate_word_analogies
 from w2vjax.evaluation.word_pairs import evaluate_word_pairs as evaluate_word_pairs
-from w2vjax.formats.describe import describe as describe
+from w2vjax.formats.formats import describe as describe
 from w2vjax.formats.formats import load as load
 from w2vjax.formats.formats import save as save
 from w2vjax.formats.model_file import load_model as load_model
@@ -61,6 +60,7 @@ from w2vjax.types import Params as Params
 from w2vjax.types import Rows as Rows
 from w2vjax.types import Targets as Targets
 from w2vjax.vectors.vectors import Vectors as Vectors
+from w2vjax.vocab import Vocab as Vocab
 from w2vjax.windows.cbow import cbow as cbow
 from w2vjax.windows.skipgram import pairs as pairs
 

@@ -5,6 +5,8 @@ a traceback, and exits with ``exit_code``; a failed check (``w2vjax gradcheck``,
 error. Each class also derives from the built-in one a caller would expect, so ``except ValueError`` keeps working.
 """
 
+from numbers import Integral
+
 
 class W2VError(Exception):
     """Base of every error raised on purpose."""
@@ -62,3 +64,22 @@ class StoppedError(W2VError, RuntimeError):
     """A signal ended the run; its checkpoint is on disk. The exit code is 128 + the signal's number, as in a shell."""
 
     exit_code = 143
+
+
+def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:
+    """A setting as an int. This is the one check of a whole number; True and False are refused.
+
+    Raises :class:`SettingError` for a value that is not a whole number from ``least`` to ``most``.
+
+    >>> whole_number("topn", 10)
+    10
+    >>> whole_number("min_count", True, least=0)
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: min_count=True cannot work. Use a whole number of 0 or more.
+    """
+    if not isinstance(value, bool) and isinstance(value, Integral):
+        number = int(value)
+        if number >= least and (most is None or number <= most):
+            return number
+    allowed = f"of {least} or more" if most is None else f"from {least} to {most}"
+    raise SettingError(f"{name}={value!r:.60} cannot work. Use a whole number {allowed}.")

@@ -3,18 +3,22 @@
 import json as json_format
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import DisallowNone, Positional, arg
 
 from w2vjax.cli.arguments import Flag, Json, Number, PathOrNone, VectorsFile
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
-from w2vjax.formats.describe import describe
-from w2vjax.formats.formats import FORMATS, format_of, load, save
+from w2vjax.formats.formats import FORMATS, describe, format_of, load, save
 from w2vjax.formats.projector import SHOWN
+from w2vjax.reading import ALLOWANCES
 
-Allowance = Literal["duplicates", "non-finite", "trailing-bytes", "unfinished-line"]
+if TYPE_CHECKING:
+    FormatName: TypeAlias = str
+    Allowance: TypeAlias = str
+else:  # the command line offers what the tables list
+    FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
 Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
 Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
 To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]

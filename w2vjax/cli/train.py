@@ -200,9 +200,9 @@ def _given(options: Options) -> dict[str, Any]:
 
 def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     """Keywords of :func:`w2vjax.training.loop.train` from the options that were given."""
-    from w2vjax.corpus.vocab import Vocab
     from w2vjax.objectives.hidden import embed_backward_undivided
     from w2vjax.reference import tokenize
+    from w2vjax.vocab import Vocab
 
     keywords = dict(given)
     if keywords.pop("cbow_sum_gradient", False):

@@ -15,8 +15,7 @@ and its two halves, for a vocabulary that is shared, saved or loaded::
 
     vocab = w2v.build_vocab(source, min_count=5, max_vocab=None, tokenizer=None)
     encoded = corpus.encode.encode(source, vocab, path)             ids in path, starts in path + ".starts"
-    vocab.save(path); Vocab.load(path)                             word2vec's vocabulary file, "word count" a line
-    vocab.arrays(); Vocab.from_arrays(arrays)                      words as bytes + offsets, for a safetensors file
+    vocab.save(path); Vocab.load(path)                             word2vec's vocabulary file: a word and a count a line
     vocab["king"]; "king" in vocab; len(vocab); vocab.words[7]; vocab.lookup(["king", "queen"]) -> ids [2] int32
 
 Words that belong together are joined before training by ``w2v.phrases(source, ...)``, whose ``lines()`` are a source

@@ -1,3 +1,4 @@
+from w2vjax.corpus.count import build_vocab as build_vocab
 from w2vjax.corpus.encode import Corpus as Corpus
 from w2vjax.corpus.encode import Encoded as Encoded
 from w2vjax.corpus.encode import prepare as prepare
@@ -8,7 +9,6 @@ from w2vjax.corpus.phrases import Phrase as Phrase
 from w2vjax.corpus.phrases import Phrases as Phrases
 from w2vjax.corpus.sources import Reading as Reading
 from w2vjax.corpus.tokenizers import tokenize_whitespace as tokenize_whitespace
-from w2vjax.corpus.vocab import Vocab as Vocab
-from w2vjax.corpus.vocab import build_vocab as build_vocab
+from w2vjax.vocab import Vocab as Vocab
 
 __all__: list[str]

@@ -13,12 +13,13 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from w2vjax.corpus.count import check_counts, choose
 from w2vjax.corpus.scan import renumber, scan
-from w2vjax.corpus.sources import READING, Reading, builtin, files, is_text
+from w2vjax.corpus.sources import READING, Reading, Source, TextSource, builtin, files, is_text
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
-from w2vjax.corpus.vocab import Report, Vocab, check_counts, choose
 from w2vjax.errors import CorpusError, FileError, SettingError
 from w2vjax.files import atomic_files, settled, sha256_of
+from w2vjax.vocab import Report, Vocab
 
 FORMAT = 1  # raised when the files, or what is a word, change: older ones are then made again
 USUAL_MIN_COUNT = 5  # for a text
@@ -43,6 +44,11 @@ class Corpus(NamedTuple):
     reused: bool  # the files were there already
 
     @property
+    def counts(self) -> np.ndarray:
+        """[V] int64: how often each word occurs. :func:`prepare` refuses a vocabulary without counts."""
+        return np.asarray(self.vocab.counts)
+
+    @property
     def report(self) -> Report:
         """What was kept and dropped, which the vocabulary knows."""
         report = self.vocab.report
@@ -54,7 +60,7 @@ class Corpus(NamedTuple):
 
 
 def encode(
-    source: Any,
+    source: Source,
     vocab: Vocab,
     path: str | os.PathLike[str],
     tokenizer: Tokenizer | None = None,
@@ -92,7 +98,7 @@ def encode(
 
 
 def prepare(
-    source: Any = None,
+    source: "Source | Corpus" = None,
     cache_dir: str | os.PathLike[str] | None = None,
     min_count: int | None = None,
     max_vocab: int | None = None,
@@ -142,6 +148,10 @@ def prepare(
         require_chosen_by(source.vocab, min_count, max_vocab)
         return source
     if vocab is not None:
+        if vocab.counts is None:
+            raise SettingError(
+                "The vocab has no counts, which training needs. Pass a vocabulary with counts."
+            )
         require_chosen_by(vocab, min_count, None)
         return _with_words_of(vocab, source, tokenizer, reading)
     settings = {"format": FORMAT, "min_count": int(least), "max_vocab": max_vocab and int(max_vocab),
@@ -159,7 +169,9 @@ def prepare(
             f"{os.fspath(cache_dir)} cannot be made: {error.strerror}. Name a folder for the cache."
         ) from error
     paths = _paths(cache_dir, settings)
-    marks = _fingerprints(source) if settings["tokenizer"] and settings["source"] else None
+    marks = (
+        _fingerprints(source) if settings["tokenizer"] and settings["source"] and is_text(source) else None
+    )
     if marks is not None and (corpus := _reuse(paths, settings, marks)):
         return corpus
     return _make(paths, settings, marks, source, tokenizer, reading)
@@ -190,7 +202,7 @@ def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None
         )
 
 
-def _with_words_of(vocab: Vocab, source: Any, tokenizer: Tokenizer | None, reading: Reading) -> Corpus:
+def _with_words_of(vocab: Vocab, source: Source, tokenizer: Tokenizer | None, reading: Reading) -> Corpus:
     """A source as ids of a vocabulary that is there already; the report is that of the source."""
     with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
         ids, starts = Path(folder, "ids"), Path(folder, "ids.starts")
@@ -208,15 +220,15 @@ def _name(tokenizer: Tokenizer | None) -> str | None:
     return "w2vjax.reference.tokenize" if name == "w2vjax.reference.one_hot.tokenize" else None
 
 
-def _names(source: Any) -> list[str] | None:
+def _names(source: Source) -> list[str] | None:
     """What a text source is read from; None where nothing can tell whether it has changed."""
     if source is None:
         return ["the built-in text"]
-    names = files(source) if is_text(source) else []
+    names = files(source) if is_text(source) and source is not None else []
     return [os.path.abspath(name) for name in names] if names and all(map(os.path.isfile, names)) else None
 
 
-def _fingerprints(source: Any) -> list[list[Any]]:
+def _fingerprints(source: TextSource) -> list[list[Any]]:
     """Size, time of modification and hash of both ends, for every file of a source."""
     if source is None:
         return [[hashlib.sha256(piece).hexdigest() for piece in builtin()]]
@@ -243,7 +255,7 @@ def _make(
     paths: list[Path],
     settings: dict[str, Any],
     marks: list[list[Any]] | None,
-    source: Any,
+    source: Source,
     tokenizer: Tokenizer | None,
     reading: Reading,
 ) -> Corpus:
@@ -263,7 +275,7 @@ def _make(
             hashes.append(sha256_of(file.name))
         manifest.write(_signed({
             "settings": settings, "files": marks, "sha256": hashes, "report": vocab.report, "words": vocab.words,
-            "counts": vocab.counts.tolist(), "dropped": vocab.dropped,
+            "counts": np.asarray(vocab.counts).tolist(), "dropped": vocab.dropped,
         }))  # fmt: skip
     return _open(paths, vocab, hashes, reused=False)
 
@@ -306,9 +318,10 @@ def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) 
 
 
 def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> Corpus:
-    digest = hashlib.sha256("".join(hashes).encode())
-    for array in vocab.arrays().values():
-        digest.update(array.tobytes())
+    words = [word.encode("utf-8", "surrogatepass") for word in vocab.words]
+    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
+    digest = hashlib.sha256("".join(hashes).encode() + b"".join(words) + offsets.tobytes())
+    digest.update(np.asarray(vocab.counts).tobytes())
     ids, starts = _mapped(paths[1], "<i4"), _mapped(paths[2], "<i8")
     return Corpus(vocab, ids, starts, digest.hexdigest(), reused)
 

@@ -51,7 +51,7 @@ def npmi_score(pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_
     return np.where(pair >= min_count, score, -np.inf)
 
 
-class IdStream(NamedTuple):
+class PairStream(NamedTuple):
     """The ids of one pass, and what tells which of them can make a phrase. F words are frequent and no connectors."""
 
     words: list[str]  # [V]
@@ -82,7 +82,7 @@ class IdStream(NamedTuple):
 
 def neighbours(
     words: list[str], ids: np.ndarray, starts: np.ndarray, connectors: frozenset[str], min_count: int
-) -> IdStream:
+) -> PairStream:
     """Count the words of a pass and rank those that can be part of a phrase."""
     counts = np.zeros(len(words), np.int64)
     for begin in range(0, len(ids), BATCH):
@@ -97,11 +97,11 @@ def neighbours(
             f"{len(frequent):,} words and {len(linking)} connectors make more pairs than 64 bits can number. "
             "Raise min_count."
         )
-    return IdStream(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
+    return PairStream(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
 
 
 class Stretch(NamedTuple):
-    """Some ids in a row. The last word that could begin a pair comes again as the first of the next batch."""
+    """Some ids in a row. The last word that could begin a pair comes again as the first of the next stretch."""
 
     ids: np.ndarray  # [n]
     opens: np.ndarray  # [n] bool: a line begins here
@@ -111,7 +111,7 @@ class Stretch(NamedTuple):
     last: int  # where the next batch may begin: the last word that could begin a pair, n if there is none
 
 
-def _batch(stream: IdStream, begin: int) -> Stretch:
+def _stretch(stream: PairStream, begin: int) -> Stretch:
     ids = np.array(stream.ids[begin : begin + BATCH])
     opens = np.zeros(len(ids), bool)
     some = slice(*np.searchsorted(stream.starts, [begin, begin + len(ids)]))
@@ -134,7 +134,7 @@ def _batch(stream: IdStream, begin: int) -> Stretch:
 
 
 def choose_pairs(
-    stream: IdStream, score: Score, threshold: float
+    stream: PairStream, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The keys of pairs scored above ``threshold``, rising, with their counts and scores: three arrays [n]."""
     parts = -(-len(stream.ids) // PART)
@@ -144,21 +144,21 @@ def choose_pairs(
     return keys[order], counts[order], scores[order]
 
 
-def _count(stream: IdStream, parts: int, part: int) -> tuple[np.ndarray, np.ndarray]:
+def _count(stream: PairStream, parts: int, part: int) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys, rising, and their counts, of one part of all keys."""
     keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     waiting = [(keys, counts)]
     begin = 0
     while begin < len(stream.ids):
-        batch = _batch(stream, begin)
-        mine = batch.keys[(batch.keys >= 0) & (batch.keys % parts == part)]
+        stretch = _stretch(stream, begin)
+        mine = stretch.keys[(stretch.keys >= 0) & (stretch.keys % parts == part)]
         waiting.append(np.unique(mine, return_counts=True))
         if (
             sum(len(some) for some, _ in waiting) > len(keys) + BATCH
         ):  # rarely enough for the whole to stay cheap
             keys, counts = _merged([(keys, counts), *waiting])
             waiting = []
-        begin += batch.last
+        begin += stretch.last
     return _merged([(keys, counts), *waiting])
 
 
@@ -171,7 +171,7 @@ def _merged(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np
 
 
 def _scored(
-    stream: IdStream, keys: np.ndarray, counts: np.ndarray, score: Score, threshold: float
+    stream: PairStream, keys: np.ndarray, counts: np.ndarray, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rest, b = np.divmod(keys, max(len(stream.frequent), 1))
     a = rest % max(len(stream.frequent), 1)
@@ -184,7 +184,7 @@ def _scored(
 
 
 def write_joined(
-    stream: IdStream, keys: np.ndarray, numbers: np.ndarray, ids_out: IO[bytes], starts_out: IO[bytes]
+    stream: PairStream, keys: np.ndarray, numbers: np.ndarray, ids_out: IO[bytes], starts_out: IO[bytes]
 ) -> None:
     """Write the ids with every chosen pair (``keys``, rising) replaced by its number, and where the lines then begin.
 
@@ -192,26 +192,26 @@ def write_joined(
     """
     begin = written = 0
     while begin < len(stream.ids):
-        batch = _batch(stream, begin)
-        slot = np.minimum(np.searchsorted(keys, batch.keys), max(len(keys) - 1, 0))
-        chosen = keys[slot] == batch.keys if len(keys) else np.zeros(len(batch.keys), bool)
+        stretch = _stretch(stream, begin)
+        slot = np.minimum(np.searchsorted(keys, stretch.keys), max(len(keys) - 1, 0))
+        chosen = keys[slot] == stretch.keys if len(keys) else np.zeros(len(stretch.keys), bool)
         pair = np.arange(len(chosen))
         run = (
             np.maximum.accumulate(np.where(chosen, -1, pair)) if len(pair) else pair
         )  # the last pair not chosen
         joined = np.flatnonzero(chosen & ((pair - run) % 2 == 1))
-        batch.ids[batch.left[joined]] = numbers[slot[joined]]
+        stretch.ids[stretch.left[joined]] = numbers[slot[joined]]
         inside = np.zeros(
-            len(batch.ids) + 1, np.int64
+            len(stretch.ids) + 1, np.int64
         )  # 1 where the rest of a phrase begins, -1 behind its end
-        inside[batch.left[joined] + 1] += 1
-        inside[batch.right[joined] + 1] -= 1
-        end = batch.last
-        if len(joined) and int(batch.right[joined[-1]]) == end:  # it is used up, and can begin nothing
-            end = len(batch.ids)
+        inside[stretch.left[joined] + 1] += 1
+        inside[stretch.right[joined] + 1] -= 1
+        end = stretch.last
+        if len(joined) and int(stretch.right[joined[-1]]) == end:  # it is used up, and can begin nothing
+            end = len(stretch.ids)
         keep = np.cumsum(inside)[:end] == 0
         before = np.cumsum(keep) - 1
-        starts_out.write((before[batch.opens[:end]] + written).astype("<i8").data)
-        ids_out.write(batch.ids[:end][keep].astype("<i4").data)
+        starts_out.write((before[stretch.opens[:end]] + written).astype("<i8").data)
+        ids_out.write(stretch.ids[:end][keep].astype("<i4").data)
         written += int(np.count_nonzero(keep))
         begin += end

@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,9 +23,9 @@ from w2vjax.corpus.neighbours import (
     word2phrase_score,
     write_joined,
 )
-from w2vjax.corpus.sources import READING, Reading
+from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
-from w2vjax.errors import FormatError, SettingError
+from w2vjax.errors import FormatError, SettingError, whole_number
 from w2vjax.files import atomic_file
 
 ENGLISH_CONNECTORS = frozenset(
@@ -135,7 +135,7 @@ def _in_pieces(ids: np.ndarray, starts: np.ndarray) -> Iterator[tuple[str, np.nd
 
 
 def phrases(
-    source: Any = None,
+    source: Source = None,
     min_count: int = 5,
     threshold: float | Sequence[float] | None = None,
     passes: int = 1,
@@ -161,8 +161,7 @@ def phrases(
     ['machine_learning', 'is_fun']
     """
     thresholds = _thresholds(threshold, passes, score)
-    if not isinstance(min_count, int) or min_count < 1:
-        raise SettingError(f"min_count={min_count!r} is not a whole number above 0. The usual value is 5.")
+    whole_number("min_count", min_count)
     corpus = prepare(source, None, 1, tokenizer=tokenizer, reading=reading)
     linking = frozenset(connectors)
     words, ids, starts = list(corpus.vocab.words), corpus.ids, corpus.starts
@@ -190,8 +189,7 @@ def _numbers(phrases_found: list[str], words: list[str]) -> np.ndarray:
 
 
 def _thresholds(threshold: float | Sequence[float] | None, passes: int, score: Score) -> list[float]:
-    if not isinstance(passes, int) or passes < 1:
-        raise SettingError(f"passes={passes!r} is not a whole number above 0. One or two are usual.")
+    whole_number("passes", passes)
     if threshold is None:
         if score not in USUAL_THRESHOLDS:
             raise SettingError("A score of your own has no usual threshold. Pass threshold.")

@@ -4,12 +4,12 @@ The numbers are final only once every word has been counted; :func:`renumber` th
 cheaper pass over the numbers (not over the text), which also drops the words that are not in the vocabulary.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, NamedTuple
 
 import numpy as np
 
-from w2vjax.corpus.sources import READING, SEPARATOR, Reading, blocks, is_text, lines
+from w2vjax.corpus.sources import READING, SEPARATOR, Reading, Source, TextSource, blocks, is_text, lines
 from w2vjax.corpus.table import PIECE, WordTable
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError
@@ -28,8 +28,8 @@ class Seen(NamedTuple):
     lines: int  # that hold a token
 
 
-class ScannedWords(NamedTuple):
-    """The next words of a source."""
+class NumberedWords(NamedTuple):
+    """The next words of a source, each as its number."""
 
     numbers: np.ndarray  # [n] int64
     starts: np.ndarray  # [m] int64, offsets in numbers at which a line's first word stands
@@ -37,7 +37,7 @@ class ScannedWords(NamedTuple):
 
 
 def scan(
-    source: Any,
+    source: Source,
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
     numbers_file: IO[bytes] | None = None,
@@ -80,18 +80,18 @@ def scan(
     return Seen(counts, first, spell, tokens, found_lines)
 
 
-def _empty(source: Any) -> str:
+def _empty(source: Source) -> str:
     if iter_is_self(source):
         return "The corpus gave no tokens: it is an iterator, which can be read only once. Pass a list, or an object whose __iter__ starts anew."  # noqa: E501
     return "The corpus holds no words: it is empty, or nothing but white space. Read more text."
 
 
-def iter_is_self(source: Any) -> bool:
+def iter_is_self(source: Source) -> bool:
     """Whether a source is a generator or another iterator, which cannot be read twice."""
     return not is_text(source) and hasattr(source, "__next__")
 
 
-def _words_of_text(source: Any, table: WordTable, reading: Reading) -> Iterator[ScannedWords]:
+def _words_of_text(source: TextSource, table: WordTable, reading: Reading) -> Iterator[NumberedWords]:
     line_begins = True
     for block in blocks(source, reading):
         separators = np.flatnonzero(block.data <= SEPARATOR)
@@ -106,7 +106,7 @@ def _words_of_text(source: Any, table: WordTable, reading: Reading) -> Iterator[
             starts, lengths = starts[real], lengths[real]
         numbers = table.states(np.concatenate([block.data, np.zeros(PIECE, np.uint8)]), starts, lengths)
         opens, line_begins = _line_starts(opens, line_begins, len(numbers))
-        yield ScannedWords(numbers, opens, table.size)
+        yield NumberedWords(numbers, opens, table.size)
 
 
 def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.ndarray, bool]:
@@ -122,20 +122,20 @@ def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.n
     return (opens[:-1] if begins else opens), begins
 
 
-def _token_lists(source: Any, tokenizer: Tokenizer | None, reading: Reading) -> Iterator[Sequence[str]]:
+def _token_lists(source: Source, tokenizer: Tokenizer | None, reading: Reading) -> Iterator[Sequence[str]]:
     if is_text(source):
         tokenizer = tokenizer or tokenize_whitespace
         for line in lines(source, reading):
             yield tokenizer(line)
         return
-    if not hasattr(source, "__iter__") or isinstance(source, (bytes, bytearray)):
+    if not isinstance(source, Iterable) or hasattr(source, "decode"):  # bytes
         raise CorpusError(
             f"A corpus cannot be read from a {type(source).__name__}. Pass a path, or an iterable of token lists."
         )
     for number, item in enumerate(source, 1):
         if isinstance(item, str) and tokenizer is not None:
             yield tokenizer(item)
-        elif isinstance(item, (str, bytes)) or not hasattr(item, "__iter__"):
+        elif isinstance(item, (str, bytes)) or not isinstance(item, Iterable):
             shown = repr(item) if len(repr(item)) < 60 else repr(item)[:57] + "..."
             raise CorpusError(
                 f"Item {number} of the corpus is {shown}, not a list of tokens. Pass token lists, as in "
@@ -145,7 +145,7 @@ def _token_lists(source: Any, tokenizer: Tokenizer | None, reading: Reading) -> 
             yield list(item)
 
 
-def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iterator[ScannedWords]:
+def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iterator[NumberedWords]:
     numbers: list[int] = []
     starts: list[int] = []
     for line, tokens in enumerate(token_lists, 1):
@@ -157,7 +157,7 @@ def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -
         for token in tokens:
             if not isinstance(token, str):
                 raise CorpusError(
-                    f"Line {line} of the corpus holds {token!r}, a {type(token).__name__}. Words are strings: "
+                    f"Line {line} of the corpus holds {token!r}, a {type(token).__name__}. NumberedWords are strings: "
                     "convert them with str."
                 )
             if token:  # what line.split(" ") makes of two spaces is no word
@@ -165,9 +165,9 @@ def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -
         if len(numbers) > before:
             starts.append(before)
         if len(numbers) >= BATCH:
-            yield ScannedWords(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
+            yield NumberedWords(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
             numbers, starts = [], []
-    yield ScannedWords(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
+    yield NumberedWords(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
 
 
 def renumber(

@@ -4,28 +4,26 @@ A block is a uint8 array that ends after a separator (a byte <= 0x20), so no wor
 what follows cannot depend on the block size.
 """
 
-import bz2
-import gzip
-import lzma
 import os
 import sys
-import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Literal, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 
+from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
-from w2vjax.errors import CorpusError, SettingError
+from w2vjax.errors import CorpusError, FileError, FormatError, SettingError
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words
 LONGEST_WORD = 1 << 24  # bytes without a separator before the file is taken for something other than text
-ZSTD_PIECE = 1 << 10  # compressed bytes a step: a zstd block of 4 bytes can stand for 128 KiB
-FREE_OUTPUT = 1 << 26  # bytes a compressed file may expand to before its ratio is looked at
 
 Errors = Literal["strict", "replace"]
+Path: TypeAlias = str | os.PathLike[str]
+TextSource: TypeAlias = Path | Sequence[Path] | None  # read from files; None is the built-in text
+# What can be read as a corpus: text, or an iterable of token lists (of lines, where there is a tokenizer).
+Source: TypeAlias = TextSource | Iterable[str | Iterable[str]]
 
 
 class Reading(NamedTuple):
@@ -51,7 +49,7 @@ class Block(NamedTuple):
     ends_file: bool
 
 
-def is_text(source: Any) -> bool:
+def is_text(source: Source) -> TypeGuard[TextSource]:
     """Whether a source is read from files (a path, paths, "-", None), rather than iterated over as token lists."""
     if source is None or isinstance(source, (str, os.PathLike)):
         return True
@@ -59,14 +57,14 @@ def is_text(source: Any) -> bool:
     return paths and all(isinstance(item, (str, os.PathLike)) for item in source)
 
 
-def files(source: Any) -> list[str]:
+def files(source: Path | Sequence[Path]) -> list[str]:
     """The files of a source in reading order: folders are walked recursively in sorted order, "-" stays.
 
     Raises :class:`~w2vjax.errors.CorpusError` for a path that is not there and for a folder without files.
     """
     paths = [source] if isinstance(source, (str, os.PathLike)) else source
     found: list[str] = []
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(path) for path in paths]:
         if path == "-":
             found.append(path)
         elif os.path.isdir(path):
@@ -88,7 +86,7 @@ def files(source: Any) -> list[str]:
     return found
 
 
-def blocks(source: Any, reading: Reading = READING) -> Iterator[Block]:
+def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
     """Every file of a text source as blocks of valid UTF-8, byte-order marks dropped."""
     if reading.errors not in ("strict", "replace"):
         raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
@@ -111,89 +109,27 @@ def builtin() -> Iterator[bytes]:
 
 
 def _pieces(path: str, name: str, reading: Reading) -> Iterator[bytes]:
-    """The bytes of a file, decompressed, in pieces; the system's and the decompressors' errors name the file."""
+    """The bytes of a file, decompressed, in pieces. Every error is a CorpusError that names the file."""
+    size = reading.block_bytes
     try:
         if path == "-":
-            yield from _chunks(sys.stdin.buffer, reading.block_bytes)
-            return
-        with open(path, "rb") as file:
-            packed = _unpack(file, path, reading.block_bytes)
-            if packed is None:
-                yield from _chunks(file, reading.block_bytes)
-            else:
-                yield from _capped(packed, os.path.getsize(path), name, reading.max_expansion)
-    except EOFError as error:
-        raise CorpusError(
-            f"{name}: the compressed data stops before its end. Copy or download the file again."
-        ) from error
-    except (zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise CorpusError(
-            f"{name}: the compressed data is damaged ({error}). Download the file again."
-        ) from error
-    except OSError as error:
-        if error.errno is None:  # bz2 raises a bare OSError for damaged data
-            message = f"{name}: the compressed data is damaged ({error}). Download the file again."
+            yield from _chunks(sys.stdin.buffer, size)
+        elif is_compressed(path):
+            remedy = "If you trust it, raise max_expansion or decompress it yourself."
+            yield from decompress(path, size, reading.max_expansion, remedy)
         else:
-            message = f"{name}: cannot be read: {error.strerror}. Check the path and its permissions."
-        raise CorpusError(message) from error
-
-
-def _unpack(file: IO[bytes], path: str, size: int) -> Iterator[bytes] | None:
-    match Path(path).suffix.lower():
-        case ".gz":
-            return _chunks(gzip.GzipFile(fileobj=file), size)
-        case ".bz2":
-            return _chunks(bz2.BZ2File(file), size)
-        case ".xz":
-            return _chunks(lzma.LZMAFile(file), size)
-        case ".zst":
-            return _zstd(file, path, size)
-        case _:
-            return None
-
-
-def _chunks(file: Any, size: int) -> Iterator[bytes]:
-    while piece := file.read(size):
-        yield piece
-
-
-def _zstd(file: IO[bytes], path: str, size: int) -> Iterator[bytes]:
-    """Frame after frame; zstandard's own stream reader ends without a word where a file is cut short."""
-    try:
-        import zstandard
-    except ImportError as error:
+            with open(path, "rb") as file:
+                yield from _chunks(file, size)
+    except (FormatError, FileError) as error:
+        raise CorpusError(str(error)) from error
+    except OSError as error:
         raise CorpusError(
-            f"{path}: reading .zst files needs the zstandard package. Install it: pip install 'w2vjax[zstd]'."
+            f"{name}: cannot be read: {error.strerror}. Check the path and its permissions."
         ) from error
-    frame, output = None, bytearray()
-    while data := file.read(ZSTD_PIECE):
-        while data:
-            frame = frame or zstandard.ZstdDecompressor().decompressobj()
-            try:
-                output += frame.decompress(data)
-            except zstandard.ZstdError as error:
-                raise OSError(str(error)) from error
-            data = frame.unused_data if frame.eof else b""
-            if frame.eof:
-                frame = None
-        if len(output) >= size:
-            yield bytes(output)
-            output.clear()
-    if frame is not None:
-        raise EOFError
-    yield bytes(output)
 
 
-def _capped(pieces: Iterable[bytes], packed: int, name: str, max_expansion: float) -> Iterator[bytes]:
-    limit = max(FREE_OUTPUT, packed * max_expansion)
-    total = 0
-    for piece in pieces:
-        total += len(piece)
-        if total > limit:
-            raise CorpusError(
-                f"{name}: its {packed:,} bytes expand to more than {limit:,.0f}, over max_expansion={max_expansion:g} "
-                "times their size. If the file is what you mean to read, raise max_expansion."
-            )
+def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
+    while piece := file.read(size):
         yield piece
 
 
@@ -248,7 +184,7 @@ def _checked(data: bytes, offset: int, name: str, errors: Errors) -> np.ndarray:
     return array
 
 
-def lines(source: Any, reading: Reading = READING) -> Iterator[str]:
+def lines(source: TextSource, reading: Reading = READING) -> Iterator[str]:
     """The lines of a text source as strings without their ends, for tokenizers that are Python functions.
 
     A line is held in memory whole; only the default tokenizer reads an endless line in constant memory.

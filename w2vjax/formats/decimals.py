@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from w2vjax.formats.reading import refuse
+from w2vjax.reading import refuse
 
 NUMBER = re.compile(
     rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE
@@ -35,7 +35,7 @@ def plain_numbers(rows: list[bytes], dim: int) -> np.ndarray | None:
 
 
 def slow_numbers(path: Path, place: str, fields: list[bytes]) -> np.ndarray:
-    """[D] float32, or the sentence that names the field that is no number."""
+    """[D] float32, or the sentence that names the field that is not a number."""
     for field in fields:
         if not NUMBER.fullmatch(field):
             refuse(path, place, f"{field[:40]!r} is not a number")

@@ -11,49 +11,28 @@ dog 3.0 0.1
 True
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+from w2vjax.compressed import is_compressed
 from w2vjax.errors import SettingError
-from w2vjax.formats.decimals import NUMBER
-from w2vjax.formats.model_file import read_safetensors, write_safetensors
-from w2vjax.formats.npy import read_npy, write_npy
-from w2vjax.formats.projector import read_projector, write_projector
-from w2vjax.formats.reading import ReadOptions, contents, reading, refuse, refuse_foreign
-from w2vjax.formats.vocabulary_file import read_vocabulary, write_vocabulary
-from w2vjax.formats.word2vec_binary import read_binary, write_binary
-from w2vjax.formats.word2vec_text import read_text, write_text
+from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
+from w2vjax.formats.table import Format, describe_vectors
+from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocabulary_file import write_vocabulary
 
-
-class Format(NamedTuple):
-    """One way to store vectors."""
-
-    suffixes: tuple[str, ...]
-    read: Callable[[Path, ReadOptions], Vectors] | None  # None: it holds no vectors
-    write: Callable[[Path, Vectors], None]
-    about: str
-
-
-def _write_vocabulary(path: Path, vectors: Vectors) -> None:
-    write_vocabulary(path, vectors.words, vectors.counts)
-
-
-FORMATS = {
-    "safetensors": Format(
-        (".safetensors",), read_safetensors, write_safetensors, "safetensors with words and checksum"
-    ),
-    "text": Format((".txt", ".vec"), read_text, write_text, "word2vec or GloVe text"),
-    "binary": Format((".bin",), read_binary, write_binary, "word2vec binary"),
-    "npy": Format((".npy",), read_npy, write_npy, "NumPy matrix, its words in a .vocab file"),
-    "projector": Format(
-        (".tsv",), read_projector, write_projector, "TensorBoard projector, its words in a metadata file"
-    ),
-    "vocabulary": Format((".vocab",), None, _write_vocabulary, "word2vec vocabulary, words and counts"),
+# A new format is a module with a FORMAT like these, its import, and its line here.
+FORMATS: dict[str, Format] = {
+    "safetensors": model_file.FORMAT,
+    "text": word2vec_text.FORMAT,
+    "binary": word2vec_binary.FORMAT,
+    "npy": npy.FORMAT,
+    "projector": projector.FORMAT,
+    "vocabulary": words_only.FORMAT,
 }
-_COMPRESSED = {".gz", ".bz2", ".xz"}
 
 
 def load(
@@ -67,14 +46,15 @@ def load(
     limit: int | None = None,
     verify: bool = True,
 ) -> Vectors:
-    """Read vectors from a file. No format runs code, and no header is believed beyond the size of the file.
+    """Read vectors from a file. No format runs code, and no header is trusted beyond the size of the file.
 
     Args:
-        path: the file; ``.gz``, ``.bz2`` and ``.xz`` are decompressed, up to 100 times their size.
-        format: a key of :data:`FORMATS`; by default the extension says, and where it does not, the file's first bytes.
+        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed, up to 64 MiB or 100 times
+            its size.
+        format: a key of :data:`FORMATS`. By default the extension says, and otherwise the first bytes of the file.
         table: ``"output"`` takes the output table of a model (safetensors only).
-        vocabulary: a vocabulary file, for the words of a ``.npy`` and for the counts of word2vec text and binary.
-        allow: what to forgive: ``"duplicates"`` (the first is kept), ``"non-finite"``,
+        vocabulary: a vocabulary file, for the words of a ``.npy`` and for the counts of text, binary and projector.
+        allow: the faults to forgive: ``"duplicates"`` (the first is kept), ``"non-finite"``,
             ``"trailing-bytes"``, ``"unfinished-line"`` (a text file without a line end at its end).
         unicode_errors: ``"replace"`` or ``"ignore"`` for words that are not UTF-8.
         limit: read the first rows only.
@@ -83,25 +63,17 @@ def load(
     Raises:
         FormatError: the file breaks a rule of its format; the message names file and line or byte.
         FileError: the file cannot be read.
-        SettingError: an option has no meaning.
+        SettingError: an option is not known, or the format has no use for it.
 
     The example of :func:`save` reads back what it wrote.
     """
-    path, options = Path(path), reading(allow, unicode_errors, limit)
-    name = format or format_of(path)
-    read = _format(name).read
-    if read is None:
-        refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.formats.read_vocabulary.")
-    if name == "safetensors":
-        return read_safetensors(path, options, table, verify)
-    if table != "input":
-        raise SettingError(
-            f"{path}: table={table!r} is only in safetensors files; {name} holds one table. Leave it out."
-        )
-    if name == "npy":
-        return read_npy(path, options, None if vocabulary is None else Path(vocabulary))
-    vectors = read(path, options)
-    return vectors if vocabulary is None else _with_counts(vectors, Path(vocabulary), options)
+    path = Path(path)
+    options = ReadOptions(allow, unicode_errors, limit, table, vocabulary, verify)
+    form = _format(format or format_of(path))
+    for name, given in {"table": table != "input", "vocabulary": vocabulary is not None}.items():
+        if given and name not in form.takes:
+            raise SettingError(f"{path}: the option {name} has no effect on {form.about}. Leave it out.")
+    return form.read(path, options)
 
 
 def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None) -> None:
@@ -124,7 +96,7 @@ def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None)
     ('cat', 'my dog')
     """
     path = Path(path)
-    if path.suffix.lower() in _COMPRESSED:
+    if is_compressed(path):
         raise SettingError(
             f"{path}: vectors are not written compressed. Leave out {path.suffix} and compress after."
         )
@@ -185,53 +157,40 @@ def format_of(path: Path) -> str:
     if not start:
         refuse(path, "byte 0", "it is empty")
     refuse_foreign(path, start)
-    if start.startswith(b"\x93NUMPY"):
-        return "npy"
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= len(data):
-        return "safetensors"
-    lines = start.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    fields = lines[0].split()
-    if len(fields) > 2 and NUMBER.fullmatch(fields[-1]):
-        return "text"
-    if len(fields) == 2 and len(lines) > 1:
-        numbers = (
-            lines[1].split(b" ")[1:]
-            if len(lines) > 2 or len(data) < len(start)
-            else lines[1].split(b" ")[1:-1]
-        )
-        plain = bool(numbers) and all(NUMBER.fullmatch(number) for number in numbers if number.strip())
-        return "text" if plain else "binary"
-    known = ", ".join(FORMATS)
-    refuse(
-        path,
-        "byte 0",
-        f"neither its extension nor {start[:20]!r} tells its format",
-        f"Name it: one of {known}.",
-    )
+    for name, form in FORMATS.items():
+        if form.sniff(start, len(data)):
+            return name
+    cause = f"neither its extension nor {start[:20]!r} tells its format"
+    refuse(path, "byte 0", cause, f"Name it: one of {', '.join(FORMATS)}.")
+
+
+def describe(
+    path: str | PathLike[str], *, format: str | None = None, allow: Collection[str] = ()
+) -> dict[str, Any]:
+    """A file's format, sizes, tables, settings and first words, after every check that :func:`load` makes.
+
+    Raises as :func:`load`. The dict holds only values that JSON has.
+
+    >>> import tempfile, numpy as np
+    >>> path = tempfile.mkdtemp() + "/pets.txt"
+    >>> save(Vectors(["cat", "dog"], np.eye(2)), path)
+    >>> found = describe(path)
+    >>> found["format"], found["words"], found["dim"], found["first_words"]
+    ('text', 2, 2, ['cat', 'dog'])
+    """
+    path, options = Path(path), ReadOptions(allow)
+    name = format or format_of(path)
+    form = _format(name)
+    found = form.describe(path, options) if form.describe else describe_vectors(form.read(path, options))
+    return {"file": str(path), "format": name, **found, "bytes": path.stat().st_size}
 
 
 def _by_suffix(path: Path) -> str | None:
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
-    return next((name for name, form in FORMATS.items() if suffixes and suffixes[-1] in form.suffixes), None)
+    suffix = (path.with_suffix("") if is_compressed(path) else path).suffix.lower()
+    return next((name for name, form in FORMATS.items() if suffix in form.suffixes), None)
 
 
 def _format(name: str) -> Format:
     if name not in FORMATS:
         raise SettingError(f"There is no format {name!r}. It is one of: {', '.join(FORMATS)}.")
     return FORMATS[name]
-
-
-def _with_counts(vectors: Vectors, path: Path, options: ReadOptions) -> Vectors:
-    words, counts = read_vocabulary(path, options)
-    if counts is None:
-        refuse(path, "line 1", "it holds no counts")
-    known = dict(zip(words, counts.tolist(), strict=True))
-    missing = next((word for word in vectors.words if word not in known), None)
-    if missing is not None:
-        refuse(
-            path,
-            "",
-            f"it has no count for {missing!r}",
-            "Give the vocabulary that was written with the vectors.",
-        )
-    return Vectors(vectors.words, vectors.matrix, [known[word] for word in vectors.words])

@@ -5,15 +5,18 @@ A model holds the input and the output table and so can be trained further; vect
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError
-from w2vjax.formats.reading import ReadOptions, Table, checked, encoded, first_non_finite, refuse
 from w2vjax.formats.safetensors import Tensors, pack_words, read_tensors, unpack_words, write_tensors
+from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
+from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
 
@@ -34,7 +37,7 @@ def save_model(
     path: str | PathLike[str],
     params: Params,
     words: Sequence[str],
-    counts: Any = None,
+    counts: ArrayLike | None = None,
     metadata: Mapping[str, Any] | None = None,
     *,
     dropped: Mapping[str, int] | None = None,
@@ -77,14 +80,19 @@ def save_model(
 
 def write_safetensors(path: Path, vectors: Vectors) -> None:
     """Vectors alone, with their counts."""
-    labels = vectors.labels
-    metadata = {} if labels.min_count is None else {"min_count": labels.min_count}
-    _write(
-        path, {"input": np.asarray(vectors.matrix)}, vectors.words, vectors.counts, metadata, labels.dropped
-    )
+    vocab = vectors.vocab
+    metadata = {} if vocab.min_count == 1 else {"min_count": vocab.min_count}
+    _write(path, {"input": np.asarray(vectors.matrix)}, vocab.words, vocab.counts, metadata, vocab.dropped)
 
 
-def _write(path: Path, tables: dict[str, Any], words: Any, counts: Any, metadata: Any, dropped: Any) -> None:
+def _write(
+    path: Path,
+    tables: Mapping[str, np.ndarray],
+    words: Sequence[str],
+    counts: ArrayLike | None,
+    metadata: Mapping[str, Any],
+    dropped: Mapping[str, int] | None,
+) -> None:
     for name, table in tables.items():
         if (row := first_non_finite(table)) is not None:
             raise FormatError(f"{path}: row {row} of the {name} table holds NaN or infinity and is not written. "
@@ -150,33 +158,46 @@ def open_tensors(path: Path, verify: bool = True) -> Tensors:
     return tensors
 
 
-def read_safetensors(path: Path, options: ReadOptions, table: str = "input", verify: bool = True) -> Vectors:
+def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
     """The words with the input or the output table of a model, or the vectors of a file that holds only them."""
-    if table not in TABLES:
-        raise SettingError(f"table={table!r} is not known. Use 'input' or 'output'.")
-    tensors = open_tensors(path, verify)
+    tensors = open_tensors(path, options.verify)
     words = unpack_words(path, tensors, "words")
-    if table not in tensors.arrays:
-        refuse(path, "", f"it holds no {table} table", "Give the model.safetensors that training wrote.")
-    matrix = _table(path, tensors, table, len(words))
+    if options.table not in tensors.arrays:
+        refuse(
+            path, "", f"it holds no {options.table} table", "Give the model.safetensors that training wrote."
+        )
+    matrix = _table(path, tensors, options.table, len(words))
     if len(matrix) != len(words):
-        refuse(path, f"tensor '{table}'", f"its {len(matrix):,} rows are the inner nodes of a Huffman tree, not the "
-               f"{len(words):,} words", "Take the input table.")  # fmt: skip
-    counts = _counts(path, tensors, "counts", len(words))
-    # A verified file was checked when it was written: looking for NaN again would read the memory map a second time.
-    trusted = options._replace(allow=options.allow | {"non-finite"}) if tensors.checksum else options
-    vectors = checked(path, Table(words, matrix, counts), trusted, lambda row: f"row {row}")
-    vectors = vectors[: options.limit] if options.limit else vectors
-    min_count = metadata(path, tensors).get("min_count")
+        cause = (
+            f"its {len(matrix):,} rows are the inner nodes of a Huffman tree, not the {len(words):,} words"
+        )
+        refuse(path, f"tensor '{options.table}'", cause, "Take the input table.")
+    # A verified file was checked when it was written. Another look for NaN would read the memory map a second time.
+    if tensors.checksum and matrix.itemsize <= 4:
+        options = replace(options, allow=(*options.allow, "non-finite"))
     dropped = None
     if "dropped.bytes" in tensors.arrays:
         rare = unpack_words(path, tensors, "dropped")
         rare_counts = _counts(path, tensors, "dropped.counts", len(rare))
         dropped = dict(zip(rare, [] if rare_counts is None else rare_counts.tolist(), strict=False))
-    if dropped is None and not isinstance(min_count, int):
-        return vectors
-    known = min_count if isinstance(min_count, int) else None
-    return Vectors(vectors.words, vectors.matrix, vectors.counts, dropped=dropped, min_count=known)
+    min_count = metadata(path, tensors).get("min_count")
+    least = min_count if isinstance(min_count, int) else 1
+    table = Table(words, matrix, _counts(path, tensors, "counts", len(words)), dropped, least)
+    return checked(path, table, options, lambda row: f"row {row}")
+
+
+def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
+    found = describe_vectors(read_safetensors(path, options))
+    tensors = open_tensors(path, verify=False)  # reading the vectors compared the checksum
+    tables = {name: tensors.arrays[name] for name in TABLES if name in tensors.arrays}
+    return found | {
+        "holds": "model" if "output" in tables else "vectors",
+        "tables": {
+            name: {"shape": list(table.shape), "dtype": str(table.dtype)} for name, table in tables.items()
+        },
+        "settings": metadata(path, tensors),
+        "sha256": tensors.metadata.get("sha256"),
+    }
 
 
 def metadata(path: Path, tensors: Tensors) -> dict[str, Any]:
@@ -206,3 +227,11 @@ def _counts(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray | 
     if counts is not None and (counts.shape != (rows,) or counts.dtype != np.int64 or (counts < 0).any()):
         refuse(path, f"tensor '{name}'", f"{counts.dtype} {counts.shape} are not counts of {rows:,} words")
     return counts
+
+
+def _sniff(start: bytes, size: int) -> bool:
+    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size
+
+
+FORMAT = Format("safetensors with words and checksum", (".safetensors",), _sniff, read_safetensors,
+                write_safetensors, frozenset({"table"}), _describe)  # fmt: skip

@@ -6,16 +6,17 @@ a plain matrix has, and never evaluated.
 
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from w2vjax.errors import SettingError
 from w2vjax.files import atomic_files, settled
-from w2vjax.formats.reading import ReadOptions, Table, checked, contents, refuse, refuse_foreign, writable
-from w2vjax.formats.vocabulary_file import read_vocabulary, vocabulary_bytes
-from w2vjax.formats.word2vec_text import FORBIDDEN
+from w2vjax.formats.table import Format, Table, checked, writable
+from w2vjax.reading import Data, ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocabulary_file import FORBIDDEN, read_vocabulary, vocabulary_bytes
 
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
@@ -23,28 +24,29 @@ _HEADER = re.compile(
 )
 
 
-def read_npy(path: Path, options: ReadOptions, vocabulary: Path | None = None) -> Vectors:
-    """The matrix of ``path``, mapped, with the words of ``vocabulary`` (by default the same name with ``.vocab``).
+def read_npy(path: Path, options: ReadOptions) -> Vectors:
+    """The matrix, mapped, with the words of ``options.vocabulary`` (by default the same name with ``.vocab``).
 
     Raises:
         FormatError: with file and byte, for anything that is not a plain two-dimensional array of floats, a size that
             disagrees with the file's or with the vocabulary's.
     """
-    beside = vocabulary or path.with_suffix(".vocab")
+    beside = Path(options.vocabulary or path.with_suffix(".vocab"))
     matrix_file, words_file = settled([path, beside]) if beside.parent == path.parent else [path, beside]
     matrix, start = _matrix(path, contents(matrix_file))
-    words, counts = read_vocabulary(words_file, options._replace(allow=options.allow - {"duplicates"}))
+    words, counts = read_vocabulary(words_file, replace(options, allow=set(options.allow) - {"duplicates"}))
     if len(words) != len(matrix):
-        refuse(beside, f"line {len(words)}", f"it holds {len(words):,} words, and {path} {len(matrix):,} vectors",
-               "Give the vocabulary that was written with the matrix.")  # fmt: skip
+        cause = f"it holds {len(words):,} words, and {path} {len(matrix):,} vectors"
+        refuse(beside, f"line {len(words)}", cause, "Give the vocabulary that was written with the matrix.")
     width = matrix.shape[1] * matrix.itemsize
-    vectors = checked(
-        path, Table(words, matrix, counts), options, lambda row: f"byte {start + row * width:,} (row {row})"
-    )
-    return vectors[: options.limit] if options.limit else vectors
+
+    def place(row: int) -> str:
+        return f"byte {start + row * width:,} (row {row})"
+
+    return checked(path, Table(words, matrix, counts), replace(options, vocabulary=None), place)
 
 
-def _matrix(path: Path, data: bytes) -> tuple[np.ndarray, int]:
+def _matrix(path: Path, data: Data) -> tuple[np.ndarray, int]:
     """The array as a view of the file, and the byte at which it starts."""
     refuse_foreign(path, data[:8])
     if data[:6] != _MAGIC or len(data) < 12 or data[6] not in (1, 2, 3):
@@ -55,12 +57,13 @@ def _matrix(path: Path, data: bytes) -> tuple[np.ndarray, int]:
     text = bytes(data[8 + size : 8 + size + min(length, 4096)])
     match = _HEADER.fullmatch(text)
     if not match:
-        refuse(path, f"byte {8 + size}", f"the header {text[:80]!r} is not that of a two-dimensional array of floats",
-               "Save a float32 matrix [V, D] with numpy.save.")  # fmt: skip
+        cause = f"the header {text[:80]!r} is not that of a two-dimensional array of floats"
+        refuse(path, f"byte {8 + size}", cause, "Save a float32 matrix [V, D] with numpy.save.")
     dtype, rows, dim = np.dtype(match[1].decode()), int(match[3]), int(match[4])
-    if start + rows * dim * dtype.itemsize != len(data):
-        refuse(path, f"byte {len(data):,}", f"the file ends here, and {rows:,} x {dim:,} {dtype} end at byte "
-               f"{start + rows * dim * dtype.itemsize:,}")  # fmt: skip
+    end = start + rows * dim * dtype.itemsize
+    if end != len(data):
+        cause = f"the file ends here, and {rows:,} x {dim:,} {dtype} end at byte {end:,}"
+        refuse(path, f"byte {len(data):,}", cause)
     flat = np.frombuffer(data, dtype, count=rows * dim, offset=start)
     return flat.reshape((rows, dim), order="F" if match[2] == b"True" else "C"), start
 
@@ -79,3 +82,10 @@ def write_npy(path: Path, vectors: Vectors) -> None:
         np.lib.format.write_array_header_1_0(matrix_file, np.lib.format.header_data_from_array_1_0(rows))
         matrix_file.write(rows.reshape(-1).view(np.uint8).data)
         words_file.write(words)
+
+
+def _sniff(start: bytes, size: int) -> bool:
+    return start.startswith(_MAGIC)
+
+
+FORMAT = Format("NumPy matrix, its words in a .vocab file", (".npy",), _sniff, read_npy, write_npy)

@@ -11,16 +11,15 @@ import numpy as np
 
 from w2vjax.files import atomic_files, settled
 from w2vjax.formats.decimals import decimals, plain_numbers, shortest, slow_numbers
-from w2vjax.formats.reading import (
+from w2vjax.formats.table import Format, Table, checked, never, writable
+from w2vjax.reading import (
     ReadOptions,
-    Table,
-    checked,
     contents,
     decode,
     refuse,
     refuse_foreign,
     refuse_unfinished,
-    writable,
+    split_lines,
 )
 from w2vjax.vectors.vectors import Vectors
 
@@ -44,15 +43,15 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
     """Vectors of ``tensors.tsv`` with the words (and counts) of ``metadata.tsv``.
 
     Raises:
-        FormatError: with file and line, for rows of different widths, numbers that are none, a different number of
-            labels, a count that is none.
+        FormatError: with file and line, for rows of different widths, a field that is not a number, a different
+            number of labels, a count that is not a number.
     """
     beside = metadata_path(path)
     tensors, labels = settled([path, beside])
     data = contents(tensors)
     refuse_foreign(path, data[:8])
     refuse_unfinished(path, data, options)
-    rows = _lines(data)
+    rows = split_lines(data)
     if not rows:
         refuse(path, "line 1", "it is empty")
     dim = rows[0].count(b"\t") + 1
@@ -64,18 +63,12 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
         plain = np.stack([slow_numbers(path, f"line {n}", row.split(b"\t")) for n, row in enumerate(rows, 1)])
     label_data = contents(labels)
     refuse_unfinished(beside, label_data, options)
-    words, counts, first = _labels(beside, _lines(label_data), len(rows), path, options)
-    vectors = checked(
-        path, Table(words, plain, counts), options, lambda row: f"line {row + 1} (label line {row + first})"
-    )
-    return vectors[: options.limit] if options.limit else vectors
+    words, counts, first = _labels(beside, split_lines(label_data), len(rows), path, options)
 
+    def place(row: int) -> str:
+        return f"line {row + 1} (label line {row + first})"
 
-def _lines(data: bytes) -> list[bytes]:
-    lines = bytes(data).removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix(b"\r") for line in lines]
+    return checked(path, Table(words, plain, counts), options, place)
 
 
 def _labels(
@@ -85,8 +78,9 @@ def _labels(
     columns = lines[0].split(b"\t") if lines else []
     first = 2 if len(columns) > 1 else 1
     if len(lines) - first + 1 != rows:
-        refuse(path, f"line {len(lines)}", f"it labels {len(lines) - first + 1:,} rows, and {tensors} has {rows:,}",
-               "With two columns or more the first line has to be a header; with one it must not.")  # fmt: skip
+        cause = f"it labels {len(lines) - first + 1:,} rows, and {tensors} has {rows:,}"
+        remedy = "With two columns or more the first line has to be a header; with one it must not."
+        refuse(path, f"line {len(lines)}", cause, remedy)
     count_column = columns.index(b"count") if first == 2 and b"count" in columns else None
     words, counts = [], []
     for number, line in enumerate(lines[first - 1 :], first):
@@ -112,8 +106,9 @@ def write_projector(path: Path, vectors: Vectors) -> None:
     for row, word in enumerate(vectors.words):
         # The projector trims lines and drops empty ones, and a mark at the start of a file is not part of its text.
         if not word.strip("\ufeff").strip() or (row == 0 and word.startswith("\ufeff")):
-            refuse(path, "", f"projector metadata cannot carry the word {word[:60]!r} (row {row}): it is blank or "
-                   "starts the file with a byte order mark", "Leave the word out, or write safetensors.")  # fmt: skip
+            cause = f"projector metadata cannot carry the word {word[:60]!r} (row {row})"
+            why = "it is blank or starts the file with a byte order mark"
+            refuse(path, "", f"{cause}: {why}", "Leave the word out, or write safetensors.")
     with atomic_files([path, beside]) as (tensors_file, labels_file):
         for start in range(0, len(matrix), 1024):
             rows = shortest(matrix[start : start + 1024])
@@ -123,3 +118,8 @@ def write_projector(path: Path, vectors: Vectors) -> None:
         else:
             pairs = zip(names, vectors.counts.tolist(), strict=True)
             labels_file.write(_HEADER + b"\n" + b"".join(b"%b\t%d\n" % pair for pair in pairs))
+
+
+FORMAT = Format(
+    "TensorBoard projector, its words in a metadata file", (".tsv",), never, read_projector, write_projector
+)

@@ -24,10 +24,11 @@ from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
-from w2vjax.formats.reading import contents, refuse, refuse_foreign
+from w2vjax.reading import Data, contents, refuse, refuse_foreign
 
 _DTYPES = {
     "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(ml_dtypes.bfloat16),
@@ -83,7 +84,7 @@ def _digest_entry(digest: str) -> bytes:
     return f'"sha256":"{digest}"'.encode()
 
 
-def _stored(path: Path, name: str, array: Any) -> np.ndarray:
+def _stored(path: Path, name: str, array: ArrayLike) -> np.ndarray:
     plain = np.asarray(array, order="C")  # ascontiguousarray would give a scalar a dimension
     little = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
     if little.dtype not in _NAMES:
@@ -141,7 +142,7 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
     return Tensors(arrays, metadata, digest)
 
 
-def _header_text(path: Path, data: Any) -> bytes:
+def _header_text(path: Path, data: Data) -> bytes:
     if len(data) < 8:
         refuse(path, f"byte {len(data)}", f"the file ends here, and the length of the header takes {8} bytes")
     (length,) = struct.unpack("<Q", data[:8])
@@ -157,7 +158,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _place(path: Path, name: str, entry: Any) -> tuple[str, np.dtype, int, int]:
+def _place(path: Path, name: str, entry: object) -> tuple[str, np.dtype, int, int]:
     """(name, dtype, begin, end) of a tensor whose entry agrees with itself."""
     where = f"byte 8, tensor {name[:60]!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
@@ -176,7 +177,7 @@ def _place(path: Path, name: str, entry: Any) -> tuple[str, np.dtype, int, int]:
     return name, dtype, offsets[0], offsets[1]
 
 
-def _verified(path: Path, data: Any, text: bytes, claimed: str | None) -> str | None:
+def _verified(path: Path, data: Data, text: bytes, claimed: str | None) -> str | None:
     if claimed is None:
         return None
     if not re.fullmatch("[0-9a-f]{64}", claimed):

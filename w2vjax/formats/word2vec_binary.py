@@ -7,23 +7,12 @@ The C tool ends a record with the newline and gensim does not: both are read, th
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from w2vjax.files import atomic_file
-from w2vjax.formats.reading import (
-    ReadOptions,
-    Table,
-    checked,
-    contents,
-    decode_all,
-    header,
-    refuse,
-    refuse_foreign,
-    release,
-    writable,
-)
+from w2vjax.formats.table import Format, Table, checked, header, writable
+from w2vjax.reading import MARK, Data, ReadOptions, contents, decode_all, refuse, refuse_foreign, release
 from w2vjax.vectors.vectors import Vectors
 
 FORBIDDEN = " \n\0"
@@ -35,8 +24,8 @@ def read_binary(path: Path, options: ReadOptions) -> Vectors:
     """Vectors of a word2vec binary file: one walk over the word boundaries, then one gather of the rows.
 
     Raises:
-        FormatError: with file, byte and row, for a header the file cannot hold, a truncated record, a word that is
-            none, bytes after the last row, and whatever :func:`~w2vjax.formats.reading.checked` refuses.
+        FormatError: with file, byte and row, for a header the file cannot hold, a truncated record, a row without
+            a word, bytes after the last row, and whatever :func:`~w2vjax.formats.table.checked` refuses.
     """
     data = contents(path)
     refuse_foreign(path, data[:8])
@@ -49,8 +38,8 @@ def read_binary(path: Path, options: ReadOptions) -> Vectors:
     if wanted == rows and data[stop : stop + 1] == b"\n":
         stop += 1
     if wanted == rows and stop != len(data) and "trailing-bytes" not in options.allow:
-        refuse(path, f"byte {stop:,}", f"{len(data) - stop:,} bytes follow the last of {rows:,} words",
-               "Correct the header, or read with allow='trailing-bytes'.")  # fmt: skip
+        cause = f"{len(data) - stop:,} bytes follow the last of {rows:,} words"
+        refuse(path, f"byte {stop:,}", cause, "Correct the header, or read with allow='trailing-bytes'.")
 
     def place(row: int) -> str:
         return f"byte {starts[row] - len(words[row]) - 1:,} (row {row})"
@@ -59,7 +48,7 @@ def read_binary(path: Path, options: ReadOptions) -> Vectors:
     return checked(path, Table(texts, _gather(data, starts, dim)), options, place)
 
 
-def _walk(path: Path, data: Any, position: int, rows: int, dim: int) -> tuple[list[bytes], list[int], int]:
+def _walk(path: Path, data: Data, position: int, rows: int, dim: int) -> tuple[list[bytes], list[int], int]:
     """The words, the byte at which each vector starts, and the byte after the last vector."""
     words, starts, width = [], [], 4 * dim
     find, last = data.find, len(data) - width
@@ -68,8 +57,10 @@ def _walk(path: Path, data: Any, position: int, rows: int, dim: int) -> tuple[li
         if not 0 < start <= last:
             position += data[position : position + 1] == b"\n"
             what = f"its {width:,} bytes of numbers" if start else "its word"
-            refuse(path, f"byte {position:,} (row {row})", f"the file ends, at byte {len(data):,}, before {what} "
-                   f"does; the header promises {rows:,} rows")  # fmt: skip
+            cause = (
+                f"the file ends, at byte {len(data):,}, before {what} does; the header promises {rows:,} rows"
+            )
+            refuse(path, f"byte {position:,} (row {row})", cause)
         words.append(data[position : start - 1])
         starts.append(start)
         position = start + width
@@ -83,7 +74,7 @@ def _walk(path: Path, data: Any, position: int, rows: int, dim: int) -> tuple[li
     return words, starts, position
 
 
-def _gather(data: Any, starts: list[int], dim: int) -> np.ndarray:
+def _gather(data: Data, starts: list[int], dim: int) -> np.ndarray:
     """[n, D] float32 from rows at any byte: a window of 4 * D bytes over the file, indexed by where the rows start."""
     matrix = np.empty((len(starts), dim), "<f4")
     if not starts:
@@ -106,3 +97,12 @@ def write_binary(path: Path, vectors: Vectors) -> None:
         file.write(b"%d %d\n" % rows.shape)
         for word, row in zip(words, rows, strict=True):
             file.write(b"%b %b\n" % (word, row.tobytes()))
+
+
+def _sniff(start: bytes, size: int) -> bool:
+    """A first line of two fields. Text is tried before."""
+    lines = start.removeprefix(MARK).split(b"\n")
+    return len(lines) > 1 and len(lines[0].split()) == 2
+
+
+FORMAT = Format("word2vec binary", (".bin",), _sniff, read_binary, write_binary)

@@ -9,28 +9,27 @@ Lines end in ``\\n`` or ``\\r\\n``; the C tool's space at the end of a line and 
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from w2vjax.files import atomic_file
 from w2vjax.formats.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
-from w2vjax.formats.reading import (
+from w2vjax.formats.table import Format, Table, checked, header, writable
+from w2vjax.reading import (
+    MARK,
+    Data,
     ReadOptions,
-    Table,
-    checked,
     contents,
     decode,
     decode_all,
-    header,
     refuse,
     refuse_foreign,
     refuse_unfinished,
-    writable,
 )
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocabulary_file import FORBIDDEN
 
-FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split on all white space
 _CHUNK = 1 << 22
 
 
@@ -45,8 +44,8 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
     """Vectors of a word2vec or GloVe text file; the header, if there is one, is recognised by its two integers.
 
     Raises:
-        FormatError: with file and line, for a row of the wrong width, a number that is none, too few or too many rows,
-            and whatever :func:`~w2vjax.formats.reading.checked` refuses.
+        FormatError: with file and line, for a row of the wrong width, a field that is not a number, too few or too many
+            rows, and whatever :func:`~w2vjax.formats.table.checked` refuses.
     """
     data = contents(path)
     layout = _layout(path, data, options)
@@ -58,8 +57,10 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
         room = wanted - len(words)
         names, block = _rows(path, chunk[:room], line, layout.dim, options)
         if len(chunk) > room and options.limit is None and "trailing-bytes" not in options.allow:
-            refuse(path, f"line {line + room}", f"the header promises {wanted:,} words, and this is one more",
-                   "Correct the header, or read with allow='trailing-bytes'.")  # fmt: skip
+            cause = f"the header promises {wanted:,} words, and this is one more"
+            refuse(
+                path, f"line {line + room}", cause, "Correct the header, or read with allow='trailing-bytes'."
+            )
         if matrix is not None:
             matrix[len(words) : len(words) + len(names)] = block
         else:
@@ -68,19 +69,19 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
         if len(words) == wanted and (options.limit or "trailing-bytes" in options.allow):
             break
     if matrix is not None and len(words) < wanted:
-        refuse(path, f"line {layout.first_line + len(words)}",
-               f"the file ends after {len(words):,} of the {layout.rows:,} words that its header promises")  # fmt: skip
+        cause = f"the file ends after {len(words):,} of the {layout.rows:,} words that its header promises"
+        refuse(path, f"line {layout.first_line + len(words)}", cause)
     if matrix is None:
         matrix = np.concatenate(numbers)
     from_top = layout.first_line
     return checked(path, Table(words, matrix), options, lambda row: f"line {from_top + row}")
 
 
-def _layout(path: Path, data: Any, options: ReadOptions) -> _Layout:
+def _layout(path: Path, data: Data, options: ReadOptions) -> _Layout:
     """Where the rows start and how wide they are."""
     refuse_foreign(path, data[:8])
     refuse_unfinished(path, data, options)
-    start = 3 if data[:3] == b"\xef\xbb\xbf" else 0
+    start = len(MARK) if data[:3] == MARK else 0
     end = _line_end(data, start)
     fields = data[start:end].rstrip(b"\r ").split(b" ")
     if not data[start:end].strip():
@@ -99,12 +100,12 @@ def _layout(path: Path, data: Any, options: ReadOptions) -> _Layout:
     return _Layout(start, 1, None, dim)
 
 
-def _line_end(data: Any, start: int) -> int:
+def _line_end(data: Data, start: int) -> int:
     end = data.find(b"\n", start)
     return len(data) if end < 0 else end
 
 
-def _chunks(data: Any, layout: _Layout) -> Iterator[tuple[int, list[bytes]]]:
+def _chunks(data: Data, layout: _Layout) -> Iterator[tuple[int, list[bytes]]]:
     """(number of the first line, lines without their ends), about 4 MiB at a time."""
     position, line = layout.start, layout.first_line
     while position < len(data):
@@ -145,6 +146,8 @@ def _row(path: Path, text: bytes, place: str, dim: int, options: ReadOptions) ->
     if len(fields) > dim + 1 and NUMBER.fullmatch(fields[-dim - 1]):
         refuse(path, place, f"there are more than {dim} numbers after the word, and every row has {dim}")
     word = b" ".join(fields[:-dim])
+    if word[-1:] == b" ":
+        refuse(path, place, f"two spaces follow the word {word[:40]!r}, and a single one separates fields")
     if b"\0" in word:
         refuse(path, place, f"the word {word[:40]!r} holds a NUL byte")
     return decode(path, word, place, options), numbers
@@ -160,3 +163,17 @@ def write_text(path: Path, vectors: Vectors) -> None:
             block = shortest(matrix[start : start + step])
             rows = zip(words[start : start + step], block, strict=True)
             file.write(b"".join(b"%b %b\n" % (word, decimals(row)) for word, row in rows))
+
+
+def _sniff(start: bytes, size: int) -> bool:
+    """A line of a word and its numbers, after a header of two numbers or without one."""
+    lines = start.removeprefix(MARK).split(b"\n")
+    fields = lines[0].split()
+    if len(fields) != 2 or len(lines) < 2:
+        return len(fields) > 2 and bool(NUMBER.fullmatch(fields[-1]))
+    # The start of the file may end within the last number of the second line.
+    numbers = lines[1].split(b" ")[1 : None if len(lines) > 2 else -1]
+    return bool(numbers) and all(NUMBER.fullmatch(number) for number in numbers if number.strip())
+
+
+FORMAT = Format("word2vec or GloVe text", (".txt", ".vec"), _sniff, read_text, write_text)

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import atomic_file
 from w2vjax.pictures.label_layout import printable
 from w2vjax.pictures.projection import Project, pca
-from w2vjax.vectors.nearest import nearest, whole_number
+from w2vjax.vectors.nearest import nearest
 from w2vjax.vectors.vectors import Vectors
 
 PAGE_WORDS = 5_000

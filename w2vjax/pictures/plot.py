@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.pictures.figures import (
     BLUE,
     GREY,
@@ -23,7 +23,7 @@ from w2vjax.pictures.figures import (
 )
 from w2vjax.pictures.label_layout import place_labels, printable
 from w2vjax.pictures.projection import Project, pca, principal_components
-from w2vjax.vectors.nearest import unit_rows, whole_number
+from w2vjax.vectors.nearest import unit_rows
 from w2vjax.vectors.vectors import Vectors
 
 if TYPE_CHECKING:

@@ -31,8 +31,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.errors import CorpusError, DivergedError, SettingError, UnknownWordError
+from w2vjax.errors import CorpusError, DivergedError, SettingError, whole_number
 from w2vjax.ids import check_ids
+from w2vjax.vocab import unknown_word
 
 Params = dict[str, jax.Array]
 
@@ -91,7 +92,7 @@ def training_pairs(
     >>> list(zip(centers.tolist(), contexts.tolist()))
     [(0, 1), (1, 0), (1, 2), (2, 1)]
     """
-    _positive_integer("window", window)
+    whole_number("window", window)
     ids = np.array([_id_of(token, word_to_id) for token in tokens], np.int32)
     pairs = [
         (i, j)
@@ -135,17 +136,15 @@ def init_network(
     >>> params["w1"].shape, params["w2"].shape
     ((60, 10), (10, 60))
     """
-    _positive_integer("vocab_size", vocab_size)
-    _positive_integer("dim", dim)
+    whole_number("vocab_size", vocab_size)
+    whole_number("dim", dim)
     shapes = {"w1": (vocab_size, dim), "w2": (dim, vocab_size)}
     if (key is None) == (numpy_seed is None):
         raise SettingError(
             "The start is random. Give either key=jax.random.key(0) or numpy_seed=42, and not both."
         )
     if key is None:
-        if not (isinstance(numpy_seed, int) and 0 <= numpy_seed < 2**32):
-            raise SettingError(f"numpy_seed is {numpy_seed!r}. Give a whole number from 0 to {2**32 - 1}.")
-        legacy = np.random.RandomState(numpy_seed)
+        legacy = np.random.RandomState(whole_number("numpy_seed", numpy_seed, 0, 2**32 - 1))
         return {name: jnp.asarray(legacy.randn(*shape), dtype) for name, shape in shapes.items()}
     keys = jax.random.split(key)
     return {
@@ -241,7 +240,7 @@ def train(
     """
     if not (math.isfinite(learning_rate) and learning_rate > 0):
         raise SettingError(f"learning_rate is {learning_rate}. Give a positive number, such as 0.05.")
-    _positive_integer("steps", steps)
+    whole_number("steps", steps)
     if len(X) == 0:
         raise CorpusError(
             "There is no pair of neighbouring words to train on. Give a text of at least two words."
@@ -300,15 +299,8 @@ _forward = jax.jit(forward)
 
 def _id_of(word: str, word_to_id: Mapping[str, int]) -> int:
     if word not in word_to_id:
-        raise UnknownWordError(
-            f"The word {word!r} is not among the {len(word_to_id)} known. Check its spelling and case."
-        )
+        raise unknown_word(word, word_to_id)
     return word_to_id[word]
-
-
-def _positive_integer(name: str, value: int) -> None:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise SettingError(f"{name} is {value!r}. Give a whole number of 1 or more.")
 
 
 def _widen(x: jax.Array) -> jax.Array:

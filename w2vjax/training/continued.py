@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from w2vjax.corpus.count import build_vocab
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.corpus.vocab import Vocab, build_vocab
 from w2vjax.errors import SettingError
 from w2vjax.formats.model_file import load_model
 from w2vjax.objectives.model import init_params
-from w2vjax.training.feed import grow_vocab
 from w2vjax.types import Params
+from w2vjax.vocab import Vocab
 
 
 def continue_from(
@@ -31,7 +31,7 @@ def continue_from(
     table is to belong to a Huffman tree. The tree follows the counts, so the output rows, its inner nodes, start at 0
     again; so they do where the model's own belong to a tree.
 
-    Raises what :func:`~w2vjax.formats.model_file.load_model` and :func:`~w2vjax.corpus.vocab.build_vocab` raise.
+    Raises what :func:`~w2vjax.formats.model_file.load_model` and :func:`~w2vjax.corpus.count.build_vocab` raise.
     """
     if not _repeatable(source):
         raise SettingError(
@@ -39,7 +39,7 @@ def continue_from(
         )
     model = load_model(path)
     counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
-    vocab = grow_vocab(Vocab(tuple(model.words), counts), build_vocab(source, min_count, tokenizer=tokenizer))
+    vocab = Vocab(model.words, counts).grow(build_vocab(source, min_count, tokenizer=tokenizer))
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
     trees = (

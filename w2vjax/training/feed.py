@@ -8,7 +8,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
-from w2vjax.corpus.vocab import Vocab
 from w2vjax.errors import CorpusError
 
 # Words handed to one compiled call, where they are not too many for LONGEST_CALL. Long enough that a call's fixed cost
@@ -139,17 +138,3 @@ def rounds(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator
     for epoch in range(begin[0], epochs):
         for chunk in range(begin[1] if epoch == begin[0] else 0, feed.chunks, feed.copies):
             yield epoch, range(chunk, min(chunk + feed.copies, feed.chunks))
-
-
-def grow_vocab(old: Vocab, new: Vocab) -> Vocab:
-    """The vocabulary to go on with on new text: old words keep their ids, new ones follow, counts add up.
-
-    >>> grow_vocab(Vocab(("a", "b"), [5, 2]), Vocab(("b", "c"), [4, 1])).counts.tolist()
-    [5, 6, 1]
-    """
-    fresh = [word for word in new.words if word not in old]
-    counts = np.concatenate([old.counts, np.zeros(len(fresh), np.int64)])
-    known = {word: place for place, word in enumerate([*old.words, *fresh])}
-    np.add.at(counts, [known[word] for word in new.words], new.counts)
-    dropped = {word: count for word, count in new.dropped.items() if word not in known}
-    return Vocab((*old.words, *fresh), counts, new.min_count, dropped, new.report)

@@ -60,7 +60,7 @@ def evaluate_held_out(
     """
     # bfloat16 has three digits, of a score as of log q
     params = Params(*(table.astype(jnp.promote_types(table.dtype, jnp.float32)) for table in params))
-    counts = feed.corpus.vocab.counts
+    counts = feed.corpus.counts
     unigram = jnp.asarray(np.log((counts + 1) / (counts + 1).sum()), jnp.float32)
     keep = None if keep is None or (keep >= 1).all() else np.maximum(keep, 1e-9)
     dropped = dropped_paths(tables, keep) if probabilistic and keep is not None else None
@@ -87,7 +87,7 @@ def evaluate_held_out(
 
 def evaluate_run(run: Run, params: Params, most_words: int = _MOST_WORDS) -> dict[str, float | None]:
     """:func:`evaluate_held_out` of a run's own objective, "negative", "hierarchical" or "softmax"."""
-    noise, counts = None, run.feed.corpus.vocab.counts
+    noise, counts = None, run.feed.corpus.counts
     if run.settings.noise_exponent is not None:  # set for "negative" alone
         mass = noise_mass(counts, run.settings.noise_exponent)
         noise = mass / mass.sum()

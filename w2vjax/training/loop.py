@@ -17,7 +17,6 @@ import jax
 import numpy as np
 
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
-from w2vjax.corpus.vocab import Vocab
 from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.training.checkpoint import (
     Checkpoints,
@@ -40,6 +39,7 @@ from w2vjax.training.step import Progress, State, chunk_seed
 from w2vjax.training.watch import Untrained, Watch, require_neighbours, untrained_beside
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocab import Vocab
 
 
 class Trained(NamedTuple):

@@ -94,7 +94,7 @@ def set_up(
         )
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
     settings = completed(settings, method, device.platform != "cpu", len(corpus.ids))
-    counts = corpus.vocab.counts
+    counts = corpus.counts
     noise = settings.negatives, settings.noise_exponent
     objective = make_objective(settings.objective, *noise, len(corpus.ids))
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize

@@ -77,7 +77,7 @@ def _losses_of_zeros(objective: Objective, size: int, tables: Any, words: jax.Ar
 
 def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
     """Start to compute :func:`untrained_loss` of a run in a thread; call what is returned for the number."""
-    counts = job.feed.corpus.vocab.counts
+    counts = job.feed.corpus.counts
     mass = counts * keep_probabilities(counts, job.settings.sample)
     wide = jnp.result_type(float) == jnp.float64
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
 Query: TypeAlias = Any
@@ -46,14 +47,16 @@ class Neighbours(NamedTuple):
     similarities: np.ndarray  # [Q, topn] float32
 
 
-def nearest(vectors: Searched, queries: Any, topn: int = 10, restrict_vocab: int | None = None) -> Neighbours:
+def nearest(
+    vectors: Searched, queries: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
+) -> Neighbours:
     """The nearest words of Q vectors [Q, D], as arrays of ids and similarities; nothing is left out.
 
     A zero query has similarity 0 to every word.
 
     Raises:
-        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or ``restrict_vocab`` is no
-            integer of 1 or more.
+        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or ``restrict_vocab`` is not a
+            whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -159,7 +162,7 @@ def query_items(given: Query) -> list[Any]:
     return list(given)
 
 
-def has_weight(item: Any) -> bool:
+def has_weight(item: object) -> bool:
     return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], int | float | np.number)
 
 
@@ -169,12 +172,6 @@ def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:
         if restrict_vocab is None
         else min(whole_number("restrict_vocab", restrict_vocab), len(vectors))
     )
-
-
-def whole_number(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise SettingError(f"{name}={value!r} is no integer of 1 or more. Give a positive integer.")
-    return int(value)
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:

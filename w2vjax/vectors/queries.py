@@ -12,13 +12,14 @@ Names and results are those of gensim's ``KeyedVectors``, where it has them.
 
 import functools
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.vectors.nearest import (
     Query,
     Searched,
@@ -30,7 +31,6 @@ from w2vjax.vectors.nearest import (
     top_k,
     unit_rows,
     weighted_terms,
-    whole_number,
 )
 
 Answer: TypeAlias = list[tuple[str, float]]
@@ -61,7 +61,7 @@ def most_similar(
     Raises:
         UnknownWordError: a word is not in the vocabulary.
         SettingError: there is no query, it adds up to the zero vector or is not finite, or ``topn`` or
-            ``restrict_vocab`` is no integer of 1 or more.
+            ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -128,7 +128,7 @@ def most_similar_cosmul(
 
     Raises:
         SettingError: there is no positive word, an item has a weight, is the zero vector or is not finite, or
-            ``topn`` or ``restrict_vocab`` is no integer of 1 or more.
+            ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
         UnknownWordError: a word is not in the vocabulary.
         DivergedError: the vectors hold NaN or infinity.
 
@@ -165,7 +165,7 @@ def _cosmul(
 
 
 def similar_by_vector(
-    vectors: Searched, vector: Any, topn: int = 10, restrict_vocab: int | None = None
+    vectors: Searched, vector: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
 ) -> Answer:
     """The ``topn`` words nearest to a vector [D] of any length, with their similarities; no word is left out.
 
@@ -214,7 +214,7 @@ def n_similarity(vectors: Searched, first: Sequence[str], second: Sequence[str])
     return float(np.clip(a @ b, -1.0, 1.0))
 
 
-def distances(vectors: Searched, word: Any, others: Sequence[str] | None = None) -> np.ndarray:
+def distances(vectors: Searched, word: str | ArrayLike, others: Sequence[str] | None = None) -> np.ndarray:
     """[n] or [V] cosine distances, 1 - similarity, from a word (or vector [D]) to other words, by default to all.
 
     Raises:

@@ -13,45 +13,17 @@
 
 import dataclasses
 import functools
-import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from w2vjax.errors import DivergedError, FormatError, IdError
+from w2vjax.errors import DivergedError, IdError, SettingError
 from w2vjax.vectors import nearest, queries
-from w2vjax.vectors.unknown import unknown_word
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Labels:
-    """What names the rows of a matrix: the part of :class:`Vectors` that no transformation of JAX touches."""
-
-    words: tuple[str, ...]
-    counts: np.ndarray | None = None  # [V] int64
-    dropped: Mapping[str, int] | None = None  # the count of each word that min_count left out
-    min_count: int | None = None
-
-    @functools.cached_property
-    def index(self) -> Mapping[str, int]:
-        """word: id, read-only."""
-        return types.MappingProxyType({word: id for id, word in enumerate(self.words)})
-
-    # jit hashes a pytree's static part on every call and compares it on every hit: a hash of three things and a
-    # comparison that ends at identity keep both free of V.
-    def __hash__(self) -> int:
-        return hash((len(self.words), self.words[:1], self.words[-1:]))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Labels)
-            and self.words == other.words
-            and _same_counts(self.counts, other.counts)
-            and (self.dropped, self.min_count) == (other.dropped, other.min_count)
-        )
+from w2vjax.vocab import Vocab, not_a_word
 
 
 @jax.tree_util.register_pytree_node_class
@@ -60,63 +32,72 @@ class Vectors:
     """V words and their vectors. Immutable; a pytree whose one leaf is ``matrix``.
 
     Args:
-        words: V different strings; row ``i`` of the matrix is the vector of word ``i``. Most frequent first is the
-            convention that ``restrict_vocab`` relies on.
-        matrix: [V, D] of NumPy or JAX, kept as it is when it is float32 (a memory map stays one), else rounded to
-            float32.
-        counts: [V] how often each word occurred, or None where that is not known.
-        dropped: the counts of words that training left out, so that asking for one can say so.
-        min_count: the threshold that left them out.
+        words: V different strings, or a :class:`~w2vjax.vocab.Vocab`. Row ``i`` of the matrix is the vector of word
+            ``i``. ``restrict_vocab`` relies on the convention that frequent words come first.
+        matrix: [V, D] of NumPy or JAX. A float32 matrix is kept as it is (a memory map stays one), others are rounded
+            to float32.
+        counts: [V] how often each word occurs; None where that is not known.
+        dropped: the counts of words that training left out. The error for such a word says so.
+        min_count: the threshold that left them out; None where that is not known.
 
     Raises:
-        FormatError: the shapes disagree, a word occurs twice or is no string, or a count is negative.
+        SettingError: the shapes disagree, a word occurs twice or is no string, a count is negative, or counts, dropped
+            or min_count come beside a Vocab, which has its own.
 
-    Values are not looked at here, so that opening a memory map stays instant: the first query that needs
-    :attr:`unit` refuses NaN and infinity, naming the word.
+    The constructor does not look at the numbers, so that a memory map opens at once. The first query that needs
+    :attr:`unit` refuses NaN and infinity and names the word.
     """
 
-    labels: Labels
+    vocab: Vocab
     matrix: Any  # [V, D] float32, np.ndarray (read-only) or jax.Array
 
     def __init__(
         self,
-        words: Iterable[str],
-        matrix: Any,
-        counts: Any = None,
+        words: Iterable[str] | Vocab,
+        matrix: ArrayLike,
+        counts: ArrayLike | None = None,
         *,
         dropped: Mapping[str, int] | None = None,
         min_count: int | None = None,
     ) -> None:
-        labels = Labels(tuple(words), _counts(counts), dropped, min_count)
-        object.__setattr__(self, "labels", labels)
+        if not isinstance(words, Vocab):
+            words = Vocab(words, counts, 1 if min_count is None else min_count, dropped)
+        elif any(given is not None for given in (counts, dropped, min_count)):
+            raise SettingError("A Vocab has counts, dropped and min_count of its own. Leave them out.")
+        object.__setattr__(self, "vocab", words)
         object.__setattr__(self, "matrix", _matrix(matrix))
-        _check(labels, self.matrix)
+        if self.matrix.ndim != 2 or len(self.matrix) != len(words):
+            shape = self.matrix.shape
+            raise SettingError(f"{len(words)} words need a matrix of as many rows; its shape is {shape}.")
 
-    def tree_flatten(self) -> tuple[tuple[Any], Labels]:
-        return (self.matrix,), self.labels
+    def tree_flatten(self) -> tuple[tuple[Any], Vocab]:
+        return (self.matrix,), self.vocab
 
     @classmethod
-    def tree_unflatten(cls, labels: Labels, leaves: Sequence[Any]) -> "Vectors":
+    def tree_unflatten(cls, vocab: Vocab, leaves: Sequence[Any]) -> "Vectors":
         # JAX puts tracers, shapes and placeholders here: nothing may be checked or converted.
         self = object.__new__(cls)
-        object.__setattr__(self, "labels", labels)
+        object.__setattr__(self, "vocab", vocab)
         object.__setattr__(self, "matrix", leaves[0])
         return self
+
+    def __reduce__(self) -> tuple[type["Vectors"], tuple[Vocab, Any]]:
+        return Vectors, (self.vocab, self.matrix)
 
     @property
     def words(self) -> tuple[str, ...]:
         """The V words, in the order of the rows."""
-        return self.labels.words
+        return self.vocab.words
 
     @property
     def counts(self) -> np.ndarray | None:
         """[V] int64 occurrences of each word in the training text, or None."""
-        return self.labels.counts
+        return self.vocab.counts
 
     @property
     def index(self) -> Mapping[str, int]:
         """From word to row, read-only."""
-        return self.labels.index
+        return self.vocab.ids
 
     @property
     def dim(self) -> int:
@@ -132,7 +113,7 @@ class Vectors:
         return len(self.words)
 
     def __contains__(self, word: object) -> bool:
-        return word in self.index
+        return word in self.vocab
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.words)
@@ -145,11 +126,9 @@ class Vectors:
 
         Raises:
             UnknownWordError: the word is not in the vocabulary; the message gives the closest spellings.
+            SettingError: the word is not a string.
         """
-        id = self.index.get(word)
-        if id is None:
-            raise unknown_word(word, self.index, self.labels.dropped, self.labels.min_count)
-        return id
+        return self.vocab[word]
 
     @overload
     def __getitem__(self, key: slice) -> "Vectors": ...
@@ -161,20 +140,23 @@ class Vectors:
         Raises:
             UnknownWordError: a word is not in the vocabulary.
             IdError: a row number is outside [-V, V).
+            SettingError: a word is not a string.
         """
         if isinstance(key, str):
             return self.matrix[self.id(key)]
         if isinstance(key, slice):
             counts = None if self.counts is None else self.counts[key]
-            dropped, min_count = self.labels.dropped, self.labels.min_count
-            return Vectors(self.words[key], self.matrix[key], counts, dropped=dropped, min_count=min_count)
-        if isinstance(key, int | np.integer):
+            vocab = dataclasses.replace(self.vocab, words=self.words[key], counts=counts, report=None)
+            return Vectors(vocab, self.matrix[key])
+        if isinstance(key, int | np.integer) and not isinstance(key, bool):
             if not -len(self) <= key < len(self):
                 raise IdError(
                     f"There is no row {key}: there are {len(self):,} words. Ask for 0 to {len(self) - 1}."
                 )
             return self.matrix[int(key)]
-        return self.matrix[np.array([self.id(word) for word in key], np.int32)]
+        if not isinstance(key, Iterable):
+            raise not_a_word(key)
+        return self.matrix[self.vocab.lookup(key)]
 
     @functools.cached_property
     def unit(self) -> jax.Array:
@@ -205,7 +187,7 @@ class Vectors:
         >>> Vectors(["cat"], [[3.0, 4.0]]).normalize().matrix.round(3).tolist()
         [[0.6000000238418579, 0.800000011920929]]
         """
-        return Vectors.tree_unflatten(self.labels, (self.unit,))
+        return Vectors.tree_unflatten(self.vocab, (self.unit,))
 
     # The questions, written and documented as plain functions of the vectors; here they become methods.
     most_similar = queries.most_similar
@@ -232,7 +214,7 @@ def _unit(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     return scaled / jnp.where(length == 0, 1.0, length), jnp.isfinite(largest[:, 0])
 
 
-def _matrix(matrix: Any) -> Any:
+def _matrix(matrix: ArrayLike) -> Any:
     if isinstance(matrix, jax.Array):
         return jnp.asarray(matrix, jnp.float32)
     with np.errstate(
@@ -241,33 +223,3 @@ def _matrix(matrix: Any) -> Any:
         view = np.asarray(matrix, np.float32).view()
     view.flags.writeable = False
     return view
-
-
-def _counts(counts: Any) -> np.ndarray | None:
-    if counts is None:
-        return None
-    view = np.asarray(counts, np.int64).view()
-    view.flags.writeable = False
-    return view
-
-
-def _same_counts(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    return a is b or (a is not None and b is not None and np.array_equal(a, b))
-
-
-def _check(labels: Labels, matrix: Any) -> None:
-    words, counts = labels.words, labels.counts
-    if matrix.ndim != 2 or len(matrix) != len(words):
-        raise FormatError(f"{len(words)} words need a matrix of as many rows; its shape is {matrix.shape}.")
-    for position, word in enumerate(words):
-        if not isinstance(word, str):
-            raise FormatError(f"Word {position} is {word!r}, not a string. Decode it first.")
-    if len(labels.index) != len(words):
-        row = next(row for row, word in enumerate(words) if labels.index[word] != row)
-        raise FormatError(
-            f"The word {words[row]!r} stands in rows {row} and {labels.index[words[row]]}. Keep one of them."
-        )
-    if counts is not None and (counts.shape != (len(words),) or (counts < 0).any()):
-        raise FormatError(
-            f"{len(words)} words need as many counts of 0 or more; their shape is {counts.shape}."
-        )

@@ -1,0 +1,66 @@
+"""From a source to its vocabulary: count the words, and keep those that are frequent enough."""
+
+import numpy as np
+
+from w2vjax.corpus.scan import Seen, scan
+from w2vjax.corpus.sources import READING, Reading, Source
+from w2vjax.corpus.tokenizers import Tokenizer
+from w2vjax.errors import CorpusError, whole_number
+from w2vjax.vocab import Report, Vocab
+
+REMEMBERED = 200_000  # dropped words that a vocabulary still knows, the most frequent ones
+
+
+def check_counts(min_count: int, max_vocab: int | None) -> None:
+    """Refuse settings that cannot work, before anything is read. min_count=0 keeps every word, as 1 does."""
+    whole_number("min_count", min_count, least=0)
+    if max_vocab is not None:
+        whole_number("max_vocab", max_vocab)
+
+
+def choose(seen: Seen, min_count: int, max_vocab: int | None) -> tuple[Vocab, np.ndarray]:
+    """The vocabulary of a pass, and the id of every number of it ([S] int32, -1 where the word is dropped)."""
+    met = np.flatnonzero(seen.counts)
+    ranked = met[np.lexsort((seen.first[met], -seen.counts[met]))]
+    size = int(np.searchsorted(-seen.counts[ranked], -max(min_count, 1), side="right"))
+    if size == 0:
+        word, count = seen.spell(ranked[:1])[0], int(seen.counts[ranked[0]])
+        shown = word if len(word) < 60 else word[:57] + "..."
+        raise CorpusError(
+            f"No word occurs min_count={min_count} times (most frequent: {shown!r}, {count:,}). "
+            "Lower min_count or read more text."
+        )
+    size = min(size, max_vocab or size)
+    kept, dropped = ranked[:size], ranked[size:]
+    ids_of = np.full(len(seen.counts), -1, np.int32)
+    ids_of[kept] = np.arange(size, dtype=np.int32)
+    tokens = int(seen.counts[kept].sum())
+    known = dropped[:REMEMBERED]
+    vocab = Vocab(
+        tuple(seen.spell(kept)),
+        seen.counts[kept],
+        min_count=max(min_count, 1),
+        dropped=dict(zip(seen.spell(known), seen.counts[known].tolist(), strict=True)),
+        report=Report(seen.lines, size, len(dropped), tokens, seen.tokens - tokens),
+    )
+    return vocab, ids_of
+
+
+def build_vocab(
+    source: Source,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    tokenizer: Tokenizer | None = None,
+    reading: Reading = READING,
+) -> Vocab:
+    """Count the words of a source and keep those that occur ``min_count`` times, at most ``max_vocab`` of them.
+
+    ``source`` and ``tokenizer`` are described in :mod:`w2vjax.corpus`. Raises
+    :class:`~w2vjax.errors.CorpusError` where nothing can be read or kept, and
+    :class:`~w2vjax.errors.SettingError` for settings that cannot work.
+
+    >>> build_vocab([["to", "be", "or", "not", "to", "be"]], min_count=1, max_vocab=3).words
+    ('to', 'be', 'or')
+    """
+    check_counts(min_count, max_vocab)
+    return choose(scan(source, tokenizer, reading), min_count, max_vocab)[0]

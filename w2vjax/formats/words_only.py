@@ -1,0 +1,26 @@
+"""word2vec's vocabulary file as a format that vectors are written to: their words and counts, without the numbers."""
+
+from pathlib import Path
+from typing import Any
+
+from w2vjax.formats.table import Format, describe_words, never
+from w2vjax.reading import ReadOptions, refuse
+from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
+
+
+def _read(path: Path, options: ReadOptions) -> Vectors:
+    refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.read_vocabulary.")
+
+
+def _write(path: Path, vectors: Vectors) -> None:
+    write_vocabulary(path, vectors.words, vectors.counts)
+
+
+def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
+    return {"holds": "vocabulary", **describe_words(*read_vocabulary(path, options))}
+
+
+FORMAT = Format(
+    "word2vec vocabulary, words and counts", (".vocab",), never, _read, _write, frozenset(), _describe
+)

@@ -1,0 +1,106 @@
+"""word2vec's vocabulary file (``-save-vocab``): on each line a word, one space and its count.
+
+Beside a ``.npy`` the file may hold words only, where the counts are not known.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from w2vjax.errors import FormatError
+from w2vjax.files import atomic_file
+from w2vjax.reading import (
+    MARK,
+    STRICT,
+    ReadOptions,
+    contents,
+    decode,
+    encoded,
+    refuse,
+    refuse_foreign,
+    refuse_unfinished,
+    split_lines,
+)
+
+FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split at all white space
+_LINE = re.compile(rb"([^ \t\n\r\v\f\0]+)(?: ([0-9]{1,19}))?")
+_MOST = np.iinfo(np.int64).max
+
+
+def read_vocabulary(
+    path: str | os.PathLike[str], options: ReadOptions = STRICT
+) -> tuple[list[str], np.ndarray | None]:
+    """Words and their counts [V] int64, or None where the file holds words only.
+
+    Raises:
+        FileError: the file cannot be read.
+        FormatError: a line is not a word, one space and a count; a word occurs twice; some lines have counts and some
+            have none; the last line has no end, so that its count may be cut. The message names the line.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/pets.vocab"
+    >>> write_vocabulary(path, ["cat", "dog"], [5, 3])
+    >>> words, counts = read_vocabulary(path)
+    >>> words, counts.tolist()
+    (['cat', 'dog'], [5, 3])
+    """
+    path = Path(path)
+    data = contents(path)
+    refuse_foreign(path, data[:8])
+    refuse_unfinished(path, data, options)
+    words: dict[str, int | None] = {}
+    for number, line in enumerate(split_lines(data), 1):
+        place = f"line {number}"
+        match = _LINE.fullmatch(line)
+        if match is None or int(match[2] or 0) > _MOST:
+            refuse(path, place, f"{line[:60]!r} is not a word, one space and a count", "Correct the line.")
+        word = decode(path, match[1], place, options)
+        if word not in words:
+            words[word] = None if match[2] is None else int(match[2])
+        elif "duplicates" not in options.allow:
+            remedy = "Keep one of them, or read with allow='duplicates' to keep the first."
+            refuse(path, place, f"the word {word!r} is on an earlier line too", remedy)
+        if (match[2] is None) != (next(iter(words.values())) is None):
+            refuse(path, place, "only one of this line and line 1 has a count", "Give every word a count.")
+    counts = list(words.values())
+    return list(words), None if not counts or counts[0] is None else np.array(counts, np.int64)
+
+
+def vocabulary_bytes(path: Path, words: Sequence[str], counts: np.ndarray | Sequence[int] | None) -> bytes:
+    """The bytes of the file; words only if ``counts`` is None. Refuses a word that the file cannot carry."""
+    names = encoded(path, words, FORBIDDEN, "a vocabulary file")
+    if names and names[0].startswith(MARK):
+        cause = f"a vocabulary file cannot start with a byte order mark, and the word {words[0]!r} does"
+        refuse(path, "", cause, "Write safetensors, or remove the mark.")
+    if counts is None:
+        return b"".join(name + b"\n" for name in names)
+    return b"".join(b"%b %d\n" % pair for pair in zip(names, np.asarray(counts).tolist(), strict=True))
+
+
+def write_vocabulary(
+    path: str | os.PathLike[str], words: Sequence[str], counts: np.ndarray | Sequence[int] | None
+) -> None:
+    """Write words and counts [V] as the C tool's ``-save-vocab`` does.
+
+    Raises:
+        FormatError: there are no counts, or a word is empty or holds white space or NUL.
+        FileError: the file cannot be written.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/pets.vocab"
+    >>> write_vocabulary(path, ["cat", "dog"], [9, 5])
+    >>> Path(path).read_text()
+    'cat 9\\ndog 5\\n'
+    """
+    path = Path(path)
+    if counts is None:
+        raise FormatError(
+            f"{path}: a vocabulary file needs counts, and these words have none. "
+            "Read them from a model, or with a vocabulary file beside them."
+        )
+    data = vocabulary_bytes(path, words, counts)
+    with atomic_file(path) as file:
+        file.write(data)
