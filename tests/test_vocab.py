@@ -137,7 +137,7 @@ def test_the_vocabulary_file_gives_back_what_was_saved(tmp_path_factory, pairs):
         return
     vocab.save(path)
     assert Vocab.load(path) == vocab
-    words, counts = w2v.read_vocabulary(path)
+    words, counts = w2v.formats.read_vocabulary(path)
     assert (tuple(words), counts.tolist()) == (vocab.words, vocab.counts.tolist())
 
 
@@ -161,7 +161,7 @@ def test_words_that_the_file_cannot_carry_are_refused_by_name(tmp_path, word):
 
 
 # Both readers of the format, of which one was more lenient, have to refuse all of these.
-@pytest.mark.parametrize("read", [Vocab.load, w2v.read_vocabulary])
+@pytest.mark.parametrize("read", [Vocab.load, w2v.formats.read_vocabulary])
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
