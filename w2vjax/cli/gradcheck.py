@@ -35,7 +35,7 @@ def gradcheck(
     """Check every handwritten gradient against jax.grad in float64, on batches that are made to break it.
 
     Examples:
-      w2vjax gradcheck --objective negative     what train uses, in all its forms
+      w2vjax gradcheck --objective negative           what train uses
       w2vjax gradcheck --objective negative_sampling  one of these forms
       w2vjax gradcheck --objective reference --dtype float64
       w2vjax gradcheck --objective examples.nce:nce   an objective of your own
