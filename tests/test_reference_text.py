@@ -56,7 +56,7 @@ def test_twenty_hash_seeds_give_one_vocabulary() -> None:
     # Arrays play no part in it and importing them is nearly all of the start-up, so stand-ins take their place.
     program = (
         "import sys; from unittest.mock import MagicMock\n"
-        "sys.modules.update(dict.fromkeys(['jax', 'jax.numpy', 'numpy'], MagicMock()))\n"
+        "sys.modules.update(dict.fromkeys(['jax', 'jax.numpy', 'jax.typing', 'numpy', 'numpy.typing'], MagicMock()))\n"
         "from w2vjax import data, reference\n"
         "tokens = reference.tokenize(data.machine_learning_text())\n"
         "print(reference.mapping(tokens), list(set(tokens)))"

@@ -8,6 +8,7 @@ The stub, ``__init__.pyi``, lists the public names. Each is loaded when it is fi
 little, and loads no command line, plot or progress library.
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 from w2vjax.lazy import names_of
@@ -27,7 +28,8 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return _load(name)
-    said = "" if name.startswith("_") else _where(name)
+    # "from w2vjax import data" asks here before it imports the module, and _where would load every room for it
+    said = "" if name.startswith("_") or find_spec(f"{__name__}.{name}") else _where(name)
     raise AttributeError(f"module 'w2vjax' has no attribute {name!r}{said}")
 
 
