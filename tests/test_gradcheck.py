@@ -195,6 +195,7 @@ def test_a_custom_vjp_has_no_forward_mode_and_differences_see_through_it() -> No
     assert not check.passed
 
 
+@pytest.mark.slow
 def test_command_passes_and_prints_one_record_for_each_case(cli: Callable[..., Any]) -> None:
     done = cli(
         "gradcheck",

@@ -6,6 +6,7 @@ import jax
 import mutants
 import numpy as np
 import pytest
+from marks import slow
 from mutants import Mutant
 from mutants_shared import SPANS
 
@@ -176,6 +177,7 @@ SHIPPED: dict[str, tuple[str, dict[str, Mutant]]] = {
 SHIPPED_METHODS = [method for name in SHIPPED for method in find_shipped(name) if method.model == "skip-gram"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", SHIPPED_METHODS, ids=lambda one: f"{one.name}, {one.window}")
 def test_every_mutant_of_what_ships_is_caught(method: Any, x64: None, standard_promotion: None) -> None:
     size, wrong = SHIPPED[method.name]
@@ -227,7 +229,10 @@ BESIDE_BOUNDS = {
 }
 
 
-@pytest.mark.parametrize("name", ["softmax", "chunked_softmax", "shared_negatives", "hierarchical_softmax"])
+@pytest.mark.parametrize(
+    "name",
+    ["shared_negatives", *slow("softmax", "chunked_softmax", "hierarchical_softmax")],
+)
 def test_every_mutant_beside_bounds_is_caught(name: str) -> None:
     objective = OBJECTIVES[name]
     for label, change in BESIDE_BOUNDS.items():

@@ -115,6 +115,7 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
     )
 
 
+@pytest.mark.slow
 def test_negatives_drawn_ahead_are_selected_step_by_step() -> None:
     """Draws for three steps at once: each step has its own, in the shape of a single step."""
     words, weights, key = jnp.zeros((6, 3), jnp.int32), jnp.ones((6, 2, 3)), jax.random.key(0)

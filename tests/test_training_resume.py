@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from marks import slow
 from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
@@ -143,7 +144,7 @@ def test_noise_of_another_kind_is_another_run(planted, tmp_path):
 
 
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["save due", "no save due"])
-@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("copies", [2, *slow(1)])
 def test_a_run_that_its_callback_stops_goes_on_to_the_same_bits(
     planted, tmp_path, monkeypatch, copies, every
 ):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from marks import slow
 from planted import SMALL, planted_text
 
 import w2vjax as w2v
@@ -239,7 +240,7 @@ def test_the_command_refuses_with_one_sentence(cli, tmp_path, arguments, code, s
     assert not (tmp_path / "out").exists()  # nothing is left behind
 
 
-@pytest.mark.parametrize("batch_words", [16, 48, 96, 400, 768, 1024])
+@pytest.mark.parametrize("batch_words", [16, *slow(48, 96, 400, 768, 1024)])
 def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -> None:
     """48, 16 or a single block may share their negatives: those whose loss is read off bring all of theirs."""
     random = np.random.default_rng(3)

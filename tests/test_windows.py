@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import SIZES, make_case
@@ -135,7 +136,7 @@ def test_undivided_cbow_is_count_times_the_gradient() -> None:
     np.testing.assert_array_equal(undivided[1], [[2, 4], [2, 4], [0, 0]])
 
 
-@pytest.mark.parametrize("window", [pair_batch, cbow_batch, w2v.windows.block_batch])
+@pytest.mark.parametrize("window", [w2v.windows.block_batch, *slow(pair_batch, cbow_batch)])
 def test_padding_ids_change_no_bit(window: Any) -> None:
     """Any valid id may stand on padding, and padding a batch to twice its length changes nothing but rounding."""
     case = make_case("half padded", SIZE)
