@@ -7,13 +7,14 @@ import numpy as np
 from sweep_texts import articles_of
 
 import w2vjax as w2v
+from w2vjax.corpus.encode import USUAL_MIN_COUNT
 
 
 def train_gensim(cell: dict[str, Any]) -> dict[str, Any]:
     """What a cell reports of training with gensim, by one thread, and the vectors under "vectors"."""
     from gensim.models import Word2Vec
 
-    asked = {**w2v.Settings().as_json(), **cell["settings"]}
+    asked = {**w2v.Settings().as_json(), "min_count": USUAL_MIN_COUNT, **cell["settings"]}
     negatives = (asked["negatives"] or 5) if asked["objective"] == "negative" else 0
     model = Word2Vec(
         vector_size=asked["dim"], window=asked["window"], min_count=asked["min_count"], sample=asked["sample"],

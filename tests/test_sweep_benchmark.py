@@ -239,3 +239,15 @@ def test_rows_are_means_over_seeds_and_keep_every_verdict() -> None:
         {"cell": "one", "seeds": 2, "exit": "0", "loss": 2.5, "verdict": "fine, garbage"},
         {"cell": "two", "seeds": 1, "exit": "6", "loss": None, "verdict": "refused"},
     ]
+
+
+def test_a_cell_of_gensim_has_the_defaults_of_w2vjax(tmp_path):
+    pytest.importorskip("gensim")
+    from sweep_gensim import train_gensim
+
+    text = tmp_path / "text.txt"
+    text.write_text("a rose is a rose\n" * 5 + "rare\n")
+    found = train_gensim({"corpus": str(text), "settings": {"epochs": 1, "learning_rate": 0.05, "seed": 1}})
+    assert sorted(found["vectors"].words) == ["a", "is", "rose"]  # min_count=5
+    assert found["vectors"].matrix.shape == (3, 100)
+    assert found["finite"]
