@@ -25,8 +25,8 @@ from w2vjax.windows.skipgram import block_batch, fan_batch
 MANY_WORDS = 1 << 23
 # CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
 FEW_WORDS = 1 << 13
-# On a text of fewer words than this, CBOW by negatives or softmax weighs a mean by its number of words: .03 more on
-# 47,000 words, .009 less on 17 million (benchmarks/results/cpu-2-cores/sweep-small-text.json, sweep-quality.json).
+# On a text of fewer words than this, CBOW by negatives or softmax weighs a mean by its number of words
+# (benchmarks/results/cpu-2-cores/sweep-small-text.json). On 17 million words that costs .009.
 SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
