@@ -228,6 +228,7 @@ def broken() -> w2v.Objective:
     return whole._replace(backward=backward)
 
 
+@pytest.mark.slow
 def test_command_exits_1_and_names_the_element(cli: Callable[..., Any], tmp_path: Path) -> None:
     target = tmp_path / "records.json"
     done = cli(

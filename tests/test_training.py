@@ -105,6 +105,7 @@ ALL_SIX = [
 FIRST = [("negative", block_batch), ("hierarchical", cbow_run_batch), ("softmax", block_batch)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "windows"),
     [pytest.param(*pair, marks=[] if pair in FIRST else pytest.mark.slow) for pair in ALL_SIX],
