@@ -49,8 +49,8 @@ def convert(
 
     The extension names the format: .safetensors; .txt or .vec (word2vec text, and GloVe to read);
     .bin (word2vec binary); .npy (with a .vocab beside it); .tsv (TensorBoard projector, with its
-    metadata); .vocab (words and counts). The command also reads compressed files (.gz, .bz2, .xz).
-    It ends with an error if the new format cannot hold a word.
+    metadata); .vocab (words and counts). The command also reads compressed files (.gz, .bz2, .xz,
+    .zst). It ends with an error if the new format cannot hold a word.
 
     Args:
         source: File to read.
