@@ -164,7 +164,7 @@ def small_text() -> list[Group]:
         Group("lee", ("cbow", "hierarchical"), readings, {}, seeds),
         Group("lee", ("cbow", "hierarchical"), both, {}, seeds, "gensim"),
         Group("lee", ("cbow", "softmax"), readings, {}, seeds),
-        # what usual_rate follows from
+        # what CBOW's rate on a short text follows from
         Group("lee", cbow, product({"epochs": (5, 20, 50), "learning_rate": (0.05, 0.1, 0.2, 0.4)}), {}),
         Group("10mb", cbow, product({"epochs": (1, 15), "learning_rate": (0.1, 0.25, 0.5, 1.0)}), {}),
     ]

@@ -96,20 +96,9 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     np.testing.assert_allclose(state.params.output, w2, rtol=2e-5, atol=2e-5)
 
 
-ALL_SIX = [
-    (name, windows)
-    for name in ("negative", "hierarchical", "softmax")
-    for windows in (block_batch, cbow_run_batch)
-]
-# each objective and each window shape once; the others in the slow tests
-FIRST = [("negative", block_batch), ("hierarchical", cbow_run_batch), ("softmax", block_batch)]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "windows"),
-    [pytest.param(*pair, marks=[] if pair in FIRST else pytest.mark.slow) for pair in ALL_SIX],
-)
+@pytest.mark.parametrize("name", ["negative", "hierarchical", "softmax"])
+@pytest.mark.parametrize("windows", [block_batch, cbow_run_batch])
 def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, windows):
     objective = {"negative": w2v.negative_sampling(5, shared=8), "hierarchical": w2v.hierarchical_softmax(),
                  "softmax": softmax(7)}[name]  # fmt: skip

@@ -101,11 +101,16 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
         ("cbow", 1 << 12, 1, 0.25), ("cbow", 1 << 12, 2, 0.12), ("cbow", 1 << 13, 1, 0.5), ("cbow", 1 << 30, 9, 0.5),
         ("cbow", None, 50, 0.5), ("cbow", 1, 1, 0.05), ("cbow", 0, 1, 0.05), ("skip-gram", 9, 50, 0.1),
     ):  # fmt: skip
-        assert methods.usual_rate(w2v.method(model), words, epochs) == rate
+        assert w2v.method(model, words=words, epochs=epochs).learning_rate == rate
     run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow", epochs=5))
-    assert run.settings.learning_rate == methods.usual_rate(w2v.method("cbow"), len(planted.ids), 5) < 0.5
+    assert (
+        run.settings.learning_rate == w2v.method("cbow", words=len(planted.ids), epochs=5).learning_rate < 0.5
+    )
     given = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=0.3)
     assert w2v.set_up(planted, given).settings.learning_rate == 0.3
+    # a method that is passed trains as it stands
+    passed = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, epochs=5), w2v.method("cbow"))
+    assert (passed.settings.learning_rate, passed.recipe.windows) == (0.5, w2v.windows.cbow_run_batch)
 
 
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
@@ -177,10 +182,9 @@ def test_an_objective_that_is_none_is_refused_before_the_corpus_is_read(objectiv
 
 def test_names_and_functions_choose_what_trains(planted):
     job = w2v.set_up(planted, w2v.Settings(**SMALL, model="cbow", objective="hierarchical"))
-    chosen = w2v.method("cbow", "hierarchical")
+    chosen = w2v.method("cbow", "hierarchical", len(planted.ids), SMALL["epochs"])
     assert job.recipe.windows is chosen.windows
-    rate = methods.usual_rate(chosen, len(planted.ids), SMALL["epochs"])
-    assert (job.settings.learning_rate, job.settings.negatives) == (rate, None)
+    assert (job.settings.learning_rate, job.settings.negatives) == (chosen.learning_rate, None)
     own = w2v.set_up(planted, w2v.Settings(**SMALL, objective=w2v.softmax()))
     assert (own.settings.as_json()["objective"], own.recipe.windows) == ("custom", w2v.windows.block_batch)
     with pytest.raises(errors.SettingError, match=r"model=.skipgram..*Models: cbow, skip-gram"):
@@ -334,12 +338,13 @@ def test_an_option_of_another_name_is_refused_with_the_name_here(cli, option, sa
         done = cli(command, option, 3)
         assert (done.code, done.out) == (2, "")
         name = option.partition("=")[0]
-        assert done.err == f"w2vjax {command}: There is no option {name}. In w2vjax it is {says}.\n"
+        told = f"There is no option {name}. Did you mean {says}? w2vjax {command} --help lists the options."
+        assert done.err == f"w2vjax {command}: {told}\n"
 
 
 def test_a_method_of_your_own_is_what_trains(planted):
     mine = w2v.method("cbow", "negative")._replace(
-        optimizer=w2v.row_adagrad, learning_rate=0.02, few_words=0, block_words=8, batch_words=48
+        optimizer=w2v.row_adagrad, learning_rate=0.02, block_words=8, batch_words=48
     )
     run = w2v.train(planted, dim=8, epochs=1, method=mine).run
     assert (run.settings.model, run.settings.learning_rate, run.settings.batch_words) == ("cbow", 0.02, 48)

@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import sys
 
-from w2vjax.errors import FileError, SettingError, W2VError
+from w2vjax.errors import FileError, W2VError
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -102,19 +102,7 @@ def _run(arguments: list[str]) -> int:
         )
         return 2
     module, function, _ = COMMANDS[name]
-    if module == "w2vjax.cli.train":
-        _refuse_names_from_elsewhere(rest)
     return run(getattr(importlib.import_module(module), function), rest, f"w2vjax {name}")
-
-
-def _refuse_names_from_elsewhere(arguments: list[str]) -> None:
-    """Refuse an option that an earlier version or another program calls so, and say what it is called here."""
-    from w2vjax.training.settings import setting_elsewhere
-
-    for argument in arguments:
-        option = argument.partition("=")[0]
-        if option.startswith("--") and (name := setting_elsewhere(option[2:].replace("-", "_"))):
-            raise SettingError(f"There is no option {option}. In w2vjax it is --{name.replace('_', '-')}.")
 
 
 def _drop_output() -> None:

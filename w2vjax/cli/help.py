@@ -19,23 +19,10 @@ import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-# Our names, and what other word2vec programs call the same option.
-SYNONYMS = {
-    "dim": "size vector-size layer1-size",
-    "learning-rate": "alpha lr",
-    "epochs": "iter passes",
-    "negatives": "negative",
-    "noise-exponent": "ns-exponent",
-    "max-vocab": "max-vocab-size max-final-vocab",
-    "model": "sg cbow",
-    "objective": "hs",
-    "out": "output",
-    "vocab": "read-vocab",
-    "block-words": "run",
-    "copies": "replicas",
-    "topn": "k",
-    "to": "format",
-}
+from w2vjax.training.settings import setting_elsewhere
+
+# What other word2vec programs call an option that is no setting of training.
+_SYNONYMS = {"output": "out", "read-vocab": "vocab", "k": "topn", "format": "to"}
 # One column of boxes: tyro starts a second one at 130.
 _TYRO_COLUMNS = "120"
 _TYPES = {"INT": "N", "FLOAT": "X", "STR": "TEXT"}
@@ -205,8 +192,8 @@ def unknown_option(option: str, known: Collection[str]) -> str:
     'There is no option --vector-size. Did you mean --dim?'
     """
     plain = option.lstrip("-").replace("_", "-").lower()
-    synonym = next((f"--{ours}" for ours, theirs in SYNONYMS.items() if plain in theirs.split()), "")
-    return f"There is no option {option}. {closest(option, known, synonym)}".strip()
+    ours = _SYNONYMS.get(plain) or setting_elsewhere(plain.replace("-", "_")) or ""
+    return f"There is no option {option}. {closest(option, known, '--' + ours.replace('_', '-'))}".strip()
 
 
 def closest(given: str, known: Collection[str], synonym: str = "") -> str:

@@ -93,7 +93,7 @@ class Arguments(Settings):
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
 
-        chosen = self.method or methods.method(self.model, self.objective, words)
+        chosen = self.method or methods.method(self.model, self.objective, words, self.epochs)
         if self.method is not None and (self.model, self.objective) != (Settings.model, Settings.objective):
             raise SettingError(
                 f"model={self.model!r} and objective={objective_name(self.objective)!r} cannot go with a method, which "

@@ -39,36 +39,33 @@ class Method(NamedTuple):
     model: ModelName  # what logs, checkpoints and model files call the windows
     objective: ObjectiveName | Objective  # a shipped one by its name, or your own
     windows: Windows
-    learning_rate: float  # of a long text
+    learning_rate: float
     batch_words: int  # on a CPU
-    accelerator_words: int = (
-        8192  # batch_words on a GPU or TPU, where a small step costs as much as a large one
-    )
-    few_words: int = 0  # where words / epochs are fewer, the rate is smaller: see usual_rate
+    # batch_words on a GPU or TPU, where a small step costs as much as a large one
+    accelerator_words: int = 8192
     block_words: int = 16  # T
     optimizer: OptimizerMaker = row_sgd
     reach: Reach = draw_reach
     embed_backward: EmbedBackward = embed_backward
 
 
-# Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words of a step: sweep-bounds.json for skip-gram with
-# negatives.
+# Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words of a step: sweep-bounds.json,
+# for skip-gram with negatives.
 _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
     Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
-    Method("cbow", "negative", cbow_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=384),
-    Method(
-        "cbow", "hierarchical", cbow_counted_batch, learning_rate=0.15, few_words=FEW_WORDS, batch_words=96
-    ),
-    Method("cbow", "softmax", cbow_run_batch, learning_rate=0.5, few_words=FEW_WORDS, batch_words=1024),
+    Method("cbow", "negative", cbow_run_batch, learning_rate=0.5, batch_words=384),
+    Method("cbow", "hierarchical", cbow_counted_batch, learning_rate=0.15, batch_words=96),
+    Method("cbow", "softmax", cbow_run_batch, learning_rate=0.5, batch_words=1024),
 )
-# What undivided makes of windows that weigh a mean by its words.
-_UNCOUNTED: dict[Windows, Windows] = {
-    cbow_counted_batch: cbow_lone_batch,
-    cbow_counted_run_batch: cbow_run_batch,
+# The same windows with means that weigh by their words.
+_COUNTED: dict[Windows, Windows] = {
+    cbow_lone_batch: cbow_counted_batch,
+    cbow_run_batch: cbow_counted_run_batch,
 }
-SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_UNCOUNTED, *_UNCOUNTED.values()}
+_UNCOUNTED = {counted: plain for plain, counted in _COUNTED.items()}
+SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_COUNTED, *_UNCOUNTED}
 METHODS: dict[tuple[str, str], Method] = {(each.model, str(each.objective)): each for each in _SHIPPED}
 
 
@@ -90,27 +87,39 @@ def method(
     model: ModelName = "skip-gram",
     objective: ObjectiveName | Objective = "negative",
     words: int | None = None,
+    epochs: int = 1,
 ) -> Method:
     """The method that was measured for a model, an objective and a length of text.
+
+    ``train`` takes this method, with the words and epochs of its run, unless another is given. Skip-gram has one method
+    for all texts. A mean of context words is nearly unique to its place, so CBOW learns a short text by heart::
+
+        learning rate = that of a long text * min(1, max(1 / 10, words / epochs / FEW_WORDS))    to two digits
+
+    On fewer than SHORT_TEXT words CBOW also weighs a mean by its number of words
+    (:func:`~w2vjax.windows.cbow.cbow_counted_run_batch`).
+
+    Source: benchmarks/results/cpu-2-cores/sweep-small-text.json.
 
     Args:
         model: "skip-gram" or "cbow".
         objective: "negative", "hierarchical" or "softmax". An :class:`~w2vjax.types.Objective` of your own gets the
             functions and numbers of "negative".
         words: of the text; None for a long one.
+        epochs: how many times the text is read.
 
     Raises:
         SettingError: a name is not known.
 
-    >>> method("cbow", "hierarchical").learning_rate
-    0.15
-    >>> method("cbow", words=1000).windows.__name__, method("cbow").windows.__name__
-    ('cbow_counted_run_batch', 'cbow_run_batch')
+    >>> method("cbow").learning_rate, method("cbow", words=48_000, epochs=20).learning_rate
+    (0.5, 0.15)
+    >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
+    ('cbow_run_batch', 'cbow_counted_run_batch')
     >>> from w2vjax.training.updates import row_adagrad
     >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
     """
     if isinstance(objective, Objective):
-        return method(model, words=words)._replace(objective=objective)
+        return method(model, words=words, epochs=epochs)._replace(objective=objective)
     try:
         chosen = METHODS[model, objective]
     except (KeyError, TypeError):
@@ -119,24 +128,12 @@ def method(
             f"model={model!r} with objective={objective!r} is not known. Models: {', '.join(models)}; "
             f"objectives: {', '.join(objectives)}."
         ) from None
-    short = words is not None and words < SHORT_TEXT and chosen.windows is cbow_run_batch
-    return chosen._replace(windows=cbow_counted_run_batch) if short else chosen
-
-
-def usual_rate(chosen: Method, words: int | None = None, epochs: int = 1) -> float:
-    """The learning rate for a text of ``words`` that is read ``epochs`` times; None for a long text.
-
-    A mean of context words is nearly unique to its place, so CBOW learns a short text by heart where skip-gram, whose
-    pairs come again, does not. Its rate is that of a long text times words / epochs / 2^13, which is held between 0.1
-    and 1, to two digits (benchmarks/results/cpu-2-cores/sweep-small-text.json).
-
-    >>> usual_rate(method("cbow")), usual_rate(method("cbow"), 48_000, 20)
-    (0.5, 0.15)
-    """
-    if not chosen.few_words or words is None:
-        return chosen.learning_rate
-    share = min(1.0, max(_LEAST_SHARE, words / epochs / chosen.few_words))
-    return float(f"{chosen.learning_rate * share:.2g}")
+    if model == "cbow" and words is not None:
+        share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
+        chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
+        if words < SHORT_TEXT:
+            chosen = chosen._replace(windows=_COUNTED.get(chosen.windows, chosen.windows))
+    return chosen
 
 
 def undivided(chosen: Method) -> Method:
@@ -147,9 +144,7 @@ def undivided(chosen: Method) -> Method:
     """
     # That gradient counts a mean by its words already.
     windows = _UNCOUNTED.get(chosen.windows, chosen.windows)
-    return chosen._replace(
-        embed_backward=embed_backward_undivided, learning_rate=0.05, few_words=0, windows=windows
-    )
+    return chosen._replace(embed_backward=embed_backward_undivided, learning_rate=0.05, windows=windows)
 
 
 def make_objective(
@@ -172,16 +167,13 @@ def make_objective(
     )
 
 
-def completed(
-    settings: Settings, chosen: Method | None = None, accelerator: bool = False, words: int | None = None
-) -> Complete:
+def completed(settings: Settings, chosen: Method | None = None, accelerator: bool = False) -> Complete:
     """The settings, checked, with the numbers of a method where they are None.
 
     Args:
         settings: of the run.
         chosen: the shipped method of model and objective unless another is given.
         accelerator: whether the run is on a GPU or TPU.
-        words: of the text; None for a long one.
 
     Raises:
         SettingError: a setting cannot work, alone or with another.
@@ -194,7 +186,7 @@ def completed(
     step = chosen.accelerator_words if accelerator else chosen.batch_words
     block = chosen.block_words if settings.block_words is None else settings.block_words
     usual: dict[str, Any] = {
-        "learning_rate": usual_rate(chosen, words, settings.epochs),
+        "learning_rate": chosen.learning_rate,
         "block_words": block,
         "batch_words": block * math.ceil(step / block),
     }

@@ -29,7 +29,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("negative", "neg"), "negatives"),
     "ns_exponent": "noise_exponent",
     **dict.fromkeys(("alpha", "start_alpha", "lr"), "learning_rate"),
-    **dict.fromkeys(("iter", "epoch"), "epochs"),
+    **dict.fromkeys(("iter", "epoch", "passes"), "epochs"),
     **dict.fromkeys(("workers", "threads", "thread"), "copies"),
     "ws": "window",
     "t": "sample",

@@ -85,7 +85,7 @@ def set_up(
     other arguments are those of :func:`~w2vjax.training.loop.train`. Raises :class:`~w2vjax.errors.SettingError` for
     settings that cannot work, alone or together.
     """
-    method = method or methods.method(settings.model, settings.objective, len(corpus.ids))
+    method = method or methods.method(settings.model, settings.objective, len(corpus.ids), settings.epochs)
     settings = changed(settings, {"model": method.model, "objective": method.objective})
     if mesh is not None and settings.copies not in (None, 1):
         raise SettingError(
@@ -93,7 +93,7 @@ def set_up(
             "Leave it out."
         )
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    settings = completed(settings, method, device.platform != "cpu", len(corpus.ids))
+    settings = completed(settings, method, device.platform != "cpu")
     counts = corpus.counts
     noise = settings.negatives, settings.noise_exponent
     objective = make_objective(settings.objective, *noise, len(corpus.ids))
