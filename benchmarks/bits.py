@@ -27,7 +27,9 @@ SENTENCES = 500  # of 12 words
 def sha256_of_run(model: str, objective: str, seed: int = 1) -> str:
     """The SHA-256 of both tables, [V, D] each, after one epoch over 6,000 words."""
     sentences = list(planted_corpus(SENTENCES))
-    trained = w2v.train(sentences, model=model, objective=objective, dim=16, epochs=1, min_count=1, seed=seed)
+    trained = w2v.train(
+        sentences, model=model, objective=objective, dim=16, epochs=1, min_count=1, seed=seed
+    )
     tables = [np.asarray(table) for table in (trained.params.input, trained.params.output)]
     return hashlib.sha256(b"".join(table.tobytes() for table in tables)).hexdigest()
 

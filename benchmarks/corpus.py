@@ -1,12 +1,14 @@
-"""Texts and evaluation sets: public ones by address or from local files, and a generated one with planted analogies.
+"""Texts and evaluation sets: public ones by address or from local files, and a generated one with
+planted analogies.
 
     python benchmarks/corpus.py list
     python benchmarks/corpus.py fetch text8 google --into local/data
     python benchmarks/corpus.py fetch text8 --into local/data --from ~/downloads     no network is used
     python benchmarks/corpus.py planted local/planted.txt --sentences 100000
 
-A file that is already there is not fetched again. Where its publisher states a checksum it is compared, with the
-publisher's page as its source; where none is stated, none is made up, and the SHA-256 found is printed.
+A file that is already there is not fetched again. Where its publisher states a checksum it is
+compared, with the publisher's page as its source; where none is stated, none is made up, and the
+SHA-256 found is printed.
 """
 
 import argparse
@@ -29,7 +31,9 @@ class FetchFailed(Exception):
 
 
 class Source(NamedTuple):
-    """A public file. ``md5`` is of the file after unpacking, as ``published`` states it; None where nobody does."""
+    """A public file. ``md5`` is of the file after unpacking, as ``published`` states it; None where
+    nobody does.
+    """
 
     file: str
     address: str
@@ -43,24 +47,46 @@ TEST_DATA = "http://mattmahoney.net/dc/textdata.html"
 GENSIM = "https://raw.githubusercontent.com/piskvorky/gensim/develop/gensim/test/test_data/"
 SOURCES = {
     "text8": Source(
-        "text8", "http://mattmahoney.net/dc/text8.zip", 100_000_000, None, TEST_DATA,
+        "text8",
+        "http://mattmahoney.net/dc/text8.zip",
+        100_000_000,
+        None,
+        TEST_DATA,
         "17 million words of English Wikipedia, lower case, one endless line",
     ),
     "enwik9": Source(
-        "enwik9", "http://mattmahoney.net/dc/enwik9.zip", 1_000_000_000, "e206c3450ac99950df65bf70ef61a12d",
-        TEST_DATA, "the first 10^9 bytes of the English Wikipedia of 3 March 2006, XML",
+        "enwik9",
+        "http://mattmahoney.net/dc/enwik9.zip",
+        1_000_000_000,
+        "e206c3450ac99950df65bf70ef61a12d",
+        TEST_DATA,
+        "the first 10^9 bytes of the English Wikipedia of 3 March 2006, XML",
     ),
     "google": Source(
-        "questions-words.txt", "https://raw.githubusercontent.com/tmikolov/word2vec/master/questions-words.txt",
-        None, None, "", "19,544 analogies (Mikolov et al. 2013)",
+        "questions-words.txt",
+        "https://raw.githubusercontent.com/tmikolov/word2vec/master/questions-words.txt",
+        None,
+        None,
+        "",
+        "19,544 analogies (Mikolov et al. 2013)",
     ),
     "wordsim353": Source(
-        "wordsim353.tsv", GENSIM + "wordsim353.tsv", None, None, "", "353 word pairs (Finkelstein et al. 2002)"
+        "wordsim353.tsv",
+        GENSIM + "wordsim353.tsv",
+        None,
+        None,
+        "",
+        "353 word pairs (Finkelstein et al. 2002)",
     ),
     "simlex999": Source(
-        "simlex999.tsv", GENSIM + "simlex999.txt", None, None, "", "999 word pairs (Hill, Reichart, Korhonen 2015)"
+        "simlex999.tsv",
+        GENSIM + "simlex999.txt",
+        None,
+        None,
+        "",
+        "999 word pairs (Hill, Reichart, Korhonen 2015)",
     ),
-}  # fmt: skip
+}
 
 
 def digests(path: Path) -> tuple[str, str]:
@@ -78,16 +104,21 @@ def check(name: str, path: Path, source: Source) -> str:
     size = path.stat().st_size
     if size == 0 or (source.size is not None and size != source.size):
         raise FetchFailed(
-            f"{name}: {path} has {size:,} bytes, not {source.size or 'some'}. Remove it and fetch again."
+            f"{name}: {path} has {size:,} bytes, not {source.size or 'some'}. Remove it and fetch "
+            "again."
         )
     md5, sha256 = digests(path)
     if source.md5 is not None and md5 != source.md5:
-        raise FetchFailed(f"{name}: {path} has MD5 {md5}, {source.published} says {source.md5}. Remove it.")
+        raise FetchFailed(
+            f"{name}: {path} has MD5 {md5}, {source.published} says {source.md5}. Remove it."
+        )
     return sha256
 
 
 def fetch(name: str, into: Path, local: Path | None = None) -> Path:
-    """The path of a public file under ``into``: as it lies there, copied from ``local``, or downloaded."""
+    """The path of a public file under ``into``: as it lies there, copied from ``local``, or
+    downloaded.
+    """
     if name not in SOURCES:
         raise FetchFailed(f"There is no {name!r}. It is one of: {', '.join(SOURCES)}.")
     source = SOURCES[name]
@@ -125,7 +156,9 @@ def _unpack(name: str, packed: Path, source: Source, fresh: Path) -> None:
         ):
             shutil.copyfileobj(member, file, 1 << 20)
     except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise FetchFailed(f"{name}: {source.file} cannot be unpacked: {error}. Fetch it again.") from error
+        raise FetchFailed(
+            f"{name}: {source.file} cannot be unpacked: {error}. Fetch it again."
+        ) from error
 
 
 def _take(name: str, local: Path, source: Source, packed: Path) -> None:
@@ -133,22 +166,29 @@ def _take(name: str, local: Path, source: Source, packed: Path) -> None:
         if (local / candidate).is_file():
             shutil.copyfile(local / candidate, packed)
             return
-    raise FetchFailed(f"{name}: {local} has no {source.file}. Put it there, or fetch without --from.")
+    raise FetchFailed(
+        f"{name}: {local} has no {source.file}. Put it there, or fetch without --from."
+    )
 
 
 def _download(name: str, source: Source, packed: Path) -> None:
     try:
-        with urllib.request.urlopen(source.address, timeout=60) as answer, open(packed, "wb") as file:
+        with (
+            urllib.request.urlopen(source.address, timeout=60) as answer,
+            open(packed, "wb") as file,
+        ):
             shutil.copyfileobj(answer, file, 1 << 20)
     except (urllib.error.URLError, OSError) as error:
         raise FetchFailed(
-            f"{name}: {source.address} cannot be read: {error}. Fetch it elsewhere and give its folder with --from."
+            f"{name}: {source.address} cannot be read: {error}. Fetch it elsewhere and give its "
+            "folder with --from."
         ) from error
 
 
-# The generated text. A word stands for an entity in a role ("capital of 7"). Around it stand words that only its entity
-# uses and words that only its role uses. So words of one entity share half of their contexts, words of one role the
-# other half, and entity and role add up: role1 of A is to role2 of A as role1 of B is to role2 of B.
+# The generated text. A word stands for an entity in a role ("capital of 7"). Around it stand words
+# that only its entity uses and words that only its role uses. So words of one entity share half of
+# their contexts, words of one role the other half, and entity and role add up: role1 of A is to
+# role2 of A as role1 of B is to role2 of B.
 ROLES = ("land", "city", "river", "people")
 ENTITIES = 20
 CONTEXTS = 6  # words of each entity and of each role
@@ -160,7 +200,8 @@ def word(role: str, entity: int) -> str:
 
 
 def planted_corpus(sentences: int, seed: int = 0) -> Iterator[list[str]]:
-    """Sentences of 12 words: fillers by Zipf's law, and a planted word between words of its entity and of its role.
+    """Sentences of 12 words: fillers by Zipf's law, and a planted word between words of its entity
+    and of its role.
 
     >>> next(planted_corpus(1)) == next(planted_corpus(1))
     True
@@ -177,7 +218,9 @@ def planted_corpus(sentences: int, seed: int = 0) -> Iterator[list[str]]:
 
 
 def planted_analogies() -> dict[str, list[tuple[str, str, str, str]]]:
-    """{section: questions}, every pair of roles a section, each entity against the five that follow it."""
+    """{section: questions}, every pair of roles a section, each entity against the five that follow
+    it.
+    """
     return {
         f"{first}-{second}": [
             (word(first, a), word(second, a), word(first, b), word(second, b))
@@ -192,9 +235,16 @@ def planted_analogies() -> dict[str, list[tuple[str, str, str, str]]]:
 def planted_pairs() -> list[tuple[str, str, float]]:
     """Word pairs with the neighbours they were given: 1 for one entity or one role, 0 for neither."""
     pairs = [(word(ROLES[0], a), word(role, a), 1.0) for a in range(ENTITIES) for role in ROLES[1:]]
-    pairs += [(word(role, a), word(role, (a + 1) % ENTITIES), 1.0) for a in range(ENTITIES) for role in ROLES]
-    apart = [(word(ROLES[r], a), word(ROLES[(r + 1) % 4], (a + 3) % ENTITIES), 0.0)
-             for a in range(ENTITIES) for r in range(4)]  # fmt: skip
+    pairs += [
+        (word(role, a), word(role, (a + 1) % ENTITIES), 1.0)
+        for a in range(ENTITIES)
+        for role in ROLES
+    ]
+    apart = [
+        (word(ROLES[r], a), word(ROLES[(r + 1) % 4], (a + 3) % ENTITIES), 0.0)
+        for a in range(ENTITIES)
+        for r in range(4)
+    ]
     return pairs + apart
 
 
@@ -207,8 +257,11 @@ def write_planted(path: Path, eval_dir: Path, sentences: int, seed: int = 0) -> 
             file.write(" ".join(sentence) + "\n")
     lines = [f"{left}\t{right}\t{score}" for left, right, score in planted_pairs()]
     (eval_dir / "planted-pairs.tsv").write_text("\n".join(lines) + "\n")
-    sections = [line for name, questions in planted_analogies().items()
-                for line in [f": {name}", *map(" ".join, questions)]]  # fmt: skip
+    sections = [
+        line
+        for name, questions in planted_analogies().items()
+        for line in [f": {name}", *map(" ".join, questions)]
+    ]
     (eval_dir / "planted-analogies.txt").write_text("\n".join(sections) + "\n")
     return eval_dir
 

@@ -26,14 +26,14 @@ import w2vjax as w2v
 LEARNING_RATE = 0.025
 OBJECTIVE = w2v.negative_sampling(num_negatives=5)
 OPTIMISER = optax.sgd(LEARNING_RATE)
-# Steps in a timed call, each on a batch of its own, one after the other as in training: a lone step between two dense
-# ones would find its rows driven out of the cache.
+# Steps in a timed call, each on a batch of its own, one after the other as in training: a lone step
+# between two dense ones would find its rows driven out of the cache.
 BATCHES = 8
 
 
 def row_sparse(params: w2v.Params, batch: w2v.Batch, targets: Any) -> w2v.Params:
-    # The gradient is linear in the weights of the targets: there the learning rate is multiplied with one number for
-    # each score, behind the products with D of them.
+    # The gradient is linear in the weights of the targets: there the learning rate is multiplied
+    # with one number for each score, behind the products with D of them.
     scaled = targets._replace(weights=-LEARNING_RATE * targets.weights)
     _, updates = w2v.backward(OBJECTIVE, params, batch, scaled)
     return w2v.Params(*(p.at[u.ids].add(u.values) for p, u in zip(params, updates, strict=True)))
@@ -65,7 +65,8 @@ def measure(vocab_size: int, pairs: int, dim: int, rounds: int) -> list[dict[str
     counts = 1e6 / np.arange(1, vocab_size + 1)
     tables, steps = OBJECTIVE.init(counts), []
     for number in range(BATCHES):
-        centers, contexts = (vocab_size ** rng.random((2, pairs)) - 1).astype(np.int32)  # Zipf, as text is
+        # Zipf, as text is
+        centers, contexts = (vocab_size ** rng.random((2, pairs)) - 1).astype(np.int32)
         batch = w2v.pairs(centers, contexts, vocab_size=vocab_size)
         steps.append((batch, w2v.draw_targets(OBJECTIVE, jax.random.key(number), tables, batch)))
     batch, targets = steps[0]
@@ -79,7 +80,8 @@ def measure(vocab_size: int, pairs: int, dim: int, rounds: int) -> list[dict[str
         check_close(name, found, wanted, tolerance=1e-5)  # measured 3e-8
     state = {name: w2v.Params(*map(jnp.asarray, start)) for name in STEPS}
 
-    def run(name: str) -> w2v.Params:  # params are donated, as in training: the step may work in place
+    # params are donated, as in training: the step may work in place
+    def run(name: str) -> w2v.Params:
         for step in steps:
             state[name] = compiled[name](state[name], *step)
         return state[name]
@@ -89,10 +91,14 @@ def measure(vocab_size: int, pairs: int, dim: int, rounds: int) -> list[dict[str
     rows = []
     for name, timing in timings.items():
         memory = compiled[name].memory_analysis()
-        used = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+        used = (
+            memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+        )
         peak = (used - memory.alias_size_in_bytes) / 2**20
         speed = round(slowest / timing.median, 1)
-        rows.append({"V": vocab_size, "peak_MiB": round(peak, 1), "times_jax_grad": speed, **timing.row()})
+        rows.append(
+            {"V": vocab_size, "peak_MiB": round(peak, 1), "times_jax_grad": speed, **timing.row()}
+        )
     return rows
 
 
@@ -104,7 +110,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4096)
     parser.add_argument("--dim", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--write", action="store_true", help="write benchmarks/results/<device>/...json")
+    parser.add_argument(
+        "--write", action="store_true", help="write benchmarks/results/<device>/...json"
+    )
     options = parser.parse_args()
     rows = [
         row

@@ -1,19 +1,21 @@
-"""word2vec tools side by side: one corpus, one set of settings, one evaluation, every run in its own process.
+"""word2vec tools side by side: one corpus, one set of settings, one evaluation, every run in its
+own process.
 
     python benchmarks/peers.py --quick                                    a generated text, about a minute a tool
     python benchmarks/peers.py --corpus enwiki.txt --eval-dir eval --passes 3 --seeds 1 2 3 \\
-        --tools gensim w2vjax pWord2Vec --program pWord2Vec=path/to/pWord2Vec --name peers-100mb --write
+        --tools gensim w2vjax pWord2Vec --program pWord2Vec=path/to/pWord2Vec --name peers-100mb
+        --write
 
-Every tool gets the same file, a copy of the corpus in lines of --line-words words, where windows stop.
-Tools take turns seed by seed (A B C A B C), so that a machine that slows down slows them all. Each finished run is
-appended to --log; with --resume the runs found there are not repeated. A tool that is not installed is reported as
-skipped. If a tool fails, or its vectors are not of this corpus, the others still run and are logged, but no result is
-written and the benchmark ends with 1.
+Every tool gets the same file, a copy of the corpus in lines of --line-words words, where windows
+stop. Tools take turns seed by seed (A B C A B C), so that a machine that slows down slows them all.
+Each finished run is appended to --log; with --resume the runs found there are not repeated. A tool
+that is not installed is reported as skipped. If a tool fails, or its vectors are not of this
+corpus, the others still run and are logged, but no result is written and the benchmark ends with 1.
 
-Raw words/s, by one definition for all: words of the corpus x passes / seconds. "training": from the vocabulary being
-ready to the last update, including compilation, without which w2vjax's is given too. "whole job": the process from its
-start to its end, text to vectors on disk. Quality: Spearman's rho on word pairs and the accuracy on analogies among the
-30,000 most frequent words.
+Raw words/s, by one definition for all: words of the corpus x passes / seconds. "training": from the
+vocabulary being ready to the last update, including compilation, without which w2vjax's is given
+too. "whole job": the process from its start to its end, text to vectors on disk. Quality:
+Spearman's rho on word pairs and the accuracy on analogies among the 30,000 most frequent words.
 """
 
 import argparse
@@ -40,9 +42,13 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
     parser.add_argument(
-        "--eval-dir", type=Path, help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt"
+        "--eval-dir",
+        type=Path,
+        help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
     )
-    parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS), metavar="TOOL")
+    parser.add_argument(
+        "--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS), metavar="TOOL"
+    )
     parser.add_argument("--models", nargs="+", default=["sg"], choices=["sg", "cbow"])
     parser.add_argument("--objectives", nargs="+", default=["ns"], choices=["ns", "hs"])
     parser.add_argument("--passes", type=int, default=3)
@@ -55,13 +61,21 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--line-words", type=int, default=1000, help="0: leave the corpus as it is")
-    parser.add_argument("--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long")
-    parser.add_argument("--name", default="peers", help="name of the result, results/DEVICE/NAME.json")
+    parser.add_argument(
+        "--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long"
+    )
+    parser.add_argument(
+        "--name", default="peers", help="name of the result, results/DEVICE/NAME.json"
+    )
     parser.add_argument(
         "--log", type=Path, help="JSON lines, one a run (default: local/NAME.jsonl with --write)"
     )
-    parser.add_argument("--work", type=Path, help="folder for copies and vectors (default: a temporary one)")
-    parser.add_argument("--resume", action="store_true", help="do not repeat the runs that --log has")
+    parser.add_argument(
+        "--work", type=Path, help="folder for copies and vectors (default: a temporary one)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="do not repeat the runs that --log has"
+    )
     parser.add_argument(
         "--quick", action="store_true", help="generated text, 1 pass, 1 seed, first rates only"
     )
@@ -82,7 +96,9 @@ def named(pairs: Iterable[str], option: str) -> dict[str, str]:
     for pair in pairs:
         tool, equals, value = pair.partition("=")
         if not equals or tool not in TOOLS:
-            raise SystemExit(f"peers.py: {option} {pair}: give TOOL=VALUE, TOOL one of {', '.join(TOOLS)}.")
+            raise SystemExit(
+                f"peers.py: {option} {pair}: give TOOL=VALUE, TOOL one of {', '.join(TOOLS)}."
+            )
         found[tool] = value
     return found
 
@@ -94,7 +110,8 @@ def plan(arguments: argparse.Namespace) -> list[Setting]:
         for tool, value in named(arguments.rates, "--rates").items()
     }
     rates = {
-        tool: given.get(tool, TOOLS[tool].rates[: 1 if arguments.quick else None]) for tool in arguments.tools
+        tool: given.get(tool, TOOLS[tool].rates[: 1 if arguments.quick else None])
+        for tool in arguments.tools
     }
     settings = []
     for seed in arguments.seeds:
@@ -102,11 +119,19 @@ def plan(arguments: argparse.Namespace) -> list[Setting]:
             for objective in arguments.objectives:
                 for turn in range(max(map(len, rates.values()))):
                     settings += [
-                        Setting(tool, model, objective, rates[tool][turn], seed, arguments.passes,
-                                threads=arguments.threads, torch_seconds=arguments.torch_seconds)
+                        Setting(
+                            tool,
+                            model,
+                            objective,
+                            rates[tool][turn],
+                            seed,
+                            arguments.passes,
+                            threads=arguments.threads,
+                            torch_seconds=arguments.torch_seconds,
+                        )
                         for tool in arguments.tools
                         if turn < len(rates[tool]) and (model, objective) in TOOLS[tool].can
-                    ]  # fmt: skip
+                    ]
     return settings
 
 
@@ -129,12 +154,16 @@ def present(
 
 
 def helper(*words: object) -> Any:
-    """Run peers_evaluate.py in a process of its own, for what it holds would count as the memory of every later job."""
+    """Run peers_evaluate.py in a process of its own, for what it holds would count as the memory of
+    every later job.
+    """
     command = [sys.executable, str(HERE / "peers_evaluate.py"), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise JobFailed(
-            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "peers_evaluate.py failed"
+            done.stderr.strip().splitlines()[-1]
+            if done.stderr.strip()
+            else "peers_evaluate.py failed"
         )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -153,16 +182,24 @@ def run_once(
     check_words(setting, trained, corpus)
     words = corpus["words"] * setting.passes
     run: Run = {
-        "training_s": trained.seconds, "whole_s": finished.seconds, "complete": trained.complete,
-        "training_words_per_s": (words if trained.complete else trained.words or 0) / trained.seconds,
+        "training_s": trained.seconds,
+        "whole_s": finished.seconds,
+        "complete": trained.complete,
+        "training_words_per_s": (words if trained.complete else trained.words or 0)
+        / trained.seconds,
         "whole_words_per_s": words / finished.seconds if trained.complete else None,
-        "words_counted_by_tool": trained.words, "peak_rss_mb": finished.peak_rss_mb,
-        "peak_anonymous_mb": finished.peak_anonymous_mb, "cpu_s": finished.cpu_seconds, **trained.more,
-    }  # fmt: skip
+        "words_counted_by_tool": trained.words,
+        "peak_rss_mb": finished.peak_rss_mb,
+        "peak_anonymous_mb": finished.peak_anonymous_mb,
+        "cpu_s": finished.cpu_seconds,
+        **trained.more,
+    }
     if trained.complete:
         empty = work / "no-sets"
         empty.mkdir(exist_ok=True)
-        run |= helper("vectors", out / tool.vectors, work / "words.json", setting.dim, eval_dir or empty)
+        run |= helper(
+            "vectors", out / tool.vectors, work / "words.json", setting.dim, eval_dir or empty
+        )
     return run
 
 
@@ -184,13 +221,22 @@ def run_all(
     tools, skipped = present(arguments.tools, named(arguments.program, "--program"))
     for tool, why in skipped.items():
         print(f"skipped: {tool} ({why})")
-    corpus = helper("prepare", arguments.corpus, work / "corpus.txt", work / "words.json",
-                    Setting._field_defaults["min_count"], arguments.line_words)  # fmt: skip
+    corpus = helper(
+        "prepare",
+        arguments.corpus,
+        work / "corpus.txt",
+        work / "words.json",
+        Setting._field_defaults["min_count"],
+        arguments.line_words,
+    )
     size = "{words:,} words, {vocabulary:,} different ones kept, {lines:,} lines".format(**corpus)
     print(f"{arguments.corpus.name}: {size}", flush=True)
     log = arguments.log or work / f"{arguments.name}.jsonl"
     log.parent.mkdir(parents=True, exist_ok=True)
-    old = {json.dumps(run["key"], sort_keys=True): run for run in (logged(log) if arguments.resume else [])}
+    old = {
+        json.dumps(run["key"], sort_keys=True): run
+        for run in (logged(log) if arguments.resume else [])
+    }
     runs, failed = [], []
     settings = [setting for setting in plan(arguments) if setting.tool in tools]
     for number, setting in enumerate(settings, 1):
@@ -217,7 +263,9 @@ def run_all(
 
 
 def append(log: Path, run: Run) -> None:
-    """One more line. A line that an interruption cut short is ended first, so that it spoils no other."""
+    """One more line. A line that an interruption cut short is ended first, so that it spoils no
+    other.
+    """
     torn = log.is_file() and log.stat().st_size and not log.read_bytes().endswith(b"\n")
     with open(log, "a", encoding="utf-8") as file:
         file.write(("\n" if torn else "") + json.dumps(run) + "\n")
@@ -251,13 +299,28 @@ def main(argv: list[str] | None = None) -> int:
         print("peers.py: " + "\npeers.py: ".join(failed), file=sys.stderr)
         return 1
     fixed = {
-        name: Setting._field_defaults[name] for name in ("dim", "window", "negatives", "min_count", "sample")
+        name: Setting._field_defaults[name]
+        for name in ("dim", "window", "negatives", "min_count", "sample")
     }
-    settings = {"corpus": arguments.corpus.name, **corpus, "passes": arguments.passes, "threads": arguments.threads,
-                "line_words": arguments.line_words, **fixed}  # fmt: skip
+    settings = {
+        "corpus": arguments.corpus.name,
+        **corpus,
+        "passes": arguments.passes,
+        "threads": arguments.threads,
+        "line_words": arguments.line_words,
+        **fixed,
+    }
     notes = {tool: TOOLS[tool].about for tool in arguments.tools}
-    record = report(arguments.name, settings, rows, write=arguments.write, quick=arguments.quick, runs=runs,
-                    skipped=skipped, notes=notes)  # fmt: skip
+    record = report(
+        arguments.name,
+        settings,
+        rows,
+        write=arguments.write,
+        quick=arguments.quick,
+        runs=runs,
+        skipped=skipped,
+        notes=notes,
+    )
     if arguments.write:
         picture(record, result_path(arguments.name, arguments.quick).with_suffix(".png"))
     return 0

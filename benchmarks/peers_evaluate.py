@@ -1,11 +1,13 @@
-"""What ``peers.py`` does to a corpus before the runs and to the vectors after each: in processes of its own.
+"""What ``peers.py`` does to a corpus before the runs and to the vectors after each: in processes of
+its own.
 
     python benchmarks/peers_evaluate.py prepare CORPUS LINED WORDS MIN_COUNT LINE_WORDS
     python benchmarks/peers_evaluate.py vectors VECTORS WORDS DIM EVAL_DIR
 
-``prepare`` cuts the corpus into lines of LINE_WORDS words, because gensim's corpus_file mode trains on the beginning of
-an endless line and skips the rest, and writes the words that must come out. ``vectors`` checks a tool's vectors
-against those words and scores them, with the same code for every tool.
+``prepare`` cuts the corpus into lines of LINE_WORDS words, because gensim's corpus_file mode trains
+on the beginning of an endless line and skips the rest, and writes the words that must come out.
+``vectors`` checks a tool's vectors against those words and scores them, with the same code for
+every tool.
 """
 
 import hashlib
@@ -19,7 +21,11 @@ import numpy as np
 
 LONGEST = 99  # bytes of a word that word2vec.c and pWord2Vec keep
 END_OF_LINE = "</s>"  # a word of its own in word2vec.c, pWord2Vec and fastText
-PUBLIC = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.tsv", "google": "questions-words.txt"}
+PUBLIC = {
+    "wordsim353": "wordsim353.tsv",
+    "simlex999": "simlex999.tsv",
+    "google": "questions-words.txt",
+}
 RESTRICT_VOCAB = 30_000
 
 
@@ -27,8 +33,12 @@ class CheckFailed(Exception):
     """The vectors are not those of this corpus, or nobody trained them."""
 
 
-def prepare(corpus: Path, lined: Path, words: Path, min_count: int, line_words: int) -> dict[str, Any]:
-    """Write the corpus in lines of ``line_words`` words (0: as it is), and the words that occur ``min_count`` times."""
+def prepare(
+    corpus: Path, lined: Path, words: Path, min_count: int, line_words: int
+) -> dict[str, Any]:
+    """Write the corpus in lines of ``line_words`` words (0: as it is), and the words that occur
+    ``min_count`` times.
+    """
     counts: Counter[bytes] = Counter()
     digest = hashlib.sha256()
     total = lines = longest = 0
@@ -59,21 +69,30 @@ def prepare(corpus: Path, lined: Path, words: Path, min_count: int, line_words: 
             lines, longest = lines + 1, max(longest, len(line.split()))
     if longest > 10_000:
         raise CheckFailed(
-            f"A line has {longest:,} words and gensim skips words past 10,000. Give --line-words 1000."
+            f"A line has {longest:,} words and gensim skips words past 10,000. Give --line-words "
+            "1000."
         )
     kept = {word.decode(): count for word, count in counts.items() if count >= min_count}
     words.write_text(json.dumps(kept))
     return {
-        "sha256": digest.hexdigest(), "bytes": corpus.stat().st_size, "words": total, "vocabulary": len(kept),
-        "kept_words": sum(kept.values()), "lines": lines, "longest_line": longest,
-    }  # fmt: skip
+        "sha256": digest.hexdigest(),
+        "bytes": corpus.stat().st_size,
+        "words": total,
+        "vocabulary": len(kept),
+        "kept_words": sum(kept.values()),
+        "lines": lines,
+        "longest_line": longest,
+    }
 
 
-def check_vectors(words: list[str], matrix: np.ndarray, expected: dict[str, int], dim: int) -> dict[str, Any]:
+def check_vectors(
+    words: list[str], matrix: np.ndarray, expected: dict[str, int], dim: int
+) -> dict[str, Any]:
     """The vectors have the corpus' words, the asked width and finite values, and were trained.
 
-    Untrained vectors have lengths of about sqrt(1 / (3 dim)) in gensim and fastText, .058 at dim 100, and half of it
-    in the others; training takes frequent words to 1 and more, and a single pass over 1 MB beyond .06.
+    Untrained vectors have lengths of about sqrt(1 / (3 dim)) in gensim and fastText, .058 at dim
+    100, and half of it in the others; training takes frequent words to 1 and more, and a single
+    pass over 1 MB beyond .06.
     """
     if matrix.shape != (len(words), dim):
         raise CheckFailed(f"The vectors have shape {matrix.shape}, not {(len(words), dim)}.")
@@ -98,13 +117,19 @@ def check_vectors(words: list[str], matrix: np.ndarray, expected: dict[str, int]
 
 
 def evaluation_sets(folder: Path) -> dict[str, Path]:
-    """The three public sets if there is one of them; otherwise each .tsv (pairs) and .txt (analogies) of the folder."""
+    """The three public sets if there is one of them; otherwise each .tsv (pairs) and .txt
+    (analogies) of the folder.
+    """
     public = {name: folder / file for name, file in PUBLIC.items() if (folder / file).is_file()}
-    return public or {path.stem: path for path in sorted(folder.iterdir()) if path.suffix in {".tsv", ".txt"}}
+    return public or {
+        path.stem: path for path in sorted(folder.iterdir()) if path.suffix in {".tsv", ".txt"}
+    }
 
 
 def score(loaded: Any, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """({set: score}, {set: share of its questions that the vocabulary can answer}) of ``w2vjax.Vectors``."""
+    """({set: score}, {set: share of its questions that the vocabulary can answer}) of
+    ``w2vjax.Vectors``.
+    """
     import w2vjax as w2v
 
     quality: dict[str, float] = {}
@@ -114,9 +139,13 @@ def score(loaded: Any, folder: Path) -> tuple[dict[str, float], dict[str, float]
             pairs = w2v.evaluate_word_pairs(loaded, path)
             quality[name], coverage[name] = pairs.spearman, pairs.coverage
         else:
-            overall = w2v.evaluate_word_analogies(loaded, path, restrict_vocab=RESTRICT_VOCAB).overall
+            overall = w2v.evaluate_word_analogies(
+                loaded, path, restrict_vocab=RESTRICT_VOCAB
+            ).overall
             quality[name], coverage[name] = overall.accuracy, overall.coverage
-    answered = {name: float(value) for name, value in quality.items() if value == value and coverage[name]}
+    answered = {
+        name: float(value) for name, value in quality.items() if value == value and coverage[name]
+    }
     return answered, coverage
 
 

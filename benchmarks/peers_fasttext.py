@@ -1,7 +1,7 @@
 """One fastText run for ``peers.py``, without subwords, so that it is word2vec.
 
-The wrapper prints the percentages by which the training is timed. fastText below 10 threads leaves part of its input
-vectors unset (NaN may follow), so 10 run, on however many cores there are.
+The wrapper prints the percentages by which the training is timed. fastText below 10 threads leaves
+part of its input vectors unset (NaN may follow), so 10 run, on however many cores there are.
 """
 
 import json
@@ -34,7 +34,12 @@ def main() -> None:
     with open(Path(settings["out"], "vectors.txt"), "w", encoding="utf-8") as file:
         file.write(f"{len(words)} {settings['dim']}\n")
         for word in words:
-            file.write(word + " " + " ".join(f"{value:.5g}" for value in model.get_word_vector(word)) + "\n")
+            file.write(
+                word
+                + " "
+                + " ".join(f"{value:.5g}" for value in model.get_word_vector(word))
+                + "\n"
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""One gensim run for ``peers.py``: its fastest way, a corpus file read by threads without the interpreter lock."""
+"""One gensim run for ``peers.py``: its fastest way, a corpus file read by threads without the
+interpreter lock.
+"""
 
 import json
 import sys

@@ -1,8 +1,9 @@
-"""Run one job in a process of its own and say what it took: the same clock and the same memory counter for every tool.
+"""Run one job in a process of its own and say what it took: the same clock and the same memory
+counter for every tool.
 
-Only the standard library is imported here. Linux starts a child's peak memory at the most that its parent ever held,
-so the process that starts the jobs stays small: no JAX, no NumPy. What a job needs beyond that is exact; what lies
-below is read off while it runs, every 0.1 s.
+Only the standard library is imported here. Linux starts a child's peak memory at the most that its
+parent ever held, so the process that starts the jobs stays small: no JAX, no NumPy. What a job
+needs beyond that is exact; what lies below is read off while it runs, every 0.1 s.
 """
 
 import os
@@ -31,13 +32,19 @@ class Finished(NamedTuple):
     peak_anonymous_mb: (
         float | None
     )  # without mapped files, sampled every 0.1 s; None where /proc has no such field
-    cpu_seconds: float  # of all its threads: on a busy machine it tells how much of ``seconds`` was waiting
-    progress: tuple[tuple[float, float], ...]  # (seconds since the start, percent), as the tool printed them
+    # of all its threads: on a busy machine it tells how much of ``seconds`` was waiting
+    cpu_seconds: float
+    # (seconds since the start, percent), as the tool printed them
+    progress: tuple[tuple[float, float], ...]
     output: str
 
 
-def run_job(command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None) -> Finished:
-    """Run ``command`` in ``folder``; raises :class:`JobFailed` with the end of its output if it fails."""
+def run_job(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Finished:
+    """Run ``command`` in ``folder``; raises :class:`JobFailed` with the end of its output if it
+    fails.
+    """
     start = time.perf_counter()
     try:
         process = subprocess.Popen(
@@ -54,7 +61,9 @@ def run_job(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     anonymous: list[float] = []
     peaks: list[float] = []
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(process.pid, anonymous, peaks, done), daemon=True)
+    watcher = threading.Thread(
+        target=_watch, args=(process.pid, anonymous, peaks, done), daemon=True
+    )
     watcher.start()
     progress, output = _read(process, start)
     _, status, usage = os.wait4(process.pid, 0)
@@ -71,7 +80,9 @@ def run_job(command: Sequence[str], folder: Path, environment: Mapping[str, str]
     return Finished(seconds, peak, max(anonymous, default=None), used, progress, output)
 
 
-def _read(process: subprocess.Popen[bytes], start: float) -> tuple[tuple[tuple[float, float], ...], str]:
+def _read(
+    process: subprocess.Popen[bytes], start: float
+) -> tuple[tuple[tuple[float, float], ...], str]:
     """What the process prints until it closes its output, and when each percentage came."""
     assert process.stdout is not None
     progress: list[tuple[float, float]] = []
@@ -98,13 +109,16 @@ def _watch(pid: int, anonymous: list[float], peaks: list[float], done: threading
 def training_seconds(progress: Sequence[tuple[float, float]]) -> float:
     """The time of the training alone, of a tool that prints percentages but no time.
 
-    From the first percentage printed to the last, scaled to the whole: word2vec.c prints each 10,000 words of a
-    thread, so what is left out at both ends is short, and the scale accounts for it.
+    From the first percentage printed to the last, scaled to the whole: word2vec.c prints each
+    10,000 words of a thread, so what is left out at both ends is short, and the scale accounts for
+    it.
 
     >>> training_seconds([(2.0, 1.0), (3.0, 50.0), (4.0, 99.0)])
     2.0408163265306123
     """
     if len(progress) < 2 or progress[-1][1] - progress[0][1] < 50:
-        raise JobFailed(f"The tool printed too little progress to time it: {list(progress[:3])} ...")
+        raise JobFailed(
+            f"The tool printed too little progress to time it: {list(progress[:3])} ..."
+        )
     (begin, first), (end, last) = progress[0], progress[-1]
     return (end - begin) * 100 / (last - first)

@@ -1,4 +1,6 @@
-"""The runs of ``peers.py`` as a table, as sentences on who wins, and as a picture: speed against quality."""
+"""The runs of ``peers.py`` as a table, as sentences on who wins, and as a picture: speed against
+quality.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +19,15 @@ def mean(values: Sequence[float]) -> float:
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> list[Row]:
-    """A row for each tool and setting: means over seeds, and ratios to gensim's run of the same model and objective."""
+    """A row for each tool and setting: means over seeds, and ratios to gensim's run of the same
+    model and objective.
+    """
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:
         key = run["key"]
-        groups.setdefault((key["model"], key["objective"], key["tool"], key["rate"]), []).append(run)
+        groups.setdefault((key["model"], key["objective"], key["tool"], key["rate"]), []).append(
+            run
+        )
     tools = list(dict.fromkeys(run["key"]["tool"] for run in runs))
     order = sorted(
         groups, key=lambda name: (*name[:2], tools.index(name[2]))
@@ -32,11 +38,15 @@ def summarise(runs: Sequence[dict[str, Any]]) -> list[Row]:
         for kind in ("training", "whole"):
             speed = row[f"{kind}_words_per_s"]
             known = base is not None and speed is not None
-            row[f"{kind}_times_{REFERENCE}"] = speed / base[f"{kind}_words_per_s"] if known else None
+            row[f"{kind}_times_{REFERENCE}"] = (
+                speed / base[f"{kind}_words_per_s"] if known else None
+            )
     return rows
 
 
-def _row(model: str, objective: str, tool: str, rate: float | None, group: list[dict[str, Any]]) -> Row:
+def _row(
+    model: str, objective: str, tool: str, rate: float | None, group: list[dict[str, Any]]
+) -> Row:
     names = list(dict.fromkeys(name for run in group for name in run.get("quality", {})))
     quality = {
         name: mean([run["quality"][name] for run in group if name in run.get("quality", {})])
@@ -47,27 +57,42 @@ def _row(model: str, objective: str, tool: str, rate: float | None, group: list[
     complete = all(run["complete"] for run in group)
     words = group[0]["training_words_per_s"] * group[0]["training_s"]
     return {
-        "model": model, "objective": objective, "tool": tool, "rate": rate, "seeds": len(group), "complete": complete,
-        "training_s": seconds["training"], "whole_s": seconds["whole"],
-        "training_words_per_s": words / seconds["training"] if complete else group[0]["training_words_per_s"],
+        "model": model,
+        "objective": objective,
+        "tool": tool,
+        "rate": rate,
+        "seeds": len(group),
+        "complete": complete,
+        "training_s": seconds["training"],
+        "whole_s": seconds["whole"],
+        "training_words_per_s": words / seconds["training"]
+        if complete
+        else group[0]["training_words_per_s"],
         "whole_words_per_s": words / seconds["whole"] if complete else None,
-        "quality": quality, "mean": mean(list(quality.values())) if quality else None,
+        "quality": quality,
+        "mean": mean(list(quality.values())) if quality else None,
         "compile_s": mean([run["compile_s"] for run in group]) if "compile_s" in group[0] else None,
         "peak_rss_mb": max(run["peak_rss_mb"] for run in group),
         "peak_anonymous_mb": max(anonymous, default=None),
-    }  # fmt: skip
+    }
 
 
 def alike(tool: str, row: Row, rows: Sequence[Row]) -> list[Row]:
     """The rows of a tool with the row's model and objective."""
     kind = (row["model"], row["objective"])
-    return [other for other in rows if other["tool"] == tool and (other["model"], other["objective"]) == kind]
+    return [
+        other
+        for other in rows
+        if other["tool"] == tool and (other["model"], other["objective"]) == kind
+    ]
 
 
 def reference(row: Row, rows: Sequence[Row]) -> Row | None:
     """gensim at .05 for the row's model and objective; at the rate it has where it has but one."""
     same = alike(REFERENCE, row, rows)
-    return next((r for r in same if r["rate"] == REFERENCE_RATE), same[0] if len(same) == 1 else None)
+    return next(
+        (r for r in same if r["rate"] == REFERENCE_RATE), same[0] if len(same) == 1 else None
+    )
 
 
 def setting_name(row: Row) -> str:
@@ -79,7 +104,9 @@ def cells(row: Row) -> Row:
     """A row as people read it."""
 
     def speed(words: float | None) -> str:
-        return "-" if words is None else f"{words / 1e6:.3f}" if words >= 1e4 else f"{words / 1e6:.2g}"
+        return (
+            "-" if words is None else f"{words / 1e6:.3f}" if words >= 1e4 else f"{words / 1e6:.2g}"
+        )
 
     def ratio(kind: str) -> str:
         value = row[f"{kind}_times_{REFERENCE}"]
@@ -109,14 +136,18 @@ def cells(row: Row) -> Row:
 def markdown(rows: Sequence[Row]) -> str:
     shown = [cells(row) for row in rows]
     columns = list(
-        dict.fromkeys(column for row in shown for column in row if column not in {"mean", "peak MB"})
+        dict.fromkeys(
+            column for row in shown for column in row if column not in {"mean", "peak MB"}
+        )
     )
     columns += ["mean", "peak MB"]
     return table([{column: row.get(column, "-") for column in columns} for row in shown])
 
 
 def peer_wins(rows: Sequence[Row]) -> list[str]:
-    """A sentence on each case in which a peer is ahead of us: in training time, whole job, memory or quality."""
+    """A sentence on each case in which a peer is ahead of us: in training time, whole job, memory
+    or quality.
+    """
     sentences = []
     for peer in rows:
         ours = alike(OURS, peer, rows)
@@ -126,18 +157,21 @@ def peer_wins(rows: Sequence[Row]) -> list[str]:
         won = [
             f"{what} ({peer[field]:{form}} against {best[field]:{form}} {unit})".replace(" )", ")")
             for what, field, form, unit in (
-                ("training", "training_s", ".1f", "s"), ("the whole job", "whole_s", ".1f", "s"),
+                ("training", "training_s", ".1f", "s"),
+                ("the whole job", "whole_s", ".1f", "s"),
                 ("peak memory", "peak_rss_mb", ",.0f", "MB"),
             )
             if peer[field] < best[field]
-        ]  # fmt: skip
+        ]
         won += [
             f"{name} ({value:.3f} against {best['quality'][name]:.3f})"
             for name, value in peer["quality"].items()
             if name in best["quality"] and value > best["quality"][name]
         ]
         if won:
-            sentences.append(f"{peer['tool']} ({setting_name(peer)}) is ahead of {OURS} in {', '.join(won)}.")
+            sentences.append(
+                f"{peer['tool']} ({setting_name(peer)}) is ahead of {OURS} in {', '.join(won)}."
+            )
     return sentences
 
 
@@ -148,7 +182,8 @@ def print_tables(rows: Sequence[Row]) -> None:
 
 
 def picture(record: dict[str, Any], path: Path) -> bool:
-    """Speed against quality, one point per tool and setting; False where there is nothing to draw or no matplotlib.
+    """Speed against quality, one point per tool and setting; False where there is nothing to draw
+    or no matplotlib.
 
     A tool that was stopped early has a speed and no quality: a dotted line.
     """
@@ -192,7 +227,12 @@ def draw(axes: Any, rows: Sequence[Row], tools: Sequence[str]) -> None:
         axes.scatter(x, row["mean"], color=color, marker=MARKERS[kind], s=50, zorder=3)
         rate = "default" if row["rate"] is None else f"{row['rate']:g}"
         axes.annotate(
-            rate, (x, row["mean"]), xytext=(6, 3), textcoords="offset points", fontsize=7, color=color
+            rate,
+            (x, row["mean"]),
+            xytext=(6, 3),
+            textcoords="offset points",
+            fontsize=7,
+            color=color,
         )
     for place, tool in enumerate(tools):
         scored = any(row["mean"] is not None for row in rows if row["tool"] == tool)
@@ -203,7 +243,9 @@ def draw(axes: Any, rows: Sequence[Row], tools: Sequence[str]) -> None:
     for kind in dict.fromkeys((row["model"], row["objective"]) for row in rows):
         axes.scatter([], [], color="grey", marker=MARKERS[kind], label="-".join(kind))
     title = "numbers: learning rate"
-    axes.legend(fontsize=8, title=title, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.legend(
+        fontsize=8, title=title, title_fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5)
+    )
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

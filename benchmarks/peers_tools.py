@@ -1,4 +1,5 @@
-"""The tools that ``peers.py`` runs: what each can do, how it is called, where its time and its vectors are.
+"""The tools that ``peers.py`` runs: what each can do, how it is called, where its time and its
+vectors are.
 
 A tool is a record of functions. To compare with one more, write its record.
 """
@@ -44,7 +45,9 @@ class Trained(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """A tool: ``command(setting, corpus, out, program)`` is called with paths, ``trained(finished, out)`` after it."""
+    """A tool: ``command(setting, corpus, out, program)`` is called with paths,
+    ``trained(finished, out)`` after it.
+    """
 
     program: str  # what to run it with if the user names nothing; "" where a path has to be given
     can: tuple[tuple[str, str], ...]  # (model, objective)
@@ -68,15 +71,25 @@ def _worker(script: str) -> Callable[[Setting, Path, Path, str], list[str]]:
 
 
 def _c_tool(*fixed: str, model: bool) -> Callable[[Setting, Path, Path, str], list[str]]:
-    """word2vec.c and its descendants. Paths are relative, for their buffers take 99 bytes and check nothing."""
+    """word2vec.c and its descendants. Paths are relative, for their buffers take 99 bytes and check
+    nothing.
+    """
 
     def command(setting: Setting, corpus: Path, out: Path, program: str) -> list[str]:
         hierarchical = setting.objective == "hs"
         options = {
-            "train": corpus.name, "output": f"{out.name}/vectors.bin", "binary": 1, "size": setting.dim,
-            "window": setting.window, "negative": 0 if hierarchical else setting.negatives, "sample": setting.sample,
-            "min-count": setting.min_count, "iter": setting.passes, "alpha": setting.rate, "threads": setting.threads,
-        }  # fmt: skip
+            "train": corpus.name,
+            "output": f"{out.name}/vectors.bin",
+            "binary": 1,
+            "size": setting.dim,
+            "window": setting.window,
+            "negative": 0 if hierarchical else setting.negatives,
+            "sample": setting.sample,
+            "min-count": setting.min_count,
+            "iter": setting.passes,
+            "alpha": setting.rate,
+            "threads": setting.threads,
+        }
         if model:
             options |= {"cbow": int(setting.model == "cbow"), "hs": int(hierarchical)}
         words = [text for name, value in options.items() for text in (f"-{name}", str(value))]
@@ -87,11 +100,16 @@ def _c_tool(*fixed: str, model: bool) -> Callable[[Setting, Path, Path, str], li
 
 def _w2vjax(setting: Setting, corpus: Path, out: Path, program: str) -> list[str]:
     options: dict[str, Any] = {
-        "out": out, "model": {"sg": "skip-gram", "cbow": "cbow"}[setting.model],
+        "out": out,
+        "model": {"sg": "skip-gram", "cbow": "cbow"}[setting.model],
         "objective": {"ns": "negative", "hs": "hierarchical"}[setting.objective],
-        "dim": setting.dim, "window": setting.window, "min-count": setting.min_count,
-        "sample": setting.sample, "epochs": setting.passes, "seed": setting.seed,
-    }  # fmt: skip
+        "dim": setting.dim,
+        "window": setting.window,
+        "min-count": setting.min_count,
+        "sample": setting.sample,
+        "epochs": setting.passes,
+        "seed": setting.seed,
+    }
     if setting.objective == "ns":
         options["negatives"] = setting.negatives
     if setting.rate is not None:
@@ -103,7 +121,9 @@ def _w2vjax(setting: Setting, corpus: Path, out: Path, program: str) -> list[str
 
 def _from_summary(finished: Finished, out: Path) -> Trained:
     summary = json.loads((out / "summary.json").read_text())
-    return Trained(summary["train_seconds"], summary["raw_words_trained"], summary.get("complete", True))
+    return Trained(
+        summary["train_seconds"], summary["raw_words_trained"], summary.get("complete", True)
+    )
 
 
 def _from_our_summary(finished: Finished, out: Path) -> Trained:
@@ -140,7 +160,9 @@ def _binary(program: str) -> str:
 
 
 def _sources(program: str) -> str:
-    """The package's version and the digest of its code, so that a resumed run never mixes two states of it."""
+    """The package's version and the digest of its code, so that a resumed run never mixes two
+    states of it.
+    """
     digest = hashlib.sha256()
     for path in sorted((HERE.parent / "w2vjax").rglob("*.py")):
         digest.update(path.read_bytes())
@@ -149,44 +171,80 @@ def _sources(program: str) -> str:
 
 TOOLS: dict[str, Tool] = {
     "gensim": Tool(
-        sys.executable, ALL, (0.05, 0.025), _worker("peers_gensim.py"), _from_summary, _python_package("gensim"),
+        sys.executable,
+        ALL,
+        (0.05, 0.025),
+        _worker("peers_gensim.py"),
+        _from_summary,
+        _python_package("gensim"),
         about="corpus_file mode; training is model.train()",
     ),
     "w2vjax": Tool(
-        sys.executable, ALL, (None,), _w2vjax, _from_our_summary, _sources,
+        sys.executable,
+        ALL,
+        (None,),
+        _w2vjax,
+        _from_our_summary,
+        _sources,
         about="w2vjax train; training includes compilation",
     ),
     "pWord2Vec": Tool(
-        "", (("sg", "ns"),), (0.05, 0.025), _c_tool("-batch-size", "11", model=False), _from_progress, _binary,
+        "",
+        (("sg", "ns"),),
+        (0.05, 0.025),
+        _c_tool("-batch-size", "11", model=False),
+        _from_progress,
+        _binary,
         about="takes no seed: runs differ by the timing of threads",
     ),
     "word2vec.c": Tool(
-        "", ALL, (0.05, 0.025), _c_tool(model=True), _from_progress, _binary,
+        "",
+        ALL,
+        (0.05, 0.025),
+        _c_tool(model=True),
+        _from_progress,
+        _binary,
         about="eof reset between passes; takes no seed: runs differ by the timing of threads",
     ),
     "fastText": Tool(
-        sys.executable, ALL, (0.05, 0.025), _worker("peers_fasttext.py"), _from_progress,
-        _python_package("fasttext"), "vectors.txt", about="10 threads, no subwords, noise exponent .5, no seed",
+        sys.executable,
+        ALL,
+        (0.05, 0.025),
+        _worker("peers_fasttext.py"),
+        _from_progress,
+        _python_package("fasttext"),
+        "vectors.txt",
+        about="10 threads, no subwords, noise exponent .5, no seed",
     ),
     "PyTorch": Tool(
-        sys.executable, (("sg", "ns"),), (0.001,), _worker("peers_torch.py"), _from_summary, _python_package("torch"),
-        about="sparse embeddings and SparseAdam; stopped after --torch-seconds, then without quality",
+        sys.executable,
+        (("sg", "ns"),),
+        (0.001,),
+        _worker("peers_torch.py"),
+        _from_summary,
+        _python_package("torch"),
+        about="sparse embeddings and SparseAdam; stopped after --torch-seconds, then without "
+        "quality",
     ),
-}  # fmt: skip
+}
 
 
 def environment(setting: Setting) -> dict[str, str]:
-    """Thread counts for libraries that would take every core; the tools' own thread options say the same."""
+    """Thread counts for libraries that would take every core; the tools' own thread options say the
+    same.
+    """
     return (
-        {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": "1"} if setting.tool != "w2vjax" else {}
+        {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": "1"}
+        if setting.tool != "w2vjax"
+        else {}
     )
 
 
 def check_words(setting: Setting, trained: Trained, corpus: Mapping[str, Any]) -> None:
     """A tool that counts its words has to have trained on the whole corpus, every pass.
 
-    gensim's workers read in batches of 10,000 words: each may be off by one at the end of a pass. w2vjax has to be
-    exact, in words of the corpus or in those of the vocabulary.
+    gensim's workers read in batches of 10,000 words: each may be off by one at the end of a pass.
+    w2vjax has to be exact, in words of the corpus or in those of the vocabulary.
     """
     if trained.words is None or not trained.complete:
         return
@@ -194,6 +252,11 @@ def check_words(setting: Setting, trained: Trained, corpus: Mapping[str, Any]) -
     if setting.tool == "w2vjax":
         right = trained.words in {expected, corpus["kept_words"] * setting.passes}
     else:
-        right = abs(trained.words - expected) <= 0.01 * expected + 10_000 * setting.threads * setting.passes
+        right = (
+            abs(trained.words - expected)
+            <= 0.01 * expected + 10_000 * setting.threads * setting.passes
+        )
     if not right:
-        raise JobFailed(f"{setting.tool} trained on {trained.words:,} words instead of {expected:,}.")
+        raise JobFailed(
+            f"{setting.tool} trained on {trained.words:,} words instead of {expected:,}."
+        )

@@ -1,8 +1,9 @@
-"""One PyTorch run for ``peers.py``: skip-gram with negative sampling on sparse embeddings, as people write it.
+"""One PyTorch run for ``peers.py``: skip-gram with negative sampling on sparse embeddings, as
+people write it.
 
-Two ``nn.Embedding(sparse=True)``, ``SparseAdam``, batches of 1,024 pairs made on the host: the shape of the common
-tutorials. Such a run takes hours on a real corpus, so it stops after ``torch_seconds`` and then has a speed and no
-quality.
+Two ``nn.Embedding(sparse=True)``, ``SparseAdam``, batches of 1,024 pairs made on the host: the
+shape of the common tutorials. Such a run takes hours on a real corpus, so it stops after
+``torch_seconds`` and then has a speed and no quality.
 """
 
 import json
@@ -54,7 +55,9 @@ def batches(
 
 
 def read(path: str, min_count: int) -> tuple[list[str], np.ndarray, list[np.ndarray], float]:
-    """Words by count, their counts, the corpus as ids line by line, and raw words for each word kept."""
+    """Words by count, their counts, the corpus as ids line by line, and raw words for each word
+    kept.
+    """
     text = [line.split() for line in Path(path).read_text(encoding="utf-8").splitlines()]
     counts = Counter(word for line in text for word in line)
     words = [word for word, count in counts.most_common() if count >= min_count]
@@ -64,7 +67,9 @@ def read(path: str, min_count: int) -> tuple[list[str], np.ndarray, list[np.ndar
     return words, np.array([counts[word] for word in words], np.float64), lines, raw
 
 
-def train(settings: dict, counts: np.ndarray, lines: list[np.ndarray]) -> tuple[np.ndarray, int, float, bool]:
+def train(
+    settings: dict, counts: np.ndarray, lines: list[np.ndarray]
+) -> tuple[np.ndarray, int, float, bool]:
     import torch
     from torch import nn
     from torch.nn.functional import logsigmoid
@@ -76,7 +81,9 @@ def train(settings: dict, counts: np.ndarray, lines: list[np.ndarray]) -> tuple[
     output = nn.Embedding(len(counts), settings["dim"], sparse=True)
     nn.init.uniform_(input.weight, -0.5 / settings["dim"], 0.5 / settings["dim"])
     nn.init.zeros_(output.weight)
-    optimizer = torch.optim.SparseAdam([*input.parameters(), *output.parameters()], lr=settings["rate"])
+    optimizer = torch.optim.SparseAdam(
+        [*input.parameters(), *output.parameters()], lr=settings["rate"]
+    )
     ratio = settings["sample"] * counts.sum() / counts
     keep, noise = np.minimum(np.sqrt(ratio) + ratio, 1), torch.tensor(counts**0.75)
     used, start = 0, time.perf_counter()
@@ -85,7 +92,9 @@ def train(settings: dict, counts: np.ndarray, lines: list[np.ndarray]) -> tuple[
             draws = torch.multinomial(noise, len(centers) * settings["negatives"], replacement=True)
             hidden = input(torch.from_numpy(centers))
             positive = (hidden * output(torch.from_numpy(contexts))).sum(-1)
-            negative = torch.bmm(output(draws.view(len(centers), -1)), hidden.unsqueeze(-1)).squeeze(-1)
+            negative = torch.bmm(
+                output(draws.view(len(centers), -1)), hidden.unsqueeze(-1)
+            ).squeeze(-1)
             loss = -(logsigmoid(positive) + logsigmoid(-negative).sum(-1)).mean()
             optimizer.zero_grad()
             loss.backward()
@@ -105,7 +114,11 @@ def main() -> None:
         file.write(f"{len(words)} {settings['dim']}\n".encode())
         for word, vector in zip(words, vectors, strict=True):
             file.write(word.encode() + b" " + vector.astype("<f4").tobytes() + b"\n")
-    summary = {"train_seconds": seconds, "raw_words_trained": round(used * raw), "complete": complete}
+    summary = {
+        "train_seconds": seconds,
+        "raw_words_trained": round(used * raw),
+        "complete": complete,
+    }
     (folder / "summary.json").write_text(json.dumps(summary))
 
 

@@ -5,11 +5,15 @@
 
 Candidates, all of which keep the words that occur five times and write the same ids:
 
-- w2vjax: ``prepare``, everything a user pays for, checks and checksums and the flush to the disk among it;
-- w2vjax, without the disk: the same but for checksums and flush, into a file in memory, as the others do;
+- w2vjax: ``prepare``, everything a user pays for, checks and checksums and the flush to the disk
+  among it;
+- w2vjax, without the disk: the same but for checksums and flush, into a file in memory, as the
+  others do;
 - split + Counter + dict: what people write first;
-- NumPy sort: ``np.unique`` over the words as fixed-width strings, in blocks (longer ones than 24 bytes by a dict);
-- Arrow: words cut out by NumPy, ``dictionary_encode`` by pyarrow (skipped where it is not installed).
+- NumPy sort: ``np.unique`` over the words as fixed-width strings, in blocks (longer ones than 24
+  bytes by a dict);
+- Arrow: words cut out by NumPy, ``dictionary_encode`` by pyarrow (skipped where it is not
+  installed).
 
 Before anything is timed every candidate has to give the ids that split + Counter + dict gives.
 """
@@ -54,7 +58,9 @@ def by_counter(path: Path) -> np.ndarray:
     """The definition, and the check of all others."""
     words = path.read_bytes().split()
     counts = Counter(words)
-    kept = [word for word in sorted(counts, key=lambda word: -counts[word]) if counts[word] >= MIN_COUNT]
+    kept = [
+        word for word in sorted(counts, key=lambda word: -counts[word]) if counts[word] >= MIN_COUNT
+    ]
     ids_of = {word: place for place, word in enumerate(kept)}
     return np.array([ids_of[word] for word in words if word in ids_of], np.int32)
 
@@ -133,11 +139,14 @@ def by_arrow(path: Path) -> np.ndarray:
         base = int(ends[begin] - lengths[begin])
         offsets = np.concatenate([[0], ends[begin:stop] - base]).astype(np.int32)
         text = letters[base : int(ends[stop - 1])]
-        chunks.append(pa.StringArray.from_buffers(stop - begin, pa.py_buffer(offsets), pa.py_buffer(text)))
+        chunks.append(
+            pa.StringArray.from_buffers(stop - begin, pa.py_buffer(offsets), pa.py_buffer(text))
+        )
     encoded = pa.chunked_array(chunks).dictionary_encode().unify_dictionaries()
     numbers = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
     counts = np.bincount(numbers)
-    return _ranked(counts, np.arange(len(counts)), numbers)  # Arrow numbers words by first occurrence
+    # Arrow numbers words by first occurrence
+    return _ranked(counts, np.arange(len(counts)), numbers)
 
 
 CANDIDATES: dict[str, Callable[[Path], np.ndarray]] = {
@@ -161,7 +170,9 @@ def available() -> dict[str, Callable[[Path], np.ndarray]]:
 
 
 def check(path: Path) -> None:
-    """Every candidate gives the ids of :func:`by_counter`; raises CheckFailed naming the one that does not."""
+    """Every candidate gives the ids of :func:`by_counter`; raises CheckFailed naming the one that
+    does not.
+    """
     expected = by_counter(path)
     for name, call in available().items():
         got = np.asarray(call(path))
@@ -199,12 +210,21 @@ def run(path: Path, rounds: int, write: bool, quick: bool = False) -> dict[str, 
     print(table(rows))
     vocab = prepare(path, None, MIN_COUNT).vocab
     settings = {
-        "corpus": path.name, "bytes": path.stat().st_size, "words": words, "min_count": MIN_COUNT,
-        "report": str(vocab.report), "cores": 1,
-    }  # fmt: skip
+        "corpus": path.name,
+        "bytes": path.stat().st_size,
+        "words": words,
+        "min_count": MIN_COUNT,
+        "report": str(vocab.report),
+        "cores": 1,
+    }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return report(
-        "pipeline_speed", settings, rows, write=write, quick=quick, peak_rss_mb_of_all_candidates=peak
+        "pipeline_speed",
+        settings,
+        rows,
+        write=write,
+        quick=quick,
+        peak_rss_mb_of_all_candidates=peak,
     )
 
 
@@ -216,7 +236,9 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=20, help="size of the generated text")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="5 MB, 3 rounds")
-    parser.add_argument("--write", action="store_true", help="keep the result under benchmarks/results")
+    parser.add_argument(
+        "--write", action="store_true", help="keep the result under benchmarks/results"
+    )
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.megabytes, arguments.rounds = 5, 3

@@ -3,14 +3,18 @@
     python benchmarks/query_speed.py                                       generated vectors, V=100,000, D=300
     python benchmarks/query_speed.py --questions questions-words.txt --write
 
-Candidates get the same vectors and have to give the same answers before anything is timed: the same words, with
-similarities within 1e-5; the same number of right answers in each section; the same words and numbers from the file.
+Candidates get the same vectors and have to give the same answers before anything is timed: the same
+words, with similarities within 1e-5; the same number of right answers in each section; the same
+words and numbers from the file.
 
-- similarity: 1,000 queries for 10 words each; one ``most_similar_batch`` against a loop over ``most_similar``;
-- analogies: 3CosAdd among the 30,000 most frequent words, a whole file at once against ``evaluate_word_analogies``,
-  which takes the same time for each question and so gets every n-th of each section, ``--peer-questions`` in all;
-  compared are seconds a question, and the first call, with its compilation, is reported too;
-- loading: a word2vec binary file, read whole by both (from the page cache, which the check before has filled).
+- similarity: 1,000 queries for 10 words each; one ``most_similar_batch`` against a loop over
+  ``most_similar``;
+- analogies: 3CosAdd among the 30,000 most frequent words, a whole file at once against
+  ``evaluate_word_analogies``, which takes the same time for each question and so gets every n-th of
+  each section, ``--peer-questions`` in all; compared are seconds a question, and the first call,
+  with its compilation, is reported too;
+- loading: a word2vec binary file, read whole by both (from the page cache, which the check before
+  has filled).
 """
 
 import argparse
@@ -32,18 +36,26 @@ TOLERANCE = 1e-5  # of similarities, in float32: measured 1.5e-7
 
 
 def generated(V: int, D: int, questions: Path | None) -> w2v.Vectors:
-    """Normal vectors of many lengths; the words of the questions lie scattered among the first 30,000.
+    """Normal vectors of many lengths; the words of the questions lie scattered among the first
+    30,000.
 
-    In each section the second word of a pair is the first, moved by what the section has in common, and by noise: some
-    questions come out right and others wrong, so that equal counts say something.
+    In each section the second word of a pair is the first, moved by what the section has in common,
+    and by noise: some questions come out right and others wrong, so that equal counts say
+    something.
     """
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(V)]
-    matrix = rng.standard_normal((V, D), np.float32) * rng.uniform(0.5, 3, (V, 1)).astype(np.float32)
+    matrix = rng.standard_normal((V, D), np.float32) * rng.uniform(0.5, 3, (V, 1)).astype(
+        np.float32
+    )
     if questions:
         sections = w2v.evaluation.read_word_analogies(questions).values()
-        asked = sorted({word.lower() for part in sections for question in part for word in question})
-        rows = dict(zip(asked, rng.choice(min(V, 30_000), len(asked), replace=False).tolist(), strict=True))
+        asked = sorted(
+            {word.lower() for part in sections for question in part for word in question}
+        )
+        rows = dict(
+            zip(asked, rng.choice(min(V, 30_000), len(asked), replace=False).tolist(), strict=True)
+        )
         for word, row in rows.items():
             words[row] = word
         for part in sections:
@@ -68,11 +80,15 @@ def generated_questions(folder: str, vectors: w2v.Vectors, number: int) -> Path:
     )
     words[::2, 3] = [answer[0][0] for answer in batch]
     path = Path(folder, "questions.txt")
-    path.write_text(": generated\n" + "\n".join(" ".join(question) for question in words.tolist()) + "\n")
+    path.write_text(
+        ": generated\n" + "\n".join(" ".join(question) for question in words.tolist()) + "\n"
+    )
     return path
 
 
-def similarity(vectors: w2v.Vectors, peer: KeyedVectors, number: int) -> dict[str, Callable[[], Any]]:
+def similarity(
+    vectors: w2v.Vectors, peer: KeyedVectors, number: int
+) -> dict[str, Callable[[], Any]]:
     queries = [vectors.words[i] for i in np.random.default_rng(2).integers(0, len(vectors), number)]
 
     def ours() -> Any:
@@ -85,15 +101,21 @@ def similarity(vectors: w2v.Vectors, peer: KeyedVectors, number: int) -> dict[st
     for word, a, b in zip(queries, got, expected, strict=True):
         if [answer for answer, _ in a] != [answer for answer, _ in b]:
             raise CheckFailed(f"similarity: the words for {word!r} differ: {a} and {b}.")
-    values = [np.array([[value for _, value in answer] for answer in answers]) for answers in (got, expected)]
+    values = [
+        np.array([[value for _, value in answer] for answer in answers])
+        for answers in (got, expected)
+    ]
     print(
-        f"similarity: the same words, largest difference {check_close('similarity', *values, TOLERANCE):.1e}"
+        "similarity: the same words, largest difference "
+        f"{check_close('similarity', *values, TOLERANCE):.1e}"
     )
     return {"w2vjax, one batch": ours, "gensim, a loop": theirs}
 
 
 def every_nth(path: Path, folder: str, number: int) -> Path:
-    """A file of about ``number`` of the questions, evenly from every section; the file itself if it has no more."""
+    """A file of about ``number`` of the questions, evenly from every section; the file itself if it
+    has no more.
+    """
     sections = w2v.evaluation.read_word_analogies(path)
     step = max(1, round(sum(map(len, sections.values())) / number))
     if step == 1:
@@ -117,7 +139,9 @@ def analogies(
 
     start = time.perf_counter()
     ours()
-    print(f"analogies: {time.perf_counter() - start:.2f} s for the first call, with the compilation")
+    print(
+        f"analogies: {time.perf_counter() - start:.2f} s for the first call, with the compilation"
+    )
     got, expected = ours(sample), theirs()
     right = [len(section["correct"]) for section in expected[1]]
     if [*(part.correct for part in got.sections), got.overall.correct] != right:
@@ -146,24 +170,37 @@ def loading(vectors: w2v.Vectors, folder: str) -> dict[str, Callable[[], Any]]:
 def measure(
     task: str, candidates: Mapping[str, Callable[[], Any]], counts: tuple[int, int], rounds: int
 ) -> list[dict[str, Any]]:
-    """A row for each candidate. Compared are seconds for one of the ``counts`` queries or questions of a call."""
+    """A row for each candidate. Compared are seconds for one of the ``counts`` queries or questions
+    of a call.
+    """
     timings = compare(candidates, rounds=rounds, warmup=0)  # the check has warmed both up
     ours, theirs = timings.values()
-    rows = [timing.row(task=task, count=count) for timing, count in zip((ours, theirs), counts, strict=True)]
+    rows = [
+        timing.row(task=task, count=count)
+        for timing, count in zip((ours, theirs), counts, strict=True)
+    ]
     rows[0]["times_faster"] = (theirs.median / counts[1]) / (ours.median / counts[0])
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--vocab-size", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=300)
     parser.add_argument("--queries", type=int, default=1000)
-    parser.add_argument("--questions", type=Path, help="a file of analogies; generated (2,000) by default")
-    parser.add_argument("--peer-questions", type=int, default=500, help="how many of them gensim gets, about")
+    parser.add_argument(
+        "--questions", type=Path, help="a file of analogies; generated (2,000) by default"
+    )
+    parser.add_argument(
+        "--peer-questions", type=int, default=500, help="how many of them gensim gets, about"
+    )
     parser.add_argument("--tasks", nargs="+", default=["similarity", "analogies", "loading"])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="keep the result under benchmarks/results")
+    parser.add_argument(
+        "--write", action="store_true", help="keep the result under benchmarks/results"
+    )
     options = parser.parse_args()
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="gensim")
     vectors = generated(options.vocab_size, options.dim, options.questions)
@@ -174,10 +211,14 @@ def main() -> None:
         questions = options.questions or generated_questions(folder, vectors, 2000)
         sample = every_nth(questions, folder, options.peer_questions)
         asked, sampled = (
-            sum(map(len, w2v.evaluation.read_word_analogies(path).values())) for path in (questions, sample)
+            sum(map(len, w2v.evaluation.read_word_analogies(path).values()))
+            for path in (questions, sample)
         )
         tasks: dict[str, tuple[Callable[[], dict[str, Callable[[], Any]]], tuple[int, int]]] = {
-            "similarity": (lambda: similarity(vectors, peer, options.queries), (options.queries,) * 2),
+            "similarity": (
+                lambda: similarity(vectors, peer, options.queries),
+                (options.queries,) * 2,
+            ),
             "analogies": (lambda: analogies(vectors, peer, questions, sample), (asked, sampled)),
             "loading": (lambda: loading(vectors, folder), (1, 1)),
         }

@@ -1,10 +1,12 @@
-"""One step of the reference model three ways: derivatives by hand, by ``jax.grad``, and by hand in plain NumPy.
+"""One step of the reference model three ways: derivatives by hand, by ``jax.grad``, and by hand in
+plain NumPy.
 
     python benchmarks/reference_speed.py [--quick] [--write]
 
-At the post's size (V = 60, D = 10, B = 330) and at V = 1,000 and 10,000, on whatever device JAX finds, in float32. All
-three take the same step from the same parameters; that is checked first, and nothing is timed unless it holds. The
-step by integer ids joins in, to show what one-hot matrices cost. ``--write`` puts the JSON under ``results/``.
+At the post's size (V = 60, D = 10, B = 330) and at V = 1,000 and 10,000, on whatever device JAX
+finds, in float32. All three take the same step from the same parameters; that is checked first, and
+nothing is timed unless it holds. The step by integer ids joins in, to show what one-hot matrices
+cost. ``--write`` puts the JSON under ``results/``.
 """
 
 import argparse
@@ -20,7 +22,8 @@ from w2vjax import reference
 from w2vjax.reference import ids as reference_ids
 
 SIZES = ((60, 10, 330), (1_000, 100, 1_024), (10_000, 100, 1_024))  # V, D, B
-LEARNING_RATE = 0.05  # the post's: a step long enough for a wrong gradient to show in the parameters
+# the post's: a step long enough for a wrong gradient to show in the parameters
+LEARNING_RATE = 0.05
 TOLERANCE = 1e-5  # float32 against NumPy in float32; measured at most 1.4e-6
 
 
@@ -60,9 +63,14 @@ def candidates(vocab_size: int, dim: int, batch: int) -> dict[str, Callable[[], 
     """The four steps on one batch of Zipf-distributed words, data already on the device."""
     rng = np.random.default_rng(0)
     centers, contexts = np.minimum(rng.zipf(1.3, (2, batch)) - 1, vocab_size - 1).astype(np.int32)
-    X, y = reference.one_hot_encode(centers, vocab_size), reference.one_hot_encode(contexts, vocab_size)
-    host = {"w1": rng.standard_normal((vocab_size, dim), np.float32) / dim**0.5,
-            "w2": rng.standard_normal((dim, vocab_size), np.float32)}  # fmt: skip
+    X, y = (
+        reference.one_hot_encode(centers, vocab_size),
+        reference.one_hot_encode(contexts, vocab_size),
+    )
+    host = {
+        "w1": rng.standard_normal((vocab_size, dim), np.float32) / dim**0.5,
+        "w2": rng.standard_normal((dim, vocab_size), np.float32),
+    }
     params = {name: jnp.asarray(w) for name, w in host.items()}
     data, ids = jax.device_put((X, y)), jax.device_put((centers, contexts))
     by_hand = stepper(reference.backward)
@@ -77,7 +85,9 @@ def candidates(vocab_size: int, dim: int, batch: int) -> dict[str, Callable[[], 
 
 
 def measure(sizes: Any, rounds: int) -> list[dict[str, Any]]:
-    """Check, then time, each size; a row per candidate with its time over that of the handwritten step."""
+    """Check, then time, each size; a row per candidate with its time over that of the handwritten
+    step.
+    """
     rows = []
     for vocab_size, dim, batch in sizes:
         steps = candidates(vocab_size, dim, batch)
@@ -90,7 +100,8 @@ def measure(sizes: Any, rounds: int) -> list[dict[str, Any]]:
         for name, timing in timings.items():
             times = timing.median / timings["handwritten"].median
             rows.append(
-                timing.row(V=vocab_size, D=dim, B=batch) | {"times_handwritten": times, "error": errors[name]}
+                timing.row(V=vocab_size, D=dim, B=batch)
+                | {"times_handwritten": times, "error": errors[name]}
             )
     return rows
 
@@ -101,7 +112,9 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--quick", action="store_true", help="5 samples instead of 21")
     parser.add_argument(
-        "--write", action="store_true", help="write benchmarks/results/<device>/reference_speed.json"
+        "--write",
+        action="store_true",
+        help="write benchmarks/results/<device>/reference_speed.json",
     )
     options = parser.parse_args(arguments)
     rounds = 5 if options.quick else 21
@@ -115,7 +128,10 @@ def main(arguments: list[str] | None = None) -> None:
             quick=options.quick,
         )
     environment = record["environment"]
-    print(f"{environment['device']['kind']}, {environment['processor']['name']}, {environment['date']}\n")
+    print(
+        f"{environment['device']['kind']}, {environment['processor']['name']}, "
+        f"{environment['date']}\n"
+    )
     print(table(rows))
 
 

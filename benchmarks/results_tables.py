@@ -1,4 +1,6 @@
-"""The tables and pictures of the READMEs, from the JSON under ``results``. Called by ``run_all.py``."""
+"""The tables and pictures of the READMEs, from the JSON under ``results``. Called by
+``run_all.py``.
+"""
 
 import json
 import re
@@ -17,11 +19,24 @@ LEFT_OUT = {"samples", "calls_per_sample", "q1_s", "q3_s", "expected_words"}
 # Of a benchmark with more columns than a page has room for.
 COLUMNS = {
     "step_speed": (
-        "model", "objective", "dim", "window", "negatives", "run", "batch_words", "words_per_second",
-        "two_copies_words_per_second", "step_ns", "gather_ns", "products_ns", "scatter_ns", "random_ns", "rest_ns",
+        "model",
+        "objective",
+        "dim",
+        "window",
+        "negatives",
+        "run",
+        "batch_words",
+        "words_per_second",
+        "two_copies_words_per_second",
+        "step_ns",
+        "gather_ns",
+        "products_ns",
+        "scatter_ns",
+        "random_ns",
+        "rest_ns",
         "products_GFLOPs",
-    ),
-}  # fmt: skip
+    )
+}
 
 
 def peers_section(record: dict[str, Any], folder: Path) -> list[str]:
@@ -32,7 +47,9 @@ def peers_section(record: dict[str, Any], folder: Path) -> list[str]:
     if wins := peer_wins(rows):
         parts.append("Where a peer wins:\n\n" + "\n".join(f"- {sentence}" for sentence in wins))
     if skipped := record.get("skipped"):
-        parts.append("Skipped: " + ", ".join(f"{tool} ({why})" for tool, why in skipped.items()) + ".")
+        parts.append(
+            "Skipped: " + ", ".join(f"{tool} ({why})" for tool, why in skipped.items()) + "."
+        )
     if (folder / f"{name}.png").is_file():
         at = (folder / f"{name}.png").relative_to(RESULTS.parent)
         parts.append(f"![{name}: speed against quality]({{base}}{at.as_posix()})")
@@ -88,8 +105,11 @@ def grid_section(record: dict[str, Any], folder: Path) -> list[str]:
         }
         for (text, pair), found in counts.items()
     ]
-    others = [f"- {row['cell']}: {row['verdict']}, exit {row['exit']}" for row in record["rows"]
-              if row["verdict"] != "fine"]  # fmt: skip
+    others = [
+        f"- {row['cell']}: {row['verdict']}, exit {row['exit']}"
+        for row in record["rows"]
+        if row["verdict"] != "fine"
+    ]
     parts = [table(rows), "Not fine:\n\n" + ("\n".join(others) or "- none")]
     if left_out := record.get("left_out"):
         trained = "; ".join(f"{name}: {share}" for name, share in left_out.items())
@@ -101,7 +121,11 @@ def settings_line(record: dict[str, Any]) -> str:
     def shown(value: Any) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
-    plain = {key: value for key, value in record["settings"].items() if not isinstance(value, dict | list)}
+    plain = {
+        key: value
+        for key, value in record["settings"].items()
+        if not isinstance(value, dict | list)
+    }
     plain.pop("command", None)
     return ", ".join(f"{key.replace('_', ' ')} {shown(value)}" for key, value in plain.items())
 
@@ -130,16 +154,16 @@ def section(name: str, base: str) -> str:
             else plain_section
         )
         environment = record["environment"]
-        where = (
-            f"{environment['processor']['name']}, {environment['device']['kind']}, {environment['date'][:10]}"
-        )
+        where = f"{environment['processor']['name']}, {environment['device']['kind']}, {environment['date'][:10]}"
         shown = [*show(record, RESULTS / device), settings_line(record), command_of(record)]
         parts.append("\n\n".join([f"{title} ({where})", *shown]).replace("{base}", base))
     return "\n\n".join(parts)
 
 
 def claims(base: str) -> str:
-    """Three sentences with their figures, each with a link to its table, from the results on two CPU cores."""
+    """Three sentences with their figures, each with a link to its table, from the results on two
+    CPU cores.
+    """
 
     def rows(name: str) -> list[dict[str, Any]]:
         path = RESULTS / "cpu-2-cores" / f"{name}.json"
@@ -152,15 +176,21 @@ def claims(base: str) -> str:
     gradients = {(row["V"], row["name"]): row for row in rows("handwritten_vs_autodiff")}
     by_hand, derived = gradients[100_000, "row-sparse"], gradients[100_000, "jax.grad"]
     queries = {(row["task"], row["name"]): row for row in rows("query_speed")}
-    batch, loop = queries["similarity", "w2vjax, one batch"], queries["similarity", "gensim, a loop"]
+    batch, loop = (
+        queries["similarity", "w2vjax, one batch"],
+        queries["similarity", "gensim, a loop"],
+    )
     sentences = [
-        f"Training on 100 MB of Wikipedia: {speed:.2f} million words/s, {speed / peer_speed:.1f} times gensim's "
+        f"Training on 100 MB of Wikipedia: {speed:.2f} million words/s, {speed / peer_speed:.1f} "
+        "times gensim's "
         f"{peer_speed:.2f}. The mean score on wordsim353, simlex999 "
         f"and Google's analogies is {ours['mean']:.3f}, gensim's {gensim['mean']:.3f}. Memory is "
         f"{ours['peak_rss_mb']:.0f} MB, gensim's {gensim['peak_rss_mb']:.0f}. "
         f"[Table]({base}#100-mb-of-wikipedia-3-passes)",
-        f"The gradient of a batch, 100,000 words in the vocabulary: {by_hand['median_s'] * 1e3:.0f} ms by hand, "
-        f"{derived['median_s'] * 1e3:.0f} ms by `jax.grad`. [Table]({base}#gradients-by-hand-and-by-autodiff)",
+        "The gradient of a batch, 100,000 words in the vocabulary: "
+        f"{by_hand['median_s'] * 1e3:.0f} ms by hand, "
+        f"{derived['median_s'] * 1e3:.0f} ms by `jax.grad`. "
+        f"[Table]({base}#gradients-by-hand-and-by-autodiff)",
         f"The nearest words of {batch['count']:,} words: {batch['median_s']:.2f} s in one batch, "
         f"{loop['median_s']:.2f} s in a loop of gensim. [Table]({base}#queries)",
     ]
@@ -175,7 +205,9 @@ def renew(text: str, base: str) -> str:
     """
     opened, closed = len(re.findall(r"<!-- table:", text)), len(re.findall(r"<!-- end -->", text))
     if opened != closed:
-        raise ValueError(f"There are {opened} lines '<!-- table:NAME -->' and {closed} lines '<!-- end -->'.")
+        raise ValueError(
+            f"There are {opened} lines '<!-- table:NAME -->' and {closed} lines '<!-- end -->'."
+        )
 
     def fresh(match: re.Match[str]) -> str:
         made = claims(f"{base}README.md") if match[2] == "claims" else section(match[2], base)
@@ -185,7 +217,9 @@ def renew(text: str, base: str) -> str:
 
 
 def renew_files(write: bool) -> list[Path]:
-    """READMEs that differ from what the results say; with ``write`` they and the pictures are renewed."""
+    """READMEs that differ from what the results say; with ``write`` they and the pictures are
+    renewed.
+    """
     from peers_table import picture
 
     if write:

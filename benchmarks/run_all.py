@@ -6,11 +6,12 @@
     python benchmarks/run_all.py --full --write --only step_speed peers-100mb
     python benchmarks/run_all.py --tables --write    measure nothing, only renew tables and pictures
 
-Results go to results/DEVICE/NAME.json (--quick: results/DEVICE-quick), and from there into README.md, here and one
-folder up, between the lines "<!-- table:NAME -->" and "<!-- end -->": no number is typed by hand. A benchmark that
-fails its checks ends with its message, the others still run, and this command exits with 1. ``--corpus``,
-``--small-corpus``, ``--eval-dir`` and ``--program`` go to the benchmarks of --full that want them; what needs a corpus
-is skipped without one, and so are absent tools.
+Results go to results/DEVICE/NAME.json (--quick: results/DEVICE-quick), and from there into
+README.md, here and one folder up, between the lines "<!-- table:NAME -->" and "<!-- end -->": no
+number is typed by hand. A benchmark that fails its checks ends with its message, the others still
+run, and this command exits with 1. ``--corpus``, ``--small-corpus``, ``--eval-dir`` and
+``--program`` go to the benchmarks of --full that want them; what needs a corpus is skipped without
+one, and so are absent tools.
 """
 
 import argparse
@@ -32,7 +33,9 @@ HERE = Path(__file__).resolve().parent
 
 
 class Job(NamedTuple):
-    """One command: its options for --quick (None: not run then) and for --full, and the minutes --full takes."""
+    """One command: its options for --quick (None: not run then) and for --full, and the minutes
+    --full takes.
+    """
 
     script: str
     quick: str | None
@@ -46,7 +49,11 @@ class Job(NamedTuple):
     def name(self) -> str:
         """That of its result: its --name, or its script's."""
         words = self.full.split()
-        return words[words.index("--name") + 1] if "--name" in words else self.script.removesuffix(".py")
+        return (
+            words[words.index("--name") + 1]
+            if "--name" in words
+            else self.script.removesuffix(".py")
+        )
 
 
 PEERS = {"takes": ("corpus", "eval_dir", "program"), "needs_option": "corpus"}
@@ -60,7 +67,13 @@ JOBS = (
     Job("softmax_scaling.py", "--quick", "", 8),
     Job("step_speed.py", "--quick", "", 15),
     Job("pipeline_speed.py", "--quick", "", 5, ("corpus",)),
-    Job("query_speed.py", "--vocab-size 10000 --dim 100 --queries 100 --rounds 3", "", 5, needs="gensim"),
+    Job(
+        "query_speed.py",
+        "--vocab-size 10000 --dim 100 --queries 100 --rounds 3",
+        "",
+        5,
+        needs="gensim",
+    ),
     Job("scaling.py", "--quick", "", 15, ("corpus",), needs_option="corpus"),
     Job(
         "peers.py",
@@ -101,10 +114,12 @@ def command(job: Job, arguments: argparse.Namespace) -> list[str]:
 
 @functools.cache
 def here_and_now() -> tuple[str, str]:
-    """(folder of this device's results, digest of the code). Asked of a process of its own: one that has asked JAX for
-    its devices keeps most of a GPU's memory."""
+    """(folder of this device's results, digest of the code). Asked of a process of its own: one
+    that has asked JAX for its devices keeps most of a GPU's memory."""
     code = "from timing import code_digest, device_folder; print(device_folder(), code_digest())"
-    said = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True
+    )
     folder, digest = said.stdout.split()
     return folder, digest
 
@@ -131,13 +146,17 @@ def announce(jobs: Sequence[Job], arguments: argparse.Namespace) -> None:
     """What --full will take."""
     reasons = [skipped(job, arguments) for job in jobs]
     minutes = sum(job.minutes for job, reason in zip(jobs, reasons, strict=True) if reason is None)
-    print(f"{reasons.count(None)} benchmarks, about {minutes:.0f} minutes on two cores with nothing else running, "
-          "8 GB of memory and 3 GB of disk under the temporary folder:")  # fmt: skip
+    print(
+        f"{reasons.count(None)} benchmarks, about {minutes:.0f} minutes on two cores with nothing "
+        "else running, "
+        "8 GB of memory and 3 GB of disk under the temporary folder:"
+    )
     for job, reason in zip(jobs, reasons, strict=True):
         takes = f"{job.minutes:4.0f} min" if reason is None else "   skip "
         print(f"  {takes}  {job.script} {job.full}" + (f" ({reason})" if reason else ""))
     print(
-        "Peers whose programs are not found are reported as skipped. See benchmarks/README.md for --program."
+        "Peers whose programs are not found are reported as skipped. See benchmarks/README.md for "
+        "--program."
     )
     if not arguments.write:
         print("Nothing will be kept: --write is not given.")
@@ -163,14 +182,19 @@ def measure(arguments: argparse.Namespace) -> list[str]:
             continue
         start, used = time.perf_counter(), cpu_seconds()
         code = subprocess.run(command(job, arguments), env=environment).returncode
-        print(f"== {time.perf_counter() - start:.0f} s, {cpu_seconds() - used:.0f} s of CPU", flush=True)
+        print(
+            f"== {time.perf_counter() - start:.0f} s, {cpu_seconds() - used:.0f} s of CPU",
+            flush=True,
+        )
         if code != 0:
             failures.append(f"{name}: ended with {code}")
     return failures
 
 
 def cpu_seconds() -> float:
-    """Of all children that have ended: on a busy machine a fairer measure of the work than the clock."""
+    """Of all children that have ended: on a busy machine a fairer measure of the work than the
+    clock.
+    """
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -180,19 +204,37 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument("--quick", action="store_true", help="small sizes, under 10 minutes on two cores")
-    mode.add_argument("--full", action="store_true", help="every size")
-    mode.add_argument("--tables", action="store_true", help="only renew tables and pictures from results")
-    parser.add_argument("--write", action="store_true", help="keep results, tables and pictures")
-    parser.add_argument("--resume", action="store_true", help="leave out what results has from the same code")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[job.name for job in JOBS], default=[],
-                        help="only these: " + ", ".join(job.name for job in JOBS))  # fmt: skip
-    parser.add_argument("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
-    parser.add_argument("--small-corpus", type=Path, help="text for --full, such as its first 10 MB")
-    parser.add_argument(
-        "--eval-dir", type=Path, help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt"
+    mode.add_argument(
+        "--quick", action="store_true", help="small sizes, under 10 minutes on two cores"
     )
-    parser.add_argument("--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py")
+    mode.add_argument("--full", action="store_true", help="every size")
+    mode.add_argument(
+        "--tables", action="store_true", help="only renew tables and pictures from results"
+    )
+    parser.add_argument("--write", action="store_true", help="keep results, tables and pictures")
+    parser.add_argument(
+        "--resume", action="store_true", help="leave out what results has from the same code"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        choices=[job.name for job in JOBS],
+        default=[],
+        help="only these: " + ", ".join(job.name for job in JOBS),
+    )
+    parser.add_argument("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
+    parser.add_argument(
+        "--small-corpus", type=Path, help="text for --full, such as its first 10 MB"
+    )
+    parser.add_argument(
+        "--eval-dir",
+        type=Path,
+        help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
+    )
+    parser.add_argument(
+        "--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py"
+    )
     arguments = parser.parse_args(argv)
     if arguments.resume and not (arguments.full and arguments.write):
         parser.error("--resume goes with --full --write: only what was written can be gone on from")

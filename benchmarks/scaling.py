@@ -1,14 +1,16 @@
-"""How the time of a training run grows with the text, the vocabulary, the dim and the devices. The slope is the result.
+"""How the time of a training run grows with the text, the vocabulary, the dim and the devices. The
+slope is the result.
 
     python benchmarks/scaling.py --quick
     python benchmarks/scaling.py --corpus enwiki.txt --sizes 1 10 100 1000 --write
 
-Each point is a run of skip-gram with negative sampling in its own process, text to vectors. The corpus is cut or
-repeated to the size. The slope is that of log(time) against log(size): 1 is proportional, below 1 a fixed cost
-still shows. Devices of a CPU are simulated, which shows the cost of sharding, not a gain: they share the same cores.
+Each point is a run of skip-gram with negative sampling in its own process, text to vectors. The
+corpus is cut or repeated to the size. The slope is that of log(time) against log(size): 1 is
+proportional, below 1 a fixed cost still shows. Devices of a CPU are simulated, which shows the cost
+of sharding, not a gain: they share the same cores.
 
-Checked before a time counts: every word of the vocabulary was trained on in every pass, the loss came below that of an
-untrained model, and the loss on several devices is that on one.
+Checked before a time counts: every word of the vocabulary was trained on in every pass, the loss
+came below that of an untrained model, and the loss on several devices is that on one.
 """
 
 import argparse
@@ -33,7 +35,8 @@ SAME_LOSS = 1e-3  # relative; devices add in another order, which moves the loss
 def sized(corpus: Path, size: int, target: Path) -> Path:
     """The corpus, repeated and cut after a word to at most ``size`` bytes.
 
-    Copied in blocks: what this process ever held would count as the peak memory of every job it starts.
+    Copied in blocks: what this process ever held would count as the peak memory of every job it
+    starts.
     """
     left = size
     with open(target, "wb") as file:
@@ -70,9 +73,16 @@ def one(settings: dict[str, Any]) -> None:
         auto = (jax.sharding.AxisType.Auto,) * 2
         mesh = jax.make_mesh((settings["devices"], 1), ("data", "dim"), axis_types=auto)
     trained = train(
-        settings["corpus"], dim=settings["dim"], epochs=1, max_vocab=settings["vocab"], seed=1, mesh=mesh,
-        copies=settings["copies"], log_every=float("inf"),  # one loss, of the whole run, however long it takes
-    )  # fmt: skip
+        settings["corpus"],
+        dim=settings["dim"],
+        epochs=1,
+        max_vocab=settings["vocab"],
+        seed=1,
+        mesh=mesh,
+        # one loss, of the whole run, however long it takes
+        copies=settings["copies"],
+        log_every=float("inf"),
+    )
     expected = int(trained.vocab.counts.sum())
     keep = (
         "words",
@@ -87,12 +97,16 @@ def one(settings: dict[str, Any]) -> None:
 
 
 def check(row: Row, first: Row | None) -> None:
-    """Raises :class:`JobFailed` if the run did not do its work, or not that of the same run on one device."""
+    """Raises :class:`JobFailed` if the run did not do its work, or not that of the same run on one
+    device.
+    """
     what = f"{row['axis']} {row['value']:,}"
     if row["words"] != row["expected_words"]:
         raise JobFailed(f"{what}: trained on {row['words']:,} words of {row['expected_words']:,}.")
     if row["loss"] is None or not row["loss"] < UNTRAINED:
-        raise JobFailed(f"{what}: the loss is {row['loss']}, that of an untrained model {UNTRAINED:.3f}.")
+        raise JobFailed(
+            f"{what}: the loss is {row['loss']}, that of an untrained model {UNTRAINED:.3f}."
+        )
     if row["axis"] == "devices" and first is not None:
         difference = abs(row["loss"] - first["loss"]) / first["loss"]
         if not difference <= SAME_LOSS:
@@ -103,8 +117,13 @@ def measure(
     axis: str, value: int, work: Path, corpus: Path, vocab: int | None, dim: int, devices: int
 ) -> Row:
     # devices train one copy of the tables together, so on that axis one device does too
-    settings = {"corpus": str(corpus), "vocab": vocab, "dim": dim, "devices": devices,
-                "copies": 1 if axis == "devices" else None}  # fmt: skip
+    settings = {
+        "corpus": str(corpus),
+        "vocab": vocab,
+        "dim": dim,
+        "devices": devices,
+        "copies": 1 if axis == "devices" else None,
+    }
     environment = {}
     if devices > 1:  # read when the platform is the CPU, ignored where there are real devices
         flag = f"--xla_force_host_platform_device_count={devices}"
@@ -112,12 +131,22 @@ def measure(
     finished = run_job([sys.executable, __file__, "--one", json.dumps(settings)], work, environment)
     found = json.loads(finished.output.strip().splitlines()[-1])
     return {
-        "axis": axis, "value": value, "megabytes": corpus.stat().st_size / MEGABYTE, "vocabulary": found["vocabulary"],
-        "dim": dim, "devices": devices, "words": found["words"], "expected_words": found["expected"],
-        "loss": found["loss"], "text_to_ids_s": found["corpus_seconds"], "compiling_s": found["compile_seconds"],
-        "training_s": found["train_seconds"], "whole_s": finished.seconds, "peak_rss_mb": finished.peak_rss_mb,
+        "axis": axis,
+        "value": value,
+        "megabytes": corpus.stat().st_size / MEGABYTE,
+        "vocabulary": found["vocabulary"],
+        "dim": dim,
+        "devices": devices,
+        "words": found["words"],
+        "expected_words": found["expected"],
+        "loss": found["loss"],
+        "text_to_ids_s": found["corpus_seconds"],
+        "compiling_s": found["compile_seconds"],
+        "training_s": found["train_seconds"],
+        "whole_s": finished.seconds,
+        "peak_rss_mb": finished.peak_rss_mb,
         "peak_anonymous_mb": finished.peak_anonymous_mb,
-    }  # fmt: skip
+    }
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float | None:
@@ -154,7 +183,10 @@ def slope_table(found: dict[str, dict[str, float | None]]) -> str:
 
     return table(
         [
-            {"against": axis, **{what.rpartition("_")[0]: shown(value) for what, value in each.items()}}
+            {
+                "against": axis,
+                **{what.rpartition("_")[0]: shown(value) for what, value in each.items()},
+            }
             for axis, each in found.items()
         ]
     )
@@ -179,11 +211,14 @@ def run(arguments: argparse.Namespace, work: Path) -> list[Row]:
             done[key] = measure(axis, value, work, *setting)
         row = {**done[key], "axis": axis}
         row["value"] = row["vocabulary"] if axis == "vocabulary" else value
-        first = next((other for other in rows if other["axis"] == axis and other["value"] == 1), None)
+        first = next(
+            (other for other in rows if other["axis"] == axis and other["value"] == 1), None
+        )
         check(row, first)
         rows.append(row)
         print(
-            f"{axis} {value:,}: training {row['training_s']:.2f} s, whole {row['whole_s']:.2f} s", flush=True
+            f"{axis} {value:,}: training {row['training_s']:.2f} s, whole {row['whole_s']:.2f} s",
+            flush=True,
         )
     return rows
 
@@ -193,16 +228,28 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
-    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 10, 100, 1000], help="megabytes")
     parser.add_argument(
-        "--vocabularies", type=int, nargs="*", default=[1_000, 5_000, 20_000, 0], help="0: every word"
+        "--sizes", type=int, nargs="*", default=[1, 10, 100, 1000], help="megabytes"
+    )
+    parser.add_argument(
+        "--vocabularies",
+        type=int,
+        nargs="*",
+        default=[1_000, 5_000, 20_000, 0],
+        help="0: every word",
     )
     parser.add_argument("--dims", type=int, nargs="*", default=[32, 64, 128, 256, 512])
     parser.add_argument("--devices", type=int, nargs="*", default=[1, 2], help="simulated on a CPU")
-    parser.add_argument("--megabytes", type=int, default=20, help="size of the text for all but --sizes")
+    parser.add_argument(
+        "--megabytes", type=int, default=20, help="size of the text for all but --sizes"
+    )
     parser.add_argument("--dim", type=int, default=100)
-    parser.add_argument("--quick", action="store_true", help="a text of 1 and 2 MB and two points an axis")
-    parser.add_argument("--write", action="store_true", help="keep the result under benchmarks/results")
+    parser.add_argument(
+        "--quick", action="store_true", help="a text of 1 and 2 MB and two points an axis"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="keep the result under benchmarks/results"
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.one:
@@ -225,10 +272,20 @@ def main(argv: list[str] | None = None) -> int:
     from timing import report, table
 
     found = slopes(rows)
-    print(table([{key: value for key, value in row.items() if key != "expected_words"} for row in rows]))
+    print(
+        table(
+            [{key: value for key, value in row.items() if key != "expected_words"} for row in rows]
+        )
+    )
     print(slope_table(found))
-    settings = {"corpus": arguments.corpus.name, "passes": 1, "model": "skip-gram", "objective": "negative",
-                "megabytes": arguments.megabytes, "dim": arguments.dim}  # fmt: skip
+    settings = {
+        "corpus": arguments.corpus.name,
+        "passes": 1,
+        "model": "skip-gram",
+        "objective": "negative",
+        "megabytes": arguments.megabytes,
+        "dim": arguments.dim,
+    }
     report("scaling", settings, rows, write=arguments.write, quick=arguments.quick, slopes=found)
     return 0
 

@@ -1,4 +1,5 @@
-"""Full softmax over a vocabulary of V: dense, chunked and by ``jax.grad``; time and peak memory against V.
+"""Full softmax over a vocabulary of V: dense, chunked and by ``jax.grad``; time and peak memory
+against V.
 
     python benchmarks/softmax_scaling.py --quick
     python benchmarks/softmax_scaling.py --vocab-sizes 100000 --pairs 4096 --dim 300 --write
@@ -8,12 +9,14 @@
     jax.grad     automatic differentiation of the dense loss
     products     the three products of a dense loss and gradient (logits, d_hidden, d_output) and nothing else
 
-Each gives the summed loss of B pairs with its derivatives by hidden vectors and output table. They are checked to be
-equal before anything is timed. What would need more than half of the memory that is free is compiled, for its peak
-memory, and not run; the others are then checked against it on the first pairs.
+Each gives the summed loss of B pairs with its derivatives by hidden vectors and output table. They
+are checked to be equal before anything is timed. What would need more than half of the memory that
+is free is compiled, for its peak memory, and not run; the others are then checked against it on the
+first pairs.
 
-The roofline is the larger of 6 V B D operations at the speed of one large product and 2 V D numbers, the table and its
-gradient, at that of a copy, both measured here: "times roofline" is the distance from what this machine can do.
+The roofline is the larger of 6 V B D operations at the speed of one large product and 2 V D
+numbers, the table and its gradient, at that of a copy, both measured here: "times roofline" is the
+distance from what this machine can do.
 """
 
 import argparse
@@ -34,20 +37,26 @@ FEW = 64  # pairs on which the forms are compared where one of them is too large
 
 
 class Data(NamedTuple):
-    """B hidden vectors, the output table and a positive word for each: what every form is called with."""
+    """B hidden vectors, the output table and a positive word for each: what every form is called
+    with.
+    """
 
     hidden: jax.Array  # [B, D]
     output: jax.Array  # [V, D]
     targets: Any
 
     def first(self, pairs: int) -> "Data":
-        return Data(self.hidden[:pairs], self.output, jax.tree.map(lambda leaf: leaf[:pairs], self.targets))
+        return Data(
+            self.hidden[:pairs], self.output, jax.tree.map(lambda leaf: leaf[:pairs], self.targets)
+        )
 
 
 def data(vocab_size: int, pairs: int, dim: int) -> Data:
     rng = np.random.default_rng(0)
     # logits of about 1: near 0 a softmax is flat, and a wrong one would hardly show
-    hidden, output = (rng.standard_normal((n, dim), np.float32) / dim**0.25 for n in (pairs, vocab_size))
+    hidden, output = (
+        rng.standard_normal((n, dim), np.float32) / dim**0.25 for n in (pairs, vocab_size)
+    )
     ids = jnp.asarray(rng.integers(0, vocab_size, (pairs, 1)), jnp.int32)
     targets = w2v.softmax().select((), (), ids, jnp.ones((pairs, 1, 1)))
     return Data(jnp.asarray(hidden), jnp.asarray(output), targets)
@@ -66,7 +75,9 @@ def by_autodiff(hidden: jax.Array, output: jax.Array, targets: Any) -> Any:
     return jax.value_and_grad(loss, argnums=(0, 1))(hidden, output)
 
 
-def products(chunk: int, hidden: jax.Array, output: jax.Array, _: Any) -> tuple[jax.Array, jax.Array]:
+def products(
+    chunk: int, hidden: jax.Array, output: jax.Array, _: Any
+) -> tuple[jax.Array, jax.Array]:
     """The products alone, in slices of V: the loop keeps them in the same small memory."""
 
     def step(i: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -74,7 +85,9 @@ def products(chunk: int, hidden: jax.Array, output: jax.Array, _: Any) -> tuple[
         rows = jax.lax.dynamic_slice_in_dim(output, i * chunk, chunk)
         logits = hidden @ rows.T
         part = logits.T @ hidden
-        return d_hidden + logits @ rows, jax.lax.dynamic_update_slice_in_dim(d_output, part, i * chunk, 0)
+        return d_hidden + logits @ rows, jax.lax.dynamic_update_slice_in_dim(
+            d_output, part, i * chunk, 0
+        )
 
     start = jnp.zeros_like(hidden), jnp.zeros_like(output)
     return jax.lax.fori_loop(0, output.shape[0] // chunk, step, start)
@@ -89,7 +102,9 @@ def forms(chunk: int) -> dict[str, Callable[..., Any]]:
 
 
 def compiled(form: Callable[..., Any], given: Data) -> tuple[Callable[[], Any], int]:
-    """(the form as a call without arguments, the bytes it needs at its peak, arguments and results among them)."""
+    """(the form as a call without arguments, the bytes it needs at its peak, arguments and results
+    among them).
+    """
     program = jax.jit(form).lower(*given).compile()
     need = program.memory_analysis()
     return partial(program, *given), (
@@ -110,14 +125,20 @@ def free_bytes() -> int:
 
 
 def check(calls: dict[str, Callable[[], Any]], what: str) -> dict[str, float]:
-    """{form: its largest error against jax.grad, or against the first one}; raises CheckFailed above TOLERANCE."""
+    """{form: its largest error against jax.grad, or against the first one}; raises CheckFailed
+    above TOLERANCE.
+    """
     base = "jax.grad" if "jax.grad" in calls else next(iter(calls))
     expected = jax.tree.map(np.asarray, calls[base]())
-    return {name: check_close(f"{name}, {what}", call(), expected, TOLERANCE) for name, call in calls.items()}
+    return {
+        name: check_close(f"{name}, {what}", call(), expected, TOLERANCE)
+        for name, call in calls.items()
+    }
 
 
 def check_memory(vocab_size: int, pairs: int, dim: int, chunk: int) -> dict[str, Any]:
-    """Temporaries of the chunked form stay below a fifth of params and gradients and one chunk; raises CheckFailed.
+    """Temporaries of the chunked form stay below a fifth of params and gradients and one chunk;
+    raises CheckFailed.
 
     Compiled from shapes alone, so that a large V costs nothing.
     """
@@ -127,9 +148,17 @@ def check_memory(vocab_size: int, pairs: int, dim: int, chunk: int) -> dict[str,
     used = program.memory_analysis().temp_size_in_bytes
     bound = 0.2 * 4 * dim * (3 * vocab_size + pairs) + 4 * chunk * (dim + pairs)
     if used > bound:
-        raise CheckFailed(f"chunked, V={vocab_size}: {used:,} bytes of temporaries exceed {bound:,.0f}.")
-    return {"V": vocab_size, "B": pairs, "D": dim, "chunk": chunk, "temporaries_MiB": used / 2**20,
-            "bound_MiB": bound / 2**20}  # fmt: skip
+        raise CheckFailed(
+            f"chunked, V={vocab_size}: {used:,} bytes of temporaries exceed {bound:,.0f}."
+        )
+    return {
+        "V": vocab_size,
+        "B": pairs,
+        "D": dim,
+        "chunk": chunk,
+        "temporaries_MiB": used / 2**20,
+        "bound_MiB": bound / 2**20,
+    }
 
 
 def machine(rounds: int) -> dict[str, float]:
@@ -137,7 +166,9 @@ def machine(rounds: int) -> dict[str, float]:
     square = jnp.ones((2048, 2048), jnp.float32)
     long = jnp.ones(1 << 25, jnp.float32)
     product, copy = jax.jit(jnp.matmul), jax.jit(lambda x: x + 1)
-    timings = compare({"product": lambda: product(square, square), "copy": lambda: copy(long)}, rounds=rounds)
+    timings = compare(
+        {"product": lambda: product(square, square), "copy": lambda: copy(long)}, rounds=rounds
+    )
     return {
         "product_GFLOPs": 2 * 2048**3 / min(timings["product"].seconds) / 1e9,
         "copy_GB_per_s": 2 * long.nbytes / min(timings["copy"].seconds) / 1e9,
@@ -160,7 +191,10 @@ def measure(
     errors = check(ours, what) if ours else {}
     if absent:
         few = given.first(FEW)
-        check({name: compiled(form, few)[0] for name, form in forms(chunk).items()}, f"{what}, {FEW} pairs")
+        check(
+            {name: compiled(form, few)[0] for name, form in forms(chunk).items()},
+            f"{what}, {FEW} pairs",
+        )
     timings = compare(run, rounds=rounds, warmup=1)
     flops, numbers = 6 * vocab_size * pairs * dim, 2 * vocab_size * dim + 2 * pairs * dim
     roofline = max(flops / peaks["product_GFLOPs"], 4 * numbers / peaks["copy_GB_per_s"]) / 1e9
@@ -193,7 +227,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--vocab-sizes", type=int, nargs="+", default=[4_000, 20_000, 100_000, 1_000_000])
+    parser.add_argument(
+        "--vocab-sizes", type=int, nargs="+", default=[4_000, 20_000, 100_000, 1_000_000]
+    )
     parser.add_argument("--pairs", type=int, default=512, help="B")
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument(
@@ -203,10 +239,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--quick", action="store_true", help="V of 4,000 and 20,000, 128 pairs, dim 64, 3 rounds"
     )
-    parser.add_argument("--write", action="store_true", help="keep the result under benchmarks/results")
+    parser.add_argument(
+        "--write", action="store_true", help="keep the result under benchmarks/results"
+    )
     options = parser.parse_args(arguments)
     if options.quick:
-        options.vocab_sizes, options.pairs, options.dim, options.rounds = [4_000, 20_000], 128, 64, 3
+        options.vocab_sizes, options.pairs, options.dim, options.rounds = (
+            [4_000, 20_000],
+            128,
+            64,
+            3,
+        )
     if any(size > options.chunk and size % options.chunk for size in options.vocab_sizes):
         parser.error("--chunk must divide the vocabulary: the products are timed in whole slices")
     bounds = [check_memory(size, 512, 128, 4096) for size in (200_000, 200_001)]
@@ -224,7 +267,9 @@ def main(arguments: list[str] | None = None) -> None:
         "rounds": options.rounds,
         **peaks,
     }
-    report("softmax_scaling", settings, rows, write=options.write, quick=options.quick, memory=bounds)
+    report(
+        "softmax_scaling", settings, rows, write=options.write, quick=options.quick, memory=bounds
+    )
 
 
 if __name__ == "__main__":

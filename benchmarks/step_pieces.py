@@ -1,7 +1,7 @@
 """The pieces of a training step, each alone in a compiled loop of its own, for ``step_speed.py``.
 
-STACK steps of different words lie one behind the other, and a piece walks through them as training does: the same ids
-again and again would find their rows in the cache.
+STACK steps of different words lie one behind the other, and a piece walks through them as training
+does: the same ids again and again would find their rows in the cache.
 """
 
 from collections.abc import Callable
@@ -27,15 +27,23 @@ def first(tree: Any) -> Any:
 
 
 def stack(recipe: Recipe, ids: np.ndarray, tables: Any, key: jax.Array) -> tuple[w2v.Batch, Any]:
-    """(batches, targets) of STACK steps in a row, one more axis in front of each leaf; ids [M], lines opened by ~id."""
+    """(batches, targets) of STACK steps in a row, one more axis in front of each leaf; ids [M],
+    lines opened by ~id.
+    """
     size, window = recipe.groups * recipe.block_words, recipe.window
     ids = np.resize(ids, STACK * size + 2 * window)
     tokens, segments = split_lines(jnp.asarray(ids), jnp.int32(len(ids)))
     width = jnp.arange(recipe.block_words + 2 * window, dtype=jnp.int32)[None]
 
     def one(number: jax.Array) -> tuple[w2v.Batch, Any]:
-        at = number * size + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.block_words + width
-        reach = recipe.reach(jax.random.fold_in(key, number), (recipe.groups, recipe.block_words), window)
+        at = (
+            number * size
+            + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.block_words
+            + width
+        )
+        reach = recipe.reach(
+            jax.random.fold_in(key, number), (recipe.groups, recipe.block_words), window
+        )
         batch = recipe.windows(tokens[at], segments[at], reach)
         return batch, w2v.draw_targets(recipe.objective, key, tables, batch)
 
@@ -43,16 +51,24 @@ def stack(recipe: Recipe, ids: np.ndarray, tables: Any, key: jax.Array) -> tuple
 
 
 def scored_ids(targets: Any) -> list[jax.Array]:
-    """The rows that are scored, in the blocks [G, R] that are products with G equal parts of the hidden vectors."""
-    return [targets.words, targets.negatives] if isinstance(targets, SharedTargets) else [targets.ids]
+    """The rows that are scored, in the blocks [G, R] that are products with G equal parts of the
+    hidden vectors.
+    """
+    return (
+        [targets.words, targets.negatives] if isinstance(targets, SharedTargets) else [targets.ids]
+    )
 
 
 def rows_of_step(
     params: w2v.Params, batch: w2v.Batch, targets: Any, few: bool
 ) -> tuple[jax.Array, list[jax.Array]]:
-    """(hidden vectors, blocks of output rows) of one step; one block, the table itself, where all rows are scored."""
+    """(hidden vectors, blocks of output rows) of one step; one block, the table itself, where all
+    rows are scored.
+    """
     hidden = w2v.objectives.hidden_vectors(params.input, batch)
-    return hidden, [params.output[ids] for ids in scored_ids(targets)] if few else [params.output[None]]
+    return hidden, [params.output[ids] for ids in scored_ids(targets)] if few else [
+        params.output[None]
+    ]
 
 
 def gather(params: w2v.Params, batches: w2v.Batch, targets: Any, few: bool) -> Call:
@@ -73,7 +89,9 @@ def gather(params: w2v.Params, batches: w2v.Batch, targets: Any, few: bool) -> C
 
 
 def three_products(hidden: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Scores, d_hidden and d_rows, as ``product_backward`` multiplies them but without an error in between."""
+    """Scores, d_hidden and d_rows, as ``product_backward`` multiplies them but without an error in
+    between.
+    """
     if (
         len(rows) == 1
     ):  # the whole vocabulary: XLA's CPU compiler multiplies a batch of one at a tenth of the speed
@@ -89,7 +107,8 @@ def three_products(hidden: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.A
 def products(hidden: jax.Array, blocks: list[jax.Array]) -> Call:
     def all_of(hidden: jax.Array, blocks: list[jax.Array]) -> Any:
         def body(_: jax.Array, carry: Any) -> Any:
-            # tied to the last turn by a zero that the compiler cannot know: it would take the products out of the loop
+            # tied to the last turn by a zero that the compiler cannot know: it would take the
+            # products out of the loop
             tied = hidden * (1 + 0 * carry[0][1][0, 0, 0])
             return [three_products(tied, rows) for rows in blocks]
 
@@ -108,15 +127,23 @@ def scatter(
 ) -> Call:
     """The optimizer's update by the rows of each step, with the values and bounds of one gradient."""
 
-    def all_of(state: State, batches: Any, targets: Any, gradients: w2v.Params, bounds: w2v.Params) -> State:
+    def all_of(
+        state: State, batches: Any, targets: Any, gradients: w2v.Params, bounds: w2v.Params
+    ) -> State:
         def body(number: jax.Array, state: State) -> State:
             batch, target = jax.tree.map(lambda leaf: leaf[number], (batches, targets))
             scored = jnp.concatenate([ids.reshape(-1) for ids in scored_ids(target)])
             ids = w2v.Params(batch.inputs.ids.reshape(-1), scored)
-            rows = w2v.Params(*(g._replace(ids=i) if isinstance(g, w2v.Rows) else g
-                                for g, i in zip(gradients, ids, strict=True)))  # fmt: skip
+            rows = w2v.Params(
+                *(
+                    g._replace(ids=i) if isinstance(g, w2v.Rows) else g
+                    for g, i in zip(gradients, ids, strict=True)
+                )
+            )
             return State(
-                *w2v.updates.apply_gradients(recipe.optimizer, state.optimizer, state.params, rows, bounds)
+                *w2v.updates.apply_gradients(
+                    recipe.optimizer, state.optimizer, state.params, rows, bounds
+                )
             )
 
         return jax.lax.fori_loop(0, STACK, body, state)
@@ -145,8 +172,8 @@ def pieces(recipe: Recipe, params: w2v.Params, batches: w2v.Batch, targets: Any)
 
 
 def randomness(recipe: Recipe, chunk: int, steps: int, tables: Any, each_step: bool) -> Call:
-    """Everything that a chunk of ``chunk`` words draws: bits for subsampling, reaches, and negatives, all at once or,
-    with ``each_step``, step by step."""
+    """Everything that a chunk of ``chunk`` words draws: bits for subsampling, reaches, and
+    negatives, all at once or, with ``each_step``, step by step."""
 
     def negatives(key: jax.Array) -> Any:
         if recipe.objective.ahead:
@@ -155,7 +182,10 @@ def randomness(recipe: Recipe, chunk: int, steps: int, tables: Any, each_step: b
             return ()
         start = draw(key, tables, (recipe.groups, 16))
         return jax.lax.fori_loop(
-            0, steps, lambda n, kept: kept ^ draw(jax.random.fold_in(key, n), tables, start.shape), start
+            0,
+            steps,
+            lambda n, kept: kept ^ draw(jax.random.fold_in(key, n), tables, start.shape),
+            start,
         )
 
     def all_of(key: jax.Array) -> Any:

@@ -1,9 +1,12 @@
-"""One training step: words/s by objective, dim, window, negatives, block and batch, and where each nanosecond goes.
+"""One training step: words/s by objective, dim, window, negatives, block and batch, and where each
+nanosecond goes.
 
     python benchmarks/step_speed.py                                   one setting varied at a time, on a Zipf text
-    python benchmarks/step_speed.py --dim 128 300 --batch-words 1024 4096 --cross --corpus text8 --write
+    python benchmarks/step_speed.py --dim 128 300 --batch-words 1024 4096 --cross --corpus text8
+    --write
 
-A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Beside it, with the same shapes and alone:
+A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Beside it, with the
+same shapes and alone:
 
     products    the matrix products: scores, d_rows and d_hidden of a block; logits and two more of a softmax
     gather      input rows to hidden vectors, and output rows where an objective scores few of them
@@ -12,12 +15,13 @@ A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Be
     rest        what is left: windows, masks, sigmoid, loss, subsampling's compaction. Pieces alone read their operands
                 from memory where the step may have them in a cache, so it can come out below 0
 
-Nanoseconds are per raw word, before subsampling, as are words/s. "run" is T, the words of a block, "rows" what a hidden
-vector is scored against, "kept" the share of words that subsampling leaves. On a CPU training runs two such programs
-side by side, on a copy of the tables each: "two copies" is their speed together, without the joining in between.
+Nanoseconds are per raw word, before subsampling, as are words/s. "run" is T, the words of a block,
+"rows" what a hidden vector is scored against, "kept" the share of words that subsampling leaves. On
+a CPU training runs two such programs side by side, on a copy of the tables each: "two copies" is
+their speed together, without the joining in between.
 
-A step is timed only after it has moved the params as ``jax.grad`` of the clear objective does, and only if its program
-copies neither table inside its loop.
+A step is timed only after it has moved the params as ``jax.grad`` of the clear objective does, and
+only if its program copies neither table inside its loop.
 """
 
 import argparse
@@ -51,7 +55,8 @@ class Case(NamedTuple):
     """One setting."""
 
     model: str = "skip-gram"
-    objective: str = "negative"  # of w2vjax.training.methods, or "clear": negative sampling in its clear form
+    # of w2vjax.training.methods, or "clear": negative sampling in its clear form
+    objective: str = "negative"
     dim: int = 100
     window: int = 5
     negatives: int = 5
@@ -84,11 +89,21 @@ def corpus_text(path: str, words: int) -> Text:
 def recipe_of(case: Case) -> Recipe:
     chosen = chosen_for(case)
     objective = (
-        clear_form(case) if case.objective == "clear" else make_objective(chosen.objective, case.negatives)
+        clear_form(case)
+        if case.objective == "clear"
+        else make_objective(chosen.objective, case.negatives)
     )
     groups = case.batch_words // case.run
-    return Recipe(objective, chosen.windows, chosen.optimizer(chosen.learning_rate), case.window, groups, case.run,
-                  measured=max(1, groups // 8), every=32)  # fmt: skip
+    return Recipe(
+        objective,
+        chosen.windows,
+        chosen.optimizer(chosen.learning_rate),
+        case.window,
+        groups,
+        case.run,
+        measured=max(1, groups // 8),
+        every=32,
+    )
 
 
 def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
@@ -100,11 +115,14 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
     return w2v.negative_sampling(case.negatives, shared=shared)
 
 
-def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, counts: Any, key: Any) -> float:
-    """The error of the change of the params by one step, against jax.grad of the clear loss and the same optimizer.
+def check_step(
+    case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, counts: Any, key: Any
+) -> float:
+    """The error of the change of the params by one step, against jax.grad of the clear loss and the
+    same optimizer.
 
-    The clear gradient is dense; it goes to the optimizer as one row for each word, with the bounds of the step, so that
-    bounded steps and AdaGrad are checked along with the gradient.
+    The clear gradient is dense; it goes to the optimizer as one row for each word, with the bounds
+    of the step, so that bounded steps and AdaGrad are checked along with the gradient.
     """
     random = np.random.default_rng(1)
     # scores of about 1: at word2vec's own start, near 0, a wrong sigmoid would pass
@@ -119,10 +137,12 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
     (found, _), loss, _ = jax.jit(partial(gradient_step, recipe))(state, tables, batch, key)
     clear = clear_form(case)
 
-    # all of it as arguments: what is closed over becomes a constant, and XLA would compute with it while compiling
+    # all of it as arguments: what is closed over becomes a constant, and XLA would compute with it
+    # while compiling
     def clear_step(params: w2v.Params, state: State, batch: w2v.Batch, targets: Any) -> Any:
         goal = w2v.draw_targets(clear, key, clear.init(counts), batch)
-        if isinstance(targets, SharedTargets):  # each block's own view of the negatives that it shares
+        # each block's own view of the negatives that it shares
+        if isinstance(targets, SharedTargets):
             drawn = jnp.repeat(targets.negatives, len(batch.words) // len(targets.negatives), 0)
             goal = negative_targets(batch.words, batch.weights, drawn, case.negatives)
         grow = jax.value_and_grad(lambda p: w2v.cross_entropy(clear, p, batch, goal))
@@ -155,13 +175,16 @@ def check_step(case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, count
 
 
 def check_in_place(case: Case, program: Any, shape: tuple[int, int]) -> None:
-    """Raise CheckFailed if the compiled loop copies a table in every step (a reader that is not ordered before the
-    scatter forces it to). Copies before the loop cost nothing and are allowed."""
+    """Raise CheckFailed if the compiled loop copies a table in every step (a reader that is not
+    ordered before the scatter forces it to). Copies before the loop cost nothing and are
+    allowed."""
     wanted = re.compile(rf"= f32\[{shape[0]},{shape[1]}\]\S* copy\(")
     for computation in program.as_text().split("\n\n"):
         name = computation.lstrip().partition(" ")[0]
         if name != "ENTRY" and wanted.search(computation):
-            raise CheckFailed(f"{case}: the program copies a table of shape {shape} in every step ({name}).")
+            raise CheckFailed(
+                f"{case}: the program copies a table of shape {shape} in every step ({name})."
+            )
 
 
 def program_of(
@@ -192,7 +215,9 @@ def program_of(
 def copies_at_once(
     program: Any, states: Sequence[State], arguments: tuple[Any, ...]
 ) -> Callable[[], list[Any]]:
-    """A call that trains one chunk on each copy, at the same time; what it returns says how that went."""
+    """A call that trains one chunk on each copy, at the same time; what it returns says how that
+    went.
+    """
     held = list(states)
 
     def one(place: int) -> Any:
@@ -218,40 +243,66 @@ def measure(case: Case, text: Text, rounds: int, sample: float = 1e-3) -> dict[s
     (progress,) = train()
     calls = {"step": train, **pieces(recipe, fresh().params, batches, targets)}
     drawn = -(-chunk // case.batch_words)
-    calls["random"] = randomness(recipe, chunk, drawn, tables, case.objective in {"negative", "clear"})
+    calls["random"] = randomness(
+        recipe, chunk, drawn, tables, case.objective in {"negative", "clear"}
+    )
     if jax.devices()[0].platform == "cpu":
         calls["two copies"] = copies_at_once(program, [fresh(), fresh()], arguments)
     timings = compare(calls, rounds=rounds, warmup=1)
     if not np.isfinite(float(train()[0].loss)):
         raise CheckFailed(f"{case}: the loss is not finite after the timed steps.")
-    return row(case, text, progress, first(targets), batches.inputs.weights.shape, timings) | {"error": error}
+    return row(case, text, progress, first(targets), batches.inputs.weights.shape, timings) | {
+        "error": error
+    }
 
 
 def row(
-    case: Case, text: Text, progress: Any, targets: Any, shape: tuple[int, ...], timings: dict[str, Timing]
+    case: Case,
+    text: Text,
+    progress: Any,
+    targets: Any,
+    shape: tuple[int, ...],
+    timings: dict[str, Timing],
 ) -> dict[str, Any]:
     """Words/s and nanoseconds a word; ``shape`` is that of the input weights, [STACK, B, T, C]."""
     chunk, steps = len(text.ids), int(progress.steps)
-    seconds = {name: timing.median * (steps / STACK if name in ("gather", "products", "scatter") else 1)
-               for name, timing in timings.items()}  # fmt: skip
+    seconds = {
+        name: timing.median * (steps / STACK if name in ("gather", "products", "scatter") else 1)
+        for name, timing in timings.items()
+    }
     both = seconds.pop("two copies", None)
     ns = {f"{name}_ns": 1e9 * value / chunk for name, value in seconds.items()}
     rows = (
-        sum(ids.shape[-1] for ids in scored_ids(targets)) if case.objective != "softmax" else len(text.counts)
+        sum(ids.shape[-1] for ids in scored_ids(targets))
+        if case.objective != "softmax"
+        else len(text.counts)
     )
     flops = 6 * steps * shape[1] * shape[2] * rows * case.dim
     return {
-        **case._asdict(), "rows": rows, "words_per_second": chunk / seconds["step"],
+        **case._asdict(),
+        "rows": rows,
+        "words_per_second": chunk / seconds["step"],
         "two_copies_words_per_second": 2 * chunk / both if both else None,
-        "products_words_per_second": chunk / seconds["products"], **ns, "rest_ns": 2 * ns["step_ns"] - sum(ns.values()),
-        "products_GFLOPs": flops / seconds["products"] / 1e9, "kept": int(progress.words) / chunk,
-        "median_s": timings["step"].median, "q1_s": timings["step"].quartiles[0], "q3_s": timings["step"].quartiles[1],
-    }  # fmt: skip
+        "products_words_per_second": chunk / seconds["products"],
+        **ns,
+        "rest_ns": 2 * ns["step_ns"] - sum(ns.values()),
+        "products_GFLOPs": flops / seconds["products"] / 1e9,
+        "kept": int(progress.words) / chunk,
+        "median_s": timings["step"].median,
+        "q1_s": timings["step"].quartiles[0],
+        "q3_s": timings["step"].quartiles[1],
+    }
 
 
-AXES = {"model": ["skip-gram", "cbow"], "objective": ["negative", "clear", "hierarchical", "softmax"],
-        "dim": [100, 128, 300], "window": [5, 10], "negatives": [5, 15], "run": [8, 16, 32],
-        "batch_words": [384, 768, 1536, 6144]}  # fmt: skip
+AXES = {
+    "model": ["skip-gram", "cbow"],
+    "objective": ["negative", "clear", "hierarchical", "softmax"],
+    "dim": [100, 128, 300],
+    "window": [5, 10],
+    "negatives": [5, 15],
+    "run": [8, 16, 32],
+    "batch_words": [384, 768, 1536, 6144],
+}
 QUICK = {"objective": AXES["objective"], "dim": [128]}
 
 
@@ -283,27 +334,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for name, values in AXES.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(values[0]), nargs="+", metavar="X")
-    parser.add_argument("--cross", action="store_true", help="every combination instead of one at a time")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(values[0]), nargs="+", metavar="X"
+        )
+    parser.add_argument(
+        "--cross", action="store_true", help="every combination instead of one at a time"
+    )
     parser.add_argument("--corpus", help="a text file instead of generated words")
     parser.add_argument("--words", type=int, default=1 << 17, help="words of the timed chunk")
     parser.add_argument("--vocab-size", type=int, default=50_000, help="of the generated words")
-    parser.add_argument("--softmax-vocab-size", type=int, default=2_000, help="the same for the full softmax")
+    parser.add_argument(
+        "--softmax-vocab-size", type=int, default=2_000, help="the same for the full softmax"
+    )
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="a short chunk, 3 rounds and few settings")
-    parser.add_argument("--write", action="store_true", help="write results/<device>/step_speed.json")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short chunk, 3 rounds and few settings"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="write results/<device>/step_speed.json"
+    )
     options = parser.parse_args(arguments)
     if options.quick:
         options.words, options.rounds = min(options.words, 1 << 15), min(options.rounds, 3)
     given = {name: getattr(options, name) for name in AXES if getattr(options, name)}
     wanted = cases(given or (QUICK if options.quick else AXES), options.cross)
-    if not given and not options.quick:  # every objective with every model, and the rest one at a time
-        wanted = list(dict.fromkeys([*cases({n: AXES[n] for n in ("model", "objective")}, True), *wanted]))
+    # every objective with every model, and the rest one at a time
+    if not given and not options.quick:
+        wanted = list(
+            dict.fromkeys([*cases({n: AXES[n] for n in ("model", "objective")}, True), *wanted])
+        )
     rows = []
     for case in wanted:
         small = case.objective == "softmax"
         words, size = (
-            (options.words // 8, options.softmax_vocab_size) if small else (options.words, options.vocab_size)
+            (options.words // 8, options.softmax_vocab_size)
+            if small
+            else (options.words, options.vocab_size)
         )
         # the generated vocabulary of the softmax is smaller: its cost is that of every word
         text = corpus_text(options.corpus, words) if options.corpus else zipf_text(words, size)
@@ -311,8 +377,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{case}: {rows[-1]['words_per_second'] / 1e6:.2f} M words/s", flush=True)
     print(table(rows))
     corpus = Path(options.corpus).name if options.corpus else "generated, Zipf"
-    settings = {"words": options.words, "vocab_size": options.vocab_size, "rounds": options.rounds,
-                "corpus": corpus, "tolerance": TOLERANCE}  # fmt: skip
+    settings = {
+        "words": options.words,
+        "vocab_size": options.vocab_size,
+        "rounds": options.rounds,
+        "corpus": corpus,
+        "tolerance": TOLERANCE,
+    }
     report("step_speed", settings, rows, write=options.write, quick=options.quick)
 
 

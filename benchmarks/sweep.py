@@ -1,21 +1,27 @@
-"""Settings around the defaults: each cell trained in a process of its own, one JSON for each named sweep.
+"""Settings around the defaults: each cell trained in a process of its own, one JSON for each named
+sweep.
 
-    python benchmarks/sweep.py custom --corpus-name 10mb --small-corpus text8-10mb --eval-dir eval --epochs 15 \\
+    python benchmarks/sweep.py custom --corpus-name 10mb --small-corpus text8-10mb --eval-dir eval
+    --epochs 15 \\
         --pair skip-gram negative --grid learning_rate=.05,.1,.2 batch_words=384,768 --seeds 1 2
-    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"window": 20}, {"dim": 300}]'
-    python benchmarks/sweep.py grid --corpus text8 --small-corpus text8-10mb --eval-dir eval --write --resume
+    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"window":
+    20}, {"dim": 300}]' python benchmarks/sweep.py grid --corpus text8 --small-corpus text8-10mb
+    --eval-dir eval --write --resume
 
-``custom`` trains the product of --cells and --grid. Settings are arguments of ``w2v.train``, and those of
-``sweep_cells.py``. The named sweeps are in ``sweep_named.py``; --cells takes the place of a sweep's cells, --grid
-multiplies them. --list prints the cells and trains nothing. Finished cells are kept in local/NAME.jsonl; with --resume
-those of the same settings, text and code are not repeated. --write keeps the JSON under results.
+``custom`` trains the product of --cells and --grid. Settings are arguments of ``w2v.train``, and
+those of ``sweep_cells.py``. The named sweeps are in ``sweep_named.py``; --cells takes the place of
+a sweep's cells, --grid multiplies them. --list prints the cells and trains nothing. Finished cells
+are kept in local/NAME.jsonl; with --resume those of the same settings, text and code are not
+repeated. --write keeps the JSON under results.
 
-A cell that w2vjax refuses, or that diverges, is a result: its exit code and sentence. Any other end is a crash. A cell
-that takes longer than --limit seconds is too slow. After either the sweep ends with 1, and --resume tries them again.
+A cell that w2vjax refuses, or that diverges, is a result: its exit code and sentence. Any other end
+is a crash. A cell that takes longer than --limit seconds is too slow. After either the sweep ends
+with 1, and --resume tries them again.
 
-Verdicts: "fine", a held-out loss below that of the unigram distribution; "unlearned", one that is not, but sane: the
-text was too short; "garbage", a table that is not finite, a loss above the untrained one, or a held-out loss of more
-than 1.5 times the unigram one; "refused", an error of the library; "finite", where nothing was held out.
+Verdicts: "fine", a held-out loss below that of the unigram distribution; "unlearned", one that is
+not, but sane: the text was too short; "garbage", a table that is not finite, a loss above the
+untrained one, or a held-out loss of more than 1.5 times the unigram one; "refused", an error of the
+library; "finite", where nothing was held out.
 """
 
 import argparse
@@ -39,11 +45,32 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("sweep", choices=["custom", *SWEEPS])
     add("--corpus", type=Path, help='the text "100mb"')
     add("--small-corpus", type=Path, help='the text "10mb", whose beginning is "1mb"')
-    add("--eval-dir", type=Path, help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt")
-    add("--pair", nargs=2, action="append", metavar=("MODEL", "OBJECTIVE"), help="only this; may be repeated")
+    add(
+        "--eval-dir",
+        type=Path,
+        help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
+    )
+    add(
+        "--pair",
+        nargs=2,
+        action="append",
+        metavar=("MODEL", "OBJECTIVE"),
+        help="only this; may be repeated",
+    )
     add("--corpus-name", nargs="+", choices=CORPORA, help="only these texts; custom needs one")
-    add("--cells", type=json.loads, metavar="JSON", help="a list of objects, each the settings of a cell")
-    add("--grid", nargs="+", default=[], metavar="NAME=VALUE,VALUE", help="multiply the cells by these")
+    add(
+        "--cells",
+        type=json.loads,
+        metavar="JSON",
+        help="a list of objects, each the settings of a cell",
+    )
+    add(
+        "--grid",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE,VALUE",
+        help="multiply the cells by these",
+    )
     add("--epochs", type=int)
     add("--held-out", type=float, help="share of the text that is held out")
     add(
@@ -53,11 +80,24 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="the most to score",
     )
     add("--seeds", type=int, nargs="+")
-    add("--level", nargs="+", default=[], metavar="TEXT=LEVEL", help=f"of grid: {', '.join(LEVELS)}")
-    add("--only", nargs="+", default=[], metavar="SUBSTRING", help="cells whose name has one of these")
+    add(
+        "--level", nargs="+", default=[], metavar="TEXT=LEVEL", help=f"of grid: {', '.join(LEVELS)}"
+    )
+    add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="SUBSTRING",
+        help="cells whose name has one of these",
+    )
     add("--list", action="store_true", help="print the cells and train nothing")
     add("--jobs", type=int, default=1, help="cells at once; their seconds are then not comparable")
-    add("--limit", type=float, default=Options._field_defaults["limit"], help="seconds that a cell may take")
+    add(
+        "--limit",
+        type=float,
+        default=Options._field_defaults["limit"],
+        help="seconds that a cell may take",
+    )
     add("--name", help="of the result, results/DEVICE/NAME.json (default: sweep-SWEEP)")
     add("--resume", action="store_true", help="do not repeat cells that local/NAME.jsonl has")
     add("--write", action="store_true", help="keep the result under benchmarks/results")
@@ -65,7 +105,9 @@ def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.name = arguments.name or f"sweep-{arguments.sweep}"
     arguments.pair = [tuple(pair) for pair in arguments.pair or []]
     if unknown := set(arguments.pair) - set(PAIRS):
-        parser.error(f"--pair {' '.join(unknown.pop())}: not a model and an objective of the library")
+        parser.error(
+            f"--pair {' '.join(unknown.pop())}: not a model and an objective of the library"
+        )
     if arguments.sweep == "custom" and not arguments.corpus_name:
         parser.error("custom needs --corpus-name NAME")
     return arguments
@@ -98,7 +140,11 @@ def groups_of(arguments: argparse.Namespace) -> list[Group]:
     own = {name: value for name, value in given.items() if value is not None}
     return [
         group._replace(
-            changes=[{**change, **point} for change in arguments.cells or group.changes for point in points],
+            changes=[
+                {**change, **point}
+                for change in arguments.cells or group.changes
+                for point in points
+            ],
             fixed={**group.fixed, **own},
             seeds=tuple(arguments.seeds or group.seeds),
         )
@@ -129,7 +175,9 @@ def check(cell: Cell) -> None:
 
     unknown = set(cell.settings) - SPECIAL.union(inspect.signature(w2v.train).parameters)
     if unknown:
-        raise SystemExit(f"sweep.py: {cell.name}: there is no setting {', '.join(sorted(unknown))}.")
+        raise SystemExit(
+            f"sweep.py: {cell.name}: there is no setting {', '.join(sorted(unknown))}."
+        )
     if len({"shared", "span"} & set(cell.settings)) == 1:
         raise SystemExit(f"sweep.py: {cell.name}: shared and span go together. Give both.")
 
@@ -141,21 +189,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(f"{cell.name} seed {cell.settings['seed']}" for cell in cells) or "no cell")
         return 0 if cells else 1
     options = Options(
-        {"10mb": arguments.small_corpus, "100mb": arguments.corpus}, LOCAL / f"{arguments.name}.jsonl",
-        arguments.eval_dir, arguments.held_out_words, arguments.limit, arguments.jobs, arguments.resume,
-    )  # fmt: skip
+        {"10mb": arguments.small_corpus, "100mb": arguments.corpus},
+        LOCAL / f"{arguments.name}.jsonl",
+        arguments.eval_dir,
+        arguments.held_out_words,
+        arguments.limit,
+        arguments.jobs,
+        arguments.resume,
+    )
     runs = run_all(cells, options)
     from timing import report, table
 
     rows = rows_of(runs)
     print(table(rows))
     settings: dict[str, Any] = {
-        "sweep": arguments.sweep, "runs": len(runs), "jobs": options.jobs, "seconds_comparable": options.jobs == 1,
-        "limit": options.limit, "held_out_words": options.held_out_words,
-    }  # fmt: skip
+        "sweep": arguments.sweep,
+        "runs": len(runs),
+        "jobs": options.jobs,
+        "seconds_comparable": options.jobs == 1,
+        "limit": options.limit,
+        "held_out_words": options.held_out_words,
+    }
     left_out = left_out_of_grid(cells) if arguments.sweep == "grid" else {}
     texts = {run["key"]["corpus"]: run["key"]["text"] for run in runs}
-    report(arguments.name, settings, rows, write=arguments.write, sha256=texts, left_out=left_out, runs=runs)
+    report(
+        arguments.name,
+        settings,
+        rows,
+        write=arguments.write,
+        sha256=texts,
+        left_out=left_out,
+        runs=runs,
+    )
     bad = [run for run in runs if run["verdict"] in BAD]
     for run in bad:
         print(f"sweep.py: {run['cell']}: {run['verdict']}: {run['sentence']}", file=sys.stderr)

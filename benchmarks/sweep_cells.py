@@ -1,4 +1,5 @@
-"""The cells of ``sweep.py``: which settings are trained, on which text. The lists here are data; extend them.
+"""The cells of ``sweep.py``: which settings are trained, on which text. The lists here are data;
+extend them.
 
 A cell's settings are arguments of ``w2v.train``, and besides:
 
@@ -56,10 +57,14 @@ def cells_of(
     tool: str = "w2vjax",
     **fixed: Any,
 ) -> list[Cell]:
-    """A cell for each change and seed; ``fixed`` settings are in all, and a change may replace them."""
+    """A cell for each change and seed; ``fixed`` settings are in all, and a change may replace
+    them.
+    """
     names = {"model": pair[0], "objective": pair[1]}
     return [
-        Cell(corpus, {**names, **fixed, **change, "seed": seed}, tool) for change in changes for seed in seeds
+        Cell(corpus, {**names, **fixed, **change, "seed": seed}, tool)
+        for change in changes
+        for seed in seeds
     ]
 
 
@@ -73,7 +78,8 @@ def product(axes: Mapping[str, Sequence[Any]]) -> list[Settings]:
 
 
 def value_of(text: str) -> Any:
-    """A value as typed: a whole number, a power such as 2^18, a real number, None, true, false or a name.
+    """A value as typed: a whole number, a power such as 2^18, a real number, None, true, false or a
+    name.
 
     >>> [value_of(text) for text in ("3", "2^18", ".05", "none", "false", "row_sgd")]
     [3, 262144, 0.05, None, False, 'row_sgd']

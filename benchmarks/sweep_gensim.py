@@ -1,4 +1,6 @@
-"""A cell of ``sweep.py`` by gensim. What the cell does not set has the value that w2vjax has by default."""
+"""A cell of ``sweep.py`` by gensim. What the cell does not set has the value that w2vjax has by
+default.
+"""
 
 import time
 from typing import Any
@@ -17,10 +19,18 @@ def train_gensim(cell: dict[str, Any]) -> dict[str, Any]:
     asked = {**w2v.Settings().as_json(), "min_count": USUAL_MIN_COUNT, **cell["settings"]}
     negatives = (asked["negatives"] or 5) if asked["objective"] == "negative" else 0
     model = Word2Vec(
-        vector_size=asked["dim"], window=asked["window"], min_count=asked["min_count"], sample=asked["sample"],
-        negative=negatives, hs=int(asked["objective"] == "hierarchical"), sg=int(asked["model"] == "skip-gram"),
-        alpha=asked["learning_rate"], epochs=asked["epochs"], seed=asked["seed"], workers=1,
-    )  # fmt: skip
+        vector_size=asked["dim"],
+        window=asked["window"],
+        min_count=asked["min_count"],
+        sample=asked["sample"],
+        negative=negatives,
+        hs=int(asked["objective"] == "hierarchical"),
+        sg=int(asked["model"] == "skip-gram"),
+        alpha=asked["learning_rate"],
+        epochs=asked["epochs"],
+        seed=asked["seed"],
+        workers=1,
+    )
     articles = articles_of(cell["corpus"])
     model.build_vocab(articles)
     start = time.perf_counter()

@@ -1,9 +1,11 @@
-"""One cell of ``sweep.py``, in a process of its own: train, measure, and print a JSON object as the last line.
+"""One cell of ``sweep.py``, in a process of its own: train, measure, and print a JSON object as the
+last line.
 
-    python benchmarks/sweep_job.py '{"corpus": "local/sweep/words100.txt", "settings": {"epochs": 1}, ...}'
+    python benchmarks/sweep_job.py '{"corpus": "local/sweep/words100.txt", "settings": {"epochs":
+    1}, ...}'
 
-An error of w2vjax is a result: its exit code and its sentence. Any other exception ends the process, and ``sweep.py``
-calls that a crash.
+An error of w2vjax is a result: its exit code and its sentence. Any other exception ends the
+process, and ``sweep.py`` calls that a crash.
 """
 
 import json
@@ -33,7 +35,11 @@ GARBAGE = 1.5  # held-out loss, over that of the unigram distribution
 
 def pair_defaults(settings: Settings, corpus: Any) -> Any:
     """The complete settings that the library chooses for the model, the objective and the corpus."""
-    names = {name: settings[name] for name in ("model", "objective", "copies", "epochs") if name in settings}
+    names = {
+        name: settings[name]
+        for name in ("model", "objective", "copies", "epochs")
+        if name in settings
+    }
     return w2v.set_up(corpus, w2v.Settings(dim=1, **names)).settings
 
 
@@ -56,7 +62,9 @@ def resolved(asked: Settings, corpus: Any) -> Settings:
 
 
 def with_functions(settings: Settings, words: int = 0) -> Settings:
-    """Settings, for a text of ``words``, in which names and numbers of functions are the functions themselves."""
+    """Settings, for a text of ``words``, in which names and numbers of functions are the functions
+    themselves.
+    """
     plain = dict(settings)
     if "optimizer" in plain:
         plain["optimizer"] = getattr(w2v, plain["optimizer"])
@@ -94,11 +102,12 @@ def tables(params: Any) -> dict[str, Any]:
 
 
 def verdict(cell: dict[str, Any]) -> str:
-    """ "fine", "refused", "garbage" or "unlearned"; "finite" where nothing was held out to tell more.
+    """ "fine", "refused", "garbage" or "unlearned"; "finite" where nothing was held out to tell
+    more.
 
-    refused: an error of the library, with its exit code. garbage: exit 0, and a table that is not finite, a loss above
-    the untrained one, or a held-out loss above 1.5 times that of the unigram distribution. unlearned: exit 0, sane, and
-    a held-out loss that is not below the unigram one.
+    refused: an error of the library, with its exit code. garbage: exit 0, and a table that is not
+    finite, a loss above the untrained one, or a held-out loss above 1.5 times that of the unigram
+    distribution. unlearned: exit 0, sane, and a held-out loss that is not below the unigram one.
     """
     if cell["exit"] != 0:
         return "refused"
@@ -119,7 +128,9 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     from w2vjax.training import feed, loop
 
     asked = {name: value for name, value in cell["settings"].items() if value is not None}
-    corpus = w2v.prepare(cell["corpus"], cell["cache"], asked.get("min_count", 5), asked.get("max_vocab"))
+    corpus = w2v.prepare(
+        cell["corpus"], cell["cache"], asked.get("min_count", 5), asked.get("max_vocab")
+    )
     with ExitStack() as stack:
         # the held-out loss is measured below, of fewer words
         stack.enter_context(patch.object(loop, "evaluate_run", lambda *_: None))
@@ -128,22 +139,31 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
         trained = w2v.train(corpus, **resolved(asked, corpus))
     summary = trained.summary
     found = {
-        "train_s": summary["train_seconds"], "compile_s": summary["compile_seconds"], "steps": summary["steps"],
-        "words": summary["words"], "loss": finite(summary["loss"]), "used": summary["settings"],
-        "untrained_loss": summary.get("untrained_loss"), "copies": trained.run.feed.copies,
-        "chunk_words": trained.run.feed.size, **tables(trained.params), "vectors": trained.vectors,
-    }  # fmt: skip
+        "train_s": summary["train_seconds"],
+        "compile_s": summary["compile_seconds"],
+        "steps": summary["steps"],
+        "words": summary["words"],
+        "loss": finite(summary["loss"]),
+        "used": summary["settings"],
+        "untrained_loss": summary.get("untrained_loss"),
+        "copies": trained.run.feed.copies,
+        "chunk_words": trained.run.feed.size,
+        **tables(trained.params),
+        "vectors": trained.vectors,
+    }
     if asked.get("held_out"):
         start = time.perf_counter()
-        # an objective with shared and span is "negative" too, though it was given as one of the caller's own
+        # an objective with shared and span is "negative" too, though it was given as one of the
+        # caller's own
         kind, exponent = asked.get("objective", "negative"), asked.get("noise_exponent", 0.75)
         names = {"objective": kind, "noise_exponent": exponent if kind == "negative" else None}
         run = trained.run._replace(settings=replace(trained.run.settings, **names))
         exact = evaluate_run(run, trained.params, cell["held_out_words"])
         found |= {
-            "held_out": finite(exact["loss"]), "unigram": finite(exact["unigram_loss"]),
+            "held_out": finite(exact["loss"]),
+            "unigram": finite(exact["unigram_loss"]),
             "held_out_s": time.perf_counter() - start,
-        }  # fmt: skip
+        }
     return found
 
 

@@ -1,6 +1,8 @@
-"""The named sweeps of ``sweep.py``. Each is a function that returns groups of cells; the lists are data.
+"""The named sweeps of ``sweep.py``. Each is a function that returns groups of cells; the lists are
+data.
 
-``--cells``, ``--grid``, ``--seeds``, ``--epochs`` and ``--held-out`` of the command line replace a group's own.
+``--cells``, ``--grid``, ``--seeds``, ``--epochs`` and ``--held-out`` of the command line replace a
+group's own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +16,9 @@ FAST = (MAIN, *OTHERS)
 
 
 class Group(NamedTuple):
-    """Cells of one text and one pair: every change with every seed; the fixed settings are in all of them."""
+    """Cells of one text and one pair: every change with every seed; the fixed settings are in all
+    of them.
+    """
 
     corpus: str
     pair: Pair
@@ -27,7 +31,8 @@ class Group(NamedTuple):
         return cells_of(self.corpus, self.pair, self.changes, self.seeds, self.tool, **self.fixed)
 
 
-# One setting at a time. What is left out here is the default: rate and words x1, window 5, 5 negatives, dim 100, 1e-3.
+# One setting at a time. What is left out here is the default: rate and words x1, window 5, 5
+# negatives, dim 100, 1e-3.
 ALONE: dict[str, tuple[Any, ...]] = {
     "learning_rate_times": (0.25, 0.5, 2, 4),
     "batch_words_times": (4, 16),
@@ -36,7 +41,13 @@ ALONE: dict[str, tuple[Any, ...]] = {
     "dim": (25, 300),
     "sample": (0.0, 1e-5),
 }
-LARGE = {"learning_rate_times": 4, "batch_words_times": 16, "window": 20, "negatives": 30, "sample": 0.0}
+LARGE = {
+    "learning_rate_times": 4,
+    "batch_words_times": 16,
+    "window": 20,
+    "negatives": 30,
+    "sample": 0.0,
+}
 TOGETHER: list[Settings] = [
     {"learning_rate_times": 4, "batch_words_times": 16},
     {"window": 10, "negatives": 15},
@@ -47,7 +58,8 @@ TOGETHER: list[Settings] = [
 ]
 ALL = [{}, *({name: value} for name, values in ALONE.items() for value in values), *TOGETHER]
 FEW: list[Settings] = [{}, {"learning_rate_times": 4}, {"window": 10, "negatives": 15}, LARGE]
-# What of the grid is trained on a text: {level: the changes of skip-gram negative, of other pairs, of softmax}.
+# What of the grid is trained on a text: {level: the changes of skip-gram negative, of other pairs,
+# of softmax}.
 LEVELS: dict[str, tuple[list[Settings], list[Settings], list[Settings]]] = {
     "all": (ALL, ALL, ALL),
     "main": (ALL, FEW, []),
@@ -66,19 +78,22 @@ def fitting(changes: list[Settings], pair: Pair) -> list[Settings]:
     """
     if pair[1] == "negative":
         return changes
-    kept = [{name: value for name, value in change.items() if name != "negatives"} for change in changes]
+    kept = [
+        {name: value for name, value in change.items() if name != "negatives"} for change in changes
+    ]
     return [change for place, change in enumerate(kept) if change not in kept[:place]]
 
 
 def grid(levels: Mapping[str, str] = USUAL_LEVELS) -> list[Group]:
-    """Every default alone and with others, on three texts. A full softmax gets the first MB of 10mb, for it costs V D
-    a word, and it does not get 100mb."""
+    """Every default alone and with others, on three texts. A full softmax gets the first MB of
+    10mb, for it costs V D a word, and it does not get 100mb."""
     groups = []
     for corpus, level in levels.items():
         main, other, softmax = LEVELS[level]
         fixed = {"epochs": GRID_EPOCHS[corpus], "held_out": 0.01}
         groups += [
-            Group(corpus, pair, fitting(main if pair == MAIN else other, pair), fixed) for pair in FAST
+            Group(corpus, pair, fitting(main if pair == MAIN else other, pair), fixed)
+            for pair in FAST
         ]
         if corpus != "100mb":
             small = "1mb" if corpus == "10mb" else corpus
@@ -87,14 +102,18 @@ def grid(levels: Mapping[str, str] = USUAL_LEVELS) -> list[Group]:
 
 
 def left_out_of_grid(cells: Sequence[Cell]) -> dict[str, str]:
-    """How much of the grid of every setting, pair and text ``cells`` are, where they are not all of it.
+    """How much of the grid of every setting, pair and text ``cells`` are, where they are not all of
+    it.
 
     >>> left_out_of_grid([cell for group in grid() for cell in group.cells()])["100mb cbow-negative"]
     '4 of 23 cells'
     """
     names, found = {cell.name for cell in cells}, {}
     groups = grid(dict.fromkeys(GRID_EPOCHS, "all"))
-    groups += [Group("100mb", pair, fitting(ALL, pair), {"epochs": GRID_EPOCHS["100mb"]}) for pair in SOFTMAX]
+    groups += [
+        Group("100mb", pair, fitting(ALL, pair), {"epochs": GRID_EPOCHS["100mb"]})
+        for pair in SOFTMAX
+    ]
     for group in groups:
         every = {cell.name for cell in group.cells()}
         if not every <= names:
@@ -138,7 +157,9 @@ def batch() -> list[Group]:
 
 
 def copies() -> list[Group]:
-    """Copies of the tables, by the default interval between two joins and by others. One copy is never joined."""
+    """Copies of the tables, by the default interval between two joins and by others. One copy is
+    never joined.
+    """
     numbers = (2, 4, 8, 16)
     chunks = tuple(1 << power for power in (18, 16, 14, 12))
     changes = [
@@ -165,8 +186,15 @@ def small_text() -> list[Group]:
         Group("lee", ("cbow", "hierarchical"), both, {}, seeds, "gensim"),
         Group("lee", ("cbow", "softmax"), readings, {}, seeds),
         # what CBOW's rate on a short text follows from
-        Group("lee", cbow, product({"epochs": (5, 20, 50), "learning_rate": (0.05, 0.1, 0.2, 0.4)}), {}),
-        Group("10mb", cbow, product({"epochs": (1, 15), "learning_rate": (0.1, 0.25, 0.5, 1.0)}), {}),
+        Group(
+            "lee",
+            cbow,
+            product({"epochs": (5, 20, 50), "learning_rate": (0.05, 0.1, 0.2, 0.4)}),
+            {},
+        ),
+        Group(
+            "10mb", cbow, product({"epochs": (1, 15), "learning_rate": (0.1, 0.25, 0.5, 1.0)}), {}
+        ),
     ]
 
 

@@ -1,4 +1,6 @@
-"""How often near words share an article: a measure of vectors from a text too small for the public evaluation sets."""
+"""How often near words share an article: a measure of vectors from a text too small for the public
+evaluation sets.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,9 +17,9 @@ def npmi(occurs: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
         NPMI(x, y) = log(p(x, y) / (p(x) p(y))) / -log p(x, y)
 
-    p(x) is the share of articles that x occurs in, p(x, y) the share that both occur in. A pair that never shares an
-    article has -1, the limit of p(x, y) to 0. A pair that shares all of them has 1, the limit of p(x) = p(y) = p(x, y)
-    to 1.
+    p(x) is the share of articles that x occurs in, p(x, y) the share that both occur in. A pair
+    that never shares an article has -1, the limit of p(x, y) to 0. A pair that shares all of them
+    has 1, the limit of p(x) = p(y) = p(x, y) to 1.
 
     occurs [A, V] bool: whether a word occurs in an article; left, right [N]: ids. Returns [N].
 
@@ -36,7 +38,8 @@ def npmi(occurs: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def nearest(matrix: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` other rows of ``matrix`` [V, D] with the largest cosine to each row of ``ids`` [N]: [N, count].
+    """The ``count`` other rows of ``matrix`` [V, D] with the largest cosine to each row of ``ids``
+    [N]: [N, count].
 
     >>> nearest(np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]]), np.array([0, 1]), 1).ravel().tolist()
     [2, 2]
@@ -50,9 +53,11 @@ def nearest(matrix: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
 def coherence(
     words: Sequence[str], matrix: np.ndarray, articles: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """Mean NPMI of words with their ten nearest by cosine: of words that occur 20 times, and of the 100 most frequent.
+    """Mean NPMI of words with their ten nearest by cosine: of words that occur 20 times, and of the
+    100 most frequent.
 
-    Neighbours are words of the whole vocabulary. ``npmi_words`` is how many words the first mean is of.
+    Neighbours are words of the whole vocabulary. ``npmi_words`` is how many words the first mean is
+    of.
     """
     counts = Counter(word for article in articles for word in article)
     place = {word: at for at, word in enumerate(words)}
@@ -60,7 +65,8 @@ def coherence(
     for row, article in enumerate(articles):
         occurs[row, [place[word] for word in set(article) if word in place]] = True
     often = sorted(
-        (word for word in words if counts[word] >= LEAST_COUNT), key=lambda word: (-counts[word], word)
+        (word for word in words if counts[word] >= LEAST_COUNT),
+        key=lambda word: (-counts[word], word),
     )
     ids = np.array([place[word] for word in often], int)
     near = nearest(np.asarray(matrix, np.float64), ids, NEIGHBOURS)

@@ -1,4 +1,6 @@
-"""How ``sweep.py`` runs its cells: a process each, a log of what is finished, and a row for each cell."""
+"""How ``sweep.py`` runs its cells: a process each, a log of what is finished, and a row for each
+cell.
+"""
 
 import json
 import os
@@ -53,10 +55,14 @@ def job_of(cell: Cell, options: Options, text: Path) -> Run:
     public = cell.corpus.endswith("mb")  # the other texts lack the words of the evaluation sets
     folder = options.eval_dir.resolve() if options.eval_dir is not None and public else None
     return {
-        "tool": cell.tool, "settings": cell.settings, "corpus": str(text), "cache": str(LOCAL / "sweep" / "cache"),
-        "held_out_words": options.held_out_words, "eval_dir": None if folder is None else str(folder),
+        "tool": cell.tool,
+        "settings": cell.settings,
+        "corpus": str(text),
+        "cache": str(LOCAL / "sweep" / "cache"),
+        "held_out_words": options.held_out_words,
+        "eval_dir": None if folder is None else str(folder),
         "npmi": cell.corpus == "lee",
-    }  # fmt: skip
+    }
 
 
 def run_job(job: Run, limit: float) -> Run:
@@ -69,10 +75,19 @@ def run_job(job: Run, limit: float) -> Run:
     command = [sys.executable, str(HERE / "sweep_job.py"), json.dumps(job)]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=limit, env=environment, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            env=environment,
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        return {"exit": None, "sentence": f"It took longer than {limit:g} s.", "verdict": "too slow"}
+        return {
+            "exit": None,
+            "sentence": f"It took longer than {limit:g} s.",
+            "verdict": "too slow",
+        }
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["It said nothing."]
         return {
@@ -92,7 +107,9 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[Run]:
     digests = {name: sha256(path) for name, path in texts.items()}
     codes = {tool: code_of(tool) for tool in {cell.tool for cell in cells}}
     options.log.parent.mkdir(parents=True, exist_ok=True)
-    kept = [run for run in (logged(options.log) if options.resume else []) if run["verdict"] not in BAD]
+    kept = [
+        run for run in (logged(options.log) if options.resume else []) if run["verdict"] not in BAD
+    ]
     old = {json.dumps(run["key"], sort_keys=True): run for run in kept}
 
     def one(number: int, cell: Cell) -> Run:
@@ -120,7 +137,8 @@ def run_all(cells: Sequence[Cell], options: Options) -> list[Run]:
     with ThreadPoolExecutor(options.jobs) as threads:
         try:
             return list(threads.map(one, range(1, len(cells) + 1), cells))
-        except BaseException:  # Ctrl-C: the cells under way have got it too, and no other is to begin
+        except BaseException:
+            # Ctrl-C: the cells under way have got it too, and no other is to begin
             threads.shutdown(cancel_futures=True)
             raise
 

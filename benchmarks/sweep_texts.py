@@ -1,4 +1,6 @@
-"""The texts of ``sweep.py`` by name. What is made from others, or generated, is kept in a folder and made once."""
+"""The texts of ``sweep.py`` by name. What is made from others, or generated, is kept in a folder
+and made once.
+"""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +13,8 @@ OF_TOPIC = 10  # times more frequent in sentences on its topic is a word
 
 
 def words100(seed: int = 0) -> list[list[str]]:
-    """200,000 tokens of 100 words: the word of rank r has weight 1 / r, ten times that in sentences on its topic.
+    """200,000 tokens of 100 words: the word of rank r has weight 1 / r, ten times that in sentences
+    on its topic.
 
     >>> sentences = words100()
     >>> sum(map(len, sentences)), len({word for sentence in sentences for word in sentence})
@@ -41,12 +44,16 @@ def articles_of(path: str | Path) -> list[list[str]]:
 
 
 def path_of(name: str, folder: Path, given: dict[str, Path | None]) -> Path:
-    """Where the text of a name lies; ``given``: the paths of "10mb" and "100mb" from the command line."""
+    """Where the text of a name lies; ``given``: the paths of "10mb" and "100mb" from the command
+    line.
+    """
     if name in given:
         path = given[name]
         if path is None:
             option = {"10mb": "--small-corpus", "100mb": "--corpus"}[name]
-            raise SystemExit(f"sweep.py: the corpus {name} is needed. Give its file with {option} FILE.")
+            raise SystemExit(
+                f"sweep.py: the corpus {name} is needed. Give its file with {option} FILE."
+            )
         return path.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.txt"

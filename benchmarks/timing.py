@@ -10,9 +10,10 @@ A benchmark is four calls::
     print(table(rows))
     report("reference_speed", settings, rows, write=write)                   # JSON with device, versions, commit
 
-Candidates take no argument and return what they computed; every sample ends in ``jax.block_until_ready`` on it.
-Turns are interleaved because a machine's clock, temperature and neighbours drift over seconds: each candidate meets
-the same weather. Medians and quartiles, not means, because interruptions only ever add time.
+Candidates take no argument and return what they computed; every sample ends in
+``jax.block_until_ready`` on it. Turns are interleaved because a machine's clock, temperature and
+neighbours drift over seconds: each candidate meets the same weather. Medians and quartiles, not
+means, because interruptions only ever add time.
 """
 
 import datetime
@@ -34,7 +35,8 @@ import jax.numpy as jnp
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-QUICK = "W2VJAX_QUICK_BENCHMARKS"  # set by run_all.py --quick, for scripts without an option of that name
+# set by run_all.py --quick, for scripts without an option of that name
+QUICK = "W2VJAX_QUICK_BENCHMARKS"
 PACKAGES = (
     "w2vjax",
     "jax",
@@ -72,14 +74,22 @@ class Timing(NamedTuple):
     def row(self, **more: Any) -> dict[str, Any]:
         """A flat record for :func:`table` and :func:`report`, with the caller's own columns first."""
         low, high = self.quartiles
-        return {**more, "name": self.name, "median_s": self.median, "q1_s": low, "q3_s": high,
-                "samples": len(self.seconds), "calls_per_sample": self.calls}  # fmt: skip
+        return {
+            **more,
+            "name": self.name,
+            "median_s": self.median,
+            "q1_s": low,
+            "q3_s": high,
+            "samples": len(self.seconds),
+            "calls_per_sample": self.calls,
+        }
 
 
 def check_close(what: str, got: Any, expected: Any, tolerance: float) -> float:
     """The largest error over two pytrees, max|got - expected| / max(max|expected|, 1) leaf by leaf.
 
-    Raises :class:`CheckFailed`, naming the leaf, if it exceeds ``tolerance``, or if structures or shapes differ.
+    Raises :class:`CheckFailed`, naming the leaf, if it exceeds ``tolerance``, or if structures or
+    shapes differ.
     """
     if (left := jax.tree.structure(got)) != (right := jax.tree.structure(expected)):
         raise CheckFailed(f"{what}: the results have different structures, {left} and {right}.")
@@ -115,10 +125,11 @@ def compare(
     warmup: int = 2,
     sample_seconds: float = 0.02,
 ) -> dict[str, Timing]:
-    """Time the candidates in turns, ``rounds`` samples each, after ``warmup`` calls each (compilation is one).
+    """Time the candidates in turns, ``rounds`` samples each, after ``warmup`` calls each
+    (compilation is one).
 
-    A sample is as many calls as take about ``sample_seconds``, so that the clock's own cost disappears; a slow
-    candidate gets one call per sample.
+    A sample is as many calls as take about ``sample_seconds``, so that the clock's own cost
+    disappears; a slow candidate gets one call per sample.
     """
     calls = {}
     for name, call in candidates.items():
@@ -133,9 +144,11 @@ def compare(
 
 
 def float32_products() -> str:
-    """What a float32 matrix product keeps here, found by doing one: 'float32' or 'reduced (TF32 or bfloat16)'.
+    """What a float32 matrix product keeps here, found by doing one: 'float32' or 'reduced (TF32 or
+    bfloat16)'.
 
-    1 + 2^-12 has more bits than TF32 (10) or bfloat16 (7) store, so times the identity it comes back as 1 there.
+    1 + 2^-12 has more bits than TF32 (10) or bfloat16 (7) store, so times the identity it comes
+    back as 1 there.
     """
     value = np.float32(1 + 2**-12)
     product = jax.jit(jnp.matmul)(jnp.full((256, 256), value), jnp.eye(256))
@@ -170,34 +183,56 @@ def _clock() -> dict[str, Any]:
     info = time.get_clock_info("perf_counter")
     kernel = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
     source = kernel.read_text().strip() if kernel.is_file() else None
-    return {"implementation": info.implementation, "resolution_s": info.resolution, "kernel_source": source}
+    return {
+        "implementation": info.implementation,
+        "resolution_s": info.resolution,
+        "kernel_source": source,
+    }
 
 
 def environment() -> dict[str, Any]:
-    """What a reader needs to judge a number: device, clock, precision, versions, commit, flags, date."""
+    """What a reader needs to judge a number: device, clock, precision, versions, commit, flags,
+    date.
+    """
     device = jax.devices()[0]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     commit = _command("git", "rev-parse", "HEAD")
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "device": {"platform": device.platform, "kind": device.device_kind, "count": jax.device_count()},
+        "device": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+        },
         "processor": {"name": _processor(), "usable_cores": usable},
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "clock": _clock(),
-        "matmul_precision": {"setting": jax.config.jax_default_matmul_precision or "default",
-                             "float32_products": float32_products()},
-        "versions": {"python": platform.python_version(),
-                     **{package: found for package in PACKAGES if (found := _installed(package))}},
+        "matmul_precision": {
+            "setting": jax.config.jax_default_matmul_precision or "default",
+            "float32_products": float32_products(),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: found for package in PACKAGES if (found := _installed(package))},
+        },
         "commit": commit,
         "code": code_digest(),
-        "uncommitted_changes": bool(_command("git", "status", "--porcelain", "-uno")) if commit else None,
-        "flags": {name: value for name, value in sorted(os.environ.items()) if name.startswith(("XLA_", "JAX_"))},
+        "uncommitted_changes": bool(_command("git", "status", "--porcelain", "-uno"))
+        if commit
+        else None,
+        "flags": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(("XLA_", "JAX_"))
+        },
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-    }  # fmt: skip
+    }
 
 
 def code_digest() -> str:
-    """SHA-256 of the library's and the benchmarks' sources: equal digests, equal code, whatever git says of it."""
+    """SHA-256 of the library's and the benchmarks' sources: equal digests, equal code, whatever git
+    says of it.
+    """
     digest = hashlib.sha256()
     for path in sorted([*(HERE.parent / "w2vjax").rglob("*.py"), *HERE.glob("*.py")]):
         digest.update(path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes())
@@ -205,7 +240,8 @@ def code_digest() -> str:
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """A command as another machine can give it: paths by their last part; what only says where to write left out.
+    """A command as another machine can give it: paths by their last part; what only says where to
+    write left out.
 
     >>> command_line(["/x/benchmarks/peers.py", "--corpus", "/data/a.txt", "--program", "C=/x/c", "--write"])
     'python benchmarks/peers.py --corpus a.txt --program C=c'
@@ -229,7 +265,9 @@ def device_folder() -> str:
 
 
 def result_path(benchmark: str, quick: bool = False) -> Path:
-    """Where the result of a benchmark lies: ``results/<device>/<benchmark>.json``, ``results/<device>-quick/...``."""
+    """Where the result of a benchmark lies: ``results/<device>/<benchmark>.json``,
+    ``results/<device>-quick/...``.
+    """
     folder = device_folder() + ("-quick" if quick or QUICK in os.environ else "")
     return HERE / "results" / folder / f"{benchmark}.json"
 
@@ -243,12 +281,20 @@ def report(
     quick: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
-    """The record of one benchmark; with ``write`` also in ``benchmarks/results/<device>/<benchmark>.json``.
+    """The record of one benchmark; with ``write`` also in
+    ``benchmarks/results/<device>/<benchmark>.json``.
 
-    A quick one goes to ``results/<device>-quick``: small sizes must not replace what a full run measured.
+    A quick one goes to ``results/<device>-quick``: small sizes must not replace what a full run
+    measured.
     """
-    record = {"benchmark": benchmark, "environment": environment(), "command": command_line(sys.argv),
-              "settings": dict(settings), "rows": [dict(row) for row in rows], **more}  # fmt: skip
+    record = {
+        "benchmark": benchmark,
+        "environment": environment(),
+        "command": command_line(sys.argv),
+        "settings": dict(settings),
+        "rows": [dict(row) for row in rows],
+        **more,
+    }
     if write:
         path = result_path(benchmark, quick)
         write_json(path, record)
@@ -277,7 +323,9 @@ def duration(seconds: float) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table; columns ending in ``_s``, ``_ns`` and ``_per_second`` are shown as such."""
+    """Rows as a Markdown table; columns ending in ``_s``, ``_ns`` and ``_per_second`` are shown as
+    such.
+    """
     if not rows:
         return "(nothing measured)"
     columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -291,11 +339,15 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             return f"{value:,.0f}"
         if isinstance(value, float):
             return duration(value) if column.endswith("_s") else f"{value:.4g}"
-        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        return (
+            f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        )
 
     heads = [column.removesuffix("_s").replace("_", " ") for column in columns]
     cells = [[cell(column, row.get(column, "")) for column in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    lines = ["| " + " | ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) + " |"
-             for line in [heads, *cells]]  # fmt: skip
+    lines = [
+        "| " + " | ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)) + " |"
+        for line in [heads, *cells]
+    ]
     return "\n".join([lines[0], "| " + " | ".join("-" * w for w in widths) + " |", *lines[1:]])

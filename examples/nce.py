@@ -1,4 +1,6 @@
-"""Noise-contrastive estimation (Gutmann and Hyvarinen 2010): logistic in score - log(num_negatives * q(word))."""
+"""Noise-contrastive estimation (Gutmann and Hyvarinen 2010): logistic in score - log(num_negatives
+* q(word)).
+"""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +13,8 @@ from w2vjax.objectives.scores import score, score_backward
 
 
 class NceTargets(NamedTuple):
-    ids: jax.Array  # [B, R] positives, then negatives; labels and weights [B, T, R] as in w2v.Targets
+    # [B, R] positives, then negatives; labels and weights [B, T, R] as in w2v.Targets
+    ids: jax.Array
     labels: jax.Array
     weights: jax.Array
     shift: jax.Array  # [B, 1, R] log(num_negatives * q)
@@ -35,7 +38,9 @@ def nce(num_negatives: int = 5, exponent: float = 0.75) -> w2v.Objective:
         scores = score(hidden, output, targets.ids) - targets.shift
         return logistic(scores, targets.labels, targets.weights).sum(-1)
 
-    def backward(hidden: jax.Array, output: jax.Array, targets: NceTargets) -> tuple[jax.Array, w2v.Rows]:
+    def backward(
+        hidden: jax.Array, output: jax.Array, targets: NceTargets
+    ) -> tuple[jax.Array, w2v.Rows]:
         scores = score(hidden, output, targets.ids) - targets.shift
         error = logistic_backward(scores, targets.labels, targets.weights)
         return score_backward(error, hidden, output, targets.ids)

@@ -1,6 +1,8 @@
-"""A headless Chromium driven over its debugging pipe: real mouse and keys, screenshots, every request it makes.
+"""A headless Chromium driven over its debugging pipe: real mouse and keys, screenshots, every
+request it makes.
 
-The standard library is enough: the protocol is JSON messages that end in NUL, on file descriptors 3 and 4.
+The standard library is enough: the protocol is JSON messages that end in NUL, on file descriptors 3
+and 4.
 """
 
 import base64
@@ -16,9 +18,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update", "--remote-debugging-pipe")  # fmt: skip
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--remote-debugging-pipe",
+)
 SECONDS = 60.0  # for one answer: a page starts slowly on a busy machine
 
 
@@ -30,7 +43,9 @@ class Browser:
         self.rest, self.last_id, self.session = b"", 0, None
         self.events: list[dict[str, Any]] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
 
@@ -50,7 +65,9 @@ class Browser:
     def _read(self) -> dict[str, Any]:
         deadline = time.monotonic() + SECONDS
         while b"\0" not in self.rest:
-            ready, _, _ = select.select([self.from_browser], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _, _ = select.select(
+                [self.from_browser], [], [], max(0.0, deadline - time.monotonic())
+            )
             piece = os.read(self.from_browser, 1 << 16) if ready else b""
             assert piece, "the browser gave no answer"
             self.rest += piece
@@ -73,7 +90,10 @@ class Browser:
             deviceScaleFactor=1,
             mobile=False,
         )
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.send(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
         self.send("Page.navigate", url=path.resolve().as_uri())
         deadline = time.monotonic() + SECONDS
         while not self.run(
@@ -85,7 +105,9 @@ class Browser:
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression, once the frame it asked for has been drawn."""
         code = f"new Promise(done => {{ const value = ({expression}); requestAnimationFrame(() => requestAnimationFrame(() => done(value))); }})"  # noqa: E501
-        answer = self.send("Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True)
+        answer = self.send(
+            "Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -101,7 +123,15 @@ class Browser:
             ("mouseReleased", stop),
         ]
         for kind, (x, y) in moves:
-            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
+            self.send(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=x,
+                y=y,
+                button="left",
+                buttons=1,
+                clickCount=1,
+            )
 
     def wheel(self, x: float, y: float, pixels: float) -> None:
         self.send("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=pixels)
@@ -111,10 +141,14 @@ class Browser:
 
     def press(self, key: str, code: int) -> None:
         for kind in ("rawKeyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+            self.send(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
+            )
 
     def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
+        path.write_bytes(
+            base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
+        )
 
     def requests(self) -> list[str]:
         return [
@@ -140,8 +174,10 @@ def browser() -> Iterator[Browser]:
         wiring = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
         process = subprocess.Popen(
             ["bash", "-c", wiring, "browser", CHROMIUM, *FLAGS, f"--user-data-dir={profile}"],
-            pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
+            pass_fds=(theirs_in, theirs_out),
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
         os.close(theirs_in)
         os.close(theirs_out)
         try:

@@ -1,4 +1,6 @@
-"""The one list of objectives and window shapes. Adding an objective here buys it the whole battery of tests."""
+"""The one list of objectives and window shapes. Adding an objective here buys it the whole battery
+of tests.
+"""
 
 import sys
 from pathlib import Path
@@ -14,12 +16,15 @@ from nce import nce
 OBJECTIVES: dict[str, w2v.Objective] = {**battery.OBJECTIVES, "nce": nce()}
 WINDOWS = battery.WINDOWS
 
-# What the default run covers: each kind of batch for each objective at the size of the post, in float64 on blocks (the
-# hardest window: shared rows, P > 1); every other combination is in the slow tests and in `w2vjax gradcheck`.
+# What the default run covers: each kind of batch for each objective at the size of the post, in
+# float64 on blocks (the hardest window: shared rows, P > 1); every other combination is in the slow
+# tests and in `w2vjax gradcheck`.
 QUICK_WINDOW = "blocks"
-# Every objective is in the default gradient check. Costlier identities run by default for one objective of each kind of
-# target (all rows, drawn rows, paths, a stranger's) and for the others in the slow tests.
+# Every objective is in the default gradient check. Costlier identities run by default for one
+# objective of each kind of target (all rows, drawn rows, paths, a stranger's) and for the others in
+# the slow tests.
 QUICK_OBJECTIVES = ("softmax", "shared_negatives", "hierarchical_softmax", "nce")
 LISTED = [
-    pytest.param(name, marks=[] if name in QUICK_OBJECTIVES else pytest.mark.slow) for name in OBJECTIVES
+    pytest.param(name, marks=[] if name in QUICK_OBJECTIVES else pytest.mark.slow)
+    for name in OBJECTIVES
 ]

@@ -1,4 +1,5 @@
-"""Run as a program: kill and fail every exporter at every step, in forked children, and report what a reader finds.
+"""Run as a program: kill and fail every exporter at every step, in forked children, and report what
+a reader finds.
 
 python exporters.py FOLDER steps              SIGKILL at every call that tests/faults.py counts
 python exporters.py FOLDER syscalls           SIGKILL at every system call, by strace
@@ -19,8 +20,10 @@ from faults import Kill
 
 import w2vjax as w2v
 
-OLD, NEW = (w2v.Vectors([f"{age}{i}" for i in range(50)], np.full((50, 8), value, np.float32), [value] * 50)
-            for age, value in (("old", 1), ("new", 2)))  # fmt: skip
+OLD, NEW = (
+    w2v.Vectors([f"{age}{i}" for i in range(50)], np.full((50, 8), value, np.float32), [value] * 50)
+    for age, value in (("old", 1), ("new", 2))
+)
 CALLS = (
     "openat",
     "write",
@@ -61,8 +64,9 @@ def save(path, vectors):
     w2v.save(vectors, path)
 
 
-EXPORTERS = {name: (save, w2v.load) for name in ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors")} | {
-    "model.safetensors": (model, read_model), "x.vocab": (vocabulary, read_vocabulary)}  # fmt: skip
+EXPORTERS = {
+    name: (save, w2v.load) for name in ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors")
+} | {"model.safetensors": (model, read_model), "x.vocab": (vocabulary, read_vocabulary)}
 
 
 def found(read, path):
@@ -107,7 +111,9 @@ def steps(folder, name, write):
 
 
 def traced(folder, name, write, faults):
-    """One injected fault for every system call of each kind, until a child passes without being hit."""
+    """One injected fault for every system call of each kind, until a child passes without being
+    hit.
+    """
     for fault in faults:
         for call in CALLS:
             for when in range(1, 1000):
@@ -119,8 +125,17 @@ def traced(folder, name, write, faults):
                 pid = child(work)
                 os.waitpid(pid, os.WUNTRACED)
                 log = folder.with_suffix(".log")
-                inject = ["-e", f"trace={call}", "-e", f"inject={call}:{fault}:when={when}", "-p", str(pid)]
-                strace = subprocess.Popen(["strace", "-qq", "-f", "-o", log, *inject], stderr=subprocess.PIPE)
+                inject = [
+                    "-e",
+                    f"trace={call}",
+                    "-e",
+                    f"inject={call}:{fault}:when={when}",
+                    "-p",
+                    str(pid),
+                ]
+                strace = subprocess.Popen(
+                    ["strace", "-qq", "-f", "-o", log, *inject], stderr=subprocess.PIPE
+                )
                 while "TracerPid:\t0" in Path(f"/proc/{pid}/status").read_text():
                     if strace.poll() is not None:
                         os.kill(pid, signal.SIGKILL)
@@ -151,7 +166,11 @@ def main(folder, mode):
         outcomes = {"faults": 0, "old": 0, "new": 0, "wrong": []}
         for fault, status in runs:
             state = found(read, place / name)
-            hit = os.WIFSIGNALED(status) or os.WEXITSTATUS(status) != 0 or (mode == "errors" and status)
+            hit = (
+                os.WIFSIGNALED(status)
+                or os.WEXITSTATUS(status) != 0
+                or (mode == "errors" and status)
+            )
             outcomes["faults"] += bool(hit)
             outcomes[state] = outcomes.get(state, 0) + 1
             bad_end = not os.WIFSIGNALED(status) and os.WEXITSTATUS(status) not in (0, 3)
@@ -159,7 +178,9 @@ def main(folder, mode):
                 outcomes["wrong"].append([fault, status, state])
             write(place / name, OLD)
             if sorted(place.iterdir()) != kept:
-                outcomes["wrong"].append([fault, "left over", [file.name for file in place.iterdir()]])
+                outcomes["wrong"].append(
+                    [fault, "left over", [file.name for file in place.iterdir()]]
+                )
         report[name] = outcomes
     print(json.dumps(report, indent=1))
 

@@ -1,4 +1,5 @@
-"""Run as a program: load mutated files under an audit hook and report every event that loading has no business with.
+"""Run as a program: load mutated files under an audit hook and report every event that loading has
+no business with.
 
 python fuzz_formats.py FOLDER files COUNT | minutes MINUTES NAME | control
 """
@@ -19,8 +20,25 @@ import numpy as np
 
 import w2vjax as w2v
 
-FORBIDDEN = ("exec", "compile", "import", "pickle.", "os.", "socket.", "subprocess.", "shutil.", "tempfile.", "ctypes.",
-             "marshal.", "code.", "function.__new__", "urllib.", "ftplib.", "http.", "sys._getframe")  # fmt: skip
+FORBIDDEN = (
+    "exec",
+    "compile",
+    "import",
+    "pickle.",
+    "os.",
+    "socket.",
+    "subprocess.",
+    "shutil.",
+    "tempfile.",
+    "ctypes.",
+    "marshal.",
+    "code.",
+    "function.__new__",
+    "urllib.",
+    "ftplib.",
+    "http.",
+    "sys._getframe",
+)
 ALLOWED = {"os.scandir", "os.listdir"}
 VECTORS = w2v.Vectors(
     ["cat", "dögs", "x1"], np.array([[0.25, -1.5e-9], [2, 3], [-0.0, 7]], np.float32), [30, 20, 10]
@@ -68,7 +86,9 @@ def hook(event, arguments):
     if not watching or event in ALLOWED:
         return
     _, mode, flags = arguments if event == "open" else ("", "r", 0)
-    writing = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if mode is None else mode.strip("bt") != "r"
+    writing = (
+        flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if mode is None else mode.strip("bt") != "r"
+    )
     if writing:
         event = "open for writing"
     elif event == "open" or not event.startswith(FORBIDDEN):

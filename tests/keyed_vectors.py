@@ -1,4 +1,6 @@
-"""gensim's form of our vectors, for tests that hold one against the other; skipped where gensim is not installed."""
+"""gensim's form of our vectors, for tests that hold one against the other; skipped where gensim is
+not installed.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Cases of a parametrized test that run with ``-m slow`` only. Each test keeps one case in the default run."""
+"""Cases of a parametrized test that run with ``-m slow`` only. Each test keeps one case in the
+default run.
+"""
 
 from typing import Any
 

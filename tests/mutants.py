@@ -1,6 +1,7 @@
 """Deliberately wrong backwards, one line each. A check is worth what it catches.
 
-Each takes (objective, params, batch, targets) and returns the wrong (d_input, d_output); the loss stays right.
+Each takes (objective, params, batch, targets) and returns the wrong (d_input, d_output); the loss
+stays right.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,11 @@ Mutant = Callable[[Any, Any, Any, Any], Any]
 
 
 def right(
-    objective: Any, params: Any, batch: Any, targets: Any, embed_backward: Any = w2v.objectives.embed_backward
+    objective: Any,
+    params: Any,
+    batch: Any,
+    targets: Any,
+    embed_backward: Any = w2v.objectives.embed_backward,
 ) -> Any:
     return dense(params, w2v.backward(objective, params, batch, targets, embed_backward)[1])
 
@@ -123,7 +128,9 @@ def weights_of(change: Callable[[Any], Any]) -> Mutant:
 def without_clash(b: Any, t: Any) -> Any:
     """Positives that were drawn as negatives are pushed away like any other."""
     drawn = t.ids.shape[1] - b.words.shape[1]
-    full = jnp.broadcast_to(b.weights.sum(-1, keepdims=True) * (5 / drawn), (*b.weights.shape[:2], drawn))
+    full = jnp.broadcast_to(
+        b.weights.sum(-1, keepdims=True) * (5 / drawn), (*b.weights.shape[:2], drawn)
+    )
     return t._replace(weights=jnp.concatenate([b.weights, full], -1))
 
 
@@ -163,7 +170,11 @@ def path_padding_leaks(b: Any, t: Any) -> Any:
 
 def flip_one_bit(b: Any, t: Any) -> Any:
     """The first decision of one real path."""
-    at = tuple(np.argwhere(np.asarray(t.weights) != 0)[0]) if np.asarray(t.weights).any() else (0, 0, 0)
+    at = (
+        tuple(np.argwhere(np.asarray(t.weights) != 0)[0])
+        if np.asarray(t.weights).any()
+        else (0, 0, 0)
+    )
     return t._replace(labels=t.labels.at[at].set(1 - t.labels[at]))
 
 
@@ -208,7 +219,9 @@ LOGISTIC: dict[str, Mutant] = {
     "label forgotten": with_error(lambda s, t: t.weights * sigmoid(s)),
     "labels flipped": with_error(lambda s, t: t.weights * (sigmoid(s) - 1 + t.labels)),
     "weights forgotten": with_error(lambda s, t: sigmoid(s) - t.labels),
-    "squared loss": with_error(lambda s, t: t.weights * (sigmoid(s) - t.labels) * sigmoid(s) * sigmoid(-s)),
+    "squared loss": with_error(
+        lambda s, t: t.weights * (sigmoid(s) - t.labels) * sigmoid(s) * sigmoid(-s)
+    ),
     "tanh for sigmoid": with_error(lambda s, t: t.weights * (jnp.tanh(s) - t.labels)),
 }
 NEGATIVE: dict[str, Mutant] = {
@@ -216,12 +229,14 @@ NEGATIVE: dict[str, Mutant] = {
     "clash drops the block": retargeted(clash_drops_the_block),
     "last negative lost": weights_of(lambda w: w.at[..., -1].set(0)),
     "first positive lost": weights_of(lambda w: w.at[..., 2].set(0)),
-    "negatives doubled": with_error(lambda s, t: t.weights * (2 - t.labels) * (sigmoid(s) - t.labels)),
+    "negatives doubled": with_error(
+        lambda s, t: t.weights * (2 - t.labels) * (sigmoid(s) - t.labels)
+    ),
 }
 SHARED: dict[str, Mutant] = {
     "K in place of num_negatives": with_error(
         lambda s, t: t.weights * (t.labels + (1 - t.labels) * 12 / 5) * (sigmoid(s) - t.labels)
-    ),
+    )
 }
 HUFFMAN: dict[str, Mutant] = {
     "code bit flipped": retargeted(flip_one_bit),
@@ -251,11 +266,16 @@ SOFTMAX: dict[str, Mutant] = {
     "first chunk dropped": chunked_away(lambda v, V: v >= 5),
     "last word of each chunk dropped": chunked_away(lambda v, V: v % 5 != 4),
     "each chunk normalised alone": with_softmax_error(
-        lambda z, t: total(t) * jnp.concatenate([softmax(z[..., :5]), softmax(z[..., 5:])], -1) - onehot(z, t)
+        lambda z, t: (
+            total(t) * jnp.concatenate([softmax(z[..., :5]), softmax(z[..., 5:])], -1)
+            - onehot(z, t)
+        )
     ),
 }
 CBOW: dict[str, Mutant] = {
-    "mean forgotten": with_inputs(lambda x: x._replace(weights=(x.weights > 0).astype(x.weights.dtype))),
+    "mean forgotten": with_inputs(
+        lambda x: x._replace(weights=(x.weights > 0).astype(x.weights.dtype))
+    ),
     "mean doubled": with_inputs(lambda x: x._replace(weights=x.weights**2)),
     "mean over slots, padding included": with_inputs(
         lambda x: x._replace(weights=(x.weights > 0).astype(x.weights.dtype) / x.weights.shape[-1])
@@ -271,7 +291,11 @@ RUNS: dict[str, Mutant] = {
     "first hidden vector of a run alone": with_inputs(
         lambda x: x._replace(weights=x.weights.at[:, 1:].set(0))
     ),
-    "last hidden vector of a run lost": with_inputs(lambda x: x._replace(weights=x.weights.at[:, -1].set(0))),
-    "weights of the next hidden vector": with_inputs(lambda x: x._replace(weights=jnp.roll(x.weights, 1, 1))),
+    "last hidden vector of a run lost": with_inputs(
+        lambda x: x._replace(weights=x.weights.at[:, -1].set(0))
+    ),
+    "weights of the next hidden vector": with_inputs(
+        lambda x: x._replace(weights=jnp.roll(x.weights, 1, 1))
+    ),
     "words of the next run": with_inputs(lambda x: x._replace(ids=jnp.roll(x.ids, 1, 0))),
 }

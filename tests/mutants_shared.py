@@ -1,4 +1,6 @@
-"""Deliberately wrong backwards of the fast shared negatives, whose error and targets have a form of their own."""
+"""Deliberately wrong backwards of the fast shared negatives, whose error and targets have a form of
+their own.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -54,10 +56,14 @@ SPANS: dict[str, Mutant] = {
     "repeats doubled": kept_as(lambda t: 2 * t.kept - 1),
     "repeats not scaled": kept_as(lambda t: 1 - (1 - t.kept) / t.scale),
     "a word drawn twice counts once": kept_as(lambda t: jnp.maximum(t.kept, 1 - t.scale)),
-    "repeats take back no more than all": kept_as(lambda t: jnp.maximum(t.kept, jnp.zeros_like(t.kept))),
+    "repeats take back no more than all": kept_as(
+        lambda t: jnp.maximum(t.kept, jnp.zeros_like(t.kept))
+    ),
     "repeats of the neighbour": kept_as(lambda t: jnp.roll(t.kept, 1, 0)),
     "scale forgotten": retargeted(lambda b, t: t._replace(scale=jnp.ones_like(t.scale))),
-    "negatives of the next span": retargeted(lambda b, t: t._replace(negatives=jnp.roll(t.negatives, 1, 0))),
+    "negatives of the next span": retargeted(
+        lambda b, t: t._replace(negatives=jnp.roll(t.negatives, 1, 0))
+    ),
     "kept weighs the label too": with_shared_error(lambda s, w, kept: w * kept * (sigmoid(s) - 1)),
     "kept forgotten": with_shared_error(lambda s, w, kept: w * (sigmoid(s) - 1)),
     "label forgotten": with_shared_error(lambda s, w, kept: w * kept * sigmoid(s)),
@@ -72,12 +78,16 @@ SPANS: dict[str, Mutant] = {
     "positives averaged over the span": with_shared_error(
         negative=lambda s, share: share.mean(-1, keepdims=True) * sigmoid(s)
     ),
-    "last negative lost": with_shared_error(negative=lambda s, share: noise(s, share).at[:, -1].set(0)),
+    "last negative lost": with_shared_error(
+        negative=lambda s, share: noise(s, share).at[:, -1].set(0)
+    ),
     "last hidden vector of a span lost": with_shared_error(
         negative=lambda s, share: noise(s, share).at[..., -1].set(0)
     ),
     "third positive lost": with_shared_error(lambda s, w, kept: spread(s, w, kept).at[:, 2].set(0)),
-    "error not turned": with_shared_error(turn=lambda e: e.reshape(e.shape[0], e.shape[2], e.shape[1])),
+    "error not turned": with_shared_error(
+        turn=lambda e: e.reshape(e.shape[0], e.shape[2], e.shape[1])
+    ),
     "clipped at 6": with_shared_error(
         lambda s, w, kept: jnp.where(jnp.abs(s) > 6, jnp.zeros_like(s), spread(s, w, kept))
     ),

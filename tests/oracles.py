@@ -16,12 +16,16 @@ def log_sigmoid(x: float) -> float:
 
 
 def hidden_of(params: Any, batch: Any, b: int, t: int) -> np.ndarray:
-    """Mean of the real input words of hidden vector (b, t), which may have words of its own or those of its group."""
+    """Mean of the real input words of hidden vector (b, t), which may have words of its own or
+    those of its group.
+    """
     # the place among the inputs, whose groups may be larger than those of the positives
     b, t = divmod(b * batch.weights.shape[1] + t, batch.inputs.weights.shape[1])
     ids, weights = np.asarray(batch.inputs.ids)[b], np.asarray(batch.inputs.weights)[b, t]
     ids = ids[t] if len(ids) > 1 else ids[0]
-    real = [np.asarray(params.input, np.float64)[i] for i, w in zip(ids, weights, strict=True) if w != 0]
+    real = [
+        np.asarray(params.input, np.float64)[i] for i, w in zip(ids, weights, strict=True) if w != 0
+    ]
     return np.mean(real, axis=0) if real else np.zeros(np.asarray(params.input).shape[1])
 
 
@@ -44,7 +48,9 @@ def softmax_loss(params: Any, batch: Any, targets: Any, tables: Any) -> float:
     for b, t, _, word, weight in positives(batch):
         logits = [float(row @ hidden_of(params, batch, b, t)) for row in output]
         top = max(logits)
-        total += weight * (top + math.log(math.fsum(math.exp(z - top) for z in logits)) - logits[word])
+        total += weight * (
+            top + math.log(math.fsum(math.exp(z - top) for z in logits)) - logits[word]
+        )
     return total
 
 

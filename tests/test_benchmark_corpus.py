@@ -1,4 +1,6 @@
-"""Texts for benchmarks: fetched by address and checked, taken from a folder, or made. No test uses the network."""
+"""Texts for benchmarks: fetched by address and checked, taken from a folder, or made. No test uses
+the network.
+"""
 
 import hashlib
 import zipfile
@@ -12,7 +14,9 @@ import w2vjax as w2v
 
 
 def test_planted_text_has_its_analogies_and_neighbours() -> None:
-    """Counting which words stand within two words of which, and nothing learned, answers the planted analogies."""
+    """Counting which words stand within two words of which, and nothing learned, answers the
+    planted analogies.
+    """
     sentences = list(corpus.planted_corpus(4000, seed=1))
     words = sorted({word for sentence in sentences for word in sentence})
     place = {word: at for at, word in enumerate(words)}
@@ -25,7 +29,8 @@ def test_planted_text_has_its_analogies_and_neighbours() -> None:
                 counts[right, left] += 1
     expected = np.outer(counts.sum(1), counts.sum(0)) / counts.sum()
     vectors = w2v.Vectors(words, np.log1p(counts / expected).astype(np.float32))
-    assert w2v.evaluate_word_analogies(vectors, corpus.planted_analogies()).accuracy > 0.9  # measured 1.0
+    # measured 1.0
+    assert w2v.evaluate_word_analogies(vectors, corpus.planted_analogies()).accuracy > 0.9
     assert (
         w2v.evaluate_word_pairs(vectors, corpus.planted_pairs()).spearman > 0.6
     )  # ties keep it from 1; .8 measured
@@ -72,7 +77,9 @@ def test_no_network_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def by_address(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    monkeypatch.setitem(corpus.SOURCES, "text8", corpus.SOURCES["text8"]._replace(address=path.as_uri()))
+    monkeypatch.setitem(
+        corpus.SOURCES, "text8", corpus.SOURCES["text8"]._replace(address=path.as_uri())
+    )
 
 
 def test_fetch_by_address(
@@ -109,9 +116,13 @@ def damaged(path: Path, how: str) -> None:
     [("bit", "cannot be unpacked"), ("cut", "bytes, not 16"), ("other", "cannot be unpacked")],
 )
 def test_a_damaged_download_is_refused(
-    local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    how: str, message: str,
-) -> None:  # fmt: skip
+    local: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: str,
+    message: str,
+) -> None:
     damaged(local / "text8.zip", how)
     by_address(monkeypatch, local / "text8.zip")
     assert corpus.main(["fetch", "text8", "--into", str(tmp_path / "into")]) == 1
@@ -124,7 +135,9 @@ def test_planted_files_are_what_the_library_reads(tmp_path: Path) -> None:
     assert corpus.main(["planted", str(path), "--sentences", "300"]) == 0
     assert [len(line.split()) for line in path.read_text().splitlines()] == [12] * 300
     words = sorted({word for line in path.read_text().splitlines() for word in line.split()})
-    vectors = w2v.Vectors(words, np.random.default_rng(0).standard_normal((len(words), 8)).astype(np.float32))
+    vectors = w2v.Vectors(
+        words, np.random.default_rng(0).standard_normal((len(words), 8)).astype(np.float32)
+    )
     folder = tmp_path / "some" / "planted"
     assert w2v.evaluate_word_pairs(vectors, folder / "planted-pairs.tsv").coverage == 1
     assert len(w2v.evaluation.read_word_analogies(folder / "planted-analogies.txt")) == 6

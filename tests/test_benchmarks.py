@@ -1,4 +1,6 @@
-"""Benchmarks fail loudly when what they check does not hold, each broken here on purpose, and tables tell truly."""
+"""Benchmarks fail loudly when what they check does not hold, each broken here on purpose, and
+tables tell truly.
+"""
 
 import json
 from pathlib import Path
@@ -51,9 +53,18 @@ def test_tables_come_from_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert fresh.count("not yet measured") == 2
     assert results_tables.renew(fresh, "") == fresh
     (tmp_path / "cpu-2-cores").mkdir()
-    environment = {"processor": {"name": "a processor"}, "device": {"kind": "cpu"}, "date": "2026-01-02T03"}
+    environment = {
+        "processor": {"name": "a processor"},
+        "device": {"kind": "cpu"},
+        "date": "2026-01-02T03",
+    }
     rows = [{"name": "w2vjax", "median_s": 0.5}]
-    record = {"benchmark": "speed", "environment": environment, "settings": {"rounds": 3}, "rows": rows}
+    record = {
+        "benchmark": "speed",
+        "environment": environment,
+        "settings": {"rounds": 3},
+        "rows": rows,
+    }
     (tmp_path / "cpu-2-cores" / "speed.json").write_text(json.dumps(record))
     fresh = results_tables.renew(text, "")
     assert "500 ms" in fresh
@@ -67,7 +78,10 @@ def test_tables_come_from_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_readme_is_what_the_results_say() -> None:
     for path in results_tables.READMES:
         text = path.read_text()
-        assert results_tables.renew(text, "" if path.parent == results_tables.HERE else "benchmarks/") == text
+        assert (
+            results_tables.renew(text, "" if path.parent == results_tables.HERE else "benchmarks/")
+            == text
+        )
 
 
 def test_a_failed_benchmark_fails_the_whole(
@@ -77,7 +91,9 @@ def test_a_failed_benchmark_fails_the_whole(
     (tmp_path / "bad.py").write_text("raise SystemExit('speed: error 1 exceeds 0.1')")
     monkeypatch.setattr(run_all, "HERE", tmp_path)
     jobs = [run_all.Job(f"{name}.py", "", "", 1) for name in ("bad", "absent", "good")]
-    monkeypatch.setattr(run_all, "JOBS", [*jobs, run_all.Job("good.py", "", "", 1, needs="no_such_package")])
+    monkeypatch.setattr(
+        run_all, "JOBS", [*jobs, run_all.Job("good.py", "", "", 1, needs="no_such_package")]
+    )
     assert run_all.main(["--quick"]) == 1
     out, err = capfd.readouterr()
     assert "error 1 exceeds 0.1" in err
@@ -87,7 +103,9 @@ def test_a_failed_benchmark_fails_the_whole(
     assert "skipped: no_such_package is not installed" in out
 
 
-def test_queries_that_differ_from_gensim_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_that_differ_from_gensim_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("gensim", reason="the peer of query_speed.py")
     import query_speed
 
@@ -105,7 +123,9 @@ def test_queries_that_differ_from_gensim_are_refused(tmp_path: Path, monkeypatch
     with pytest.raises(query_speed.CheckFailed, match="differ"):
         query_speed.similarity(vectors, peer, 1000)
     true = query_speed.w2v.evaluate_word_analogies
-    monkeypatch.setattr(query_speed.w2v, "evaluate_word_analogies", lambda v, path, _: true(v, path, 10))
+    monkeypatch.setattr(
+        query_speed.w2v, "evaluate_word_analogies", lambda v, path, _: true(v, path, 10)
+    )
     with pytest.raises(query_speed.CheckFailed, match="gensim has"):
         query_speed.analogies(vectors, peer, questions, sample)
 
@@ -123,7 +143,9 @@ def only_one_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any
     monkeypatch.setattr(run_all, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(run_all, "renew_files", lambda write: [])
     monkeypatch.setattr(run_all, "here_and_now", lambda: ("cpu-2-cores", "abc"))
-    monkeypatch.setattr(run_all, "JOBS", [run_all.Job("speed.py", "--small", "--large", 7, **changes)])
+    monkeypatch.setattr(
+        run_all, "JOBS", [run_all.Job("speed.py", "--small", "--large", 7, **changes)]
+    )
 
 
 def test_full_says_what_it_takes_and_quick_writes_elsewhere(
@@ -182,8 +204,15 @@ def test_scaling_measures_a_point_of_several_axes_once_and_fails_as_a_whole(
 
     monkeypatch.setattr(scaling, "measure", measure)
     (tmp_path / "text").write_text("some words " * 99)
-    arguments = scaling.argparse.Namespace(corpus=tmp_path / "text", sizes=[1, 2], megabytes=1, vocabularies=[100, 0],
-                                           dims=[100, 256], devices=[1, 2], dim=100)  # fmt: skip
+    arguments = scaling.argparse.Namespace(
+        corpus=tmp_path / "text",
+        sizes=[1, 2],
+        megabytes=1,
+        vocabularies=[100, 0],
+        dims=[100, 256],
+        devices=[1, 2],
+        dim=100,
+    )
     rows = scaling.run(arguments, tmp_path)
     assert len(rows) == 8
     assert len(measured) == len(set(measured)) == 6
@@ -209,7 +238,9 @@ def test_every_form_of_the_softmax_is_measured(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("fits", [True, False])
 @pytest.mark.parametrize("name", ["dense", "chunked", "jax.grad"])
-def test_a_wrong_softmax_is_not_timed(monkeypatch: pytest.MonkeyPatch, name: str, fits: bool) -> None:
+def test_a_wrong_softmax_is_not_timed(
+    monkeypatch: pytest.MonkeyPatch, name: str, fits: bool
+) -> None:
     true = softmax_scaling.forms
 
     def wrong(chunk: int) -> dict[str, Any]:
@@ -220,14 +251,18 @@ def test_a_wrong_softmax_is_not_timed(monkeypatch: pytest.MonkeyPatch, name: str
         return true(chunk) | {name: form}
 
     monkeypatch.setattr(softmax_scaling, "forms", wrong)
-    monkeypatch.setattr(softmax_scaling, "compare", lambda *_, **__: pytest.fail("it went on to time"))
+    monkeypatch.setattr(
+        softmax_scaling, "compare", lambda *_, **__: pytest.fail("it went on to time")
+    )
     if not fits:
         monkeypatch.setattr(softmax_scaling, "free_bytes", lambda: 1)
     with pytest.raises(timing.CheckFailed, match="V=40"):
         softmax_scaling.measure(40, 8, 4, 10, rounds=1, peaks=PEAKS)
 
 
-def test_a_softmax_that_needs_more_memory_than_one_chunk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_softmax_that_needs_more_memory_than_one_chunk_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert softmax_scaling.check_memory(50_000, 512, 128, 1000)["temporaries_MiB"] > 0
     true = softmax_scaling.forms
     monkeypatch.setattr(softmax_scaling, "forms", lambda chunk: {"chunked": true(chunk)["dense"]})
@@ -253,7 +288,10 @@ def test_a_wrong_gradient_by_hand_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
 # A pair takes 10 s. The first one is in the default run, the others are slow.
 @pytest.mark.parametrize(
     ("model", "objective"),
-    [pytest.param(*pair, marks=[pytest.mark.slow] if place else []) for place, pair in enumerate(bits.PAIRS)],
+    [
+        pytest.param(*pair, marks=[pytest.mark.slow] if place else [])
+        for place, pair in enumerate(bits.PAIRS)
+    ],
 )
 def test_bits_are_those_of_the_pair_and_the_seed(model: str, objective: str) -> None:
     found = bits.sha256_of_run(model, objective)

@@ -53,26 +53,36 @@ def curvatures(objective: w2v.Objective, params: Any, batch: Any, targets: Any) 
 
         table = jnp.asarray(getattr(params, name))
         # run once: compiling it well would take longer than running it
-        compiled = jax.jit(jax.hessian(loss), compiler_options={"xla_backend_optimization_level": 0})
+        compiled = jax.jit(
+            jax.hessian(loss), compiler_options={"xla_backend_optimization_level": 0}
+        )
         hessian = np.asarray(compiled(table))  # [V, D, V, D]
-        return np.array([np.linalg.eigvalsh(hessian[row, :, row]).max() for row in range(len(table))])
+        return np.array(
+            [np.linalg.eigvalsh(hessian[row, :, row]).max() for row in range(len(table))]
+        )
 
     return w2v.Params(of_table("input"), of_table("output"))
 
 
 def every_case() -> list[Any]:
-    """Objective, window and kind of batch; by default, each kind of objective once and each window once."""
+    """Objective, window and kind of batch; by default, each kind of objective once and each window
+    once.
+    """
     quick = {(name, "blocks", "ordinary") for name in QUICK_OBJECTIVES}
     quick |= {
         ("shared_negatives", "cbow_runs", "two words"),
         ("hierarchical_softmax", "fans", "scores past 6"),
     }
-    cases = itertools.product(OBJECTIVES, ("blocks", "cbow_runs", "fans", "cbow_counted", "pairs"), KINDS)
+    cases = itertools.product(
+        OBJECTIVES, ("blocks", "cbow_runs", "fans", "cbow_counted", "pairs"), KINDS
+    )
     return [pytest.param(*case, marks=[] if case in quick else pytest.mark.slow) for case in cases]
 
 
 @pytest.mark.parametrize(("name", "window", "kind"), every_case())
-def test_the_bound_is_above_the_curvature_of_every_row(name: str, window: str, kind: str, x64: None) -> None:
+def test_the_bound_is_above_the_curvature_of_every_row(
+    name: str, window: str, kind: str, x64: None
+) -> None:
     objective, inputs = inputs_of(name, window, kind)
     found, bounds = curvatures(objective, *inputs), bounds_of_rows(objective, *inputs)
     for curvature, bound in zip(found, bounds, strict=True):
@@ -88,7 +98,9 @@ def test_a_bound_of_half_the_size_is_below_a_curvature(x64: None) -> None:
     params = w2v.Params(jnp.full((3, 4), 3.0), jnp.zeros((3, 4)))
     curvature = curvatures(objective, params, batch, targets).output[1]
     assert curvature == pytest.approx(36 / 4)
-    assert bounds_of_rows(objective, params, batch, targets).output[1] == pytest.approx(36 / 2 + 0.5)
+    assert bounds_of_rows(objective, params, batch, targets).output[1] == pytest.approx(
+        36 / 2 + 0.5
+    )
     assert bounds_of_rows(objective, params, batch, targets, a=4.0, b=100.0).output[1] < curvature
 
 
@@ -123,22 +135,34 @@ def test_shared_negatives_bound_what_their_clear_form_does(window: str, x64: Non
     fresh = targets._replace(negatives=apart, kept=jnp.ones_like(targets.kept))
     words = jnp.where(batch.words == 6, 0, batch.words)
     batch, fresh = batch._replace(words=words), fresh._replace(words=words)
-    clear = negative_targets(words, batch.weights, jnp.repeat(apart, len(words) // len(apart), 0), 5)
-    for f, p in zip(bounds_of_rows(objective, params, batch, fresh),
-                    bounds_of_rows(OBJECTIVES["negative_sampling"], params, batch, clear), strict=True):  # fmt: skip
+    clear = negative_targets(
+        words, batch.weights, jnp.repeat(apart, len(words) // len(apart), 0), 5
+    )
+    for f, p in zip(
+        bounds_of_rows(objective, params, batch, fresh),
+        bounds_of_rows(OBJECTIVES["negative_sampling"], params, batch, clear),
+        strict=True,
+    ):
         np.testing.assert_allclose(f, p, rtol=1e-6)
 
 
 @pytest.mark.parametrize("rate", [0.005, 0.5, 50.0, 5e5])
 @pytest.mark.parametrize(("count", "dim"), [(1, 1), (256, 8), (10_000, 100)])
-def test_one_pair_in_every_example_of_a_step_settles_at_any_rate(rate: float, count: int, dim: int) -> None:
-    """The worst case for many examples at once: all of them the same two words, nine of ten positive."""
+def test_one_pair_in_every_example_of_a_step_settles_at_any_rate(
+    rate: float, count: int, dim: int
+) -> None:
+    """The worst case for many examples at once: all of them the same two words, nine of ten
+    positive.
+    """
     positive = np.arange(count) % 10 != 9 if count > 1 else np.array([True])
     objective, optimizer = OBJECTIVES["negative_sampling"], w2v.row_sgd(rate)
     objective = objective._replace(bounded=partial(objective.bounded, a=1.0, b=1.0))
     batch = w2v.pairs(np.zeros(count, int), np.zeros(count, int), vocab_size=1)
-    targets = w2v.Targets(jnp.zeros((count, 1), jnp.int32), jnp.asarray(positive, jnp.float32)[:, None, None],
-                          jnp.ones((count, 1, 1)))  # fmt: skip
+    targets = w2v.Targets(
+        jnp.zeros((count, 1), jnp.int32),
+        jnp.asarray(positive, jnp.float32)[:, None, None],
+        jnp.ones((count, 1, 1)),
+    )
     params = w2v.Params(*(0.1 * jax.random.normal(jax.random.key(i), (1, dim)) for i in (0, 1)))
 
     def step(carry: Any, _: Any) -> Any:
@@ -148,8 +172,12 @@ def test_one_pair_in_every_example_of_a_step_settles_at_any_rate(rate: float, co
         return w2v.updates.apply_gradients(optimizer, state, params, gradients, bounds), loss
 
     (params, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), None, 200)
-    best = float(-(positive.mean() * np.log(max(positive.mean(), 1e-9))
-                   + (1 - positive.mean()) * np.log(max(1 - positive.mean(), 1e-9))))  # fmt: skip
+    best = float(
+        -(
+            positive.mean() * np.log(max(positive.mean(), 1e-9))
+            + (1 - positive.mean()) * np.log(max(1 - positive.mean(), 1e-9))
+        )
+    )
     assert float(losses[-1]) / count <= 0.7
     assert float(losses.max()) / count <= 0.75
     if rate * count > 1 and count > 1:
@@ -177,16 +205,24 @@ def test_plain_steps_on_the_same_pair_run_away() -> None:
 
 def test_an_objective_without_bounds_gets_them_from_its_weights(x64: None) -> None:
     objective, inputs = inputs_of("negative_sampling", "blocks", "ordinary")
-    own, default = (bounds_of_rows(o, *inputs) for o in (objective, objective._replace(bounded=None)))
+    own, default = (
+        bounds_of_rows(o, *inputs) for o in (objective, objective._replace(bounded=None))
+    )
     assert all((d >= o).all() for d, o in zip(default, own, strict=True))
-    blind = objective._replace(bounded=None, backward=lambda h, o, _: objective.backward(h, o, inputs[2]))
-    with pytest.raises(SettingError, match=r"int has no ids .* Give the objective a function ``bounded``"):
+    blind = objective._replace(
+        bounded=None, backward=lambda h, o, _: objective.backward(h, o, inputs[2])
+    )
+    with pytest.raises(
+        SettingError, match=r"int has no ids .* Give the objective a function ``bounded``"
+    ):
         w2v.objectives.bounded_backward(blind, *inputs[:2], 5)
 
 
 def test_a_dense_gradient_without_bounds_gets_them_too(x64: None) -> None:
     objective, inputs = inputs_of("softmax", "blocks", "ordinary")
-    own, default = (bounds_of_rows(o, *inputs) for o in (objective, objective._replace(bounded=None)))
+    own, default = (
+        bounds_of_rows(o, *inputs) for o in (objective, objective._replace(bounded=None))
+    )
     assert default.output.shape == own.output.shape == (7,)
     assert default.output.sum() == pytest.approx(own.output.sum(), rel=0.9)
 
@@ -195,7 +231,9 @@ def test_a_dense_gradient_without_bounds_gets_them_too(x64: None) -> None:
 def test_the_gradient_beside_bounds_is_the_objectives_own(name: str, x64: None) -> None:
     """Also where the backward is replaced and the bounds are not: what is proven is what trains."""
     objective, inputs = inputs_of(name, "blocks", "ordinary")
-    twice = objective._replace(backward=lambda *i: jax.tree.map(lambda g: g + g, objective.backward(*i)))
+    twice = objective._replace(
+        backward=lambda *i: jax.tree.map(lambda g: g + g, objective.backward(*i))
+    )
     for changed in (objective, twice) if not name.endswith("softmax") else (objective,):
         expected, (found, _) = (
             w2v.backward(changed, *inputs)[1],
@@ -207,22 +245,29 @@ def test_the_gradient_beside_bounds_is_the_objectives_own(name: str, x64: None) 
 
 def test_bounds_of_another_number_than_the_rows_are_refused() -> None:
     objective = OBJECTIVES["negative_sampling"]
-    wrong = objective._replace(bounded=lambda f, h, o, t: (*f(h, o, t), jnp.zeros(h.shape[:2]), jnp.zeros(3)))
+    wrong = objective._replace(
+        bounded=lambda f, h, o, t: (*f(h, o, t), jnp.zeros(h.shape[:2]), jnp.zeros(3))
+    )
     batch = w2v.pairs([0, 1], [1, 2], vocab_size=3)
     targets = w2v.draw_targets(objective, jax.random.key(0), objective.init([3, 2, 1]), batch)
     params = w2v.init_params(jax.random.key(0), 3, 2)
     with pytest.raises(
-        SettingError, match=r"bounds of shapes \(2, 1\) and \(3,\) for hidden vectors \(2, 1\) and 12 rows"
+        SettingError,
+        match=r"bounds of shapes \(2, 1\) and \(3,\) for hidden vectors \(2, 1\) and 12 rows",
     ):
         w2v.objectives.bounded_backward(wrong, params, batch, targets)
 
 
 def test_the_bound_costs_no_product_with_a_vector() -> None:
-    """Gradient and bound share gathers and scores: the compiler finds them alike, since both call the same error."""
+    """Gradient and bound share gathers and scores: the compiler finds them alike, since both call
+    the same error.
+    """
     for name in ("shared_negatives", "hierarchical_softmax", "softmax"):
         objective = OBJECTIVES[name]
         size = Size(60, 64, 4, 16, 5)
-        inputs = make_inputs(objective, WINDOWS["blocks"], size, make_case("ordinary", size), "float32")
+        inputs = make_inputs(
+            objective, WINDOWS["blocks"], size, make_case("ordinary", size), "float32"
+        )
 
         flops = [
             jax.jit(f).lower(*inputs).compile().cost_analysis()["flops"]

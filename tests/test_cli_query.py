@@ -42,7 +42,9 @@ def pairs(tmp_path):
 @pytest.fixture
 def questions(tmp_path):
     target = tmp_path / "questions.txt"
-    target.write_text(": family\nman woman king queen\nman king cat dog\n: drinks\nman tea king cup\n")
+    target.write_text(
+        ": family\nman woman king queen\nman king cat dog\n: drinks\nman tea king cup\n"
+    )
     return target
 
 
@@ -60,7 +62,10 @@ def test_nn_writes_json_and_then_nothing_else(cli, path, tmp_path):
     assert (record["command"], record["vectors"]) == ("nn", str(path))
     assert [query["query"] for query in record["queries"]] == [["cat"], ["tea"]]
     best = record["queries"][0]["neighbours"][0]
-    assert (best["word"], best["similarity"]) == ("man", pytest.approx(3 / 5 / np.sqrt(2), abs=1e-6))
+    assert (best["word"], best["similarity"]) == (
+        "man",
+        pytest.approx(3 / 5 / np.sqrt(2), abs=1e-6),
+    )
     target = tmp_path / "out.json"
     done = cli("nn", path, "cat", "--json", target)
     assert "dog" in done.out
@@ -113,7 +118,9 @@ def test_analogy_by_either_measure(cli, path, measure, column):
     vectors = w2v.Vectors(WORDS, np.loadtxt(path, skiprows=1, usecols=(1, 2, 3, 4)))
     ask = vectors.most_similar if measure == "3cosadd" else vectors.most_similar_cosmul
     assert query["measure"] == measure
-    assert [(found["word"], found[column]) for found in query["neighbours"]] == ask(["king", "woman"], "man")
+    assert [(found["word"], found[column]) for found in query["neighbours"]] == ask(
+        ["king", "woman"], "man"
+    )
     assert query["neighbours"][0]["word"] == "queen"
 
 
@@ -121,7 +128,11 @@ def test_similarity_of_two_words_is_one_number(cli, path):
     assert cli("similarity", path, "cat", "dog").out == "0.960000\n"
     assert cli("similarity", path, "cat", "dog", "king").out.splitlines()[0] == "cat dog   0.960000"
     record = json.loads(cli("similarity", path, "cat", "dog", "king", "--json", "-").out)
-    assert [pair["words"] for pair in record["pairs"]] == [["cat", "dog"], ["cat", "king"], ["dog", "king"]]
+    assert [pair["words"] for pair in record["pairs"]] == [
+        ["cat", "dog"],
+        ["cat", "king"],
+        ["dog", "king"],
+    ]
     assert record["pairs"][0]["similarity"] == pytest.approx(0.96, abs=1e-6)
 
 
@@ -146,7 +157,16 @@ def test_eval_prints_tables_with_coverage(cli, path, pairs, questions):
 
 def test_eval_writes_what_the_library_returns(cli, path, pairs, questions):
     done = cli(
-        "eval", path, "--pairs", pairs, "--analogies", questions, "--restrict-vocab", "6", "--json", "-"
+        "eval",
+        path,
+        "--pairs",
+        pairs,
+        "--analogies",
+        questions,
+        "--restrict-vocab",
+        "6",
+        "--json",
+        "-",
     )
     record = json.loads(done.out)
     vectors = w2v.Vectors(WORDS, np.loadtxt(path, skiprows=1, usecols=(1, 2, 3, 4)))
@@ -202,8 +222,12 @@ def test_a_device_is_not_replaced_by_a_result(cli, path):
 def test_a_full_disk_behind_standard_output_is_one_sentence(path):
     program = "import sys; from w2vjax.cli import main; sys.exit(main(sys.argv[1:]))"
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-c", program, "similarity", path, "cat", "dog"],
-                              stdout=full, stderr=subprocess.PIPE, text=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", program, "similarity", path, "cat", "dog"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     assert done.returncode == 7
     assert done.stderr.count("\n") == 1
     assert "standard output cannot be written: No space left" in done.stderr

@@ -1,4 +1,6 @@
-"""Prepared corpora: the same bytes from the same text, used again when they may be, made again when they must be."""
+"""Prepared corpora: the same bytes from the same text, used again when they may be, made again when
+they must be.
+"""
 
 import hashlib
 import os
@@ -130,7 +132,12 @@ def test_a_damaged_cache_is_noticed_and_made_again(tmp_path, text, kind, damage)
             with pytest.warns(UserWarning, match="is damaged and is made again"):
                 corpus = prepare(text, cache, min_count=1)
         assert not corpus.reused
-        assert (corpus.vocab, corpus.digest, corpus.ids.tolist(), corpus.starts.tolist()) == expected
+        assert (
+            corpus.vocab,
+            corpus.digest,
+            corpus.ids.tolist(),
+            corpus.starts.tolist(),
+        ) == expected
     assert len(list(cache.iterdir())) == 3
 
 
@@ -202,10 +209,20 @@ print(corpus.digest, hashlib.sha256("\\n".join(vocab.words).encode()).hexdigest(
 def digests(text, seeds, folders):
     found = set()
     for seed in range(seeds):
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "LC_ALL": ["C", "C.UTF-8", "POSIX"][seed % 3],
-                       "JAX_PLATFORMS": "cpu"}  # fmt: skip
-        done = subprocess.run([sys.executable, "-c", HASHED, text], env=environment, cwd=folders[seed % 2],
-                              capture_output=True, text=True, check=True)  # fmt: skip
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": str(seed),
+            "LC_ALL": ["C", "C.UTF-8", "POSIX"][seed % 3],
+            "JAX_PLATFORMS": "cpu",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", HASHED, text],
+            env=environment,
+            cwd=folders[seed % 2],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         found.add(done.stdout)
     return found
 
@@ -214,7 +231,8 @@ def many_words(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "many.txt"
     path.write_text(
-        "\n".join(" ".join(f"wört{i}" for i in rng.zipf(1.3, 30) % 5000) for _ in range(300)), "utf-8"
+        "\n".join(" ".join(f"wört{i}" for i in rng.zipf(1.3, 30) % 5000) for _ in range(300)),
+        "utf-8",
     )
     return path
 

@@ -1,4 +1,6 @@
-"""Random and damaged bytes into every reader of the corpus: words or a typed error, never anything else."""
+"""Random and damaged bytes into every reader of the corpus: words or a typed error, never anything
+else.
+"""
 
 import bz2
 import contextlib
@@ -23,8 +25,27 @@ PACKERS = {
     ".xz": lzma.compress,
     ".zst": zstandard.compress,
 }
-PARTS = [b" ", b"\n", b"\r\n", b"\0", b"\xef\xbb\xbf", b"\xff", b"\xc3", "é".encode(), "日本".encode(), b"king", b"a",
-         b"x" * 70, b"internet", b"\t", b"\xe2\x80\xa8", b"\xc2\xa0", b"\x1f", b"\x7f", b"\xed\xa0\x80"]  # fmt: skip
+PARTS = [
+    b" ",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"\xff",
+    b"\xc3",
+    "é".encode(),
+    "日本".encode(),
+    b"king",
+    b"a",
+    b"x" * 70,
+    b"internet",
+    b"\t",
+    b"\xe2\x80\xa8",
+    b"\xc2\xa0",
+    b"\x1f",
+    b"\x7f",
+    b"\xed\xa0\x80",
+]
 SECONDS = float(os.environ.get("W2VJAX_FUZZ_SECONDS", "20"))
 
 
@@ -48,14 +69,18 @@ def damaged(rng, data):
 
 
 def check_text(path, data, reading):
-    """Either the words of an independent counter, or an error where it finds invalid UTF-8 or no words."""
+    """Either the words of an independent counter, or an error where it finds invalid UTF-8 or no
+    words.
+    """
     try:
         text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", reading.errors)
     except UnicodeDecodeError:
         text = ""
     expected = Counter(re.findall(r"[^\x00-\x20]+", text))
     if not expected:
-        with pytest.raises(w2v.errors.CorpusError, match=f"{path.name}: invalid UTF-8|holds no words"):
+        with pytest.raises(
+            w2v.errors.CorpusError, match=f"{path.name}: invalid UTF-8|holds no words"
+        ):
             w2v.build_vocab(path, 1, reading=reading)
         return
     vocab = w2v.build_vocab(path, 1, reading=reading)

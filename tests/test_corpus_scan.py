@@ -1,4 +1,6 @@
-"""Words to numbers: equal to a Counter and a dict, whatever the block size, the lengths and the alphabet."""
+"""Words to numbers: equal to a Counter and a dict, whatever the block size, the lengths and the
+alphabet.
+"""
 
 import io
 import re
@@ -22,7 +24,9 @@ WORDS = st.one_of(
         ["a", "b", "the", "internet", "internets", "internetinternet", "é", "日本語", "no\xa0break"]
     ),
     st.text(st.characters(min_codepoint=33, exclude_categories=("Cs",)), min_size=1, max_size=20),
-    st.builds(lambda letter, length: letter * length, st.sampled_from("xyé"), st.sampled_from(LENGTHS)),
+    st.builds(
+        lambda letter, length: letter * length, st.sampled_from("xyé"), st.sampled_from(LENGTHS)
+    ),
 )
 
 
@@ -41,7 +45,12 @@ def encoded(source, min_count, block_bytes, max_vocab=None, tokenizer=None):
     vocab, ids_of = choose(seen, min_count, max_vocab)
     kept = renumber(numbers, begins, ids_of, ids, starts)
     assert kept * 4 == len(ids.getvalue())
-    return vocab, np.frombuffer(ids.getvalue(), "<i4"), np.frombuffer(starts.getvalue(), "<i8"), seen
+    return (
+        vocab,
+        np.frombuffer(ids.getvalue(), "<i4"),
+        np.frombuffer(starts.getvalue(), "<i8"),
+        seen,
+    )
 
 
 def expected(text, min_count):
@@ -63,7 +72,9 @@ def expected(text, min_count):
     block_bytes=st.sampled_from([1, 2, 3, 5, 8, 64, 1000]),
     min_count=st.integers(1, 2),
 )
-def test_equals_counter_and_dict_for_any_block_size(tmp_path_factory, pieces, block_bytes, min_count):
+def test_equals_counter_and_dict_for_any_block_size(
+    tmp_path_factory, pieces, block_bytes, min_count
+):
     text = "".join(word + separator for word, separator in pieces)
     kept, counts, ids, starts = expected(text, min_count)
     if not kept:
@@ -86,7 +97,9 @@ def test_equals_counter_and_dict_for_any_block_size(tmp_path_factory, pieces, bl
 @settings(deadline=None)
 @given(
     lists=st.lists(
-        st.lists(st.sampled_from(["a", "b", "c d", "\n", "x" * 99]), max_size=6), min_size=1, max_size=12
+        st.lists(st.sampled_from(["a", "b", "c d", "\n", "x" * 99]), max_size=6),
+        min_size=1,
+        max_size=12,
     )
 )
 def test_token_lists_take_any_string_as_a_word(lists):
@@ -97,7 +110,9 @@ def test_token_lists_take_any_string_as_a_word(lists):
     assert dict(zip(vocab.words, vocab.counts.tolist(), strict=True)) == counts
     assert [vocab.words[i] for i in ids] == [word for line in lists for word in line]
     places = np.cumsum([0, *map(len, lists)])[:-1]
-    assert starts.tolist() == [int(place) for place, line in zip(places, lists, strict=True) if line]
+    assert starts.tolist() == [
+        int(place) for place, line in zip(places, lists, strict=True) if line
+    ]
 
 
 def test_file_and_token_lists_and_tokenizer_give_the_same(tmp_path):
@@ -106,7 +121,11 @@ def test_file_and_token_lists_and_tokenizer_give_the_same(tmp_path):
     lines = [[words[i] for i in rng.integers(0, 300, int(rng.integers(0, 30)))] for _ in range(500)]
     path = tmp_path / "text.txt"
     path.write_text("\n".join(map(" ".join, lines)))
-    results = [encoded(path, 3, 4096), encoded(lines, 3, 1), encoded(path, 3, 4096, tokenizer=str.split)]
+    results = [
+        encoded(path, 3, 4096),
+        encoded(lines, 3, 1),
+        encoded(path, 3, 4096, tokenizer=str.split),
+    ]
     for vocab, ids, starts, _ in results[1:]:
         assert vocab == results[0][0]
         assert np.array_equal(ids, results[0][1])
@@ -137,7 +156,9 @@ def states(table, words):
     text = "".join(word + " " for word in words).encode()
     ends = np.cumsum([len(word.encode()) + 1 for word in words]) - 1
     lengths = np.array([len(word.encode()) for word in words])
-    return table.states(np.frombuffer(text + bytes(PIECE), np.uint8), ends - lengths, lengths).tolist()
+    return table.states(
+        np.frombuffer(text + bytes(PIECE), np.uint8), ends - lengths, lengths
+    ).tolist()
 
 
 def test_crafted_collisions_change_the_speed_only(monkeypatch):
@@ -155,10 +176,14 @@ def test_crafted_collisions_change_the_speed_only(monkeypatch):
 
 
 def test_a_table_that_grows_keeps_its_states():
-    words = [f"{n * 7919:x}" for n in range(60_000)] + ["prefix" * n for n in range(1, PIECE * PIECES)]
+    words = [f"{n * 7919:x}" for n in range(60_000)] + [
+        "prefix" * n for n in range(1, PIECE * PIECES)
+    ]
     table = WordTable()
     first = [
-        state for begin in range(0, len(words), 777) for state in states(table, words[begin : begin + 777])
+        state
+        for begin in range(0, len(words), 777)
+        for state in states(table, words[begin : begin + 777])
     ]
     assert len(set(first)) == len(words)
     assert states(table, words) == first

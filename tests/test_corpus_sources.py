@@ -1,4 +1,6 @@
-"""Where text comes from: every kind of source gives the same words; every fault ends in one sentence that names it."""
+"""Where text comes from: every kind of source gives the same words; every fault ends in one
+sentence that names it.
+"""
 
 import bz2
 import gzip
@@ -61,9 +63,14 @@ def packed(suffix):
 
 
 def unpacked(path):
-    """What both readers of compressed files make of one: its bytes, or None where it is refused by name."""
+    """What both readers of compressed files make of one: its bytes, or None where it is refused by
+    name.
+    """
     results = []
-    for read, error in ((lambda: contents(path), FormatError), (lambda: corpus_bytes(path), CorpusError)):
+    for read, error in (
+        (lambda: contents(path), FormatError),
+        (lambda: corpus_bytes(path), CorpusError),
+    ):
         try:
             results.append(read())
         except error as refused:
@@ -85,7 +92,9 @@ def test_packed_files_of_several_members_are_read_to_the_end(tmp_path, suffix, p
     assert counts(path) == counts(path, block_bytes=1) == COUNTS
 
 
-@pytest.mark.parametrize("rubbish", [b"x", b"\0\0\0x", b"the king\n" * 500, b"\x1f\x8b", b"PK\x03\x04"])
+@pytest.mark.parametrize(
+    "rubbish", [b"x", b"\0\0\0x", b"the king\n" * 500, b"\x1f\x8b", b"PK\x03\x04"]
+)
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_rubbish_behind_a_member_is_refused(tmp_path, suffix, rubbish):
     path, members = tmp_path / f"text{suffix}", packed(suffix)
@@ -117,7 +126,8 @@ def test_no_flipped_bit_and_no_cut_ends_a_packed_file_in_silence(tmp_path, suffi
 def test_folders_are_read_recursively_in_sorted_order(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "1.txt").write_text("second one")
-    (tmp_path / "a.txt").write_text("first")  # without a newline: the end of a file ends word and line
+    # without a newline: the end of a file ends word and line
+    (tmp_path / "a.txt").write_text("first")
     (tmp_path / "c.txt.gz").write_bytes(gzip.compress(b"third"))
     (tmp_path / ".hidden").write_text("not read")
     assert list(counts(tmp_path)) == ["first", "second", "one", "third"]
@@ -180,10 +190,14 @@ def test_truncated_and_damaged_packed_files_are_named(tmp_path, suffix):
     for keep in (5, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:keep])
         assert re.search(
-            rf"cut{suffix}, byte [0-9,]+ of the decompressed data: the compressed data", message(path)
+            rf"cut{suffix}, byte [0-9,]+ of the decompressed data: the compressed data",
+            message(path),
         )
     path.write_bytes(b"this is no compressed file at all")
-    assert f"cut{suffix}, byte 0 of the decompressed data: the compressed data is damaged" in message(path)
+    assert (
+        f"cut{suffix}, byte 0 of the decompressed data: the compressed data is damaged"
+        in message(path)
+    )
     path.write_bytes(b"")
     assert "the compressed data stops before its end" in message(path)
 
@@ -213,7 +227,8 @@ def test_a_corpus_without_words_is_an_error(tmp_path, data):
     path = tmp_path / "empty"
     path.write_bytes(data)
     assert (
-        message(path) == "The corpus holds no words: it is empty, or nothing but white space. Read more text."
+        message(path)
+        == "The corpus holds no words: it is empty, or nothing but white space. Read more text."
     )
 
 
@@ -228,7 +243,10 @@ def test_something_without_white_space_is_not_text(tmp_path, monkeypatch):
     ("source", "expected"),
     [
         (["king queen", "the"], "no file or folder 'king queen'"),
-        ((line for line in ["king queen"]), "Item 1 of the corpus is 'king queen', not a list of tokens"),
+        (
+            (line for line in ["king queen"]),
+            "Item 1 of the corpus is 'king queen', not a list of tokens",
+        ),
         ([["king"], 7], "Item 2 of the corpus is 7"),
         ([["king", 7]], "Line 1 of the corpus holds 7, a int"),
         ([], "The corpus holds no words"),
@@ -277,8 +295,12 @@ print(len(corpus.ids), len(corpus.vocab), len(corpus.starts), peak() - before)
 
 
 def peak(path):
-    """Tokens, words, lines and the growth of the peak resident memory in MB, in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    """Tokens, words, lines and the growth of the peak resident memory in MB, in a process of its
+    own.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
+    )
     tokens, words, starts, kilobytes = map(int, done.stdout.split())
     return tokens, words, starts, kilobytes / 1024
 
@@ -314,7 +336,9 @@ def test_a_bomb_is_refused_in_constant_memory(tmp_path, suffix):
     "kind", ["one 200 MB line", "one line of a million tokens", "1 MB tokens", "short lines"]
 )
 def test_memory_is_flat_in_the_size_of_the_corpus(tmp_path, kind):
-    """Measured 12 to 87 MB (the most with one-letter words, a block of which makes the longest arrays)."""
+    """Measured 12 to 87 MB (the most with one-letter words, a block of which makes the longest
+    arrays).
+    """
     path = tmp_path / "text"
     line = b" ".join(b"w%d" % n for n in range(1000))
     expected = {

@@ -20,13 +20,19 @@ def text(tmp_path, pipeline_speed):
 
 def test_the_candidates_agree_and_are_reported(pipeline_speed, text, capsys):
     record = pipeline_speed.run(text, rounds=1, write=False)
-    assert {row["name"] for row in record["rows"]} >= {"w2vjax", "split + Counter + dict", "NumPy sort"}
+    assert {row["name"] for row in record["rows"]} >= {
+        "w2vjax",
+        "split + Counter + dict",
+        "NumPy sort",
+    }
     assert all(row["million_words_a_second"] > 0 for row in record["rows"])
     assert "w2vjax" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["w2vjax", "NumPy sort"])
-def test_a_wrong_candidate_is_named_before_anything_is_timed(pipeline_speed, text, monkeypatch, name):
+def test_a_wrong_candidate_is_named_before_anything_is_timed(
+    pipeline_speed, text, monkeypatch, name
+):
     right = pipeline_speed.CANDIDATES[name]
     monkeypatch.setitem(pipeline_speed.CANDIDATES, name, lambda path: right(path)[::-1])
     monkeypatch.setattr(pipeline_speed, "compare", lambda *a, **k: pytest.fail("timed"))

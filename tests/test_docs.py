@@ -1,4 +1,6 @@
-"""Every example in every docstring, in the README and in docs/ runs, and prints what it is said to print."""
+"""Every example in every docstring, in the README and in docs/ runs, and prints what it is said to
+print.
+"""
 
 import contextlib
 import doctest
@@ -24,7 +26,8 @@ MODULES = ["w2vjax", *(module.name for module in pkgutil.walk_packages(w2vjax.__
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-# The set-up commands build an environment and run this very test: .ci/run runs the second one as it stands.
+# The set-up commands build an environment and run this very test: .ci/run runs the second one as it
+# stands.
 SETUP = "python3 -m venv"
 
 
@@ -39,7 +42,9 @@ def test_docstring_examples(name: str) -> None:
 
 def test_there_are_docstring_examples() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    examples = [t for name in MODULES for t in finder.find(importlib.import_module(name)) if t.examples]
+    examples = [
+        t for name in MODULES for t in finder.find(importlib.import_module(name)) if t.examples
+    ]
     assert len(examples) >= 100
 
 
@@ -63,7 +68,8 @@ def assert_output(found: str, expected: str, what: str) -> None:
 def run_blocks(page: Path, cli: Callable[..., Any]) -> dict[str, Any]:
     """Run the Python and console blocks of a page in order, and hold their output against the page.
 
-    A ``text`` block holds what the Python block above it prints. Returns the names that Python has left.
+    A ``text`` block holds what the Python block above it prints. Returns the names that Python has
+    left.
     """
     names: dict[str, Any] = {"__name__": "__page__"}
     printed = ""
@@ -96,7 +102,8 @@ def test_every_block_of_a_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names = run_blocks(page, cli)
-    if page.name == "README.md":  # its wrong gradient is found because no entry of the right one is zero
+    # its wrong gradient is found because no entry of the right one is zero
+    if page.name == "README.md":
         loss = partial(w2v.cross_entropy, names["objective"])
         gradient = jax.grad(loss)(names["params"], names["batch"], names["targets"])
         assert all((np.asarray(table) != 0).all() for table in gradient)
@@ -129,7 +136,9 @@ def test_the_readme_is_short_and_has_the_two_setup_commands() -> None:
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_pictures_exist(page: Path) -> None:
-    """Files, and the headings of pages. A heading's anchor is its words in small letters, joined by hyphens."""
+    """Files, and the headings of pages. A heading's anchor is its words in small letters, joined by
+    hyphens.
+    """
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if "://" in target:
             continue
@@ -138,17 +147,23 @@ def test_links_and_pictures_exist(page: Path) -> None:
         assert file.exists(), target
         if anchor:
             headings = re.findall(r"^#+ (.*)$", file.read_text(), flags=re.MULTILINE)
-            anchors = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+            anchors = [
+                re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings
+            ]
             assert anchor in anchors, target
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
     text = (ROOT / "README.md").read_text()
-    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in text] == []
+    assert [
+        page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in text
+    ] == []
 
 
 def test_the_automatic_checks_are_those_of_the_whole_check() -> None:
-    """The commit hooks run each tool of .ci/run, and the oldest JAX that is tested is the oldest that is allowed."""
+    """The commit hooks run each tool of .ci/run, and the oldest JAX that is tested is the oldest
+    that is allowed.
+    """
     check = (ROOT / ".ci" / "run").read_text()
     tools = set(re.findall(r"^check \.venv/bin/(\S+)", check, flags=re.MULTILINE))
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()

@@ -1,4 +1,6 @@
-"""Evaluation: correlations and analogies by hand, by brute force, and equal to gensim's; files refused by line."""
+"""Evaluation: correlations and analogies by hand, by brute force, and equal to gensim's; files
+refused by line.
+"""
 
 import jax
 import numpy as np
@@ -17,7 +19,9 @@ def write(path, text):
 
 @pytest.fixture(scope="module")
 def world():
-    """Vectors in which a third of the analogies come out right, as in real ones: city = country + offset + noise."""
+    """Vectors in which a third of the analogies come out right, as in real ones: city = country +
+    offset + noise.
+    """
     rng = np.random.default_rng(3)
     D, n = 20, 60
     countries, kings = rng.standard_normal((2, n, D))
@@ -58,7 +62,8 @@ def judgements(tmp_path_factory, world):
     for _ in range(300):
         a, b = rng.choice(len(world), 2)
         swap = str.swapcase if rng.random() < 0.5 else str
-        score = round(5 + 5 * world.similarity(world.words[a], world.words[b]) + rng.normal(), 1)  # with ties
+        # with ties
+        score = round(5 + 5 * world.similarity(world.words[a], world.words[b]) + rng.normal(), 1)
         lines.append(f"{swap(world.words[a])}\t{world.words[b]}\t{score}")
     lines += ["nowhere\tking1\t3.5", "king1\tnothing\t9", "king2\tking2\t10"]
     return write(tmp_path_factory.mktemp("sets") / "pairs.tsv", "\n".join(lines) + "\n")
@@ -79,7 +84,9 @@ def test_pairs_are_gensims(world, judgements, oracle, restrict_vocab, case_insen
     assert ours.pearson == pytest.approx(pearson[0], abs=1e-6)
     assert ours.spearman == pytest.approx(spearman[0], abs=1e-6)
     assert 100 * (1 - ours.coverage) == pytest.approx(missing, abs=1e-9)
-    pearson, spearman, _ = oracle.evaluate_word_pairs(str(judgements), dummy4unknown=True, **options)
+    pearson, spearman, _ = oracle.evaluate_word_pairs(
+        str(judgements), dummy4unknown=True, **options
+    )
     assert ours.pearson_all == pytest.approx(pearson[0], abs=1e-6)
     assert ours.spearman_all == pytest.approx(spearman[0], abs=1e-6)
 
@@ -98,7 +105,8 @@ def test_analogies_are_gensims(world, questions, oracle, restrict_vocab, case_in
     assert ours.accuracy_all == pytest.approx(over_all, abs=1e-12)
     if case_insensitive and restrict_vocab > 250:
         assert [part.total for part in ours.sections] == [150, 150, 150]
-        assert 0.2 < ours.accuracy < 0.9  # neither all right nor all wrong: the comparison means something
+        # neither all right nor all wrong: the comparison means something
+        assert 0.2 < ours.accuracy < 0.9
         assert ours.sections[2].coverage == ours.sections[2].accuracy == 0
 
 
@@ -122,7 +130,9 @@ def test_both_measures_are_what_brute_force_gives(world, questions):
     add = w2v.evaluate_word_analogies(world, questions)
     mul = w2v.evaluate_word_analogies(world, questions, measure=w2v.evaluation.three_cos_mul)
     assert add.overall.correct == brute_force(world, questions, lambda a, b, c: b - a + c)
-    expected = brute_force(world, questions, lambda a, b, c: (1 + b) * (1 + c) / 4 / ((1 + a) / 2 + 1e-6))
+    expected = brute_force(
+        world, questions, lambda a, b, c: (1 + b) * (1 + c) / 4 / ((1 + a) / 2 + 1e-6)
+    )
     assert mul.overall.correct == expected
     assert mul.overall.correct != add.overall.correct
 
@@ -189,7 +199,9 @@ def test_a_zero_vector_scores_zero_and_words_equal_themselves():
     )
     # nil: 0, then exactly 1 for each word with itself: two ties at rank 2.5
     pairs = [("nil", "a", 1.0), ("a", "a", 2.0), ("b", "b", 3.0)]
-    assert w2v.evaluate_word_pairs(vectors, pairs).spearman == pytest.approx(np.sqrt(0.75), abs=1e-12)
+    assert w2v.evaluate_word_pairs(vectors, pairs).spearman == pytest.approx(
+        np.sqrt(0.75), abs=1e-12
+    )
 
 
 def test_what_is_not_finite_is_refused(world):
@@ -207,7 +219,9 @@ def test_what_is_not_finite_is_refused(world):
 def test_vectors_on_the_device_score_the_same(world, judgements, questions):
     moved = jax.tree.map(jax.numpy.asarray, world)
     assert w2v.evaluate_word_pairs(moved, judgements) == w2v.evaluate_word_pairs(world, judgements)
-    assert w2v.evaluate_word_analogies(moved, questions) == w2v.evaluate_word_analogies(world, questions)
+    assert w2v.evaluate_word_analogies(moved, questions) == w2v.evaluate_word_analogies(
+        world, questions
+    )
 
 
 @pytest.mark.parametrize(
@@ -251,7 +265,8 @@ def test_a_bad_file_of_pairs_is_refused_by_line(tmp_path, text, says):
 
 def test_analogies_are_read(tmp_path):
     path = write(
-        tmp_path / "q", "\ufeff: one two\r\na b c d\r\n\r\n:three\ne\tf g  h\n: one two\ni j k l\n: empty\n"
+        tmp_path / "q",
+        "\ufeff: one two\r\na b c d\r\n\r\n:three\ne\tf g  h\n: one two\ni j k l\n: empty\n",
     )
     assert w2v.evaluation.read_word_analogies(path) == {
         "one two": [("a", "b", "c", "d"), ("i", "j", "k", "l")],
@@ -275,7 +290,9 @@ def test_a_bad_file_of_analogies_is_refused_by_line(tmp_path, text, says):
         w2v.evaluation.read_word_analogies(write(tmp_path / "questions.txt", text))
 
 
-@pytest.mark.parametrize("read", [w2v.evaluation.read_word_pairs, w2v.evaluation.read_word_analogies])
+@pytest.mark.parametrize(
+    "read", [w2v.evaluation.read_word_pairs, w2v.evaluation.read_word_analogies]
+)
 def test_unreadable_files_are_named(tmp_path, read):
     with pytest.raises(w2v.errors.FileError, match=r"missing\.txt cannot be read: No such file"):
         read(tmp_path / "missing.txt")

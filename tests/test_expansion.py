@@ -1,4 +1,6 @@
-"""Every window shape equals its expansion into groups of one hidden vector and one word; padding adds nothing."""
+"""Every window shape equals its expansion into groups of one hidden vector and one word; padding
+adds nothing.
+"""
 
 from functools import partial
 from typing import Any
@@ -40,25 +42,35 @@ def expand(batch: w2v.Batch) -> tuple[w2v.Batch, np.ndarray]:
     group, hidden, word = np.nonzero(np.asarray(batch.weights))
     input_weights = np.asarray(batch.inputs.weights)
     input_ids = np.broadcast_to(np.asarray(batch.inputs.ids), input_weights.shape)
-    regrouped = (*batch.weights.shape[:2], -1)  # a run may have each of its means in a group of its own
+    # a run may have each of its means in a group of its own
+    regrouped = (*batch.weights.shape[:2], -1)
     input_ids, input_weights = input_ids.reshape(regrouped), input_weights.reshape(regrouped)
     inputs = w2v.Inputs(
         jnp.asarray(input_ids[group, hidden, None]), jnp.asarray(input_weights[group, hidden, None])
     )
-    words, weights = np.asarray(batch.words)[group, word], np.asarray(batch.weights)[group, hidden, word]
-    return w2v.Batch(inputs, jnp.asarray(words[:, None]), jnp.asarray(weights[:, None, None])), group
+    words, weights = (
+        np.asarray(batch.words)[group, word],
+        np.asarray(batch.weights)[group, hidden, word],
+    )
+    return w2v.Batch(
+        inputs, jnp.asarray(words[:, None]), jnp.asarray(weights[:, None, None])
+    ), group
 
 
 def expand_targets(
     name: str, tables: Any, batch: w2v.Batch, targets: Any, single: w2v.Batch, group: Any
 ) -> Any:
-    """The objective that the expansion has, and its targets: each group with the negatives that it came from."""
+    """The objective that the expansion has, and its targets: each group with the negatives that it
+    came from.
+    """
     if not name.startswith(("negative", "shared", "nce")):
         return OBJECTIVES[name], OBJECTIVES[name].select((), tables, single.words, single.weights)
     drawn = jnp.asarray(oracles.negatives_of(batch, targets)[group])
     rows = negative_targets(single.words, single.weights, drawn, num_negatives=5)
     if name == "nce":
-        shift = jnp.asarray(np.asarray(tables[1], np.float32)[np.asarray(rows.ids)][:, None].astype(float))
+        shift = jnp.asarray(
+            np.asarray(tables[1], np.float32)[np.asarray(rows.ids)][:, None].astype(float)
+        )
         return OBJECTIVES[name], type(targets)(*rows, shift)
     return w2v.negative_sampling(5), rows
 
@@ -74,7 +86,9 @@ def test_a_window_equals_its_expansion(name: str, window: str, x64: None) -> Non
     params, batch, targets = make_inputs(EXACT[name], WINDOWS[window], SIZE, case, "float64")
     single, group = expand(batch)
     assert len(group) >= 8
-    objective, expanded = expand_targets(name, tables_of(EXACT[name], SIZE), batch, targets, single, group)
+    objective, expanded = expand_targets(
+        name, tables_of(EXACT[name], SIZE), batch, targets, single, group
+    )
     loss, found = gradients(EXACT[name], params, batch, targets)
     expected_loss, expected = gradients(objective, params, single, expanded)
     assert loss == pytest.approx(expected_loss, rel=1e-12)
@@ -84,7 +98,9 @@ def test_a_window_equals_its_expansion(name: str, window: str, x64: None) -> Non
 
 @pytest.mark.parametrize("window", list(WINDOWS))
 def test_padding_changes_nothing(window: str, x64: None) -> None:
-    """Any valid id may stand on padding, to the bit; a batch padded to twice its runs is the same to 1e-12."""
+    """Any valid id may stand on padding, to the bit; a batch padded to twice its runs is the same
+    to 1e-12.
+    """
     case = make_case("half padded", SIZE)
     other = np.where(case.segments < 0, np.int32(SIZE.vocab_size - 1), case.tokens)
     objective = OBJECTIVES["hierarchical_softmax"]

@@ -55,7 +55,9 @@ def test_every_failing_call_is_an_error_that_names_the_file_and_leaves_old_or_ne
         assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
-@pytest.mark.parametrize("kind", ["full disk", "no folder", "no permission", "a folder", "a device"])
+@pytest.mark.parametrize(
+    "kind", ["full disk", "no folder", "no permission", "a folder", "a device"]
+)
 def test_real_faults_of_the_system(tmp_path, kind):
     write_one(tmp_path, OLD)
     if kind == "full disk":
@@ -68,7 +70,9 @@ def test_real_faults_of_the_system(tmp_path, kind):
                 file.write(bytes(100_000))
         """
         run = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code), tmp_path / "a"], capture_output=True, text=True
+            [sys.executable, "-c", textwrap.dedent(code), tmp_path / "a"],
+            capture_output=True,
+            text=True,
         )
         assert run.returncode == 1
         assert f"FileError: {tmp_path / 'a'} cannot be written: File too large" in run.stderr
@@ -78,7 +82,10 @@ def test_real_faults_of_the_system(tmp_path, kind):
             "a folder": tmp_path,
             "a device": Path("/dev/full"),
         }.get(kind, Path("/proc/version"))
-        with pytest.raises(FileError, match=f"{target} cannot be written"), files.atomic_file(target) as file:
+        with (
+            pytest.raises(FileError, match=f"{target} cannot be written"),
+            files.atomic_file(target) as file,
+        ):
             file.write(NEW)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert state(tmp_path, ["a"]) == OLD
@@ -167,7 +174,10 @@ def test_a_journal_that_is_not_ours_moves_nothing(tmp_path, journal):
     (tmp_path / ".a.w2vjax-journal").write_bytes(journal)
     assert state(tmp_path, ["a"]) == OLD
     write_one(tmp_path, NEW)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": NEW, "b": b"untouched"}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a": NEW,
+        "b": b"untouched",
+    }
 
 
 def test_an_error_of_another_file_keeps_its_own_name(tmp_path):

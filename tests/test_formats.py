@@ -57,7 +57,9 @@ def test_what_the_c_tools_and_fasttext_write_is_read(tmp_path):
     for name, data in cases.items():
         (tmp_path / name).write_bytes(data)
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(data))
-        for path in [tmp_path / name] + [tmp_path / f"{name}.gz"] * ("." in name and "tsv" not in name):
+        for path in [tmp_path / name] + [tmp_path / f"{name}.gz"] * (
+            "." in name and "tsv" not in name
+        ):
             read = w2v.load(path)
             assert [(word, read[word].tolist()) for word in read] == expected, path
         assert w2v.load(tmp_path / name, limit=1).words == ("</s>",)
@@ -109,12 +111,15 @@ def test_a_glove_word_may_hold_spaces(tmp_path):
     assert w2v.load(path).words == ("the", ". . .", "at me@here.org")
 
 
-@pytest.mark.parametrize(("allow", "data", "words"), [
-    ("duplicates", b"3 1\na 1\nb 2\na 3\n", ("a", "b")),
-    ("trailing-bytes", b"1 1\na 1\nb 2\n", ("a",)),
-    ("non-finite", b"2 1\na nan\nb -inf\n", ("a", "b")),
-    ("unfinished-line", b"2 1\na 1\nb 2", ("a", "b")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("allow", "data", "words"),
+    [
+        ("duplicates", b"3 1\na 1\nb 2\na 3\n", ("a", "b")),
+        ("trailing-bytes", b"1 1\na 1\nb 2\n", ("a",)),
+        ("non-finite", b"2 1\na nan\nb -inf\n", ("a", "b")),
+        ("unfinished-line", b"2 1\na 1\nb 2", ("a", "b")),
+    ],
+)
 def test_named_options_forgive(tmp_path, allow, data, words):
     path = tmp_path / "x.txt"
     path.write_bytes(data)
@@ -137,9 +142,16 @@ def test_the_model_file_keeps_everything(tmp_path):
 
     path, rng = tmp_path / "model.safetensors", np.random.default_rng(0)
     for dtype in (np.float32, np.float64, ml_dtypes.bfloat16):
-        params = w2v.Params(rng.normal(size=(3, 4)).astype(dtype), rng.normal(size=(2, 4)).astype(dtype))
+        params = w2v.Params(
+            rng.normal(size=(3, 4)).astype(dtype), rng.normal(size=(2, 4)).astype(dtype)
+        )
         w2v.save_model(
-            path, params, ["a b", "", "\n\0"], [3, 2, 1], {"dim": 4, "min_count": 2}, dropped={"rare": 1}
+            path,
+            params,
+            ["a b", "", "\n\0"],
+            [3, 2, 1],
+            {"dim": 4, "min_count": 2},
+            dropped={"rare": 1},
         )
         model = w2v.load_model(path)
         for ours, kept in zip(params, model.params, strict=True):
@@ -181,7 +193,9 @@ def test_the_first_bytes_tell_a_format_apart(tmp_path):
 def test_an_entry_in_the_table_is_all_that_a_format_needs(tmp_path, monkeypatch):
     def read(path, options):
         words = bytes(contents(path)).decode().split(",")
-        return checked(path, Table(words, np.ones((len(words), 1))), options, lambda row: f"word {row}")
+        return checked(
+            path, Table(words, np.ones((len(words), 1))), options, lambda row: f"word {row}"
+        )
 
     def write(path, vectors):
         path.write_text(",".join(vectors.words))
@@ -211,9 +225,12 @@ def test_an_entry_in_the_table_is_all_that_a_format_needs(tmp_path, monkeypatch)
 @pytest.mark.parametrize("name", ["pets.vec", "pets.bin", "pets.safetensors", "pets.npy"])
 def test_compressed_vectors_are_read(tmp_path, name, suffix):
     w2v.save(PETS, tmp_path / name)
-    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.compress}[
-        suffix
-    ]
+    pack = {
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+        ".zst": zstandard.compress,
+    }[suffix]
     (tmp_path / f"{name}{suffix}").write_bytes(pack((tmp_path / name).read_bytes()))
     beside = {"vocabulary": tmp_path / "pets.vocab"} if name == "pets.npy" else {}
     read = w2v.load(tmp_path / f"{name}{suffix}", **beside)
@@ -236,7 +253,11 @@ def test_numpy_reads_our_npy_and_we_read_numpys(tmp_path):
     path = tmp_path / "x.npy"
     w2v.save(PETS, path)
     assert np.load(path, allow_pickle=False).tobytes() == np.asarray(PETS.matrix).tobytes()
-    for array in (PETS.matrix.astype(">f8"), np.asfortranarray(PETS.matrix), PETS.matrix.astype(np.float16)):
+    for array in (
+        PETS.matrix.astype(">f8"),
+        np.asfortranarray(PETS.matrix),
+        PETS.matrix.astype(np.float16),
+    ):
         np.save(path, array)
         assert np.array_equal(w2v.load(path).matrix, array.astype(np.float32))
 
@@ -261,7 +282,12 @@ def test_settings_that_mean_nothing(tmp_path):
     with pytest.raises(w2v.errors.SettingError, match="Name the matrix x"):
         w2v.save(PETS, tmp_path / "x.vocab", "npy")
     w2v.save(PETS, tmp_path / "x.txt")
-    for options in ({"allow": "everything"}, {"limit": 0}, {"unicode_errors": "x"}, {"table": "output"}):
+    for options in (
+        {"allow": "everything"},
+        {"limit": 0},
+        {"unicode_errors": "x"},
+        {"table": "output"},
+    ):
         with pytest.raises(w2v.errors.SettingError):
             w2v.load(tmp_path / "x.txt", **options)
 
@@ -270,7 +296,9 @@ def test_the_commands(cli, tmp_path):
     import json
 
     source = tmp_path / "pets.safetensors"
-    w2v.save_model(source, w2v.Params(PETS.matrix, -PETS.matrix), PETS.words, PETS.counts, {"window": 5})
+    w2v.save_model(
+        source, w2v.Params(PETS.matrix, -PETS.matrix), PETS.words, PETS.counts, {"window": 5}
+    )
     for name, form in FORMATS.items():
         out = tmp_path / f"pets{form.suffixes[0] if name != 'safetensors' else '2.safetensors'}"
         assert cli("convert", source, out).code == 0
@@ -303,4 +331,7 @@ def test_importing_the_package_imports_no_reader():
         "unwanted = ('w2vjax.formats', 'w2vjax.vectors', 'tyro')\n"
         "print([name for name in sys.modules if name.startswith(unwanted)])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+        == "[]\n"
+    )

@@ -1,4 +1,6 @@
-"""Malformed, truncated, flipped and lying files: every one is an error that names the file and the place."""
+"""Malformed, truncated, flipped and lying files: every one is an error that names the file and the
+place.
+"""
 
 import bz2
 import gzip
@@ -78,7 +80,12 @@ BAD = [
     ("empty binary", "x.bin", b"", "byte 0"),
     ("binary without header", "x.bin", b"\0" * 100, "byte 0"),
     ("binary, header promises more", "x.bin", b"2 1\na " + ONE + b"\n", "byte 0"),
-    ("binary, record cut", "x.bin", b"2 1\naaaaaaaa " + ONE + b"\nb " + ONE[:2], r"byte 18 \(row 1\)"),
+    (
+        "binary, record cut",
+        "x.bin",
+        b"2 1\naaaaaaaa " + ONE + b"\nb " + ONE[:2],
+        r"byte 18 \(row 1\)",
+    ),
     ("binary, no space", "x.bin", b"1 1\naaaaaaaaaaa", r"byte 4 \(row 0\)"),
     ("binary, bytes after the end", "x.bin", b"1 1\na " + ONE + b"\nb " + ONE + b"\n", "byte 11"),
     ("binary, dimensions too few", "x.bin", b"1 1\na " + ONE + ONE + b"\n", "byte 10"),
@@ -96,33 +103,97 @@ BAD = [
     ("safetensors, deep JSON", "x.safetensors", safe(b"[" * 200_000), "byte 8"),
     ("safetensors, a list", "x.safetensors", safe([]), "byte 8"),
     ("safetensors, name twice", "x.safetensors", safe(b'{"a":1,"a":2}'), "byte 8"),
-    ("safetensors, unknown dtype", "x.safetensors", safe({"a": tensor("PY", [1], 0, 4)}, ONE), "byte 8, tensor 'a'"),
-    ("safetensors, a width that nothing has", "x.safetensors", safe({"input": tensor("F32", [0, 2**61], 0, 0)}),
-     "byte 8, tensor 'input'"),
-    ("safetensors, shape lies", "x.safetensors", safe({"a": tensor("F32", [9], 0, 4)}, ONE), "byte 8, tensor 'a'"),
-    ("safetensors, negative", "x.safetensors", safe({"a": tensor("F32", [-1], 0, -4)}), "byte 8, tensor 'a'"),
-    ("safetensors, true as size", "x.safetensors", safe({"a": tensor("F32", [True], 0, 4)}, ONE), "byte 8, tensor 'a'"),
-    ("safetensors, gap", "x.safetensors", safe({"a": tensor("F32", [1], 4, 8)}, ONE + ONE), "byte [0-9]+"),
-    ("safetensors, overlap", "x.safetensors", safe({"a": tensor("F32", [1], 0, 4), "b": tensor("F32", [1], 0, 4)}, ONE),
-     "byte [0-9]+"),
-    ("safetensors, trailing bytes", "x.safetensors", safe({"a": tensor("F32", [1], 0, 4)}, ONE + b"!"), "byte [0-9]+"),
+    (
+        "safetensors, unknown dtype",
+        "x.safetensors",
+        safe({"a": tensor("PY", [1], 0, 4)}, ONE),
+        "byte 8, tensor 'a'",
+    ),
+    (
+        "safetensors, a width that nothing has",
+        "x.safetensors",
+        safe({"input": tensor("F32", [0, 2**61], 0, 0)}),
+        "byte 8, tensor 'input'",
+    ),
+    (
+        "safetensors, shape lies",
+        "x.safetensors",
+        safe({"a": tensor("F32", [9], 0, 4)}, ONE),
+        "byte 8, tensor 'a'",
+    ),
+    (
+        "safetensors, negative",
+        "x.safetensors",
+        safe({"a": tensor("F32", [-1], 0, -4)}),
+        "byte 8, tensor 'a'",
+    ),
+    (
+        "safetensors, true as size",
+        "x.safetensors",
+        safe({"a": tensor("F32", [True], 0, 4)}, ONE),
+        "byte 8, tensor 'a'",
+    ),
+    (
+        "safetensors, gap",
+        "x.safetensors",
+        safe({"a": tensor("F32", [1], 4, 8)}, ONE + ONE),
+        "byte [0-9]+",
+    ),
+    (
+        "safetensors, overlap",
+        "x.safetensors",
+        safe({"a": tensor("F32", [1], 0, 4), "b": tensor("F32", [1], 0, 4)}, ONE),
+        "byte [0-9]+",
+    ),
+    (
+        "safetensors, trailing bytes",
+        "x.safetensors",
+        safe({"a": tensor("F32", [1], 0, 4)}, ONE + b"!"),
+        "byte [0-9]+",
+    ),
     ("safetensors, no words", "x.safetensors", safe(TABLE, ONE), "it holds no words"),
-    ("safetensors, offsets run back", "x.safetensors", safe(TABLE | WORDS, ONE + struct.pack("<2q", 1, 1) + b"a"),
-     "tensor 'words.offsets'"),
-    ("safetensors, word not UTF-8", "x.safetensors", safe(TABLE | WORDS, ONE + OFFSETS + b"\xff"),
-     r"tensor 'words.bytes', byte 0 \(row 0\)"),
-    ("safetensors, NaN without checksum", "x.safetensors", safe(TABLE | WORDS, NAN + OFFSETS + b"a"), "row 0"),
-    ("safetensors, checksum gone", "x.safetensors",
-     safe({"__metadata__": {"format": "w2vjax 1"}} | TABLE | WORDS, ONE + OFFSETS + b"a"), "byte 8, __metadata__"),
-    ("safetensors, checksum no hash", "x.safetensors",
-     safe({"__metadata__": {"sha256": "\ud800"}} | TABLE | WORDS, ONE + OFFSETS + b"a"), "byte 8, __metadata__"),
+    (
+        "safetensors, offsets run back",
+        "x.safetensors",
+        safe(TABLE | WORDS, ONE + struct.pack("<2q", 1, 1) + b"a"),
+        "tensor 'words.offsets'",
+    ),
+    (
+        "safetensors, word not UTF-8",
+        "x.safetensors",
+        safe(TABLE | WORDS, ONE + OFFSETS + b"\xff"),
+        r"tensor 'words.bytes', byte 0 \(row 0\)",
+    ),
+    (
+        "safetensors, NaN without checksum",
+        "x.safetensors",
+        safe(TABLE | WORDS, NAN + OFFSETS + b"a"),
+        "row 0",
+    ),
+    (
+        "safetensors, checksum gone",
+        "x.safetensors",
+        safe({"__metadata__": {"format": "w2vjax 1"}} | TABLE | WORDS, ONE + OFFSETS + b"a"),
+        "byte 8, __metadata__",
+    ),
+    (
+        "safetensors, checksum no hash",
+        "x.safetensors",
+        safe({"__metadata__": {"sha256": "\ud800"}} | TABLE | WORDS, ONE + OFFSETS + b"a"),
+        "byte 8, __metadata__",
+    ),
     ("npy, not one", "x.npy", b"hello", "byte 0"),
     ("npy, objects, which is a pickle", "x.npy", npy(shaped(b"(1, 1)", "|O")), "byte 10"),
     ("npy, code for a header", "x.npy", npy(b"__import__('os').system('true')\n"), "byte 10"),
     ("npy, one dimension", "x.npy", npy(shaped(b"(1,)")), "byte 10"),
     ("npy, integers", "x.npy", npy(shaped(b"(1, 1)", "<i4")), "byte 10"),
     ("npy, lies about its size", "x.npy", npy(shaped(b"(999999999, 999999999)")), "byte [0-9]+"),
-    ("npy, more vectors than words", "x.npy", npy(shaped(b"(2, 1)"), ONE + ONE), r"x.vocab, line 1"),
+    (
+        "npy, more vectors than words",
+        "x.npy",
+        npy(shaped(b"(2, 1)"), ONE + ONE),
+        r"x.vocab, line 1",
+    ),
     ("npy, NaN", "x.npy", npy(shaped(b"(1, 1)"), NAN), r"byte [0-9]+ \(row 0\)"),
     ("projector, two widths", "tensors.tsv", b"1\t2\n1\n", "line 2"),
     ("projector, no number", "tensors.tsv", b"1\t2\n1\tx\n", "line 2"),
@@ -130,24 +201,73 @@ BAD = [
     ("projector, empty", "tensors.tsv", b"", "line 1"),
     ("gzip, cut", "x.txt.gz", gzip.compress(b"1 1\na 1\n")[:-5], "byte 0 of the decompressed"),
     ("gzip, none", "x.txt.gz", b"1 1\na 1\n", "byte 0 of the decompressed"),
-    ("gzip, a bomb of 1000:1", "x.txt.gz", gzip.compress(bytes(80_000_000)), "byte [0-9,]+ of the decompressed"),
+    (
+        "gzip, a bomb of 1000:1",
+        "x.txt.gz",
+        gzip.compress(bytes(80_000_000)),
+        "byte [0-9,]+ of the decompressed",
+    ),
     ("bzip2, none", "x.txt.bz2", b"1 1\na 1\n", "byte 0 of the decompressed"),
-    ("bzip2, a bomb", "x.bin.bz2", bz2.compress(bytes(80_000_000)), "byte [0-9,]+ of the decompressed"),
-    ("xz, a bomb", "x.vec.xz", lzma.compress(bytes(80_000_000), preset=0), "byte [0-9,]+ of the decompressed"),
-    ("zstd, a bomb", "x.vec.zst", zstandard.compress(bytes(80_000_000)), "byte [0-9,]+ of the decompressed"),
-    ("zstd, cut", "x.vec.zst", zstandard.compress(b"1 1\na 1\n")[:-1], "byte 0 of the decompressed"),
-    ("npy, float64 beyond float32", "x.npy", npy(shaped(b"(1, 1)", "<f8"), struct.pack("<d", -1e300)), "row 0"),
-    ("safetensors, float64 beyond float32", "x.safetensors",
-     safe({"input": tensor("F64", [1, 1], 21, 29)} | {"words.offsets": tensor("I64", [2], 0, 16),
-          "words.bytes": tensor("U8", [1], 16, 17)} | {"pad": tensor("U8", [4], 17, 21)},
-          OFFSETS + b"a" + bytes(4) + struct.pack("<d", 1e39)), "row 0"),
-    ("two spaces after a word", "x.txt", b"2 3\na  1 2 3\nb 4 5 6\n", "line 2: two spaces follow the word"),
-    ("three spaces after a word", "x.vec", b"b 4 5 6\na   1 2 3\n", "line 2: two spaces follow the word"),
-]  # fmt: skip
+    (
+        "bzip2, a bomb",
+        "x.bin.bz2",
+        bz2.compress(bytes(80_000_000)),
+        "byte [0-9,]+ of the decompressed",
+    ),
+    (
+        "xz, a bomb",
+        "x.vec.xz",
+        lzma.compress(bytes(80_000_000), preset=0),
+        "byte [0-9,]+ of the decompressed",
+    ),
+    (
+        "zstd, a bomb",
+        "x.vec.zst",
+        zstandard.compress(bytes(80_000_000)),
+        "byte [0-9,]+ of the decompressed",
+    ),
+    (
+        "zstd, cut",
+        "x.vec.zst",
+        zstandard.compress(b"1 1\na 1\n")[:-1],
+        "byte 0 of the decompressed",
+    ),
+    (
+        "npy, float64 beyond float32",
+        "x.npy",
+        npy(shaped(b"(1, 1)", "<f8"), struct.pack("<d", -1e300)),
+        "row 0",
+    ),
+    (
+        "safetensors, float64 beyond float32",
+        "x.safetensors",
+        safe(
+            {"input": tensor("F64", [1, 1], 21, 29)}
+            | {"words.offsets": tensor("I64", [2], 0, 16), "words.bytes": tensor("U8", [1], 16, 17)}
+            | {"pad": tensor("U8", [4], 17, 21)},
+            OFFSETS + b"a" + bytes(4) + struct.pack("<d", 1e39),
+        ),
+        "row 0",
+    ),
+    (
+        "two spaces after a word",
+        "x.txt",
+        b"2 3\na  1 2 3\nb 4 5 6\n",
+        "line 2: two spaces follow the word",
+    ),
+    (
+        "three spaces after a word",
+        "x.vec",
+        b"b 4 5 6\na   1 2 3\n",
+        "line 2: two spaces follow the word",
+    ),
+]
 assert len(BAD) >= 40
 
 
-@pytest.mark.parametrize(("name", "data", "place"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+@pytest.mark.parametrize(
+    ("name", "data", "place"), [case[1:] for case in BAD], ids=[case[0] for case in BAD]
+)
 def test_malformed_files_are_named_with_the_place(tmp_path, cli, name, data, place):
     path = tmp_path / name
     path.write_bytes(data)
@@ -164,11 +284,22 @@ def test_malformed_files_are_named_with_the_place(tmp_path, cli, name, data, pla
     assert run.err == f"w2vjax info: {message}\n"
 
 
-@pytest.mark.parametrize(("data", "place"), [
-    (b"a 1\n\n", "line 2"), (b"a 1\nb\n", "line 2"), (b"a\nb 1\n", "line 2"), (b"a -1\n", "line 1"),
-    (b"a 1\na 1\n", "line 2"), (b"\xff 1\n", "line 1"), (b"a 1.5\n", "line 1"), (b"a 1", "byte 3"),
-    (b"a 1 2\n", "line 1"), (b"a\0 1\n", "line 1"), (b"a " + b"9" * 5_000 + b"\n", "line 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (b"a 1\n\n", "line 2"),
+        (b"a 1\nb\n", "line 2"),
+        (b"a\nb 1\n", "line 2"),
+        (b"a -1\n", "line 1"),
+        (b"a 1\na 1\n", "line 2"),
+        (b"\xff 1\n", "line 1"),
+        (b"a 1.5\n", "line 1"),
+        (b"a 1", "byte 3"),
+        (b"a 1 2\n", "line 1"),
+        (b"a\0 1\n", "line 1"),
+        (b"a " + b"9" * 5_000 + b"\n", "line 1"),
+    ],
+)
 def test_malformed_vocabularies(tmp_path, data, place):
     path = tmp_path / "x.vocab"
     path.write_bytes(data)
@@ -216,8 +347,13 @@ def test_a_file_gone_or_emptied_is_named(tmp_path, name):
 def test_no_flipped_bit_passes_the_checksum(tmp_path):
     """1,000 flips, 200 truncations, and a file emptied or gone: none is silent."""
     path, rng = tmp_path / "model.safetensors", np.random.default_rng(0)
-    w2v.save_model(path, w2v.Params(*rng.normal(size=(2, 20, 8)).astype(np.float32)), [f"w{i}" for i in range(20)],
-                   range(20), {"dim": 8})  # fmt: skip
+    w2v.save_model(
+        path,
+        w2v.Params(*rng.normal(size=(2, 20, 8)).astype(np.float32)),
+        [f"w{i}" for i in range(20)],
+        range(20),
+        {"dim": 8},
+    )
     whole = path.read_bytes()
     header = 8 + struct.unpack("<Q", whole[:8])[0]
     places = np.concatenate(

@@ -1,4 +1,6 @@
-"""Every exporter, killed and failed at every step: a reader finds the old file or the new one, never anything else."""
+"""Every exporter, killed and failed at every step: a reader finds the old file or the new one,
+never anything else.
+"""
 
 import json
 import shutil
@@ -16,7 +18,11 @@ def run(folder, mode):
     )
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
-    print(json.dumps({name: {key: value for key, value in found.items()} for name, found in report.items()}))
+    print(
+        json.dumps(
+            {name: {key: value for key, value in found.items()} for name, found in report.items()}
+        )
+    )
     return report
 
 

@@ -1,4 +1,6 @@
-"""Generated vocabularies through every format: bit for bit or refused by name, and the same through gensim."""
+"""Generated vocabularies through every format: bit for bit or refused by name, and the same through
+gensim.
+"""
 
 import numpy as np
 import pytest
@@ -8,8 +10,16 @@ from hypothesis import strategies as st
 import w2vjax as w2v
 from w2vjax.formats.decimals import shortest
 
-SUFFIX = {"safetensors": ".safetensors", "text": ".txt", "binary": ".bin", "npy": ".npy", "projector": ".tsv"}
-CHARACTERS = st.sampled_from(list("abé中😀 \n\r\t\0\v\f\u00a0\u2028\u2029\ufeff\ud800\x85\x1c_-.0159e\"'\\"))
+SUFFIX = {
+    "safetensors": ".safetensors",
+    "text": ".txt",
+    "binary": ".bin",
+    "npy": ".npy",
+    "projector": ".tsv",
+}
+CHARACTERS = st.sampled_from(
+    list("abé中😀 \n\r\t\0\v\f\u00a0\u2028\u2029\ufeff\ud800\x85\x1c_-.0159e\"'\\")
+)
 # One word of 1 MB: more of those would only make the other vocabularies fewer in the same time.
 EDGES = [
     "",
@@ -40,9 +50,13 @@ def vectors(draw):
     words = draw(st.lists(WORD, unique=True, max_size=6))
     dim = draw(st.integers(1, 5))
     rows = draw(
-        st.lists(st.lists(FLOAT, min_size=dim, max_size=dim), min_size=len(words), max_size=len(words))
+        st.lists(
+            st.lists(FLOAT, min_size=dim, max_size=dim), min_size=len(words), max_size=len(words)
+        )
     )
-    counts = draw(st.none() | st.lists(st.integers(0, 2**50), min_size=len(words), max_size=len(words)))
+    counts = draw(
+        st.none() | st.lists(st.integers(0, 2**50), min_size=len(words), max_size=len(words))
+    )
     return w2v.Vectors(words, np.array(rows, np.float32).reshape(len(words), dim), counts)
 
 
@@ -55,8 +69,14 @@ def carried(name, word, row):
     if name == "safetensors":
         return True
     if name == "projector":
-        trimmed = word.replace("\ufeff", "").strip() if word.strip("\ufeff") != word else word.strip()
-        return bool(trimmed) and not set(word) & set("\t\n\r\0") and not (row == 0 and word[0] == "\ufeff")
+        trimmed = (
+            word.replace("\ufeff", "").strip() if word.strip("\ufeff") != word else word.strip()
+        )
+        return (
+            bool(trimmed)
+            and not set(word) & set("\t\n\r\0")
+            and not (row == 0 and word[0] == "\ufeff")
+        )
     if name == "npy" and row == 0 and word[:1] == "\ufeff":
         return False
     return bool(word) and not set(word) & set(" \n\0" if name == "binary" else " \n\0\t\r\v\f")
@@ -82,7 +102,11 @@ def check_round_trip(folder, name, given_vectors):
 
 
 QUICK = settings(
-    max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+    derandomize=True,
 )
 
 
@@ -100,7 +124,10 @@ def test_round_trip_of_10_000_generated_vocabularies(name, tmp_path_factory):
     folder, outcomes = tmp_path_factory.mktemp(name), []
     ten_thousand = settings(QUICK, max_examples=10_000, derandomize=False)
     ten_thousand(given(vectors())(lambda v: outcomes.append(check_round_trip(folder, name, v))))()
-    print(f"{name}: {sum(outcomes)} of {len(outcomes)} written and read back, the others refused by name")
+    print(
+        f"{name}: {sum(outcomes)} of {len(outcomes)} written and read back, the others refused by "
+        "name"
+    )
     assert len(outcomes) >= 10_000
 
 
@@ -120,7 +147,9 @@ def test_every_kind_of_float32_survives_text(tmp_path):
         0x4B800001,
     ]
     powers = np.ldexp(np.float32(1), np.arange(-149, 128)).astype(np.float32)
-    values = np.concatenate([bits.view(np.float32), np.array(edges, np.uint32).view(np.float32), powers])
+    values = np.concatenate(
+        [bits.view(np.float32), np.array(edges, np.uint32).view(np.float32), powers]
+    )
     values = values[np.isfinite(values)]
     values = values[: len(values) // 10 * 10].reshape(-1, 10)
     path = tmp_path / "floats.txt"
@@ -150,7 +179,8 @@ def test_gensim_reads_what_we_write_for_generated_vocabularies(binary, tmp_path)
         assert read.vectors.tobytes() == np.asarray(generated.matrix).tobytes()
         read.save_word2vec_format(str(path), binary=binary)
         assert (
-            w2v.formats.load_word2vec_format(path, binary=binary).matrix.tobytes() == read.vectors.tobytes()
+            w2v.formats.load_word2vec_format(path, binary=binary).matrix.tobytes()
+            == read.vectors.tobytes()
         )
         compared.append(1)
 

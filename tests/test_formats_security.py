@@ -1,4 +1,6 @@
-"""No load path runs code, writes, imports or talks to the network: an audit hook over fuzzed files says so."""
+"""No load path runs code, writes, imports or talks to the network: an audit hook over fuzzed files
+says so.
+"""
 
 import json
 import subprocess
@@ -11,8 +13,11 @@ FUZZ = Path(__file__).with_name("fuzz_formats.py")
 
 
 def fuzz(folder, *arguments):
-    run = subprocess.run([sys.executable, "-W", "error::RuntimeWarning", FUZZ, folder, *map(str, arguments)],
-                         capture_output=True, text=True)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-W", "error::RuntimeWarning", FUZZ, folder, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     print(json.dumps(report))
@@ -34,7 +39,9 @@ def test_the_audit_hook_sees_what_it_has_to_see(tmp_path):
 
 
 def test_no_load_path_runs_code(tmp_path):
-    """1,200 fuzzed files, and pickles under every extension; loading is all that happens between the two marks."""
+    """1,200 fuzzed files, and pickles under every extension; loading is all that happens between
+    the two marks.
+    """
     report = fuzz(tmp_path, "files", 1200)
     assert report["events"] == {}
     assert report["untyped"] == []
@@ -46,7 +53,8 @@ def test_no_load_path_runs_code(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab", "pairs", "analogies"]
+    "name",
+    ["x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab", "pairs", "analogies"],
 )
 def test_fuzzing_a_parser_for_a_minute(tmp_path, name):
     """No crash, no load over 5 s, no exception of another type, at most 512 MB."""

@@ -24,11 +24,20 @@ from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_object
 from w2vjax.types import Rows
 
 # variations of other kinds, and the empty batch: in the slow test
-LATER = ("empty", "whole windows", "all at the last id", "one-word lines", "zero params", "short reach")
+LATER = (
+    "empty",
+    "whole windows",
+    "all at the last id",
+    "one-word lines",
+    "zero params",
+    "short reach",
+)
 
 
 @pytest.mark.parametrize("name", list(OBJECTIVES))
-def test_every_objective_in_float64_with_a_floor_of_zero(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_objective_in_float64_with_a_floor_of_zero(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With 60 words no gradient vanishes, so nothing needs excusing: the error is plainly relative."""
     monkeypatch.setattr(battery, "magnitudes", lambda *_: {})
     kinds = [kind for kind in KINDS if kind not in LATER]
@@ -42,7 +51,9 @@ def test_every_objective_in_float64_with_a_floor_of_zero(name: str, monkeypatch:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(OBJECTIVES))
 def test_every_objective_window_kind_size_and_dtype(name: str) -> None:
-    """What the command runs; it leaves out windows at other sizes whose form of batch another window stands for."""
+    """What the command runs; it leaves out windows at other sizes whose form of batch another
+    window stands for.
+    """
     records = list(check_objectives({name: OBJECTIVES[name]}))
     assert [record for record in records if not record.passed] == []
     assert {(r.window, r.kind, r.check.dtype) for r in records} == set(
@@ -65,7 +76,9 @@ def with_leaf(gradient: Any, leaf: str, change: Any) -> Any:
 
 @pytest.mark.parametrize("name", QUICK_OBJECTIVES)
 def test_small_errors_are_seen_in_every_kind_of_batch(name: str) -> None:
-    """A row off by 1e-3 in each dtype, and by 1e-5 in float64, the floor notwithstanding; any row, not the largest."""
+    """A row off by 1e-3 in each dtype, and by 1e-5 in float64, the floor notwithstanding; any row,
+    not the largest.
+    """
     judged = set()
     for kind in KINDS:
         if kind == "empty":
@@ -88,10 +101,20 @@ def test_small_errors_are_seen_in_every_kind_of_batch(name: str) -> None:
                 off = 1e-3 * (np.arange(len(rows)) == rows.argmax())[:, None]
                 changed = with_leaf(gradient, leaf, lambda table, off=off: table * (1 + off))
                 floors = rounding_floors(dtype, TOLERANCES[dtype], terms, gradient)
-                assert largest_error(changed, gradient, floors)[0] > TOLERANCES[dtype], (kind, leaf, dtype)
-    silent = {("fully padded", "input"), ("fully padded", "output"), ("one-word lines", "input"),
-              ("one-word lines", "output"), ("zero params", "input"), ("zero params", "output"),
-              ("zero output", "input")}  # fmt: skip
+                assert largest_error(changed, gradient, floors)[0] > TOLERANCES[dtype], (
+                    kind,
+                    leaf,
+                    dtype,
+                )
+    silent = {
+        ("fully padded", "input"),
+        ("fully padded", "output"),
+        ("one-word lines", "input"),
+        ("one-word lines", "output"),
+        ("zero params", "input"),
+        ("zero params", "output"),
+        ("zero output", "input"),
+    }
     assert judged == set(product(KINDS, ("input", "output"))) - silent - {
         ("empty", "input"),
         ("empty", "output"),
@@ -99,14 +122,18 @@ def test_small_errors_are_seen_in_every_kind_of_batch(name: str) -> None:
 
 
 def test_terms_excuse_sixteen_roundoffs_and_no_more() -> None:
-    """floor = 16 u / tolerance * terms, so that an error of 16 u * terms meets the tolerance exactly."""
+    """floor = 16 u / tolerance * terms, so that an error of 16 u * terms meets the tolerance
+    exactly.
+    """
     terms, reference = {"a": 3.0, "b": 1e3}, {"a": np.zeros(2), "b": np.zeros(2)}
     for dtype, roundoff in (("float64", 2.0**-53), ("float32", 2.0**-24), ("bfloat16", 2.0**-24)):
         limit = TOLERANCES[dtype]
         floors = rounding_floors(dtype, limit, terms, reference)
         for leaf in terms:
             gap = 16 * roundoff * terms[leaf]
-            error, worst = largest_error({**reference, leaf: np.asarray([0.0, gap])}, reference, floors)
+            error, worst = largest_error(
+                {**reference, leaf: np.asarray([0.0, gap])}, reference, floors
+            )
             assert error == pytest.approx(limit, rel=1e-12)
             assert worst == f"{leaf}[1]"
 
@@ -155,7 +182,9 @@ def wrong_loss(params: Any, x: Any) -> Any:
 
 
 def explodes(params: Any, x: Any) -> Any:
-    return loss(params, x), jax.tree.map(lambda leaf: leaf / jnp.zeros_like(leaf), right(params, x)[1])
+    return loss(params, x), jax.tree.map(
+        lambda leaf: leaf / jnp.zeros_like(leaf), right(params, x)[1]
+    )
 
 
 def pytree(dtype: Any) -> tuple[Any, Any]:
@@ -210,8 +239,12 @@ def test_command_passes_and_prints_one_record_for_each_case(cli: Callable[..., A
     )
     assert done.code == 0, done.err
     records = json.loads(done.out)
-    assert len(records) == sum(applies(window, size, "ordinary") for window, size in product(WINDOWS, SIZES))
-    assert all(record["passed"] and record["error"] <= record["tolerance"] == 1e-5 for record in records)
+    assert len(records) == sum(
+        applies(window, size, "ordinary") for window, size in product(WINDOWS, SIZES)
+    )
+    assert all(
+        record["passed"] and record["error"] <= record["tolerance"] == 1e-5 for record in records
+    )
     beside = [record for record in records if record["bounded_error"] is not None]
     assert [(record["window"], record["size"]) for record in beside] == [("blocks", MAIN_SIZE)]
     assert 0 < beside[0]["bounded_error"] <= 1e-5
@@ -232,9 +265,16 @@ def broken() -> w2v.Objective:
 def test_command_exits_1_and_names_the_element(cli: Callable[..., Any], tmp_path: Path) -> None:
     target = tmp_path / "records.json"
     done = cli(
-        "gradcheck", "--objective", "test_gradcheck:broken", "--dtype", "float32", "--kind", "ordinary",
-        "--json", target,
-    )  # fmt: skip
+        "gradcheck",
+        "--objective",
+        "test_gradcheck:broken",
+        "--dtype",
+        "float32",
+        "--kind",
+        "ordinary",
+        "--json",
+        target,
+    )
     assert done.code == 1
     assert "FAILED" in done.out
     assert "worst at output[" in done.out
@@ -242,12 +282,15 @@ def test_command_exits_1_and_names_the_element(cli: Callable[..., Any], tmp_path
     assert {record["passed"] for record in json.loads(target.read_text())} == {False, True}
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--objective", "sofmax"], "sofmax"),
-    (["--objective", "no.such:thing"], "no.such"),
-    (["--objective", "w2vjax.types:Params"], "Params"),
-    (["--kind", "easy"], "easy"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--objective", "sofmax"], "sofmax"),
+        (["--objective", "no.such:thing"], "no.such"),
+        (["--objective", "w2vjax.types:Params"], "Params"),
+        (["--kind", "easy"], "easy"),
+    ],
+)
 def test_command_refuses_what_does_not_exist(
     cli: Callable[..., Any], arguments: list[str], message: str
 ) -> None:
@@ -264,7 +307,8 @@ def test_audit(cli: Callable[..., Any]) -> None:
     drifts = json.loads(done.out)
     assert {drift["dtype"] for drift in drifts} == {"float64", "float32", "bfloat16"}
     assert all(
-        d["gradient"] <= {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2}[d["dtype"]] for d in drifts
+        d["gradient"] <= {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2}[d["dtype"]]
+        for d in drifts
     )
 
 
@@ -279,7 +323,10 @@ def test_a_gradient_of_another_shape_or_of_no_row_fails_and_says_so(dtype: Any) 
         return loss(params), {"table": 2 * params["table"][:2]}
 
     def past_the_end(row: int) -> Any:
-        return lambda params: (loss(params), {"table": Rows(jnp.asarray([0, 1, row]), 2 * params["table"])})
+        return lambda params: (
+            loss(params),
+            {"table": Rows(jnp.asarray([0, 1, row]), 2 * params["table"])},
+        )
 
     shape = w2v.check_gradients(loss, narrow, params)
     assert not shape.passed
@@ -310,7 +357,9 @@ def test_a_command_that_would_check_nothing_is_refused(
     assert done.err.count("\n") == 1
 
 
-def test_a_run_of_no_checks_does_not_pass(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_no_checks_does_not_pass(
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("w2vjax.cli.gradcheck.check_objectives", lambda *_, **__: iter(()))
     done = cli("gradcheck", "--objective", "chunked_softmax")
     assert done.code == 2
@@ -346,34 +395,66 @@ def fails_at_once() -> w2v.Objective:
     ],
 )
 def test_an_objective_that_raises_has_failed_checks_with_its_words(
-    cli: Callable[..., Any], tmp_path: Path, name: str, kinds: list[str], failed: set[str], says: str
+    cli: Callable[..., Any],
+    tmp_path: Path,
+    name: str,
+    kinds: list[str],
+    failed: set[str],
+    says: str,
 ) -> None:
     target = tmp_path / "records.json"
-    done = cli("gradcheck", "--objective", f"test_gradcheck:{name}", "--dtype", "float32", "--kind", *kinds, "--json",
-               target)  # fmt: skip
+    done = cli(
+        "gradcheck",
+        "--objective",
+        f"test_gradcheck:{name}",
+        "--dtype",
+        "float32",
+        "--kind",
+        *kinds,
+        "--json",
+        target,
+    )
     assert done.code == 1
     assert f"FAILED test_gradcheck:{name}, pairs, " in done.out
     assert says in done.out
     assert "Traceback" not in done.err + done.out
-    records = json.loads(target.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    records = json.loads(
+        target.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+    )
     assert {record["kind"] for record in records if not record["passed"]} == failed
     for record in records:
         assert record["raised"] == (None if record["passed"] else says)
         if not record["passed"]:
-            assert record["error"] is record["repeatable"] is record["finite"] is record["loss_error"] is None
+            assert (
+                record["error"]
+                is record["repeatable"]
+                is record["finite"]
+                is record["loss_error"]
+                is None
+            )
 
 
 def test_an_audit_of_an_objective_that_raises_is_a_failed_row_with_its_words(
     cli: Callable[..., Any], tmp_path: Path
 ) -> None:
     target = tmp_path / "drifts.json"
-    done = cli("gradcheck", "--objective", "test_gradcheck:fails_at_once", "--audit", "--dtype", "float32", "--json",
-               target)  # fmt: skip
+    done = cli(
+        "gradcheck",
+        "--objective",
+        "test_gradcheck:fails_at_once",
+        "--audit",
+        "--dtype",
+        "float32",
+        "--json",
+        target,
+    )
     assert done.code == 1
     said = "SettingError: These counts cannot work."
     assert f"FAILED test_gradcheck:fails_at_once, pairs, float32: raised {said}" in done.out
     assert "Traceback" not in done.err + done.out
-    drifts = json.loads(target.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    drifts = json.loads(
+        target.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON")
+    )
     assert [drift["window"] for drift in drifts] == list(WINDOWS)
     assert all(drift["raised"] == said and drift["gradient"] is None for drift in drifts)
 
@@ -387,7 +468,11 @@ def test_train_and_gradcheck_speak_of_the_same_objectives() -> None:
         }
     for name, form in battery.OBJECTIVES.items():
         assert form in battery.find_objectives(name).values()
-    assert battery.find_shipped("negative_sampling") == battery.find_shipped("test_gradcheck:picky") == []
+    assert (
+        battery.find_shipped("negative_sampling")
+        == battery.find_shipped("test_gradcheck:picky")
+        == []
+    )
     assert battery.find_shipped("all") == list(battery.shipped())
 
 
@@ -399,7 +484,9 @@ def negatives_drawn(objective: w2v.Objective, tables: Any) -> Any:
     "words", [0, 1000, SHORT_TEXT - 1, SHORT_TEXT, MANY_WORDS - 1, MANY_WORDS, 10 * MANY_WORDS]
 )
 @pytest.mark.parametrize("pair", list(METHODS))
-def test_what_train_uses_for_a_text_is_among_what_is_checked(pair: tuple[str, str], words: int) -> None:
+def test_what_train_uses_for_a_text_is_among_what_is_checked(
+    pair: tuple[str, str], words: int
+) -> None:
     chosen = method(*pair, words)
     objective = make_objective(pair[1], words=words)
     tables = objective.init(np.arange(1, 50))
@@ -423,8 +510,13 @@ def test_what_ships_is_checked_with_its_own_parameters() -> None:
                 np.testing.assert_array_equal(mine, wanted)
         else:
             assert one.objective.backward.keywords == {"chunk": 4096}
-    assert drawn == {("skip-gram", "short", (4, 48)), ("skip-gram", "long", (3, 32)), ("cbow", "short", (4, 48)),
-                     ("cbow", "middling", (4, 48)), ("cbow", "long", (3, 32))}  # fmt: skip
+    assert drawn == {
+        ("skip-gram", "short", (4, 48)),
+        ("skip-gram", "long", (3, 32)),
+        ("cbow", "short", (4, 48)),
+        ("cbow", "middling", (4, 48)),
+        ("cbow", "long", (3, 32)),
+    }
 
 
 @pytest.mark.parametrize("shipped", battery.shipped(), ids=lambda one: f"{one.name}, {one.window}")
@@ -455,7 +547,9 @@ def twice_beside_bounds() -> w2v.Objective:
     return whole._replace(bounded=bounded)
 
 
-def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(cli: Callable[..., Any]) -> None:
+def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(
+    cli: Callable[..., Any],
+) -> None:
     done = cli(
         "gradcheck",
         "--objective",
@@ -491,6 +585,8 @@ def test_the_independent_check_of_the_reference_reports_what_it_has_made(
     (record,) = independent()
     assert record.check.error == pytest.approx(1e-9, rel=0.1)
     assert not record.check.passed
-    monkeypatch.setattr(w2v.reference, "backward", lambda *inputs: (next(calls), backward(*inputs)[1]))
+    monkeypatch.setattr(
+        w2v.reference, "backward", lambda *inputs: (next(calls), backward(*inputs)[1])
+    )
     (record,) = independent()
     assert not record.check.passed

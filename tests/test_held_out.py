@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.training.held_out import dropped_paths, evaluate_run, held_out_batches, log_normaliser, offsets
+from w2vjax.training.held_out import (
+    dropped_paths,
+    evaluate_run,
+    held_out_batches,
+    log_normaliser,
+    offsets,
+)
 
 
 def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
@@ -18,18 +24,29 @@ def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
     keep = np.array([0.25, 0.5, 1.0, 1.0])
     scores, nodes, codes, lengths = (np.asarray(a) for a in (hidden @ output.T, *tree))
     p = np.array(
-        [[math.prod(1 / (1 + math.exp(-s[n] * (1 - 2 * int(c)))) for n, c in zip(ns[:l], cs, strict=False))
-          for ns, cs, l in zip(nodes, codes, lengths, strict=True)] for s in scores]
-    )  # fmt: skip
+        [
+            [
+                math.prod(
+                    1 / (1 + math.exp(-s[n] * (1 - 2 * int(c))))
+                    for n, c in zip(ns[:l], cs, strict=False)
+                )
+                for ns, cs, l in zip(nodes, codes, lengths, strict=True)
+            ]
+            for s in scores
+        ]
+    )
     assert p.sum(1) == pytest.approx(1, abs=1e-6)
     dropped = dropped_paths(tree, keep)
     assert len(dropped.spared) == 2
     found = log_normaliser(hidden, output[dropped.rows], dropped)
-    assert np.asarray(found) == pytest.approx(np.log((p / keep).sum(1)), abs=1e-5)  # 1e-7 was measured
+    # 1e-7 was measured
+    assert np.asarray(found) == pytest.approx(np.log((p / keep).sum(1)), abs=1e-5)
 
 
 def branches(tree: Any, mass: np.ndarray) -> np.ndarray:
-    """The score of every node, for which hierarchical softmax gives each word its share of ``mass``."""
+    """The score of every node, for which hierarchical softmax gives each word its share of
+    ``mass``.
+    """
     sides = np.zeros((len(mass), 2))
     for nodes, codes, length, share in zip(*map(np.asarray, tree), mass, strict=True):
         np.add.at(sides, (nodes[:length], codes[:length]), share)
@@ -37,12 +54,15 @@ def branches(tree: Any, mass: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("objective", ["negative", "hierarchical", "softmax"])
-def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(objective: str) -> None:
+def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(
+    objective: str,
+) -> None:
     counts = np.array([600, 250, 100, 50])
     text = np.random.default_rng(0).permutation(np.repeat(list("abcd"), counts))
     corpus = w2v.prepare([text.tolist()], min_count=1)
     run = w2v.set_up(
-        corpus, w2v.Settings(dim=2, window=1, sample=1e-2, min_count=1, held_out=0.5, objective=objective)
+        corpus,
+        w2v.Settings(dim=2, window=1, sample=1e-2, min_count=1, held_out=0.5, objective=objective),
     )
     shown = counts * w2v.windows.keep_probabilities(counts, 1e-2)
     if objective == "hierarchical":
@@ -58,13 +78,22 @@ def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(ob
     assert found["loss"] == pytest.approx(found["unigram_loss"], abs=1e-3)
 
 
-@pytest.mark.parametrize(("objective", "sample"), [("negative", 0.0), ("negative", 1e-2), ("softmax", 1e-2)])
+@pytest.mark.parametrize(
+    ("objective", "sample"), [("negative", 0.0), ("negative", 1e-2), ("softmax", 1e-2)]
+)
 def test_both_public_losses_are_one(objective: str, sample: float) -> None:
-    """evaluate_held_out of a corpus is held_out_loss of its batches, given the same noise and shares kept."""
-    text = np.random.default_rng(1).choice(list("abcdefg"), 400, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05])
+    """evaluate_held_out of a corpus is held_out_loss of its batches, given the same noise and
+    shares kept.
+    """
+    text = np.random.default_rng(1).choice(
+        list("abcdefg"), 400, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05]
+    )
     corpus = w2v.prepare([text.tolist()], min_count=1)
     run = w2v.set_up(
-        corpus, w2v.Settings(dim=3, window=2, sample=sample, min_count=1, held_out=0.5, objective=objective)
+        corpus,
+        w2v.Settings(
+            dim=3, window=2, sample=sample, min_count=1, held_out=0.5, objective=objective
+        ),
     )
     random = np.random.default_rng(2)
     params = w2v.Params(*(jnp.asarray(random.normal(size=(7, 3)), jnp.float32) for _ in range(2)))
@@ -74,7 +103,9 @@ def test_both_public_losses_are_one(objective: str, sample: float) -> None:
     total = pairs = 0.0
     for batch in held_out_batches(run.recipe, run.feed):
         weight = float(batch.weights.sum())
-        total += weight * float(w2v.objectives.held_out_loss(params, batch, offset=offsets(noise, keep)))
+        total += weight * float(
+            w2v.objectives.held_out_loss(params, batch, offset=offsets(noise, keep))
+        )
         pairs += weight
     found = evaluate_run(run, params)
     assert found["pairs"] == pairs > 300

@@ -8,7 +8,16 @@ import pytest
 from w2vjax.cli import COMMANDS
 
 # What tyro writes and people should not have to read.
-TYPES = (r"\bINT\b", r"\bFLOAT\b", r"\bSTR\b", r"\{None", r"\(default", r"\(required", "[╭│]", "--no-")
+TYPES = (
+    r"\bINT\b",
+    r"\bFLOAT\b",
+    r"\bSTR\b",
+    r"\{None",
+    r"\(default",
+    r"\(required",
+    "[╭│]",
+    "--no-",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +112,9 @@ def test_a_mistake_is_one_sentence_with_its_remedy(cli, line, said):
 
 
 def test_names_with_underscores_and_negated_flags_are_accepted(cli, tmp_path):
-    done = cli("reproduce", "--learning_rate", "0.05", "--steps=1", "--out", tmp_path, "--json", "-")
+    done = cli(
+        "reproduce", "--learning_rate", "0.05", "--steps=1", "--out", tmp_path, "--json", "-"
+    )
     assert done.code == 1, "one step is not the 50 of the post"
     assert '"steps": 1' in done.out
     assert cli("train", "--no-quiet", "--dim", "0").err.startswith("w2vjax train: dim=0")

@@ -15,9 +15,23 @@ from browser import CHROMIUM, Browser, browser
 import w2vjax as w2v
 from w2vjax.pictures.html import MOST_PAGE_WORDS, write_html
 
-HOSTILE = ["</script><script>window.hacked = 1</script>", "<!--<script>", "<img src=x onerror=window.hacked=1>", "&lt;",
-           "{{title}}", "'\"`${1}", "\\u003c", "\u2028", "a\nb", "", "日本語", "שלום", "x" * 300, "__proto__",
-           "#word=a"]  # fmt: skip
+HOSTILE = [
+    "</script><script>window.hacked = 1</script>",
+    "<!--<script>",
+    "<img src=x onerror=window.hacked=1>",
+    "&lt;",
+    "{{title}}",
+    "'\"`${1}",
+    "\\u003c",
+    "\u2028",
+    "a\nb",
+    "",
+    "日本語",
+    "שלום",
+    "x" * 300,
+    "__proto__",
+    "#word=a",
+]
 
 
 def some_vectors(words: list[str], dim: int = 10) -> w2v.Vectors:
@@ -62,7 +76,10 @@ def test_the_page_loads_nothing_and_words_stay_words(tmp_path: Path) -> None:
     content = Content(text)
     assert [tag for tag, _ in content.elements].count("script") == 2
     addresses = [
-        attrs[name] for _, attrs in content.elements for name in ("src", "href", "action") if attrs.get(name)
+        attrs[name]
+        for _, attrs in content.elements
+        for name in ("src", "href", "action")
+        if attrs.get(name)
     ]
     assert addresses == ["data:,"]
     assert not re.search(
@@ -81,7 +98,11 @@ def test_the_page_loads_nothing_and_words_stay_words(tmp_path: Path) -> None:
 def test_neighbours_are_those_of_a_search_among_the_words_of_the_page(tmp_path: Path) -> None:
     vectors = some_vectors([f"w{i}" for i in range(120)])
     page = write_html(vectors, tmp_path / "map.html", limit=50)
-    assert (page.words, page.left_out, page.bytes) == (50, 70, (tmp_path / "map.html").stat().st_size)
+    assert (page.words, page.left_out, page.bytes) == (
+        50,
+        70,
+        (tmp_path / "map.html").stat().st_size,
+    )
     data = page_data(tmp_path / "map.html")
     k = data["neighbours"]
     ids, similarities = numbers(data["ids"], "<u2", k), numbers(data["similarities"], "<i2", k)
@@ -165,7 +186,9 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, tmp_path: Path) -> Iterator[Browser]:
-    """A page of 400 words and the hostile ones, 1200 x 800; in the end it has asked for nothing but itself."""
+    """A page of 400 words and the hostile ones, 1200 x 800; in the end it has asked for nothing but
+    itself.
+    """
     words = [f"{'kstn'[i % 4]}{'aeiou'[i % 5]}{i}" for i in range(400)]
     path = tmp_path / "map.html"
     write_html(some_vectors(words + HOSTILE), path)
@@ -290,9 +313,13 @@ def test_dark_light_and_small_screens(page: Browser, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @needs_browser
-def test_five_thousand_words_are_drawn_within_a_frame_or_two(chromium: Browser, tmp_path: Path) -> None:
+def test_five_thousand_words_are_drawn_within_a_frame_or_two(
+    chromium: Browser, tmp_path: Path
+) -> None:
     write_html(some_vectors([f"word{i}" for i in range(5_000)], dim=50), tmp_path / "map.html")
     chromium.open(tmp_path / "map.html")
-    milliseconds = chromium.run("(() => { const begin = performance.now(); for (let n = 0; n < 20; n++) draw(); "
-                                "return (performance.now() - begin) / 20; })()")  # fmt: skip
+    milliseconds = chromium.run(
+        "(() => { const begin = performance.now(); for (let n = 0; n < 20; n++) draw(); "
+        "return (performance.now() - begin) / 20; })()"
+    )
     assert milliseconds < 60  # measured: 8 on two busy cores

@@ -1,4 +1,6 @@
-"""A bad id raises before anything is made of it: JAX itself would clamp, wrap or drop it without a word."""
+"""A bad id raises before anything is made of it: JAX itself would clamp, wrap or drop it without a
+word.
+"""
 
 from typing import Any
 
@@ -36,12 +38,15 @@ def test_ids_that_may_have_wrapped_are_refused() -> None:
     assert w2v.ids.check_ids(wrapped, vocab_size=256).tolist() == [44]
 
 
-@pytest.mark.parametrize("make", [
-    lambda ids: w2v.pairs(ids, [0], vocab_size=7),
-    lambda ids: w2v.pairs([0], ids, vocab_size=7),
-    lambda ids: w2v.cbow([ids], [0], vocab_size=7),
-    lambda ids: w2v.cbow([[0]], ids, vocab_size=7),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ids: w2v.pairs(ids, [0], vocab_size=7),
+        lambda ids: w2v.pairs([0], ids, vocab_size=7),
+        lambda ids: w2v.cbow([ids], [0], vocab_size=7),
+        lambda ids: w2v.cbow([[0]], ids, vocab_size=7),
+    ],
+)
 @pytest.mark.parametrize("bad", [-1, 7, 2**31 + 3, 1.0, float("nan")])
 def test_batches_refuse_bad_ids(make: Any, bad: Any) -> None:
     with pytest.raises(w2v.errors.IdError):
@@ -51,8 +56,11 @@ def test_batches_refuse_bad_ids(make: Any, bad: Any) -> None:
 def test_a_batch_made_by_hand_is_checked() -> None:
     batch = w2v.pairs([0, 1], [1, 2])
     assert w2v.ids.check_batch(batch, 3).words.tolist() == [[1], [2]]
-    for broken in (batch._replace(words=batch.words + 1), batch._replace(words=batch.words.astype(jnp.float32)),
-                   batch._replace(inputs=batch.inputs._replace(ids=batch.inputs.ids - 1))):  # fmt: skip
+    for broken in (
+        batch._replace(words=batch.words + 1),
+        batch._replace(words=batch.words.astype(jnp.float32)),
+        batch._replace(inputs=batch.inputs._replace(ids=batch.inputs.ids - 1)),
+    ):
         with pytest.raises(w2v.errors.IdError):
             w2v.ids.check_batch(broken, 3)
 
@@ -126,7 +134,9 @@ ANYTHING = given(
 
 @WORDS
 @settings(max_examples=800)
-def test_accepted_exactly_when_every_id_is_a_word(vocab_size: int, ids: list[int], dtype: Any) -> None:
+def test_accepted_exactly_when_every_id_is_a_word(
+    vocab_size: int, ids: list[int], dtype: Any
+) -> None:
     accepted_exactly_when_every_id_is_a_word(vocab_size, ids, dtype)
 
 
@@ -150,10 +160,14 @@ def test_two_thousand_lists_of_anything(ids: list[Any]) -> None:
     refused_before_any_parameter_changes(ids)
 
 
-@pytest.mark.parametrize("ids", [[-1], np.asarray([2**31 + 3], np.uint32), jnp.asarray([-1]), [2**31 - 1]])
+@pytest.mark.parametrize(
+    "ids", [[-1], np.asarray([2**31 + 3], np.uint32), jnp.asarray([-1]), [2**31 - 1]]
+)
 def test_what_is_no_id_is_refused_without_a_vocabulary_too(ids: Any) -> None:
     with pytest.raises(w2v.errors.IdError):
         w2v.pairs(ids, [0])
-    assert w2v.pairs(np.asarray([200], np.uint8), jnp.asarray([3])).inputs.ids.ravel().tolist() == [200]
+    assert w2v.pairs(np.asarray([200], np.uint8), jnp.asarray([3])).inputs.ids.ravel().tolist() == [
+        200
+    ]
     under_jit = jax.jit(lambda centers: w2v.pairs(centers, centers).words)(jnp.asarray([1, 2]))
     assert under_jit.tolist() == [[1], [2]]

@@ -1,4 +1,6 @@
-"""What ``import w2vjax`` brings in and costs, and that every public name and command is really there."""
+"""What ``import w2vjax`` brings in and costs, and that every public name and command is really
+there.
+"""
 
 import importlib
 import importlib.resources
@@ -20,14 +22,17 @@ FORBIDDEN = {"tyro", "tqdm", "matplotlib", "pyarrow", "optax"}
 
 
 def run(program: str) -> dict[str, object]:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     result: dict[str, object] = json.loads(done.stdout)
     return result
 
 
 def test_import_brings_in_no_command_line_plot_or_progress_library() -> None:
     loaded = run(
-        "import json, sys, w2vjax; w2vjax.reference.tokenize; print(json.dumps(dict.fromkeys(sys.modules)))"
+        "import json, sys, w2vjax; w2vjax.reference.tokenize; "
+        "print(json.dumps(dict.fromkeys(sys.modules)))"
     )
     assert not FORBIDDEN & set(loaded)
 
@@ -51,12 +56,15 @@ def test_every_public_name_is_what_its_stub_says(package: str) -> None:
     for name, (home, there) in homes(str(module.__file__)).items():
         assert name in module.__all__
         found = getattr(module, name)
-        if not inspect.ismodule(found):  # the very object, and not a module of the same name that hides it
+        # the very object, and not a module of the same name that hides it
+        if not inspect.ismodule(found):
             assert found is getattr(importlib.import_module(home), there)
 
 
 def test_about_fifty_names_stand_at_the_top() -> None:
-    assert len([name for name in w2vjax.__all__ if not inspect.ismodule(getattr(w2vjax, name))]) <= 55
+    assert (
+        len([name for name in w2vjax.__all__ if not inspect.ismodule(getattr(w2vjax, name))]) <= 55
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,5 +139,9 @@ def test_the_package_declares_its_types() -> None:
 
 def test_no_two_classes_of_the_package_have_one_name() -> None:
     files = Path(w2vjax.__file__).parent.rglob("*.py")
-    names = [name for file in files for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)]
+    names = [
+        name
+        for file in files
+        for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)
+    ]
     assert sorted(names) == sorted(set(names))

@@ -30,7 +30,8 @@ OBJECTIVES = {
     "chunked_softmax": w2v.softmax(chunk=5),
     "negative_sampling": w2v.negative_sampling(5),
     "negative_sampling_shared": w2v.negative_sampling(5, shared=12),
-    # 1.2 negatives a draw: one repeat already takes back more than all, so no seed can hide what repeats do
+    # 1.2 negatives a draw: one repeat already takes back more than all, so no seed can hide what
+    # repeats do
     "shared_negatives": w2v.shared_negatives(12, shared=10, span=2),
     "hierarchical_softmax": w2v.hierarchical_softmax(),
 }
@@ -45,11 +46,17 @@ SPECIFIC = {
 # (objective, window, mutant name, mutant)
 ALL = [(o, "blocks", n, m) for o in OBJECTIVES for n, m in {**mutants.ANY, **SPECIFIC[o]}.items()]
 ALL += [(o, "cbow", n, m) for o in OBJECTIVES for n, m in mutants.CBOW.items()]
-# the shapes that training uses: words shared by a run, and paths shared by the words around a center
-ALL += [("shared_negatives", "cbow_runs", n, m) for n, m in {**mutants.CBOW, **mutants.RUNS}.items()]
+# the shapes that training uses: words shared by a run, and paths shared by the words around a
+# center
+ALL += [
+    ("shared_negatives", "cbow_runs", n, m) for n, m in {**mutants.CBOW, **mutants.RUNS}.items()
+]
 ALL += [("hierarchical_softmax", "fans", n, m) for n, m in mutants.HUFFMAN.items()]
 # the default run: every mutant once, the general ones on the objective that training uses
-ONCE = {m: (o, w, name, m) for o, w, name, m in sorted(ALL, key=lambda row: row[0] == "shared_negatives")}
+ONCE = {
+    m: (o, w, name, m)
+    for o, w, name, m in sorted(ALL, key=lambda row: row[0] == "shared_negatives")
+}
 QUICK = list(ONCE.values())
 TOLERANCE = 1e-12
 # The kinds that see most come first; a mutant is caught by the first that it fails.
@@ -81,7 +88,9 @@ def test_there_are_forty_different_mutants() -> None:
 
 
 class Situation:
-    """Inputs and the float64 reference of one objective, window, kind and seed, made once for all mutants."""
+    """Inputs and the float64 reference of one objective, window, kind and seed, made once for all
+    mutants.
+    """
 
     made: dict[tuple[str, str, str, int], Any] = {}  # noqa: RUF012
 
@@ -127,7 +136,10 @@ def caught(name: str, window: str, mutant: Mutant, seed: int) -> bool:
 
 def survivors(seeds: Any, chosen: Any = ALL) -> list[str]:
     return [
-        f"{n} ({o}, {w}), seed {seed}" for seed in seeds for o, w, n, m in chosen if not caught(o, w, m, seed)
+        f"{n} ({o}, {w}), seed {seed}"
+        for seed in seeds
+        for o, w, n, m in chosen
+        if not caught(o, w, m, seed)
     ]
 
 
@@ -163,23 +175,31 @@ def test_no_false_alarm_over_twenty_seeds(x64: None, standard_promotion: None) -
     assert false_alarms(range(20)) == []
 
 
-# What would be wrong with the parameters that ship: spans of 3 and 4 blocks, a whole chunk of 4096 words and a rest.
+# What would be wrong with the parameters that ship: spans of 3 and 4 blocks, a whole chunk of 4096
+# words and a rest.
 SHIPPED: dict[str, tuple[str, dict[str, Mutant]]] = {
     "negative": ("60 x 10, 12 blocks", SPANS),
     "hierarchical": ("60 x 10, 12 blocks", mutants.HUFFMAN),
-    "softmax": ("4500 x 3, 12 blocks", {
-        "rest of the vocabulary dropped": mutants.chunked_away(lambda v, V: v < 4096),
-        "whole chunk dropped": mutants.chunked_away(lambda v, V: v >= 4096),
-        "last word of the whole chunk dropped": mutants.chunked_away(lambda v, V: v != 4095),
-        "first word of the rest dropped": mutants.chunked_away(lambda v, V: v != 4096),
-    }),
-}  # fmt: skip
-SHIPPED_METHODS = [method for name in SHIPPED for method in find_shipped(name) if method.model == "skip-gram"]
+    "softmax": (
+        "4500 x 3, 12 blocks",
+        {
+            "rest of the vocabulary dropped": mutants.chunked_away(lambda v, V: v < 4096),
+            "whole chunk dropped": mutants.chunked_away(lambda v, V: v >= 4096),
+            "last word of the whole chunk dropped": mutants.chunked_away(lambda v, V: v != 4095),
+            "first word of the rest dropped": mutants.chunked_away(lambda v, V: v != 4096),
+        },
+    ),
+}
+SHIPPED_METHODS = [
+    method for name in SHIPPED for method in find_shipped(name) if method.model == "skip-gram"
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", SHIPPED_METHODS, ids=lambda one: f"{one.name}, {one.window}")
-def test_every_mutant_of_what_ships_is_caught(method: Any, x64: None, standard_promotion: None) -> None:
+def test_every_mutant_of_what_ships_is_caught(
+    method: Any, x64: None, standard_promotion: None
+) -> None:
     size, wrong = SHIPPED[method.name]
     left = dict(wrong)
     for kind in ORDER[:5]:
@@ -214,7 +234,11 @@ def a_row_lost(found: Any) -> Any:
     d_hidden, d_output, *bounds = found
     values = d_output.values if isinstance(d_output, w2v.Rows) else d_output
     values = values.at[jax.numpy.abs(values).max(-1).argmax()].set(0)
-    return d_hidden, d_output._replace(values=values) if isinstance(d_output, w2v.Rows) else values, *bounds
+    return (
+        d_hidden,
+        d_output._replace(values=values) if isinstance(d_output, w2v.Rows) else values,
+        *bounds,
+    )
 
 
 # Wrong gradients beside bounds: the backward alone stays right.
@@ -230,8 +254,7 @@ BESIDE_BOUNDS = {
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["shared_negatives", *slow("softmax", "chunked_softmax", "hierarchical_softmax")],
+    "name", ["shared_negatives", *slow("softmax", "chunked_softmax", "hierarchical_softmax")]
 )
 def test_every_mutant_beside_bounds_is_caught(name: str) -> None:
     objective = OBJECTIVES[name]
@@ -241,11 +264,15 @@ def test_every_mutant_beside_bounds_is_caught(name: str) -> None:
             return change(objective.bounded(*inputs))
 
         mutant = objective._replace(bounded=wrong)
-        own, beside = check_case(mutant, WINDOWS["blocks"], SIZE, "whole windows", "float64", False, True)
+        own, beside = check_case(
+            mutant, WINDOWS["blocks"], SIZE, "whole windows", "float64", False, True
+        )
         assert own.passed, label
         assert beside is not None
         assert not beside.passed, label
-    own, beside = check_case(objective, WINDOWS["blocks"], SIZE, "whole windows", "float64", False, True)
+    own, beside = check_case(
+        objective, WINDOWS["blocks"], SIZE, "whole windows", "float64", False, True
+    )
     assert own.passed
     assert beside is not None
     assert beside.passed

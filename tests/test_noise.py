@@ -34,7 +34,9 @@ def test_wide_products_are_exact(factor: int) -> None:
     x = np.random.default_rng(0).integers(0, 2**32, 1000, dtype=np.uint32)
     x[:2] = 0, 2**32 - 1
     high, low = multiply_wide(jnp.asarray(x), factor)
-    for value, h, l in zip(x.tolist(), np.asarray(high).tolist(), np.asarray(low).tolist(), strict=True):
+    for value, h, l in zip(
+        x.tolist(), np.asarray(high).tolist(), np.asarray(low).tolist(), strict=True
+    ):
         assert h * 2**32 + l == value * factor
 
 
@@ -57,7 +59,9 @@ def test_negatives_follow_the_noise(exponent: float) -> None:
     objective = w2v.negative_sampling(num_negatives=1, exponent=exponent, shared=1000)
     words, weights = jnp.zeros((200, 1), jnp.int32), jnp.ones((200, 1, 1))
     tables = objective.init(mass)
-    targets = objective.select(objective.draw(jax.random.key(3), tables, (200,)), tables, words, weights)
+    targets = objective.select(
+        objective.draw(jax.random.key(3), tables, (200,)), tables, words, weights
+    )
     drawn = np.bincount(np.asarray(targets.ids)[:, 1:].ravel(), minlength=40)
     wanted = mass**exponent / (mass**exponent).sum() * drawn.sum()
     assert ((drawn - wanted) ** 2 / wanted).sum() < 73.4  # measured 27 to 45
@@ -87,7 +91,9 @@ FAST_AND_CLEAR = [
 
 @pytest.mark.parametrize(("window", "span"), FAST_AND_CLEAR)
 def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, x64: None) -> None:
-    """Losses of each hidden vector and both gradients, where positives are drawn once, twice (1 - c = 0) and more."""
+    """Losses of each hidden vector and both gradients, where positives are drawn once, twice (1 - c
+    = 0) and more.
+    """
     fast, clear = w2v.shared_negatives(5, shared=10, span=span), w2v.negative_sampling(5, shared=10)
     case, key = make_case("ordinary", CLASHING), jax.random.key(1)
     tables = tables_of(clear, CLASHING)
@@ -119,7 +125,10 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
 def test_negatives_drawn_ahead_are_selected_step_by_step() -> None:
     """Draws for three steps at once: each step has its own, in the shape of a single step."""
     words, weights, key = jnp.zeros((6, 3), jnp.int32), jnp.ones((6, 2, 3)), jax.random.key(0)
-    for objective, spans in ((w2v.shared_negatives(5, shared=10, span=2), 3), (w2v.negative_sampling(10), 6)):
+    for objective, spans in (
+        (w2v.shared_negatives(5, shared=10, span=2), 3),
+        (w2v.negative_sampling(10), 6),
+    ):
         tables = objective.init([5, 3, 2])
         ahead, single = (objective.draw(key, tables, shape) for shape in ((3, 6), (6,)))
         assert ahead.shape == (3, *single.shape) == (3, spans, 10)
@@ -144,6 +153,9 @@ def test_a_key_of_the_old_kind_draws_what_a_new_one_does(name: str) -> None:
 
 
 def test_the_rows_of_shared_negatives_are_words_and_then_negatives() -> None:
-    objective, words = w2v.shared_negatives(2, shared=3, span=2), jnp.asarray([[0, 1], [2, 3]], jnp.int32)
+    objective, words = (
+        w2v.shared_negatives(2, shared=3, span=2),
+        jnp.asarray([[0, 1], [2, 3]], jnp.int32),
+    )
     targets = objective.select(jnp.asarray([[3, 0, 3]]), (), words, jnp.ones((2, 1, 2)))
     assert targets.ids.tolist() == [[0, 1, 3, 0, 3], [2, 3, 3, 0, 3]]

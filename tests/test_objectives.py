@@ -1,4 +1,6 @@
-"""The objectives against independent losses, closed forms and identities. Gradients: test_gradcheck.py."""
+"""The objectives against independent losses, closed forms and identities. Gradients:
+test_gradcheck.py.
+"""
 
 import itertools
 import math
@@ -31,21 +33,28 @@ def tiny(name: str, window: str = "blocks", kind: str = "ordinary", size: Size =
 
 
 @pytest.mark.parametrize(
-    "window", ["blocks", *(pytest.param(w, marks=pytest.mark.slow) for w in WINDOWS if w != "blocks")]
+    "window",
+    ["blocks", *(pytest.param(w, marks=pytest.mark.slow) for w in WINDOWS if w != "blocks")],
 )
 @pytest.mark.parametrize("name", list(oracles.LOSSES))
-def test_loss_and_whole_jacobian_equal_an_independent_loss(name: str, window: str, x64: None) -> None:
+def test_loss_and_whole_jacobian_equal_an_independent_loss(
+    name: str, window: str, x64: None
+) -> None:
     objective, (params, batch, targets), tables = tiny(name, window)
     loss, gradients = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
 
     def oracle(moved: Any) -> float:
         return oracles.LOSSES[name](moved, batch, targets, tables)
 
-    assert float(loss) == pytest.approx(oracle(params), rel=1e-7)  # 1/3 is stored in float32: measured 2e-8
-    dense = w2v.Params(*(np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)))
+    # 1/3 is stored in float32: measured 2e-8
+    assert float(loss) == pytest.approx(oracle(params), rel=1e-7)
+    dense = w2v.Params(
+        *(np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True))
+    )
     everything = sum(p.size for p in params)
     rng = np.random.default_rng(0)
-    assert difference_error(oracle, dense, params, everything, rng, 1e-3) <= 1e-7  # measured 2e-8: 1/3, again
+    # measured 2e-8: 1/3, again
+    assert difference_error(oracle, dense, params, everything, rng, 1e-3) <= 1e-7
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -57,8 +66,12 @@ def test_logistic_at_the_extremes(dtype: Any, x64: None) -> None:
     negative = [math.log(2), 50, math.exp(-50), 1e4, 0, half, 0]
     np.testing.assert_allclose(logistic(scores, one, one), positive, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(logistic(scores, zero, one), negative, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(logistic_backward(scores, one, one), [-0.5, 0, -1, 0, -1, 0, -1], atol=1e-6)
-    np.testing.assert_allclose(logistic_backward(scores, zero, one), [0.5, 1, 0, 1, 0, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        logistic_backward(scores, one, one), [-0.5, 0, -1, 0, -1, 0, -1], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        logistic_backward(scores, zero, one), [0.5, 1, 0, 1, 0, 1, 0], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
@@ -75,7 +88,9 @@ def test_softmax_at_the_extremes(dtype: Any, x64: None) -> None:
         losses = softmax_loss(found, logits[..., :1], weights)
         np.testing.assert_allclose(losses[0], [0, 0, 0, math.log(2), 0, 0], atol=1e-6)
     error = softmax_backward(logits, total, ids, weights)
-    np.testing.assert_allclose(error[0], [[0, 0], [0, 0], [0, 0], [-0.5, 0.5], [0, 0], [0, 0]], atol=1e-6)
+    np.testing.assert_allclose(
+        error[0], [[0, 0], [0, 0], [0, 0], [-0.5, 0.5], [0, 0], [0, 0]], atol=1e-6
+    )
     other = softmax_backward(logits, total, ids + 1, weights)[0, :3]
     np.testing.assert_allclose(other, [[1, -1]] * 3, atol=1e-6)
 
@@ -83,11 +98,15 @@ def test_softmax_at_the_extremes(dtype: Any, x64: None) -> None:
 @pytest.mark.parametrize("name", list(OBJECTIVES))
 def test_an_empty_batch_has_loss_and_gradient_zero(name: str) -> None:
     objective, (params, batch, targets), _ = tiny(name, kind="empty")
-    params, batch, targets = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32) if leaf.dtype == float else leaf,
-                                          (params, batch, targets))  # fmt: skip
+    params, batch, targets = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, jnp.float32) if leaf.dtype == float else leaf,
+        (params, batch, targets),
+    )
     loss, gradients = w2v.backward(objective, params, batch, targets)
     assert float(loss) == 0
-    assert all(not np.asarray(w2v.to_dense(g, p)).any() for g, p in zip(gradients, params, strict=True))
+    assert all(
+        not np.asarray(w2v.to_dense(g, p)).any() for g, p in zip(gradients, params, strict=True)
+    )
 
 
 @pytest.mark.parametrize("vocab_size", [1, 2, 3, 60])
@@ -119,7 +138,9 @@ def test_huffman_tree_is_optimal_and_prefix_free() -> None:
 
 
 def check_tree(tree: Any) -> None:
-    """It is one tree: its paths all differ, none begins another, and what they share they share from the root."""
+    """It is one tree: its paths all differ, none begins another, and what they share they share
+    from the root.
+    """
     nodes, codes, lengths = map(np.asarray, tree)
     size = len(lengths)
     paths = {tuple(codes[w, : lengths[w]]) for w in range(size)}
@@ -130,8 +151,11 @@ def check_tree(tree: Any) -> None:
         for step in range(lengths[word]):
             branches = tuple(codes[word, :step])
             assert after.setdefault(branches, nodes[word, step]) == nodes[word, step]
-    assert sorted(after.values()) == list(range(size - 1))  # a node each, and every row but the last is one
-    assert not any(nodes[w, lengths[w] :].any() or codes[w, lengths[w] :].any() for w in range(size))
+    # a node each, and every row but the last is one
+    assert sorted(after.values()) == list(range(size - 1))
+    assert not any(
+        nodes[w, lengths[w] :].any() or codes[w, lengths[w] :].any() for w in range(size)
+    )
 
 
 @pytest.mark.parametrize("spare", [0, 1 / 3, 1, 3])
@@ -144,13 +168,17 @@ def test_a_tree_of_few_levels_is_the_cheapest_of_all_such(spare: float) -> None:
         longest = int(np.ceil(np.log2(size * (1 + spare))))
         assert tree.nodes.shape[1] <= max(longest, 1)
         every = itertools.combinations_with_replacement(range(1, longest + 1), size)
-        costs = [int((mass * lengths).sum()) for lengths in every if sum(2.0**-n for n in lengths) <= 1]
+        costs = [
+            int((mass * lengths).sum()) for lengths in every if sum(2.0**-n for n in lengths) <= 1
+        ]
         assert int((mass * np.asarray(tree.lengths)).sum()) == (min(costs) if size > 1 else 0)
         check_tree(tree)
 
 
 def test_the_tree_that_trains_is_near_huffmans_whatever_the_size_of_the_vocabulary() -> None:
-    """Also at powers of two, where the fewest levels would leave no word nearer to the root than another."""
+    """Also at powers of two, where the fewest levels would leave no word nearer to the root than
+    another.
+    """
     shipped = make_objective("hierarchical")
     for size in (1000, 1024, 1025, 4000, 4096):
         mass = 1e6 / np.arange(1, size + 1)
@@ -175,18 +203,21 @@ def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
         w2v.objectives.per_example_backward(objective, params, batch, targets)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (lambda: w2v.shared_negatives(5, span=0), "span=0"),
-    (lambda: w2v.negative_sampling(0), "num_negatives=0"),
-    (lambda: w2v.negative_sampling(5, shared=0), "shared=0"),
-    (lambda: w2v.negative_sampling(5, exponent=float("nan")), "exponent=nan"),
-    (lambda: w2v.softmax(chunk=0), "chunk=0"),
-    (lambda: w2v.negative_sampling().init([]), "counts"),
-    (lambda: w2v.negative_sampling().init([0, 0]), "sum to 0"),
-    (lambda: w2v.hierarchical_softmax(spare=-1).init([1, 2]), "spare=-1"),
-    (lambda: w2v.hierarchical_softmax().init([1, -1]), "counts"),
-    (lambda: w2v.hierarchical_softmax().init([1, float("nan")]), "counts"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: w2v.shared_negatives(5, span=0), "span=0"),
+        (lambda: w2v.negative_sampling(0), "num_negatives=0"),
+        (lambda: w2v.negative_sampling(5, shared=0), "shared=0"),
+        (lambda: w2v.negative_sampling(5, exponent=float("nan")), "exponent=nan"),
+        (lambda: w2v.softmax(chunk=0), "chunk=0"),
+        (lambda: w2v.negative_sampling().init([]), "counts"),
+        (lambda: w2v.negative_sampling().init([0, 0]), "sum to 0"),
+        (lambda: w2v.hierarchical_softmax(spare=-1).init([1, 2]), "spare=-1"),
+        (lambda: w2v.hierarchical_softmax().init([1, -1]), "counts"),
+        (lambda: w2v.hierarchical_softmax().init([1, float("nan")]), "counts"),
+    ],
+)
 def test_settings_that_cannot_work_are_refused(make: Any, message: str) -> None:
     with pytest.raises(w2v.errors.SettingError, match=message):
         make()
@@ -196,7 +227,9 @@ def test_chunked_equals_dense_at_every_chunk(x64: None) -> None:
     _, (params, batch, targets), _ = tiny("softmax")
     loss, gradients = w2v.backward(w2v.softmax(), params, batch, targets)
     for chunk in (1, 2, 3, 7, 100):
-        found_loss, found = jax.jit(partial(w2v.backward, w2v.softmax(chunk)))(params, batch, targets)
+        found_loss, found = jax.jit(partial(w2v.backward, w2v.softmax(chunk)))(
+            params, batch, targets
+        )
         assert float(found_loss) == pytest.approx(float(loss), rel=1e-12)
         for a, b, p in zip(found, gradients, params, strict=True):
             np.testing.assert_allclose(
@@ -228,7 +261,9 @@ def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
     wanted = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)]
     composed = w2v.objectives.compose(objective)
     twice = jax.jit(jax.grad(lambda p: 2 * composed(p, batch, targets)))(params)
-    losses, each = jax.jit(partial(w2v.objectives.per_example_backward, objective))(params, batch, targets)
+    losses, each = jax.jit(partial(w2v.objectives.per_example_backward, objective))(
+        params, batch, targets
+    )
     assert float(losses.sum()) == pytest.approx(float(loss), rel=1e-12)
     for w, c, g, p in zip(wanted, twice, each, params, strict=True):
         np.testing.assert_allclose(c, 2 * w, rtol=0, atol=1e-12)
@@ -247,7 +282,9 @@ def test_composed_loss_feeds_any_optimiser(standard_promotion: None) -> None:
 
     @jax.jit
     def step(params: Any, state: Any) -> Any:
-        loss, gradients = jax.value_and_grad(w2v.objectives.compose(objective))(params, batch, targets)
+        loss, gradients = jax.value_and_grad(w2v.objectives.compose(objective))(
+            params, batch, targets
+        )
         updates, state = optimiser.update(gradients, state)
         return optax.apply_updates(params, updates), state, loss
 
@@ -265,7 +302,10 @@ def test_bfloat16_params_keep_their_dtype_and_compute_in_float32() -> None:
     targets = objective.select((), objective.init([5, 4, 3, 2, 1]), batch.words, batch.weights)
     _, gradients = w2v.backward(objective, params, batch, targets)
     assert gradients.input.values.dtype == jnp.float32
-    assert jax.grad(w2v.objectives.compose(objective))(params, batch, targets).input.dtype == jnp.bfloat16
+    assert (
+        jax.grad(w2v.objectives.compose(objective))(params, batch, targets).input.dtype
+        == jnp.bfloat16
+    )
 
 
 def test_held_out_loss(x64: None) -> None:
@@ -276,7 +316,9 @@ def test_held_out_loss(x64: None) -> None:
         wanted = oracles.softmax_loss(params, batch, None, None) / float(batch.weights.sum())
         assert float(exact) == pytest.approx(wanted, rel=1e-12)
         if name == "hierarchical_softmax":
-            own = w2v.objectives.held_out_loss(params, batch, objective, tables) * batch.weights.sum()
+            own = (
+                w2v.objectives.held_out_loss(params, batch, objective, tables) * batch.weights.sum()
+            )
             assert float(own) == pytest.approx(
                 oracles.hierarchical_softmax_loss(params, batch, None, tables), rel=1e-12
             )
@@ -291,7 +333,9 @@ def test_held_out_loss(x64: None) -> None:
         w2v.objectives.held_out_loss(constant, batch),
     )
     assert float(found) == pytest.approx(float(expected), rel=1e-12)
-    assert float(w2v.objectives.held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
+    assert (
+        float(w2v.objectives.held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
+    )
 
 
 def test_ten_thousand_repeats_of_one_id_add_up(x64: None) -> None:

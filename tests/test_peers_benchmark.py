@@ -73,7 +73,9 @@ def test_a_tool_that_skips_words_is_refused() -> None:
 
 def test_a_job_that_fails_shows_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(peers_job.JobFailed, match=r"(?s)ended with 3.*no such corpus"):
-        peers_job.run_job([sys.executable, "-c", "print('no such corpus'); raise SystemExit(3)"], tmp_path)
+        peers_job.run_job(
+            [sys.executable, "-c", "print('no such corpus'); raise SystemExit(3)"], tmp_path
+        )
     with pytest.raises(peers_job.JobFailed, match="cannot be started"):
         peers_job.run_job([str(tmp_path / "absent")], tmp_path)
 
@@ -82,7 +84,9 @@ def test_a_job_is_measured(tmp_path: Path) -> None:
     code = "import time; held = bytearray(200_000_000); print('Progress: 10.0%', flush=True); time.sleep(1);"
     own = bytearray(300_000_000)  # of the process that starts the job, which must not count
     del own
-    finished = peers_job.run_job([sys.executable, "-c", code + "print('Progress: 90.0%')"], tmp_path)
+    finished = peers_job.run_job(
+        [sys.executable, "-c", code + "print('Progress: 90.0%')"], tmp_path
+    )
     assert 190 <= finished.peak_rss_mb < 300  # 200 million bytes are 190.7 MiB
     assert finished.peak_anonymous_mb is None or finished.peak_anonymous_mb >= 190
     # of the second between the two, half may pass before a busy machine reads the first
@@ -106,11 +110,14 @@ open("ran", "a").write("x")
 
 def fake(scale: float) -> peers_tools.Tool:
     return peers_tools.Tool(
-        sys.executable, (("sg", "ns"),), (0.05,),
+        sys.executable,
+        (("sg", "ns"),),
+        (0.05,),
         lambda setting, text, out, program: [program, "-c", FAKE, str(out), str(scale)],
         lambda finished, out: peers_tools.Trained(finished.seconds / 2, None),
-        lambda program: "1", "vectors.txt",
-    )  # fmt: skip
+        lambda program: "1",
+        "vectors.txt",
+    )
 
 
 def test_peers_from_end_to_end(
@@ -139,7 +146,10 @@ def test_peers_from_end_to_end(
     said = capsys.readouterr().out
     assert "skipped: word2vec.c (no path to its binary was given)" in said
     assert "| gensim " in said
-    assert [json.loads(line)["key"]["tool"] for line in log.read_text().splitlines()] == ["gensim", "w2vjax"]
+    assert [json.loads(line)["key"]["tool"] for line in log.read_text().splitlines()] == [
+        "gensim",
+        "w2vjax",
+    ]
 
     with open(log, "a") as file:
         file.write('{"key": {"tool": "gen')  # an interruption while a line is written
@@ -147,9 +157,12 @@ def test_peers_from_end_to_end(
     assert (work / "ran").read_text() == "xx", "a run of the log was repeated"
     assert "a damaged line is left out" in capsys.readouterr().out
 
-    # one tool breaks: the other still runs and is kept, nothing is reported, and a second try repeats only what broke
+    # one tool breaks: the other still runs and is kept, nothing is reported, and a second try
+    # repeats only what broke
     for tool, scale in (("gensim", 0.001), ("w2vjax", 1.0)):
-        monkeypatch.setitem(peers_tools.TOOLS, tool, fake(scale)._replace(version=lambda program: "2"))
+        monkeypatch.setitem(
+            peers_tools.TOOLS, tool, fake(scale)._replace(version=lambda program: "2")
+        )
     assert peers.main([*arguments, "--resume"]) == 1
     assert "gensim sg-ns" in (error := capsys.readouterr().err)
     assert "not trained" in error
@@ -160,27 +173,40 @@ def test_peers_from_end_to_end(
     assert "(from the log)" in said
 
 
-def run_of(tool: str, seconds: float, quality: float, rate: float | None = 0.05, seed: int = 1) -> dict:
+def run_of(
+    tool: str, seconds: float, quality: float, rate: float | None = 0.05, seed: int = 1
+) -> dict:
     key = {"tool": tool, "model": "sg", "objective": "ns", "rate": rate, "seed": seed}
     return {
-        "key": key, "training_s": seconds, "whole_s": 2 * seconds, "complete": True, "peak_rss_mb": 100.0,
-        "peak_anonymous_mb": 50.0, "training_words_per_s": 1e6 / seconds, "whole_words_per_s": 5e5 / seconds,
+        "key": key,
+        "training_s": seconds,
+        "whole_s": 2 * seconds,
+        "complete": True,
+        "peak_rss_mb": 100.0,
+        "peak_anonymous_mb": 50.0,
+        "training_words_per_s": 1e6 / seconds,
+        "whole_words_per_s": 5e5 / seconds,
         "quality": {"wordsim353": quality},
-    }  # fmt: skip
+    }
 
 
 def test_table_means_ratios_and_who_wins() -> None:
     runs = [
-        run_of("gensim", 10, 0.6), run_of("gensim", 30, 0.7, seed=2), run_of("gensim", 1, 0.1, rate=0.025),
-        run_of("w2vjax", 2, 0.66, rate=None), run_of("pWord2Vec", 1, 0.5),
-    ]  # fmt: skip
+        run_of("gensim", 10, 0.6),
+        run_of("gensim", 30, 0.7, seed=2),
+        run_of("gensim", 1, 0.1, rate=0.025),
+        run_of("w2vjax", 2, 0.66, rate=None),
+        run_of("pWord2Vec", 1, 0.5),
+    ]
     rows = {(row["tool"], row["rate"]): row for row in peers_table.summarise(runs)}
     assert rows["gensim", 0.05]["training_s"] == 20
     assert rows["gensim", 0.05]["mean"] == pytest.approx(0.65)
     assert rows["w2vjax", None]["training_times_gensim"] == pytest.approx(10)
     assert rows["w2vjax", None]["whole_times_gensim"] == pytest.approx(10)
     wins = peers_table.peer_wins(list(rows.values()))
-    assert any(line.startswith("pWord2Vec") and "training (1.0 against 2.0 s)" in line for line in wins)
+    assert any(
+        line.startswith("pWord2Vec") and "training (1.0 against 2.0 s)" in line for line in wins
+    )
     assert not any(line.startswith("gensim (sg-ns, rate 0.05)") for line in wins)
 
 
@@ -199,6 +225,10 @@ def test_training_is_given_with_and_without_compiling() -> None:
 def test_picture_has_a_point_for_each_row(tmp_path: Path) -> None:
     rows = peers_table.summarise([run_of("gensim", 10, 0.6), run_of("w2vjax", 2, 0.66, rate=None)])
     environment = {"processor": {"usable_cores": 2, "name": "a processor"}}
-    record = {"rows": rows, "settings": {"corpus": "text8", "passes": 3}, "environment": environment}
+    record = {
+        "rows": rows,
+        "settings": {"corpus": "text8", "passes": 3},
+        "environment": environment,
+    }
     assert peers_table.picture(record, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 5_000

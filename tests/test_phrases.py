@@ -1,4 +1,6 @@
-"""Phrases: scores worked out by hand, joining equal to the plain loop and to gensim's, whatever the batch size."""
+"""Phrases: scores worked out by hand, joining equal to the plain loop and to gensim's, whatever the
+batch size.
+"""
 
 import itertools
 import json
@@ -38,7 +40,11 @@ def test_scores_by_hand():
 
 def test_joining_goes_from_left_to_right():
     found = phrases(NEW_YORK, min_count=1, threshold=0.0)
-    assert list(found.lines()) == [["new_york", "is", "big"], ["new_york", "is", "far"], *NEW_YORK[2:]]
+    assert list(found.lines()) == [
+        ["new_york", "is", "big"],
+        ["new_york", "is", "far"],
+        *NEW_YORK[2:],
+    ]
     assert list(found.lines()) == list(found.lines())
 
 
@@ -51,7 +57,11 @@ def test_several_passes_join_longer_phrases():
 
 
 def test_connectors_stand_inside_but_not_at_the_ends():
-    text = [["bill", "of", "rights", "of", "the"], ["the", "bill", "rights"], ["rights", "x", "bill"]] * 10
+    text = [
+        ["bill", "of", "rights", "of", "the"],
+        ["the", "bill", "rights"],
+        ["rights", "x", "bill"],
+    ] * 10
     found = phrases(text, min_count=1, threshold=1.0, connectors=ENGLISH_CONNECTORS)
     assert ("bill", "of", "rights") in {phrase.parts for phrase in found.found[0]}
     assert next(iter(found.lines())) == ["bill_of_rights", "of", "the"]
@@ -61,7 +71,9 @@ def test_connectors_stand_inside_but_not_at_the_ends():
 
 def test_rare_words_and_line_ends_part_neighbours():
     text = [["a", "rare1", "b"], ["a"], ["b"]] * 1 + [["a", "x"], ["x", "b"]] * 10
-    assert ("a", "b") not in {phrase.parts for phrase in phrases(text, min_count=2, threshold=-9.0).found[0]}
+    assert ("a", "b") not in {
+        phrase.parts for phrase in phrases(text, min_count=2, threshold=-9.0).found[0]
+    }
 
 
 WORDS = st.sampled_from(["a", "b", "c", "d", "of", "the"])
@@ -69,7 +81,12 @@ TEXTS = st.lists(st.lists(WORDS, max_size=9), min_size=1, max_size=12).filter(an
 
 
 @settings(max_examples=30)
-@given(text=TEXTS, batch=st.integers(5, 12), part=st.sampled_from([3, 10, 1000]), passes=st.integers(1, 3))
+@given(
+    text=TEXTS,
+    batch=st.integers(5, 12),
+    part=st.sampled_from([3, 10, 1000]),
+    passes=st.integers(1, 3),
+)
 def test_batches_and_parts_change_nothing(text, batch, part, passes):
     options = {"min_count": 1, "threshold": 0.3, "passes": passes, "connectors": ["of", "the"]}
     whole = phrases(text, **options)
@@ -100,8 +117,12 @@ def plain_counts(text, connectors):
 @given(text=TEXTS)
 def test_counts_equal_the_plain_loop(text):
     connectors = {"of", "the"}
-    found = phrases(text, 1, -1.0, connectors=connectors, score=lambda pair, a, b, tokens, least: pair * 1.0)
-    assert {phrase.parts: phrase.seen for phrase in found.found[0]} == plain_counts(text, connectors)
+    found = phrases(
+        text, 1, -1.0, connectors=connectors, score=lambda pair, a, b, tokens, least: pair * 1.0
+    )
+    assert {phrase.parts: phrase.seen for phrase in found.found[0]} == plain_counts(
+        text, connectors
+    )
 
 
 def zipf_text():
@@ -112,7 +133,8 @@ def zipf_text():
 
 def longest_gap(line, connectors):
     return max(
-        len(list(run)) if word else 0 for word, run in itertools.groupby(line, connectors.__contains__)
+        len(list(run)) if word else 0
+        for word, run in itertools.groupby(line, connectors.__contains__)
     )
 
 
@@ -124,16 +146,22 @@ def test_equal_to_gensim(name, connectors):
     text = [line for line in zipf_text() if longest_gap(line, connectors) <= neighbours.LONGEST_GAP]
     assert len(text) > 100
     threshold = {"default": 0.02, "npmi": 0.05}[name]
-    theirs = gensim.Phrases(text, min_count=5, threshold=threshold, scoring=name, connector_words=connectors)
+    theirs = gensim.Phrases(
+        text, min_count=5, threshold=threshold, scoring=name, connector_words=connectors
+    )
     if name == "default":
         tokens, size = sum(map(len, text)), len(theirs.vocab)
-        ours, scale = phrases(text, 5, threshold / size * tokens, connectors=connectors), size / tokens
+        ours, scale = (
+            phrases(text, 5, threshold / size * tokens, connectors=connectors),
+            size / tokens,
+        )
     else:
         ours, scale = phrases(text, 5, threshold, score=npmi_score, connectors=connectors), 1.0
     scores = {"_".join(phrase.parts): phrase.score * scale for phrase in ours.found[0]}
     expected = theirs.export_phrases()
     assert len(expected) > 20
-    # measured difference 4e-16; a phrase that is never joined, its words being used by others, is in ours alone
+    # measured difference 4e-16; a phrase that is never joined, its words being used by others, is
+    # in ours alone
     assert {word: scores[word] for word in expected} == pytest.approx(expected, rel=1e-12)
     joined = [ours.join(line) for line in text]
     assert [theirs[line] for line in text] == joined == list(ours.lines())
@@ -147,7 +175,10 @@ def test_files(tmp_path):
     ).read_text() == "new_york is big\nnew_york is far\na new boat\nbig is new\n"
     found.save_list(tmp_path / "list.tsv")
     assert (tmp_path / "list.tsv").read_text().splitlines() == [
-        "phrase\tcount\tscore\tpass", "york_is\t2\t2.33333\t1", "new_york\t2\t1.75\t1"]  # fmt: skip
+        "phrase\tcount\tscore\tpass",
+        "york_is\t2\t2.33333\t1",
+        "new_york\t2\t1.75\t1",
+    ]
     corpus = w2v.prepare(found.lines(), None, 1)
     assert corpus.vocab["new_york"] >= 0
     with pytest.raises(w2v.errors.FormatError, match="'new york' holds white space"):
@@ -183,16 +214,32 @@ def test_one_word_makes_no_phrase():
 def test_command(tmp_path, cli):
     path = tmp_path / "text.txt"
     path.write_text("".join(" ".join(line) + "\n" for line in NEW_YORK))
-    done = cli("phrases", path, "--out", tmp_path / "out.txt", "--list", tmp_path / "l.tsv", "--min-count", 1,
-               "--threshold", 0)  # fmt: skip
+    done = cli(
+        "phrases",
+        path,
+        "--out",
+        tmp_path / "out.txt",
+        "--list",
+        tmp_path / "l.tsv",
+        "--min-count",
+        1,
+        "--threshold",
+        0,
+    )
     assert done.code == 0
     assert done.out.splitlines() == [
-        "pass 1: 2 phrases above the threshold", "phrase    count  score", "york_is       2  2.333",
-        "new_york      2   1.75", f"12 tokens with the phrases joined, written to {tmp_path / 'out.txt'}"]  # fmt: skip
+        "pass 1: 2 phrases above the threshold",
+        "phrase    count  score",
+        "york_is       2  2.333",
+        "new_york      2   1.75",
+        f"12 tokens with the phrases joined, written to {tmp_path / 'out.txt'}",
+    ]
     assert (tmp_path / "out.txt").read_text().startswith("new_york is big\n")
     assert len((tmp_path / "l.tsv").read_text().splitlines()) == 3
     record = json.loads(
-        cli("phrases", path, "--score", "npmi", "--min-count", 2, "--threshold", 0, "--json", "-").out
+        cli(
+            "phrases", path, "--score", "npmi", "--min-count", 2, "--threshold", 0, "--json", "-"
+        ).out
     )
     assert record["passes"][0][0]["phrase"] in {"new_york", "york_is"}
     assert cli("phrases", tmp_path / "none").code == 3

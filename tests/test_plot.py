@@ -22,7 +22,10 @@ pytest.importorskip("matplotlib")
 def some_vectors(n: int = 60, dim: int = 12, spread: float = 1.0) -> w2v.Vectors:
     rng = np.random.default_rng(7)
     matrix = rng.normal(size=dim) + spread * rng.normal(size=(n, dim))
-    words = ["".join(rng.choice(list("aeioulmnrst"), size=rng.integers(3, 12))) + str(i) for i in range(n)]
+    words = [
+        "".join(rng.choice(list("aeioulmnrst"), size=rng.integers(3, 12))) + str(i)
+        for i in range(n)
+    ]
     return w2v.Vectors(words, matrix)
 
 
@@ -38,13 +41,17 @@ def overlaps(boxes: np.ndarray) -> int:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 80), st.sampled_from([0.0, 1.0, 30.0, 300.0]))
-def test_labels_never_overlap_and_the_first_ten_always_find_room(seed: int, n: int, spread: float) -> None:
+def test_labels_never_overlap_and_the_first_ten_always_find_room(
+    seed: int, n: int, spread: float
+) -> None:
     rng = np.random.default_rng(seed)
     points = np.clip(rng.normal(500, spread, size=(n, 2)), 1, 999)
     sizes = np.stack([rng.uniform(10, 160, n), rng.uniform(8, 20, n)], axis=1)
     places = place_labels(points, sizes, (0, 0, 1000, 1000), sure=10, gap=5.0)
     assert all(place is not None for place in places[:10])
-    boxes = np.array([[p.x, p.y, p.x + w, p.y + h] for p, (w, h) in zip(places, sizes, strict=True) if p])
+    boxes = np.array(
+        [[p.x, p.y, p.x + w, p.y + h] for p, (w, h) in zip(places, sizes, strict=True) if p]
+    )
     assert overlaps(boxes) == 0
     assert boxes.min() >= 0
     assert boxes.max() <= 1000
@@ -69,7 +76,9 @@ def drawn_boxes(figure: Any) -> tuple[list[str], np.ndarray]:
     """Words of the labels and their boxes in pixels, as the renderer draws them."""
     figure.canvas.draw()
     texts = figure.axes[0].texts
-    return [text.get_text() for text in texts], np.array([text.get_window_extent().extents for text in texts])
+    return [text.get_text() for text in texts], np.array(
+        [text.get_window_extent().extents for text in texts]
+    )
 
 
 # Spread out, in a heap, and all on one point.
@@ -103,7 +112,8 @@ def test_a_map_of_chosen_words_shows_them_where_pca_puts_them() -> None:
     expected = w2v.pictures.pca(
         vectors[chosen[:3]] / np.linalg.norm(vectors[chosen[:3]], axis=1, keepdims=True)
     ).points
-    assert np.abs(np.sort(shown, axis=0) - np.sort(expected, axis=0)).max() < 2e-6  # measured: 1.9e-7
+    # measured: 1.9e-7
+    assert np.abs(np.sort(shown, axis=0) - np.sort(expected, axis=0)).max() < 2e-6
     assert {text.get_text() for text in axes.texts} == set(chosen)
 
 
@@ -122,7 +132,8 @@ def test_words_with_markup_and_invisible_characters_are_drawn_as_they_are(tmp_pa
     words = ["$x$", "$", r"\frac", "<b>&", "a\nb", "", "日本", "_{", "x" * 100]
     vectors = w2v.Vectors(words, np.random.default_rng(0).normal(size=(9, 4)))
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="No installed font")  # a machine may have no font for 日本
+        # a machine may have no font for 日本
+        warnings.filterwarnings("ignore", message="No installed font")
         figure = w2v.plot_map(vectors, tmp_path / "map.svg", title="$100 <or> $200")
         w2v.pictures.plot_heatmap(vectors, words, tmp_path / "heat.svg")
         w2v.pictures.plot_analogy(vectors, [words[:4], words[4:8]], tmp_path / "analogy.svg")
@@ -149,7 +160,9 @@ def test_the_same_picture_is_the_same_bytes(suffix: str, tmp_path: Path) -> None
 
 def test_other_names_missing_folders_and_unknown_words_are_refused(tmp_path: Path) -> None:
     vectors = some_vectors(5)
-    with pytest.raises(w2v.errors.SettingError, match=r"map\.jpg: pictures are written as PNG or SVG"):
+    with pytest.raises(
+        w2v.errors.SettingError, match=r"map\.jpg: pictures are written as PNG or SVG"
+    ):
         w2v.plot_map(vectors, tmp_path / "map.jpg")
     with pytest.raises(w2v.errors.FileError, match=r"map\.png cannot be written"):
         w2v.plot_map(vectors, tmp_path / "no" / "map.png")
@@ -167,7 +180,9 @@ def test_other_names_missing_folders_and_unknown_words_are_refused(tmp_path: Pat
 def test_what_is_not_installed_is_named(
     monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any], tmp_path: Path
 ) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("matplotlib", "sklearn")]:
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] in ("matplotlib", "sklearn")
+    ]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "sklearn", None)
@@ -195,7 +210,8 @@ def test_an_analogy_closes_the_parallelogram_and_tells_the_cosine() -> None:
     target = unit[b] - unit[a] + unit[c]
     cosine = float(target @ unit[d] / np.linalg.norm(target))
     legend = figure.legends[0].get_texts()[0].get_text()
-    assert float(re.findall(r"-?\d\.\d+", legend)[-1]) == pytest.approx(cosine, abs=5.1e-4)  # three decimals
+    # three decimals
+    assert float(re.findall(r"-?\d\.\d+", legend)[-1]) == pytest.approx(cosine, abs=5.1e-4)
     _, boxes = drawn_boxes(figure)
     labels = boxes[[bool(text.get_text()) for text in axes.texts]]
     assert len(labels) == 4
@@ -236,12 +252,14 @@ def test_the_command_draws_every_kind(cli: Callable[..., Any], tmp_path: Path) -
     w2v.save(vectors, tmp_path / "v.bin")
     log = tmp_path / "log.jsonl"
     log.write_text("".join(f'{{"step": {i}, "loss": {1.0 / i}}}\n' for i in range(1, 300)))
-    calls = [("loss", log, "loss.png", "--compare", log, "--title", "two runs"),
-             ("map", tmp_path / "v.bin", "map.svg", "--limit", 20),
-             ("map", tmp_path / "v.bin", "chosen.png", *vectors.words[:4]),
-             ("analogy", tmp_path / "v.bin", "three.png", *vectors.words[:3]),
-             ("analogy", tmp_path / "v.bin", "eight.png", *vectors.words[:8]),
-             ("heatmap", tmp_path / "v.bin", "heat.png", *vectors.words[:8])]  # fmt: skip
+    calls = [
+        ("loss", log, "loss.png", "--compare", log, "--title", "two runs"),
+        ("map", tmp_path / "v.bin", "map.svg", "--limit", 20),
+        ("map", tmp_path / "v.bin", "chosen.png", *vectors.words[:4]),
+        ("analogy", tmp_path / "v.bin", "three.png", *vectors.words[:3]),
+        ("analogy", tmp_path / "v.bin", "eight.png", *vectors.words[:8]),
+        ("heatmap", tmp_path / "v.bin", "heat.png", *vectors.words[:8]),
+    ]
     for kind, source, out, *rest in calls:
         done = cli("plot", kind, source, tmp_path / out, *rest)
         assert done.code == 0, done.err

@@ -20,8 +20,16 @@ def write_log(path: Path, records: list[Any]) -> Path:
 
 
 def test_a_log_of_training_is_drawn_over_the_words_read(tmp_path: Path) -> None:
-    records = [{"step": 10 * i, "words": 1000 * i, "loss": 5.0 / i, "learning_rate": 0.1, "words_per_second": 9.0}
-               for i in range(1, 21)]  # fmt: skip
+    records = [
+        {
+            "step": 10 * i,
+            "words": 1000 * i,
+            "loss": 5.0 / i,
+            "learning_rate": 0.1,
+            "words_per_second": 9.0,
+        }
+        for i in range(1, 21)
+    ]
     axes = w2v.plot_loss(write_log(tmp_path / "log.jsonl", records), tmp_path / "loss.png").axes[0]
     x, y = axes.lines[0].get_data()
     assert list(x) == [record["words"] for record in records]
@@ -41,7 +49,8 @@ def test_a_resumed_run_counts_the_later_line_of_a_step(tmp_path: Path) -> None:
 def test_gaps_and_an_unfinished_line_are_told(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text(
-        '{"step": 1, "loss": 2}\n{"event": "start"}\n{"step": 2, "loss": null}\n{"step": 3, "loss": NaN}\n{"st'
+        '{"step": 1, "loss": 2}\n{"event": "start"}\n{"step": 2, "loss": null}\n{"step": 3, '
+        '"loss": NaN}\n{"st'
     )
     found = read_losses(log)
     assert found.unfinished
@@ -65,7 +74,7 @@ def test_gaps_and_an_unfinished_line_are_told(tmp_path: Path) -> None:
         ('{"loss": 1}\n', 'line 1: "step" is None'),
         ("\0\udcff\n", "line 1: it is not JSON"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_log_is_refused_with_its_line(text: str, message: str, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_bytes(text.encode("utf-8", "surrogateescape"))

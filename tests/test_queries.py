@@ -33,7 +33,9 @@ def oracle(vectors):
 
 @pytest.fixture
 def pets():
-    return w2v.Vectors(["cat", "dog", "tea", "nil"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0], [0.0, 0.0]])
+    return w2v.Vectors(
+        ["cat", "dog", "tea", "nil"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0], [0.0, 0.0]]
+    )
 
 
 def same(ours, theirs):
@@ -78,7 +80,10 @@ def test_most_similar_is_gensims(vectors, oracle, positive, negative, restrict_v
 
 @pytest.mark.filterwarnings("ignore:Call to deprecated `init_sims`:DeprecationWarning")
 def test_other_queries_are_gensims(vectors, oracle):
-    same(vectors.most_similar_cosmul(["w1", "w2"], ["w3"]), oracle.most_similar_cosmul(["w1", "w2"], ["w3"]))
+    same(
+        vectors.most_similar_cosmul(["w1", "w2"], ["w3"]),
+        oracle.most_similar_cosmul(["w1", "w2"], ["w3"]),
+    )
     same(vectors.most_similar_cosmul("w1"), oracle.most_similar_cosmul("w1"))
     free = np.arange(40, dtype=np.float32) - 7
     same(vectors.similar_by_vector(free), oracle.similar_by_vector(free))
@@ -95,8 +100,12 @@ def test_other_queries_are_gensims(vectors, oracle):
         assert vectors.doesnt_match(words) == oracle.doesnt_match(words)
     for pre in (True, False):
         options = {"weights": [1.0, -2.0, 0.5], "pre_normalize": pre, "post_normalize": True}
-        ours, theirs = (v.mean_vector if v is vectors else v.get_mean_vector for v in (vectors, oracle))
-        np.testing.assert_allclose(ours(sets[0], **options), theirs(sets[0], **options), atol=TOLERANCE)
+        ours, theirs = (
+            v.mean_vector if v is vectors else v.get_mean_vector for v in (vectors, oracle)
+        )
+        np.testing.assert_allclose(
+            ours(sets[0], **options), theirs(sets[0], **options), atol=TOLERANCE
+        )
 
 
 def test_a_batch_is_its_queries_one_by_one(vectors):

@@ -1,4 +1,6 @@
-"""The reference model: its start and forward by hand, training as a loop one would write, and its use."""
+"""The reference model: its start and forward by hand, training as a loop one would write, and its
+use.
+"""
 
 from typing import Any
 
@@ -45,13 +47,17 @@ def test_init_network_refuses(arguments: dict[str, Any], message: str) -> None:
 
 def test_forward_by_hand_with_and_without_jit(x64: None) -> None:
     # word 1: a1 = (0, 1); a2 = (0, ln 3), so z = (1, 3) / 4
-    params = {"w1": jnp.array([[9.0, 9.0], [0.0, 1.0]]), "w2": jnp.array([[5.0, 5.0], [0.0, np.log(3.0)]])}
+    params = {
+        "w1": jnp.array([[9.0, 9.0], [0.0, 1.0]]),
+        "w2": jnp.array([[5.0, 5.0], [0.0, np.log(3.0)]]),
+    }
     for forward in (reference.forward, jax.jit(reference.forward)):
         cache = forward(params, jnp.array([[0, 1]]))
         np.testing.assert_allclose(cache["a1"], [[0, 1]], rtol=1e-15)
         np.testing.assert_allclose(cache["a2"], [[0, np.log(3)]], rtol=1e-15)
         np.testing.assert_allclose(cache["z"], [[0.25, 0.75]], rtol=1e-15)
-    alone = reference.forward(params, [0, 1], return_cache=False)  # one row, a list, as the post passes it
+    # one row, a list, as the post passes it
+    alone = reference.forward(params, [0, 1], return_cache=False)
     np.testing.assert_allclose(alone, [0.25, 0.75], rtol=1e-15)
 
 
@@ -119,7 +125,9 @@ def test_train_is_the_loop_one_would_write_and_changes_nothing(x64: None) -> Non
 @pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0.0, -0.1])
 def test_train_refuses_a_learning_rate(rate: float) -> None:
     with pytest.raises(SettingError, match="learning_rate is"):
-        reference.train(reference.init_network(3, 2, jax.random.key(0)), np.eye(3), np.eye(3), rate, 1)
+        reference.train(
+            reference.init_network(3, 2, jax.random.key(0)), np.eye(3), np.eye(3), rate, 1
+        )
 
 
 def test_train_refuses_no_steps_no_pairs_and_divergence() -> None:
@@ -135,7 +143,8 @@ def test_train_refuses_no_steps_no_pairs_and_divergence() -> None:
 def test_predict_context_ranks_all_words_and_names_an_unknown_one() -> None:
     params = {"w1": jnp.array([[1.0], [0.0], [0.0]]), "w2": jnp.array([[1.0, 1e4, -1e4]])}
     assert reference.predict_context(params, "a", IDS) == ["b", "a", "c"]
-    assert reference.predict_context(params, "b", IDS) == ["a", "b", "c"]  # equals keep the order of ids
+    # equals keep the order of ids
+    assert reference.predict_context(params, "b", IDS) == ["a", "b", "c"]
     assert reference.get_embedding(params, "a", IDS).tolist() == [1.0]
     for function in (reference.predict_context, reference.get_embedding):
         with pytest.raises(UnknownWordError, match="'kettle'"):

@@ -1,4 +1,6 @@
-"""The reference model's derivative against autodiff and differences, in both forms; wrong derivatives are caught."""
+"""The reference model's derivative against autodiff and differences, in both forms; wrong
+derivatives are caught.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -15,12 +17,16 @@ from w2vjax.reference import ids as reference_ids
 
 def random_params(vocab_size: int, dim: int, scale: float = 1.0, seed: int = 0) -> reference.Params:
     rng = np.random.default_rng(seed)
-    return {"w1": jnp.asarray(scale * rng.standard_normal((vocab_size, dim))),
-            "w2": jnp.asarray(rng.standard_normal((dim, vocab_size)))}  # fmt: skip
+    return {
+        "w1": jnp.asarray(scale * rng.standard_normal((vocab_size, dim))),
+        "w2": jnp.asarray(rng.standard_normal((dim, vocab_size))),
+    }
 
 
 def batches() -> dict[str, tuple[reference.Params, np.ndarray, np.ndarray]]:
-    """Params and one-hot batches on which a wrong derivative has nowhere to hide; padding is a row of zeros in y."""
+    """Params and one-hot batches on which a wrong derivative has nowhere to hide; padding is a row
+    of zeros in y.
+    """
     rng = np.random.default_rng(1)
     one, usual, ids = np.eye(7), random_params(7, 3), np.arange(12) % 7
     zipf, mixed = np.minimum(rng.zipf(1.5, (2, 12)) - 1, 6), rng.integers(0, 7, (2, 12))
@@ -42,7 +48,9 @@ def batches() -> dict[str, tuple[reference.Params, np.ndarray, np.ndarray]]:
 
 
 def autodiff(params: reference.Params, X: Any, y: Any) -> tuple[jax.Array, reference.Params]:
-    return jax.value_and_grad(lambda p: reference.cross_entropy(reference.forward(p, X)["a2"], y))(params)
+    return jax.value_and_grad(lambda p: reference.cross_entropy(reference.forward(p, X)["a2"], y))(
+        params
+    )
 
 
 def gradient_error(found: reference.Params, expected: reference.Params) -> float:
@@ -59,7 +67,10 @@ def gradient_error(found: reference.Params, expected: reference.Params) -> float
 def test_backward_equals_autodiff_on_every_batch(jit: bool, x64: None) -> None:
     backward = jax.jit(reference.backward) if jit else reference.backward
     for name, (params, X, y) in batches().items():
-        (loss, gradients), (expected_loss, expected) = backward(params, X, y), autodiff(params, X, y)
+        (loss, gradients), (expected_loss, expected) = (
+            backward(params, X, y),
+            autodiff(params, X, y),
+        )
         np.testing.assert_allclose(loss, expected_loss, rtol=1e-14, err_msg=name)
         error = gradient_error(gradients, expected)
         assert error <= 1e-12, f"{name}: {error}"  # measured: at most 5.2e-16
@@ -83,7 +94,9 @@ def numpy_loss(w1: np.ndarray, w2: np.ndarray, X: np.ndarray, y: np.ndarray) -> 
     total = 0.0
     for x, target in zip(X, y, strict=True):
         logits = w1[x.argmax()] @ w2
-        total += target.sum() * np.log(np.exp(logits - logits.max()).sum()) + target @ (logits.max() - logits)
+        total += target.sum() * np.log(np.exp(logits - logits.max()).sum()) + target @ (
+            logits.max() - logits
+        )
     return total
 
 
@@ -99,14 +112,16 @@ def test_backward_equals_central_differences_of_an_independent_loss(x64: None) -
                 moved = w.copy()
                 moved[place] += sign * step
                 ends.append(numpy_loss(**{**weights, name: moved}, X=X, y=y))
-            # truncation is of the order step^2, rounding of 1e-16 * loss / step: measured at most 2e-9
+            # truncation is of the order step^2, rounding of 1e-16 * loss / step: measured at most
+            # 2e-9
             assert abs((ends[0] - ends[1]) / (2 * step) - float(gradients[name][place])) <= 1e-7, (
                 name,
                 place,
             )
 
 
-# Each mutant is the backward with one mistake that people make: (params, X, y, a1, z, da2) -> (dw1, dw2).
+# Each mutant is the backward with one mistake that people make: (params, X, y, a1, z, da2) -> (dw1,
+# dw2).
 def correct(p: Any, X: Any, y: Any, a1: Any, z: Any, da2: Any) -> tuple[Any, Any]:
     return X.T @ (da2 @ p["w2"].T), a1.T @ da2
 
@@ -121,33 +136,56 @@ def _overflowing(a2: Any, y: Any) -> Any:
 
 
 MUTANTS: dict[str, Callable[..., tuple[Any, Any]]] = {
-    "last row of dw1 zeroed": lambda p, X, y, a1, z, e: (correct(p, X, y, a1, z, e)[0].at[-1].set(0), a1.T @ e),
+    "last row of dw1 zeroed": lambda p, X, y, a1, z, e: (
+        correct(p, X, y, a1, z, e)[0].at[-1].set(0),
+        a1.T @ e,
+    ),
     "dw1 with the wrong sign": lambda p, X, y, a1, z, e: (-X.T @ (e @ p["w2"].T), a1.T @ e),
     "dw2 with the wrong sign": lambda p, X, y, a1, z, e: (X.T @ (e @ p["w2"].T), -a1.T @ e),
     "one-hot not subtracted": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, e + y),
     "one-hot subtracted twice": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, e - y),
     "a tenth of a per cent too long": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, 1.001 * e),
-    "last example lost": lambda p, X, y, a1, z, e: correct(p, X[:-1], y[:-1], a1[:-1], z[:-1], e[:-1]),
-    "first duplicate of a center only": lambda p, X, y, a1, z, e: (X.T @ (_first_seen(X) * (e @ p["w2"].T)), a1.T @ e),
+    "last example lost": lambda p, X, y, a1, z, e: correct(
+        p, X[:-1], y[:-1], a1[:-1], z[:-1], e[:-1]
+    ),
+    "first duplicate of a center only": lambda p, X, y, a1, z, e: (
+        X.T @ (_first_seen(X) * (e @ p["w2"].T)),
+        a1.T @ e,
+    ),
     "duplicates averaged": lambda p, X, y, a1, z, e: (
-        X.T @ (e @ p["w2"].T) / jnp.maximum(X.sum(axis=0), 1)[:, None], a1.T @ e),
+        X.T @ (e @ p["w2"].T) / jnp.maximum(X.sum(axis=0), 1)[:, None],
+        a1.T @ e,
+    ),
     "mean instead of sum": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, e / max(len(X), 1)),
     "padding counted": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, z - y),
-    "softmax not shifted": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, _overflowing(a1 @ p["w2"], y) - y),
+    "softmax not shifted": lambda p, X, y, a1, z, e: correct(
+        p, X, y, a1, z, _overflowing(a1 @ p["w2"], y) - y
+    ),
     "squared-error derivative": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, e * z * (1 - z)),
     "center's own logit skipped": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, e * (1 - X)),
-    "contexts off by one example": lambda p, X, y, a1, z, e: correct(p, X, y, a1, z, z - jnp.roll(y, 1, axis=0)),
-    "w2 stepped before dw1": lambda p, X, y, a1, z, e: (X.T @ (e @ (p["w2"] - 0.05 * a1.T @ e).T), a1.T @ e),
+    "contexts off by one example": lambda p, X, y, a1, z, e: correct(
+        p, X, y, a1, z, z - jnp.roll(y, 1, axis=0)
+    ),
+    "w2 stepped before dw1": lambda p, X, y, a1, z, e: (
+        X.T @ (e @ (p["w2"] - 0.05 * a1.T @ e).T),
+        a1.T @ e,
+    ),
     "gradients exchanged": lambda p, X, y, a1, z, e: ((a1.T @ e).T, (X.T @ (e @ p["w2"].T)).T),
-    "one entry off by 1e-9": lambda p, X, y, a1, z, e: (X.T @ (e @ p["w2"].T), (a1.T @ e).at[0, 0].multiply(1 + 1e-9)),
+    "one entry off by 1e-9": lambda p, X, y, a1, z, e: (
+        X.T @ (e @ p["w2"].T),
+        (a1.T @ e).at[0, 0].multiply(1 + 1e-9),
+    ),
     "error rounded to float32": lambda p, X, y, a1, z, e: correct(
-        p, X, y, a1, z, e.astype(jnp.float32).astype(jnp.float64)),
-}  # fmt: skip
+        p, X, y, a1, z, e.astype(jnp.float32).astype(jnp.float64)
+    ),
+}
 
 
 @lru_cache(maxsize=1)
 def situations() -> list[tuple[Any, ...]]:
-    """What a rule is given on each batch, and the gradient it should find; made once for all rules, in float64."""
+    """What a rule is given on each batch, and the gradient it should find; made once for all rules,
+    in float64.
+    """
     made: list[tuple[Any, ...]] = []
     for params, X, y in batches().values():
         X, y = jnp.asarray(X), jnp.asarray(y)
@@ -180,12 +218,16 @@ def test_ids_give_the_numbers_of_the_one_hot_form(x64: None) -> None:
             continue
         centers, contexts = X.argmax(1), y.argmax(1)
         expected_loss, expected = one_hot(params, X, y)
-        for backward in (by_ids, reference_ids.backward) if name == "Zipf duplicates" else (by_ids,):
+        for backward in (
+            (by_ids, reference_ids.backward) if name == "Zipf duplicates" else (by_ids,)
+        ):
             loss, gradients = backward(params, centers, contexts)
             np.testing.assert_allclose(loss, expected_loss, rtol=1e-14, err_msg=name)
             assert gradient_error(gradients, expected) <= 1e-12, name  # measured: at most 2.3e-16
         logits = jax.jit(reference.forward)(params, X)["a2"]
-        np.testing.assert_allclose(jax.jit(reference_ids.forward)(params, centers)["a2"], logits, rtol=1e-13)
+        np.testing.assert_allclose(
+            jax.jit(reference_ids.forward)(params, centers)["a2"], logits, rtol=1e-13
+        )
     loss, gradients = reference_ids.backward(params, [], [])
     assert float(loss) == 0
     assert not jnp.any(gradients["w1"])

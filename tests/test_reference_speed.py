@@ -1,4 +1,6 @@
-"""Benchmarks check before they time: the shared timing module, and the reference benchmark broken on purpose."""
+"""Benchmarks check before they time: the shared timing module, and the reference benchmark broken
+on purpose.
+"""
 
 import json
 from collections.abc import Callable
@@ -21,7 +23,9 @@ def test_the_steps_agree_and_are_timed() -> None:
     assert "| handwritten, ids |" in timing.table(rows)
 
 
-def test_a_wrong_gradient_stops_the_benchmark_before_it_times(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_gradient_stops_the_benchmark_before_it_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     true_backward = reference_speed.reference.backward
 
     def wrong(params: Any, X: Any, y: Any) -> Any:
@@ -29,7 +33,9 @@ def test_a_wrong_gradient_stops_the_benchmark_before_it_times(monkeypatch: pytes
         return loss, {**gradients, "w1": 1.001 * gradients["w1"]}
 
     monkeypatch.setattr(reference_speed.reference, "backward", wrong)
-    monkeypatch.setattr(reference_speed, "compare", lambda *_, **__: pytest.fail("it went on to time"))
+    monkeypatch.setattr(
+        reference_speed, "compare", lambda *_, **__: pytest.fail("it went on to time")
+    )
     with pytest.raises(timing.CheckFailed, match=r"handwritten, V=7.*w1"):
         reference_speed.measure(SIZE, rounds=2)
 
@@ -60,7 +66,10 @@ def test_candidates_take_turns() -> None:
         {"a": candidate("a"), "b": candidate("b")}, rounds=3, warmup=1, sample_seconds=1e-9
     )
     assert "".join(calls) == "aabb" + "ab" * 3  # a warm-up and a calibration each, then turns
-    assert all(len(t.seconds) == 3 and t.quartiles[0] <= t.median <= t.quartiles[1] for t in timings.values())
+    assert all(
+        len(t.seconds) == 3 and t.quartiles[0] <= t.median <= t.quartiles[1]
+        for t in timings.values()
+    )
 
 
 def test_a_report_says_where_and_on_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,6 @@
-"""The reference model's text and training data: the post's counts, and each function against a loop one would write."""
+"""The reference model's text and training data: the post's counts, and each function against a loop
+one would write.
+"""
 
 import os
 import subprocess
@@ -53,10 +55,12 @@ def test_mapping_orders_by_frequency_then_first_occurrence(tokens: list[str]) ->
 
 
 def test_twenty_hash_seeds_give_one_vocabulary() -> None:
-    # Arrays play no part in it and importing them is nearly all of the start-up, so stand-ins take their place.
+    # Arrays play no part in it and importing them is nearly all of the start-up, so stand-ins take
+    # their place.
     program = (
         "import sys; from unittest.mock import MagicMock\n"
-        "sys.modules.update(dict.fromkeys(['jax', 'jax.numpy', 'jax.typing', 'numpy', 'numpy.typing'], MagicMock()))\n"
+        "sys.modules.update(dict.fromkeys(['jax', 'jax.numpy', 'jax.typing', 'numpy', "
+        "'numpy.typing'], MagicMock()))\n"
         "from w2vjax import data, reference\n"
         "tokens = reference.tokenize(data.machine_learning_text())\n"
         "print(reference.mapping(tokens), list(set(tokens)))"
@@ -102,8 +106,12 @@ def test_training_pairs_are_all_pairs_within_the_window(tokens: list[str], windo
 
 def test_small_texts() -> None:
     assert reference.tokenize("") == []
-    assert reference.generate_training_data(["a"], {"a": 0}, 2)[0].shape == (0, 1)  # one word: no neighbour
-    assert reference.generate_training_data(["a", "b", "a"], {"a": 0, "b": 1}, 99)[0].shape == (6, 2)
+    # one word: no neighbour
+    assert reference.generate_training_data(["a"], {"a": 0}, 2)[0].shape == (0, 1)
+    assert reference.generate_training_data(["a", "b", "a"], {"a": 0, "b": 1}, 99)[0].shape == (
+        6,
+        2,
+    )
     with pytest.raises(UnknownWordError, match="'kettle'"):
         reference.generate_training_data(["kettle"], IDS, 2)
 

@@ -19,7 +19,9 @@ from w2vjax import data
 def test_float64_reproduces_every_figure(cli: Callable[..., Any]) -> None:
     done = cli("reproduce")
     assert done.code == 0, done.err
-    assert done.out.splitlines()[-1] == "60/60 ranks equal; max |w1 - published| = 5.0e-09 (float64)"
+    assert (
+        done.out.splitlines()[-1] == "60/60 ranks equal; max |w1 - published| = 5.0e-09 (float64)"
+    )
     for shown in (
         "(330, 60)",
         "2645.1162566900725",
@@ -34,7 +36,9 @@ def test_float64_reproduces_every_figure(cli: Callable[..., Any]) -> None:
         assert done.out.count(f"{value:.8f}") == 2, "published and computed"
 
 
-@pytest.mark.parametrize(("dtype", "w1", "loss"), [("float64", 1e-8, 1e-6 / 663), ("float32", 2e-3, 1e-4)])
+@pytest.mark.parametrize(
+    ("dtype", "w1", "loss"), [("float64", 1e-8, 1e-6 / 663), ("float32", 2e-3, 1e-4)]
+)
 def test_json_alone_on_standard_output_holds_the_bars(
     cli: Callable[..., Any], dtype: str, w1: float, loss: float
 ) -> None:
@@ -103,7 +107,9 @@ def _shape(figures: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("change", [_w1, _vector, _last_loss, _ranking, _tokens, _shape])
 def test_a_changed_published_number_exits_1(
-    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], None]
+    cli: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[dict[str, Any]], None],
 ) -> None:
     figures = data.published_figures()
     change(figures)
@@ -119,9 +125,14 @@ def test_out_writes_the_plot_and_the_embedding(cli: Callable[..., Any], tmp_path
     assert (tmp_path / "new" / "loss.png").read_bytes().startswith(b"\x89PNG\r\n")
     header, *lines = (tmp_path / "new" / "embedding.txt").read_text().splitlines()
     assert header == "60 10"
-    record, rows = json.loads((tmp_path / "run.json").read_text()), [line.split(" ") for line in lines]
+    record, rows = (
+        json.loads((tmp_path / "run.json").read_text()),
+        [line.split(" ") for line in lines],
+    )
     assert [row[0] for row in rows] == data.published_figures()["vocabulary"]
-    assert [[float(value) for value in row[1:]] for row in rows] == record["w1"], "every bit survives"
+    assert [[float(value) for value in row[1:]] for row in rows] == record["w1"], (
+        "every bit survives"
+    )
 
 
 def test_without_matplotlib_it_says_so_and_goes_on(

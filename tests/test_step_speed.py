@@ -23,7 +23,8 @@ def checked(recipe, case=CASE):
     text = step_speed.zipf_text(512, 60)
     key, tables = jax.random.key(5), recipe.objective.init(text.counts)
     batch, targets = (
-        jax.tree.map(lambda leaf: leaf[0], part) for part in step_speed.stack(recipe, text.ids, tables, key)
+        jax.tree.map(lambda leaf: leaf[0], part)
+        for part in step_speed.stack(recipe, text.ids, tables, key)
     )
     return step_speed.check_step(case, recipe, batch, targets, text.counts, key)
 
@@ -42,7 +43,8 @@ def test_a_program_that_copies_a_table_in_its_loop_is_not_timed() -> None:
         def body(_, carry):
             table, other = carry
             moved = table.at[ids].add(other)
-            # rows of the table as it was, read at places that depend on what it became: both have to be kept
+            # rows of the table as it was, read at places that depend on what it became: both have
+            # to be kept
             late = (table if copying else moved)[(moved[0, :3] > 0).astype(jnp.int32)]
             return moved, late
 
@@ -60,7 +62,9 @@ def test_a_program_that_copies_a_table_in_its_loop_is_not_timed() -> None:
 
 @pytest.mark.parametrize("objective", ["negative", *slow("hierarchical", "softmax")])
 def test_every_objective_is_measured_and_the_parts_make_the_whole(objective: str) -> None:
-    row = step_speed.measure(CASE._replace(objective=objective), step_speed.zipf_text(512, 60), rounds=1)
+    row = step_speed.measure(
+        CASE._replace(objective=objective), step_speed.zipf_text(512, 60), rounds=1
+    )
     parts = sum(row[f"{name}_ns"] for name in ("gather", "products", "scatter", "random", "rest"))
     assert parts == pytest.approx(row["step_ns"])
     assert row["words_per_second"] == pytest.approx(1e9 / row["step_ns"])

@@ -1,4 +1,6 @@
-"""The sweep of settings: its measures by hand, its verdicts, its cells, and what it does when a cell fails."""
+"""The sweep of settings: its measures by hand, its verdicts, its cells, and what it does when a
+cell fails.
+"""
 
 import doctest
 import json
@@ -57,7 +59,14 @@ def test_coherence_is_high_where_near_words_share_articles(monkeypatch: pytest.M
     assert sweep_npmi.coherence(words, apart, articles)["npmi"] == -1.0
 
 
-SANE = {"exit": 0, "finite": True, "loss": 2.0, "untrained_loss": 4.0, "held_out": 6.0, "unigram": 7.0}
+SANE = {
+    "exit": 0,
+    "finite": True,
+    "loss": 2.0,
+    "untrained_loss": 4.0,
+    "held_out": 6.0,
+    "unigram": 7.0,
+}
 
 
 @pytest.mark.parametrize(
@@ -91,13 +100,27 @@ def job(path: Path, **settings: Any) -> dict[str, Any]:
         "min_count": 1,
         "block_words": 8,
     }
-    return {"tool": "w2vjax", "corpus": str(text), "cache": str(path / "cache"), "held_out_words": 500,
-            "settings": {**usual, **settings}}  # fmt: skip
+    return {
+        "tool": "w2vjax",
+        "corpus": str(text),
+        "cache": str(path / "cache"),
+        "held_out_words": 500,
+        "settings": {**usual, **settings},
+    }
 
 
 def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
     found = sweep_job.run(
-        job(tmp_path, held_out=0.1, batch_words_times=0.1, shared=8, span=2, seed=3, chunk=512, copies=2)
+        job(
+            tmp_path,
+            held_out=0.1,
+            batch_words_times=0.1,
+            shared=8,
+            span=2,
+            seed=3,
+            chunk=512,
+            copies=2,
+        )
     )
     json.dumps(found, allow_nan=False)
     assert found["exit"] == 0
@@ -128,7 +151,13 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
 
 
 def test_names_and_numbers_become_functions() -> None:
-    given = {"optimizer": "row_adagrad", "windows": "cbow_lone_batch", "shared": 8, "span": 2, "negatives": 3}
+    given = {
+        "optimizer": "row_adagrad",
+        "windows": "cbow_lone_batch",
+        "shared": 8,
+        "span": 2,
+        "negatives": 3,
+    }
     made = sweep_job.with_functions(given)
     assert made["windows"] is w2v.windows.cbow_lone_batch
     assert made["optimizer"] is w2v.row_adagrad
@@ -136,25 +165,35 @@ def test_names_and_numbers_become_functions() -> None:
     assert set(made) == {"windows", "optimizer", "objective"}
     assert sweep_job.with_functions({"window": 3}) == {"window": 3}
     for model, objective in sweep_cells.PAIRS:
-        made = sweep_job.with_functions({"model": model, "objective": objective, "a": 2.0, "b": 3.0})
+        made = sweep_job.with_functions(
+            {"model": model, "objective": objective, "a": 2.0, "b": 3.0}
+        )
         assert made["objective"].bounded.keywords.items() >= {"a": 2.0, "b": 3.0}.items()
         assert made["windows"] is method(model, objective, words=0).windows
 
 
 def cells(*words: str) -> list[str]:
-    return [f"{cell.name} {cell.settings['seed']}" for cell in sweep.planned(sweep.arguments_of(words))]
+    return [
+        f"{cell.name} {cell.settings['seed']}" for cell in sweep.planned(sweep.arguments_of(words))
+    ]
 
 
 def test_custom_is_a_product() -> None:
     one = ["custom", "--corpus-name", "10mb", "--epochs", "15", "--pair", "cbow", "negative"]
-    found = cells(*one, "--grid", "learning_rate=.05,.1", "batch_words=384,768", "--seeds", "1", "2")
+    found = cells(
+        *one, "--grid", "learning_rate=.05,.1", "batch_words=384,768", "--seeds", "1", "2"
+    )
     begin = "10mb cbow-negative epochs=15"
     assert found == [
         f"{begin} learning_rate={rate} batch_words={words} {seed}"
-        for rate in (0.05, 0.1) for words in (384, 768) for seed in (1, 2)
-    ]  # fmt: skip
+        for rate in (0.05, 0.1)
+        for words in (384, 768)
+        for seed in (1, 2)
+    ]
     given = [*one, "--cells", '[{"dim": 20}, {"window": 9}]', "--grid", "epochs=1,2"]
-    assert cells(*given, "--only", "window") == [f"10mb cbow-negative epochs={n} window=9 1" for n in (1, 2)]
+    assert cells(*given, "--only", "window") == [
+        f"10mb cbow-negative epochs={n} window=9 1" for n in (1, 2)
+    ]
     for wrong, message in (("rate=1", "there is no setting rate"), ("span=2", "go together")):
         with pytest.raises(SystemExit, match=message):
             cells(*one, "--grid", wrong)
@@ -169,7 +208,9 @@ def test_named_sweeps_know_their_settings(name: str) -> None:
 def test_levels_thin_the_grid_and_say_so() -> None:
     usual = sweep_named.left_out_of_grid(sweep.planned(sweep.arguments_of(["grid"])))
     assert set(usual) == {f"100mb {'-'.join(pair)}" for pair in sweep_named.PAIRS[1:]}
-    few = sweep.planned(sweep.arguments_of(["grid", "--level", "10mb=few", "100mb=none", "words100=none"]))
+    few = sweep.planned(
+        sweep.arguments_of(["grid", "--level", "10mb=few", "100mb=none", "words100=none"])
+    )
     assert len(few) == 4 * 4
     left_out = sweep_named.left_out_of_grid(few)
     assert left_out["1mb cbow-softmax"] == "0 of 18 cells"
@@ -210,7 +251,10 @@ def test_cells_are_resumed_and_failures_tried_again(
         log.write('{"key": {"to')  # an interruption while a line is written
     assert sweep.main(words) == 1
     assert ran == [2, 3, 4, 3]
-    assert "window=4 seed 1: finite, exit 0, loss 2, seconds 1 (from the log)" in capsys.readouterr().out
+    assert (
+        "window=4 seed 1: finite, exit 0, loss 2, seconds 1 (from the log)"
+        in capsys.readouterr().out
+    )
     monkeypatch.setattr(sweep_run, "code_of", lambda tool: "2")
     sweep.main([*words, "--only", "window=2", "window=4", "--jobs", "2"])
     assert sorted(ran[4:]) == [2, 4]
@@ -247,7 +291,9 @@ def test_a_cell_of_gensim_has_the_defaults_of_w2vjax(tmp_path):
 
     text = tmp_path / "text.txt"
     text.write_text("a rose is a rose\n" * 5 + "rare\n")
-    found = train_gensim({"corpus": str(text), "settings": {"epochs": 1, "learning_rate": 0.05, "seed": 1}})
+    found = train_gensim(
+        {"corpus": str(text), "settings": {"epochs": 1, "learning_rate": 0.05, "seed": 1}}
+    )
     assert sorted(found["vectors"].words) == ["a", "is", "rose"]  # min_count=5
     assert found["vectors"].matrix.shape == (3, 100)
     assert found["finite"]

@@ -1,4 +1,6 @@
-"""The engine: the post's run through it, what is drawn and cut, what is learned, exact repetition, going on."""
+"""The engine: the post's run through it, what is drawn and cut, what is learned, exact repetition,
+going on.
+"""
 
 import itertools
 import json
@@ -21,7 +23,13 @@ from w2vjax.training.copies import counts_of, join, join_states
 from w2vjax.training.feed import feed, longest_call, marked
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, split_lines, train_chunk
-from w2vjax.training.updates import RepeatedRows, WholeTables, apply_gradients, check_optimizer, parts
+from w2vjax.training.updates import (
+    RepeatedRows,
+    WholeTables,
+    apply_gradients,
+    check_optimizer,
+    parts,
+)
 from w2vjax.types import Params, Rows
 from w2vjax.windows.cbow import cbow_run_batch
 from w2vjax.windows.sampling import full_reach, keep_thresholds
@@ -41,10 +49,21 @@ def test_the_posts_run_through_this_engine_ends_in_its_published_vectors():
     random = np.random.RandomState(figures["settings"]["numpy_seed"])
     w1, w2 = random.randn(60, 10), random.randn(10, 60)
     trained = w2v.train(
-        corpus, start=Params(jnp.asarray(w1), jnp.asarray(w2.T)), dim=10, window=2, epochs=50, sample=0.0, min_count=0,
-        batch_words=84, block_words=12, objective=softmax(), optimizer=optax.sgd, reach=full_reach,
-        schedule=optax.constant_schedule(0.05), dtype="float64",
-    )  # fmt: skip
+        corpus,
+        start=Params(jnp.asarray(w1), jnp.asarray(w2.T)),
+        dim=10,
+        window=2,
+        epochs=50,
+        sample=0.0,
+        min_count=0,
+        batch_words=84,
+        block_words=12,
+        objective=softmax(),
+        optimizer=optax.sgd,
+        reach=full_reach,
+        schedule=optax.constant_schedule(0.05),
+        dtype="float64",
+    )
     error = np.abs(np.asarray(trained.params.input) - np.array(figures["w1"])).max()
     assert error <= 1e-8  # measured 4.99e-9: the printed digits
 
@@ -73,7 +92,9 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     random = np.random.default_rng(1)
     ids = random.integers(0, 9, 40).astype(np.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 4)), jnp.float32) for _ in range(2)))
-    recipe = Recipe(softmax(), block_batch, optax.sgd(0.1), 2, groups=1, block_words=8, reach=full_reach)
+    recipe = Recipe(
+        softmax(), block_batch, optax.sgd(0.1), 2, groups=1, block_words=8, reach=full_reach
+    )
     keep = keep_thresholds(np.ones(9), 0)
     state = State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
     arguments = (jnp.asarray(ids), jnp.int32(0), jnp.int32(40), jax.random.key(0))
@@ -85,7 +106,8 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
             if 0 < abs(t - p) <= 2:
                 scores = w2 @ w1[ids[t]]
                 error = (
-                    np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum() - np.eye(9)[ids[p]]
+                    np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+                    - np.eye(9)[ids[p]]
                 )
                 g1[ids[t]] += error @ w2
                 g2 += np.outer(error, w1[ids[t]])
@@ -100,17 +122,28 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
 @pytest.mark.parametrize("name", ["negative", "hierarchical", "softmax"])
 @pytest.mark.parametrize("windows", [block_batch, cbow_run_batch])
 def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, windows):
-    objective = {"negative": w2v.negative_sampling(5, shared=8), "hierarchical": w2v.hierarchical_softmax(),
-                 "softmax": softmax(7)}[name]  # fmt: skip
+    objective = {
+        "negative": w2v.negative_sampling(5, shared=8),
+        "hierarchical": w2v.hierarchical_softmax(),
+        "softmax": softmax(7),
+    }[name]
     trained = w2v.train(
-        planted_text(600), **SMALL | {"epochs": 6, "learning_rate": 0.2 if name == "softmax" else 0.05}, held_out=0.2,
-        windows=windows, objective=objective, optimizer=w2v.row_adagrad if name == "softmax" else w2v.row_sgd,
-    )  # fmt: skip
+        planted_text(600),
+        **SMALL | {"epochs": 6, "learning_rate": 0.2 if name == "softmax" else 0.05},
+        held_out=0.2,
+        windows=windows,
+        objective=objective,
+        optimizer=w2v.row_adagrad if name == "softmax" else w2v.row_sgd,
+    )
     noise = np.asarray(trained.vocab.counts, float) ** 0.75
     held = w2v.evaluate_held_out(
-        trained.run.recipe, trained.params, trained.run.tables, trained.run.feed,
-        noise / noise.sum() if name == "negative" else None, name == "hierarchical",
-    )  # fmt: skip
+        trained.run.recipe,
+        trained.params,
+        trained.run.tables,
+        trained.run.feed,
+        noise / noise.sum() if name == "negative" else None,
+        name == "hierarchical",
+    )
     # knowing the topic is worth log 3 = 1.10 nats of log 24 = 3.18; a third of that is the bar
     assert held["pairs"] > 1000
     assert held["loss"] < held["unigram_loss"] - 0.36
@@ -132,7 +165,8 @@ def test_what_ships_beats_the_unigram_distribution(model, name, words):
     )
     held = trained.summary["held_out"]
     assert held["pairs"] > 1000
-    # of the 1.10 that there are to learn; measured 1.08 on 24 words, .57 on 1,500 by CBOW with negatives
+    # of the 1.10 that there are to learn; measured 1.08 on 24 words, .57 on 1,500 by CBOW with
+    # negatives
     assert held["loss"] < held["unigram_loss"] - (0.9 if words == 24 else 0.45)
     assert np.abs(trained.vectors.matrix).max() < 10
 
@@ -153,7 +187,9 @@ def test_two_runs_give_the_same_bits_and_another_seed_others(planted, plain):
     assert bits(w2v.train(planted, **SMALL | {"seed": 1}).params) != bits(plain.params)
 
 
-def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(planted, monkeypatch):
+def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(
+    planted, monkeypatch
+):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     one, two, again = (
         w2v.train(planted, **SMALL | {"epochs": 4, "copies": n}, log_every=0.0) for n in (1, 2, 2)
@@ -170,7 +206,8 @@ def test_a_join_adds_rare_rows_and_averages_frequent_ones(copies):
     start = jnp.asarray([[1.0], [1.0], [1.0], [1.0]])
     moved = [start + r for r in range(1, copies + 1)]
     total = copies * (copies + 1) / 2
-    gone = jnp.asarray([0.0, 1e-6, 1.0, 1e6])  # of a row that no step met, a rare, a usual and a frequent one
+    # of a row that no step met, a rare, a usual and a frequent one
+    gone = jnp.asarray([0.0, 1e-6, 1.0, 1e6])
     joined = join(start, moved, [gone] * copies).ravel() - 1
     usual = -np.expm1(-copies) / (copies * -np.expm1(-1))
     np.testing.assert_allclose(joined, [total, total, total * usual, total / copies], rtol=1e-4)
@@ -180,8 +217,10 @@ def test_a_join_adds_rare_rows_and_averages_frequent_ones(copies):
 
 
 def test_copies_that_go_to_the_same_place_end_there_and_not_beyond():
-    """Each of R copies goes by steps of lr * bound to a row's optimum, 1: together they go about as far as one after
-    the other, whatever the rate and the number of steps. A step that goes all the way counts 1 - 1/e of it."""
+    """Each of R copies goes by steps of lr * bound to a row's optimum, 1: together they go about as
+    far as one after the other, whatever the rate and the number of steps. A step that goes all the
+    way counts 1 - 1/e of it.
+    """
     for copies, rate, steps in itertools.product((2, 8), (0.001, 0.1, 0.9), (1, 10, 1000)):
         moved = jnp.full((1, 1), 1 - (1 - rate) ** steps)
         gone = jnp.full(1, rate * steps)
@@ -192,15 +231,22 @@ def test_copies_that_go_to_the_same_place_end_there_and_not_beyond():
 
 
 def test_a_join_clears_what_was_counted_and_means_what_was_not():
-    for optimizer, counts in ((w2v.row_sgd(0.1), True), (optax.chain(optax.clip(1.0), w2v.row_adagrad(0.1)), True),
-                              (optax.sgd(0.1), False)):  # fmt: skip
+    for optimizer, counts in (
+        (w2v.row_sgd(0.1), True),
+        (optax.chain(optax.clip(1.0), w2v.row_adagrad(0.1)), True),
+        (optax.sgd(0.1), False),
+    ):
         params = Params(jnp.zeros((3, 2)), jnp.zeros((3, 2)))
         states = []
         for copy in (1, 2):
             rows = Rows(jnp.asarray([0, copy]), jnp.ones((2, 2)))
             bounds = Params(jnp.full(2, 1e-3), jnp.full(2, 1e-3))
             states.append(
-                State(*apply_gradients(optimizer, optimizer.init(params), params, Params(rows, rows), bounds))
+                State(
+                    *apply_gradients(
+                        optimizer, optimizer.init(params), params, Params(rows, rows), bounds
+                    )
+                )
             )
         joined, after = join_states(params, tuple(states), jnp.float32(2))
         moved = sum(np.asarray(state.params.input) for state in states)
@@ -211,7 +257,9 @@ def test_a_join_clears_what_was_counted_and_means_what_was_not():
             counted = counts_of(state.optimizer)
             assert (counted is not None) == counts
             assert not counts or all(float(jnp.abs(table).max()) == 0 for table in counted)
-        alone, _ = join_states(params, (states[0], State(params, optimizer.init(params))), jnp.float32(1))
+        alone, _ = join_states(
+            params, (states[0], State(params, optimizer.init(params))), jnp.float32(1)
+        )
         np.testing.assert_allclose(alone.input, states[0].params.input, rtol=1e-6)
 
 
@@ -223,7 +271,9 @@ def test_a_run_is_compiled_once(planted):
     for number in range(4):
         ids = marked(planted, 640 * number, min(640, 500 + number), 640)
         count = jnp.int32(500 + number)
-        state, _ = program(state, job.tables, job.keep, ids, jnp.int32(0), count, chunk_seed(0, 0, number))
+        state, _ = program(
+            state, job.tables, job.keep, ids, jnp.int32(0), count, chunk_seed(0, 0, number)
+        )
     assert program._cache_size() == 1
 
 
@@ -233,7 +283,9 @@ def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):
     tokens, lines = [], []
     for number in range(place.chunks):
         ids, offset, count = place.chunk(number)
-        cut, segments = split_lines(jnp.asarray(ids[offset : offset + place.size]), jnp.int32(count))
+        cut, segments = split_lines(
+            jnp.asarray(ids[offset : offset + place.size]), jnp.int32(count)
+        )
         tokens += np.asarray(cut)[:count].tolist()
         assert (np.asarray(segments)[count:] == -1).all()
         lines += (np.diff(np.asarray(segments)[:count], prepend=0) > 0).tolist()
@@ -260,8 +312,12 @@ def test_optimizers_lower_the_loss(planted, optimizer):
 def test_adam_is_refused_on_rows_and_works_wrapped(planted):
     with pytest.raises(errors.SettingError, match="cannot take row gradients"):
         w2v.train(planted, **SMALL, optimizer=optax.adam)
-    trained = w2v.train(planted, **SMALL | {"learning_rate": 0.01, "epochs": 4},
-                        optimizer=lambda s: w2v.dense(optax.adam(s)), log_every=0.0)  # fmt: skip
+    trained = w2v.train(
+        planted,
+        **SMALL | {"learning_rate": 0.01, "epochs": 4},
+        optimizer=lambda s: w2v.dense(optax.adam(s)),
+        log_every=0.0,
+    )
     assert trained.history[-1]["loss"] < trained.history[0]["loss"] - 0.2
 
 
@@ -291,14 +347,21 @@ CLIP = optax.clip(1.0)
 
 
 @pytest.mark.usefixtures("standard_promotion")
-@pytest.mark.parametrize("wrap", [
-    lambda inner: inner,
-    lambda inner: optax.chain(CLIP, inner),
-    lambda inner: optax.chain(CLIP, optax.chain(optax.identity(), inner)),
-    lambda inner: optax.inject_hyperparams(lambda scale: optax.chain(CLIP, inner, optax.scale(scale)))(scale=1.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda inner: inner,
+        lambda inner: optax.chain(CLIP, inner),
+        lambda inner: optax.chain(CLIP, optax.chain(optax.identity(), inner)),
+        lambda inner: optax.inject_hyperparams(
+            lambda scale: optax.chain(CLIP, inner, optax.scale(scale))
+        )(scale=1.0),
+    ],
+)
 def test_what_an_optimizer_takes_survives_a_chain(wrap):
-    """dense gets tables, in which the examples of a row are one gradient; row_sgd gets each example."""
+    """dense gets tables, in which the examples of a row are one gradient; row_sgd gets each
+    example.
+    """
     rows, bounds = Rows(jnp.asarray([2, 0, 2]), jnp.full((3, 2), 0.5)), jnp.full(3, 1e-3)
     state = wrap(w2v.dense(optax.adam(0.1))).init(Params(jnp.zeros((4, 2)), jnp.zeros((4, 2))))
     assert (parts(state, WholeTables), parts(state, RepeatedRows)) == (True, False)
@@ -320,11 +383,17 @@ def test_a_chain_with_row_sgd_pays_for_no_sort():
             Rows(jnp.asarray([2, 0, 2]), jnp.ones((3, 2))),
         )
         step = jax.jit(partial(apply_gradients, optimizer))
-        arguments = (optimizer.init(params), params, Params(rows, rows), Params(jnp.ones(3), jnp.ones(3)))
+        arguments = (
+            optimizer.init(params),
+            params,
+            Params(rows, rows),
+            Params(jnp.ones(3), jnp.ones(3)),
+        )
         return step.lower(*arguments).as_text()
 
     assert "stablehlo.sort" not in program(optax.chain(CLIP, w2v.row_sgd(0.1)))
-    assert "stablehlo.sort" in program(optax.chain(CLIP, optax.sgd(0.1)))  # which needs distinct rows
+    # which needs distinct rows
+    assert "stablehlo.sort" in program(optax.chain(CLIP, optax.sgd(0.1)))
 
 
 def test_clipping_before_row_sgd_clips_each_example_and_before_sgd_each_row():
@@ -353,13 +422,26 @@ def test_the_deterministic_mode_trains_the_same_model(planted, plain):
 def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     records = []
-    trained = w2v.train(planted, **SMALL, log=tmp_path / "log.jsonl", log_every=0.0,
-                        callback=lambda record: records.append(record) or len(records) == 3)  # fmt: skip
+    trained = w2v.train(
+        planted,
+        **SMALL,
+        log=tmp_path / "log.jsonl",
+        log_every=0.0,
+        callback=lambda record: records.append(record) or len(records) == 3,
+    )
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged[:3] == records[:3]
     assert trained.summary["words"] < len(planted.ids) * 2
-    assert set(records[0]) == {"epoch", "step", "words", "loss", "learning_rate", "words_per_second", "seconds",
-                               "seconds_left"}  # fmt: skip
+    assert set(records[0]) == {
+        "epoch",
+        "step",
+        "words",
+        "loss",
+        "learning_rate",
+        "words_per_second",
+        "seconds",
+        "seconds_left",
+    }
     assert records[0]["learning_rate"] == pytest.approx(trained.run.settings.learning_rate, rel=0.1)
 
 
@@ -376,16 +458,21 @@ def test_a_single_word_is_refused():
 def test_going_on_grows_the_vocabulary_and_keeps_old_rows(tmp_path):
     old = w2v.train([["a", "b", "c"]] * 30, **SMALL)
     w2v.save_model(tmp_path / "model.safetensors", old.params, old.vocab.words, old.vocab.counts)
-    corpus, start = w2v.continue_from(tmp_path / "model.safetensors", [["b", "d", "e"]] * 9, min_count=2)
+    corpus, start = w2v.continue_from(
+        tmp_path / "model.safetensors", [["b", "d", "e"]] * 9, min_count=2
+    )
     assert corpus.vocab.words == ("a", "b", "c", "d", "e")
     assert corpus.vocab.counts.tolist() == [30, 39, 30, 9, 9]
     assert corpus.report == (9, 3, 0, 27, 0)
     np.testing.assert_array_equal(start.input[:3], old.params.input)
     np.testing.assert_array_equal(start.output[:3], old.params.output)
     further = w2v.train(corpus, start=start, **SMALL | {"min_count": 2})
-    np.testing.assert_array_equal(further.params.input[0], old.params.input[0])  # "a" is not in the new text
+    # "a" is not in the new text
+    np.testing.assert_array_equal(further.params.input[0], old.params.input[0])
     assert np.abs(further.params.input[1] - old.params.input[1]).max() > 1e-4
-    turned, _ = w2v.continue_from(tmp_path / "model.safetensors", [["e", "d", "b"]] * 9, min_count=2)
+    turned, _ = w2v.continue_from(
+        tmp_path / "model.safetensors", [["e", "d", "b"]] * 9, min_count=2
+    )
     assert turned.digest != corpus.digest
     for piped in ("-", ["a.txt", "-"], iter([["b"]])):
         with pytest.raises(errors.SettingError, match="read twice"):
@@ -412,6 +499,10 @@ def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted):
 def test_one_call_is_given_no_more_words_than_it_has_time_for(planted):
     place = feed(planted, 0.0, 32, copies=2, table_bytes=1 << 40, most=640)
     assert (place.size, place.chunks) == (608, 8)
-    usual, slow = (w2v.set_up(planted, Settings(**SMALL | {"dim": dim})).feed.size for dim in (8, 100_000))
+    usual, slow = (
+        w2v.set_up(planted, Settings(**SMALL | {"dim": dim})).feed.size for dim in (8, 100_000)
+    )
     assert slow < 3000 < usual
-    assert longest_call("softmax", 70_000, 100, 10) * 2 <= longest_call("softmax", 70_000, 100, 5) + 1
+    assert (
+        longest_call("softmax", 70_000, 100, 10) * 2 <= longest_call("softmax", 70_000, 100, 5) + 1
+    )

@@ -1,4 +1,6 @@
-"""Arguments that have no effect, or that contradict each other, are refused before anything is read or made."""
+"""Arguments that have no effect, or that contradict each other, are refused before anything is read
+or made.
+"""
 
 import json
 
@@ -22,7 +24,10 @@ NAN = float("nan")
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"resume": True}, r"There is no setting resume.* checkpoint=Checkpoints\(folder, resume=True"),
+        (
+            {"resume": True},
+            r"There is no setting resume.* checkpoint=Checkpoints\(folder, resume=True",
+        ),
         ({"allow": ("settings.epochs",)}, r"There is no setting allow.* checkpoint=Checkpoints"),
         ({"checkpoint_every": 5}, r"There is no setting checkpoint_every.* checkpoint=Checkpoints"),
         ({"every": -5}, r"every=-5 .* cannot work"),
@@ -45,7 +50,9 @@ def test_what_cannot_work_is_refused_before_the_corpus_is_read(arguments, says, 
 
 def test_allow_without_resume_is_refused(tmp_path):
     with pytest.raises(errors.SettingError, match=r"allow=\['corpus'\] .* resume"):
-        w2v.train(Unread(), **SMALL, checkpoint=w2v.Checkpoints(tmp_path / "none", allow=("corpus",)))
+        w2v.train(
+            Unread(), **SMALL, checkpoint=w2v.Checkpoints(tmp_path / "none", allow=("corpus",))
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -71,7 +78,9 @@ def test_the_command_refuses_it_with_one_sentence_and_makes_nothing(
 
 
 @pytest.mark.parametrize("inside", [".", "one", "one/two"])
-def test_a_folder_that_cannot_hold_checkpoints_is_told_of_before_the_corpus_is_read(tmp_path, cli, inside):
+def test_a_folder_that_cannot_hold_checkpoints_is_told_of_before_the_corpus_is_read(
+    tmp_path, cli, inside
+):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(errors.FileError, match="cannot hold checkpoints"):
@@ -90,7 +99,9 @@ def test_checkpoints_of_an_earlier_run_are_told_of_before_the_corpus_is_read(tmp
 LINES = [["a", "b", "c"]] * 200 + [["a", "rare"]] * 2
 
 
-@pytest.mark.parametrize("made", [{"min_count": 1}, {"min_count": 2}, {"min_count": 2, "max_vocab": 3}])
+@pytest.mark.parametrize(
+    "made", [{"min_count": 1}, {"min_count": 2}, {"min_count": 2, "max_vocab": 3}]
+)
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -101,7 +112,9 @@ LINES = [["a", "b", "c"]] * 200 + [["a", "rare"]] * 2
         ({"cache": "folder"}, "cache"),
     ],
 )
-def test_what_a_corpus_was_made_by_cannot_be_changed_beside_it(made, given, says, tmp_path, monkeypatch):
+def test_what_a_corpus_was_made_by_cannot_be_changed_beside_it(
+    made, given, says, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     corpus = w2v.prepare(LINES, **made)
     for act in (w2v.train, w2v.plan):
@@ -145,7 +158,9 @@ def test_a_min_count_beside_a_vocabulary_that_is_there_is_refused():
     vocab = w2v.Vocab(("b", "a"), [9, 7])
     with pytest.raises(errors.SettingError, match="min_count=3"):
         w2v.train(Unread(), dim=4, vocab=vocab, min_count=3)
-    settings = w2v.train([["a", "b"]] * 5, dim=4, epochs=1, sample=0, vocab=vocab).summary["settings"]
+    settings = w2v.train([["a", "b"]] * 5, dim=4, epochs=1, sample=0, vocab=vocab).summary[
+        "settings"
+    ]
     assert settings["min_count"] == 1
 
 
@@ -153,7 +168,20 @@ def test_the_command_goes_on_from_a_model_with_either_tokenizer(cli, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text(40)))
     first = cli("train", text, "--out", tmp_path / "a", "--dim", "4", "--epochs", "1", "--quiet")
-    again = cli("train", text, "--out", tmp_path / "b", "--from", tmp_path / "a", "--epochs", "1", "--quiet",
-                "--tokenizer", "post", "--min-count", "2")  # fmt: skip
+    again = cli(
+        "train",
+        text,
+        "--out",
+        tmp_path / "b",
+        "--from",
+        tmp_path / "a",
+        "--epochs",
+        "1",
+        "--quiet",
+        "--tokenizer",
+        "post",
+        "--min-count",
+        "2",
+    )
     assert (first.code, again.code) == (0, 0), again.err
     assert json.loads((tmp_path / "b" / "summary.json").read_text())["settings"]["min_count"] == 2

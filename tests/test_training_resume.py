@@ -1,4 +1,6 @@
-"""Runs that stop: resumed to the same bits, refused when another run left the checkpoint, named when they diverge."""
+"""Runs that stop: resumed to the same bits, refused when another run left the checkpoint, named
+when they diverge.
+"""
 
 import itertools
 import json
@@ -54,7 +56,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypa
     assert stopped.value.exit_code == 128 + signal.SIGTERM
     with open(log, "a") as file:
         file.write('{"step": "logged after the checkpoint, and then killed"}\n')
-    resumed = w2v.train(planted, **settings, checkpoint=w2v.Checkpoints(tmp_path, resume=True), log=log)
+    resumed = w2v.train(
+        planted, **settings, checkpoint=w2v.Checkpoints(tmp_path, resume=True), log=log
+    )
     assert [json.loads(line) for line in log.read_text().splitlines()] == resumed.history
     assert bits(resumed.params) == bits(whole.params)
     assert resumed.summary["words"] == whole.summary["words"]
@@ -105,10 +109,16 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
 
 def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):
     other = SMALL | {"windows": w2v.windows.cbow_run_batch}
-    with pytest.raises(errors.SettingError, match=r"allow=\['jax verson'\] names no field of a checkpoint"):
-        w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax verson",)))
+    with pytest.raises(
+        errors.SettingError, match=r"allow=\['jax verson'\] names no field of a checkpoint"
+    ):
+        w2v.train(
+            planted, **SMALL, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax verson",))
+        )
     with pytest.raises(errors.CheckpointError, match="another program"):
-        w2v.train(planted, **other, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax version",)))
+        w2v.train(
+            planted, **other, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax version",))
+        )
 
 
 def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, saved):
@@ -119,22 +129,32 @@ def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, saved):
 
 
 def test_a_diverging_run_stops_names_step_and_table_and_saves_nothing(planted, tmp_path):
-    with pytest.raises(errors.DivergedError, match=r"not finite at step \d+: .* against the output table"):
-        w2v.train(planted, **SMALL | {"learning_rate": 1e6, "epochs": 9}, optimizer=optax.sgd,
-                  checkpoint=tmp_path)  # fmt: skip
+    with pytest.raises(
+        errors.DivergedError, match=r"not finite at step \d+: .* against the output table"
+    ):
+        w2v.train(
+            planted,
+            **SMALL | {"learning_rate": 1e6, "epochs": 9},
+            optimizer=optax.sgd,
+            checkpoint=tmp_path,
+        )
     assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_a_table_that_is_not_finite_is_named():
     params = Params(jnp.ones((2, 2)), jnp.asarray([[1.0, np.nan], [1.0, 1.0]]))
-    with pytest.raises(errors.DivergedError, match="The output table holds NaN or infinity at a test"):
+    with pytest.raises(
+        errors.DivergedError, match="The output table holds NaN or infinity at a test"
+    ):
         watch.require_sound(params, "a test", 3)
 
 
 def test_noise_of_another_kind_is_another_run(planted, tmp_path):
     """The tables of an objective of one's own are in no setting and not in the program's text."""
     arguments = SMALL | {"corpus": planted}
-    w2v.train(**arguments, objective=w2v.negative_sampling(5, exponent=0.75), checkpoint=tmp_path / "own")
+    w2v.train(
+        **arguments, objective=w2v.negative_sampling(5, exponent=0.75), checkpoint=tmp_path / "own"
+    )
     with pytest.raises(errors.CheckpointError, match="objective's tables="):
         w2v.train(
             **arguments,
@@ -174,7 +194,9 @@ def test_a_run_that_its_callback_stops_goes_on_to_the_same_bits(
 
 def test_what_a_stopped_run_returns_is_what_its_checkpoint_holds(planted, tmp_path, monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
-    stopped = w2v.train(planted, **SMALL, checkpoint=tmp_path, log_every=0.0, callback=lambda record: True)
+    stopped = w2v.train(
+        planted, **SMALL, checkpoint=tmp_path, log_every=0.0, callback=lambda record: True
+    )
     whole = w2v.train(planted, **SMALL)
     assert 0 < stopped.summary["steps"] < whole.summary["steps"]
     assert 0 < stopped.summary["words"] < whole.summary["words"]
@@ -188,18 +210,29 @@ def test_what_a_stopped_run_returns_is_what_its_checkpoint_holds(planted, tmp_pa
 OLD = Path(__file__).parent / "data" / "checkpoint-000000002880.safetensors"
 
 
-def test_a_checkpoint_that_calls_settings_by_their_former_names_is_resumed(planted, tmp_path, monkeypatch):
-    """It was written by the commit before run became block_words and replicas became copies, with JAX 0.10.2."""
+def test_a_checkpoint_that_calls_settings_by_their_former_names_is_resumed(
+    planted, tmp_path, monkeypatch
+):
+    """It was written by the commit before run became block_words and replicas became copies, with
+    JAX 0.10.2.
+    """
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     old, settings = read_tensors(OLD), SMALL | {"copies": 2, "learning_rate": 0.05}
     theirs = json.loads(old.metadata["identity"])
     assert (theirs["settings.run"], theirs["settings.replicas"]) == (8, 2)
     w2v.train(planted, **settings, checkpoint=tmp_path / "new")
-    ours = json.loads(read_tensors(max((tmp_path / "new").glob("checkpoint-*"))).metadata["identity"])
-    # these follow from the installed JAX and from the text of the program, and are not what is tested
+    ours = json.loads(
+        read_tensors(max((tmp_path / "new").glob("checkpoint-*"))).metadata["identity"]
+    )
+    # these follow from the installed JAX and from the text of the program, and are not what is
+    # tested
     theirs |= {name: ours[name] for name in ("program", "jax version", "platform")}
     (tmp_path / "old").mkdir()
-    write_tensors(tmp_path / "old" / OLD.name, old.arrays, old.metadata | {"identity": json.dumps(theirs)})
-    resumed = w2v.train(planted, **settings, checkpoint=w2v.Checkpoints(tmp_path / "old", resume=True))
+    write_tensors(
+        tmp_path / "old" / OLD.name, old.arrays, old.metadata | {"identity": json.dumps(theirs)}
+    )
+    resumed = w2v.train(
+        planted, **settings, checkpoint=w2v.Checkpoints(tmp_path / "old", resume=True)
+    )
     assert resumed.history[:-1] == json.loads(old.metadata["history"])
     assert (resumed.summary["words"], resumed.summary["steps"]) == (9600, 300)

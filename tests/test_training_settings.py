@@ -34,14 +34,36 @@ class Unread:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("dim", 0), ("dim", -4), ("dim", 2.5), ("window", 0), ("window", -1), ("epochs", 0), ("epochs", True),
-        ("batch_words", 0), ("batch_words", 1 << 20), ("batch_words", 33), ("learning_rate", float("nan")),
-        ("learning_rate", float("inf")), ("learning_rate", -1.0), ("learning_rate", 0), ("sample", -1e-3),
-        ("sample", float("nan")), ("sample", 2), ("min_count", -1), ("max_vocab", 0), ("seed", 2**64), ("seed", -1),
-        ("held_out", 1.0), ("dtype", "int8"), ("block_words", 0), ("negatives", 0), ("noise_exponent", float("nan")),
-        ("model", "glove"), ("objective", "nce"),
+        ("dim", 0),
+        ("dim", -4),
+        ("dim", 2.5),
+        ("window", 0),
+        ("window", -1),
+        ("epochs", 0),
+        ("epochs", True),
+        ("batch_words", 0),
+        ("batch_words", 1 << 20),
+        ("batch_words", 33),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("learning_rate", -1.0),
+        ("learning_rate", 0),
+        ("sample", -1e-3),
+        ("sample", float("nan")),
+        ("sample", 2),
+        ("min_count", -1),
+        ("max_vocab", 0),
+        ("seed", 2**64),
+        ("seed", -1),
+        ("held_out", 1.0),
+        ("dtype", "int8"),
+        ("block_words", 0),
+        ("negatives", 0),
+        ("noise_exponent", float("nan")),
+        ("model", "glove"),
+        ("objective", "nce"),
     ],
-)  # fmt: skip
+)
 def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_path):
     unread = Unread()
     with pytest.raises(errors.SettingError, match=name):
@@ -61,11 +83,29 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("a 2\nb 1\n")
     other = {
-        "model": "cbow", "objective": "softmax", "dim": 7, "window": 2, "epochs": 9, "negatives": 3,
-        "noise_exponent": 0.5, "min_count": 2, "max_vocab": 50, "sample": 0.1, "learning_rate": 0.4, "batch_words": 64,
-        "block_words": 8, "seed": 4, "tokenizer": "post", "dtype": "bfloat16", "held_out": 0.2, "copies": 3,
-        "cache": Path("kept"), "vocab": words, "cbow_sum_gradient": True, "deterministic": True,
-    }  # fmt: skip
+        "model": "cbow",
+        "objective": "softmax",
+        "dim": 7,
+        "window": 2,
+        "epochs": 9,
+        "negatives": 3,
+        "noise_exponent": 0.5,
+        "min_count": 2,
+        "max_vocab": 50,
+        "sample": 0.1,
+        "learning_rate": 0.4,
+        "batch_words": 64,
+        "block_words": 8,
+        "seed": 4,
+        "tokenizer": "post",
+        "dtype": "bfloat16",
+        "held_out": 0.2,
+        "copies": 3,
+        "cache": Path("kept"),
+        "vocab": words,
+        "cbow_sum_gradient": True,
+        "deterministic": True,
+    }
     assert set(other) == {field.name for field in dataclasses.fields(Options)}
     assert _keywords(("text.txt",), _given(Options())) == {}
     known = {field.name for field in dataclasses.fields(Arguments)}
@@ -80,7 +120,9 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
     undivided = _keywords(("text.txt",), given)["embed_backward"]
     assert undivided is w2v.objectives.embed_backward_undivided
     for given, rate in ((None, 0.05), (0.1, 0.1)):
-        asked = Arguments(dim=8, min_count=1, model="cbow", learning_rate=given, embed_backward=undivided)
+        asked = Arguments(
+            dim=8, min_count=1, model="cbow", learning_rate=given, embed_backward=undivided
+        )
         assert make_run(planted, asked).settings.learning_rate == rate
     for backward, windows, objective in (
         (w2v.objectives.embed_backward, w2v.windows.cbow_counted_batch, "hierarchical"),
@@ -98,30 +140,47 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
 def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
     """By hand: .5 * 2^12 / 2^13 = .25, and a reading more halves it; skip-gram has the full rate."""
     for model, words, epochs, rate in (
-        ("cbow", 1 << 12, 1, 0.25), ("cbow", 1 << 12, 2, 0.12), ("cbow", 1 << 13, 1, 0.5), ("cbow", 1 << 30, 9, 0.5),
-        ("cbow", None, 50, 0.5), ("cbow", 1, 1, 0.05), ("cbow", 0, 1, 0.05), ("skip-gram", 9, 50, 0.1),
-    ):  # fmt: skip
+        ("cbow", 1 << 12, 1, 0.25),
+        ("cbow", 1 << 12, 2, 0.12),
+        ("cbow", 1 << 13, 1, 0.5),
+        ("cbow", 1 << 30, 9, 0.5),
+        ("cbow", None, 50, 0.5),
+        ("cbow", 1, 1, 0.05),
+        ("cbow", 0, 1, 0.05),
+        ("skip-gram", 9, 50, 0.1),
+    ):
         assert w2v.method(model, words=words, epochs=epochs).learning_rate == rate
     run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow", epochs=5))
     assert (
-        run.settings.learning_rate == w2v.method("cbow", words=len(planted.ids), epochs=5).learning_rate < 0.5
+        run.settings.learning_rate
+        == w2v.method("cbow", words=len(planted.ids), epochs=5).learning_rate
+        < 0.5
     )
     given = w2v.Settings(dim=8, min_count=1, model="cbow", learning_rate=0.3)
     assert w2v.set_up(planted, given).settings.learning_rate == 0.3
     # a method that is passed trains as it stands
     passed = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, epochs=5), w2v.method("cbow"))
-    assert (passed.settings.learning_rate, passed.recipe.windows) == (0.5, w2v.windows.cbow_run_batch)
+    assert (passed.settings.learning_rate, passed.recipe.windows) == (
+        0.5,
+        w2v.windows.cbow_run_batch,
+    )
 
 
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
     counted, plain = w2v.windows.cbow_counted_run_batch, w2v.windows.cbow_run_batch
     asked = Arguments(dim=8, min_count=1, model="cbow")
     assert make_run(planted, asked).recipe.windows is counted
-    assert make_run(planted, dataclasses.replace(asked, objective=w2v.softmax())).recipe.windows is counted
+    assert (
+        make_run(planted, dataclasses.replace(asked, objective=w2v.softmax())).recipe.windows
+        is counted
+    )
     assert (
         make_run(planted, dataclasses.replace(asked, windows=plain)).recipe.windows is plain
     )  # if asked for
-    assert w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow")).recipe.windows is counted
+    assert (
+        w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow")).recipe.windows
+        is counted
+    )
     monkeypatch.setattr(methods, "SHORT_TEXT", len(planted.ids))
     assert make_run(planted, asked).recipe.windows is plain
 
@@ -148,8 +207,12 @@ def test_many_negatives_are_drawn_from_more_words(planted, negatives, drawn):
 def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.COPY_WORDS", 1)
     settings = w2v.Settings(dim=8, min_count=1)
-    for optimizer, copies in ((None, 2), (w2v.row_adagrad, 2), (optax.sgd, 1),
-                              (lambda s: w2v.dense(optax.adam(s)), 1)):  # fmt: skip
+    for optimizer, copies in (
+        (None, 2),
+        (w2v.row_adagrad, 2),
+        (optax.sgd, 1),
+        (lambda s: w2v.dense(optax.adam(s)), 1),
+    ):
         chosen = w2v.method() if optimizer is None else w2v.method()._replace(optimizer=optimizer)
         assert w2v.set_up(planted, settings, chosen).feed.copies == copies
 
@@ -162,13 +225,20 @@ def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted
         chosen.batch_words,
         chosen.learning_rate,
     )
-    assert w2v.set_up(planted, w2v.Settings(**numbers, block_words=256)).settings.batch_words % 256 == 0
+    assert (
+        w2v.set_up(planted, w2v.Settings(**numbers, block_words=256)).settings.batch_words % 256
+        == 0
+    )
     own = w2v.Settings(**numbers, objective=w2v.softmax())
     assert w2v.set_up(planted, own).settings.batch_words == chosen.batch_words
     for pair, row in methods.METHODS.items():
         settings = w2v.Settings(model=pair[0], objective=pair[1])
         assert methods.completed(settings).batch_words == row.batch_words
-        assert methods.completed(settings, accelerator=True).batch_words == row.accelerator_words >= 4096
+        assert (
+            methods.completed(settings, accelerator=True).batch_words
+            == row.accelerator_words
+            >= 4096
+        )
 
 
 @pytest.mark.parametrize("objective", [None, 5, "custom", "nce"])
@@ -186,7 +256,10 @@ def test_names_and_functions_choose_what_trains(planted):
     assert job.recipe.windows is chosen.windows
     assert (job.settings.learning_rate, job.settings.negatives) == (chosen.learning_rate, None)
     own = w2v.set_up(planted, w2v.Settings(**SMALL, objective=w2v.softmax()))
-    assert (own.settings.as_json()["objective"], own.recipe.windows) == ("custom", w2v.windows.block_batch)
+    assert (own.settings.as_json()["objective"], own.recipe.windows) == (
+        "custom",
+        w2v.windows.block_batch,
+    )
     with pytest.raises(errors.SettingError, match=r"model=.skipgram..*Models: cbow, skip-gram"):
         w2v.train(Unread(), **SMALL, model="skipgram")
 
@@ -194,8 +267,22 @@ def test_names_and_functions_choose_what_trains(planted):
 def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text()))
-    done = cli("train", text, "--out", tmp_path / "out", "--dim", "8", "--epochs", "2", "--sample", "0", "--json", "-",
-               "--held-out", "0.1")  # fmt: skip
+    done = cli(
+        "train",
+        text,
+        "--out",
+        tmp_path / "out",
+        "--dim",
+        "8",
+        "--epochs",
+        "2",
+        "--sample",
+        "0",
+        "--json",
+        "-",
+        "--held-out",
+        "0.1",
+    )
     assert done.code == 0
     summary = json.loads(done.out)
     assert summary["vocabulary"] == 24
@@ -204,10 +291,20 @@ def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
     model = w2v.load_model(tmp_path / "out" / "model.safetensors")
     np.testing.assert_array_equal(vectors.matrix, model.params.input)
     for refused in (["--max-vocab", "9"], ["--dim", "9"]):
-        again = cli("train", text, "--out", tmp_path / "no", "--from", tmp_path / "out", "--quiet", *refused)
+        again = cli(
+            "train", text, "--out", tmp_path / "no", "--from", tmp_path / "out", "--quiet", *refused
+        )
         assert (again.code, refused[0] in again.err) == (2, True)
     further = cli(
-        "train", text, "--out", tmp_path / "more", "--from", tmp_path / "out", "--quiet", "--epochs", "1"
+        "train",
+        text,
+        "--out",
+        tmp_path / "more",
+        "--from",
+        tmp_path / "out",
+        "--quiet",
+        "--epochs",
+        "1",
     )
     assert further.code == 0
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["words"] == summary["words"]
@@ -217,14 +314,20 @@ def test_going_on_from_a_model_is_with_its_model_and_objective(cli, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text(60)))
     names = ("--model", "cbow", "--objective", "hierarchical")
-    first = cli("train", text, "--out", tmp_path / "a", "--dim", "8", "--epochs", "1", "--quiet", *names)
-    again = cli("train", text, "--out", tmp_path / "b", "--from", tmp_path / "a", "--epochs", "1", "--quiet")
+    first = cli(
+        "train", text, "--out", tmp_path / "a", "--dim", "8", "--epochs", "1", "--quiet", *names
+    )
+    again = cli(
+        "train", text, "--out", tmp_path / "b", "--from", tmp_path / "a", "--epochs", "1", "--quiet"
+    )
     assert (first.code, again.code) == (0, 0)
     summary = json.loads((tmp_path / "b" / "summary.json").read_text())
     assert (summary["model"], summary["objective"]) == ("cbow", "hierarchical")
     model = w2v.load_model(tmp_path / "a" / "model.safetensors")
     w2v.save_model(tmp_path / "bare.safetensors", model.params, model.words, model.counts)
-    unsaid = cli("train", text, "--out", tmp_path / "c", "--from", tmp_path / "bare.safetensors", "--quiet")
+    unsaid = cli(
+        "train", text, "--out", tmp_path / "c", "--from", tmp_path / "bare.safetensors", "--quiet"
+    )
     assert (unsaid.code, "Pass --model: cbow or skip-gram" in unsaid.err) == (2, True)
 
 
@@ -246,7 +349,9 @@ def test_the_command_refuses_with_one_sentence(cli, tmp_path, arguments, code, s
 
 @pytest.mark.parametrize("batch_words", [16, *slow(48, 96, 400, 768, 1024)])
 def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -> None:
-    """48, 16 or a single block may share their negatives: those whose loss is read off bring all of theirs."""
+    """48, 16 or a single block may share their negatives: those whose loss is read off bring all of
+    theirs.
+    """
     random = np.random.default_rng(3)
     ids, counts = random.integers(0, 50, 2048).astype(np.int32), np.full(50, 40)
     objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
@@ -261,8 +366,17 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     )
     params = w2v.init_params(jax.random.key(0), 50, 8)
     keep = keep_thresholds(counts, 0)
-    _, progress = train_chunk(recipe, 2048, State(params, optimizer.init(params)), objective.init(counts), keep,
-                              jnp.asarray(ids), jnp.int32(0), jnp.int32(2048), jax.random.key(1))  # fmt: skip
+    _, progress = train_chunk(
+        recipe,
+        2048,
+        State(params, optimizer.init(params)),
+        objective.init(counts),
+        keep,
+        jnp.asarray(ids),
+        jnp.int32(0),
+        jnp.int32(2048),
+        jax.random.key(1),
+    )
     # Untrained output rows are zero: each positive and its five negatives lose log 2
     assert float(progress.loss / progress.pairs) == pytest.approx(6 * np.log(2), rel=0.35)
     assert int(progress.failed) == -1
@@ -274,12 +388,17 @@ def words_of(text):
 
 
 def test_a_setting_is_written_once_and_read_everywhere(cli):
-    """Signature, help, command line, checks and checkpoint have the names, defaults and sentences of Settings."""
+    """Signature, help, command line, checks and checkpoint have the names, defaults and sentences
+    of Settings.
+    """
     settings = {field.name: field for field in dataclasses.fields(w2v.Settings)}
     shown = words_of(cli("train", "--help").out).partition("raining options")[2]
     for act in (w2v.train, w2v.plan):
         parameters = inspect.signature(act).parameters
-        assert list(parameters) == ["corpus", *(field.name for field in dataclasses.fields(Arguments))]
+        assert list(parameters) == [
+            "corpus",
+            *(field.name for field in dataclasses.fields(Arguments)),
+        ]
         assert list(parameters)[1 : len(settings) + 1] == list(settings)
         for name, field in settings.items():
             assert parameters[name].default == field.default
@@ -347,14 +466,23 @@ def test_a_method_of_your_own_is_what_trains(planted):
         optimizer=w2v.row_adagrad, learning_rate=0.02, block_words=8, batch_words=48
     )
     run = w2v.train(planted, dim=8, epochs=1, method=mine).run
-    assert (run.settings.model, run.settings.learning_rate, run.settings.batch_words) == ("cbow", 0.02, 48)
+    assert (run.settings.model, run.settings.learning_rate, run.settings.batch_words) == (
+        "cbow",
+        0.02,
+        48,
+    )
     assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_run_batch, 8)
     own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
-    assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == ("cbow", "custom")
+    assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == (
+        "cbow",
+        "custom",
+    )
     for beside in ({"model": "cbow"}, {"objective": "softmax"}, {"objective": w2v.softmax()}):
         with pytest.raises(errors.SettingError, match="cannot go with a method"):
             w2v.train(Unread(), method=mine, **beside)
-    with pytest.raises(errors.SettingError, match="batch_words=50 is not a multiple of block_words=8"):
+    with pytest.raises(
+        errors.SettingError, match="batch_words=50 is not a multiple of block_words=8"
+    ):
         w2v.train(Unread(), method=mine._replace(batch_words=50), batch_words=50)
 
 

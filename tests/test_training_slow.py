@@ -1,7 +1,8 @@
-"""What takes minutes: kills, hash seeds, signals, a corpus of 1 GB, two devices. Each run is a process of its own.
+"""What takes minutes: kills, hash seeds, signals, a corpus of 1 GB, two devices. Each run is a
+process of its own.
 
-The counts come from the environment, for a short try: W2VJAX_KILLS (20), W2VJAX_HASH_SEEDS (50). W2VJAX_BIG_CORPUS is
-a text of about 100 MB to take in place of generated words.
+The counts come from the environment, for a short try: W2VJAX_KILLS (20), W2VJAX_HASH_SEEDS (50).
+W2VJAX_BIG_CORPUS is a text of about 100 MB to take in place of generated words.
 """
 
 import hashlib
@@ -36,12 +37,18 @@ raise SystemExit(main(sys.argv[1:]))
 """
 
 
-def started(*arguments: object, code: str = SMALL_CHUNKS, **environment: str) -> subprocess.Popen[str]:
+def started(
+    *arguments: object, code: str = SMALL_CHUNKS, **environment: str
+) -> subprocess.Popen[str]:
     """A process of its own group, ready to be read from."""
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], env=os.environ | environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def finished(*arguments: object, code: str = SMALL_CHUNKS, **environment: str) -> str:
@@ -99,7 +106,9 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 
 def test_kills_at_random_moments_end_in_the_bits_of_the_run_that_was_left_alone(tmp_path, text):
-    """Every second kill comes while training is sure to be under way: within half a second of a checkpoint."""
+    """Every second kill comes while training is sure to be under way: within half a second of a
+    checkpoint.
+    """
     epochs = ("--epochs", 6 * KILLS)
     alone, out = tmp_path / "alone", tmp_path / "killed"
     began = time.monotonic()
@@ -121,7 +130,8 @@ def test_kills_at_random_moments_end_in_the_bits_of_the_run_that_was_left_alone(
         places.append(checkpoints(out)[-1:])
     finished(*command(text, out, *epochs, *saving(out)))
     print(
-        f"{kills} kills, {resumed} of them just after a checkpoint, at {places}; alone it took {whole:.0f} s"
+        f"{kills} kills, {resumed} of them just after a checkpoint, at {places}; alone it took "
+        f"{whole:.0f} s"
     )
     assert kills == KILLS, "the run ended too early: give it more epochs"
     assert resumed >= KILLS // 2, "too few kills hit a run that had saved"
@@ -160,9 +170,12 @@ def test_signals_save_and_leave_within_ten_seconds(tmp_path, text, number, code)
 
 
 def peak_anonymous(*arguments: object) -> float:
-    """The largest RssAnon, in MB, of a command that ends well, sampled every 10 ms: mapped files do not count."""
+    """The largest RssAnon, in MB, of a command that ends well, sampled every 10 ms: mapped files do
+    not count.
+    """
     process = started(
-        *arguments, code="import sys; from w2vjax.cli import main; raise SystemExit(main(sys.argv[1:]))"
+        *arguments,
+        code="import sys; from w2vjax.cli import main; raise SystemExit(main(sys.argv[1:]))",
     )
     peak, said = 0, []
     reader = threading.Thread(target=lambda: said.append(process.communicate()), daemon=True)
@@ -182,7 +195,9 @@ def peak_anonymous(*arguments: object) -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_ten_times_the_text_takes_no_more_memory(tmp_path):
-    """100 MB and the same ten times over: the same vocabulary, so whatever grows grows with the text."""
+    """100 MB and the same ten times over: the same vocabulary, so whatever grows grows with the
+    text.
+    """
     given = os.environ.get("W2VJAX_BIG_CORPUS")
     small = Path(given) if given else write_words(tmp_path / "small.txt", 20_000_000, 60_000)
     big = tmp_path / "big.txt"
@@ -202,7 +217,8 @@ def test_ten_times_the_text_takes_no_more_memory(tmp_path):
         ]
         peaks[name] = peak_anonymous("train", path, *options)
     print(
-        f"anonymous memory: {peaks}, {small.stat().st_size / MEGABYTE:.0f} and {big.stat().st_size / MEGABYTE:.0f} MB"
+        f"anonymous memory: {peaks}, {small.stat().st_size / MEGABYTE:.0f} and "
+        f"{big.stat().st_size / MEGABYTE:.0f} MB"
     )
     assert peaks["small"] > 50  # what Python and JAX take alone: the sampling works
     assert peaks["big"] <= peaks["small"] + 150
@@ -224,8 +240,8 @@ np.savez(sys.argv[2], *(np.asarray(table) for table in trained.params))
 """
 
 
-# Additions in another order: 8.5e-07 measured in float32. 2.2e-08 in float64, where the weights of examples are still
-# counted in float32: nothing else differs.
+# Additions in another order: 8.5e-07 measured in float32. 2.2e-08 in float64, where the weights of
+# examples are still counted in float32: nothing else differs.
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("float64", 1e-7)])
 @pytest.mark.parametrize("axes", ["2x1", "1x2"])
 def test_two_devices_give_the_same_weights(tmp_path, axes, dtype, bound):
@@ -259,10 +275,19 @@ def test_no_batch_or_rate_that_is_accepted_diverges(
     text = (words ** random.random((300, 500 if objective != "softmax" else 250))).astype(int)
     rate = learning_rate_times * method(model, objective).learning_rate
     trained = w2v.train(
-        [[f"w{number}" for number in line] for line in text], dim=64, epochs=5, min_count=1, copies=2, log_every=0,
-        model=model, objective=objective, learning_rate=rate, batch_words=batch_words,
-    )  # fmt: skip
+        [[f"w{number}" for number in line] for line in text],
+        dim=64,
+        epochs=5,
+        min_count=1,
+        copies=2,
+        log_every=0,
+        model=model,
+        objective=objective,
+        learning_rate=rate,
+        batch_words=batch_words,
+    )
     losses = [record["loss"] for record in trained.history if record["loss"] is not None]
-    # words here are drawn independently of each other, so little can be learned: what diverges goes to 1e5 and beyond
+    # words here are drawn independently of each other, so little can be learned: what diverges goes
+    # to 1e5 and beyond
     assert losses[-1] < 1.02 * losses[0], losses
     assert max(float(np.abs(table).max()) for table in trained.params) < 20

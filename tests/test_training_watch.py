@@ -1,4 +1,6 @@
-"""Runs that do not learn: those that diverge are stopped, those with nothing to train on are refused."""
+"""Runs that do not learn: those that diverge are stopped, those with nothing to train on are
+refused.
+"""
 
 import itertools
 import json
@@ -24,16 +26,22 @@ ZIPF = np.floor(1e5 / np.arange(1, 400))
 
 
 def test_the_loss_of_untrained_tables_is_the_formula():
-    assert untrained_loss(w2v.softmax(), (), ZIPF).loss == pytest.approx(np.log(len(ZIPF)), rel=1e-5)
+    assert untrained_loss(w2v.softmax(), (), ZIPF).loss == pytest.approx(
+        np.log(len(ZIPF)), rel=1e-5
+    )
     tree = w2v.hierarchical_softmax()
     tables = tree.init(ZIPF)
     depth = (ZIPF * np.asarray(tables.lengths)).sum() / ZIPF.sum() * np.log(2)
-    assert untrained_loss(tree, tables, ZIPF).loss == pytest.approx(depth, rel=0.01)  # measured 1e-3
+    # measured 1e-3
+    assert untrained_loss(tree, tables, ZIPF).loss == pytest.approx(depth, rel=0.01)
     for negatives in (2, 5, 20):
         objective = w2v.negative_sampling(negatives, shared=500)
         noise, share = ZIPF**0.75 / (ZIPF**0.75).sum(), ZIPF / ZIPF.sum()
-        exact = (1 + negatives * (1 - (noise * share).sum())) * np.log(2)  # a positive is no negative
-        assert untrained_loss(objective, objective.init(ZIPF), ZIPF).loss == pytest.approx(exact, rel=0.01)
+        # a positive is no negative
+        exact = (1 + negatives * (1 - (noise * share).sum())) * np.log(2)
+        assert untrained_loss(objective, objective.init(ZIPF), ZIPF).loss == pytest.approx(
+            exact, rel=0.01
+        )
 
 
 @pytest.mark.parametrize("name", list(OBJECTIVES))
@@ -61,7 +69,9 @@ def test_an_objective_that_cannot_be_asked_is_not_judged_by_its_loss(planted):
 
 def stepping(rate, steps=7):
     """Gradient descent without any bound on a step, which stops before the numbers overflow."""
-    return lambda schedule: optax.sgd(lambda step: jnp.where(step < steps, jnp.float32(rate), jnp.float32(0)))
+    return lambda schedule: optax.sgd(
+        lambda step: jnp.where(step < steps, jnp.float32(rate), jnp.float32(0))
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,11 +87,21 @@ def stepping(rate, steps=7):
         ),
     ],
 )
-def test_a_loss_that_explodes_and_stays_finite_is_divergence(planted, tmp_path, model, name, rate, copies):
+def test_a_loss_that_explodes_and_stays_finite_is_divergence(
+    planted, tmp_path, model, name, rate, copies
+):
     says = r"the loss is [\d.,e+]+ nats a positive pair, and tables that have learned nothing have [34]\.\d+\. Lower "
     with pytest.raises(errors.DivergedError, match=says) as caught:
-        w2v.train(planted, **SMALL | {"batch_words": 256}, model=model, objective=name, learning_rate=0.07,
-                  optimizer=stepping(rate), copies=copies, checkpoint=tmp_path / "kept")  # fmt: skip
+        w2v.train(
+            planted,
+            **SMALL | {"batch_words": 256},
+            model=model,
+            objective=name,
+            learning_rate=0.07,
+            optimizer=stepping(rate),
+            copies=copies,
+            checkpoint=tmp_path / "kept",
+        )
     assert "learning_rate=0.07 or batch_words=256" in str(caught.value)
     assert not list((tmp_path / "kept").iterdir())
 
@@ -98,7 +118,9 @@ def test_tiny_vocabularies_are_trained(pair, epochs, words, lines):
     model, name = pair
     random = np.random.default_rng(words)
     text = [[f"w{i}" for i in [0, 1, *random.integers(0, words, 7)]] for _ in range(lines)]
-    trained = w2v.train(text, dim=8, epochs=epochs, min_count=1, sample=0.0, model=model, objective=name)
+    trained = w2v.train(
+        text, dim=8, epochs=epochs, min_count=1, sample=0.0, model=model, objective=name
+    )
     assert trained.summary["loss"] < 1.1 * trained.summary["untrained_loss"]
 
 
@@ -107,11 +129,14 @@ def test_going_on_with_tables_that_learned_otherwise_is_no_divergence():
     words = list(first.vocab.words)
     other = dict(zip(words, words[8:] + words[:8], strict=True))
     mixed = [
-        [other[word] if i % 2 else word for i, word in enumerate(line)] for line in planted_text(400, seed=1)
+        [other[word] if i % 2 else word for i, word in enumerate(line)]
+        for line in planted_text(400, seed=1)
     ]
     corpus = w2v.prepare(mixed, vocab=first.vocab)
     for epochs in (1, 3):
-        further = w2v.train(corpus, dim=8, epochs=epochs, sample=0.0, start=first.params, log_every=0.0)
+        further = w2v.train(
+            corpus, dim=8, epochs=epochs, sample=0.0, start=first.params, log_every=0.0
+        )
         assert further.summary["words"] == epochs * len(corpus.ids)
 
 
@@ -181,7 +206,9 @@ def test_rounds_without_measured_pairs_do_not_count_and_few_pairs_may_differ_by_
 
 
 def test_tables_that_grow_are_divergence_and_those_of_a_start_may_be_large():
-    small, large = (Params(jnp.ones((2, 2)), jnp.full((2, 2), size, jnp.bfloat16)) for size in (100.0, 1e6))
+    small, large = (
+        Params(jnp.ones((2, 2)), jnp.full((2, 2), size, jnp.bfloat16)) for size in (100.0, 1e6)
+    )
     watch().tables(small, "a test", 3)
     with pytest.raises(
         errors.DivergedError, match=r"output table holds numbers up to 9.* at a test \(step 3\)"
@@ -198,7 +225,9 @@ def test_the_command_exits_6_and_writes_no_vectors(cli, tmp_path, monkeypatch):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text()))
     usual = METHODS["skip-gram", "negative"]
-    monkeypatch.setitem(METHODS, ("skip-gram", "negative"), usual._replace(optimizer=stepping(0.5, 5)))
+    monkeypatch.setitem(
+        METHODS, ("skip-gram", "negative"), usual._replace(optimizer=stepping(0.5, 5))
+    )
     done = cli("train", text, "--out", tmp_path / "out", "--dim", "8", "--sample", "0", "--quiet")
     assert (done.code, done.out) == (6, "")
     assert "have learned nothing" in done.err
@@ -221,7 +250,11 @@ NOTHING = {
         {"min_count": 2},
         "No line has two words",
     ),
-    "what is held out": ([["a"]] * 90 + [["a", "b"]] * 5, {"held_out": 0.2}, "No line has two words"),
+    "what is held out": (
+        [["a"]] * 90 + [["a", "b"]] * 5,
+        {"held_out": 0.2},
+        "No line has two words",
+    ),
     "subsampling": (
         [["a", "b", "c"]] * 30,
         {"sample": 1e-12},
@@ -257,7 +290,9 @@ def test_windows_of_ones_own_may_pair_a_word_with_itself():
         weights = jnp.eye(8)[None] * (segments[:, at, None] >= 0).astype(jnp.float32)
         return words._replace(words=tokens[:, at], weights=weights)
 
-    trained = w2v.train([["a"], ["b"], ["c"]] * 30, **SMALL | {"epochs": 9}, window=2, windows=itself)
+    trained = w2v.train(
+        [["a"], ["b"], ["c"]] * 30, **SMALL | {"epochs": 9}, window=2, windows=itself
+    )
     assert trained.summary["loss"] < trained.summary["untrained_loss"]
 
 
@@ -272,8 +307,20 @@ def test_windows_of_ones_own_may_pair_a_word_with_itself():
 def test_the_command_exits_3_and_leaves_nothing(cli, tmp_path, text, options):
     (tmp_path / "text.txt").write_text(text)
     out = tmp_path / "new" / "out"
-    done = cli("train", tmp_path / "text.txt", "--out", out, "--dim", "8", "--epochs", "2", "--quiet",
-               "--checkpoint", out / "checkpoints", *options)  # fmt: skip
+    done = cli(
+        "train",
+        tmp_path / "text.txt",
+        "--out",
+        out,
+        "--dim",
+        "8",
+        "--epochs",
+        "2",
+        "--quiet",
+        "--checkpoint",
+        out / "checkpoints",
+        *options,
+    )
     assert (done.code, done.out) == (3, "")
     assert done.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]

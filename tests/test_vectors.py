@@ -15,7 +15,9 @@ from w2vjax.vocab import Vocab
 
 
 def pets(**more):
-    return w2v.Vectors(["cat", "dog", "tea"], np.array([[3, 4], [4, 3], [-4, 3]]), [9, 5, 1], **more)
+    return w2v.Vectors(
+        ["cat", "dog", "tea"], np.array([[3, 4], [4, 3], [-4, 3]]), [9, 5, 1], **more
+    )
 
 
 def test_lookup_by_word_row_words_and_slice():
@@ -31,7 +33,12 @@ def test_lookup_by_word_row_words_and_slice():
     )
     assert vectors[::-1].words == ("tea", "dog", "cat")
     assert ("cat" in vectors, "cup" in vectors, 0 in vectors) == (True, False, False)
-    assert (len(vectors), vectors.dim, vectors.shape, list(vectors)) == (3, 2, (3, 2), ["cat", "dog", "tea"])
+    assert (len(vectors), vectors.dim, vectors.shape, list(vectors)) == (
+        3,
+        2,
+        (3, 2),
+        ["cat", "dog", "tea"],
+    )
     assert vectors.index == {"cat": 0, "dog": 1, "tea": 2}
     assert repr(vectors) == "Vectors(3 words x 2, with counts)"
 
@@ -53,7 +60,11 @@ def test_a_vocabulary_names_the_rows():
     vocab = Vocab(("cat", "dog"), [9, 5], 3, {"cup": 2})
     vectors = w2v.Vectors(vocab, np.eye(2))
     assert vectors.vocab is vocab
-    assert (vectors.words, vectors.counts.tolist(), vectors.index["dog"]) == (("cat", "dog"), [9, 5], 1)
+    assert (vectors.words, vectors.counts.tolist(), vectors.index["dog"]) == (
+        ("cat", "dog"),
+        [9, 5],
+        1,
+    )
     assert (vectors[:1].vocab.min_count, vectors[:1].vocab.dropped) == (3, {"cup": 2})
     for more in ({"counts": [1, 1]}, {"min_count": 1}, {"dropped": {}}):
         with pytest.raises(w2v.errors.SettingError, match="Leave them out"):
@@ -69,7 +80,9 @@ def test_vectors_go_to_other_processes_and_through_deepcopy(matrix):
         assert not getattr(getattr(twin.matrix, "flags", None), "writeable", False)
 
 
-@pytest.mark.parametrize("key", [None, [0, 1], np.array([True, False, True]), float("nan"), True, ["cat", 3]])
+@pytest.mark.parametrize(
+    "key", [None, [0, 1], np.array([True, False, True]), float("nan"), True, ["cat", 3]]
+)
 def test_what_is_no_word_and_no_row_is_refused(key):
     with pytest.raises(w2v.errors.SettingError, match="A word is a string"):
         pets()[key]
@@ -107,7 +120,8 @@ def test_jit_compiles_once_for_equal_labels_and_again_for_others():
     total(pets())
     total(pets())  # made anew: equal, not identical
     assert len(traced) == 1
-    total(w2v.Vectors(["cat", "cow", "tea"], np.zeros((3, 2)), [9, 5, 1]))  # the same hash, other words
+    # the same hash, other words
+    total(w2v.Vectors(["cat", "cow", "tea"], np.zeros((3, 2)), [9, 5, 1]))
     total(pets(min_count=2))
     assert len(traced) == 3
 
@@ -183,12 +197,16 @@ def test_a_row_outside_the_matrix_is_refused(row):
 
 def test_an_unknown_word_gives_close_spellings_and_why_it_is_missing():
     vectors = w2v.Vectors(
-        ["Paris", "king", "kings", "queen"], np.ones((4, 2)), dropped={"kin": 3, "qeen": 1}, min_count=5
+        ["Paris", "king", "kings", "queen"],
+        np.ones((4, 2)),
+        dropped={"kin": 3, "qeen": 1},
+        min_count=5,
     )
     with pytest.raises(w2v.errors.UnknownWordError) as raised:
         vectors["kin"]
     assert str(raised.value) == (
-        "The word 'kin' is not among the 4 words: it was seen 3 times, min_count=5. Did you mean 'king', 'kings'?"
+        "The word 'kin' is not among the 4 words: it was seen 3 times, min_count=5. Did you mean "
+        "'king', 'kings'?"
     )
     with pytest.raises(KeyError, match=r"seen 1 time, min_count=5\. Did you mean 'queen'"):
         vectors.most_similar("qeen")

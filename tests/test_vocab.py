@@ -61,9 +61,7 @@ def test_one_word():
 def test_everything_below_min_count():
     with pytest.raises(w2v.errors.CorpusError) as caught:
         build_vocab(LISTS, 5)
-    sentence = (
-        "No word occurs min_count=5 times (most frequent: 'the', 3). Lower min_count or read more text."
-    )
+    sentence = "No word occurs min_count=5 times (most frequent: 'the', 3). Lower min_count or read more text."
     assert str(caught.value) == sentence
 
 
@@ -81,7 +79,9 @@ def test_an_unknown_word_is_explained():
     with pytest.raises(w2v.errors.UnknownWordError) as caught:
         vocab["kings"]
     assert str(caught.value) == "The word 'kings' is not among the 3 words. Did you mean 'king'?"
-    with pytest.raises(w2v.errors.UnknownWordError, match=r"the 3 words: it was seen 1 time, min_count=2\."):
+    with pytest.raises(
+        w2v.errors.UnknownWordError, match=r"the 3 words: it was seen 1 time, min_count=2\."
+    ):
         vocab["sees"]
     with pytest.raises(
         w2v.errors.UnknownWordError, match=r"it was seen 2 times, and max_vocab left it out\."
@@ -117,7 +117,9 @@ def test_closest_spellings_find_case_first():
 
 SAVEABLE = st.lists(
     st.tuples(
-        st.text(st.characters(min_codepoint=33, exclude_categories=("Cs",)), min_size=1, max_size=12),
+        st.text(
+            st.characters(min_codepoint=33, exclude_categories=("Cs",)), min_size=1, max_size=12
+        ),
         st.integers(0, 2**62),
     ),
     min_size=1,
@@ -152,7 +154,9 @@ def test_the_vocabulary_file_is_word2vecs(tmp_path):
     assert Vocab.load(tmp_path / "vocab.txt.gz") == Vocab.load(path)
 
 
-@pytest.mark.parametrize("word", ["new york", "a\n", "nul\0", "", "tab\t", "\ud800", "page\f", "\v"])
+@pytest.mark.parametrize(
+    "word", ["new york", "a\n", "nul\0", "", "tab\t", "\ud800", "page\f", "\v"]
+)
 def test_words_that_the_file_cannot_carry_are_refused_by_name(tmp_path, word):
     with pytest.raises(w2v.errors.FormatError) as caught:
         Vocab(("fine", word), [1, 1]).save(tmp_path / "vocab.txt")
@@ -234,10 +238,15 @@ def test_vocabularies_differ_in_each_of_their_parts():
     assert vocab != ("a", "b")
 
 
-@pytest.mark.parametrize(("words", "counts", "says"), [
-    (("a", "b", "a"), [1, 1, 1], "'a' is in the vocabulary twice, at 0 and 2"), (("a", 3), None, "Word 1 is 3"),
-    (("a",), [1, 2], "as many counts"), (("a",), [-1], "counts of 0 or more"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "counts", "says"),
+    [
+        (("a", "b", "a"), [1, 1, 1], "'a' is in the vocabulary twice, at 0 and 2"),
+        (("a", 3), None, "Word 1 is 3"),
+        (("a",), [1, 2], "as many counts"),
+        (("a",), [-1], "counts of 0 or more"),
+    ],
+)
 def test_parts_that_disagree_are_refused(words, counts, says):
     with pytest.raises(w2v.errors.SettingError, match=says):
         Vocab(words, counts)

@@ -40,7 +40,8 @@ def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> No
     runs, expected = (case.tokens, case.segments, case.reach), expected_pairs(case)
     block = jax.tree.map(np.asarray, jax.jit(w2v.windows.block_batch)(*runs))
     in_block = [
-        (b, t, block.inputs.ids[b, t, 0], block.words[b, p]) for b, t, p in np.argwhere(block.weights)
+        (b, t, block.inputs.ids[b, t, 0], block.words[b, p])
+        for b, t, p in np.argwhere(block.weights)
     ]
     assert sorted(in_block) == expected
     pairs = jax.tree.map(np.asarray, jax.jit(pair_batch)(*runs))
@@ -49,7 +50,8 @@ def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> No
     assert sorted(in_pairs) == sorted((center, context) for _, _, center, context in expected)
     cbow = jax.tree.map(np.asarray, jax.jit(cbow_block_batch)(*runs))
     in_cbow = [
-        (b, t, cbow.words[b, t], cbow.inputs.ids[b, t, c]) for b, t, c in np.argwhere(cbow.inputs.weights)
+        (b, t, cbow.words[b, t], cbow.inputs.ids[b, t, c])
+        for b, t, c in np.argwhere(cbow.inputs.weights)
     ]
     assert sorted(in_cbow) == expected
     sums = cbow.inputs.weights.sum(-1)
@@ -66,11 +68,14 @@ def gradients(objective: Any, params: Any, batch: Batch, targets: Any) -> Any:
 def assert_same(first: Any, second: Any) -> None:
     assert first[0] == pytest.approx(second[0], rel=1e-12)
     for a, b in zip(first[1], second[1], strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * max(1, np.abs(b).max()))  # measured 4e-15
+        # measured 4e-15
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12 * max(1, np.abs(b).max()))
 
 
 def double(batch: Batch) -> Batch:
-    return jax.tree.map(lambda leaf: leaf.astype(float) if leaf.dtype == jnp.float32 else leaf, batch)
+    return jax.tree.map(
+        lambda leaf: leaf.astype(float) if leaf.dtype == jnp.float32 else leaf, batch
+    )
 
 
 def spread(block: Any) -> tuple[Batch, np.ndarray]:
@@ -84,26 +89,35 @@ def spread(block: Any) -> tuple[Batch, np.ndarray]:
 def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     case = make_case("zipf duplicates", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
-    block = double(w2v.windows.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    block = double(
+        w2v.windows.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach)))
+    )
     pairs, origin = spread(block)
     for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
         tables = objective.init(np.arange(1, 61))
         of_block = objective.select((), tables, block.words, block.weights)
         of_pairs = objective.select((), tables, pairs.words, pairs.weights)
         assert_same(
-            gradients(objective, params, block, of_block), gradients(objective, params, pairs, of_pairs)
+            gradients(objective, params, block, of_block),
+            gradients(objective, params, pairs, of_pairs),
         )
     from w2vjax.objectives.negative import negative_targets
 
     objective = w2v.negative_sampling(5, shared=12)
-    negatives = jnp.asarray(np.random.default_rng(0).integers(0, 5, (len(case.tokens), 12)), jnp.int32)
+    negatives = jnp.asarray(
+        np.random.default_rng(0).integers(0, 5, (len(case.tokens), 12)), jnp.int32
+    )
     of_block = negative_targets(block.words, block.weights, negatives, 5)
     of_pairs = negative_targets(pairs.words, pairs.weights, negatives[origin], 5)
-    assert_same(gradients(objective, params, block, of_block), gradients(objective, params, pairs, of_pairs))
+    assert_same(
+        gradients(objective, params, block, of_block), gradients(objective, params, pairs, of_pairs)
+    )
 
 
 def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
-    """d loss / d hidden of the mean is shared out: the loss is that of one pair whose input row is the mean."""
+    """d loss / d hidden of the mean is shared out: the loss is that of one pair whose input row is
+    the mean.
+    """
     case = make_case("ordinary", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
     contexts = np.random.default_rng(0).integers(0, 60, (20, 4))
@@ -123,7 +137,8 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     of_block = objective.select((), (), block.words, block.weights)
     of_single = objective.select((), (), single.words, single.weights)
     assert_same(
-        gradients(objective, params, block, of_block), gradients(objective, params, single, of_single)
+        gradients(objective, params, block, of_block),
+        gradients(objective, params, single, of_single),
     )
 
 
@@ -131,14 +146,18 @@ def test_undivided_cbow_is_count_times_the_gradient() -> None:
     batch = w2v.cbow([[0, 1, 2], [3, 3, 0]], [1, 2], [[1, 1, 1], [1, 1, 0]])
     d_hidden = jnp.asarray([[[3.0, 6.0]], [[2.0, 4.0]]])
     exact = w2v.objectives.embed_backward(d_hidden, batch.inputs).values.reshape(2, 3, 2)
-    undivided = w2v.objectives.embed_backward_undivided(d_hidden, batch.inputs).values.reshape(2, 3, 2)
+    undivided = w2v.objectives.embed_backward_undivided(d_hidden, batch.inputs).values.reshape(
+        2, 3, 2
+    )
     np.testing.assert_allclose(undivided[0], 3 * exact[0], rtol=1e-6)
     np.testing.assert_array_equal(undivided[1], [[2, 4], [2, 4], [0, 0]])
 
 
 @pytest.mark.parametrize("window", [w2v.windows.block_batch, *slow(pair_batch, cbow_batch)])
 def test_padding_ids_change_no_bit(window: Any) -> None:
-    """Any valid id may stand on padding, and padding a batch to twice its length changes nothing but rounding."""
+    """Any valid id may stand on padding, and padding a batch to twice its length changes nothing
+    but rounding.
+    """
     case = make_case("half padded", SIZE)
     params = w2v.Params(jnp.asarray(case.input, jnp.float32), jnp.asarray(case.output, jnp.float32))
     other = np.where(
@@ -189,35 +208,48 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
         batch = windows(tokens, segments, reach)
         targets = softmax().select((), (), batch.words, batch.weights)
         loss, gradients = w2v.backward(softmax(), params, batch, targets)
-        results.append((loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True))))
+        results.append(
+            (loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True)))
+        )
     for blocks, *others in zip(*results, strict=True):
         for other in others:
-            np.testing.assert_allclose(blocks, other, rtol=1e-5, atol=2e-6)  # measured 5e-7 in float32
+            # measured 5e-7 in float32
+            np.testing.assert_allclose(blocks, other, rtol=1e-5, atol=2e-6)
 
 
 def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x64: None) -> None:
     case = make_case("zipf duplicates", SIZE)
     runs = (case.tokens, case.segments, case.reach)
-    plain, counted = (windows(*runs, jnp.float64) for windows in (cbow_lone_batch, cbow_counted_batch))
+    plain, counted = (
+        windows(*runs, jnp.float64) for windows in (cbow_lone_batch, cbow_counted_batch)
+    )
     words = np.asarray(plain.inputs.weights > 0).sum(-1).reshape(-1)
     assert set(words) > {0, 2, 6}
     scale = SIZE.window + 1
     np.testing.assert_allclose(scale * counted.weights.reshape(-1), words, rtol=1e-15)  # measured 0
     random = np.random.default_rng(5)
-    params = Params(*(jnp.asarray(random.normal(size=(SIZE.vocab_size, SIZE.dim))) for _ in range(2)))
+    params = Params(
+        *(jnp.asarray(random.normal(size=(SIZE.vocab_size, SIZE.dim))) for _ in range(2))
+    )
 
     def found(batch: Batch, **other: Any) -> tuple[float, list[np.ndarray]]:
         targets = softmax().select((), (), batch.words, batch.weights)
         backward = jax.jit(partial(w2v.backward, softmax(), **other))
         loss, rows = backward(params, batch, targets)
-        return float(loss), [np.asarray(w2v.to_dense(g, p)) for g, p in zip(rows, params, strict=True)]
+        return float(loss), [
+            np.asarray(w2v.to_dense(g, p)) for g, p in zip(rows, params, strict=True)
+        ]
 
     targets = softmax().select((), (), plain.words, plain.weights)
-    losses = softmax().loss(w2v.objectives.hidden_vectors(params.input, plain), params.output, targets)
+    losses = softmax().loss(
+        w2v.objectives.hidden_vectors(params.input, plain), params.output, targets
+    )
     loss, (by_input, _) = found(counted)
-    assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)  # measured 2e-16
+    # measured 2e-16
+    assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)
     _, (undivided, _) = found(plain, embed_backward=w2v.objectives.embed_backward_undivided)
-    np.testing.assert_allclose(scale * by_input, undivided, rtol=1e-12, atol=1e-14)  # measured 5e-16
+    # measured 5e-16
+    np.testing.assert_allclose(scale * by_input, undivided, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("window", [1, 2, 10])
@@ -225,4 +257,5 @@ def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
     tokens = jnp.ones((1, 4000 + 2 * window), jnp.int32)
     reach = w2v.windows.draw_reach(jax.random.key(0), (1, 4000), window)
     batch = cbow_counted_batch(tokens, jnp.zeros_like(tokens), reach)
-    assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)  # 4 standard errors at window 10
+    # 4 standard errors at window 10
+    assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)

@@ -4,8 +4,8 @@
 >>> w2v.reference.tokenize("Machine learning, again!")
 ['machine', 'learning', 'again']
 
-The stub, ``__init__.pyi``, lists the public names. Each is loaded when it is first used: importing the package costs
-little, and loads no command line, plot or progress library.
+The stub, ``__init__.pyi``, lists the public names. Each is loaded when it is first used: importing
+the package costs little, and loads no command line, plot or progress library.
 """
 
 from importlib.util import find_spec
@@ -16,8 +16,19 @@ from w2vjax.lazy import names_of
 __all__, _load = names_of(__file__, globals())
 __version__ = "0.1.0"
 # Rooms that hold the names that are not here, in the order in which they are asked.
-_ROOMS = ("errors", "windows", "updates", "objectives", "gradcheck", "evaluation", "formats", "pictures", "corpus",
-          "ids", "reference")  # fmt: skip
+_ROOMS = (
+    "errors",
+    "windows",
+    "updates",
+    "objectives",
+    "gradcheck",
+    "evaluation",
+    "formats",
+    "pictures",
+    "corpus",
+    "ids",
+    "reference",
+)
 # What has the name of its module can be no name of the room.
 _ELSEWHERE = {
     "encode": "w2vjax.corpus.encode",
@@ -28,7 +39,8 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return _load(name)
-    # "from w2vjax import data" asks here before it imports the module, and _where would load every room for it
+    # "from w2vjax import data" asks here before it imports the module, and _where would load every
+    # room for it
     said = "" if name.startswith("_") or find_spec(f"{__name__}.{name}") else _where(name)
     raise AttributeError(f"module 'w2vjax' has no attribute {name!r}{said}")
 

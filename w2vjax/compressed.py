@@ -1,9 +1,10 @@
 """Compressed files: one opener, and one rule, for .gz, .bz2, .xz and .zst.
 
-A compressed file holds one or more members, one after the other (bzip2 and xz call them streams, zstd frames). Zero
-bytes between members and after the last one are padding. Everything else has to be a whole member. A cut, other bytes
-after a member and a flipped bit that a checksum covers are therefore errors, in every member. Python's own readers of
-.bz2 and .xz end without an error at a damaged second member.
+A compressed file holds one or more members, one after the other (bzip2 and xz call them streams,
+zstd frames). Zero bytes between members and after the last one are padding. Everything else has to
+be a whole member. A cut, other bytes after a member and a flipped bit that a checksum covers are
+therefore errors, in every member. Python's own readers of .bz2 and .xz end without an error at a
+damaged second member.
 """
 
 import bz2
@@ -18,8 +19,9 @@ from w2vjax.errors import FileError, FormatError
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 FREE_OUTPUT = 1 << 26  # bytes that any file may expand to; beyond them its ratio counts
-# Compressed bytes that a decompressor gets at once; they bound what it returns. 1 kB makes at most 1 MiB with gzip and
-# 32 MiB with zstd. 32 bytes make at most one block of bzip2, which is up to 46 MB.
+# Compressed bytes that a decompressor gets at once; they bound what it returns. 1 kB makes at most
+# 1 MiB with gzip and 32 MiB with zstd. 32 bytes make at most one block of bzip2, which is up to 46
+# MB.
 _PIECE, _PIECE_OF_BZ2 = 1 << 10, 1 << 5
 _XZ_MEMORY = 1 << 30  # bytes an xz file may ask for; xz -9 asks for 65 MiB
 
@@ -43,17 +45,21 @@ def is_compressed(path: str | os.PathLike[str]) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def decompress(path: str | os.PathLike[str], size: int, max_expansion: float, remedy: str) -> Iterator[bytes]:
+def decompress(
+    path: str | os.PathLike[str], size: int, max_expansion: float, remedy: str
+) -> Iterator[bytes]:
     """The decompressed bytes of a file, in pieces of ``size`` bytes; the last piece may be shorter.
 
     Args:
         path: a file whose extension is one of :data:`SUFFIXES`.
         size: bytes in a piece.
-        max_expansion: how many times its own size the file may expand to. 64 MiB are always allowed.
+        max_expansion: how many times its own size the file may expand to. 64 MiB are always
+            allowed.
         remedy: a sentence for a file that expands further.
 
     Raises:
-        FormatError: the data is damaged, stops before its end, or expands too far; the message names the byte.
+        FormatError: the data is damaged, stops before its end, or expands too far; the message
+            names the byte.
         FileError: the file is a .zst and the zstandard package is missing.
         OSError: the file cannot be read.
 
@@ -72,7 +78,8 @@ def decompress(path: str | os.PathLike[str], size: int, max_expansion: float, re
                 done += len(piece)
                 if done > limit:
                     raise FormatError(
-                        f"{os.fspath(path)}, byte {done:,} of the decompressed data: its {packed:,} bytes expand to "
+                        f"{os.fspath(path)}, byte {done:,} of the decompressed data: its "
+                        f"{packed:,} bytes expand to "
                         f"more than max_expansion={max_expansion:g} times their size. {remedy}"
                     )
                 yield piece
@@ -83,15 +90,21 @@ def decompress(path: str | os.PathLike[str], size: int, max_expansion: float, re
         if isinstance(error, OSError) and error.errno is not None:
             raise
         # bz2 raises an OSError without a number for damaged data.
-        raise FormatError(_sentence(path, done, f"the compressed data is damaged ({error})")) from error
+        raise FormatError(
+            _sentence(path, done, f"the compressed data is damaged ({error})")
+        ) from error
 
 
 def _sentence(path: str | os.PathLike[str], done: int, cause: str) -> str:
-    return f"{os.fspath(path)}, byte {done:,} of the decompressed data: {cause}. Get the file again."
+    return (
+        f"{os.fspath(path)}, byte {done:,} of the decompressed data: {cause}. Get the file again."
+    )
 
 
 def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, type[Exception]]:
-    """What starts a member, how many compressed bytes it gets at once, and the exception that damage raises."""
+    """What starts a member, how many compressed bytes it gets at once, and the exception that
+    damage raises.
+    """
     match Path(path).suffix.lower():
         case ".gz":
             return lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), _PIECE, zlib.error
@@ -110,7 +123,9 @@ def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, t
 
 
 def _members(file: IO[bytes], start: Callable[[], _Member], size: int) -> Iterator[bytes]:
-    """The output of one member after the other. Raises EOFError where the file ends inside a member."""
+    """The output of one member after the other. Raises EOFError where the file ends inside a
+    member.
+    """
     data = file.read(size)
     if not data:
         raise EOFError

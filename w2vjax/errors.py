@@ -1,8 +1,9 @@
 """Every error that bad input can raise, and the exit code the command line gives it.
 
-A message is one sentence of cause with the values, then one of remedy. The command line prints it on one line, without
-a traceback, and exits with ``exit_code``; a failed check (``w2vjax gradcheck``, ``reproduce``) exits 1 without an
-error. Each class also derives from the built-in one a caller would expect, so ``except ValueError`` keeps working.
+A message is one sentence of cause with the values, then one of remedy. The command line prints it
+on one line, without a traceback, and exits with ``exit_code``; a failed check
+(``w2vjax gradcheck``, ``reproduce``) exits 1 without an error. Each class also derives from the
+built-in one a caller would expect, so ``except ValueError`` keeps working.
 """
 
 from numbers import Integral
@@ -23,7 +24,9 @@ class SettingError(W2VError, ValueError):
 
 
 class IdError(W2VError, ValueError):
-    """A word id is not an integer in [0, V). JAX hides such ids (clamps or wraps), so they are refused on the host."""
+    """A word id is not an integer in [0, V). JAX hides such ids (clamps or wraps), so they are
+    refused on the host.
+    """
 
 
 class UnknownWordError(W2VError, KeyError):
@@ -61,7 +64,9 @@ class DivergedError(W2VError, FloatingPointError):
 
 
 class StoppedError(W2VError, RuntimeError):
-    """A signal ended the run; its checkpoint is on disk. The exit code is 128 + the signal's number, as in a shell."""
+    """A signal ended the run; its checkpoint is on disk. The exit code is 128 + the signal's
+    number, as in a shell.
+    """
 
     exit_code = 143
 

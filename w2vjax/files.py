@@ -1,9 +1,10 @@
 """Writing files so that a crash, a full disk or a second reader never sees half of one.
 
-A file is written under a temporary name in the same folder, flushed to the disk (``fsync``), renamed over the old one,
-and the folder itself is flushed: whatever happens, the name holds the old bytes or the new ones. A process that dies
-leaves its temporary file behind; every writer removes such leftovers from the folder it writes to, and recognises the
-temporary file of a living writer by the lock that writer holds.
+A file is written under a temporary name in the same folder, flushed to the disk (``fsync``),
+renamed over the old one, and the folder itself is flushed: whatever happens, the name holds the old
+bytes or the new ones. A process that dies leaves its temporary file behind; every writer removes
+such leftovers from the folder it writes to, and recognises the temporary file of a living writer by
+the lock that writer holds.
 """
 
 import errno
@@ -30,8 +31,8 @@ _JOURNAL = ".w2vjax-journal"
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A binary file to write to, which appears under ``path`` whole, or not at all.
 
-    Raises :class:`~w2vjax.errors.FileError`, naming ``path``, when any write, flush, close or rename fails; the old
-    file is then untouched.
+    Raises :class:`~w2vjax.errors.FileError`, naming ``path``, when any write, flush, close or
+    rename fails; the old file is then untouched.
 
     >>> import tempfile, pathlib
     >>> target = pathlib.Path(tempfile.mkdtemp(), "notes.txt")
@@ -46,10 +47,11 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[bytes]]]:
-    """Several files of one folder that change together: :func:`atomic_file` for a matrix and its vocabulary.
+    """Several files of one folder that change together: :func:`atomic_file` for a matrix and its
+    vocabulary.
 
-    No rename covers two names, so between the renames a journal under the first name tells :func:`settled` (and the
-    next writer) which temporary files already count as written.
+    No rename covers two names, so between the renames a journal under the first name tells
+    :func:`settled` (and the next writer) which temporary files already count as written.
 
     >>> import tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -83,7 +85,8 @@ def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[by
                 _rename_together(targets, temporaries)
             sync_folder(folder)
         except BaseException:
-            if not _journal(targets[0]).exists():  # with a journal, the temporary files are the truth
+            # with a journal, the temporary files are the truth
+            if not _journal(targets[0]).exists():
                 for temporary in temporaries:
                     with suppress(OSError):
                         temporary.unlink(missing_ok=True)
@@ -96,7 +99,9 @@ def _followed(path: str | os.PathLike[str]) -> Path:
 
 
 def _check_replaceable(target: Path) -> None:
-    """Refuse what a rename would destroy instead of filling it: /dev/null and /dev/full are of this kind."""
+    """Refuse what a rename would destroy instead of filling it: /dev/null and /dev/full are of this
+    kind.
+    """
     if target.exists() and not target.is_file():
         what = "a folder" if target.is_dir() else "a device or a pipe"
         raise FileError(f"{target} cannot be written: it is {what}. Name a file.")
@@ -110,7 +115,11 @@ def _naming(target: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        of = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | os.PathLike) else None
+        of = (
+            Path(os.fsdecode(error.filename))
+            if isinstance(error.filename, str | os.PathLike)
+            else None
+        )
         if of is not None and of != target.parent and not of.name.endswith((_TEMPORARY, _JOURNAL)):
             raise  # of another file, read by the caller while writing this one
         remedy = {
@@ -124,11 +133,15 @@ def _naming(target: Path) -> Iterator[None]:
             errno.EACCES: "Ask for write permission or write elsewhere.",
             errno.EROFS: "The disk is read-only: write elsewhere.",
         }.get(error.errno or 0, "Check the disk and try again.")
-        raise FileError(f"{target} cannot be written: {error.strerror or error}. {remedy}") from error
+        raise FileError(
+            f"{target} cannot be written: {error.strerror or error}. {remedy}"
+        ) from error
 
 
 def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> IO[bytes]:
-    """A new file beside ``target``, noted in ``temporaries`` before it exists, closed and unlocked by ``locks``."""
+    """A new file beside ``target``, noted in ``temporaries`` before it exists, closed and unlocked
+    by ``locks``.
+    """
     while True:
         temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}{_TEMPORARY}")
         temporaries.append(temporary)
@@ -136,7 +149,8 @@ def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> 
         locks.callback(_close_quietly, file)
         if sys.platform == "win32":  # no locks there: leftovers are left alone
             return file
-        lock = os.dup(file.fileno())  # holds the lock beyond the file's own close, whose error has to be seen
+        # holds the lock beyond the file's own close, whose error has to be seen
+        lock = os.dup(file.fileno())
         locks.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if temporary.exists():  # else another writer took it for a leftover before it was locked
@@ -158,7 +172,9 @@ def _flush_and_close(file: IO[bytes]) -> None:
 def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
     """Write the journal (from then on the new files count), rename each file, remove the journal."""
     journal = _journal(targets[0])
-    names = {target.name: temporary.name for target, temporary in zip(targets, temporaries, strict=True)}
+    names = {
+        target.name: temporary.name for target, temporary in zip(targets, temporaries, strict=True)
+    }
     written: list[Path] = []
     with ExitStack() as locks:
         try:
@@ -187,21 +203,28 @@ def _journal(first: Path) -> Path:
 
 
 def _read_journal(journal: Path) -> dict[str, str]:
-    """{name: temporary name}; empty if there is none or it is not one of ours (then it is ignored, never obeyed)."""
+    """{name: temporary name}; empty if there is none or it is not one of ours (then it is ignored,
+    never obeyed).
+    """
     try:
         names = json.loads(journal.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     plain = isinstance(names, dict) and all(
-        isinstance(temporary, str) and temporary.startswith(f".{name[:100]}.") and temporary.endswith(_TEMPORARY)
-        and not {"/", "\\", "\0"} & set(name + temporary) and name not in {"", ".", ".."}
+        isinstance(temporary, str)
+        and temporary.startswith(f".{name[:100]}.")
+        and temporary.endswith(_TEMPORARY)
+        and not {"/", "\\", "\0"} & set(name + temporary)
+        and name not in {"", ".", ".."}
         for name, temporary in names.items()
-    )  # fmt: skip
+    )
     return names if plain else {}
 
 
 def settled(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Where to read files that :func:`atomic_files` wrote together, even if their writer died between two renames."""
+    """Where to read files that :func:`atomic_files` wrote together, even if their writer died
+    between two renames.
+    """
     targets = [_followed(path) for path in paths]
     names = _read_journal(_journal(targets[0]))
     temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
@@ -220,7 +243,8 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     if sys.platform == "win32":
         return []
     removed = []
-    for suffix in (_JOURNAL, _TEMPORARY):  # journals first: the temporary files they name are not leftovers
+    # journals first: the temporary files they name are not leftovers
+    for suffix in (_JOURNAL, _TEMPORARY):
         for leftover in sorted(Path(folder).glob(f".*{suffix}")):
             with suppress(OSError), leftover.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -233,7 +257,9 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Flush a folder's list of names, so that a rename survives a power cut. Windows cannot and need not."""
+    """Flush a folder's list of names, so that a rename survives a power cut. Windows cannot and
+    need not.
+    """
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,8 @@
 """Word ids are checked on the host, where a batch or a corpus is made.
 
-JAX raises for no bad id: a gather past the end reads the last row, -1 wraps around, a scatter past the end is
-dropped and a 64-bit id is cut to 32 bits. Functions under jit therefore trust their ids, and this is why they can.
+JAX raises for no bad id: a gather past the end reads the last row, -1 wraps around, a scatter past
+the end is dropped and a 64-bit id is cut to 32 bits. Functions under jit therefore trust their ids,
+and this is why they can.
 """
 
 from typing import Any
@@ -15,28 +16,34 @@ from w2vjax.types import Batch
 
 
 def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
-    """ids (any nesting of integers) as an int32 array, after a check that each lies in [0, vocab_size).
+    """ids (any nesting of integers) as an int32 array, after a check that each lies in [0,
+    vocab_size).
 
-    Raises IdError for ids that are no integers (floats, NaN, booleans, text), that lie outside, or whose dtype is too
-    narrow to hold every id of the vocabulary, since they may have wrapped around.
+    Raises IdError for ids that are no integers (floats, NaN, booleans, text), that lie outside, or
+    whose dtype is too narrow to hold every id of the vocabulary, since they may have wrapped
+    around.
 
     >>> check_ids([0, 2, 1], vocab_size=3)
     array([0, 2, 1], dtype=int32)
     >>> check_ids([3], vocab_size=3)
     Traceback (most recent call last):
-    w2vjax.errors.IdError: Id 3 at position 0 is outside [0, 3). Encode the text with the vocabulary of this model.
+    w2vjax.errors.IdError: Id 3 at position 0 is outside [0, 3). Encode the text with the vocabulary
+    of this model.
     """
     if not 0 < vocab_size <= 2**31:
         raise IdError(
-            f"vocab_size={vocab_size} cannot be indexed by int32 ids. Use a vocabulary of 1 to 2^31 words."
+            f"vocab_size={vocab_size} cannot be indexed by int32 ids. Use a vocabulary of 1 to "
+            "2^31 words."
         )
     array = integers(ids)
     narrow = (
-        isinstance(ids, np.ndarray | np.generic | jax.Array) and np.iinfo(array.dtype).max < vocab_size - 1
+        isinstance(ids, np.ndarray | np.generic | jax.Array)
+        and np.iinfo(array.dtype).max < vocab_size - 1
     )
     if narrow and array.size:
         raise IdError(
-            f"Ids of dtype {array.dtype} cannot name all of {vocab_size} words and may have wrapped around. "
+            f"Ids of dtype {array.dtype} cannot name all of {vocab_size} words and may have "
+            "wrapped around. "
             "Encode them as int32."
         )
     bad = (array < 0) | (array >= vocab_size)
@@ -50,10 +57,13 @@ def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
 
 
 def integers(ids: Any) -> np.ndarray:
-    """ids as a NumPy integer array of whatever width they came in; IdError if they are anything but integers."""
+    """ids as a NumPy integer array of whatever width they came in; IdError if they are anything but
+    integers.
+    """
     is_array = isinstance(ids, np.ndarray | np.generic | jax.Array)
     try:
-        # object, so that NumPy turns neither [0, True] nor [0, 2**63] into an array of one innocent dtype
+        # object, so that NumPy turns neither [0, True] nor [0, 2**63] into an array of one innocent
+        # dtype
         array = np.asarray(ids) if is_array else np.asarray(ids, object)
     except (ValueError, TypeError) as error:
         raise IdError(
@@ -64,11 +74,14 @@ def integers(ids: Any) -> np.ndarray:
             return array
         first = array.reshape(-1)[0] if array.size else "none"
         raise IdError(
-            f"Ids must be integers, not {array.dtype} (the first is {first}). Encode the words as int32."
+            f"Ids must be integers, not {array.dtype} (the first is {first}). Encode the words as "
+            "int32."
         )
     for place, item in enumerate(array.reshape(-1).tolist()):
         if isinstance(item, bool) or not isinstance(item, int | np.integer):
-            raise IdError(f"Id {item!r} at position {place} is not an integer. Pass ids in [0, vocab_size).")
+            raise IdError(
+                f"Id {item!r} at position {place} is not an integer. Pass ids in [0, vocab_size)."
+            )
         if not -(2**63) <= int(item) < 2**63:
             raise IdError(
                 f"Id {item} at position {place} is wider than 64 bits. Pass ids in [0, vocab_size)."
@@ -77,11 +90,16 @@ def integers(ids: Any) -> np.ndarray:
 
 
 def as_ids(ids: Any, vocab_size: int | None) -> jax.Array:
-    """int32 ids for a batch: checked on the host given a vocab_size, else only that they are ids at all.
+    """int32 ids for a batch: checked on the host given a vocab_size, else only that they are ids at
+    all.
 
     Under jit nothing can be checked but the dtype.
     """
-    if vocab_size is None and isinstance(ids, jax.core.Tracer) and jnp.issubdtype(ids.dtype, jnp.integer):
+    if (
+        vocab_size is None
+        and isinstance(ids, jax.core.Tracer)
+        and jnp.issubdtype(ids.dtype, jnp.integer)
+    ):
         return ids.astype(jnp.int32)
     if vocab_size is not None:
         return jnp.asarray(check_ids(ids, vocab_size))

@@ -1,7 +1,8 @@
 """A package whose names are loaded when they are first used.
 
-The names stand in the package's stub, ``__init__.pyi``, and nowhere else. A type checker reads it, and so does this
-module. Importing ``w2vjax`` then costs little, and a command pays only for what it uses.
+The names stand in the package's stub, ``__init__.pyi``, and nowhere else. A type checker reads it,
+and so does this module. Importing ``w2vjax`` then costs little, and a command pays only for what it
+uses.
 """
 
 import ast
@@ -12,7 +13,8 @@ from typing import Any
 
 
 def homes(init: str) -> dict[str, tuple[str, str]]:
-    """name -> (module, name there) for every import of the stub beside ``init``, the ``__file__`` of a package.
+    """name -> (module, name there) for every import of the stub beside ``init``, the ``__file__``
+    of a package.
 
     >>> import w2vjax
     >>> homes(w2vjax.__file__)["train"]
@@ -37,7 +39,9 @@ def names_of(init: str, package: dict[str, Any]) -> tuple[list[str], Callable[[s
         module, there = found[name]
         holder = importlib.import_module(module)
         is_module = hasattr(holder, "__path__")  # a stub imports only modules from a package
-        package[name] = importlib.import_module(f"{module}.{there}") if is_module else getattr(holder, there)
+        package[name] = (
+            importlib.import_module(f"{module}.{there}") if is_module else getattr(holder, there)
+        )
         return package[name]
 
     return sorted(found), load

@@ -32,7 +32,9 @@ class Params(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Row-sparse gradient of a [V, D] table: the sum of ``values[n]`` at row ``ids[n]``; repeated ids add up."""
+    """Row-sparse gradient of a [V, D] table: the sum of ``values[n]`` at row ``ids[n]``; repeated
+    ids add up.
+    """
 
     ids: jax.Array  # [N] int32
     values: jax.Array  # [N, D]
@@ -46,19 +48,23 @@ class Inputs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a window shape makes of consecutive ids: inputs, and the positive words each hidden vector has to predict.
+    """What a window shape makes of consecutive ids: inputs, and the positive words each hidden
+    vector has to predict.
 
-    The positives may be grouped anew, in the same order: where the inputs have B groups of T hidden vectors, words and
-    weights may have B*T groups of 1.
+    The positives may be grouped anew, in the same order: where the inputs have B groups of T hidden
+    vectors, words and weights may have B*T groups of 1.
     """
 
     inputs: Inputs
     words: jax.Array  # [B, P] int32
-    weights: jax.Array  # [B, T, P] how much hidden t of group b has to predict word p: mostly 1, or 0
+    # [B, T, P] how much hidden t of group b has to predict word p: mostly 1, or 0
+    weights: jax.Array
 
     @property
     def regrouped(self) -> int:
-        """How many groups of positives one group of inputs has: 1, or T where each mean is a group of its own."""
+        """How many groups of positives one group of inputs has: 1, or T where each mean is a group
+        of its own.
+        """
         return self.weights.shape[0] // max(self.inputs.weights.shape[0], 1)
 
 
@@ -72,14 +78,16 @@ class Targets(NamedTuple):
 
 # A pytree of arrays, of whatever structure its maker gives it.
 Tree: TypeAlias = Any
-# What an objective makes and only the same objective reads: pytrees whose structure is its own affair.
+# What an objective makes and only the same objective reads: pytrees whose structure is its own
+# affair.
 Tables: TypeAlias = Tree  # made of the word counts, once: a noise distribution, a tree
 Draws: TypeAlias = Tree  # what is drawn at random for a step
 Goal: TypeAlias = Tree  # the targets of one batch: a Targets, or an own NamedTuple
 
 # Of a [V, D] table: Rows [N] where few rows are touched, an array [V, D] otherwise.
 Gradient: TypeAlias = jax.Array | Rows
-# d_hidden [B, T, D] and d_output, then the bounds of hidden [B, T] and of the rows of d_output, [N] | [V].
+# d_hidden [B, T, D] and d_output, then the bounds of hidden [B, T] and of the rows of d_output, [N]
+# | [V].
 Bounded: TypeAlias = tuple[jax.Array, Gradient, jax.Array, jax.Array]
 
 # The functions of an objective; see :class:`Objective` for what they mean.
@@ -129,7 +137,9 @@ def no_draws(key: jax.Array, tables: Tables, shape: tuple[int, ...]) -> tuple[()
 
 
 def not_shared(targets: Goal) -> int:
-    """The number of groups that have a part of their targets in common, where each group has its own: 1."""
+    """The number of groups that have a part of their targets in common, where each group has its
+    own: 1.
+    """
     del targets
     return 1
 
@@ -137,30 +147,34 @@ def not_shared(targets: Goal) -> int:
 class Objective(NamedTuple):
     """A training objective as pure functions, in the manner of optax's ``GradientTransformation``.
 
-    The first four fields are needed, the others have defaults. An objective that draws at random gives ``draw``.
+    The first four fields are needed, the others have defaults. An objective that draws at random
+    gives ``draw``.
 
-    ``loss`` is left undecorated and ``backward`` stands directly under it: decorated with ``custom_vjp``, ``jax.grad``
-    would call the handwritten rule and a check would compare a function with itself.
+    ``loss`` is left undecorated and ``backward`` stands directly under it: decorated with
+    ``custom_vjp``, ``jax.grad`` would call the handwritten rule and a check would compare a
+    function with itself.
     """
 
-    # (counts [V]) -> tables, once, on the host. Tables are passed to the other functions, never closed over.
+    # (counts [V]) -> tables, once, on the host. Tables are passed to the other functions, never
+    # closed over.
     init: Init
-    # (draws, tables, words [B, P], weights [B, T, P]) -> targets. Each leaf has an axis of B in front, or of B / S
-    # where S neighbouring groups share what it holds: see ``sharing``.
+    # (draws, tables, words [B, P], weights [B, T, P]) -> targets. Each leaf has an axis of B in
+    # front, or of B / S where S neighbouring groups share what it holds: see ``sharing``.
     select: Select
     # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
     loss: Loss
     # (hidden, output, targets) -> d_hidden [B, T, D], d_output Rows | [V, D]
     backward: Backward
-    # (key, tables, shape) -> draws. The last number of ``shape`` counts groups. Leaves begin with the other numbers of
-    # ``shape``, so that (steps, B) draws for many steps at once.
+    # (key, tables, shape) -> draws. The last number of ``shape`` counts groups. Leaves begin with
+    # the other numbers of ``shape``, so that (steps, B) draws for many steps at once.
     draw: Draw = no_draws
-    # (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how strongly each row bends the
-    # loss, at least 0: see objectives/bounds.py. None takes the bounds from the weights of :class:`Weighted` targets,
-    # which is right for losses whose first and second derivatives in a score are at most 1.
+    # (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how
+    # strongly each row bends the loss, at least 0: see objectives/bounds.py. None takes the bounds
+    # from the weights of :class:`Weighted` targets, which is right for losses whose first and
+    # second derivatives in a score are at most 1.
     bounded: Bound | None = None
     # (targets) -> S, how many neighbouring groups have a part of their targets in common
     sharing: Callable[[Goal], int] = not_shared
-    # True: training draws for all steps of a call at once, as a generator costs more to start than to run. The draws
-    # of all steps then lie in memory.
+    # True: training draws for all steps of a call at once, as a generator costs more to start than
+    # to run. The draws of all steps then lie in memory.
     ahead: bool = False

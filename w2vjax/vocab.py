@@ -15,12 +15,15 @@ from numpy.typing import ArrayLike
 from w2vjax.errors import FormatError, SettingError, UnknownWordError
 from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
 
-# difflib takes about 4 us a word. Only the most frequent words are searched, which takes a fraction of a second.
+# difflib takes about 4 us a word. Only the most frequent words are searched, which takes a fraction
+# of a second.
 _SEARCHED = 50_000
 
 
 class Report(NamedTuple):
-    """What a corpus holds: the lines with a word, and the different words and the tokens, kept and dropped."""
+    """What a corpus holds: the lines with a word, and the different words and the tokens, kept and
+    dropped.
+    """
 
     lines: int
     words_kept: int
@@ -31,7 +34,8 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         words, tokens = self.words_kept + self.words_dropped, self.tokens_kept + self.tokens_dropped
         return (
-            f"{self.lines:,} lines, {tokens:,} tokens of {words:,} words; kept {self.words_kept:,} words "
+            f"{self.lines:,} lines, {tokens:,} tokens of {words:,} words; kept {self.words_kept:,} "
+            "words "
             f"({self.words_kept / max(words, 1):.1%}), {self.tokens_kept:,} tokens "
             f"({self.tokens_kept / max(tokens, 1):.1%})"
         )
@@ -39,24 +43,28 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Vocab:
-    """V different words and their counts. The id of a word is its position; training puts frequent words first.
+    """V different words and their counts. The id of a word is its position; training puts frequent
+    words first.
 
     Args:
         words: V different strings.
-        counts: [V] how often each word occurs; None where that is not known. Kept as read-only int64.
+        counts: [V] how often each word occurs; None where that is not known. Kept as read-only
+            int64.
         min_count: the threshold that chose the words; 1 where that is not known.
         dropped: the most frequent words that were left out (at most 200,000), with their counts.
         report: what the corpus held, where the words come from one.
 
     Raises:
-        SettingError: a word is no string or occurs twice, or the counts are not V numbers of 0 or more.
+        SettingError: a word is no string or occurs twice, or the counts are not V numbers of 0 or
+            more.
 
     >>> vocab = Vocab(("a", "rose"), [3, 2], min_count=2, dropped={"is": 1})
     >>> vocab["rose"], vocab.counts.tolist()
     (1, [3, 2])
     >>> vocab["is"]
     Traceback (most recent call last):
-    w2vjax.errors.UnknownWordError: The word 'is' is not among the 2 words: it was seen 1 time, min_count=2. \
+    w2vjax.errors.UnknownWordError: The word 'is' is not among the 2 words: it was seen 1 time,
+    min_count=2. \
 Check its spelling and its capitals.
     """
 
@@ -79,7 +87,11 @@ Check its spelling and its capitals.
             kept.setflags(write=False)
         # A frozen dataclass has no other way to set what its __init__ converts.
         vars(self).update(
-            words=tuple(words), counts=kept, min_count=min_count, dropped=dict(dropped or {}), report=report
+            words=tuple(words),
+            counts=kept,
+            min_count=min_count,
+            dropped=dict(dropped or {}),
+            report=report,
         )
         _check(self)
 
@@ -104,7 +116,8 @@ Check its spelling and its capitals.
         """The id of a word.
 
         Raises:
-            UnknownWordError: the word is not in the vocabulary; the message gives the closest spellings.
+            UnknownWordError: the word is not in the vocabulary; the message gives the closest
+                spellings.
             SettingError: the word is not a string.
         """
         if not isinstance(word, str):
@@ -113,8 +126,8 @@ Check its spelling and its capitals.
             raise unknown_word(word, self.ids, self._why_dropped(word))
         return found
 
-    # jit hashes the static part of a pytree at every call and compares it at every hit. The hash of three things and a
-    # comparison that ends at identity take the same time for every V.
+    # jit hashes the static part of a pytree at every call and compares it at every hit. The hash of
+    # three things and a comparison that ends at identity take the same time for every V.
     def __hash__(self) -> int:
         return hash((len(self.words), self.words[:1], self.words[-1:]))
 
@@ -134,7 +147,11 @@ Check its spelling and its capitals.
         seen = self.dropped.get(word)
         if seen is None:
             return ""
-        limit = f", min_count={self.min_count}" if seen < self.min_count else ", and max_vocab left it out"
+        limit = (
+            f", min_count={self.min_count}"
+            if seen < self.min_count
+            else ", and max_vocab left it out"
+        )
         return f": it was seen {seen:,} time{'' if seen == 1 else 's'}{limit}"
 
     def lookup(self, words: Iterable[str]) -> np.ndarray:
@@ -144,7 +161,8 @@ Check its spelling and its capitals.
     def grow(self, new: "Vocab") -> "Vocab":
         """The vocabulary to continue training with on new text.
 
-        The words of this vocabulary keep their ids, the new words follow, and the counts of both texts add up.
+        The words of this vocabulary keep their ids, the new words follow, and the counts of both
+        texts add up.
 
         Raises:
             SettingError: one of the two vocabularies has no counts.
@@ -164,14 +182,17 @@ Check its spelling and its capitals.
         return Vocab(words, counts, new.min_count, dropped, new.report)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write word2vec's vocabulary file. Raises as :func:`~w2vjax.vocabulary_file.write_vocabulary`."""
+        """Write word2vec's vocabulary file. Raises as
+        :func:`~w2vjax.vocabulary_file.write_vocabulary`.
+        """
         write_vocabulary(path, self.words, self.counts)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Vocab":
         """Read word2vec's vocabulary file, in its order; the file does not say its min_count.
 
-        Raises as :func:`~w2vjax.vocabulary_file.read_vocabulary`, and FormatError for a file without words or counts.
+        Raises as :func:`~w2vjax.vocabulary_file.read_vocabulary`, and FormatError for a file
+        without words or counts.
         """
         words, counts = read_vocabulary(path)
         if counts is None:
@@ -186,12 +207,17 @@ def _check(vocab: Vocab) -> None:
     words, counts = vocab.words, vocab.counts
     for position, word in enumerate(words):
         if not isinstance(word, str):
-            raise SettingError(f"Word {position} is {word!r:.60}, not a string. Decode or convert it first.")
+            raise SettingError(
+                f"Word {position} is {word!r:.60}, not a string. Decode or convert it first."
+            )
     if len(vocab.ids) != len(words):
-        position = next(position for position, word in enumerate(words) if vocab.ids[word] != position)
+        position = next(
+            position for position, word in enumerate(words) if vocab.ids[word] != position
+        )
         word = words[position]
         raise SettingError(
-            f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}. Keep one of them."
+            f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}. "
+            "Keep one of them."
         )
     if counts is not None and (counts.shape != (len(words),) or (counts < 0).any()):
         raise SettingError(
@@ -206,20 +232,27 @@ def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
 
 def not_a_word(value: object) -> SettingError:
     """The error for a word that is not a string."""
-    return SettingError(f"{value!r:.60} is of type {type(value).__name__}. A word is a string: pass one.")
+    return SettingError(
+        f"{value!r:.60} is of type {type(value).__name__}. A word is a string: pass one."
+    )
 
 
 def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWordError:
-    """The error for a word that is not among ``ids``, with the closest spellings. ``why`` ends its first sentence."""
+    """The error for a word that is not among ``ids``, with the closest spellings. ``why`` ends its
+    first sentence.
+    """
     close = closest_spellings(word, ids)
     remedy = (
-        f"Did you mean {', '.join(map(repr, close))}?" if close else "Check its spelling and its capitals."
+        f"Did you mean {', '.join(map(repr, close))}?"
+        if close
+        else "Check its spelling and its capitals."
     )
     return UnknownWordError(f"The word {word!r} is not among the {len(ids):,} words{why}. {remedy}")
 
 
 def closest_spellings(word: str, ids: Mapping[str, int], n: int = 3) -> list[str]:
-    """At most ``n`` words of ``ids`` that are spelled like ``word``: first those with other capitals, then by difflib.
+    """At most ``n`` words of ``ids`` that are spelled like ``word``: first those with other
+    capitals, then by difflib.
 
     >>> closest_spellings("wommen", {"woman": 0, "king": 1, "women": 2})
     ['women', 'woman']
@@ -227,6 +260,8 @@ def closest_spellings(word: str, ids: Mapping[str, int], n: int = 3) -> list[str
     folded = word.casefold()
     same = [other for other in dict.fromkeys((folded, word.title(), word.upper())) if other in ids]
     near = [
-        other for other in islice(ids, _SEARCHED) if abs(len(other) - len(word)) <= 2 and other not in same
+        other
+        for other in islice(ids, _SEARCHED)
+        if abs(len(other) - len(word)) <= 2 and other not in same
     ]
     return [*same, *difflib.get_close_matches(folded, near, n, cutoff=0.7)][:n]

@@ -37,8 +37,9 @@ def read_vocabulary(
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: a line is not a word, one space and a count; a word occurs twice; some lines have counts and some
-            have none; the last line has no end, so that its count may be cut. The message names the line.
+        FormatError: a line is not a word, one space and a count; a word occurs twice; some lines
+            have counts and some have none; the last line has no end, so that its count may be cut.
+            The message names the line.
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/pets.vocab"
@@ -56,7 +57,12 @@ def read_vocabulary(
         place = f"line {number}"
         match = _LINE.fullmatch(line)
         if match is None or int(match[2] or 0) > _MOST:
-            refuse(path, place, f"{line[:60]!r} is not a word, one space and a count", "Correct the line.")
+            refuse(
+                path,
+                place,
+                f"{line[:60]!r} is not a word, one space and a count",
+                "Correct the line.",
+            )
         word = decode(path, match[1], place, options)
         if word not in words:
             words[word] = None if match[2] is None else int(match[2])
@@ -64,20 +70,33 @@ def read_vocabulary(
             remedy = "Keep one of them, or read with allow='duplicates' to keep the first."
             refuse(path, place, f"the word {word!r} is on an earlier line too", remedy)
         if (match[2] is None) != (next(iter(words.values())) is None):
-            refuse(path, place, "only one of this line and line 1 has a count", "Give every word a count.")
+            refuse(
+                path,
+                place,
+                "only one of this line and line 1 has a count",
+                "Give every word a count.",
+            )
     counts = list(words.values())
     return list(words), None if not counts or counts[0] is None else np.array(counts, np.int64)
 
 
-def vocabulary_bytes(path: Path, words: Sequence[str], counts: np.ndarray | Sequence[int] | None) -> bytes:
-    """The bytes of the file; words only if ``counts`` is None. Refuses a word that the file cannot carry."""
+def vocabulary_bytes(
+    path: Path, words: Sequence[str], counts: np.ndarray | Sequence[int] | None
+) -> bytes:
+    """The bytes of the file; words only if ``counts`` is None. Refuses a word that the file cannot
+    carry.
+    """
     names = encoded(path, words, FORBIDDEN, "a vocabulary file")
     if names and names[0].startswith(MARK):
-        cause = f"a vocabulary file cannot start with a byte order mark, and the word {words[0]!r} does"
+        cause = (
+            f"a vocabulary file cannot start with a byte order mark, and the word {words[0]!r} does"
+        )
         refuse(path, "", cause, "Write safetensors, or remove the mark.")
     if counts is None:
         return b"".join(name + b"\n" for name in names)
-    return b"".join(b"%b %d\n" % pair for pair in zip(names, np.asarray(counts).tolist(), strict=True))
+    return b"".join(
+        b"%b %d\n" % pair for pair in zip(names, np.asarray(counts).tolist(), strict=True)
+    )
 
 
 def write_vocabulary(

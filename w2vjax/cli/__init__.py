@@ -1,6 +1,7 @@
 """``w2vjax COMMAND``: thin. Each command's file parses its arguments, calls the library and prints.
 
-The table names where a command lives, so that ``w2vjax reproduce`` does not pay for what ``w2vjax train`` imports.
+The table names where a command lives, so that ``w2vjax reproduce`` does not pay for what
+``w2vjax train`` imports.
 """
 
 import contextlib
@@ -25,7 +26,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "train": ("w2vjax.cli.train", "train", "train vectors on text files"),
     "plan": ("w2vjax.cli.train", "plan", "say what training will take, in memory and time"),
-    "gradcheck": ("w2vjax.cli.gradcheck", "gradcheck", "prove the handwritten gradients on this machine"),
+    "gradcheck": (
+        "w2vjax.cli.gradcheck",
+        "gradcheck",
+        "prove the handwritten gradients on this machine",
+    ),
     "nn": ("w2vjax.cli.query", "nn", "show the nearest words"),
     "analogy": ("w2vjax.cli.query", "analogy", "answer: A is to B as C is to what?"),
     "similarity": ("w2vjax.cli.query", "similarity", "show how similar words are"),
@@ -33,8 +38,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "eval": ("w2vjax.cli.evaluate", "evaluate", "score vectors on word pairs and analogies"),
     "convert": ("w2vjax.cli.files", "convert", "copy vectors from one file format to another"),
     "export": ("w2vjax.cli.files", "export", "write vectors for another program, or as a web page"),
-    "plot": ("w2vjax.cli.plot", "plot", "draw a loss curve, a map of words, analogies or a heat map"),
-    "info": ("w2vjax.cli.files", "info", "say what a file of vectors holds, and whether it is sound"),
+    "plot": (
+        "w2vjax.cli.plot",
+        "plot",
+        "draw a loss curve, a map of words, analogies or a heat map",
+    ),
+    "info": (
+        "w2vjax.cli.files",
+        "info",
+        "say what a file of vectors holds, and whether it is sound",
+    ),
 }
 
 
@@ -60,7 +73,9 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit code. Errors raised on purpose come out as one line on standard error."""
+    """Run one command; returns its exit code. Errors raised on purpose come out as one line on
+    standard error.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     name = " ".join(["w2vjax", *arguments[:1]])
     try:
@@ -71,7 +86,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return error.exit_code
     except MemoryError as error:
-        print(f"{name}: There is not enough memory: {error}. Choose smaller sizes.", file=sys.stderr)
+        print(
+            f"{name}: There is not enough memory: {error}. Choose smaller sizes.", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         return 130
@@ -80,8 +97,15 @@ def main(argv: list[str] | None = None) -> int:
         return 141
     except OSError as error:
         _drop_output()
-        file = f"{error.filename} cannot be used" if error.filename else "standard output cannot be written"
-        print(f"{name}: {file}: {error.strerror or error}. Check the file and the disk.", file=sys.stderr)
+        file = (
+            f"{error.filename} cannot be used"
+            if error.filename
+            else "standard output cannot be written"
+        )
+        print(
+            f"{name}: {file}: {error.strerror or error}. Check the file and the disk.",
+            file=sys.stderr,
+        )
         return FileError.exit_code
 
 
@@ -97,7 +121,8 @@ def _run(arguments: list[str]) -> int:
 
     if name not in COMMANDS:
         print(
-            f"w2vjax: There is no command {name!r}. {closest(name, list(COMMANDS))}w2vjax --help lists the commands.",
+            f"w2vjax: There is no command {name!r}. {closest(name, list(COMMANDS))}w2vjax --help "
+            "lists the commands.",
             file=sys.stderr,
         )
         return 2
@@ -106,6 +131,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _drop_output() -> None:
-    """Send what is still buffered nowhere: Python would tell of the same failure once more on its way out."""
+    """Send what is still buffered nowhere: Python would tell of the same failure once more on its
+    way out.
+    """
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

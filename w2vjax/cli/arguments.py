@@ -1,11 +1,14 @@
-"""The types of arguments that several commands share, each with the name it has in a command's help."""
+"""The types of arguments that several commands share, each with the name it has in a command's
+help.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-# Without a hint tyro appends "(default: None)"; the help texts say what happens where nothing is given.
+# Without a hint tyro appends "(default: None)"; the help texts say what happens where nothing is
+# given.
 Flag = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="")]]
 VectorsFile = Positional[Annotated[Path, arg(metavar="VECTORS", help_behavior_hint="")]]
 Words = Positional[Annotated[tuple[str, ...], arg(metavar="[WORD ...]", help_behavior_hint="")]]

@@ -50,24 +50,38 @@ def evaluate(
         pairs: Files of scored word pairs.
         analogies: Files of analogy questions.
         restrict_vocab: Use only the N most frequent words. The word None takes all of them.
-        measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and Goldberg 2014).
+        measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and
+            Goldberg 2014).
         case_sensitive: Treat capital and small letters as different.
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if not pairs and not analogies:
-        raise SettingError("There is nothing to evaluate on. Give --pairs FILE or --analogies FILE.")
+        raise SettingError(
+            "There is nothing to evaluate on. Give --pairs FILE or --analogies FILE."
+        )
     loaded = load(vectors)
     fold = {"case_insensitive": not case_sensitive}
     scored = [(path, evaluate_word_pairs(loaded, path, restrict_vocab, **fold)) for path in pairs]
     names = list(MEASURES) if measure == "both" else [measure]
     solved = [
-        (path, name, evaluate_word_analogies(loaded, path, restrict_vocab, measure=MEASURES[name], **fold))
+        (
+            path,
+            name,
+            evaluate_word_analogies(loaded, path, restrict_vocab, measure=MEASURES[name], **fold),
+        )
         for path in analogies
         for name in names
     ]
     if json is not None:
-        record: Record = {"command": "eval", "vectors": str(vectors), "restrict_vocab": restrict_vocab}
-        record |= {"case_insensitive": not case_sensitive, "pairs": [_pairs_record(*each) for each in scored]}
+        record: Record = {
+            "command": "eval",
+            "vectors": str(vectors),
+            "restrict_vocab": restrict_vocab,
+        }
+        record |= {
+            "case_insensitive": not case_sensitive,
+            "pairs": [_pairs_record(*each) for each in scored],
+        }
         write_json(json, record | {"analogies": [_analogies_record(*each) for each in solved]})
     if json != "-":
         tables = [_pairs_table(scored)] if scored else []
@@ -76,7 +90,10 @@ def evaluate(
     results += [(path, score.overall.answered) for path, _, score in solved]
     nothing = [str(path) for path, answered in results if not answered]
     for path in dict.fromkeys(nothing):
-        print(f"w2vjax eval: {path}: none of it could be answered with these vectors.", file=sys.stderr)
+        print(
+            f"w2vjax eval: {path}: none of it could be answered with these vectors.",
+            file=sys.stderr,
+        )
     return 1 if nothing else 0
 
 
@@ -86,11 +103,20 @@ def _pairs_record(path: Path, scores: PairScores) -> Record:
 
 def _analogies_record(path: Path, measure: str, scores: AnalogyScores) -> Record:
     def section(part: Accuracy) -> Record:
-        figures = {"accuracy": part.accuracy, "accuracy_all": part.accuracy_all, "coverage": part.coverage}
+        figures = {
+            "accuracy": part.accuracy,
+            "accuracy_all": part.accuracy_all,
+            "coverage": part.coverage,
+        }
         return {**part._asdict(), **figures}
 
     sections = [section(part) for part in scores.sections]
-    return {"file": str(path), "measure": measure, "overall": section(scores.overall), "sections": sections}
+    return {
+        "file": str(path),
+        "measure": measure,
+        "overall": section(scores.overall),
+        "sections": sections,
+    }
 
 
 def _pairs_table(scored: Sequence[tuple[Path, PairScores]]) -> str:
@@ -115,10 +141,20 @@ def _pairs_table(scored: Sequence[tuple[Path, PairScores]]) -> str:
 
 def _analogies_table(path: Path, measure: str, scores: AnalogyScores) -> str:
     rows = [
-        [f"{path.name}, {measure}", "accuracy", "over all", "correct", "answered", "questions", "coverage"]
+        [
+            f"{path.name}, {measure}",
+            "accuracy",
+            "over all",
+            "correct",
+            "answered",
+            "questions",
+            "coverage",
+        ]
     ]
     for part in (*scores.sections, scores.overall):
         accuracy = f"{part.accuracy:.1%}" if part.answered else "-"
         counts = [str(part.correct), str(part.answered), str(part.total)]
-        rows.append([part.section, accuracy, f"{part.accuracy_all:.1%}", *counts, f"{part.coverage:.1%}"])
+        rows.append(
+            [part.section, accuracy, f"{part.accuracy_all:.1%}", *counts, f"{part.coverage:.1%}"]
+        )
     return columns(rows)

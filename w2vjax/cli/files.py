@@ -1,4 +1,6 @@
-"""``w2vjax convert``, ``export`` and ``info``: vectors from one file format to another, and what a file holds."""
+"""``w2vjax convert``, ``export`` and ``info``: vectors from one file format to another, and what a
+file holds.
+"""
 
 import json as json_format
 import sys
@@ -22,7 +24,9 @@ else:  # the command line offers what the tables list
 Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
 Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
 To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]
-From = DisallowNone[Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]]
+From = DisallowNone[
+    Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]
+]
 Allowances = Annotated[tuple[Allowance, ...], arg(metavar="FAULT ...", help_behavior_hint="")]
 
 
@@ -55,17 +59,21 @@ def convert(
     Args:
         source: File to read.
         out: File to write.
-        to: Format of the new file, if its extension does not name it. A wrong name lists all formats.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all
+            formats.
         from_: Format of the file to read, if neither its extension nor its first bytes show it.
         table: The table of a model to take.
-        vocabulary: Vocabulary file: the words of a .npy file, or the counts for word2vec text and binary.
-        allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes, unfinished-line.
+        vocabulary: Vocabulary file: the words of a .npy file, or the counts for word2vec text and
+            binary.
+        allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes,
+            unfinished-line.
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the N first words.
     """
     if out.exists() and source.exists() and out.samefile(source):
         raise SettingError(
-            f"{out} is the file to read: what is left out of the new one would be lost. Name another."
+            f"{out} is the file to read: what is left out of the new one would be lost. Name "
+            "another."
         )
     vectors = load(
         source,
@@ -81,7 +89,10 @@ def convert(
     sizes = f"{len(vectors):,} words" + ("" if form == "vocabulary" else f" x {vectors.dim}")
     print(f"{out}: {sizes}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)")
     if form == "projector" and len(vectors) > SHOWN:
-        print(f"The projector shows about {SHOWN:,} rows; --limit {SHOWN} takes the first.", file=sys.stderr)
+        print(
+            f"The projector shows about {SHOWN:,} rows; --limit {SHOWN} takes the first.",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -103,7 +114,8 @@ def export(
     Args:
         vectors: File of vectors, in a format that `w2vjax convert` reads.
         out: File to write.
-        to: Format of the new file, if its extension does not name it. A wrong name lists all formats.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all
+            formats.
         html: Write one page with a map to search and the nearest words of each word.
         limit: Take only the N most frequent words. Default: 5000 for a page, otherwise all.
         method: Projection of the map: principal components, or t-SNE, which needs scikit-learn.
@@ -115,7 +127,9 @@ def export(
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
     if out.suffix.lower() not in {".html", ".htm"}:
-        raise SettingError(f"{out}: a browser opens a page by its extension. End the name in .html.")
+        raise SettingError(
+            f"{out}: a browser opens a page by its extension. End the name in .html."
+        )
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 
@@ -127,7 +141,10 @@ def export(
     )
     print(f"{out}: {page.words:,} words; open it in a browser ({page.bytes:,} bytes)")
     if page.left_out:
-        print(f"{page.left_out:,} rarer words are not on the page; --limit takes more.", file=sys.stderr)
+        print(
+            f"{page.left_out:,} rarer words are not on the page; --limit takes more.",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -163,20 +180,27 @@ def info(
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     """(label, text) for people."""
     sizes = f"{found['words']:,} words" + (f" x {found['dim']}" if found["dim"] else "")
-    lines = [("file", f"{found['file']} ({found['bytes']:,} bytes)"),
-             ("format", FORMATS[found["format"]].about),
-             ("holds", f"{found['holds']}, {sizes}")]  # fmt: skip
+    lines = [
+        ("file", f"{found['file']} ({found['bytes']:,} bytes)"),
+        ("format", FORMATS[found["format"]].about),
+        ("holds", f"{found['holds']}, {sizes}"),
+    ]
     if found["tokens"] is not None:
         lines.append(("counts", f"{found['tokens']:,} tokens of text"))
     for name, table in found.get("tables", {}).items():
-        lines.append((name, " x ".join(f"{size:,}" for size in table["shape"]) + f" {table['dtype']}"))
+        lines.append(
+            (name, " x ".join(f"{size:,}" for size in table["shape"]) + f" {table['dtype']}")
+        )
     if found["holds"] == "model":
         lines.append(("training", "can go on from here: both tables are present"))
     if found.get("settings"):
         lines.append(("settings", json_format.dumps(found["settings"], ensure_ascii=False)))
     if "sha256" in found:
         lines.append(
-            ("checksum", f"{found['sha256'][:16]}... verified" if found["sha256"] else "none in the file")
+            (
+                "checksum",
+                f"{found['sha256'][:16]}... verified" if found["sha256"] else "none in the file",
+            )
         )
     words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
     return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]

@@ -40,7 +40,9 @@ class Group(NamedTuple):
 
 
 def run(command: Callable[..., int], arguments: Sequence[str], prog: str) -> int:
-    """Parse the arguments of a command and run it. Returns its exit code: 2 for arguments that cannot be parsed."""
+    """Parse the arguments of a command and run it. Returns its exit code: 2 for arguments that
+    cannot be parsed.
+    """
     call, told = _parse(command, arguments, prog)
     if callable(call):
         return call() or 0
@@ -84,12 +86,16 @@ def _captured() -> Iterator[io.BytesIO]:
 
 
 def help_of(command: Callable[..., int], prog: str, told: str) -> str:
-    """The help of a command: its docstring up to "Args:", the usage, and the options that tyro told."""
+    """The help of a command: its docstring up to "Args:", the usage, and the options that tyro
+    told.
+    """
     width = min(max(shutil.get_terminal_size().columns, 40), 100)
     text = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0].strip()
     parts = [_filled(paragraph, width) for paragraph in text.split("\n\n")]
     found = groups(told)
-    arguments = " ".join(name for name, _ in found[0].entries) if found[0].title == "Arguments" else ""
+    arguments = (
+        " ".join(name for name, _ in found[0].entries) if found[0].title == "Arguments" else ""
+    )
     parts.append(_filled(f"Usage: {prog} {arguments} [OPTIONS]".replace("  ", " "), width))
     names = [name for group in found for name, _ in group.entries]
     column = 4 + max((len(name) for name in names if len(name) <= 24), default=20)
@@ -132,7 +138,9 @@ def groups(told: str) -> list[Group]:
                 name, _, text = row.partition("  ")
                 entries.append([name, text.strip()])
         shown = "Arguments" if title.startswith("positional") else title.capitalize()
-        found.append(Group(shown, [(_written(name), _said(text.strip())) for name, text in entries]))
+        found.append(
+            Group(shown, [(_written(name), _said(text.strip())) for name, text in entries])
+        )
     return found
 
 
@@ -147,15 +155,23 @@ def _written(invocation: str) -> str:
 
 def _said(text: str) -> str:
     """What an option does, with its default as a sentence where there is one."""
-    text = text.replace("show this help message and exit", "Show this help.").removesuffix(" (required)")
+    text = text.replace("show this help message and exit", "Show this help.").removesuffix(
+        " (required)"
+    )
     text, _, default = (
         text.removesuffix(")").partition(" (default: ") if text.endswith(")") else (text, "", "")
     )
-    return text if default in _NOTHING else f"{text} Default: {re.sub(r'(?<=[0-9])[.]0$', '', default)}."
+    return (
+        text
+        if default in _NOTHING
+        else f"{text} Default: {re.sub(r'(?<=[0-9])[.]0$', '', default)}."
+    )
 
 
 def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
-    """One sentence for arguments that tyro could not parse, with the option that was probably meant."""
+    """One sentence for arguments that tyro could not parse, with the option that was probably
+    meant.
+    """
     options = [argument.partition("=")[0] for argument in given if argument.startswith("--")]
     if unknown := [option for option in options if option.replace("_", "-") not in known]:
         return unknown_option(unknown[0], known)
@@ -202,5 +218,7 @@ def closest(given: str, known: Collection[str], synonym: str = "") -> str:
     >>> closest("trian", ["train", "plan"])
     'Did you mean train? '
     """
-    found = [synonym] if synonym in known else difflib.get_close_matches(given, sorted(known), 1, 0.6)
+    found = (
+        [synonym] if synonym in known else difflib.get_close_matches(given, sorted(known), 1, 0.6)
+    )
     return f"Did you mean {found[0]}? " if found else ""

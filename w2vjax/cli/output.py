@@ -11,7 +11,9 @@ from w2vjax.files import atomic_file
 
 
 def write_json(target: str, record: Any) -> None:
-    """Write a record to a file, whole or not at all, or to standard output for ``-``. NaN becomes null."""
+    """Write a record to a file, whole or not at all, or to standard output for ``-``. NaN becomes
+    null.
+    """
     text = json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
@@ -29,7 +31,12 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
         for row in rows
     )
 

@@ -21,22 +21,31 @@ def _check_targets(targets: Sequence[Path], corpus: Sequence[str]) -> None:
     """Raise SettingError where two files to write are one, or one is the corpus."""
     if len(set(targets)) < len(targets):
         raise SettingError(
-            f"{', '.join(map(str, targets))}: --out, --list and --json name one file twice. Name others."
+            f"{', '.join(map(str, targets))}: --out, --list and --json name one file twice. Name "
+            "others."
         )
     for target in targets:
-        if target.exists() and any(Path(source).exists() and target.samefile(source) for source in corpus):
-            raise SettingError(f"{target} is the corpus and would be overwritten. Name another file.")
+        if target.exists() and any(
+            Path(source).exists() and target.samefile(source) for source in corpus
+        ):
+            raise SettingError(
+                f"{target} is the corpus and would be overwritten. Name another file."
+            )
 
 
 def phrases(
-    corpus: Positional[Annotated[tuple[str, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]] = (),
+    corpus: Positional[
+        Annotated[tuple[str, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]
+    ] = (),
     out: PathOrNone = None,
     list: PathOrNone = None,
     score: Literal["word2phrase", "npmi"] = "word2phrase",
     threshold: Annotated[tuple[float, ...], arg(metavar="X [X ...]", help_behavior_hint="")] = (),
     passes: Count = 1,
     min_count: Count = 5,
-    connectors: Annotated[tuple[str, ...], arg(metavar="WORD [WORD ...]", help_behavior_hint="")] = (),
+    connectors: Annotated[
+        tuple[str, ...], arg(metavar="WORD [WORD ...]", help_behavior_hint="")
+    ] = (),
     delimiter: str = "_",
     invalid: Literal["strict", "replace"] = "strict",
     topn: Count = 20,
@@ -56,7 +65,8 @@ def phrases(
     two passes find phrases of up to four words.
 
     Args:
-        corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the built-in text.
+        corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default:
+            the built-in text.
         out: Write the corpus with its phrases joined to this file. Its lines stay the same lines.
         list: Write the phrases to this file: phrase, count, score, pass, separated by tabs.
         score: How a pair is scored.
@@ -64,7 +74,8 @@ def phrases(
             Default: 100 for word2phrase, 0.5 for npmi.
         passes: Number of passes over the text.
         min_count: Words that occur less often are not joined.
-        connectors: Words that may stand inside a phrase, as in bill_of_rights. 'english' is a list of them.
+        connectors: Words that may stand inside a phrase, as in bill_of_rights. 'english' is a list
+            of them.
         delimiter: What joins the words.
         invalid: strict: invalid UTF-8 is an error. replace: U+FFFD takes its place.
         topn: Number of phrases of each pass to print.
@@ -76,7 +87,9 @@ def phrases(
         )
     if topn < 0:
         raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
-    _check_targets([Path(target) for target in (out, list, json) if target not in (None, "-")], corpus)
+    _check_targets(
+        [Path(target) for target in (out, list, json) if target not in (None, "-")], corpus
+    )
     found = find(
         [*corpus] or None,
         min_count=min_count,
@@ -94,7 +107,11 @@ def phrases(
     if json is not None:
         passes_found = [
             [
-                {"phrase": delimiter.join(phrase.parts), "count": phrase.seen, "score": phrase.score}
+                {
+                    "phrase": delimiter.join(phrase.parts),
+                    "count": phrase.seen,
+                    "score": phrase.score,
+                }
                 for phrase in rules
             ]
             for rules in found.found
@@ -109,5 +126,8 @@ def phrases(
             ]
             if rows:
                 print(columns([("phrase", "count", "score"), *rows]))
-        print(f"{len(found.ids):,} tokens with the phrases joined" + (f", written to {out}" if out else ""))
+        print(
+            f"{len(found.ids):,} tokens with the phrases joined"
+            + (f", written to {out}" if out else "")
+        )
     return 0

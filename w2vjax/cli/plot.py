@@ -17,16 +17,21 @@ from w2vjax.pictures.projection import pca, tsne
 
 
 def plot(
-    kind: Positional[Annotated[Literal["loss", "map", "analogy", "heatmap"], arg(help_behavior_hint="")]],
+    kind: Positional[
+        Annotated[Literal["loss", "map", "analogy", "heatmap"], arg(help_behavior_hint="")]
+    ],
     source: Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]],
     out: Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]],
     words: Words = (),
     limit: Number = None,
-    method: DisallowNone[Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]] = None,
+    method: DisallowNone[
+        Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]
+    ] = None,
     compare: Paths = (),
     title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
 ) -> int:
-    """Draw a picture: the loss of a training run, a map of words, analogies as parallelograms, or a heat map.
+    """Draw a picture: the loss of a training run, a map of words, analogies as parallelograms, or a
+    heat map.
 
     Examples:
       w2vjax plot loss log.jsonl loss.png
@@ -80,11 +85,19 @@ def plot(
 
 
 def _refuse_unused(
-    kind: str, words: tuple[str, ...], limit: int | None, method: str | None, compare: tuple[Path, ...]
+    kind: str,
+    words: tuple[str, ...],
+    limit: int | None,
+    method: str | None,
+    compare: tuple[Path, ...],
 ) -> None:
     """An option that a picture does not use is a mistake, not something to pass over."""
-    given = {"words": bool(words), "--limit": limit is not None, "--method": method is not None,
-             "--compare": bool(compare)}  # fmt: skip
+    given = {
+        "words": bool(words),
+        "--limit": limit is not None,
+        "--method": method is not None,
+        "--compare": bool(compare),
+    }
     used = {
         "loss": {"--compare"},
         "map": {"words", "--limit", "--method"},
@@ -103,7 +116,8 @@ def _fours(words: tuple[str, ...]) -> list[tuple[str, ...]]:
         return [words]
     if not words or len(words) % 4:
         raise SettingError(
-            f"Words given for analogies: {len(words)}. Give three, A B C, or fours: A is to B as C is to D."
+            f"Words given for analogies: {len(words)}. Give three, A B C, or fours: A is to B as C "
+            "is to D."
         )
     return [words[start : start + 4] for start in range(0, len(words), 4)]
 

@@ -22,7 +22,8 @@ def nn(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Show the nearest words: those whose vectors have the largest cosine with the vector of a word.
+    """Show the nearest words: those whose vectors have the largest cosine with the vector of a
+    word.
 
     Examples:
       w2vjax nn vectors.bin king
@@ -69,7 +70,8 @@ def analogy(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Answer "A is to B as C is to what?": the words nearest to B - A + C. The three words are left out.
+    """Answer "A is to B as C is to what?": the words nearest to B - A + C. The three words are left
+    out.
 
     Examples:
       w2vjax analogy vectors.bin man king woman       queen, if the vectors are good
@@ -84,7 +86,8 @@ def analogy(
         vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: The three words A, B and C.
         topn: How many words to show.
-        measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and Goldberg 2014).
+        measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and
+            Goldberg 2014).
         restrict_vocab: Search only the N most frequent words.
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
@@ -110,7 +113,8 @@ def analogy(
 
 
 def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show the cosine similarity of words, from -1 to 1: one number for two words, every pair for more.
+    """Show the cosine similarity of words, from -1 to 1: one number for two words, every pair for
+    more.
 
     Examples:
       w2vjax similarity vectors.bin cat dog
@@ -129,7 +133,8 @@ def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
     values = [loaded.similarity(a, b) for a, b in pairs]
     if json is not None:
         pairs_found = [
-            {"words": list(pair), "similarity": value} for pair, value in zip(pairs, values, strict=True)
+            {"words": list(pair), "similarity": value}
+            for pair, value in zip(pairs, values, strict=True)
         ]
         write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": pairs_found})
     if json != "-":
@@ -139,7 +144,8 @@ def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
 
 
 def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show which word does not belong: the one whose cosine with the mean of all words is the smallest.
+    """Show which word does not belong: the one whose cosine with the mean of all words is the
+    smallest.
 
     Examples:
       w2vjax odd vectors.bin breakfast cereal dinner lunch
@@ -152,7 +158,9 @@ def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
     """
     found = load(vectors).doesnt_match(words)
     if json is not None:
-        write_json(json, {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found})
+        write_json(
+            json, {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
+        )
     if json != "-":
         print(found)
     return 0
@@ -161,7 +169,8 @@ def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
 def _three(words: Sequence[str]) -> Sequence[str]:
     if len(words) != 3:
         raise SettingError(
-            f"{_given(words)}: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to what?"
+            f"{_given(words)}: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to "
+            "what?"
         )
     return words
 
@@ -174,8 +183,12 @@ def _answers(found: Sequence[tuple[str, float]], column: str) -> list[Record]:
     return [{"word": word, column: value} for word, value in found]
 
 
-def _converse(prompt: str, answer: Callable[[Sequence[str]], Record], json: str | None) -> list[Record]:
-    """Answer each line of standard input as it comes; a mistake is told and the conversation goes on."""
+def _converse(
+    prompt: str, answer: Callable[[Sequence[str]], Record], json: str | None
+) -> list[Record]:
+    """Answer each line of standard input as it comes; a mistake is told and the conversation goes
+    on.
+    """
     records = []
     for words in _lines(prompt):
         try:
@@ -196,7 +209,8 @@ def _lines(prompt: str) -> Iterator[list[str]]:
     asked = sys.stdin.isatty()
     if asked:
         with contextlib.suppress(ImportError):
-            importlib.import_module("readline")  # its import gives input() a history and cursor keys
+            # its import gives input() a history and cursor keys
+            importlib.import_module("readline")
     while True:
         try:
             # A prompt on a pipe would end up among the answers.
@@ -219,7 +233,9 @@ def _show_all(records: Sequence[Record], json: str | None) -> None:
 
 
 def _exit_code(records: Sequence[Record]) -> int:
-    """1 if a question from a file or a pipe had no answer; a person has seen the message and asked again."""
+    """1 if a question from a file or a pipe had no answer; a person has seen the message and asked
+    again.
+    """
     return int(any("error" in record for record in records) and not sys.stdin.isatty())
 
 

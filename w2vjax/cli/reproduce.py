@@ -1,4 +1,6 @@
-"""``w2vjax reproduce``: run the reference model as the post does and hold every figure against the printed one."""
+"""``w2vjax reproduce``: run the reference model as the post does and hold every figure against the
+printed one.
+"""
 
 import sys
 from pathlib import Path
@@ -14,9 +16,10 @@ from w2vjax.cli.output import write_json
 from w2vjax.errors import CorpusError, FileError
 from w2vjax.files import atomic_file
 
-# Largest |w1 - published|: the post prints 8 decimals, so 5e-9 is rounding (measured: 4.99e-9) and 1e-8 is twice that.
-# float32 was 7.2e-4 away on a CPU; 2e-3 leaves room for other orders of summation. Losses: 1e-6 absolute in float64
-# (measured: 2.7e-11), 1e-4 relative in float32 (measured: 4.7e-5). bfloat16 is shown and not judged.
+# Largest |w1 - published|: the post prints 8 decimals, so 5e-9 is rounding (measured: 4.99e-9) and
+# 1e-8 is twice that. float32 was 7.2e-4 away on a CPU; 2e-3 leaves room for other orders of
+# summation. Losses: 1e-6 absolute in float64 (measured: 2.7e-11), 1e-4 relative in float32
+# (measured: 4.7e-5). bfloat16 is shown and not judged.
 TOLERANCES = {"float64": {"w1": 1e-8, "loss": 1e-6}, "float32": {"w1": 2e-3, "loss": 1e-4}}
 
 
@@ -54,7 +57,8 @@ def reproduce(
     steps: int = 50,
     seed: int = 42,
 ) -> int:
-    """Recompute every figure of the post "Word2vec from Scratch" and print it beside the published one.
+    """Recompute every figure of the post "Word2vec from Scratch" and print it beside the published
+    one.
 
     Examples:
       w2vjax reproduce
@@ -89,17 +93,32 @@ def reproduce(
         run = compute(source, order, dtype, word, vector_of, **settings)
     checks = judge(run, published, dtype, word, vector_of) if published else []
     verdict = conclude(run, checks, published, dtype)
-    ok = None if not checks or checks[0].ok is None else all(check.ok is not False for check in checks)
+    ok = (
+        None
+        if not checks or checks[0].ok is None
+        else all(check.ok is not False for check in checks)
+    )
     if json != "-":
         print_report(run, checks, published, word, vector_of, dtype)
     if out is not None:
         write_files(run, out, quiet=json == "-")
     if json is not None:
-        record = {"command": "reproduce", "dtype": dtype, "device": jax.devices()[0].device_kind,
-                  "jax": jax.__version__, "settings": settings, "ok": ok, "verdict": verdict,
-                  "source": published and published["source"], "note": published and published["losses"]["note"],
-                  "checks": [check._asdict() for check in checks], "ranked_for": word, "vector_of": vector_of,
-                  **run._asdict(), "w1": run.w1.tolist()}  # fmt: skip
+        record = {
+            "command": "reproduce",
+            "dtype": dtype,
+            "device": jax.devices()[0].device_kind,
+            "jax": jax.__version__,
+            "settings": settings,
+            "ok": ok,
+            "verdict": verdict,
+            "source": published and published["source"],
+            "note": published and published["losses"]["note"],
+            "checks": [check._asdict() for check in checks],
+            "ranked_for": word,
+            "vector_of": vector_of,
+            **run._asdict(),
+            "w1": run.w1.tolist(),
+        }
         write_json(json, record)
     if json != "-":
         print(f"\n{verdict}")
@@ -107,9 +126,18 @@ def reproduce(
 
 
 def compute(
-    text: str, order: list[str] | None, dtype: str, word: str, vector_of: str,
-    *, window: int, dim: int, numpy_seed: int, learning_rate: float, steps: int,
-) -> Recomputed:  # fmt: skip
+    text: str,
+    order: list[str] | None,
+    dtype: str,
+    word: str,
+    vector_of: str,
+    *,
+    window: int,
+    dim: int,
+    numpy_seed: int,
+    learning_rate: float,
+    steps: int,
+) -> Recomputed:
     """The post from its text to its last figure."""
     tokens = reference.tokenize(text)
     word_to_id, id_to_word = reference.mapping(tokens, order)
@@ -119,12 +147,20 @@ def compute(
     ranking = reference.predict_context(params, word, word_to_id)
     vector = reference.get_embedding(params, vector_of, word_to_id)
     losses = np.asarray(history, np.float64).tolist()
-    return Recomputed(len(tokens), list(id_to_word.values()), (X.shape, y.shape), losses,
-                      np.asarray(params["w1"], np.float64), ranking,
-                      np.asarray(vector, np.float64).tolist())  # fmt: skip
+    return Recomputed(
+        len(tokens),
+        list(id_to_word.values()),
+        (X.shape, y.shape),
+        losses,
+        np.asarray(params["w1"], np.float64),
+        ranking,
+        np.asarray(vector, np.float64).tolist(),
+    )
 
 
-def judge(run: Recomputed, published: dict[str, Any], dtype: str, word: str, vector_of: str) -> list[Check]:
+def judge(
+    run: Recomputed, published: dict[str, Any], dtype: str, word: str, vector_of: str
+) -> list[Check]:
     """Every published figure beside the computed one; a word the post does not show is not judged."""
     tolerance, shape = TOLERANCES.get(dtype, {}), tuple(published["shape"])
 
@@ -142,12 +178,15 @@ def judge(run: Recomputed, published: dict[str, Any], dtype: str, word: str, vec
         error = error_of(found, expected)
         return Check(name, 0.0, error, verdict(error <= tolerance.get("w1", 0.0)))
 
-    checks = [exact("tokens", published["tokens"], run.tokens),
-              exact("words", published["words"], len(run.vocabulary)),
-              exact("X", shape, run.shapes[0]), exact("y", shape, run.shapes[1]),
-              close("loss, first step", published["losses"]["first"], run.history[0]),
-              close("loss, last step", published["losses"]["last"], run.history[-1]),
-              within("max |w1 - published|", published["w1"], run.w1)]  # fmt: skip
+    checks = [
+        exact("tokens", published["tokens"], run.tokens),
+        exact("words", published["words"], len(run.vocabulary)),
+        exact("X", shape, run.shapes[0]),
+        exact("y", shape, run.shapes[1]),
+        close("loss, first step", published["losses"]["first"], run.history[0]),
+        close("loss, last step", published["losses"]["last"], run.history[-1]),
+        within("max |w1 - published|", published["w1"], run.w1),
+    ]
     if word == published["ranking"]["word"]:
         expected = published["ranking"]["words"]
         checks.append(exact("ranks equal", len(expected), equal_ranks(run.ranking, expected)))
@@ -166,7 +205,9 @@ def equal_ranks(found: list[str], expected: list[str]) -> int:
     return sum(f == e for f, e in zip(found, expected, strict=False))
 
 
-def conclude(run: Recomputed, checks: list[Check], published: dict[str, Any] | None, dtype: str) -> str:
+def conclude(
+    run: Recomputed, checks: list[Check], published: dict[str, Any] | None, dtype: str
+) -> str:
     """The closing sentence: what agrees, and what is off."""
     if published is None:
         return f"Nothing is published for this text, so nothing is judged ({dtype})."
@@ -189,11 +230,20 @@ def print_report(
     dtype: str,
 ) -> None:
     """The post's figures in its order, published beside computed."""
-    print(f"word2vec from scratch in {dtype} on {jax.devices()[0].device_kind}, {len(run.history)} steps")
+    print(
+        f"word2vec from scratch in {dtype} on {jax.devices()[0].device_kind}, {len(run.history)} "
+        "steps"
+    )
     if published:
         print("published: {author}, {title}, {date}, {url}".format(**published["source"]))
-    rows = [("tokens", run.tokens), ("words", len(run.vocabulary)), ("X", run.shapes[0]), ("y", run.shapes[1]),
-            ("loss, first step", run.history[0]), ("loss, last step", run.history[-1])]  # fmt: skip
+    rows = [
+        ("tokens", run.tokens),
+        ("words", len(run.vocabulary)),
+        ("X", run.shapes[0]),
+        ("y", run.shapes[1]),
+        ("loss, first step", run.history[0]),
+        ("loss, last step", run.history[-1]),
+    ]
     known = {check.name: check for check in checks}
     print(f"\n{'':20}{'published':24}computed")
     for name, value in rows:
@@ -202,10 +252,16 @@ def print_report(
         print(f"{label:20}{check.published if check else '-'!s:24}{value}{_mark(check)}")
     if published:
         print(f"* {published['losses']['note']}")
-    expected = published["ranking"]["words"] if published and word == published["ranking"]["word"] else []
+    expected = (
+        published["ranking"]["words"] if published and word == published["ranking"]["word"] else []
+    )
     print(f'\nwords ranked for "{word}"')
     _print_ranking(run.ranking, expected)
-    values = published["vector"]["values"] if published and vector_of == published["vector"]["word"] else []
+    values = (
+        published["vector"]["values"]
+        if published and vector_of == published["vector"]["word"]
+        else []
+    )
     print(f'\nvector of "{vector_of}"\n{"":8}{"published":>14}{"computed":>14}')
     for i, value in enumerate(run.vector):
         print(f"{i + 1:>8}{values[i] if i < len(values) else '-':>14}{value:>14.8f}")
@@ -220,7 +276,9 @@ def _print_ranking(found: list[str], expected: list[str]) -> None:
     cells = []
     for i, word in enumerate(found):
         other = expected[i] if i < len(expected) else "-"
-        cells.append(f"{i + 1:>4}  {other:<15}{word:<15}{' ' if word == other or not expected else '!'}")
+        cells.append(
+            f"{i + 1:>4}  {other:<15}{word:<15}{' ' if word == other or not expected else '!'}"
+        )
     half = (len(cells) + 1) // 2
     print("  ".join([f"      {'published':<15}{'computed':<15} "] * min(2, len(cells))).rstrip())
     for i in range(half):
@@ -239,21 +297,25 @@ def write_files(run: Recomputed, folder: Path, quiet: bool = False) -> None:
     with atomic_file(folder / "embedding.txt") as file:
         lines = [f"{len(run.vocabulary)} {run.w1.shape[1]}"]
         lines += [
-            f"{w} {' '.join(map(repr, v))}" for w, v in zip(run.vocabulary, run.w1.tolist(), strict=True)
+            f"{w} {' '.join(map(repr, v))}"
+            for w, v in zip(run.vocabulary, run.w1.tolist(), strict=True)
         ]
         file.write(("\n".join(lines) + "\n").encode())
     print(f"\nwrote {folder / 'embedding.txt'}", file=stream)
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        print("loss.png needs matplotlib: pip install 'w2vjax[plot]' and run this again.", file=stream)
+        print(
+            "loss.png needs matplotlib: pip install 'w2vjax[plot]' and run this again.", file=stream
+        )
         return
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(range(1, len(run.history) + 1), run.history, color="tab:blue", linewidth=2)
     axes.set(xlabel="step", ylabel="cross-entropy, in nats", ylim=(0, None))
     axes.set_title(
-        f"Loss over {run.shapes[0][0]:,} pairs, from {run.history[0]:,.1f} to {run.history[-1]:,.1f}"
+        f"Loss over {run.shapes[0][0]:,} pairs, from {run.history[0]:,.1f} to "
+        f"{run.history[-1]:,.1f}"
     )
     axes.spines[["top", "right"]].set_visible(False)
     with atomic_file(folder / "loss.png") as file:

@@ -21,8 +21,14 @@ Corpus = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar=
 
 
 def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
-    """A field of :class:`Options`. None says that nothing was given; the help shows the setting's own default."""
-    default = "" if setting.default is None or setting.default is False else f"(default: {setting.default})"
+    """A field of :class:`Options`. None says that nothing was given; the help shows the setting's
+    own default.
+    """
+    default = (
+        ""
+        if setting.default is None or setting.default is False
+        else f"(default: {setting.default})"
+    )
     names = "{" + ",".join(get_args(kind)) + "}" if get_args(kind) else None
     metavar = names or {int: "N", float: "X", bool: None, Path: "PATH"}[kind]
     about = about or setting.metadata["about"]
@@ -32,7 +38,8 @@ def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
     return setting.name, Annotated[kind | None, shown], field(default=None)
 
 
-# What train takes beside the settings: the type on the command line, and the sentence where a value is another one.
+# What train takes beside the settings: the type on the command line, and the sentence where a value
+# is another one.
 _BESIDE: dict[str, tuple[Any, ...]] = {
     "tokenizer": (
         Literal["whitespace", "post"],
@@ -40,7 +47,8 @@ _BESIDE: dict[str, tuple[Any, ...]] = {
     ),
     "vocab": (
         Path,
-        "A vocabulary file, a word and its count a line, to use instead of the words that --min-count would choose.",
+        "A vocabulary file, a word and its count a line, to use instead of the words that "
+        "--min-count would choose.",
     ),
     "cache": (Path,),
     "deterministic": (bool,),
@@ -50,7 +58,8 @@ _OTHERS = [_option(each, *_BESIDE[each.name]) for each in fields(Arguments) if e
 _UNDIVIDED = Annotated[
     bool,
     tyro.conf.arg(
-        help="With --model cbow: word2vec.c's gradient, not divided by the number of neighbours, and its rate of 0.05.",
+        help="With --model cbow: word2vec.c's gradient, not divided by the number of neighbours, "
+        "and its rate of 0.05.",
         help_behavior_hint="",
     ),
 ]
@@ -100,12 +109,13 @@ def train(
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
         training: Settings of the model and of its training.
         out: Folder for the results, made if need be.
-        checkpoint: Folder for checkpoints; SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 then save and leave.
+        checkpoint: Folder for checkpoints; SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 then save and
+            leave.
         checkpoint_every: Seconds between checkpoints.
         resume: Go on from the last checkpoint, if there is one.
         allow: Fields that may differ from the checkpoint's, such as "jax version".
-        from_: Go on from the model of this folder; new words of this corpus join its vocabulary. Without --model and
-            --objective it goes on with those of the folder.
+        from_: Go on from the model of this folder; new words of this corpus join its vocabulary.
+            Without --model and --objective it goes on with those of the folder.
         quiet: No bar and no summary.
         json_: Write the summary as JSON.
     """
@@ -151,7 +161,8 @@ def plan(
     *,
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:
-    """Say what a training run will take, in memory and time, before it is started. Takes the settings of train.
+    """Say what a training run will take, in memory and time, before it is started. Takes the
+    settings of train.
 
     Examples:
       w2vjax plan text.txt --dim 300 --epochs 3
@@ -177,9 +188,13 @@ def plan(
 
 @contextlib.contextmanager
 def _removed_if_empty(*folders: Path) -> Iterator[None]:
-    """Where the work fails, remove the folders that were not there before it and have nothing in them."""
+    """Where the work fails, remove the folders that were not there before it and have nothing in
+    them.
+    """
     wanted = {place for folder in folders for place in (folder, *folder.parents)}
-    missing = sorted((place for place in wanted if not place.exists()), key=lambda place: -len(place.parts))
+    missing = sorted(
+        (place for place in wanted if not place.exists()), key=lambda place: -len(place.parts)
+    )
     try:
         yield
     except BaseException:
@@ -195,7 +210,11 @@ def _source(corpus: tuple[str, ...]) -> Any:
 
 def _given(options: Options) -> dict[str, Any]:
     """The options that were given on the command line."""
-    return {name: value for name, value in vars(options).items() if value is not None and value is not False}
+    return {
+        name: value
+        for name, value in vars(options).items()
+        if value is not None and value is not False
+    }
 
 
 def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +227,8 @@ def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     if keywords.pop("cbow_sum_gradient", False):
         if given.get("model") != "cbow":
             raise SettingError(
-                f"--cbow-sum-gradient is for --model cbow, and this is {given.get('model', Settings.model)}. "
+                "--cbow-sum-gradient is for --model cbow, and this is "
+                f"{given.get('model', Settings.model)}. "
                 "Leave it out."
             )
         keywords["embed_backward"] = embed_backward_undivided
@@ -232,13 +252,16 @@ def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[s
     for name, given in (("--resume", resume), ("--allow", allow)):
         if given:
             raise SettingError(
-                f"{name} is for going on from a checkpoint, and no folder is named. Name it with --checkpoint."
+                f"{name} is for going on from a checkpoint, and no folder is named. Name it with "
+                "--checkpoint."
             )
     return None
 
 
 def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """The model's file, and the options with the names that it was trained with where none are given."""
+    """The model's file, and the options with the names that it was trained with where none are
+    given.
+    """
     from w2vjax.formats.model_file import load_model
 
     path = folder / "model.safetensors" if folder.is_dir() else folder
@@ -248,22 +271,28 @@ def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
         names[name] = given.get(name, kept.get(name))
         if names[name] not in known:
             raise SettingError(
-                f"{path} does not say what it was trained with. Pass --{name}: {' or '.join(sorted(known))}."
+                f"{path} does not say what it was trained with. Pass --{name}: "
+                f"{' or '.join(sorted(known))}."
             )
     return path, given | names
 
 
-def _grown(path: Path, text: Any, given: dict[str, Any], asked: Arguments) -> tuple[Any, dict[str, Any]]:
+def _grown(
+    path: Path, text: Any, given: dict[str, Any], asked: Arguments
+) -> tuple[Any, dict[str, Any]]:
     """(the new text by the words of both, the keywords that go with it) for going on from a model."""
     from w2vjax.corpus.encode import USUAL_MIN_COUNT
     from w2vjax.training.continued import continue_from
 
     for name in ("max_vocab", "cache", "vocab"):
         if name in given:
-            raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out.")
+            raise SettingError(
+                f"--{name.replace('_', '-')} cannot go with --from. Leave one of them out."
+            )
     least = USUAL_MIN_COUNT if asked.min_count is None else asked.min_count
-    grown, start = continue_from(path, text, least, asked.tokenizer, asked.seed,
-                                 trees=asked.objective == "hierarchical")  # fmt: skip
+    grown, start = continue_from(
+        path, text, least, asked.tokenizer, asked.seed, trees=asked.objective == "hierarchical"
+    )
     dim = start.input.shape[1]
     if given.get("dim", dim) != dim:
         raise SettingError(f"--dim {given['dim']} differs from the model's {dim}. Leave it out.")
@@ -279,7 +308,12 @@ def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
     metadata = {**summary["settings"], "model": summary["model"], "objective": summary["objective"]}
     vocab = trained.vocab
     save_model(
-        out / "model.safetensors", trained.params, vocab.words, vocab.counts, metadata, dropped=vocab.dropped
+        out / "model.safetensors",
+        trained.params,
+        vocab.words,
+        vocab.counts,
+        metadata,
+        dropped=vocab.dropped,
     )
     with atomic_file(out / "summary.json") as file:
         file.write(json.dumps(summary, indent=2).encode() + b"\n")
@@ -293,19 +327,23 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
     loss = summary["loss"]
     lines = [
         summary["corpus"],
-        f"{summary['words']:,} words in {summary['steps']:,} steps: {summary['train_seconds']:.1f} s training "
-        f"({summary['raw_words_per_second'] / 1e6:.2f} M words/s), {summary['corpus_seconds']:.1f} s reading, "
+        f"{summary['words']:,} words in {summary['steps']:,} steps: {summary['train_seconds']:.1f} "
+        "s training "
+        f"({summary['raw_words_per_second'] / 1e6:.2f} M words/s), {summary['corpus_seconds']:.1f} "
+        "s reading, "
         f"{summary['compile_seconds']:.1f} s compiling, {summary['total_seconds']:.1f} s in all",
         "no pair was left to measure a loss on"
         if loss is None
-        else f"loss {loss:.4f} nats a positive pair at the end" + _beside(summary["untrained_loss"]),
+        else f"loss {loss:.4f} nats a positive pair at the end"
+        + _beside(summary["untrained_loss"]),
     ]
     if "held_out" in summary:
         held = summary["held_out"]
         lines.append(
             "no pair was held out: use a larger --held-out"
             if held["loss"] is None
-            else f"held out: {held['loss']:.4f} nats a pair; the unigram distribution has {held['unigram_loss']:.4f}"
+            else f"held out: {held['loss']:.4f} nats a pair; the unigram distribution has "
+            f"{held['unigram_loss']:.4f}"
         )
     lines.append(f"wrote vectors.bin, model.safetensors, log.jsonl and summary.json to {out}")
     return "\n".join(lines)

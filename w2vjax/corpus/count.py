@@ -12,14 +12,18 @@ REMEMBERED = 200_000  # dropped words that a vocabulary still knows, the most fr
 
 
 def check_counts(min_count: int, max_vocab: int | None) -> None:
-    """Refuse settings that cannot work, before anything is read. min_count=0 keeps every word, as 1 does."""
+    """Refuse settings that cannot work, before anything is read. min_count=0 keeps every word, as 1
+    does.
+    """
     whole_number("min_count", min_count, least=0)
     if max_vocab is not None:
         whole_number("max_vocab", max_vocab)
 
 
 def choose(seen: Seen, min_count: int, max_vocab: int | None) -> tuple[Vocab, np.ndarray]:
-    """The vocabulary of a pass, and the id of every number of it ([S] int32, -1 where the word is dropped)."""
+    """The vocabulary of a pass, and the id of every number of it ([S] int32, -1 where the word is
+    dropped).
+    """
     met = np.flatnonzero(seen.counts)
     ranked = met[np.lexsort((seen.first[met], -seen.counts[met]))]
     size = int(np.searchsorted(-seen.counts[ranked], -max(min_count, 1), side="right"))
@@ -53,7 +57,8 @@ def build_vocab(
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
 ) -> Vocab:
-    """Count the words of a source and keep those that occur ``min_count`` times, at most ``max_vocab`` of them.
+    """Count the words of a source and keep those that occur ``min_count`` times, at most
+    ``max_vocab`` of them.
 
     ``source`` and ``tokenizer`` are described in :mod:`w2vjax.corpus`. Raises
     :class:`~w2vjax.errors.CorpusError` where nothing can be read or kept, and

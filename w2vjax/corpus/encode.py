@@ -27,7 +27,9 @@ ENDS = 1 << 20  # bytes at each end of a source file whose hash tells whether it
 
 
 class Encoded(NamedTuple):
-    """A source as ids. ``ids`` [N] int32; ``starts`` [S] int64, where in ids the lines begin; both read-only maps."""
+    """A source as ids. ``ids`` [N] int32; ``starts`` [S] int64, where in ids the lines begin; both
+    read-only maps.
+    """
 
     ids: np.ndarray
     starts: np.ndarray
@@ -35,7 +37,9 @@ class Encoded(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """What training reads: :class:`Encoded` with its vocabulary. ``digest`` is the SHA-256 of all three."""
+    """What training reads: :class:`Encoded` with its vocabulary. ``digest`` is the SHA-256 of all
+    three.
+    """
 
     vocab: Vocab
     ids: np.ndarray  # [N] int32, a read-only memory map
@@ -45,7 +49,9 @@ class Corpus(NamedTuple):
 
     @property
     def counts(self) -> np.ndarray:
-        """[V] int64: how often each word occurs. :func:`prepare` refuses a vocabulary without counts."""
+        """[V] int64: how often each word occurs. :func:`prepare` refuses a vocabulary without
+        counts.
+        """
         return np.asarray(self.vocab.counts)
 
     @property
@@ -66,9 +72,11 @@ def encode(
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
 ) -> Encoded:
-    """Write a source as ids of ``vocab`` to ``path`` and its line starts to ``path.starts``; other words are left out.
+    """Write a source as ids of ``vocab`` to ``path`` and its line starts to ``path.starts``; other
+    words are left out.
 
-    Raises :class:`~w2vjax.errors.CorpusError` if the source cannot be read or holds no word of the vocabulary.
+    Raises :class:`~w2vjax.errors.CorpusError` if the source cannot be read or holds no word of the
+    vocabulary.
 
     >>> vocab = Vocab(("a", "rose"), [2, 2])
     >>> encoded = encode([["a", "rose", "is"], ["a", "rose"]], vocab, tempfile.mkdtemp() + "/rose.ids")
@@ -89,7 +97,8 @@ def encode(
         kept = renumber(numbers, starts, ids_of, ids_out, starts_out)
         if not kept:
             raise CorpusError(
-                f"None of the {seen.tokens:,} tokens of the corpus is among the vocabulary's {len(vocab):,} words. "
+                f"None of the {seen.tokens:,} tokens of the corpus is among the vocabulary's "
+                f"{len(vocab):,} words. "
                 "Check that corpus, tokenizer and vocabulary belong together."
             )
     words = int(np.count_nonzero(ids_of >= 0))
@@ -108,18 +117,21 @@ def prepare(
 ) -> Corpus:
     """Vocabulary and ids of a source, in one pass over its text.
 
-    With a ``cache_dir`` (made if need be) the files stay there and are used again when files, settings and version are
-    the same: paths, sizes, modification times and the hash of the first and last MiB of every file. They are checked
-    against their checksums first, and made anew if damaged. Token lists, standard input and tokenizers other than the
-    package's own are read every time, for nothing tells whether they have changed. Without a ``cache_dir`` the files
-    are temporary and go when the corpus does.
+    With a ``cache_dir`` (made if need be) the files stay there and are used again when files,
+    settings and version are the same: paths, sizes, modification times and the hash of the first
+    and last MiB of every file. They are checked against their checksums first, and made anew if
+    damaged. Token lists, standard input and tokenizers other than the package's own are read every
+    time, for nothing tells whether they have changed. Without a ``cache_dir`` the files are
+    temporary and go when the corpus does.
 
-    ``min_count``: None is 5. ``vocab``: words and counts to use as they are, as ``Vocab.load`` reads them, in place of
-    what min_count and max_vocab would choose. A source that is a :class:`Corpus` already is returned as it is.
+    ``min_count``: None is 5. ``vocab``: words and counts to use as they are, as ``Vocab.load``
+    reads them, in place of what min_count and max_vocab would choose. A source that is a
+    :class:`Corpus` already is returned as it is.
 
-    Raises what :func:`build_vocab` raises, :class:`~w2vjax.errors.FileError` if the cache cannot be written, and
-    :class:`~w2vjax.errors.SettingError` for a ``vocab`` with a cache, max_vocab or a Corpus, and for a min_count,
-    max_vocab, tokenizer or cache that a Corpus or ``vocab`` was not made with.
+    Raises what :func:`build_vocab` raises, :class:`~w2vjax.errors.FileError` if the cache cannot be
+    written, and :class:`~w2vjax.errors.SettingError` for a ``vocab`` with a cache, max_vocab or a
+    Corpus, and for a min_count, max_vocab, tokenizer or cache that a Corpus or ``vocab`` was not
+    made with.
 
     >>> corpus = prepare([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
     >>> corpus.vocab.words, corpus.ids.tolist(), corpus.starts.tolist()
@@ -131,15 +143,20 @@ def prepare(
     """
     least = USUAL_MIN_COUNT if min_count is None else min_count
     check_counts(least, max_vocab)
-    if vocab is not None and (isinstance(source, Corpus) or cache_dir is not None or max_vocab is not None):
+    if vocab is not None and (
+        isinstance(source, Corpus) or cache_dir is not None or max_vocab is not None
+    ):
         raise SettingError(
-            "A vocab takes the place of one that is chosen, cached or in a Corpus. Leave out max_vocab and cache, and "
+            "A vocab takes the place of one that is chosen, cached or in a Corpus. Leave out "
+            "max_vocab and cache, and "
             "pass the text."
         )
     if isinstance(source, Corpus):
         if tokenizer is not None or cache_dir is not None:
             name, value = (
-                ("cache", cache_dir) if tokenizer is None else ("tokenizer", _name(tokenizer) or tokenizer)
+                ("cache", cache_dir)
+                if tokenizer is None
+                else ("tokenizer", _name(tokenizer) or tokenizer)
             )
             raise SettingError(
                 f"{name}={value!r} has no effect on a Corpus, whose text is read already. "
@@ -154,8 +171,14 @@ def prepare(
             )
         require_chosen_by(vocab, min_count, None)
         return _with_words_of(vocab, source, tokenizer, reading)
-    settings = {"format": FORMAT, "min_count": int(least), "max_vocab": max_vocab and int(max_vocab),
-                "tokenizer": _name(tokenizer), "errors": reading.errors, "source": _names(source)}  # fmt: skip
+    settings = {
+        "format": FORMAT,
+        "min_count": int(least),
+        "max_vocab": max_vocab and int(max_vocab),
+        "tokenizer": _name(tokenizer),
+        "errors": reading.errors,
+        "source": _names(source),
+    }
     if cache_dir is None:
         with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as temporary:
             paths = _paths(temporary, settings)
@@ -170,7 +193,9 @@ def prepare(
         ) from error
     paths = _paths(cache_dir, settings)
     marks = (
-        _fingerprints(source) if settings["tokenizer"] and settings["source"] and is_text(source) else None
+        _fingerprints(source)
+        if settings["tokenizer"] and settings["source"] and is_text(source)
+        else None
     )
     if marks is not None and (corpus := _reuse(paths, settings, marks)):
         return corpus
@@ -178,7 +203,8 @@ def prepare(
 
 
 def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
-    """(min_count, max_vocab) that explain which words are in a vocabulary; None where no word was left out for room.
+    """(min_count, max_vocab) that explain which words are in a vocabulary; None where no word was
+    left out for room.
 
     >>> chosen_by(prepare([["a", "rose", "is", "a", "rose"]], min_count=1, max_vocab=2).vocab)
     (1, 2)
@@ -188,28 +214,36 @@ def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
 
 
 def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for numbers that would have chosen other words; None is not asked."""
+    """Raise :class:`~w2vjax.errors.SettingError` for numbers that would have chosen other words;
+    None is not asked.
+    """
     least, most = chosen_by(vocab)
     if min_count is not None and max(min_count, 1) != max(least, 1):
         raise SettingError(
-            f"min_count={min_count} has no effect on a vocabulary that is there already, chosen by min_count={least}. "
+            f"min_count={min_count} has no effect on a vocabulary that is there already, chosen by "
+            f"min_count={least}. "
             "Leave min_count out, or prepare the corpus with it."
         )
     if max_vocab is not None and (len(vocab) > max_vocab or (most or max_vocab) < max_vocab):
         raise SettingError(
-            f"max_vocab={max_vocab} has no effect on a vocabulary that is there already, of {len(vocab):,} words. "
+            f"max_vocab={max_vocab} has no effect on a vocabulary that is there already, of "
+            f"{len(vocab):,} words. "
             "Leave max_vocab out, or prepare the corpus with it."
         )
 
 
-def _with_words_of(vocab: Vocab, source: Source, tokenizer: Tokenizer | None, reading: Reading) -> Corpus:
+def _with_words_of(
+    vocab: Vocab, source: Source, tokenizer: Tokenizer | None, reading: Reading
+) -> Corpus:
     """A source as ids of a vocabulary that is there already; the report is that of the source."""
     with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
         ids, starts = Path(folder, "ids"), Path(folder, "ids.starts")
         report = encode(source, vocab, ids, tokenizer, reading).report
         hashes = [sha256_of(ids), sha256_of(starts)]
         # the maps outlive their files' names
-        return _open([Path(folder), ids, starts], replace(vocab, report=report), hashes, reused=False)
+        return _open(
+            [Path(folder), ids, starts], replace(vocab, report=report), hashes, reused=False
+        )
 
 
 def _name(tokenizer: Tokenizer | None) -> str | None:
@@ -225,7 +259,11 @@ def _names(source: Source) -> list[str] | None:
     if source is None:
         return ["the built-in text"]
     names = files(source) if is_text(source) and source is not None else []
-    return [os.path.abspath(name) for name in names] if names and all(map(os.path.isfile, names)) else None
+    return (
+        [os.path.abspath(name) for name in names]
+        if names and all(map(os.path.isfile, names))
+        else None
+    )
 
 
 def _fingerprints(source: TextSource) -> list[list[Any]]:
@@ -241,7 +279,9 @@ def _fingerprints(source: TextSource) -> list[list[Any]]:
                 file.seek(max(file.tell(), status.st_size - ENDS))
                 ends.update(file.read(ENDS))
         except OSError as error:
-            raise CorpusError(f"{path}: cannot be read: {error.strerror}. Check its permissions.") from error
+            raise CorpusError(
+                f"{path}: cannot be read: {error.strerror}. Check its permissions."
+            ) from error
         marks.append([status.st_size, status.st_mtime_ns, ends.hexdigest()])
     return marks
 
@@ -273,15 +313,26 @@ def _make(
         for file in (ids, starts):
             file.flush()
             hashes.append(sha256_of(file.name))
-        manifest.write(_signed({
-            "settings": settings, "files": marks, "sha256": hashes, "report": vocab.report, "words": vocab.words,
-            "counts": np.asarray(vocab.counts).tolist(), "dropped": vocab.dropped,
-        }))  # fmt: skip
+        manifest.write(
+            _signed(
+                {
+                    "settings": settings,
+                    "files": marks,
+                    "sha256": hashes,
+                    "report": vocab.report,
+                    "words": vocab.words,
+                    "counts": np.asarray(vocab.counts).tolist(),
+                    "dropped": vocab.dropped,
+                }
+            )
+        )
     return _open(paths, vocab, hashes, reused=False)
 
 
 def _signed(record: dict[str, Any]) -> bytes:
-    """JSON with its own checksum on the line before it: one flipped bit in a word would otherwise go unseen."""
+    """JSON with its own checksum on the line before it: one flipped bit in a word would otherwise
+    go unseen.
+    """
     data = json.dumps(record).encode()
     return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
 
@@ -309,11 +360,14 @@ def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) 
                 raise ValueError(f"{path.name} does not match its checksum")
     except (ValueError, OSError) as error:
         warnings.warn(
-            f"The prepared corpus in {paths[0].parent} is damaged and is made again: {error}.", stacklevel=3
+            f"The prepared corpus in {paths[0].parent} is damaged and is made again: {error}.",
+            stacklevel=3,
         )
         return None
     counts, report = np.array(record["counts"], np.int64), Report(*record["report"])
-    vocab = Vocab(tuple(record["words"]), counts, max(settings["min_count"], 1), record["dropped"], report)
+    vocab = Vocab(
+        tuple(record["words"]), counts, max(settings["min_count"], 1), record["dropped"], report
+    )
     return _open(paths, vocab, record["sha256"], reused=True)
 
 
@@ -332,10 +386,14 @@ def _mapped(path: Path, dtype: str) -> np.ndarray:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[IO[bytes]]:
-    """A file for the numbers of the first pass, without a name: it is gone when it is closed, or the process."""
+    """A file for the numbers of the first pass, without a name: it is gone when it is closed, or
+    the process.
+    """
     try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
     except OSError as error:
-        raise FileError(f"{folder} cannot be written to: {error.strerror}. Name another folder.") from error
+        raise FileError(
+            f"{folder} cannot be written to: {error.strerror}. Name another folder."
+        ) from error
     with file:
         yield file

@@ -4,13 +4,14 @@ Mikolov et al. 2013 (arXiv:1310.4546, section 4) score a pair of neighbours a, b
 
     (count(a b) - min_count) * N / (count(a) * count(b))             N tokens in the corpus
 
-and join those above a threshold, from left to right. The other score is the normalised pointwise mutual information of
-Bouma 2009, between -1 and 1:
+and join those above a threshold, from left to right. The other score is the normalised pointwise
+mutual information of Bouma 2009, between -1 and 1:
 
     log(p(a b) / (p(a) p(b))) / -log p(a b)
 
-Connector words ("of", "the") may stand between a and b; they are then part of the pair, and are skipped in looking for
-neighbours. A pair is one integer, its key: (what is between, a, b) as digits.
+Connector words ("of", "the") may stand between a and b; they are then part of the pair, and are
+skipped in looking for neighbours. A pair is one integer, its key: (what is between, a, b) as
+digits.
 """
 
 from collections.abc import Callable
@@ -39,8 +40,11 @@ def word2phrase_score(
     return score
 
 
-def npmi_score(pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_count: int) -> np.ndarray:
-    """log(p_pair / (p_a p_b)) / -log p_pair, from counts [n]: 1 where the two only come together, 0 by chance.
+def npmi_score(
+    pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_count: int
+) -> np.ndarray:
+    """log(p_pair / (p_a p_b)) / -log p_pair, from counts [n]: 1 where the two only come together, 0
+    by chance.
 
     Pairs seen fewer than ``min_count`` times get -inf. The usual threshold is 0.5.
 
@@ -52,7 +56,9 @@ def npmi_score(pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_
 
 
 class PairStream(NamedTuple):
-    """The ids of one pass, and what tells which of them can make a phrase. F words are frequent and no connectors."""
+    """The ids of one pass, and what tells which of them can make a phrase. F words are frequent and
+    no connectors.
+    """
 
     words: list[str]  # [V]
     ids: np.ndarray  # [N] int32
@@ -81,7 +87,11 @@ class PairStream(NamedTuple):
 
 
 def neighbours(
-    words: list[str], ids: np.ndarray, starts: np.ndarray, connectors: frozenset[str], min_count: int
+    words: list[str],
+    ids: np.ndarray,
+    starts: np.ndarray,
+    connectors: frozenset[str],
+    min_count: int,
 ) -> PairStream:
     """Count the words of a pass and rank those that can be part of a phrase."""
     counts = np.zeros(len(words), np.int64)
@@ -94,21 +104,25 @@ def neighbours(
     rank[frequent] = np.arange(len(frequent))
     if (len(linking) + 1) ** LONGEST_GAP * len(frequent) ** 2 >= 1 << 63:
         raise SettingError(
-            f"{len(frequent):,} words and {len(linking)} connectors make more pairs than 64 bits can number. "
+            f"{len(frequent):,} words and {len(linking)} connectors make more pairs than 64 bits "
+            "can number. "
             "Raise min_count."
         )
     return PairStream(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
 
 
 class Stretch(NamedTuple):
-    """Some ids in a row. The last word that could begin a pair comes again as the first of the next stretch."""
+    """Some ids in a row. The last word that could begin a pair comes again as the first of the next
+    stretch.
+    """
 
     ids: np.ndarray  # [n]
     opens: np.ndarray  # [n] bool: a line begins here
     left: np.ndarray  # [p] places in ids of neighbours, the earlier one
     right: np.ndarray  # [p] the later one
     keys: np.ndarray  # [p] int64, -1 for neighbours that make no phrase
-    last: int  # where the next batch may begin: the last word that could begin a pair, n if there is none
+    # where the next batch may begin: the last word that could begin a pair, n if there is none
+    last: int
 
 
 def _stretch(stream: PairStream, begin: int) -> Stretch:
@@ -136,9 +150,13 @@ def _stretch(stream: PairStream, begin: int) -> Stretch:
 def choose_pairs(
     stream: PairStream, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The keys of pairs scored above ``threshold``, rising, with their counts and scores: three arrays [n]."""
+    """The keys of pairs scored above ``threshold``, rising, with their counts and scores: three
+    arrays [n].
+    """
     parts = -(-len(stream.ids) // PART)
-    chosen = [_scored(stream, *_count(stream, parts, part), score, threshold) for part in range(parts)]
+    chosen = [
+        _scored(stream, *_count(stream, parts, part), score, threshold) for part in range(parts)
+    ]
     keys, counts, scores = (np.concatenate(arrays) for arrays in zip(*chosen, strict=True))
     order = np.argsort(keys)
     return keys[order], counts[order], scores[order]
@@ -184,11 +202,17 @@ def _scored(
 
 
 def write_joined(
-    stream: PairStream, keys: np.ndarray, numbers: np.ndarray, ids_out: IO[bytes], starts_out: IO[bytes]
+    stream: PairStream,
+    keys: np.ndarray,
+    numbers: np.ndarray,
+    ids_out: IO[bytes],
+    starts_out: IO[bytes],
 ) -> None:
-    """Write the ids with every chosen pair (``keys``, rising) replaced by its number, and where the lines then begin.
+    """Write the ids with every chosen pair (``keys``, rising) replaced by its number, and where the
+    lines then begin.
 
-    Pairs are joined from left to right: of pairs in a row that share words, the first, the third and so on.
+    Pairs are joined from left to right: of pairs in a row that share words, the first, the third
+    and so on.
     """
     begin = written = 0
     while begin < len(stream.ids):
@@ -207,7 +231,8 @@ def write_joined(
         inside[stretch.left[joined] + 1] += 1
         inside[stretch.right[joined] + 1] -= 1
         end = stretch.last
-        if len(joined) and int(stretch.right[joined[-1]]) == end:  # it is used up, and can begin nothing
+        # it is used up, and can begin nothing
+        if len(joined) and int(stretch.right[joined[-1]]) == end:
             end = len(stretch.ids)
         keep = np.cumsum(inside)[:end] == 0
         before = np.cumsum(keep) - 1

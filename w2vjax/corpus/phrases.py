@@ -1,8 +1,10 @@
-"""Phrases: neighbouring words that come together more often than chance joined into one, as in ``new_york``.
+"""Phrases: neighbouring words that come together more often than chance joined into one, as in
+``new_york``.
 
-How pairs are scored and counted is in :mod:`w2vjax.corpus.neighbours`. Further passes over the result join longer
-phrases. The text is read once, into ids on disk; counting and joining go over the ids in batches. Memory holds one part
-of the distinct pairs at a time and does not grow with the text.
+How pairs are scored and counted is in :mod:`w2vjax.corpus.neighbours`. Further passes over the
+result join longer phrases. The text is read once, into ids on disk; counting and joining go over
+the ids in batches. Memory holds one part of the distinct pairs at a time and does not grow with the
+text.
 """
 
 import os
@@ -29,13 +31,31 @@ from w2vjax.errors import FormatError, SettingError, whole_number
 from w2vjax.files import atomic_file
 
 ENGLISH_CONNECTORS = frozenset(
-    ("a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with", "without")
+    (
+        "a",
+        "an",
+        "and",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "of",
+        "on",
+        "or",
+        "the",
+        "to",
+        "with",
+        "without",
+    )
 )
 USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.5}
 
 
 class Phrase(NamedTuple):
-    """A phrase of one pass: its parts (words, or phrases of an earlier pass), how often they met, and their score."""
+    """A phrase of one pass: its parts (words, or phrases of an earlier pass), how often they met,
+    and their score.
+    """
 
     parts: tuple[str, ...]
     seen: int
@@ -43,7 +63,9 @@ class Phrase(NamedTuple):
 
 
 class Phrases(NamedTuple):
-    """What :func:`phrases` found. Iterating over ``lines()`` gives the corpus with its phrases joined."""
+    """What :func:`phrases` found. Iterating over ``lines()`` gives the corpus with its phrases
+    joined.
+    """
 
     found: tuple[tuple[Phrase, ...], ...]  # for every pass, by score descending
     delimiter: str
@@ -85,12 +107,15 @@ class Phrases(NamedTuple):
         return joined
 
     def save_corpus(self, path: str | os.PathLike[str]) -> None:
-        """Write the joined corpus as text, a line a line, words separated by spaces; lines without words are gone."""
+        """Write the joined corpus as text, a line a line, words separated by spaces; lines without
+        words are gone.
+        """
         with atomic_file(path) as file:
             for word in self.words:
                 if any(character <= " " for character in word):
                     raise FormatError(
-                        f"{os.fspath(path)}: the word {word!r} holds white space, which would cut it in two. "
+                        f"{os.fspath(path)}: the word {word!r} holds white space, which would cut "
+                        "it in two. "
                         "Train on lines() instead of a file."
                     )
             encoded = [word.encode("utf-8", "surrogatepass") for word in self.words]
@@ -105,7 +130,9 @@ class Phrases(NamedTuple):
             file.write(b"phrase\tcount\tscore\tpass\n")
             for number, rules in enumerate(self.found, 1):
                 for parts, seen, score in rules:
-                    file.write(f"{self.delimiter.join(parts)}\t{seen}\t{score:.6g}\t{number}\n".encode())
+                    file.write(
+                        f"{self.delimiter.join(parts)}\t{seen}\t{score:.6g}\t{number}\n".encode()
+                    )
 
 
 class Lines:
@@ -148,10 +175,11 @@ def phrases(
     """Find the phrases of a source (any that :func:`prepare` reads) and join them.
 
     ``threshold`` is what a score has to exceed, one for all passes or one each; 100 is usual for
-    :func:`word2phrase_score`, the default, and 0.5 for :func:`npmi_score`. ``score`` may be any function of the same
-    arguments. ``connectors`` are words that may stand inside a phrase, at most three in a row, but not begin or end
-    one; ``ENGLISH_CONNECTORS`` is a list to pass. Raises :class:`~w2vjax.errors.SettingError` for settings that cannot
-    work, and what :func:`prepare` raises.
+    :func:`word2phrase_score`, the default, and 0.5 for :func:`npmi_score`. ``score`` may be any
+    function of the same arguments. ``connectors`` are words that may stand inside a phrase, at most
+    three in a row, but not begin or end one; ``ENGLISH_CONNECTORS`` is a list to pass. Raises
+    :class:`~w2vjax.errors.SettingError` for settings that cannot work, and what :func:`prepare`
+    raises.
 
     >>> text = [["machine", "learning", "is", "fun"], ["machine", "learning", "works"], ["it", "works"]] * 10
     >>> found = phrases(text, min_count=5, threshold=2.5)
@@ -188,14 +216,18 @@ def _numbers(phrases_found: list[str], words: list[str]) -> np.ndarray:
     return np.array(numbers, np.int32)
 
 
-def _thresholds(threshold: float | Sequence[float] | None, passes: int, score: Score) -> list[float]:
+def _thresholds(
+    threshold: float | Sequence[float] | None, passes: int, score: Score
+) -> list[float]:
     whole_number("passes", passes)
     if threshold is None:
         if score not in USUAL_THRESHOLDS:
             raise SettingError("A score of your own has no usual threshold. Pass threshold.")
         threshold = USUAL_THRESHOLDS[score]
     thresholds = (
-        [float(threshold)] * passes if isinstance(threshold, (int, float)) else list(map(float, threshold))
+        [float(threshold)] * passes
+        if isinstance(threshold, (int, float))
+        else list(map(float, threshold))
     )
     if len(thresholds) != passes or not all(np.isfinite(thresholds)):
         raise SettingError(

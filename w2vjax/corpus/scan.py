@@ -1,7 +1,9 @@
-"""One pass over a source: number the words as they are first met, count them, write the numbers to disk.
+"""One pass over a source: number the words as they are first met, count them, write the numbers to
+disk.
 
-The numbers are final only once every word has been counted; :func:`renumber` then replaces them in a second, much
-cheaper pass over the numbers (not over the text), which also drops the words that are not in the vocabulary.
+The numbers are final only once every word has been counted; :func:`renumber` then replaces them in
+a second, much cheaper pass over the numbers (not over the text), which also drops the words that
+are not in the vocabulary.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +11,16 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from w2vjax.corpus.sources import READING, SEPARATOR, Reading, Source, TextSource, blocks, is_text, lines
+from w2vjax.corpus.sources import (
+    READING,
+    SEPARATOR,
+    Reading,
+    Source,
+    TextSource,
+    blocks,
+    is_text,
+    lines,
+)
 from w2vjax.corpus.table import PIECE, WordTable
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError
@@ -22,7 +33,8 @@ class Seen(NamedTuple):
     """What a pass has met. S numbers exist; some numbers may stand for no word (their count is 0)."""
 
     counts: np.ndarray  # [S] int64
-    first: np.ndarray  # [S] int64 place of the first occurrence among all tokens; -1 if there is none
+    # [S] int64 place of the first occurrence among all tokens; -1 if there is none
+    first: np.ndarray
     spell: Callable[[np.ndarray], list[str]]  # numbers -> words
     tokens: int
     lines: int  # that hold a token
@@ -43,7 +55,9 @@ def scan(
     numbers_file: IO[bytes] | None = None,
     starts_file: IO[bytes] | None = None,
 ) -> Seen:
-    """Read a source once. Writes the words' numbers as int32 and the line starts as int64, if given files for them."""
+    """Read a source once. Writes the words' numbers as int32 and the line starts as int64, if given
+    files for them.
+    """
     spell: Callable[[np.ndarray], list[str]]
     if is_text(source) and tokenizer in (None, tokenize_whitespace):
         table = WordTable()
@@ -65,7 +79,8 @@ def scan(
             more = max(batch.size, 2 * len(counts)) - len(counts)
             counts, met = np.pad(counts, (0, more)), np.pad(met, (0, more))
             first = np.pad(first, (0, more), constant_values=-1)
-        new = np.flatnonzero(~met.take(batch.numbers))[::-1]  # backwards: the earliest is written last
+        # backwards: the earliest is written last
+        new = np.flatnonzero(~met.take(batch.numbers))[::-1]
         met[batch.numbers[new]] = True
         first[batch.numbers[new]] = new + tokens
         np.add.at(counts, batch.numbers, 1)
@@ -91,7 +106,9 @@ def iter_is_self(source: Source) -> bool:
     return not is_text(source) and hasattr(source, "__next__")
 
 
-def _words_of_text(source: TextSource, table: WordTable, reading: Reading) -> Iterator[NumberedWords]:
+def _words_of_text(
+    source: TextSource, table: WordTable, reading: Reading
+) -> Iterator[NumberedWords]:
     line_begins = True
     for block in blocks(source, reading):
         separators = np.flatnonzero(block.data <= SEPARATOR)
@@ -104,7 +121,9 @@ def _words_of_text(source: TextSource, table: WordTable, reading: Reading) -> It
         if not lengths.all():
             real = np.flatnonzero(lengths)
             starts, lengths = starts[real], lengths[real]
-        numbers = table.states(np.concatenate([block.data, np.zeros(PIECE, np.uint8)]), starts, lengths)
+        numbers = table.states(
+            np.concatenate([block.data, np.zeros(PIECE, np.uint8)]), starts, lengths
+        )
         opens, line_begins = _line_starts(opens, line_begins, len(numbers))
         yield NumberedWords(numbers, opens, table.size)
 
@@ -122,7 +141,9 @@ def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.n
     return (opens[:-1] if begins else opens), begins
 
 
-def _token_lists(source: Source, tokenizer: Tokenizer | None, reading: Reading) -> Iterator[Sequence[str]]:
+def _token_lists(
+    source: Source, tokenizer: Tokenizer | None, reading: Reading
+) -> Iterator[Sequence[str]]:
     if is_text(source):
         tokenizer = tokenizer or tokenize_whitespace
         for line in lines(source, reading):
@@ -130,7 +151,8 @@ def _token_lists(source: Source, tokenizer: Tokenizer | None, reading: Reading) 
         return
     if not isinstance(source, Iterable) or hasattr(source, "decode"):  # bytes
         raise CorpusError(
-            f"A corpus cannot be read from a {type(source).__name__}. Pass a path, or an iterable of token lists."
+            f"A corpus cannot be read from a {type(source).__name__}. Pass a path, or an iterable "
+            "of token lists."
         )
     for number, item in enumerate(source, 1):
         if isinstance(item, str) and tokenizer is not None:
@@ -138,26 +160,31 @@ def _token_lists(source: Source, tokenizer: Tokenizer | None, reading: Reading) 
         elif isinstance(item, (str, bytes)) or not isinstance(item, Iterable):
             shown = repr(item) if len(repr(item)) < 60 else repr(item)[:57] + "..."
             raise CorpusError(
-                f"Item {number} of the corpus is {shown}, not a list of tokens. Pass token lists, as in "
+                f"Item {number} of the corpus is {shown}, not a list of tokens. Pass token lists, "
+                "as in "
                 "[line.split() for line in text.splitlines()], or a tokenizer."
             )
         else:
             yield list(item)
 
 
-def _words_of_lists(token_lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iterator[NumberedWords]:
+def _words_of_lists(
+    token_lists: Iterator[Sequence[str]], ids: dict[str, int]
+) -> Iterator[NumberedWords]:
     numbers: list[int] = []
     starts: list[int] = []
     for line, tokens in enumerate(token_lists, 1):
         if isinstance(tokens, str):
             raise CorpusError(
-                f"The tokenizer returned the string {tokens[:40]!r} for line {line}. It has to return a list of words."
+                f"The tokenizer returned the string {tokens[:40]!r} for line {line}. It has to "
+                "return a list of words."
             )
         before = len(numbers)
         for token in tokens:
             if not isinstance(token, str):
                 raise CorpusError(
-                    f"Line {line} of the corpus holds {token!r}, a {type(token).__name__}. NumberedWords are strings: "
+                    f"Line {line} of the corpus holds {token!r}, a {type(token).__name__}. "
+                    "NumberedWords are strings: "
                     "convert them with str."
                 )
             if token:  # what line.split(" ") makes of two spaces is no word
@@ -179,14 +206,15 @@ def renumber(
 ) -> int:
     """Write the final ids and line starts; returns the number of ids written.
 
-    ``ids_of`` [S] int32 gives each number's id, or -1 for words that are dropped. A line none of whose words is kept
-    leaves no start behind.
+    ``ids_of`` [S] int32 gives each number's id, or -1 for words that are dropped. A line none of
+    whose words is kept leaves no start behind.
     """
     numbers_file.seek(0)
     starts_file.seek(0)
     read = kept = 0
     pending = _read(starts_file, "<i8", BATCH)
-    held = np.zeros(0, np.int64)  # the last start: it is written once a kept word is known to follow
+    # the last start: it is written once a kept word is known to follow
+    held = np.zeros(0, np.int64)
     while len(numbers := _read(numbers_file, "<i4", BATCH)):
         ids = ids_of.take(numbers)
         keep = ids >= 0

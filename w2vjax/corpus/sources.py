@@ -1,7 +1,8 @@
-"""Where text comes from: files, compressed files, folders, standard input, token lists; read in blocks of bytes.
+"""Where text comes from: files, compressed files, folders, standard input, token lists; read in
+blocks of bytes.
 
-A block is a uint8 array that ends after a separator (a byte <= 0x20), so no word, UTF-8 sequence or CRLF is ever cut:
-what follows cannot depend on the block size.
+A block is a uint8 array that ends after a separator (a byte <= 0x20), so no word, UTF-8 sequence or
+CRLF is ever cut: what follows cannot depend on the block size.
 """
 
 import os
@@ -17,12 +18,14 @@ from w2vjax.errors import CorpusError, FileError, FormatError, SettingError
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words
-LONGEST_WORD = 1 << 24  # bytes without a separator before the file is taken for something other than text
+# bytes without a separator before the file is taken for something other than text
+LONGEST_WORD = 1 << 24
 
 Errors = Literal["strict", "replace"]
 Path: TypeAlias = str | os.PathLike[str]
 TextSource: TypeAlias = Path | Sequence[Path] | None  # read from files; None is the built-in text
-# What can be read as a corpus: text, or an iterable of token lists (of lines, where there is a tokenizer).
+# What can be read as a corpus: text, or an iterable of token lists (of lines, where there is a
+# tokenizer).
 Source: TypeAlias = TextSource | Iterable[str | Iterable[str]]
 
 
@@ -30,8 +33,8 @@ class Reading(NamedTuple):
     """How files are read.
 
     ``errors``: "strict" refuses invalid UTF-8, naming the byte; "replace" puts U+FFFD in its place.
-    ``max_expansion``: how many times its own size a compressed file may grow to (above 64 MiB) before it is refused.
-    ``block_bytes``: bytes read at a time; the result does not depend on it.
+    ``max_expansion``: how many times its own size a compressed file may grow to (above 64 MiB)
+    before it is refused. ``block_bytes``: bytes read at a time; the result does not depend on it.
     """
 
     errors: Errors = "strict"
@@ -43,14 +46,18 @@ READING = Reading()
 
 
 class Block(NamedTuple):
-    """Bytes of one file, ending after a separator; ``ends_file`` on the last (which may be a lone newline)."""
+    """Bytes of one file, ending after a separator; ``ends_file`` on the last (which may be a lone
+    newline).
+    """
 
     data: np.ndarray  # [bytes] uint8
     ends_file: bool
 
 
 def is_text(source: Source) -> TypeGuard[TextSource]:
-    """Whether a source is read from files (a path, paths, "-", None), rather than iterated over as token lists."""
+    """Whether a source is read from files (a path, paths, "-", None), rather than iterated over as
+    token lists.
+    """
     if source is None or isinstance(source, (str, os.PathLike)):
         return True
     paths = isinstance(source, (list, tuple)) and len(source) > 0
@@ -58,9 +65,11 @@ def is_text(source: Source) -> TypeGuard[TextSource]:
 
 
 def files(source: Path | Sequence[Path]) -> list[str]:
-    """The files of a source in reading order: folders are walked recursively in sorted order, "-" stays.
+    """The files of a source in reading order: folders are walked recursively in sorted order, "-"
+    stays.
 
-    Raises :class:`~w2vjax.errors.CorpusError` for a path that is not there and for a folder without files.
+    Raises :class:`~w2vjax.errors.CorpusError` for a path that is not there and for a folder without
+    files.
     """
     paths = [source] if isinstance(source, (str, os.PathLike)) else source
     found: list[str] = []
@@ -68,17 +77,24 @@ def files(source: Path | Sequence[Path]) -> list[str]:
         if path == "-":
             found.append(path)
         elif os.path.isdir(path):
-            inside = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names
-                      if not name.startswith(".")]  # fmt: skip
+            inside = [
+                os.path.join(folder, name)
+                for folder, _, names in os.walk(path)
+                for name in names
+                if not name.startswith(".")
+            ]
             if not inside:
-                raise CorpusError(f"The folder {path!r} holds no files. Name a folder with text files in it.")
+                raise CorpusError(
+                    f"The folder {path!r} holds no files. Name a folder with text files in it."
+                )
             found += sorted(inside)
         elif os.path.exists(path):
             found.append(path)
         else:
             shown = path if len(path) < 80 else path[:77] + "..."
             raise CorpusError(
-                f"There is no file or folder {shown!r}. Pass a path; text in memory is passed as token lists: "
+                f"There is no file or folder {shown!r}. Pass a path; text in memory is passed as "
+                "token lists: "
                 "[line.split() for line in text.splitlines()]."
             )
     if found.count("-") > 1:
@@ -92,7 +108,8 @@ def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
         raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
     if reading.block_bytes < 1 or not reading.max_expansion > 0:
         raise SettingError(
-            f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion} must be positive. "
+            f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion} must be "
+            "positive. "
             "Leave them out for the defaults."
         )
     if source is None:
@@ -109,7 +126,9 @@ def builtin() -> Iterator[bytes]:
 
 
 def _pieces(path: str, name: str, reading: Reading) -> Iterator[bytes]:
-    """The bytes of a file, decompressed, in pieces. Every error is a CorpusError that names the file."""
+    """The bytes of a file, decompressed, in pieces. Every error is a CorpusError that names the
+    file.
+    """
     size = reading.block_bytes
     try:
         if path == "-":
@@ -134,7 +153,9 @@ def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
 
 
 def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block]:
-    """Cut behind the last separator of each piece; check the UTF-8; drop the mark; close the file with a newline."""
+    """Cut behind the last separator of each piece; check the UTF-8; drop the mark; close the file
+    with a newline.
+    """
     rest = bytearray()  # since the last separator
     offset = 0  # of rest, in the (decompressed) file
     for piece in pieces:
@@ -143,7 +164,8 @@ def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block
             rest += piece
             if len(rest) > LONGEST_WORD:
                 raise CorpusError(
-                    f"{name}: no white space in {LONGEST_WORD:,} bytes from byte {offset:,} on. Is it text? "
+                    f"{name}: no white space in {LONGEST_WORD:,} bytes from byte {offset:,} on. Is "
+                    "it text? "
                     "Words have to be separated by spaces or newlines."
                 )
             continue
@@ -155,7 +177,9 @@ def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block
 
 
 def _behind_last_separator(piece: bytes) -> int:
-    """The length of the longest beginning of ``piece`` that ends in a separator; 0 if it holds none."""
+    """The length of the longest beginning of ``piece`` that ends in a separator; 0 if it holds
+    none.
+    """
     data = np.frombuffer(piece, np.uint8)
     end, width = len(data), 64
     while end > 0:
@@ -177,7 +201,8 @@ def _checked(data: bytes, offset: int, name: str, errors: Errors) -> np.ndarray:
         except UnicodeDecodeError as error:
             if errors == "strict":
                 raise CorpusError(
-                    f"{name}: invalid UTF-8 at byte {offset + error.start:,} (0x{data[error.start]:02x}): "
+                    f"{name}: invalid UTF-8 at byte {offset + error.start:,} "
+                    f"(0x{data[error.start]:02x}): "
                     f"{error.reason}. Convert the file, or read it with errors='replace'."
                 ) from None
             array = np.frombuffer(data.decode("utf-8", "replace").encode(), np.uint8)
@@ -185,9 +210,11 @@ def _checked(data: bytes, offset: int, name: str, errors: Errors) -> np.ndarray:
 
 
 def lines(source: TextSource, reading: Reading = READING) -> Iterator[str]:
-    """The lines of a text source as strings without their ends, for tokenizers that are Python functions.
+    """The lines of a text source as strings without their ends, for tokenizers that are Python
+    functions.
 
-    A line is held in memory whole; only the default tokenizer reads an endless line in constant memory.
+    A line is held in memory whole; only the default tokenizer reads an endless line in constant
+    memory.
     """
     rest: list[bytes] = []
     for block in blocks(source, reading):

@@ -1,9 +1,10 @@
 """A hash table from words to numbers that looks up a whole block of words at once, in NumPy.
 
-A word is read eight bytes at a time, as unsigned 64-bit integers ("pieces"): a table of (state, piece) -> state is
-followed from the empty word, one step for most words of most languages. The state that a word ends in is its number.
-Pieces are compared in full, so no two words are ever confused; hashing only decides where to look first. Words hold no
-zero byte (it is a separator), so filling the last piece up with zeros keeps different words different.
+A word is read eight bytes at a time, as unsigned 64-bit integers ("pieces"): a table of (state,
+piece) -> state is followed from the empty word, one step for most words of most languages. The
+state that a word ends in is its number. Pieces are compared in full, so no two words are ever
+confused; hashing only decides where to look first. Words hold no zero byte (it is a separator), so
+filling the last piece up with zeros keeps different words different.
 """
 
 import numpy as np
@@ -13,14 +14,19 @@ PIECES = 8  # words longer than PIECES * PIECE bytes, rare in any text, go throu
 MASKS = np.array(
     [(1 << (8 * n)) - 1 for n in range(PIECE + 1)], np.uint64
 )  # keeps the first n bytes of a piece
-_MULTIPLIERS = np.random.default_rng(0x77327661).integers(1 << 63, 1 << 64, 32, np.uint64) | np.uint64(1)
+_MULTIPLIERS = np.random.default_rng(0x77327661).integers(
+    1 << 63, 1 << 64, 32, np.uint64
+) | np.uint64(1)
 _HALF = np.uint64(32)
 _ONE_PARENT = np.uint64(1 << 32)
-_ROUNDS = 500  # probes before the table is built anew with the next multiplier: only crafted words come near
+# probes before the table is built anew with the next multiplier: only crafted words come near
+_ROUNDS = 500
 
 
 class WordTable:
-    """States of all words seen so far, ``size`` in number; one that is no word is the beginning of a longer one."""
+    """States of all words seen so far, ``size`` in number; one that is no word is the beginning of
+    a longer one.
+    """
 
     def __init__(self) -> None:
         self.size = 1  # state 0 is the empty word
@@ -33,7 +39,8 @@ class WordTable:
     def states(self, text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """The states [words] of the words at ``starts`` in ``text``; new words get new states.
 
-        ``text`` is uint8 with PIECE more bytes behind the last word, ``starts`` and ``lengths`` are int64 [words].
+        ``text`` is uint8 with PIECE more bytes behind the last word, ``starts`` and ``lengths`` are
+        int64 [words].
         """
         windows = np.ndarray(
             (len(text) - PIECE + 1,), "<u8", buffer=text, strides=(1,)
@@ -45,7 +52,9 @@ class WordTable:
                 return found
             begin = starts[longer] + level * PIECE
             left = lengths[longer] - level * PIECE
-            found[longer] = self._step(found[longer], windows[begin] & MASKS.take(left, mode="clip"))
+            found[longer] = self._step(
+                found[longer], windows[begin] & MASKS.take(left, mode="clip")
+            )
             longer = longer[left > PIECE]
         for word in longer.tolist():
             key = text[starts[word] : starts[word] + lengths[word]].tobytes()
@@ -70,11 +79,15 @@ class WordTable:
         return words
 
     def _spell(self, state: np.ndarray) -> list[str]:
-        """All words in one text, a line each: their pieces from the last to the first, zero bytes taken out."""
+        """All words in one text, a line each: their pieces from the last to the first, zero bytes
+        taken out.
+        """
         text = np.zeros((len(state), PIECES * PIECE + 1), np.uint8)
         text[:, -1] = ord("\n")
         for place in range(PIECES - 1, -1, -1):
-            text[:, place * PIECE : (place + 1) * PIECE] = self.piece[state].view(np.uint8).reshape(-1, PIECE)
+            text[:, place * PIECE : (place + 1) * PIECE] = (
+                self.piece[state].view(np.uint8).reshape(-1, PIECE)
+            )
             state = self.parent[state]
             if not state.any():
                 break
@@ -101,7 +114,8 @@ class WordTable:
         slot = self._slot(parent, piece)
         for distance in range(1, _ROUNDS):
             free = np.flatnonzero(self._link[slot] == 0)
-            # Several words may claim one free slot: each writes its place, and the one that is read back has won.
+            # Several words may claim one free slot: each writes its place, and the one that is read
+            # back has won.
             self._link[slot[free]] = free
             won = free[self._link[slot[free]] == free]
             self._make(slot[won], parent[left[won]], piece[left[won]])
@@ -134,7 +148,9 @@ class WordTable:
         if size > len(self.piece):
             grown = max(size, 2 * len(self.piece))
             self.piece = np.concatenate([self.piece, np.zeros(grown - len(self.piece), np.uint64)])
-            self.parent = np.concatenate([self.parent, np.zeros(grown - len(self.parent), np.int32)])
+            self.parent = np.concatenate(
+                [self.parent, np.zeros(grown - len(self.parent), np.int32)]
+            )
         if 2 * size > len(self._link):
             self._rebuild(1 << (2 * size - 1).bit_length())
 

@@ -6,7 +6,8 @@ from typing import Any
 
 
 def machine_learning_text() -> str:
-    """The excerpt on machine learning that the post trains on (Wikipedia, CC BY-SA; see ``ATTRIBUTION.md``).
+    """The excerpt on machine learning that the post trains on (Wikipedia, CC BY-SA; see
+    ``ATTRIBUTION.md``).
 
     >>> machine_learning_text()[:16]
     'Machine learning'
@@ -15,7 +16,8 @@ def machine_learning_text() -> str:
 
 
 def published_figures() -> dict[str, Any]:
-    """What the post prints, with its source: vocabulary in its order, shapes, a ranking, a vector and all of ``w1``.
+    """What the post prints, with its source: vocabulary in its order, shapes, a ranking, a vector
+    and all of ``w1``.
 
     The losses are only plotted there; ``["losses"]["note"]`` says how they were recomputed.
 

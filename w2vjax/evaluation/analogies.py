@@ -1,4 +1,5 @@
-"""Analogies: a is to b as c is to what? Answered for a whole set of questions by matrix products, by section.
+"""Analogies: a is to b as c is to what? Answered for a whole set of questions by matrix products,
+by section.
 
 As with word pairs, every figure comes with its coverage, and words are matched as
 :mod:`w2vjax.evaluation.word_pairs` says.
@@ -21,7 +22,8 @@ from w2vjax.vectors.vectors import Vectors
 # Scores [Q, V'] from the cosines of every word with a, b and c, each [Q, V'].
 Measure: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-# Held at once: what bounds a slice of the vocabulary, and the questions of a batch. Both stay in a processor's cache.
+# Held at once: what bounds a slice of the vocabulary, and the questions of a batch. Both stay in a
+# processor's cache.
 _COSINES = 1 << 22
 _SCORES = 1 << 18
 _NARROWEST = 1024  # words in a slice at least, however many the questions draw on
@@ -75,7 +77,8 @@ class AnalogyScores(NamedTuple):
 
 
 def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c): the word nearest to b - a + c (Mikolov et al. 2013).
+    """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c): the word nearest to b - a + c (Mikolov et al.
+    2013).
 
     >>> three_cos_add(0.25, 0.5, 1.0)
     1.25
@@ -84,7 +87,8 @@ def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
 
 
 def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), cosines shifted to [0, 1] (Levy and Goldberg 2014).
+    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), cosines shifted to [0, 1] (Levy and
+    Goldberg 2014).
 
     >>> round(three_cos_mul(0.0, 1.0, 1.0), 3)
     2.0
@@ -102,16 +106,18 @@ def evaluate_word_analogies(
 ) -> AnalogyScores:
     """The share of questions "a is to b as c is to ?" whose answer is exactly the expected word.
 
-    The answer is the word with the largest ``measure``, of vectors at length 1, leaving out a, b and c (with
-    ``case_insensitive``, however they are written); of equals the first in the vocabulary. A question with an unknown
-    word is not answered.
+    The answer is the word with the largest ``measure``, of vectors at length 1, leaving out a, b
+    and c (with ``case_insensitive``, however they are written); of equals the first in the
+    vocabulary. A question with an unknown word is not answered.
 
     Args:
         vectors: what to evaluate.
-        analogies: a file (:func:`read_word_analogies`), questions by section, or questions (a, b, c, d).
-        restrict_vocab: use the first so many words of the vocabulary, as words of questions and as answers; None
-            for all. 30,000 is usual.
-        measure: :func:`three_cos_add` or :func:`three_cos_mul`, or any function of the three cosines.
+        analogies: a file (:func:`read_word_analogies`), questions by section, or questions (a, b,
+            c, d).
+        restrict_vocab: use the first so many words of the vocabulary, as words of questions and as
+            answers; None for all. 30,000 is usual.
+        measure: :func:`three_cos_add` or :func:`three_cos_mul`, or any function of the three
+            cosines.
         case_insensitive: match upper-cased words.
 
     Raises:
@@ -133,12 +139,15 @@ def evaluate_word_analogies(
         sections = analogies if isinstance(analogies, Mapping) else {"": list(analogies)}
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
     words = [
-        [lookup.get(fold(word), -1) for word in question] for part in sections.values() for question in part
+        [lookup.get(fold(word), -1) for word in question]
+        for part in sections.values()
+        for question in part
     ]
     ids = np.array(words, np.int32).reshape(-1, 4)  # of the first spelling of each word
     answered: np.ndarray = np.all(ids >= 0, axis=1)
     first = np.array(
-        [lookup[fold(word)] for word in vectors.words[: searched_words(vectors, restrict_vocab)]], np.int32
+        [lookup[fold(word)] for word in vectors.words[: searched_words(vectors, restrict_vocab)]],
+        np.int32,
     )
     correct = np.zeros(len(ids), bool)
     if answered.any():
@@ -148,28 +157,37 @@ def evaluate_word_analogies(
     results, start = [], 0
     for name, part in sections.items():
         rows = slice(start, start + len(part))
-        results.append(Accuracy(name, int(correct[rows].sum()), int(answered[rows].sum()), len(part)))
+        results.append(
+            Accuracy(name, int(correct[rows].sum()), int(answered[rows].sum()), len(part))
+        )
         start += len(part)
     overall = Accuracy("total", int(correct.sum()), int(answered.sum()), len(ids))
     return AnalogyScores(overall, tuple(results))
 
 
 def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measure) -> np.ndarray:
-    """[Q] the rows that answer the questions ids [Q, 3] (a, b, c), among those that first [V'] spans; -1 for none."""
-    # The questions of a set draw on few words (905 in Google's 19,544 questions): all cosines come from one product,
-    # and a question then costs three of its rows, whatever D is.
+    """[Q] the rows that answer the questions ids [Q, 3] (a, b, c), among those that first [V']
+    spans; -1 for none.
+    """
+    # The questions of a set draw on few words (905 in Google's 19,544 questions): all cosines come
+    # from one product, and a question then costs three of its rows, whatever D is.
     rows, places = np.unique(ids, return_inverse=True)
     width = min(len(first), max(_COSINES // len(rows), _NARROWEST))
     batch = min(max(_SCORES // width, 1), len(ids))
     padding = ((0, -len(ids) % batch), (0, 0))
-    questions = np.pad(np.concatenate([places.reshape(-1, 3), ids], axis=1), padding).astype(np.int32)
+    questions = np.pad(np.concatenate([places.reshape(-1, 3), ids], axis=1), padding).astype(
+        np.int32
+    )
     best = np.full(len(questions), -np.inf, np.float32)
     answers = np.full(len(questions), -1, np.int32)
     for begin in range(0, len(first), width):
-        # The last slice overlaps the one before, rather than have a size and so a compilation of its own.
+        # The last slice overlaps the one before, rather than have a size and so a compilation of
+        # its own.
         start = min(begin, len(first) - width)
         asked = questions.reshape(-1, batch, 6)
-        values, columns = _best(unit, rows.astype(np.int32), first, asked, np.int32(start), width, measure)
+        values, columns = _best(
+            unit, rows.astype(np.int32), first, asked, np.int32(start), width, measure
+        )
         better = np.asarray(values).ravel() > best
         best[better] = np.asarray(values).ravel()[better]
         answers[better] = np.asarray(columns).ravel()[better] + start
@@ -188,7 +206,8 @@ def _best(
 ) -> tuple[jax.Array, jax.Array]:
     """The best words of ``width`` from ``start`` on: scores and columns, [N, Q] each.
 
-    unit [V, D], rows [W] of the words asked for, first [V'], questions [N, Q, 6]: places in rows, then ids, of a, b, c.
+    unit [V, D], rows [W] of the words asked for, first [V'], questions [N, Q, 6]: places in rows,
+    then ids, of a, b, c.
     """
     # All of it in one program: outside, each slice and each gather would be compiled for itself.
     searched = jax.lax.dynamic_slice_in_dim(unit, start, width)

@@ -17,10 +17,11 @@ Question: TypeAlias = tuple[str, str, str, str]  # a is to b as c is to d
 
 
 def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
-    """Read ``word word score`` lines, separated by tabs, else by commas, else by spaces, as in wordsim353.
+    """Read ``word word score`` lines, separated by tabs, else by commas, else by spaces, as in
+    wordsim353.
 
-    Empty lines and lines that start with ``#`` are left out, and so is a first line whose score is no number (a
-    header).
+    Empty lines and lines that start with ``#`` are left out, and so is a first line whose score is
+    no number (a header).
 
     Raises:
         FileError: the file cannot be read.
@@ -64,7 +65,8 @@ def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: a question stands before the first section or does not have four words, or there is none.
+        FormatError: a question stands before the first section or does not have four words, or
+            there is none.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -89,12 +91,16 @@ def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question
             )
         current.append((words[0], words[1], words[2], words[3]))
     if not any(sections.values()):
-        raise FormatError(f"{path} holds no questions. Give lines of four words under ': name' lines.")
+        raise FormatError(
+            f"{path} holds no questions. Give lines of four words under ': name' lines."
+        )
     return sections
 
 
 def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """The number and the text of each line that is not empty. Only CR and LF end a line, whatever Unicode says."""
+    """The number and the text of each line that is not empty. Only CR and LF end a line, whatever
+    Unicode says.
+    """
     try:
         text = Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -102,7 +108,9 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
             f"{path} cannot be read: {error.strerror}. Check the path and its permissions."
         ) from error
     except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not UTF-8 at byte {error.start}. Convert it to UTF-8.") from error
+        raise FormatError(
+            f"{path} is not UTF-8 at byte {error.start}. Convert it to UTF-8."
+        ) from error
     for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
         if line.strip():
             yield number, line.strip()

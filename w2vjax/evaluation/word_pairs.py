@@ -1,12 +1,13 @@
 """How good are vectors? Their similarities against what people say of word pairs.
 
-A score without its coverage says little: leaving hard words out makes any vectors look good. So every result carries
-how many pairs there were and how many could be answered, and a figure over all of them besides the usual one over
-those answered.
+A score without its coverage says little: leaving hard words out makes any vectors look good. So
+every result carries how many pairs there were and how many could be answered, and a figure over all
+of them besides the usual one over those answered.
 
-Words are matched without regard to case, as in gensim: both sides are upper-cased, and where several words of the
-vocabulary become the same, the first one (the most frequent) stands for them all. On a sound file the figures are
-gensim's; a line that gensim would skip without a word is refused.
+Words are matched without regard to case, as in gensim: both sides are upper-cased, and where
+several words of the vocabulary become the same, the first one (the most frequent) stands for them
+all. On a sound file the figures are gensim's; a line that gensim would skip without a word is
+refused.
 """
 
 import os
@@ -22,11 +23,14 @@ from w2vjax.vectors.vectors import Vectors
 
 
 class PairScores(NamedTuple):
-    """Agreement with people's scores of word pairs; NaN where fewer than two pairs differ on either side."""
+    """Agreement with people's scores of word pairs; NaN where fewer than two pairs differ on either
+    side.
+    """
 
     spearman: float  # over the pairs answered
     pearson: float
-    spearman_all: float  # over all pairs, similarity 0 for those not answered (gensim's dummy4unknown=True)
+    # over all pairs, similarity 0 for those not answered (gensim's dummy4unknown=True)
+    spearman_all: float
     pearson_all: float
     answered: int
     total: int
@@ -54,12 +58,14 @@ def evaluate_word_pairs(
         case_insensitive: match upper-cased words.
 
     Returns:
-        Spearman's rho (average ranks for ties) and Pearson's r, with coverage. A zero vector has similarity 0.
+        Spearman's rho (average ranks for ties) and Pearson's r, with coverage. A zero vector has
+        similarity 0.
 
     Raises:
         FileError: the file cannot be read.
         FormatError: the file does not hold word pairs, or a score given is not finite.
-        SettingError: ``restrict_vocab`` is no integer of 1 or more, or a vector asked for is not finite.
+        SettingError: ``restrict_vocab`` is no integer of 1 or more, or a vector asked for is not
+            finite.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
@@ -71,7 +77,9 @@ def evaluate_word_pairs(
     triples = read_word_pairs(pairs) if isinstance(pairs, str | os.PathLike) else list(pairs)
     gold = np.array([score for _, _, score in triples], np.float64)
     if not np.isfinite(gold).all():
-        raise FormatError(f"Pair {np.flatnonzero(~np.isfinite(gold))[0]} has no finite score. Leave it out.")
+        raise FormatError(
+            f"Pair {np.flatnonzero(~np.isfinite(gold))[0]} has no finite score. Leave it out."
+        )
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
     ids = np.array(
         [[lookup.get(fold(a), -1), lookup.get(fold(b), -1)] for a, b, _ in triples], np.int64
@@ -80,9 +88,12 @@ def evaluate_word_pairs(
     matrix = np.asarray(vectors.matrix)
     first, second = (unit_rows(np.asarray(matrix[ids[known, side]], np.float64)) for side in (0, 1))
     similarities = np.zeros(len(triples))
-    # Rounded to float32, the similarity of a word to itself is exactly 1 for every word, and ties are ties.
+    # Rounded to float32, the similarity of a word to itself is exactly 1 for every word, and ties
+    # are ties.
     similarities[known] = np.einsum("nd,nd->n", first, second).astype(np.float32)
-    unknown = dict.fromkeys(word for a, b, _ in triples for word in (a, b) if fold(word) not in lookup)
+    unknown = dict.fromkeys(
+        word for a, b, _ in triples for word in (a, b) if fold(word) not in lookup
+    )
     return PairScores(
         spearman(gold[known], similarities[known]),
         pearson(gold[known], similarities[known]),
@@ -95,7 +106,8 @@ def evaluate_word_pairs(
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's r of [n] and [n]; NaN where it is undefined: one side constant, or fewer than two values.
+    """Pearson's r of [n] and [n]; NaN where it is undefined: one side constant, or fewer than two
+    values.
 
     >>> import numpy as np
     >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0])), 6)

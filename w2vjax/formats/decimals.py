@@ -15,7 +15,8 @@ _PLAIN = b"0123456789+-.eE "
 
 
 def plain_numbers(rows: list[bytes], dim: int) -> np.ndarray | None:
-    """[n, D] float32 of n rows of D plain decimals between single spaces, or None if a row is anything else.
+    """[n, D] float32 of n rows of D plain decimals between single spaces, or None if a row is
+    anything else.
 
     >>> plain_numbers([b"1 2.5", b"-3e-1 4"], 2).tolist() == np.array([[1, 2.5], [-0.3, 4]], np.float32).tolist()
     True
@@ -23,7 +24,11 @@ def plain_numbers(rows: list[bytes], dim: int) -> np.ndarray | None:
     True
     """
     joined = b" ".join(rows)
-    if any(row.count(b" ") != dim - 1 for row in rows) or b"  " in joined or joined.translate(None, _PLAIN):
+    if (
+        any(row.count(b" ") != dim - 1 for row in rows)
+        or b"  " in joined
+        or joined.translate(None, _PLAIN)
+    ):
         return None
     with warnings.catch_warnings():  # how NumPy says that it stopped early; then the sizes differ
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -43,7 +48,8 @@ def slow_numbers(path: Path, place: str, fields: list[bytes]) -> np.ndarray:
 
 
 def _to_float32(numbers: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore", under="ignore"):  # 1e300 becomes infinity, which is refused by name later
+    # 1e300 becomes infinity, which is refused by name later
+    with np.errstate(over="ignore", under="ignore"):
         return numbers.astype(np.float32)
 
 
@@ -53,7 +59,8 @@ def decimals(row: np.ndarray, separator: str = " ") -> bytes:
 
 
 def shortest(matrix: np.ndarray) -> np.ndarray:
-    """The float64 nearest to the shortest decimal of each float32, so that its ``repr`` is that decimal.
+    """The float64 nearest to the shortest decimal of each float32, so that its ``repr`` is that
+    decimal.
 
     Rounds to 6, 7, 8 and 9 significant digits until the float32 comes back; 9 are always enough.
 
@@ -62,7 +69,8 @@ def shortest(matrix: np.ndarray) -> np.ndarray:
     """
     wide = matrix.astype(np.float64).ravel()
     result, left = wide.copy(), np.flatnonzero(wide)
-    # Up to 10**22 a power of ten is exact in float64, so that mantissa / power is the float64 nearest to the decimal.
+    # Up to 10**22 a power of ten is exact in float64, so that mantissa / power is the float64
+    # nearest to the decimal.
     plain = left[(np.abs(wide[left]) > 1e-13) & (np.abs(wide[left]) < 1e5)]
     rest = np.setdiff1d(left, plain, assume_unique=True)
     exponent = np.floor(np.log10(np.abs(wide[plain])))

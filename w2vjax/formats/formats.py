@@ -46,14 +46,17 @@ def load(
     limit: int | None = None,
     verify: bool = True,
 ) -> Vectors:
-    """Read vectors from a file. No format runs code, and no header is trusted beyond the size of the file.
+    """Read vectors from a file. No format runs code, and no header is trusted beyond the size of
+    the file.
 
     Args:
-        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed, up to 64 MiB or 100 times
-            its size.
-        format: a key of :data:`FORMATS`. By default the extension says, and otherwise the first bytes of the file.
+        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed, up to 64 MiB or
+            100 times its size.
+        format: a key of :data:`FORMATS`. By default the extension says, and otherwise the first
+            bytes of the file.
         table: ``"output"`` takes the output table of a model (safetensors only).
-        vocabulary: a vocabulary file, for the words of a ``.npy`` and for the counts of text, binary and projector.
+        vocabulary: a vocabulary file, for the words of a ``.npy`` and for the counts of text,
+            binary and projector.
         allow: the faults to forgive: ``"duplicates"`` (the first is kept), ``"non-finite"``,
             ``"trailing-bytes"``, ``"unfinished-line"`` (a text file without a line end at its end).
         unicode_errors: ``"replace"`` or ``"ignore"`` for words that are not UTF-8.
@@ -72,12 +75,15 @@ def load(
     form = _format(format or format_of(path))
     for name, given in {"table": table != "input", "vocabulary": vocabulary is not None}.items():
         if given and name not in form.takes:
-            raise SettingError(f"{path}: the option {name} has no effect on {form.about}. Leave it out.")
+            raise SettingError(
+                f"{path}: the option {name} has no effect on {form.about}. Leave it out."
+            )
     return form.read(path, options)
 
 
 def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None) -> None:
-    """Write vectors to a file, whole or not at all, without losing a bit, or refuse and name the word.
+    """Write vectors to a file, whole or not at all, without losing a bit, or refuse and name the
+    word.
 
     Args:
         vectors: what to write.
@@ -85,7 +91,8 @@ def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None)
         format: a key of :data:`FORMATS`; by default the extension says.
 
     Raises:
-        FormatError: the format cannot carry a word (a space in word2vec text), or a vector holds NaN.
+        FormatError: the format cannot carry a word (a space in word2vec text), or a vector holds
+            NaN.
         FileError: the file cannot be written.
         SettingError: neither the extension nor ``format`` names a format.
 
@@ -98,13 +105,15 @@ def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None)
     path = Path(path)
     if is_compressed(path):
         raise SettingError(
-            f"{path}: vectors are not written compressed. Leave out {path.suffix} and compress after."
+            f"{path}: vectors are not written compressed. Leave out {path.suffix} and compress "
+            "after."
         )
     name = format or _by_suffix(path)
     if name is None:
         known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
         raise SettingError(
-            f"{path} has no known extension ({known}). Use one, or name the format: {', '.join(FORMATS)}."
+            f"{path} has no known extension ({known}). Use one, or name the format: "
+            f"{', '.join(FORMATS)}."
         )
     _format(name).write(path, vectors)
 
@@ -118,13 +127,21 @@ def load_word2vec_format(
     *,
     allow: Collection[str] = (),
 ) -> Vectors:
-    """gensim's ``KeyedVectors.load_word2vec_format``: word2vec text or binary, with counts from ``fvocab``.
+    """gensim's ``KeyedVectors.load_word2vec_format``: word2vec text or binary, with counts from
+    ``fvocab``.
 
-    A missing header (GloVe) is recognised, so ``no_header`` is not needed. Raises as :func:`load`. The
-    example of :func:`save_word2vec_format` reads back what it wrote.
+    A missing header (GloVe) is recognised, so ``no_header`` is not needed. Raises as :func:`load`.
+    The example of :func:`save_word2vec_format` reads back what it wrote.
     """
     form = "binary" if binary else "text"
-    return load(path, format=form, vocabulary=fvocab, allow=allow, unicode_errors=unicode_errors, limit=limit)
+    return load(
+        path,
+        format=form,
+        vocabulary=fvocab,
+        allow=allow,
+        unicode_errors=unicode_errors,
+        limit=limit,
+    )
 
 
 def save_word2vec_format(
@@ -149,7 +166,9 @@ def save_word2vec_format(
 
 
 def format_of(path: Path) -> str:
-    """A format's name, from the extension or else from the first bytes; raises FormatError where neither tells."""
+    """A format's name, from the extension or else from the first bytes; raises FormatError where
+    neither tells.
+    """
     if by_suffix := _by_suffix(path):
         return by_suffix
     data = contents(path)
@@ -167,7 +186,8 @@ def format_of(path: Path) -> str:
 def describe(
     path: str | PathLike[str], *, format: str | None = None, allow: Collection[str] = ()
 ) -> dict[str, Any]:
-    """A file's format, sizes, tables, settings and first words, after every check that :func:`load` makes.
+    """A file's format, sizes, tables, settings and first words, after every check that :func:`load`
+    makes.
 
     Raises as :func:`load`. The dict holds only values that JSON has.
 
@@ -181,7 +201,11 @@ def describe(
     path, options = Path(path), ReadOptions(allow)
     name = format or format_of(path)
     form = _format(name)
-    found = form.describe(path, options) if form.describe else describe_vectors(form.read(path, options))
+    found = (
+        form.describe(path, options)
+        if form.describe
+        else describe_vectors(form.read(path, options))
+    )
     return {"file": str(path), "format": name, **found, "bytes": path.stat().st_size}
 
 

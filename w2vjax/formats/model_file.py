@@ -1,6 +1,7 @@
 """What a trained model and vectors are called inside a safetensors file: saving and loading both.
 
-A model holds the input and the output table and so can be trained further; vectors hold the input table.
+A model holds the input and the output table and so can be trained further; vectors hold the input
+table.
 """
 
 import json
@@ -14,7 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError
-from w2vjax.formats.safetensors import Tensors, pack_words, read_tensors, unpack_words, write_tensors
+from w2vjax.formats.safetensors import (
+    Tensors,
+    pack_words,
+    read_tensors,
+    unpack_words,
+    write_tensors,
+)
 from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
 from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.types import Params
@@ -42,15 +49,17 @@ def save_model(
     *,
     dropped: Mapping[str, int] | None = None,
 ) -> None:
-    """Write both tables, the vocabulary, its counts, ``metadata`` (anything JSON holds) and a checksum to one file.
+    """Write both tables, the vocabulary, its counts, ``metadata`` (anything JSON holds) and a
+    checksum to one file.
 
     Args:
         path: the file, usually ``model.safetensors``; it appears whole or not at all.
-        params: ``input`` [V, D] and ``output`` [V, D], or [V-1, D] for the inner nodes of a Huffman tree; their types
-            are kept.
+        params: ``input`` [V, D] and ``output`` [V, D], or [V-1, D] for the inner nodes of a Huffman
+            tree; their types are kept.
         words: V words.
         counts: [V] occurrences.
-        metadata: the settings of the run. ``metadata["min_count"]`` is told to whoever asks for a rare word.
+        metadata: the settings of the run. ``metadata["min_count"]`` is told to whoever asks for a
+            rare word.
         dropped: the counts of the words that ``min_count`` left out.
 
     Raises:
@@ -73,7 +82,8 @@ def save_model(
             or len(table) not in ({rows} if name == "input" else {rows, rows - 1})
         ):
             raise FormatError(
-                f"{path}: {rows} words and dim {dim} do not fit the {name} table's shape {table.shape}."
+                f"{path}: {rows} words and dim {dim} do not fit the {name} table's shape "
+                f"{table.shape}."
             )
     _write(Path(path), tables, words, counts, metadata or {}, dropped)
 
@@ -82,7 +92,14 @@ def write_safetensors(path: Path, vectors: Vectors) -> None:
     """Vectors alone, with their counts."""
     vocab = vectors.vocab
     metadata = {} if vocab.min_count == 1 else {"min_count": vocab.min_count}
-    _write(path, {"input": np.asarray(vectors.matrix)}, vocab.words, vocab.counts, metadata, vocab.dropped)
+    _write(
+        path,
+        {"input": np.asarray(vectors.matrix)},
+        vocab.words,
+        vocab.counts,
+        metadata,
+        vocab.dropped,
+    )
 
 
 def _write(
@@ -95,8 +112,10 @@ def _write(
 ) -> None:
     for name, table in tables.items():
         if (row := first_non_finite(table)) is not None:
-            raise FormatError(f"{path}: row {row} of the {name} table holds NaN or infinity and is not written. "
-                              "Train again with a lower learning rate.")  # fmt: skip
+            raise FormatError(
+                f"{path}: row {row} of the {name} table holds NaN or infinity and is not written. "
+                "Train again with a lower learning rate."
+            )
     try:
         settings = json.dumps(metadata, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -114,7 +133,8 @@ def _write(
 
 
 def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
-    """Read back what :func:`save_model` wrote, to train further or to look inside. The tables are memory-mapped.
+    """Read back what :func:`save_model` wrote, to train further or to look inside. The tables are
+    memory-mapped.
 
     Args:
         path: the file.
@@ -129,13 +149,19 @@ def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
     path = Path(path)
     tensors = open_tensors(path, verify)
     if "input" in tensors.arrays and "output" not in tensors.arrays:
-        refuse(path, "", "it holds vectors without the output table, so it cannot be trained further",
-               "Give the model.safetensors that training wrote.")  # fmt: skip
+        refuse(
+            path,
+            "",
+            "it holds vectors without the output table, so it cannot be trained further",
+            "Give the model.safetensors that training wrote.",
+        )
     words = unpack_words(path, tensors, "words")
     for name in TABLES:
         _table(path, tensors, name, len(words))
     params = Params(tensors.arrays["input"], tensors.arrays["output"])
-    return Model(params, words, _counts(path, tensors, "counts", len(words)), metadata(path, tensors))
+    return Model(
+        params, words, _counts(path, tensors, "counts", len(words)), metadata(path, tensors)
+    )
 
 
 def open_tensors(path: Path, verify: bool = True) -> Tensors:
@@ -146,8 +172,12 @@ def open_tensors(path: Path, verify: bool = True) -> Tensors:
         and tensors.metadata["format"] != _FORMAT
         and "sha256" in tensors.metadata
     ):
-        refuse(path, "byte 8, __metadata__", f"its format is {tensors.metadata['format'][:40]!r}, not {_FORMAT!r}",
-               "Read it with the version of w2vjax that wrote it.")  # fmt: skip
+        refuse(
+            path,
+            "byte 8, __metadata__",
+            f"its format is {tensors.metadata['format'][:40]!r}, not {_FORMAT!r}",
+            "Read it with the version of w2vjax that wrote it.",
+        )
     if tensors.metadata.get("format") == _FORMAT and "sha256" not in tensors.metadata:
         refuse(
             path,
@@ -159,20 +189,24 @@ def open_tensors(path: Path, verify: bool = True) -> Tensors:
 
 
 def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
-    """The words with the input or the output table of a model, or the vectors of a file that holds only them."""
+    """The words with the input or the output table of a model, or the vectors of a file that holds
+    only them.
+    """
     tensors = open_tensors(path, options.verify)
     words = unpack_words(path, tensors, "words")
     if options.table not in tensors.arrays:
         refuse(
-            path, "", f"it holds no {options.table} table", "Give the model.safetensors that training wrote."
+            path,
+            "",
+            f"it holds no {options.table} table",
+            "Give the model.safetensors that training wrote.",
         )
     matrix = _table(path, tensors, options.table, len(words))
     if len(matrix) != len(words):
-        cause = (
-            f"its {len(matrix):,} rows are the inner nodes of a Huffman tree, not the {len(words):,} words"
-        )
+        cause = f"its {len(matrix):,} rows are the inner nodes of a Huffman tree, not the {len(words):,} words"
         refuse(path, f"tensor '{options.table}'", cause, "Take the input table.")
-    # A verified file was checked when it was written. Another look for NaN would read the memory map a second time.
+    # A verified file was checked when it was written. Another look for NaN would read the memory
+    # map a second time.
     if tensors.checksum and matrix.itemsize <= 4:
         options = replace(options, allow=(*options.allow, "non-finite"))
     dropped = None
@@ -193,7 +227,8 @@ def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
     return found | {
         "holds": "model" if "output" in tables else "vectors",
         "tables": {
-            name: {"shape": list(table.shape), "dtype": str(table.dtype)} for name, table in tables.items()
+            name: {"shape": list(table.shape), "dtype": str(table.dtype)}
+            for name, table in tables.items()
         },
         "settings": metadata(path, tensors),
         "sha256": tensors.metadata.get("sha256"),
@@ -214,18 +249,33 @@ def metadata(path: Path, tensors: Tensors) -> dict[str, Any]:
 def _table(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray:
     table = tensors.arrays.get(name)
     if table is None:
-        refuse(path, "", f"it holds no {name} table; its tensors are {', '.join(list(tensors.arrays)[:8]) or 'none'}",
-               "Give the model.safetensors that training wrote.")  # fmt: skip
+        refuse(
+            path,
+            "",
+            f"it holds no {name} table; its tensors are "
+            f"{', '.join(list(tensors.arrays)[:8]) or 'none'}",
+            "Give the model.safetensors that training wrote.",
+        )
     fitting = {rows} if name == "input" else {rows, rows - 1}
     if table.ndim != 2 or len(table) not in fitting or table.dtype.kind not in "fV":
-        refuse(path, f"tensor '{name}'", f"{table.dtype} {table.shape} is not a table for {rows:,} words")
+        refuse(
+            path,
+            f"tensor '{name}'",
+            f"{table.dtype} {table.shape} is not a table for {rows:,} words",
+        )
     return table
 
 
 def _counts(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray | None:
     counts = tensors.arrays.get(name)
-    if counts is not None and (counts.shape != (rows,) or counts.dtype != np.int64 or (counts < 0).any()):
-        refuse(path, f"tensor '{name}'", f"{counts.dtype} {counts.shape} are not counts of {rows:,} words")
+    if counts is not None and (
+        counts.shape != (rows,) or counts.dtype != np.int64 or (counts < 0).any()
+    ):
+        refuse(
+            path,
+            f"tensor '{name}'",
+            f"{counts.dtype} {counts.shape} are not counts of {rows:,} words",
+        )
     return counts
 
 
@@ -233,5 +283,12 @@ def _sniff(start: bytes, size: int) -> bool:
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size
 
 
-FORMAT = Format("safetensors with words and checksum", (".safetensors",), _sniff, read_safetensors,
-                write_safetensors, frozenset({"table"}), _describe)  # fmt: skip
+FORMAT = Format(
+    "safetensors with words and checksum",
+    (".safetensors",),
+    _sniff,
+    read_safetensors,
+    write_safetensors,
+    frozenset({"table"}),
+    _describe,
+)

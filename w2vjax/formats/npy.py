@@ -1,7 +1,8 @@
-"""NumPy's ``.npy`` with a word2vec vocabulary file beside it: ``vectors.npy`` and ``vectors.vocab``.
+"""NumPy's ``.npy`` with a word2vec vocabulary file beside it: ``vectors.npy`` and
+``vectors.vocab``.
 
-The matrix is memory-mapped. The header of a ``.npy`` is a Python literal; it is matched here against the one form that
-a plain matrix has, and never evaluated.
+The matrix is memory-mapped. The header of a ``.npy`` is a Python literal; it is matched here
+against the one form that a plain matrix has, and never evaluated.
 """
 
 import re
@@ -25,19 +26,29 @@ _HEADER = re.compile(
 
 
 def read_npy(path: Path, options: ReadOptions) -> Vectors:
-    """The matrix, mapped, with the words of ``options.vocabulary`` (by default the same name with ``.vocab``).
+    """The matrix, mapped, with the words of ``options.vocabulary`` (by default the same name with
+    ``.vocab``).
 
     Raises:
-        FormatError: with file and byte, for anything that is not a plain two-dimensional array of floats, a size that
-            disagrees with the file's or with the vocabulary's.
+        FormatError: with file and byte, for anything that is not a plain two-dimensional array of
+            floats, a size that disagrees with the file's or with the vocabulary's.
     """
     beside = Path(options.vocabulary or path.with_suffix(".vocab"))
-    matrix_file, words_file = settled([path, beside]) if beside.parent == path.parent else [path, beside]
+    matrix_file, words_file = (
+        settled([path, beside]) if beside.parent == path.parent else [path, beside]
+    )
     matrix, start = _matrix(path, contents(matrix_file))
-    words, counts = read_vocabulary(words_file, replace(options, allow=set(options.allow) - {"duplicates"}))
+    words, counts = read_vocabulary(
+        words_file, replace(options, allow=set(options.allow) - {"duplicates"})
+    )
     if len(words) != len(matrix):
         cause = f"it holds {len(words):,} words, and {path} {len(matrix):,} vectors"
-        refuse(beside, f"line {len(words)}", cause, "Give the vocabulary that was written with the matrix.")
+        refuse(
+            beside,
+            f"line {len(words)}",
+            cause,
+            "Give the vocabulary that was written with the matrix.",
+        )
     width = matrix.shape[1] * matrix.itemsize
 
     def place(row: int) -> str:
@@ -50,7 +61,11 @@ def _matrix(path: Path, data: Data) -> tuple[np.ndarray, int]:
     """The array as a view of the file, and the byte at which it starts."""
     refuse_foreign(path, data[:8])
     if data[:6] != _MAGIC or len(data) < 12 or data[6] not in (1, 2, 3):
-        refuse(path, "byte 0", f"{bytes(data[:8])!r} is not how an .npy file of version 1, 2 or 3 starts")
+        refuse(
+            path,
+            "byte 0",
+            f"{bytes(data[:8])!r} is not how an .npy file of version 1, 2 or 3 starts",
+        )
     size, kind = (2, "<H") if data[6] == 1 else (4, "<I")
     (length,) = struct.unpack(kind, data[8 : 8 + size])
     start = 8 + size + length
@@ -69,17 +84,22 @@ def _matrix(path: Path, data: Data) -> tuple[np.ndarray, int]:
 
 
 def write_npy(path: Path, vectors: Vectors) -> None:
-    """``path`` and, beside it, the vocabulary; both appear together. Without counts a line holds just a word."""
+    """``path`` and, beside it, the vocabulary; both appear together. Without counts a line holds
+    just a word.
+    """
     if path.suffix == ".vocab":
         raise SettingError(
-            f"{path} is where the words of an .npy go. Name the matrix {path.with_suffix('.npy').name}."
+            f"{path} is where the words of an .npy go. Name the matrix "
+            f"{path.with_suffix('.npy').name}."
         )
     _, matrix = writable(path, vectors, FORBIDDEN, "a vocabulary file")
     rows = np.ascontiguousarray(matrix, "<f4")
     words = vocabulary_bytes(path.with_suffix(".vocab"), vectors.words, vectors.counts)
     with atomic_files([path, path.with_suffix(".vocab")]) as (matrix_file, words_file):
         # numpy.save would write with ndarray.tofile, which loses the error of a full disk.
-        np.lib.format.write_array_header_1_0(matrix_file, np.lib.format.header_data_from_array_1_0(rows))
+        np.lib.format.write_array_header_1_0(
+            matrix_file, np.lib.format.header_data_from_array_1_0(rows)
+        )
         matrix_file.write(rows.reshape(-1).view(np.uint8).data)
         words_file.write(words)
 

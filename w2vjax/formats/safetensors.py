@@ -1,4 +1,5 @@
-"""safetensors: the native format. Matrices, vocabulary, counts, settings and a checksum in one file, memory-mapped.
+"""safetensors: the native format. Matrices, vocabulary, counts, settings and a checksum in one
+file, memory-mapped.
 
     8 bytes   N, the length of the header, little-endian
     N bytes   JSON: {"__metadata__": {...}, name: {"dtype", "shape", "data_offsets"}, ...}
@@ -8,8 +9,8 @@
     words.bytes, words.offsets [V+1]       all words as UTF-8, and where each starts
     counts [V]                             occurrences, where known
 
-The format has no checksum of its own: ``__metadata__`` holds the SHA-256 of the header (with the digest's own place
-filled with zeros) and of all that follows it.
+The format has no checksum of its own: ``__metadata__`` holds the SHA-256 of the header (with the
+digest's own place filled with zeros) and of all that follows it.
 """
 
 import hashlib
@@ -31,11 +32,20 @@ from w2vjax.files import atomic_file
 from w2vjax.reading import Data, contents, refuse, refuse_foreign
 
 _DTYPES = {
-    "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype(ml_dtypes.bfloat16),
-    "I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "I16": np.dtype("<i2"), "I8": np.dtype("i1"),
-    "U64": np.dtype("<u8"), "U32": np.dtype("<u4"), "U16": np.dtype("<u2"), "U8": np.dtype("u1"),
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "I8": np.dtype("i1"),
+    "U64": np.dtype("<u8"),
+    "U32": np.dtype("<u4"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
-}  # fmt: skip
+}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LONGEST_HEADER = 100_000_000  # the limit of the format's own library
 _ALIGNMENT = 64
@@ -47,10 +57,13 @@ class Tensors(NamedTuple):
 
     arrays: dict[str, np.ndarray]
     metadata: dict[str, str]
-    checksum: str | None  # the verified SHA-256; None where the file has none or it was not looked at
+    # the verified SHA-256; None where the file has none or it was not looked at
+    checksum: str | None
 
 
-def write_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+def write_tensors(
+    path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]
+) -> None:
     """Write tensors, in the given order, with metadata and a checksum."""
     header: dict[str, Any] = {"__metadata__": {**metadata, "sha256": _ZEROS}}
     ready = {name: _stored(path, name, array) for name, array in arrays.items()}
@@ -63,12 +76,15 @@ def write_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mappin
             "data_offsets": [position, position + size],
         }
         position += size
-    # ASCII keeps the header's length the same whatever the digest; spaces at its end align the tensors for mapping.
+    # ASCII keeps the header's length the same whatever the digest; spaces at its end align the
+    # tensors for mapping.
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     if len(text) > _LONGEST_HEADER:
-        raise FormatError(f"{path}: the metadata takes {len(text):,} bytes of JSON, and the format allows "
-                          f"{_LONGEST_HEADER:,}. Store less of it.")  # fmt: skip
+        raise FormatError(
+            f"{path}: the metadata takes {len(text):,} bytes of JSON, and the format allows "
+            f"{_LONGEST_HEADER:,}. Store less of it."
+        )
     digest = hashlib.sha256(text)
     for array in ready.values():
         digest.update(array.reshape(-1).view(np.uint8).data)
@@ -95,11 +111,13 @@ def _stored(path: Path, name: str, array: ArrayLike) -> np.ndarray:
 
 
 def read_tensors(path: Path, verify: bool = True) -> Tensors:
-    """The tensors of any safetensors file; with ``verify``, the checksum of one of ours is compared (0.7 GB/s).
+    """The tensors of any safetensors file; with ``verify``, the checksum of one of ours is compared
+    (0.7 GB/s).
 
     Raises:
-        FormatError: with file and byte, for a header that is no JSON or lies about types, shapes or places, gaps or
-            overlaps between tensors, a truncated or too long file, and a checksum that does not match.
+        FormatError: with file and byte, for a header that is no JSON or lies about types, shapes or
+            places, gaps or overlaps between tensors, a truncated or too long file, and a checksum
+            that does not match.
     """
     data = contents(path)
     refuse_foreign(path, data[:8])
@@ -111,7 +129,9 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
     if not isinstance(header, dict):
         refuse(path, "byte 8", "the header is not a JSON object")
     metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+    if not isinstance(metadata, dict) or not all(
+        isinstance(value, str) for value in metadata.values()
+    ):
         refuse(path, "byte 8", "__metadata__ is not a JSON object of strings")
     start = 8 + len(text)
     places = sorted(
@@ -133,9 +153,9 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
             f"the file ends here, and its tensors end at byte {start + position:,}",
         )
     arrays = {
-        name: np.frombuffer(data, kind, count=math.prod(header[name]["shape"]), offset=start + begin).reshape(
-            header[name]["shape"]
-        )
+        name: np.frombuffer(
+            data, kind, count=math.prod(header[name]["shape"]), offset=start + begin
+        ).reshape(header[name]["shape"])
         for name, kind, begin, _ in places
     }
     digest = _verified(path, data, text, metadata.get("sha256")) if verify else None
@@ -144,11 +164,19 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
 
 def _header_text(path: Path, data: Data) -> bytes:
     if len(data) < 8:
-        refuse(path, f"byte {len(data)}", f"the file ends here, and the length of the header takes {8} bytes")
+        refuse(
+            path,
+            f"byte {len(data)}",
+            f"the file ends here, and the length of the header takes {8} bytes",
+        )
     (length,) = struct.unpack("<Q", data[:8])
     if length > min(len(data) - 8, _LONGEST_HEADER):
-        refuse(path, "byte 0", f"the header claims {length:,} bytes; {len(data) - 8:,} follow, and "
-               f"{_LONGEST_HEADER:,} are allowed")  # fmt: skip
+        refuse(
+            path,
+            "byte 0",
+            f"the header claims {length:,} bytes; {len(data) - 8:,} follow, and "
+            f"{_LONGEST_HEADER:,} are allowed",
+        )
     return bytes(data[8 : 8 + length])
 
 
@@ -165,15 +193,25 @@ def _place(path: Path, name: str, entry: object) -> tuple[str, np.dtype, int, in
         refuse(path, where, "its entry does not hold just dtype, shape and data_offsets")
     dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        refuse(path, where, f"its dtype {str(entry['dtype'])[:40]!r} is none of {', '.join(_DTYPES)}")
+        refuse(
+            path, where, f"its dtype {str(entry['dtype'])[:40]!r} is none of {', '.join(_DTYPES)}"
+        )
     shape, offsets = entry["shape"], entry["data_offsets"]
     for numbers in (shape, offsets):
         if not isinstance(numbers, list) or not all(
             type(number) is int and 0 <= number < 2**48 for number in numbers
         ):
             refuse(path, where, f"{str(numbers)[:60]} is not a list of sizes")
-    if len(offsets) != 2 or len(shape) > 8 or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize:
-        refuse(path, where, f"its shape {str(shape)[:60]} does not fill data_offsets {str(offsets)[:60]}")
+    if (
+        len(offsets) != 2
+        or len(shape) > 8
+        or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize
+    ):
+        refuse(
+            path,
+            where,
+            f"its shape {str(shape)[:60]} does not fill data_offsets {str(offsets)[:60]}",
+        )
     return name, dtype, offsets[0], offsets[1]
 
 
@@ -187,8 +225,13 @@ def _verified(path: Path, data: Data, text: bytes, claimed: str | None) -> str |
     for start in range(8 + len(text), len(data), 1 << 24):
         digest.update(view[start : start + (1 << 24)])
     if digest.hexdigest() != claimed:
-        refuse(path, "checksum", f"the SHA-256 is {digest.hexdigest()[:12]}... and the file says {claimed[:12]!r}...: "
-               "it was damaged or edited", "Restore it from a copy.")  # fmt: skip
+        refuse(
+            path,
+            "checksum",
+            f"the SHA-256 is {digest.hexdigest()[:12]}... and the file says {claimed[:12]!r}...: "
+            "it was damaged or edited",
+            "Restore it from a copy.",
+        )
     return claimed
 
 
@@ -204,9 +247,15 @@ def unpack_words(path: Path, tensors: Tensors, name: str) -> list[str]:
     try:
         run, offsets = tensors.arrays[f"{name}.bytes"], tensors.arrays[f"{name}.offsets"]
     except KeyError:
-        refuse(path, "", f"it holds no {name}; its tensors are {', '.join(list(tensors.arrays)[:8]) or 'none'}",
-               "Give a file that w2vjax wrote, with its vocabulary inside.")  # fmt: skip
-    right = run.dtype == np.uint8 and run.ndim == 1 and offsets.dtype == np.int64 and offsets.ndim == 1
+        refuse(
+            path,
+            "",
+            f"it holds no {name}; its tensors are {', '.join(list(tensors.arrays)[:8]) or 'none'}",
+            "Give a file that w2vjax wrote, with its vocabulary inside.",
+        )
+    right = (
+        run.dtype == np.uint8 and run.ndim == 1 and offsets.dtype == np.int64 and offsets.ndim == 1
+    )
     if (
         not right
         or not len(offsets)

@@ -1,4 +1,6 @@
-"""What all formats of vectors share: the entry in the table of formats, and the checks of what is read and written."""
+"""What all formats of vectors share: the entry in the table of formats, and the checks of what is
+read and written.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +20,8 @@ class Format(NamedTuple):
 
     about: str  # what the format is, for people
     suffixes: tuple[str, ...]
-    # (the first 4,096 bytes, the size of the file) -> whether the file is of this format, if its extension does not say
+    # (the first 4,096 bytes, the size of the file) -> whether the file is of this format, if its
+    # extension does not say
     sniff: Callable[[bytes, int], bool]
     read: Callable[[Path, ReadOptions], Vectors]
     write: Callable[[Path, Vectors], None]
@@ -59,14 +62,17 @@ class Table(NamedTuple):
 def header(
     path: Path, line: bytes, place: str, size: int, least_row: int, least_number: int
 ) -> tuple[int, int]:
-    """V and D of a word2vec header, which is trusted only if ``size`` bytes can hold that many rows.
+    """V and D of a word2vec header, which is trusted only if ``size`` bytes can hold that many
+    rows.
 
     A row takes at least ``least_row + D * least_number`` bytes.
     """
     fields = line.split()
     if len(fields) != 2 or not all(re.fullmatch(rb"[0-9]{1,18}", field) for field in fields):
         shown = line[:40].decode("utf-8", "backslashreplace") + ("..." if len(line) > 40 else "")
-        refuse(path, place, f"the header has to be two numbers, words and dimensions, and is {shown!r}")
+        refuse(
+            path, place, f"the header has to be two numbers, words and dimensions, and is {shown!r}"
+        )
     rows, dim = int(fields[0]), int(fields[1])
     if not 1 <= dim < 2**24:
         refuse(path, place, f"the header promises vectors of {dim:,} dimensions")
@@ -78,9 +84,11 @@ def header(
 
 
 def checked(path: Path, table: Table, options: ReadOptions, place: Callable[[int], str]) -> Vectors:
-    """The table as Vectors, after the checks that all formats need: finite float32 numbers, and no word twice.
+    """The table as Vectors, after the checks that all formats need: finite float32 numbers, and no
+    word twice.
 
-    ``place(row)`` says where a row is in the file. Counts come from ``options.vocabulary`` if it is given.
+    ``place(row)`` says where a row is in the file. Counts come from ``options.vocabulary`` if it is
+    given.
     """
     words, counts = table.words, table.counts
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity
@@ -93,7 +101,9 @@ def checked(path: Path, table: Table, options: ReadOptions, place: Callable[[int
         keep = [row for row, word in enumerate(words) if first.setdefault(word, row) == row]
         if "duplicates" not in options.allow:
             row = next(row for row, word in enumerate(words) if first[word] != row)
-            cause = f"the word {words[row]!r} is in the file twice, first at {place(first[words[row]])}"
+            cause = (
+                f"the word {words[row]!r} is in the file twice, first at {place(first[words[row]])}"
+            )
             remedy = "Keep one of them, or read with allow='duplicates' to keep the first."
             refuse(path, place(row), cause, remedy)
         words, matrix = [words[row] for row in keep], matrix[keep]
@@ -118,7 +128,9 @@ def _counts_of(words: Sequence[str], path: Path, options: ReadOptions) -> np.nda
 
 
 def first_non_finite(matrix: np.ndarray) -> int | None:
-    """The first row with NaN or infinity. The search goes in pieces, so that a memory map is not copied whole."""
+    """The first row with NaN or infinity. The search goes in pieces, so that a memory map is not
+    copied whole.
+    """
     step = max(1, (1 << 22) // max(1, matrix.shape[1]))
     for start in range(0, len(matrix), step):
         finite = np.isfinite(matrix[start : start + step])
@@ -127,8 +139,12 @@ def first_non_finite(matrix: np.ndarray) -> int | None:
     return None
 
 
-def writable(path: Path, vectors: Vectors, forbidden: str, form: str) -> tuple[list[bytes], np.ndarray]:
-    """The words as UTF-8 and the matrix as float32. Refuses what ``form`` cannot carry, and names the word."""
+def writable(
+    path: Path, vectors: Vectors, forbidden: str, form: str
+) -> tuple[list[bytes], np.ndarray]:
+    """The words as UTF-8 and the matrix as float32. Refuses what ``form`` cannot carry, and names
+    the word.
+    """
     matrix = np.asarray(vectors.matrix, np.float32)
     if vectors.dim < 1:
         refuse(path, "", f"{form} cannot carry vectors of no dimensions", "Write safetensors.")

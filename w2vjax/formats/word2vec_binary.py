@@ -1,9 +1,11 @@
-"""word2vec binary: a header line, then for every word its bytes, a space, D little-endian float32 and a newline.
+"""word2vec binary: a header line, then for every word its bytes, a space, D little-endian float32
+and a newline.
 
     V D\\n
     word <4 * D bytes>\\n
 
-The C tool ends a record with the newline and gensim does not: both are read, the C tool's is written.
+The C tool ends a record with the newline and gensim does not: both are read, the C tool's is
+written.
 """
 
 from pathlib import Path
@@ -12,7 +14,16 @@ import numpy as np
 
 from w2vjax.files import atomic_file
 from w2vjax.formats.table import Format, Table, checked, header, writable
-from w2vjax.reading import MARK, Data, ReadOptions, contents, decode_all, refuse, refuse_foreign, release
+from w2vjax.reading import (
+    MARK,
+    Data,
+    ReadOptions,
+    contents,
+    decode_all,
+    refuse,
+    refuse_foreign,
+    release,
+)
 from w2vjax.vectors.vectors import Vectors
 
 FORBIDDEN = " \n\0"
@@ -21,17 +32,23 @@ _BLOCK = 1 << 25
 
 
 def read_binary(path: Path, options: ReadOptions) -> Vectors:
-    """Vectors of a word2vec binary file: one walk over the word boundaries, then one gather of the rows.
+    """Vectors of a word2vec binary file: one walk over the word boundaries, then one gather of the
+    rows.
 
     Raises:
-        FormatError: with file, byte and row, for a header the file cannot hold, a truncated record, a row without
-            a word, bytes after the last row, and whatever :func:`~w2vjax.formats.table.checked` refuses.
+        FormatError: with file, byte and row, for a header the file cannot hold, a truncated record,
+            a row without a word, bytes after the last row, and whatever
+            :func:`~w2vjax.formats.table.checked` refuses.
     """
     data = contents(path)
     refuse_foreign(path, data[:8])
     end = data.find(b"\n", 0, _HEADER)
     if end < 0:
-        refuse(path, "byte 0", f"there is no header line 'words dimensions' in its first {_HEADER} bytes")
+        refuse(
+            path,
+            "byte 0",
+            f"there is no header line 'words dimensions' in its first {_HEADER} bytes",
+        )
     rows, dim = header(path, data[:end], "byte 0", len(data) - end - 1, 2, 4)
     wanted = rows if options.limit is None else min(rows, options.limit)
     words, starts, stop = _walk(path, data, end + 1, wanted, dim)
@@ -39,7 +56,12 @@ def read_binary(path: Path, options: ReadOptions) -> Vectors:
         stop += 1
     if wanted == rows and stop != len(data) and "trailing-bytes" not in options.allow:
         cause = f"{len(data) - stop:,} bytes follow the last of {rows:,} words"
-        refuse(path, f"byte {stop:,}", cause, "Correct the header, or read with allow='trailing-bytes'.")
+        refuse(
+            path,
+            f"byte {stop:,}",
+            cause,
+            "Correct the header, or read with allow='trailing-bytes'.",
+        )
 
     def place(row: int) -> str:
         return f"byte {starts[row] - len(words[row]) - 1:,} (row {row})"
@@ -48,7 +70,9 @@ def read_binary(path: Path, options: ReadOptions) -> Vectors:
     return checked(path, Table(texts, _gather(data, starts, dim)), options, place)
 
 
-def _walk(path: Path, data: Data, position: int, rows: int, dim: int) -> tuple[list[bytes], list[int], int]:
+def _walk(
+    path: Path, data: Data, position: int, rows: int, dim: int
+) -> tuple[list[bytes], list[int], int]:
     """The words, the byte at which each vector starts, and the byte after the last vector."""
     words, starts, width = [], [], 4 * dim
     find, last = data.find, len(data) - width
@@ -57,9 +81,7 @@ def _walk(path: Path, data: Data, position: int, rows: int, dim: int) -> tuple[l
         if not 0 < start <= last:
             position += data[position : position + 1] == b"\n"
             what = f"its {width:,} bytes of numbers" if start else "its word"
-            cause = (
-                f"the file ends, at byte {len(data):,}, before {what} does; the header promises {rows:,} rows"
-            )
+            cause = f"the file ends, at byte {len(data):,}, before {what} does; the header promises {rows:,} rows"
             refuse(path, f"byte {position:,} (row {row})", cause)
         words.append(data[position : start - 1])
         starts.append(start)
@@ -67,7 +89,9 @@ def _walk(path: Path, data: Data, position: int, rows: int, dim: int) -> tuple[l
     words = [word[1:] if word[:1] == b"\n" else word for word in words]
     joined = b" ".join(words)
     if not all(words) or b"\n" in joined or b"\0" in joined:
-        row = next(row for row, word in enumerate(words) if not word or b"\n" in word or b"\0" in word)
+        row = next(
+            row for row, word in enumerate(words) if not word or b"\n" in word or b"\0" in word
+        )
         cause = f"{words[row][:40]!r} is no word: it is empty or holds a newline or a NUL"
         remedy = "The dimensions in the header may be wrong, or the file damaged."
         refuse(path, f"byte {starts[row] - len(words[row]) - 1:,} (row {row})", cause, remedy)
@@ -75,7 +99,9 @@ def _walk(path: Path, data: Data, position: int, rows: int, dim: int) -> tuple[l
 
 
 def _gather(data: Data, starts: list[int], dim: int) -> np.ndarray:
-    """[n, D] float32 from rows at any byte: a window of 4 * D bytes over the file, indexed by where the rows start."""
+    """[n, D] float32 from rows at any byte: a window of 4 * D bytes over the file, indexed by where
+    the rows start.
+    """
     matrix = np.empty((len(starts), dim), "<f4")
     if not starts:
         return matrix.astype(np.float32)

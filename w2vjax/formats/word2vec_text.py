@@ -1,10 +1,12 @@
-"""word2vec and GloVe text: a line per word, the word, then D numbers, all separated by single spaces.
+"""word2vec and GloVe text: a line per word, the word, then D numbers, all separated by single
+spaces.
 
     V D                     word2vec only; GloVe starts with the first word
     the 0.418 0.24968 ...
 
-The last D fields of a line are the vector and what stands before them is the word, so a GloVe word may hold spaces.
-Lines end in ``\\n`` or ``\\r\\n``; the C tool's space at the end of a line and a byte order mark are accepted.
+The last D fields of a line are the vector and what stands before them is the word, so a GloVe word
+may hold spaces. Lines end in ``\\n`` or ``\\r\\n``; the C tool's space at the end of a line and a
+byte order mark are accepted.
 """
 
 from collections.abc import Iterator
@@ -41,11 +43,12 @@ class _Layout(NamedTuple):
 
 
 def read_text(path: Path, options: ReadOptions) -> Vectors:
-    """Vectors of a word2vec or GloVe text file; the header, if there is one, is recognised by its two integers.
+    """Vectors of a word2vec or GloVe text file; the header, if there is one, is recognised by its
+    two integers.
 
     Raises:
-        FormatError: with file and line, for a row of the wrong width, a field that is not a number, too few or too many
-            rows, and whatever :func:`~w2vjax.formats.table.checked` refuses.
+        FormatError: with file and line, for a row of the wrong width, a field that is not a number,
+            too few or too many rows, and whatever :func:`~w2vjax.formats.table.checked` refuses.
     """
     data = contents(path)
     layout = _layout(path, data, options)
@@ -59,7 +62,10 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
         if len(chunk) > room and options.limit is None and "trailing-bytes" not in options.allow:
             cause = f"the header promises {wanted:,} words, and this is one more"
             refuse(
-                path, f"line {line + room}", cause, "Correct the header, or read with allow='trailing-bytes'."
+                path,
+                f"line {line + room}",
+                cause,
+                "Correct the header, or read with allow='trailing-bytes'.",
             )
         if matrix is not None:
             matrix[len(words) : len(words) + len(names)] = block
@@ -86,7 +92,8 @@ def _layout(path: Path, data: Data, options: ReadOptions) -> _Layout:
     fields = data[start:end].rstrip(b"\r ").split(b" ")
     if not data[start:end].strip():
         refuse(path, "line 1", "it is empty")
-    # Two numbers are a header, right or wrong, even where "5 0.3" could be the word 5 with a vector of one dimension.
+    # Two numbers are a header, right or wrong, even where "5 0.3" could be the word 5 with a vector
+    # of one dimension.
     if len(fields) == 2 and all(map(NUMBER.fullmatch, fields)):
         # A row is at least "\n", a letter and D times " 0"; the last needs no "\n".
         rows, dim = header(path, data[start:end], "line 1", len(data) - end, 2, 2)
@@ -96,7 +103,11 @@ def _layout(path: Path, data: Data, options: ReadOptions) -> _Layout:
         dim += 1
     if not dim:
         shown = data[start : min(end, start + 40)]
-        refuse(path, "line 1", f"{shown!r} is neither a header 'words dimensions' nor a word and its numbers")
+        refuse(
+            path,
+            "line 1",
+            f"{shown!r} is neither a header 'words dimensions' nor a word and its numbers",
+        )
     return _Layout(start, 1, None, dim)
 
 
@@ -123,7 +134,9 @@ def _chunks(data: Data, layout: _Layout) -> Iterator[tuple[int, list[bytes]]]:
 def _rows(
     path: Path, lines: list[bytes], line: int, dim: int, options: ReadOptions
 ) -> tuple[list[str], np.ndarray]:
-    """Words and [n, D] numbers. All at once where every line is plain; otherwise one by one, which finds the place."""
+    """Words and [n, D] numbers. All at once where every line is plain; otherwise one by one, which
+    finds the place.
+    """
     lines = [text.rstrip(b"\r ") if text[-1:] in {b"\r", b" "} else text for text in lines]
     parts = [text.split(b" ", 1) for text in lines]
     if all(len(part) == 2 and part[0] for part in parts) and b"\0" not in b"".join(
@@ -137,17 +150,27 @@ def _rows(
     return [word for word, _ in rows], np.stack([numbers for _, numbers in rows])
 
 
-def _row(path: Path, text: bytes, place: str, dim: int, options: ReadOptions) -> tuple[str, np.ndarray]:
+def _row(
+    path: Path, text: bytes, place: str, dim: int, options: ReadOptions
+) -> tuple[str, np.ndarray]:
     fields = text.split(b" ")
     if len(fields) < dim + 1 or not fields[0]:
         cause = f"there are {len(fields) - 1} numbers after the word, and every row has {dim}"
         refuse(path, place, cause if fields[0] else "the line does not start with a word")
     numbers = slow_numbers(path, place, fields[-dim:])
     if len(fields) > dim + 1 and NUMBER.fullmatch(fields[-dim - 1]):
-        refuse(path, place, f"there are more than {dim} numbers after the word, and every row has {dim}")
+        refuse(
+            path,
+            place,
+            f"there are more than {dim} numbers after the word, and every row has {dim}",
+        )
     word = b" ".join(fields[:-dim])
     if word[-1:] == b" ":
-        refuse(path, place, f"two spaces follow the word {word[:40]!r}, and a single one separates fields")
+        refuse(
+            path,
+            place,
+            f"two spaces follow the word {word[:40]!r}, and a single one separates fields",
+        )
     if b"\0" in word:
         refuse(path, place, f"the word {word[:40]!r} holds a NUL byte")
     return decode(path, word, place, options), numbers

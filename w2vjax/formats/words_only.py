@@ -1,4 +1,6 @@
-"""word2vec's vocabulary file as a format that vectors are written to: their words and counts, without the numbers."""
+"""word2vec's vocabulary file as a format that vectors are written to: their words and counts,
+without the numbers.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -22,5 +24,11 @@ def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
 
 
 FORMAT = Format(
-    "word2vec vocabulary, words and counts", (".vocab",), never, _read, _write, frozenset(), _describe
+    "word2vec vocabulary, words and counts",
+    (".vocab",),
+    never,
+    _read,
+    _write,
+    frozenset(),
+    _describe,
 )

@@ -1,7 +1,9 @@
-"""Batches that break wrong gradients: on clean batches only, 6 of 23 broken softmax gradients go unseen.
+"""Batches that break wrong gradients: on clean batches only, 6 of 23 broken softmax gradients go
+unseen.
 
-A case is made of runs of tokens, from which every window shape makes its batch, and of params. Each kind below changes
-one thing about an ordinary case; shapes stay, so that all kinds of one size share their compilations.
+A case is made of runs of tokens, from which every window shape makes its batch, and of params. Each
+kind below changes one thing about an ordinary case; shapes stay, so that all kinds of one size
+share their compilations.
 """
 
 from collections.abc import Callable
@@ -42,8 +44,8 @@ SIZES = {
 }
 
 
-# For what ships. With 12 blocks, spans of 3 and of 4 blocks share negatives. The softmax takes 4096 words at a time, so
-# 4500 words are a whole chunk and a rest.
+# For what ships. With 12 blocks, spans of 3 and of 4 blocks share negatives. The softmax takes 4096
+# words at a time, so 4500 words are a whole chunk and a rest.
 SHIPPED_SIZES = {
     "60 x 10, 12 blocks": Size(60, 10, 12, 4, 3),
     "4500 x 3, 12 blocks": Size(4500, 3, 12, 4, 2),
@@ -51,13 +53,17 @@ SHIPPED_SIZES = {
 
 
 def counts(size: Size) -> Array:
-    """Zipf counts: the first word makes up a large part of the noise, so negatives repeat and meet positives."""
+    """Zipf counts: the first word makes up a large part of the noise, so negatives repeat and meet
+    positives.
+    """
     ranks = np.arange(1, size.vocab_size + 1, dtype=np.float64)
     return np.asarray(np.floor(1e6 / ranks**1.3) + 1)
 
 
 def ordinary(size: Size, rng: np.random.Generator) -> Case:
-    """Uniform tokens on lines of random length, a third of the lines cut by a boundary, params of size one half."""
+    """Uniform tokens on lines of random length, a third of the lines cut by a boundary, params of
+    size one half.
+    """
     shape = (size.runs, size.centers + 2 * size.window)
     return Case(
         0.5 * rng.normal(size=(size.vocab_size, size.dim)),
@@ -71,7 +77,9 @@ def ordinary(size: Size, rng: np.random.Generator) -> Case:
 def one_line(case: Case) -> Case:
     """Every center sees its whole window."""
     window = (case.tokens.shape[1] - case.reach.shape[1]) // 2
-    return case._replace(segments=np.zeros_like(case.segments), reach=np.full_like(case.reach, window))
+    return case._replace(
+        segments=np.zeros_like(case.segments), reach=np.full_like(case.reach, window)
+    )
 
 
 def padded(case: Case, columns: Array) -> Case:
@@ -142,7 +150,9 @@ def huge_logits(case: Case, rng: np.random.Generator) -> Case:
         np.arange(size) % 2, -1.0, 1.0
     )  # no two alike, so that no two tie
     inputs = np.repeat(rng.integers(1, 4, (size, 1)).astype(float), dim, 1)
-    return case._replace(input=inputs, output=np.repeat(rank[:, None] * (2e4 / (3 * size * dim)), dim, 1))
+    return case._replace(
+        input=inputs, output=np.repeat(rank[:, None] * (2e4 / (3 * size * dim)), dim, 1)
+    )
 
 
 def past_six(case: Case, rng: np.random.Generator) -> Case:

@@ -1,23 +1,24 @@
 """Is a handwritten gradient right? Element by element, to the noise floor of its dtype.
 
-The reference is ``jax.grad`` of the loss in float64, at the params as rounded to their own dtype: automatic
-differentiation in bfloat16 is itself off by 0.17 where ids repeat, and a probe along one random direction
-(``jax.test_util.check_grads``) passes 18 of 23 broken softmax gradients. The error is relative, leaf by leaf::
+The reference is ``jax.grad`` of the loss in float64, at the params as rounded to their own dtype:
+automatic differentiation in bfloat16 is itself off by 0.17 where ids repeat, and a probe along one
+random direction (``jax.test_util.check_grads``) passes 18 of 23 broken softmax gradients. The error is relative, leaf by leaf::
 
     error = max |gradient - reference| / max(max |reference|, floor)
 
-(norm-wise: ratios of single elements mean nothing where a softmax saturates and the reference is exactly 0). The floor
-is 0 unless the caller says what an element's ``terms`` add up to in magnitude. Where they cancel, no arithmetic keeps a
-digit of what is left, and only then does the floor act: it makes 16 unit roundoffs u of that magnitude weigh as much as
-the tolerance (a sum of n numbers is known to n u of their magnitudes: Higham, "Accuracy and Stability of Numerical
-Algorithms", 2002, section 4.2)::
+(norm-wise: ratios of single elements mean nothing where a softmax saturates and the reference is
+exactly 0). The floor is 0 unless the caller says what an element's ``terms`` add up to in
+magnitude. Where they cancel, no arithmetic keeps a digit of what is left, and only then does the
+floor act: it makes 16 unit roundoffs u of that magnitude weigh as much as the tolerance (a sum of n
+numbers is known to n u of their magnitudes: Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section 4.2)::
 
     floor = 16 u / tolerance * terms          u = 2^-53 in float64, 2^-24 below, where sums are float32
 
-So a gradient passes if it is off by at most tolerance * max |reference|, or by at most 16 u * terms. In the battery of
-``w2vjax gradcheck`` that second half decides for a vocabulary of one word only, whose gradient vanishes (at most 13 u
-measured); with 60 words every batch passes with a floor of 0 (float64 1.6e-14, float32 3.0e-6), and a test keeps it so.
-Losses are judged alike, by ``loss_terms``. ``jax.grad`` of a wrong forward is wrong too: central differences see a
+So a gradient passes if it is off by at most tolerance * max |reference|, or by at most 16 u *
+terms. In the battery of ``w2vjax gradcheck`` that second half decides for a vocabulary of one word
+only, whose gradient vanishes (at most 13 u measured); with 60 words every batch passes with a floor
+of 0 (float64 1.6e-14, float32 3.0e-6), and a test keeps it so. Losses are judged alike, by
+``loss_terms``. ``jax.grad`` of a wrong forward is wrong too: central differences see a
 discontinuous one, an independent loss any.
 """
 
@@ -51,11 +52,13 @@ class GradientCheck(NamedTuple):
     worst: str  # the element with the largest error: "input[3, 2]"
     loss_error: float  # of the loss that backward returns
     eager_error: float | None  # of the gradient without jit (float64 only, as all below)
-    forward_error: float | None  # against forward mode along a random direction; None under custom_vjp
+    # against forward mode along a random direction; None under custom_vjp
+    forward_error: float | None
     difference_error: float | None  # against central differences on sampled coordinates
     repeatable: bool | None  # two runs gave equal bits
     finite: bool | None
-    raised: str | None = None  # what ended the check: it has failed, and all other parts are NaN or None
+    # what ended the check: it has failed, and all other parts are NaN or None
+    raised: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -63,14 +66,31 @@ class GradientCheck(NamedTuple):
         exact = (self.error, self.loss_error, self.eager_error, self.forward_error)
         within = all(error is None or error <= self.tolerance for error in exact)
         differences = self.difference_error is None or self.difference_error <= DIFFERENCE_TOLERANCE
-        return self.raised is None and within and differences and bool(self.repeatable) and bool(self.finite)
+        return (
+            self.raised is None
+            and within
+            and differences
+            and bool(self.repeatable)
+            and bool(self.finite)
+        )
 
 
 def failed_check(dtype: str, error: Exception) -> GradientCheck:
     """The check of a loss or backward that raised, with the first line of what it said."""
     said = next(iter(str(error).splitlines()), "")
-    return GradientCheck(dtype, np.nan, TOLERANCES[dtype], "", np.nan, None, None, None, None, None,
-                         f"{type(error).__name__}: {said}")  # fmt: skip
+    return GradientCheck(
+        dtype,
+        np.nan,
+        TOLERANCES[dtype],
+        "",
+        np.nan,
+        None,
+        None,
+        None,
+        None,
+        None,
+        f"{type(error).__name__}: {said}",
+    )
 
 
 def check_gradients(
@@ -85,15 +105,17 @@ def check_gradients(
     terms: Tree = 0.0,
     loss_terms: float = 0.0,
 ) -> GradientCheck:
-    """Check backward(params, *batch) -> (loss, gradients) against loss(params, *batch) -> scalar, on any pytree.
+    """Check backward(params, *batch) -> (loss, gradients) against loss(params, *batch) -> scalar,
+    on any pytree.
 
-    Gradients have the structure of params; a leaf may be :class:`Rows`. ``tolerance`` defaults by dtype (float64
-    1e-12, float32 1e-5, bfloat16 5e-2); ``samples`` coordinates meet central differences and ``eager`` runs
-    backward without jit as well, both in float64 only. ``terms``, one number or a tree of them like params, and
-    ``loss_terms`` are the magnitudes that an element of each gradient and the loss add up before anything cancels; 16
-    unit roundoffs of them are no error. By default nothing is excused. The head of this module defines the error.
-    Nothing is raised for a wrong gradient: ask ``check.passed``. Pass the same functions again, not new lambdas, and
-    nothing is compiled twice.
+    Gradients have the structure of params; a leaf may be :class:`Rows`. ``tolerance`` defaults by
+    dtype (float64 1e-12, float32 1e-5, bfloat16 5e-2); ``samples`` coordinates meet central
+    differences and ``eager`` runs backward without jit as well, both in float64 only. ``terms``,
+    one number or a tree of them like params, and ``loss_terms`` are the magnitudes that an element
+    of each gradient and the loss add up before anything cancels; 16 unit roundoffs of them are no
+    error. By default nothing is excused. The head of this module defines the error. Nothing is
+    raised for a wrong gradient: ask ``check.passed``. Pass the same functions again, not new
+    lambdas, and nothing is compiled twice.
 
     >>> import jax.numpy as jnp
     >>> loss = lambda w, x: jnp.sum(jnp.tanh(x @ w))
@@ -142,12 +164,24 @@ def check_gradients(
     loss_size = max(abs(float(reference_loss)), rounding_floor(dtype, limit, loss_terms))
     loss_error = abs(float(found_loss) - float(reference_loss)) / loss_size
     finite = all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((gradient, float(found_loss))))
-    return GradientCheck(dtype, error, limit, worst, loss_error, eager_error, forward_error, differences,
-                         repeatable, finite)  # fmt: skip
+    return GradientCheck(
+        dtype,
+        error,
+        limit,
+        worst,
+        loss_error,
+        eager_error,
+        forward_error,
+        differences,
+        repeatable,
+        finite,
+    )
 
 
 class Compiled(NamedTuple):
-    """The compiled forms of one loss and backward, kept so that many batches of one shape compile once."""
+    """The compiled forms of one loss and backward, kept so that many batches of one shape compile
+    once.
+    """
 
     reference: Callable[
         ..., Any
@@ -156,7 +190,9 @@ class Compiled(NamedTuple):
 
 
 def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:
-    """The compiled forms of a loss and a backward: those of an earlier call where it is the same function."""
+    """The compiled forms of a loss and a backward: those of an earlier call where it is the same
+    function.
+    """
     return Compiled(compiled_reference(loss), compiled_backward(backward))
 
 
@@ -178,9 +214,13 @@ def compiled_reference(loss: AnyLoss) -> Callable[..., Any]:
         slope = jax.jvp(lambda p: loss(p, *batch), (params,), (direction,))[1]
         return *jax.value_and_grad(loss)(params, *batch), slope
 
-    # the reference is run a few times only: compiling it with less optimisation halves the time of the whole battery
+    # the reference is run a few times only: compiling it with less optimisation halves the time of
+    # the whole battery
     quick = {"xla_backend_optimization_level": 0}
-    with_slope, without = jax.jit(sloped, compiler_options=quick), jax.jit(slopeless, compiler_options=quick)
+    with_slope, without = (
+        jax.jit(sloped, compiler_options=quick),
+        jax.jit(slopeless, compiler_options=quick),
+    )
 
     def reference(*inputs: Tree) -> Any:
         try:
@@ -202,7 +242,9 @@ def host_copy(tree: Tree) -> Any:
 
 def widen(tree: Tree) -> Any:
     """The same numbers in float64; integers and keys untouched."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf).astype(np.float64) if is_float(leaf) else leaf, tree)
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf).astype(np.float64) if is_float(leaf) else leaf, tree
+    )
 
 
 def narrowest(params: Tree) -> str:
@@ -211,7 +253,9 @@ def narrowest(params: Tree) -> str:
 
 
 def dense(gradient: Tree, params: Tree) -> Any:
-    """Gradients as float64 arrays in the shapes of params; rows of :class:`Rows` are summed in float64."""
+    """Gradients as float64 arrays in the shapes of params; rows of :class:`Rows` are summed in
+    float64.
+    """
 
     def leaf(part: Gradient, param: np.ndarray) -> np.ndarray:
         if not isinstance(part, Rows):
@@ -232,7 +276,8 @@ def equal_bits(first: Tree, second: Tree) -> bool:
 
 
 def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:
-    """The size of a gradient at which 16 unit roundoffs of ``terms`` weigh as much as the tolerance; never 0.
+    """The size of a gradient at which 16 unit roundoffs of ``terms`` weigh as much as the
+    tolerance; never 0.
 
     Float64 sums in float64, and everything else in float32.
     """
@@ -241,14 +286,18 @@ def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:
 
 
 def rounding_floors(dtype: str, tolerance: float, terms: Tree, params: Tree) -> Any:
-    """:func:`rounding_floor` of each leaf of params, for terms of that structure or one number for all."""
+    """:func:`rounding_floor` of each leaf of params, for terms of that structure or one number for
+    all.
+    """
     if isinstance(terms, int | float):
         terms = jax.tree.map(lambda _: terms, params)
     return jax.tree.map(lambda size: rounding_floor(dtype, tolerance, size), terms)
 
 
 def largest_error(gradient: Tree, reference: Tree, floors: Tree) -> tuple[float, str]:
-    """The norm-wise error of the worst leaf, and the name of its worst element. NaN counts as infinite."""
+    """The norm-wise error of the worst leaf, and the name of its worst element. NaN counts as
+    infinite.
+    """
     worst = (0.0, "")
     leaves = zip(
         jax.tree_util.tree_leaves_with_path(gradient),
@@ -274,10 +323,14 @@ def name_of(path: tuple[object, ...]) -> str:
 
 
 def directional_error(slope: Tree, direction: Tree, gradient: Tree, floor: float) -> float | None:
-    """gradient . direction against forward mode's slope, in units of the terms of the sum; None without a slope."""
+    """gradient . direction against forward mode's slope, in units of the terms of the sum; None
+    without a slope.
+    """
     if slope is None:
         return None
-    terms = [g * v for g, v in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)]
+    terms = [
+        g * v for g, v in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
+    ]
     scale = max(sum(float(np.abs(term).sum()) for term in terms), floor)
     return abs(sum(float(term.sum()) for term in terms) - float(slope)) / scale
 
@@ -290,11 +343,13 @@ def difference_error(
     rng: np.random.Generator,
     floor: float,
 ) -> float | None:
-    """Sampled elements of the gradient against differences of the loss; the best of several step sizes.
+    """Sampled elements of the gradient against differences of the loss; the best of several step
+    sizes.
 
-    slope = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h, in error by h^4. One step cannot suit both a loss of 1e6
-    (rounding asks for a long one) and logits of 1e4 (curvature asks for a short one). A wrong gradient disagrees at
-    every step; a right one agrees at the first, as a rule, and the others are not tried.
+    slope = (8 (f(h) - f(-h)) - (f(2h) - f(-2h))) / 12h, in error by h^4. One step cannot suit both
+    a loss of 1e6 (rounding asks for a long one) and logits of 1e4 (curvature asks for a short one).
+    A wrong gradient disagrees at every step; a right one agrees at the first, as a rule, and the
+    others are not tried.
     """
     leaves = jax.tree.leaves(params)
     treedef: Any = jax.tree.structure(params)
@@ -315,7 +370,9 @@ def difference_error(
             for moved in (here + step, here - step):
                 leaf = leaves[which].copy()
                 leaf.reshape(-1)[at] = moved
-                values.append(value_of(treedef.unflatten([*leaves[:which], leaf, *leaves[which + 1 :]])))
+                values.append(
+                    value_of(treedef.unflatten([*leaves[:which], leaf, *leaves[which + 1 :]]))
+                )
             return values[0] - values[1]
 
         best = np.inf

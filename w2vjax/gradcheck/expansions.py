@@ -1,7 +1,8 @@
 """Slow window shapes that train nothing: one group for each pair, or for each mean.
 
-They have no rows to share and no candidates of weight 0, so they are easy to see through. Checks compare with them.
-Arguments are those of :func:`~w2vjax.windows.neighbourhood.around_each`; all functions are jit-able.
+They have no rows to share and no candidates of weight 0, so they are easy to see through. Checks
+compare with them. Arguments are those of :func:`~w2vjax.windows.neighbourhood.around_each`; all
+functions are jit-able.
 """
 
 import jax
@@ -41,11 +42,14 @@ def cbow_batch(
 def cbow_block_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """CBOW: the means kept together, T in each of B groups, each with words of its own: inputs.ids [B, T, C].
+    """CBOW: the means kept together, T in each of B groups, each with words of its own: inputs.ids
+    [B, T, C].
 
     Center t is the positive of mean t alone: weights [B, T, P=T] are a masked identity.
     """
     centers, contexts, mask = around_each(tokens, segments, reach)
     alive = mask.any(-1).astype(dtype)  # [B, T]
     identity = jnp.eye(centers.shape[1], dtype=dtype)
-    return Batch(Inputs(contexts, mean_weights(mask, dtype)), centers, alive[..., None] * identity[None])
+    return Batch(
+        Inputs(contexts, mean_weights(mask, dtype)), centers, alive[..., None] * identity[None]
+    )

@@ -24,10 +24,16 @@ from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_objective, method
 from w2vjax.types import Batch, Goal, Objective, Params, Tables, Windows
-from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import (
+    cbow_counted_batch,
+    cbow_counted_run_batch,
+    cbow_lone_batch,
+    cbow_run_batch,
+)
 from w2vjax.windows.skipgram import block_batch, fan_batch
 
-# What train's names stand for: the forms of each objective, clear and fast, with parameters that are easy to get wrong.
+# What train's names stand for: the forms of each objective, clear and fast, with parameters that
+# are easy to get wrong.
 FORMS: dict[str, dict[str, Objective]] = {
     "softmax": {
         "softmax": softmax(),
@@ -37,12 +43,15 @@ FORMS: dict[str, dict[str, Objective]] = {
     "negative": {
         "negative_sampling": negative_sampling(num_negatives=5),
         "negative_sampling_shared": negative_sampling(num_negatives=5, shared=12),
-        # a positive drawn twice cancels its own softplus (5 / 10 * 2 = 1), drawn more often it turns its sign
+        # a positive drawn twice cancels its own softplus (5 / 10 * 2 = 1), drawn more often it
+        # turns its sign
         "shared_negatives": shared_negatives(num_negatives=5, shared=10, span=2),
     },
     "hierarchical": {"hierarchical_softmax": hierarchical_softmax()},
 }
-OBJECTIVES: dict[str, Objective] = {name: form for forms in FORMS.values() for name, form in forms.items()}
+OBJECTIVES: dict[str, Objective] = {
+    name: form for forms in FORMS.values() for name, form in forms.items()
+}
 WINDOWS: dict[str, Windows] = {
     "pairs": pair_batch,
     "cbow": cbow_batch,
@@ -58,7 +67,8 @@ LossOf: TypeAlias = Callable[[Params, Batch, Goal], jax.Array]
 BackwardOf: TypeAlias = Callable[[Params, Batch, Goal], tuple[jax.Array, Params]]
 # Words of a text, for each length that changes what train uses.
 TEXTS = {"short": 0, "middling": SHORT_TEXT, "long": MANY_WORDS}
-# one for each form of a batch: pairs apart, means of words read once, many hidden vectors against many positives
+# one for each form of a batch: pairs apart, means of words read once, many hidden vectors against
+# many positives
 EVERY_SIZE = ("pairs", "cbow_runs", "blocks")
 # where the costly extras run: empty batches, every window, and blocks of every kind without jit
 MAIN_SIZE = "60 x 10, 330 pairs"
@@ -85,8 +95,15 @@ class Record(NamedTuple):
 
     def row(self) -> dict[str, Any]:
         """Flat, for JSON."""
-        head = {"objective": self.objective, "window": self.window, "size": self.size, "kind": self.kind}
-        error, raised = (None, None) if self.bounded is None else (self.bounded.error, self.bounded.raised)
+        head = {
+            "objective": self.objective,
+            "window": self.window,
+            "size": self.size,
+            "kind": self.kind,
+        }
+        error, raised = (
+            (None, None) if self.bounded is None else (self.bounded.error, self.bounded.raised)
+        )
         beside = {"bounded_error": error, "bounded_raised": raised}
         return {**head, **self.check._asdict(), **beside, "passed": self.passed}
 
@@ -108,25 +125,31 @@ class Shipped(NamedTuple):
 
 @lru_cache(maxsize=1)
 def shipped() -> tuple[Shipped, ...]:
-    """All methods that ``train`` has: for each pair, those that differ from the method of a shorter text."""
+    """All methods that ``train`` has: for each pair, those that differ from the method of a shorter
+    text.
+    """
     found: dict[tuple[str, str, Windows, bool], Shipped] = {}
     for each, (length, words) in product(METHODS.values(), TEXTS.items()):
         name, windows = str(each.objective), method(each.model, each.objective, words).windows
         one = Shipped(each.model, name, length, make_objective(name, words=words), windows)
-        found.setdefault((each.model, name, windows, name == "negative" and words >= MANY_WORDS), one)
+        found.setdefault(
+            (each.model, name, windows, name == "negative" and words >= MANY_WORDS), one
+        )
     return tuple(found.values())
 
 
 def find_shipped(name: str) -> list[Shipped]:
-    """The methods of ``train`` that a name stands for: all, or those of one objective by train's name for it."""
+    """The methods of ``train`` that a name stands for: all, or those of one objective by train's
+    name for it.
+    """
     return [one for one in shipped() if name in ("all", one.name)]
 
 
 def find_objectives(name: str) -> dict[str, Objective]:
     """The objectives that a name stands for.
 
-    The name is all, one of train's, one of a form, or ``package.module:name``, an Objective or its factory. Raises
-    SettingError for a name that leads nowhere.
+    The name is all, one of train's, one of a form, or ``package.module:name``, an Objective or its
+    factory. Raises SettingError for a name that leads nowhere.
     """
     if name == "all":
         return OBJECTIVES
@@ -138,13 +161,16 @@ def find_objectives(name: str) -> dict[str, Objective]:
     if not separator:
         names = ", ".join(dict.fromkeys([*FORMS, *OBJECTIVES]))
         raise SettingError(
-            f"There is no objective {name!r}. It is one of: all, reference, {names}; or package.module:name."
+            f"There is no objective {name!r}. It is one of: all, reference, {names}; or "
+            "package.module:name."
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
         objective = found() if callable(found) and not isinstance(found, Objective) else found
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise SettingError(f"{name!r} cannot be loaded ({error}). Give package.module:name.") from None
+        raise SettingError(
+            f"{name!r} cannot be loaded ({error}). Give package.module:name."
+        ) from None
     if not isinstance(objective, Objective):
         raise SettingError(
             f"{name!r} is a {type(objective).__name__}, not an Objective. Name one, or its factory."
@@ -154,7 +180,9 @@ def find_objectives(name: str) -> dict[str, Objective]:
 
 @lru_cache(maxsize=128)
 def functions(objective: Objective) -> tuple[LossOf, BackwardOf]:
-    """Loss and backward of an objective as the same two objects each time, so that they compile once."""
+    """Loss and backward of an objective as the same two objects each time, so that they compile
+    once.
+    """
     return partial(cross_entropy, objective), partial(backward, objective)
 
 
@@ -187,20 +215,25 @@ def compiled_select(objective: Objective, window: Windows) -> Callable[..., tupl
 def make_inputs(
     objective: Objective, window: Windows, size: Size, case: Case, dtype: str
 ) -> tuple[Params, Batch, Goal]:
-    """Params rounded to dtype, and batch and targets for arithmetic in float64, or float32 for anything less."""
+    """Params rounded to dtype, and batch and targets for arithmetic in float64, or float32 for
+    anything less.
+    """
     storage = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
     params = Params(case.input.astype(storage), case.output.astype(storage))
     runs = (case.tokens, case.segments, case.reach)
-    batch, targets = compiled_select(objective, window)(jax.random.key(0), tables_of(objective, size), *runs)
+    batch, targets = compiled_select(objective, window)(
+        jax.random.key(0), tables_of(objective, size), *runs
+    )
     return params, *((widen if dtype == "float64" else host_copy)((batch, targets)))
 
 
 def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
-    """What a case adds up before anything cancels, for :func:`~w2vjax.gradcheck.check.check_gradients`.
+    """What a case adds up before anything cancels, for
+    :func:`~w2vjax.gradcheck.check.check_gradients`.
 
-    An example (hidden t, positive p) is an error of at most 1 times a row, and one for each of its 5 negatives, which
-    cancel where they are one word. ``terms`` are those of the busiest word, times the largest element of the rows that
-    it may meet. The loss adds scores.
+    An example (hidden t, positive p) is an error of at most 1 times a row, and one for each of its
+    5 negatives, which cancel where they are one word. ``terms`` are those of the busiest word,
+    times the largest element of the rows that it may meet. The loss adds scores.
     """
     examples = np.asarray(batch.weights, np.float64)  # [B, T, P]
     shares = np.abs(np.asarray(batch.inputs.weights, np.float64))  # [B, T, C]
@@ -229,9 +262,11 @@ def check_objectives(
     kinds: Iterable[str] = tuple(KINDS),
     dtypes: Iterable[str] = DTYPES,
 ) -> Iterator[Record]:
-    """One record for each objective, window, size, kind and dtype that :func:`applies`, as it is found.
+    """One record for each objective, window, size, kind and dtype that :func:`applies`, as it is
+    found.
 
-    An objective that raises on a batch has failed there. The gradient beside bounds is checked on blocks of 60 words.
+    An objective that raises on a batch has failed there. The gradient beside bounds is checked on
+    blocks of 60 words.
     """
     for name, window, size, kind in product(objectives, windows, sizes, kinds):
         if not applies(window, size, kind):
@@ -239,27 +274,40 @@ def check_objectives(
         every_kind = size == MAIN_SIZE and window == "blocks"
         eager = kind != "empty" and (every_kind or kind in EAGER_KINDS)
         for dtype in dtypes:
-            found = check_case(objectives[name], WINDOWS[window], SIZES[size], kind, dtype, eager, every_kind)
+            found = check_case(
+                objectives[name], WINDOWS[window], SIZES[size], kind, dtype, eager, every_kind
+            )
             yield Record(name, window, size, kind, *found)
 
 
 def check_shipped(
     methods: Iterable[Shipped], kinds: Iterable[str] = tuple(KINDS), dtypes: Iterable[str] = DTYPES
 ) -> Iterator[Record]:
-    """One record for each method of ``train``, size of :data:`~w2vjax.gradcheck.cases.SHIPPED_SIZES`, kind and dtype.
+    """One record for each method of ``train``, size of
+    :data:`~w2vjax.gradcheck.cases.SHIPPED_SIZES`, kind and dtype.
 
     Each record has the gradient beside bounds too.
     """
     for one, size, kind, dtype in product(methods, SHIPPED_SIZES, kinds, dtypes):
         eager = kind in EAGER_KINDS and SHIPPED_SIZES[size].vocab_size < 100
-        found = check_case(one.objective, one.windows, SHIPPED_SIZES[size], kind, dtype, eager, True)
+        found = check_case(
+            one.objective, one.windows, SHIPPED_SIZES[size], kind, dtype, eager, True
+        )
         yield Record(one.name, one.window, size, kind, *found)
 
 
 def check_case(
-    objective: Objective, window: Windows, size: Size, kind: str, dtype: str, eager: bool, beside: bool
+    objective: Objective,
+    window: Windows,
+    size: Size,
+    kind: str,
+    dtype: str,
+    eager: bool,
+    beside: bool,
 ) -> tuple[GradientCheck, GradientCheck | None]:
-    """The check of one batch, and that of the gradient beside bounds if ``beside`` and the objective gives bounds."""
+    """The check of one batch, and that of the gradient beside bounds if ``beside`` and the
+    objective gives bounds.
+    """
     loss, handwritten = functions(objective)
 
     def check(rule: BackwardOf, eager: bool, samples: int) -> GradientCheck:

@@ -20,9 +20,13 @@ compiled_pairs = jax.jit(pair_batch)
 
 
 def check_reference(
-    sizes: Iterable[str] = tuple(SIZES), kinds: Iterable[str] = tuple(KINDS), dtypes: Iterable[str] = DTYPES
+    sizes: Iterable[str] = tuple(SIZES),
+    kinds: Iterable[str] = tuple(KINDS),
+    dtypes: Iterable[str] = DTYPES,
 ) -> Iterator[Record]:
-    """One record for each size, kind and dtype, and one against central differences of :func:`numpy_loss`."""
+    """One record for each size, kind and dtype, and one against central differences of
+    :func:`numpy_loss`.
+    """
     for size, kind in product(sizes, kinds):
         if not applies("pairs", size, kind):
             continue
@@ -30,7 +34,9 @@ def check_reference(
         for dtype in dtypes:
             inputs = one_hot_case(case, dtype)
             eager = size == MAIN_SIZE or kind in EAGER_KINDS
-            check = check_gradients(loss, reference.backward, *inputs, eager=eager, **magnitudes(*inputs))
+            check = check_gradients(
+                loss, reference.backward, *inputs, eager=eager, **magnitudes(*inputs)
+            )
             yield Record("reference", "one-hot pairs", size, kind, check)
     inputs = one_hot_case(make_case("ordinary", Size(7, 3, 2, 4, 2)), "float64")
     check = check_independently(*inputs)
@@ -43,7 +49,9 @@ def loss(params: Tree, X: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """A case as the reference model takes it: params {"w1", "w2"}, X [B, V] and y [B, V], whose padding rows are 0."""
+    """A case as the reference model takes it: params {"w1", "w2"}, X [B, V] and y [B, V], whose
+    padding rows are 0.
+    """
     storage = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
     batch = compiled_pairs(case.tokens, case.segments, case.reach)
     words = np.eye(len(case.input), dtype=np.float32)
@@ -53,7 +61,9 @@ def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndar
 
 
 def magnitudes(params: Tree, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """What a case adds up before anything cancels: the pairs of its busiest word, and a logit for all of them."""
+    """What a case adds up before anything cancels: the pairs of its busiest word, and a logit for
+    all of them.
+    """
     pairs = y.sum(-1)
     w1, w2 = (float(np.abs(params[name].astype(np.float64)).max()) for name in ("w1", "w2"))
     logit = params["w1"].shape[1] * w1 * w2
@@ -75,7 +85,9 @@ def numpy_loss(params: Tree, X: np.ndarray, y: np.ndarray) -> float:
 
 
 def check_independently(params: Tree, X: np.ndarray, y: np.ndarray) -> GradientCheck:
-    """The usual check, its loss and its differences against :func:`numpy_loss`, and those of every element."""
+    """The usual check, its loss and its differences against :func:`numpy_loss`, and those of every
+    element.
+    """
     check = check_gradients(loss, reference.backward, params, X, y, **magnitudes(params, X, y))
     with jax.enable_x64(True):
         value, gradient = jax.tree.map(np.asarray, reference.backward(params, X, y))

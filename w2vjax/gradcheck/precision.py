@@ -1,4 +1,6 @@
-"""Precision audit: how far float32 and bfloat16 are from float64, by their arithmetic and by what they store."""
+"""Precision audit: how far float32 and bfloat16 are from float64, by their arithmetic and by what
+they store.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import product
@@ -8,8 +10,21 @@ import jax
 import numpy as np
 
 from w2vjax.gradcheck.cases import SIZES, make_case
-from w2vjax.gradcheck.check import check_gradients, compiled_backward, dense, failed_check, largest_error
-from w2vjax.gradcheck.objectives import DTYPES, MAIN_SIZE, WINDOWS, functions, magnitudes, make_inputs
+from w2vjax.gradcheck.check import (
+    check_gradients,
+    compiled_backward,
+    dense,
+    failed_check,
+    largest_error,
+)
+from w2vjax.gradcheck.objectives import (
+    DTYPES,
+    MAIN_SIZE,
+    WINDOWS,
+    functions,
+    magnitudes,
+    make_inputs,
+)
 from w2vjax.types import Objective, Params
 
 
@@ -27,7 +42,8 @@ class Drift(NamedTuple):
 
 
 def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> Iterator[Drift]:
-    """The drift from float64 on an ordinary batch of 60 words, for each objective, window and dtype.
+    """The drift from float64 on an ordinary batch of 60 words, for each objective, window and
+    dtype.
 
     An objective that raises has a Drift that says so.
 
@@ -59,6 +75,8 @@ def drift_of(name: str, objective: Objective, window: str, dtype: str) -> Drift:
     check = check_gradients(loss, handwritten, *inputs, eager=False, **magnitudes(*inputs[:2]))
     with jax.enable_x64(dtype == "float64"):
         found_loss, found = compiled(*inputs)
-    error = largest_error(dense(found, exact[0]), dense(true_gradient, exact[0]), Params(1e-30, 1e-30))[0]
+    error = largest_error(
+        dense(found, exact[0]), dense(true_gradient, exact[0]), Params(1e-30, 1e-30)
+    )[0]
     loss_error = abs(float(found_loss) - float(true_loss)) / max(abs(float(true_loss)), 1.0)
     return Drift(name, window, dtype, check.loss_error, check.error, loss_error, error)

@@ -1,10 +1,11 @@
-"""Hierarchical softmax: the probability of a word as a product of binary decisions along its Huffman path.
+"""Hierarchical softmax: the probability of a word as a product of binary decisions along its
+Huffman path.
 
     p(w | hidden) = prod_l sigmoid((1 - 2 * code[w, l]) * hidden . output[node[w, l]])
 
-Morin and Bengio 2005; Mikolov et al. 2013. Frequent words have short paths, so a pair costs at most about
-log2 V scores. Every decision is one logistic loss with label 1 - code: loss and backward are those of negative
-sampling.
+Morin and Bengio 2005; Mikolov et al. 2013. Frequent words have short paths, so a pair costs at most
+about log2 V scores. Every decision is one logistic loss with label 1 - code: loss and backward are
+those of negative sampling.
 """
 
 import math
@@ -17,15 +18,22 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
-from w2vjax.objectives.logistic import logistic_rows_backward, logistic_rows_bounded, logistic_rows_loss
+from w2vjax.objectives.logistic import (
+    logistic_rows_backward,
+    logistic_rows_bounded,
+    logistic_rows_loss,
+)
 from w2vjax.types import Draws, Objective, Targets
 
-# Levels whose nodes 64-bit whole numbers can tell apart. A word so deep would be less than one in 2^42.
+# Levels whose nodes 64-bit whole numbers can tell apart. A word so deep would be less than one in
+# 2^42.
 _MOST_LEVELS = 62
 
 
 class Huffman(NamedTuple):
-    """Paths from the root to each word, padded to the longest. Nodes are rows 0 .. V-2 of the output table."""
+    """Paths from the root to each word, padded to the longest. Nodes are rows 0 .. V-2 of the
+    output table.
+    """
 
     nodes: jax.Array  # [V, L] int32, root first; padding is node 0
     codes: jax.Array  # [V, L] uint8, the branch taken at each node
@@ -35,8 +43,8 @@ class Huffman(NamedTuple):
 def huffman_lengths(counts: np.ndarray) -> np.ndarray:
     """How far from the root each word lies, [V] int64; O(V log V) for the sort.
 
-    Leaves are taken in order of count and inner nodes in order of creation, which is also in order of weight: two
-    queues replace the heap.
+    Leaves are taken in order of count and inner nodes in order of creation, which is also in order
+    of weight: two queues replace the heap.
     """
     size = len(counts)
     order = np.argsort(counts, kind="stable").tolist()
@@ -60,10 +68,12 @@ def huffman_lengths(counts: np.ndarray) -> np.ndarray:
 
 
 def limited_lengths(counts: np.ndarray, longest: int) -> np.ndarray:
-    """The lengths [V] int64 of the cheapest tree in which no word is farther than ``longest`` >= log2 V from the root.
+    """The lengths [V] int64 of the cheapest tree in which no word is farther than ``longest`` >=
+    log2 V from the root.
 
-    Package-merge (Larmore and Hirschberg, "A Fast Algorithm for Optimal Length-Limited Huffman Codes", 1990): a word's
-    length is how many of the 2V - 2 cheapest items it is in, where items are words or pairs of the level before.
+    Package-merge (Larmore and Hirschberg, "A Fast Algorithm for Optimal Length-Limited Huffman
+    Codes", 1990): a word's length is how many of the 2V - 2 cheapest items it is in, where items
+    are words or pairs of the level before.
 
     >>> huffman_lengths(np.array([8, 4, 2, 1, 1])).tolist(), limited_lengths(np.array([8, 4, 2, 1, 1]), 3).tolist()
     ([1, 2, 3, 4, 4], [1, 3, 3, 3, 3])
@@ -90,11 +100,13 @@ def limited_lengths(counts: np.ndarray, longest: int) -> np.ndarray:
 
 
 def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
-    """The tree over words with these counts [V]: Huffman's, or the best with levels for V * (1 + spare) leaves.
+    """The tree over words with these counts [V]: Huffman's, or the best with levels for V * (1 +
+    spare) leaves.
 
-    Every path costs as much as the longest, padding included, and rare words make trees deep. With a third of the
-    leaves to ``spare``, a tree of 68,000 words has 17 levels in place of 22, and a word of a text lies 4 % deeper.
-    Words are laid from left to right by length, and nodes numbered from the root on, level by level.
+    Every path costs as much as the longest, padding included, and rare words make trees deep. With
+    a third of the leaves to ``spare``, a tree of 68,000 words has 17 levels in place of 22, and a
+    word of a text lies 4 % deeper. Words are laid from left to right by length, and nodes numbered
+    from the root on, level by level.
 
     Raises SettingError for empty, negative or non-finite counts, and for a negative ``spare``.
 
@@ -105,7 +117,8 @@ def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
     mass = np.asarray(counts, np.float64)
     if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
         raise SettingError(
-            "Word counts must be finite and at least 0, one for each word. Count the vocabulary again."
+            "Word counts must be finite and at least 0, one for each word. Count the vocabulary "
+            "again."
         )
     if spare is not None and spare < 0:
         raise SettingError(
@@ -124,10 +137,11 @@ def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
 
 
 def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [V, L] int32 and codes [V, L] uint8 of the tree whose leaves have these rising lengths from left to right.
+    """Nodes [V, L] int32 and codes [V, L] uint8 of the tree whose leaves have these rising lengths
+    from left to right.
 
-    A leaf at depth l takes 2^-l of the line from 0 to 1; its bits are those of where it begins, and two leaves share a
-    node where the bits before it are the same.
+    A leaf at depth l takes 2^-l of the line from 0 to 1; its bits are those of where it begins, and
+    two leaves share a node where the bits before it are the same.
     """
     deepest = int(lengths.max())
     width = np.left_shift(1, deepest - lengths)
@@ -152,20 +166,24 @@ def select_paths(draws: Draws, tree: Huffman, words: jax.Array, weights: jax.Arr
     groups, hidden, positives = weights.shape
     longest = tree.nodes.shape[1]
     rows = positives * longest
-    real = jnp.arange(longest, dtype=jnp.int32)[None, None] < tree.lengths[words][..., None]  # [B, P, L]
+    # [B, P, L]
+    real = jnp.arange(longest, dtype=jnp.int32)[None, None] < tree.lengths[words][..., None]
     path_weights = weights[..., None] * real[:, None].astype(weights.dtype)  # [B, T, P, L]
     path_weights = path_weights.reshape(groups, hidden, rows)
     labels = (1 - tree.codes[words]).astype(weights.dtype).reshape(groups, 1, rows)
     return Targets(
-        tree.nodes[words].reshape(groups, rows), jnp.broadcast_to(labels, path_weights.shape), path_weights
+        tree.nodes[words].reshape(groups, rows),
+        jnp.broadcast_to(labels, path_weights.shape),
+        path_weights,
     )
 
 
 def hierarchical_softmax(spare: float | None = None) -> Objective:
     """Skip-gram or CBOW with hierarchical softmax over a Huffman tree of the counts.
 
-    ``spare``: see :func:`huffman_tree`. The output table keeps V rows, one more than the tree has nodes: tables of one
-    shape for every objective. ``init`` raises SettingError for counts that are empty, negative or not finite.
+    ``spare``: see :func:`huffman_tree`. The output table keeps V rows, one more than the tree has
+    nodes: tables of one shape for every objective. ``init`` raises SettingError for counts that are
+    empty, negative or not finite.
 
     >>> objective = hierarchical_softmax()
     >>> objective.init([7, 7]).codes.tolist()
@@ -173,5 +191,9 @@ def hierarchical_softmax(spare: float | None = None) -> Objective:
     """
     tree = partial(huffman_tree, spare=spare)
     return Objective(
-        tree, select_paths, logistic_rows_loss, logistic_rows_backward, bounded=logistic_rows_bounded
+        tree,
+        select_paths,
+        logistic_rows_loss,
+        logistic_rows_backward,
+        bounded=logistic_rows_bounded,
     )

@@ -3,7 +3,8 @@
     batch.inputs --embed--> hidden --objective.loss--> [B, T]
     d_input Rows <--embed_backward-- d_hidden <--objective.backward--> d_output
 
-Everything is a pure function of its arguments; ids are trusted (JAX hides bad ones: see :mod:`w2vjax.ids`).
+Everything is a pure function of its arguments; ids are trusted (JAX hides bad ones: see
+:mod:`w2vjax.ids`).
 """
 
 from collections.abc import Callable
@@ -33,11 +34,15 @@ from w2vjax.types import (
 )
 
 
-def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: DTypeLike = jnp.float32) -> Params:
-    """The start: input rows uniform in (-1, 1) / dim, output rows 0; both [V, D] for every objective.
+def init_params(
+    key: jax.Array, vocab_size: int, dim: int, dtype: DTypeLike = jnp.float32
+) -> Params:
+    """The start: input rows uniform in (-1, 1) / dim, output rows 0; both [V, D] for every
+    objective.
 
-    word2vec.c draws from (-0.5, 0.5) / dim. Vectors twice as long, as gensim's, leave the slow beginning of a run
-    sooner, which a short text notices (benchmarks/results/cpu-2-cores/sweep-small-text.json).
+    word2vec.c draws from (-0.5, 0.5) / dim. Vectors twice as long, as gensim's, leave the slow
+    beginning of a run sooner, which a short text notices
+    (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 
     >>> import jax
     >>> params = init_params(jax.random.key(0), vocab_size=5, dim=3)
@@ -50,7 +55,8 @@ def init_params(key: jax.Array, vocab_size: int, dim: int, dtype: DTypeLike = jn
 
 
 def draw_targets(objective: Objective, key: jax.Array, tables: Tables, batch: Batch) -> Goal:
-    """The targets of one batch: what the objective draws with ``key``, and what it selects with that.
+    """The targets of one batch: what the objective draws with ``key``, and what it selects with
+    that.
 
     tables: what ``objective.init`` made of the counts.
 
@@ -64,7 +70,8 @@ def draw_targets(objective: Objective, key: jax.Array, tables: Tables, batch: Ba
 
 
 def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Goal) -> jax.Array:
-    """The loss summed over the batch, a scalar in nats; in the wider dtype of the input table and the batch.
+    """The loss summed over the batch, a scalar in nats; in the wider dtype of the input table and
+    the batch.
 
     >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
@@ -82,10 +89,12 @@ def backward(
     targets: Goal,
     embed_backward: EmbedBackward = hidden_side.embed_backward,
 ) -> tuple[jax.Array, Params]:
-    """(loss, gradients): :func:`cross_entropy` and its handwritten gradient in the structure of ``params``.
+    """(loss, gradients): :func:`cross_entropy` and its handwritten gradient in the structure of
+    ``params``.
 
-    Leaves are :class:`Rows` where few rows are touched, dense otherwise, in the dtype of the arithmetic (float32 for
-    bfloat16 params). ``embed_backward`` may be replaced by ``embed_backward_undivided`` for word2vec.c's CBOW.
+    Leaves are :class:`Rows` where few rows are touched, dense otherwise, in the dtype of the
+    arithmetic (float32 for bfloat16 params). ``embed_backward`` may be replaced by
+    ``embed_backward_undivided`` for word2vec.c's CBOW.
 
     >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
@@ -107,11 +116,14 @@ def bounded_backward(
     targets: Goal,
     embed_backward: EmbedBackward = hidden_side.embed_backward,
 ) -> tuple[Params, Params]:
-    """(gradients, bounds): those of :func:`backward`, with how strongly each of its rows bends the loss.
+    """(gradients, bounds): those of :func:`backward`, with how strongly each of its rows bends the
+    loss.
 
-    Bounds are Params of [N], or [V] beside a dense gradient; :func:`~w2vjax.training.updates.apply_gradients` takes
-    both. See :mod:`w2vjax.objectives.bounds`. A mean of several words moves by what they move together, so each gets
-    its weight times the bound of the hidden vector, as it gets its weight times the gradient.
+    Bounds are Params of [N], or [V] beside a dense gradient;
+    :func:`~w2vjax.training.updates.apply_gradients` takes both. See
+    :mod:`w2vjax.objectives.bounds`. A mean of several words moves by what they move together, so
+    each gets its weight times the bound of the hidden vector, as it gets its weight times the
+    gradient.
 
     Raises SettingError where an objective without ``bounded`` has targets without ids and weights.
 
@@ -124,11 +136,14 @@ def bounded_backward(
     """
     hidden = hidden_vectors(params.input, batch)
     bounded = bounded_by_weights if objective.bounded is None else objective.bounded
-    d_hidden, d_output, of_hidden, of_output = bounded(objective.backward, hidden, params.output, targets)
+    d_hidden, d_output, of_hidden, of_output = bounded(
+        objective.backward, hidden, params.output, targets
+    )
     many = d_output.values.shape[0] if isinstance(d_output, Rows) else d_output.shape[0]
     if of_hidden.shape != hidden.shape[:2] or of_output.shape != (many,):
         raise SettingError(
-            f"The objective gives bounds of shapes {of_hidden.shape} and {of_output.shape} for hidden vectors "
+            f"The objective gives bounds of shapes {of_hidden.shape} and {of_output.shape} for "
+            "hidden vectors "
             f"{hidden.shape[:2]} and {many} rows. Give one for each."
         )
     of_input = embed_backward(of_hidden[..., None], batch.inputs).values[:, 0]
@@ -143,14 +158,16 @@ def bounded_by_weights(
     a: float = A,
     b: float = B,
 ) -> Bounded:
-    """The bounds of an objective that gives none: |d loss / d scores| is taken to be ``targets.weights`` [B, T, R].
+    """The bounds of an objective that gives none: |d loss / d scores| is taken to be
+    ``targets.weights`` [B, T, R].
 
-    That holds for losses whose first and second derivatives in a score are at most 1 (hinge, logistic, NCE). It is more
-    than the errors of a trained model: an objective that gives its own bounds may take larger steps. Beside a dense
-    gradient [V, D], as of a softmax, the positives have these errors, and all V rows together have as much again.
+    That holds for losses whose first and second derivatives in a score are at most 1 (hinge,
+    logistic, NCE). It is more than the errors of a trained model: an objective that gives its own
+    bounds may take larger steps. Beside a dense gradient [V, D], as of a softmax, the positives
+    have these errors, and all V rows together have as much again.
 
-    Rows of the gradient have to stand in the order of targets.ids. Raises SettingError where targets have no ids [B, R]
-    and weights [B, T, R].
+    Rows of the gradient have to stand in the order of targets.ids. Raises SettingError where
+    targets have no ids [B, R] and weights [B, T, R].
     """
     ids, weights = require_weights(targets)
     d_hidden, d_output = backward(hidden, output, targets)
@@ -160,32 +177,40 @@ def bounded_by_weights(
         return d_hidden, d_output, of_hidden, of_rows.reshape(-1)
     each = error.sum(-1)  # [B, T]
     of_hidden = of_hidden + each * stiffness(output.astype(hidden.dtype), a, b).mean()
-    spread = jnp.full(output.shape[0], (each * stiffness(hidden, a, b)).sum() / output.shape[0], hidden.dtype)
+    spread = jnp.full(
+        output.shape[0], (each * stiffness(hidden, a, b)).sum() / output.shape[0], hidden.dtype
+    )
     return d_hidden, d_output, of_hidden, spread.at[ids.reshape(-1)].add(of_rows.reshape(-1))
 
 
 def require_weights(targets: Goal) -> tuple[jax.Array, jax.Array]:
-    """The ids [B, R] and the weights [B, T, R] of :class:`~w2vjax.types.Weighted` targets; SettingError for others."""
+    """The ids [B, R] and the weights [B, T, R] of :class:`~w2vjax.types.Weighted` targets;
+    SettingError for others.
+    """
     if not isinstance(targets, Weighted) or targets.weights.shape[-1] != targets.ids.shape[-1]:
         raise SettingError(
-            f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of its rows cannot be "
+            f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of "
+            "its rows cannot be "
             "bounded. Give the objective a function ``bounded``: see w2vjax.types.Objective."
         )
     return targets.ids, targets.weights
 
 
 def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
-    """A gradient as an array of the table's shape; repeated ids are added in the gradient's own dtype."""
+    """A gradient as an array of the table's shape; repeated ids are added in the gradient's own
+    dtype.
+    """
     if not isinstance(gradient, Rows):
         return jnp.asarray(gradient)
     return jnp.zeros(table.shape, gradient.values.dtype).at[gradient.ids].add(gradient.values)
 
 
 def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
-    """:func:`cross_entropy` whose ``jax.grad`` is the handwritten rule, dense, for larger programs and any optimiser.
+    """:func:`cross_entropy` whose ``jax.grad`` is the handwritten rule, dense, for larger programs
+    and any optimiser.
 
-    loss(params, batch, targets) -> scalar. Differentiable by ``params`` alone, in reverse mode (``custom_vjp`` ends
-    forward mode and Hessians: differentiate :func:`cross_entropy` for those).
+    loss(params, batch, targets) -> scalar. Differentiable by ``params`` alone, in reverse mode
+    (``custom_vjp`` ends forward mode and Hessians: differentiate :func:`cross_entropy` for those).
 
     >>> import jax
     >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
@@ -215,10 +240,12 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
 def per_example_backward(
     objective: Objective, params: Params, batch: Batch, targets: Goal
 ) -> tuple[jax.Array, Params]:
-    """:func:`backward` of each group alone, by ``vmap``: losses [B] and gradients with a leading axis B.
+    """:func:`backward` of each group alone, by ``vmap``: losses [B] and gradients with a leading
+    axis B.
 
-    The gradients sum to those of :func:`backward`. A full softmax has a dense [V, D] for every group: mind the memory.
-    Raises SettingError where groups share negatives, and with them a part of their gradient.
+    The gradients sum to those of :func:`backward`. A full softmax has a dense [V, D] for every
+    group: mind the memory. Raises SettingError where groups share negatives, and with them a part
+    of their gradient.
 
     >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
@@ -229,7 +256,8 @@ def per_example_backward(
     """
     if objective.sharing(targets) > 1 or batch.regrouped > 1:
         raise SettingError(
-            "Groups that share negatives or input words have no gradients of their own. Use span=1, and a window shape "
+            "Groups that share negatives or input words have no gradients of their own. Use "
+            "span=1, and a window shape "
             "with one group of positives for each group of inputs."
         )
 
@@ -247,13 +275,15 @@ def held_out_loss(
     chunk: int = 8192,
     offset: jax.Array | None = None,
 ) -> jax.Array:
-    """Exact negative log-likelihood per positive, in nats, of words the model has not seen; a scalar.
+    """Exact negative log-likelihood per positive, in nats, of words the model has not seen; a
+    scalar.
 
-    By default the full softmax over scores + ``offset`` [V], ``chunk`` words at a time. The scores of a softmax need no
-    offset. Those of negative sampling leave out the noise q: give log q. Subsampling changes the frequencies that a
-    model learns: subtract the log of the share of each word that it kept.
-    :func:`~w2vjax.training.held_out.evaluate_held_out` does both. A model of hierarchical softmax has its own exact
-    likelihood: pass its objective and tables. A batch without examples has 0.
+    By default the full softmax over scores + ``offset`` [V], ``chunk`` words at a time. The scores
+    of a softmax need no offset. Those of negative sampling leave out the noise q: give log q.
+    Subsampling changes the frequencies that a model learns: subtract the log of the share of each
+    word that it kept. :func:`~w2vjax.training.held_out.evaluate_held_out` does both. A model of
+    hierarchical softmax has its own exact likelihood: pass its objective and tables. A batch
+    without examples has 0.
 
     >>> from w2vjax.windows.skipgram import pairs
     >>> params = init_params(jax.random.key(0), vocab_size=4, dim=2)
@@ -266,7 +296,8 @@ def held_out_loss(
     total = batch.weights.sum()
     if objective is None:
         hidden, output = hidden_vectors(params.input, batch), params.output
-        if offset is not None:  # one more column: a hidden vector that ends in 1 then scores s + offset
+        # one more column: a hidden vector that ends in 1 then scores s + offset
+        if offset is not None:
             hidden = jnp.concatenate([hidden, jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)], -1)
             output = jnp.concatenate([output, offset[:, None].astype(output.dtype)], 1)
         loss = softmax(chunk).loss(hidden, output, SoftmaxTargets(batch.words, batch.weights)).sum()

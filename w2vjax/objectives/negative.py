@@ -1,11 +1,13 @@
 """Negative sampling: each positive word against words drawn from unigram^0.75 noise.
 
-    loss[t] = sum_p w[t, p] * ( -log sigmoid(s_p)  -  num_negatives / K * sum_{k: id_k != id_p} log sigmoid(-s_k) )
+    loss[t] = sum_p w[t, p] * ( -log sigmoid(s_p)  -  num_negatives / K * sum_{k: id_k != id_p} log
+    sigmoid(-s_k) )
 
-Mikolov et al., "Distributed Representations of Words and Phrases and their Compositionality", 2013. The K negatives are
-shared by the T hidden vectors of a group. A group of one pair with K = num_negatives is the paper; a block of T words
-with K shared negatives has the same expected gradient, because each negative is weighted by num_negatives / K times the
-positives it does not coincide with.
+Mikolov et al., "Distributed Representations of Words and Phrases and their Compositionality", 2013.
+The K negatives are shared by the T hidden vectors of a group. A group of one pair with K =
+num_negatives is the paper; a block of T words with K shared negatives has the same expected
+gradient, because each negative is weighted by num_negatives / K times the positives it does not
+coincide with.
 """
 
 from typing import NamedTuple
@@ -16,12 +18,18 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
-from w2vjax.objectives.logistic import logistic_rows_backward, logistic_rows_bounded, logistic_rows_loss
+from w2vjax.objectives.logistic import (
+    logistic_rows_backward,
+    logistic_rows_bounded,
+    logistic_rows_loss,
+)
 from w2vjax.types import Objective, Targets
 
 
 class Alias(NamedTuple):
-    """Walker's alias table: slot v keeps word v for a share ``keep[v]`` / 2^32 of its draws and gives the rest away."""
+    """Walker's alias table: slot v keeps word v for a share ``keep[v]`` / 2^32 of its draws and
+    gives the rest away.
+    """
 
     keep: jax.Array  # [V] uint32
     other: jax.Array  # [V] int32
@@ -36,18 +44,21 @@ def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
     mass = np.asarray(counts, np.float64)
     if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
         raise SettingError(
-            "Word counts must be finite and at least 0, one for each word. Count the vocabulary again."
+            "Word counts must be finite and at least 0, one for each word. Count the vocabulary "
+            "again."
         )
     mass = np.where(mass > 0, np.maximum(mass, 1e-300) ** exponent, 0.0)
     if not 0 < mass.sum() < np.inf:
         raise SettingError(
-            f"Counts raised to exponent={exponent} sum to {mass.sum()}. Use an exponent near 0.75 and positive counts."
+            f"Counts raised to exponent={exponent} sum to {mass.sum()}. Use an exponent near 0.75 "
+            "and positive counts."
         )
     return mass
 
 
 def alias_table(counts: ArrayLike, exponent: float = 0.75) -> Alias:
-    """Table to draw words with probability proportional to counts^exponent, in O(V) on the host (Vose's construction).
+    """Table to draw words with probability proportional to counts^exponent, in O(V) on the host
+    (Vose's construction).
 
     Raises SettingError for counts that are empty, negative, not finite, or all without mass.
 
@@ -75,8 +86,8 @@ def alias_table(counts: ArrayLike, exponent: float = 0.75) -> Alias:
 def draw(key: jax.Array, table: Alias, shape: tuple[int, ...]) -> jax.Array:
     """Words [shape] int32 drawn on the device. One 64-bit number x makes slot and coin at once.
 
-    x * V / 2^64 has the slot before the point and the coin behind it. The coin is compared at 32 bits, so each word's
-    probability is met to within 2^-32 / V, whatever V is.
+    x * V / 2^64 has the slot before the point and the coin behind it. The coin is compared at 32
+    bits, so each word's probability is met to within 2^-32 / V, whatever V is.
     """
     high, low = jax.random.bits(key, (2, *shape), jnp.uint32)
     return pick(high, low, table)
@@ -93,7 +104,9 @@ def pick(high: jax.Array, low: jax.Array, table: Alias) -> jax.Array:
 
 
 def multiply_wide(x: jax.Array, factor: int) -> tuple[jax.Array, jax.Array]:
-    """High and low 32 bits of x * factor, for uint32 x and 0 < factor < 2^31, without 64-bit integers."""
+    """High and low 32 bits of x * factor, for uint32 x and 0 < factor < 2^31, without 64-bit
+    integers.
+    """
     half, mask = jnp.uint32(16), jnp.uint32(0xFFFF)
     f_high, f_low = jnp.uint32(factor >> 16), jnp.uint32(factor & 0xFFFF)
     x_high, x_low = x >> half, x & mask
@@ -105,24 +118,31 @@ def multiply_wide(x: jax.Array, factor: int) -> tuple[jax.Array, jax.Array]:
 def negative_targets(
     words: jax.Array, weights: jax.Array, negatives: jax.Array, num_negatives: int
 ) -> Targets:
-    """Targets that score positives ``words`` [B, P] and ``negatives`` [B, K] for weights [B, T, P]; R = P + K.
+    """Targets that score positives ``words`` [B, P] and ``negatives`` [B, K] for weights [B, T, P];
+    R = P + K.
 
-    Negative k weighs num_negatives / K * sum_p weights[t, p] * [id_k != id_p] for hidden t: a word that is drawn while
-    it is a positive of t is skipped for that positive alone (dropping it for the whole block would bias the noise).
+    Negative k weighs num_negatives / K * sum_p weights[t, p] * [id_k != id_p] for hidden t: a word
+    that is drawn while it is a positive of t is skipped for that positive alone (dropping it for
+    the whole block would bias the noise).
     """
     scale = num_negatives / negatives.shape[1]
     differs = (negatives[:, :, None] != words[:, None, :]).astype(weights.dtype)  # [B, K, P]
-    negative_weights = jnp.einsum("btp,bkp->btk", weights, differs * jnp.asarray(scale, weights.dtype))
+    negative_weights = jnp.einsum(
+        "btp,bkp->btk", weights, differs * jnp.asarray(scale, weights.dtype)
+    )
     labels = jnp.concatenate([jnp.ones_like(weights), jnp.zeros_like(negative_weights)], -1)
     ids = jnp.concatenate([words, negatives], -1)
     return Targets(ids, labels, jnp.concatenate([weights, negative_weights], -1))
 
 
-def negative_sampling(num_negatives: int = 5, exponent: float = 0.75, shared: int | None = None) -> Objective:
+def negative_sampling(
+    num_negatives: int = 5, exponent: float = 0.75, shared: int | None = None
+) -> Objective:
     """Skip-gram or CBOW with negative sampling.
 
-    num_negatives is the (expected) number of negatives that each positive meets, exponent flattens the noise
-    (1 unigram, 0 uniform), shared is K, the draws that a group shares (default: num_negatives).
+    num_negatives is the (expected) number of negatives that each positive meets, exponent flattens
+    the noise (1 unigram, 0 uniform), shared is K, the draws that a group shares (default:
+    num_negatives).
 
     >>> import jax, jax.numpy as jnp
     >>> objective = negative_sampling(num_negatives=2)
@@ -145,10 +165,17 @@ def negative_sampling(num_negatives: int = 5, exponent: float = 0.75, shared: in
     def draw_negatives(key: jax.Array, tables: Alias, shape: tuple[int, ...]) -> jax.Array:
         return draw(key, tables, (*shape, drawn))
 
-    def select(negatives: jax.Array, tables: Alias, words: jax.Array, weights: jax.Array) -> Targets:
+    def select(
+        negatives: jax.Array, tables: Alias, words: jax.Array, weights: jax.Array
+    ) -> Targets:
         del tables
         return negative_targets(words, weights, negatives, num_negatives)
 
     return Objective(
-        init, select, logistic_rows_loss, logistic_rows_backward, draw_negatives, logistic_rows_bounded
+        init,
+        select,
+        logistic_rows_loss,
+        logistic_rows_backward,
+        draw_negatives,
+        logistic_rows_bounded,
     )

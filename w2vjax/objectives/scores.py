@@ -1,8 +1,10 @@
-"""Output side: hidden vectors against the rows of the output table, a few of them (scores) or all (logits).
+"""Output side: hidden vectors against the rows of the output table, a few of them (scores) or all
+(logits).
 
     scores[b, t, r] = hidden[b, t] . output[ids[b, r]]      d_hidden = error @ rows      d_rows = error.T @ hidden
 
-A bfloat16 table is read in bfloat16 and multiplied in the dtype of ``hidden``, so products accumulate in float32.
+A bfloat16 table is read in bfloat16 and multiplied in the dtype of ``hidden``, so products
+accumulate in float32.
 """
 
 import jax
@@ -13,7 +15,8 @@ from w2vjax.types import Rows
 
 
 def score(hidden: jax.Array, output: jax.Array, ids: jax.Array) -> jax.Array:
-    """Scores [B, T, R] of hidden [B, T, D] against the rows ``ids`` [B, R] of output [V, D]. Ids are trusted.
+    """Scores [B, T, R] of hidden [B, T, D] against the rows ``ids`` [B, R] of output [V, D]. Ids
+    are trusted.
 
     >>> import jax.numpy as jnp
     >>> print(score(jnp.ones((1, 1, 2)), jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), jnp.asarray([[1, 0, 1]])))
@@ -25,10 +28,14 @@ def score(hidden: jax.Array, output: jax.Array, ids: jax.Array) -> jax.Array:
 def score_backward(
     error: jax.Array, hidden: jax.Array, output: jax.Array, ids: jax.Array
 ) -> tuple[jax.Array, Rows]:
-    """The derivative of :func:`score` for error = d loss / d scores [B, T, R]: d_hidden [B, T, D] and Rows [B*R, D]."""
-    rows = output[ids].astype(hidden.dtype)  # [B, R, D]; the compiler shares this gather with the forward's
+    """The derivative of :func:`score` for error = d loss / d scores [B, T, R]: d_hidden [B, T, D]
+    and Rows [B*R, D].
+    """
+    # [B, R, D]; the compiler shares this gather with the forward's
+    rows = output[ids].astype(hidden.dtype)
     d_hidden = jnp.einsum("btr,brd->btd", error, rows)
-    # Transposed in memory first: left to itself, XLA's CPU compiler multiplies by a transposed view at half the speed.
+    # Transposed in memory first: left to itself, XLA's CPU compiler multiplies by a transposed view
+    # at half the speed.
     turned = jax.lax.optimization_barrier(error.swapaxes(1, 2))  # [B, R, T]
     d_rows = jnp.einsum("brt,btd->brd", turned, hidden)
     return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(-1, d_rows.shape[-1]))
@@ -37,11 +44,13 @@ def score_backward(
 def score_bound(
     error: jax.Array, hidden: jax.Array, rows: jax.Array, a: float, b: float
 ) -> tuple[jax.Array, jax.Array]:
-    """How strongly each vector of :func:`score` bends a loss whose |d loss / d scores| is ``error`` [B, T, R].
+    """How strongly each vector of :func:`score` bends a loss whose |d loss / d scores| is ``error``
+    [B, T, R].
 
     bound(h_t) = sum_r error[t, r] * stiffness(o_r)          bound(o_r) = sum_t error[t, r] * stiffness(h_t)
 
-    hidden [B, T, D], rows [B, R, D]; returns bounds [B, T] and [B, R]. See :mod:`w2vjax.objectives.bounds`.
+    hidden [B, T, D], rows [B, R, D]; returns bounds [B, T] and [B, R]. See
+    :mod:`w2vjax.objectives.bounds`.
 
     >>> error, hidden, rows = jnp.full((1, 1, 2), 0.5), jnp.ones((1, 1, 3)), jnp.zeros((1, 2, 3))
     >>> of_hidden, of_rows = score_bound(error, hidden, rows, a=1.0, b=1.0)
@@ -57,7 +66,11 @@ def logits(hidden: jax.Array, output: jax.Array) -> jax.Array:
     return jnp.einsum("btd,vd->btv", hidden, output.astype(hidden.dtype))
 
 
-def logits_backward(error: jax.Array, hidden: jax.Array, output: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D] and a dense d_output [V, D]."""
+def logits_backward(
+    error: jax.Array, hidden: jax.Array, output: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D] and a dense d_output
+    [V, D].
+    """
     d_hidden = jnp.einsum("btv,vd->btd", error, output.astype(hidden.dtype))
     return d_hidden, jnp.einsum("btv,btd->vd", error, hidden)

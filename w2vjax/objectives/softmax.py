@@ -3,9 +3,9 @@
     loss[t] = sum_p w[t, p] * (logsumexp(logits[t]) - logits[t, p])
     d loss / d logits = sum_p w[t, p] * softmax(logits) - onehot-weights
 
-The chunked form streams log-sum-exp over slices of the output table and computes the logits again in the backward (the
-idea of FlashAttention, Dao et al. 2022, applied to a vocabulary): O(B T chunk) memory for four matrix products instead
-of three.
+The chunked form streams log-sum-exp over slices of the output table and computes the logits again
+in the backward (the idea of FlashAttention, Dao et al. 2022, applied to a vocabulary): O(B T chunk)
+memory for four matrix products instead of three.
 """
 
 from collections.abc import Callable
@@ -35,39 +35,50 @@ class SoftmaxTargets(NamedTuple):
 
 
 class Total(NamedTuple):
-    """logsumexp in two parts, top + log(total): at logits of 1e4 a float32 sum would lose the logarithm's digits."""
+    """logsumexp in two parts, top + log(total): at logits of 1e4 a float32 sum would lose the
+    logarithm's digits.
+    """
 
-    top: (
-        jax.Array
-    )  # [B, T] the largest logit, a constant to every derivative; the lowest finite number where all are -inf
+    # [B, T] the largest logit, a constant to every derivative; the lowest finite number where all
+    # are -inf
+    top: jax.Array
     total: jax.Array  # [B, T] sum of exp(logits - top)
 
 
 def add_logits(so_far: Total, logits: jax.Array) -> Total:
-    """The running total with more logits [B, T, any number] added, rescaled when they raise the top."""
+    """The running total with more logits [B, T, any number] added, rescaled when they raise the
+    top.
+    """
     top = jnp.maximum(so_far.top, jax.lax.stop_gradient(logits).max(-1))
     total = so_far.total * jnp.exp(so_far.top - top) + jnp.exp(logits - top[..., None]).sum(-1)
     return Total(top, total)
 
 
 def no_logits(hidden: jax.Array) -> Total:
-    """The total of nothing, for hidden [B, T, D]. Its top is finite, since -inf less -inf would be NaN."""
+    """The total of nothing, for hidden [B, T, D]. Its top is finite, since -inf less -inf would be
+    NaN.
+    """
     lowest = jnp.full(hidden.shape[:2], float(np.finfo(hidden.dtype).min), hidden.dtype)
     return Total(lowest, jnp.zeros_like(lowest))
 
 
 def softmax_loss(total: Total, picked: jax.Array, weights: jax.Array) -> jax.Array:
-    """sum_p w[t, p] * (logsumexp - picked [B, T, P]): [B, T]; 0 where nothing weighs, even at infinite logits."""
+    """sum_p w[t, p] * (logsumexp - picked [B, T, P]): [B, T]; 0 where nothing weighs, even at
+    infinite logits.
+    """
     losses = (total.top[..., None] - picked) + jnp.log(total.total)[..., None]
     weights = weights.astype(picked.dtype)
     return (weights * jnp.where(weights != 0, losses, jnp.zeros_like(losses))).sum(-1)
 
 
-def softmax_backward(logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array) -> jax.Array:
-    """error = d loss / d logits, shape of ``logits`` [B, T, any slice of V]; ids outside the slice are ignored.
+def softmax_backward(
+    logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array
+) -> jax.Array:
+    """error = d loss / d logits, shape of ``logits`` [B, T, any slice of V]; ids outside the slice
+    are ignored.
 
-    ``ids`` [B, P] count from the start of the slice. Subtracting the one-hot here, before any product, keeps a
-    saturated softmax exact: probability 1 less one-hot 1 is 0.
+    ``ids`` [B, P] count from the start of the slice. Subtracting the one-hot here, before any
+    product, keeps a saturated softmax exact: probability 1 less one-hot 1 is 0.
     """
     weights = weights.astype(logits.dtype)
     tiny = jnp.asarray(
@@ -77,7 +88,8 @@ def softmax_backward(logits: jax.Array, total: Total, ids: jax.Array, weights: j
     error = scale[..., None] * jnp.exp(logits - total.top[..., None])
     group = jnp.arange(ids.shape[0], dtype=jnp.int32)[:, None, None]
     hidden = jnp.arange(weights.shape[1], dtype=jnp.int32)[None, :, None]
-    # wrap_negative_indices: an id before the slice is negative and must be dropped, not counted from the end
+    # wrap_negative_indices: an id before the slice is negative and must be dropped, not counted
+    # from the end
     at = error.at[group, hidden, ids[:, None, :]]
     return at.add(-weights, mode="drop", wrap_negative_indices=False)
 
@@ -96,13 +108,20 @@ def dense_backward(
     """The gradient of the sum of :func:`dense_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
     logits = all_logits(hidden, output)
     total = add_logits(no_logits(hidden), logits)
-    return logits_backward(softmax_backward(logits, total, targets.ids, targets.weights), hidden, output)
+    return logits_backward(
+        softmax_backward(logits, total, targets.ids, targets.weights), hidden, output
+    )
 
 
 def fold_chunks(
-    step: Callable[[Carry, jax.Array, jax.Array], Carry], carry: Carry, output: jax.Array, chunk: int
+    step: Callable[[Carry, jax.Array, jax.Array], Carry],
+    carry: Carry,
+    output: jax.Array,
+    chunk: int,
 ) -> Carry:
-    """step(carry, start, rows [chunk, D]) over consecutive slices of output, the last one shorter if V asks for it."""
+    """step(carry, start, rows [chunk, D]) over consecutive slices of output, the last one shorter
+    if V asks for it.
+    """
     whole, rest = divmod(output.shape[0], chunk)
 
     def body(i: jax.Array, carry: Carry) -> Carry:
@@ -124,7 +143,9 @@ def chunked_total(hidden: jax.Array, output: jax.Array, chunk: int) -> Total:
     return fold_chunks(step, no_logits(hidden), output, chunk)
 
 
-def chunked_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int) -> jax.Array:
+def chunked_loss(
+    hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int
+) -> jax.Array:
     """:func:`dense_loss` with ``chunk`` words of the vocabulary in memory at a time: [B, T]."""
     picked = score(hidden, output, targets.ids)
     return softmax_loss(chunked_total(hidden, output, chunk), picked, targets.weights)
@@ -133,12 +154,16 @@ def chunked_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, 
 def chunked_backward(
     hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The gradient of the sum of :func:`chunked_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
+    """The gradient of the sum of :func:`chunked_loss`: d_hidden [B, T, D] and dense d_output [V,
+    D].
+    """
     total = chunked_total(hidden, output, chunk)
 
     def step(carry: Pair, start: jax.Array, rows: jax.Array) -> Pair:
         d_hidden, d_output = carry
-        error = softmax_backward(all_logits(hidden, rows), total, targets.ids - start, targets.weights)
+        error = softmax_backward(
+            all_logits(hidden, rows), total, targets.ids - start, targets.weights
+        )
         d_part, d_rows = logits_backward(error, hidden, rows)
         return d_hidden + d_part, jax.lax.dynamic_update_slice_in_dim(d_output, d_rows, start, 0)
 
@@ -146,8 +171,11 @@ def chunked_backward(
     return fold_chunks(step, empty, output, chunk)
 
 
-def widened(hidden: jax.Array, output: jax.Array, a: float, b: float) -> tuple[jax.Array, jax.Array]:
-    """Vectors of D + 2 numbers with the same logits, whose gradient by any backward adds up bounds in two columns.
+def widened(
+    hidden: jax.Array, output: jax.Array, a: float, b: float
+) -> tuple[jax.Array, jax.Array]:
+    """Vectors of D + 2 numbers with the same logits, whose gradient by any backward adds up bounds
+    in two columns.
 
         hidden' = [hidden, 0, stiffness(hidden)]          output' = [output, stiffness(output), 0]
 
@@ -170,11 +198,13 @@ def softmax_bounded(
     a: float = A,
     b: float = B,
 ) -> Bounded:
-    """The gradient by ``backward``, dense or chunked, with the bounds of hidden [B, T] and of all rows [V].
+    """The gradient by ``backward``, dense or chunked, with the bounds of hidden [B, T] and of all
+    rows [V].
 
-    A bound adds up the errors of each positive alone, in absolute value: where the positives of one hidden vector are
-    as frequent as the model says, their errors cancel, and the curvature does not. With n = sum_p w[p] and m[v] the
-    sum of w[p] where p is v, those are n * p[v] + m[v] * (1 - 2 * p[v]), which is error[v] + 2 * m[v] * (1 - p[v]).
+    A bound adds up the errors of each positive alone, in absolute value: where the positives of one
+    hidden vector are as frequent as the model says, their errors cancel, and the curvature does
+    not. With n = sum_p w[p] and m[v] the sum of w[p] where p is v, those are n * p[v] + m[v] * (1 -
+    2 * p[v]), which is error[v] + 2 * m[v] * (1 - p[v]).
     """
     dim, ids = hidden.shape[-1], targets.ids
     output = output.astype(hidden.dtype)
@@ -182,7 +212,9 @@ def softmax_bounded(
     d_hidden, d_output = backward(*wide, targets)
     assert not isinstance(d_output, Rows)  # both forms of the backward are dense
     # the compiler finds that backward has made the same total
-    total = chunked_total(*wide, chunk) if chunk else add_logits(no_logits(wide[0]), all_logits(*wide))
+    total = (
+        chunked_total(*wide, chunk) if chunk else add_logits(no_logits(wide[0]), all_logits(*wide))
+    )
     tiny = jnp.asarray(np.finfo(hidden.dtype).tiny, hidden.dtype)
     relative = jnp.exp(score(hidden, output, ids) - total.top[..., None])
     share = relative / jnp.maximum(total.total, tiny)[..., None]  # p of each positive, [B, T, P]
@@ -191,13 +223,19 @@ def softmax_bounded(
     of_hidden = d_hidden[..., dim] + of_hidden
     of_rows = d_output[:, dim + 1].at[ids.reshape(-1)].add(of_positives.reshape(-1))
     # what cancels may leave a rounding below 0
-    return d_hidden[..., :dim], d_output[:, :dim], jnp.maximum(of_hidden, 0), jnp.maximum(of_rows, 0)
+    return (
+        d_hidden[..., :dim],
+        d_output[:, :dim],
+        jnp.maximum(of_hidden, 0),
+        jnp.maximum(of_rows, 0),
+    )
 
 
 def softmax(chunk: int | None = None) -> Objective:
     """Skip-gram or CBOW with the exact softmax over V words; ``chunk`` words at a time if given.
 
-    Targets are the positives; nothing is drawn and no tables are needed. Raises SettingError for a chunk below 1.
+    Targets are the positives; nothing is drawn and no tables are needed. Raises SettingError for a
+    chunk below 1.
 
     >>> import jax.numpy as jnp
     >>> objective = softmax(chunk=2)
@@ -206,10 +244,13 @@ def softmax(chunk: int | None = None) -> Objective:
     [[1.609438]]
     """
     if chunk is None:
-        return Objective(no_tables, select_words, dense_loss, dense_backward, bounded=softmax_bounded)
+        return Objective(
+            no_tables, select_words, dense_loss, dense_backward, bounded=softmax_bounded
+        )
     if chunk < 1:
         raise SettingError(
-            f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense form."
+            f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense "
+            "form."
         )
     return Objective(
         no_tables,
@@ -226,7 +267,9 @@ def no_tables(counts: ArrayLike) -> tuple[()]:
     return ()
 
 
-def select_words(draws: Draws, tables: Tables, words: jax.Array, weights: jax.Array) -> SoftmaxTargets:
+def select_words(
+    draws: Draws, tables: Tables, words: jax.Array, weights: jax.Array
+) -> SoftmaxTargets:
     """The positives are the targets."""
     del draws, tables
     return SoftmaxTargets(words, weights)

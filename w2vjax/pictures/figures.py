@@ -1,7 +1,8 @@
-"""What all pictures share: matplotlib where it is installed, one size, colours, and files that are whole.
+"""What all pictures share: matplotlib where it is installed, one size, colours, and files that are
+whole.
 
-matplotlib is imported when a picture is made, drawn without a screen (Agg), and without ``pyplot``, whose global state
-would keep every figure alive and change the caller's.
+matplotlib is imported when a picture is made, drawn without a screen (Agg), and without ``pyplot``,
+whose global state would keep every figure alive and change the caller's.
 """
 
 import io
@@ -21,9 +22,20 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREY, INK = "#2563a8", "#c2540a", "#8a8f98", "#1c1e21"
 DPI = 100  # 12 inches make 1200 px
 SUFFIXES = (".png", ".svg")
-# After matplotlib's own font, those that hold the scripts it lacks; the ones that are not installed are left out.
-_FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Noto Sans Devanagari",
-          "Noto Sans Arabic", "Noto Sans Thai", "Arial Unicode MS", "Microsoft YaHei", "PingFang SC")  # fmt: skip
+# After matplotlib's own font, those that hold the scripts it lacks; the ones that are not installed
+# are left out.
+_FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "Noto Sans Devanagari",
+    "Noto Sans Arabic",
+    "Noto Sans Thai",
+    "Arial Unicode MS",
+    "Microsoft YaHei",
+    "PingFang SC",
+)
 
 
 def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
@@ -40,7 +52,9 @@ def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
         raise SettingError(
             "Pictures need matplotlib: pip install 'w2vjax[plot]' and run this again."
         ) from error
-    figure = Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    figure = Figure(
+        figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    )
     FigureCanvasAgg(figure)
     return figure
 
@@ -56,11 +70,14 @@ def fonts() -> list[str]:
 def check_suffix(path: str | PathLike[str] | None) -> None:
     """Refuse a path that is neither PNG nor SVG before any work is done."""
     if path is not None and Path(path).suffix.lower() not in SUFFIXES:
-        raise SettingError(f"{path}: pictures are written as PNG or SVG. End the name in .png or .svg.")
+        raise SettingError(
+            f"{path}: pictures are written as PNG or SVG. End the name in .png or .svg."
+        )
 
 
 def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
-    """Write a figure as PNG or SVG, by its suffix, the same bytes each time; ``None`` writes nothing.
+    """Write a figure as PNG or SVG, by its suffix, the same bytes each time; ``None`` writes
+    nothing.
 
     Characters that no installed font has are drawn as boxes and told in one warning.
     """
@@ -79,7 +96,8 @@ def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
     if missing := _missing_characters(figure):
         shown = " ".join(f"U+{ord(character):04X}" for character in missing[:3])
         warnings.warn(
-            f"No installed font has {len(missing)} of the characters ({shown}{' ...' if missing[3:] else ''}); they "
+            f"No installed font has {len(missing)} of the characters "
+            f"({shown}{' ...' if missing[3:] else ''}); they "
             "are drawn as boxes. Install a font that has them, such as Noto Sans CJK.",
             stacklevel=3,
         )
@@ -99,7 +117,9 @@ def _missing_characters(figure: "Figure") -> list[str]:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """matplotlib warns at each measuring and drawing of each character; :func:`save_figure` tells it once."""
+    """matplotlib warns at each measuring and drawing of each character; :func:`save_figure` tells
+    it once.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

@@ -1,8 +1,10 @@
-"""One self-contained HTML page: a searchable, zoomable map of words and their nearest neighbours. It works offline.
+"""One self-contained HTML page: a searchable, zoomable map of words and their nearest neighbours.
+It works offline.
 
-The page is ``data/map.html`` with its style, its script and the data written into it. It loads nothing: no library,
-no font, no picture, and its content security policy forbids the browser to. Neighbours are computed here, exactly, and
-not in the page from rounded vectors: they are those of ``w2vjax nn --restrict-vocab`` at the page's number of words.
+The page is ``data/map.html`` with its style, its script and the data written into it. It loads
+nothing: no library, no font, no picture, and its content security policy forbids the browser to.
+Neighbours are computed here, exactly, and not in the page from rounded vectors: they are those of
+``w2vjax nn --restrict-vocab`` at the page's number of words.
 """
 
 import base64
@@ -47,9 +49,10 @@ def write_html(
 ) -> Page:
     """Write the first ``limit`` words (the most frequent) as one HTML page; about 130 bytes a word.
 
-    Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any function of a
-    matrix [n, D] to a :class:`Projection`). Each word comes with its 20 nearest words among those of the page, with
-    similarities rounded to four decimals. The same vectors give the same bytes.
+    Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any
+    function of a matrix [n, D] to a :class:`Projection`). Each word comes with its 20 nearest words
+    among those of the page, with similarities rounded to four decimals. The same vectors give the
+    same bytes.
 
     Returns:
         How many words are on the page and how many were left out.
@@ -106,12 +109,14 @@ def _neighbours(shown: Vectors) -> dict[str, Any]:
     if not k:
         return {"neighbours": 0, "ids": "", "similarities": ""}
     found = nearest(shown, shown.unit, topn=k + 1)
-    # A word is not its own neighbour. It need not come first (equal vectors) or at all (k + 1 equal ones): then the
-    # last goes, which a stable sort by "is it the word itself" does for both.
+    # A word is not its own neighbour. It need not come first (equal vectors) or at all (k + 1 equal
+    # ones): then the last goes, which a stable sort by "is it the word itself" does for both.
     itself = found.ids == np.arange(n)[:, None]
     order = np.argsort(itself, axis=1, kind="stable")[:, :k]
     ids = np.take_along_axis(found.ids, order, axis=1).astype("<u2")
-    similarities = np.rint(np.take_along_axis(found.similarities, order, axis=1) * _SCALE).astype("<i2")
+    similarities = np.rint(np.take_along_axis(found.similarities, order, axis=1) * _SCALE).astype(
+        "<i2"
+    )
     return {"neighbours": k, "ids": _base64(ids), "similarities": _base64(similarities)}
 
 
@@ -137,7 +142,8 @@ def _fill(title: str, data: dict[str, Any]) -> bytes:
         "script": "\n".join(
             folder.joinpath(name).read_text(encoding="utf-8") for name in ("map.js", "search.js")
         ),
-        # Inside a script element only "<" can end it or open a comment; JSON may write it as an escape.
+        # Inside a script element only "<" can end it or open a comment; JSON may write it as an
+        # escape.
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
     template = folder.joinpath("map.html").read_text(encoding="utf-8")

@@ -10,7 +10,8 @@ from w2vjax.errors import SettingError
 
 _LONGEST = 28  # characters: a label longer than that says less than the room it takes
 _NEAR = 3  # gaps: a label at this distance is still read with its point
-# Right first, as in cartography: a label to the right of its point is read with it; then above, below and left.
+# Right first, as in cartography: a label to the right of its point is read with it; then above,
+# below and left.
 _ANGLES = np.deg2rad([0, 45, -45, 90, -90, 135, -135, 180, 22, -22, 68, -68, 112, -112, 158, -158])
 _DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)  # [16, 2]
 
@@ -24,7 +25,8 @@ class Place(NamedTuple):
 
 
 def printable(word: str) -> str:
-    r"""A word as it can be drawn: invisible characters escaped, a very long word cut, an empty one named.
+    r"""A word as it can be drawn: invisible characters escaped, a very long word cut, an empty one
+    named.
 
     >>> printable("tea"), printable("a\nb"), printable(""), printable("a" * 50)
     ('tea', 'a\\nb', '(empty)', 'aaaaaaaaaaaaaaaaaaaaaaaaaaa…')
@@ -40,10 +42,11 @@ def printable(word: str) -> str:
 def place_labels(
     points: np.ndarray, sizes: np.ndarray, bounds: Sequence[float], sure: int, gap: float
 ) -> list[Place | None]:
-    """A place for each of n labels, most prominent first; None where there is no free room near the point.
+    """A place for each of n labels, most prominent first; None where there is no free room near the
+    point.
 
-    Each takes, in its turn, the position around its point that overlaps no label placed before it and covers the
-    fewest points. The first ``sure`` labels look as far as they must.
+    Each takes, in its turn, the position around its point that overlaps no label placed before it
+    and covers the fewest points. The first ``sure`` labels look as far as they must.
 
     Args:
         points: [n or more, 2] what the labels name; those beyond are only kept clear of labels.
@@ -75,7 +78,8 @@ def place_labels(
         if corner is None:
             if position < sure:
                 raise SettingError(
-                    f"Label {position} of {size[0]:.0f} x {size[1]:.0f} fits nowhere. Show fewer words."
+                    f"Label {position} of {size[0]:.0f} x {size[1]:.0f} fits nowhere. Show fewer "
+                    "words."
                 )
             places.append(None)
             continue
@@ -93,7 +97,9 @@ def _best_corner(
     taken: np.ndarray,
     points: np.ndarray,
 ) -> tuple[np.ndarray | None, float]:
-    """The free lower left corner at this distance that covers the fewest points, and how many; None if none is free."""
+    """The free lower left corner at this distance that covers the fewest points, and how many; None
+    if none is free.
+    """
     low, high = area
     # The side of the box that faces the point touches the circle.
     centers = point + _DIRECTIONS * distance + np.sign(_DIRECTIONS.round(6)) * size / 2  # [16, 2]

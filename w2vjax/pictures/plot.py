@@ -1,6 +1,8 @@
-"""Pictures of vectors: a labelled map, analogy parallelograms, a heat map of similarities; PNG, 1200 px wide, and SVG.
+"""Pictures of vectors: a labelled map, analogy parallelograms, a heat map of similarities; PNG,
+1200 px wide, and SVG.
 
-Each returns matplotlib's figure, and writes it where a path is given. (The loss curve is in ``plot_loss.py``.)
+Each returns matplotlib's figure, and writes it where a path is given. (The loss curve is in
+``plot_loss.py``.)
 """
 
 from collections.abc import Sequence
@@ -46,16 +48,18 @@ def plot_map(
     project: Project = pca,
     title: str | None = None,
 ) -> "Figure":
-    """A map of words, near where their vectors point the same way: the ``limit`` first, or the given ``words``.
+    """A map of words, near where their vectors point the same way: the ``limit`` first, or the
+    given ``words``.
 
-    Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any function of a
-    matrix [n, D] to a :class:`Projection`). No two labels overlap: the ten first words are always labelled, the
-    others where there is room near their points, and the title says how many are not.
+    Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any
+    function of a matrix [n, D] to a :class:`Projection`). No two labels overlap: the ten first
+    words are always labelled, the others where there is room near their points, and the title says
+    how many are not.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: there are no words or more than 2,000, the path is neither .png nor .svg, or matplotlib
-            is missing.
+        SettingError: there are no words or more than 2,000, the path is neither .png nor .svg, or
+            matplotlib is missing.
         DivergedError: a vector holds NaN or infinity.
 
     >>> vectors = Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
@@ -70,7 +74,9 @@ def plot_map(
         else list(vectors.words[: whole_number("limit", limit)])
     )
     if not 1 <= len(chosen) <= _MOST_WORDS:
-        raise SettingError(f"A map of {len(chosen):,} words is not readable. Choose 1 to {_MOST_WORDS:,}.")
+        raise SettingError(
+            f"A map of {len(chosen):,} words is not readable. Choose 1 to {_MOST_WORDS:,}."
+        )
     projection = project(_units(vectors, chosen))
     axes = figure.add_subplot()
     axes.set(xlabel=projection.axes[0], ylabel=projection.axes[1])
@@ -83,9 +89,14 @@ def plot_map(
     title = title or (
         f"{len(chosen):,} chosen words" if words is not None else f"The first {len(chosen):,} words"
     )
-    heading = axes.set_title(title, parse_math=False)  # with its final height, before the layout is measured
-    styles = [{"size": 12, "weight": "bold", "color": INK} if i < first else {"size": 9, "color": "#3f444b"}
-              for i in range(len(chosen))]  # fmt: skip
+    # with its final height, before the layout is measured
+    heading = axes.set_title(title, parse_math=False)
+    styles = [
+        {"size": 12, "weight": "bold", "color": INK}
+        if i < first
+        else {"size": 9, "color": "#3f444b"}
+        for i in range(len(chosen))
+    ]
     labelled = _label(figure, axes, points, chosen, styles, first)
     if labelled < len(chosen):
         heading.set_text(f"{title}; {len(chosen) - labelled:,} have no label, for lack of room")
@@ -99,17 +110,19 @@ def plot_analogy(
     *,
     title: str | None = None,
 ) -> "Figure":
-    """Analogies "a is to b as c is to d" as parallelograms in the plane of their words' principal components.
+    """Analogies "a is to b as c is to d" as parallelograms in the plane of their words' principal
+    components.
 
-    Each analogy is four words, or three, whose fourth is then the answer of ``vectors.most_similar([b, c], [a])``.
-    Solid arrows go from a to b and from c to d; the shaded parallelogram ends at the ring b - a + c, the place that
-    the arithmetic predicts for d, which the projection, being linear, keeps exactly. The legend gives the cosine of
-    prediction and d in all D dimensions.
+    Each analogy is four words, or three, whose fourth is then the answer of
+    ``vectors.most_similar([b, c], [a])``. Solid arrows go from a to b and from c to d; the shaded
+    parallelogram ends at the ring b - a + c, the place that the arithmetic predicts for d, which
+    the projection, being linear, keeps exactly. The legend gives the cosine of prediction and d in
+    all D dimensions.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: an analogy has not three or four words, there is none or more than eight, the path is neither
-            .png nor .svg, or matplotlib is missing.
+        SettingError: an analogy has not three or four words, there is none or more than eight, the
+            path is neither .png nor .svg, or matplotlib is missing.
 
     >>> vectors = Vectors(["man", "king", "woman", "queen"], [[1.0, 0.0], [1.0, 2.0], [2.0, 0.0], [2.0, 3.0]])
     >>> figure = plot_analogy(vectors, [("man", "king", "woman", "queen")])
@@ -119,7 +132,9 @@ def plot_analogy(
     check_suffix(path)
     figure = new_figure()
     if not 1 <= len(analogies) <= 8:
-        raise SettingError(f"{len(analogies)} analogies do not make a readable picture. Give 1 to 8.")
+        raise SettingError(
+            f"{len(analogies)} analogies do not make a readable picture. Give 1 to 8."
+        )
     fours = [_four(vectors, analogy) for analogy in analogies]
     words = list(dict.fromkeys(word for four in fours for word in four))
     units = _units(vectors, words)
@@ -138,11 +153,15 @@ def plot_analogy(
         label = f"{a} : {b} = {c} : {d}   cosine of {b} − {a} + {c} and {d}: {cosine:.3f}"
         corners = points[[row[word] for word in four]]
         _parallelogram(axes, corners, end, color, label)
-        lines += [(corners[i], stop) for i, stop in ((0, corners[1]), (2, corners[3]), (1, end), (2, end))]
+        lines += [
+            (corners[i], stop) for i, stop in ((0, corners[1]), (2, corners[3]), (1, end), (2, end))
+        ]
     axes.scatter(points[:, 0], points[:, 1], s=30, color=INK, linewidths=0, zorder=4)
     axes.set_title(title or "Analogies as parallelograms", parse_math=False)
-    shares = [f"principal component {n} ({share:.1%} of the variance)"
-              for n, share in enumerate(components.explained.tolist(), 1)]  # fmt: skip
+    shares = [
+        f"principal component {n} ({share:.1%} of the variance)"
+        for n, share in enumerate(components.explained.tolist(), 1)
+    ]
     axes.set(xlabel=shares[0], ylabel=shares[1])
     axes.spines[["top", "right"]].set_visible(False)
     for text in figure.legend(loc="outside lower left", frameon=False, fontsize=10).get_texts():
@@ -153,14 +172,19 @@ def plot_analogy(
 
 
 def plot_heatmap(
-    vectors: Vectors, words: Sequence[str], path: PathText | None = None, *, title: str | None = None
+    vectors: Vectors,
+    words: Sequence[str],
+    path: PathText | None = None,
+    *,
+    title: str | None = None,
 ) -> "Figure":
-    """The cosine similarity of every two of the words, as colours from -1 to 1; up to 20 words with the numbers.
+    """The cosine similarity of every two of the words, as colours from -1 to 1; up to 20 words with
+    the numbers.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: there are fewer than 2 words or more than 60, the path is neither .png nor .svg, or matplotlib
-            is missing.
+        SettingError: there are fewer than 2 words or more than 60, the path is neither .png nor
+            .svg, or matplotlib is missing.
 
     >>> vectors = Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
     >>> plot_heatmap(vectors, ["cat", "dog"]).axes[0].images[0].get_array().round(3).tolist()[0]
@@ -170,7 +194,9 @@ def plot_heatmap(
     figure = new_figure(12.0, 10.0)
     chosen = list(dict.fromkeys(words))
     if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
-        raise SettingError(f"A heat map shows 2 to {_MOST_IN_HEATMAP} words, and {len(chosen)} are given.")
+        raise SettingError(
+            f"A heat map shows 2 to {_MOST_IN_HEATMAP} words, and {len(chosen)} are given."
+        )
     units = _units(vectors, chosen)
     cosines = np.clip(units @ units.T, -1, 1)
     axes = figure.add_subplot()
@@ -178,7 +204,9 @@ def plot_heatmap(
     image = axes.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
     size, angle = (12, 45) if len(chosen) <= 30 else (9, 90)
     names = [printable(word) for word in chosen]
-    axes.set_xticks(range(len(names)), names, rotation=angle, ha="right", rotation_mode="anchor", va="center")
+    axes.set_xticks(
+        range(len(names)), names, rotation=angle, ha="right", rotation_mode="anchor", va="center"
+    )
     axes.set_yticks(range(len(names)), names)
     for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         text.set(size=size, family=fonts(), parse_math=False)
@@ -201,25 +229,51 @@ def _units(vectors: Vectors, words: Sequence[str]) -> np.ndarray:
 
 def _four(vectors: Vectors, analogy: Sequence[str]) -> tuple[str, str, str, str]:
     if isinstance(analogy, str) or len(analogy) not in (3, 4):
-        raise SettingError(f"{analogy!r} is no analogy. Give three words, or four: a is to b as c is to d.")
+        raise SettingError(
+            f"{analogy!r} is no analogy. Give three words, or four: a is to b as c is to d."
+        )
     a, b, c = analogy[:3]
-    return a, b, c, analogy[3] if len(analogy) == 4 else vectors.most_similar([b, c], [a], topn=1)[0][0]
+    return (
+        a,
+        b,
+        c,
+        analogy[3] if len(analogy) == 4 else vectors.most_similar([b, c], [a], topn=1)[0][0],
+    )
 
 
-def _parallelogram(axes: "Axes", corners: np.ndarray, end: np.ndarray, color: str, label: str) -> None:
+def _parallelogram(
+    axes: "Axes", corners: np.ndarray, end: np.ndarray, color: str, label: str
+) -> None:
     """Corners [4, 2] of a, b, c, d and the predicted place of d."""
     a, b, c, d = corners
     axes.fill(*np.stack([a, b, end, c]).T, color=color, alpha=0.10, linewidth=0, zorder=1)
-    axes.plot(*np.stack([a, c]).T, *np.stack([b, end]).T, color=color, linewidth=1, linestyle="--", zorder=2)
+    axes.plot(
+        *np.stack([a, c]).T,
+        *np.stack([b, end]).T,
+        color=color,
+        linewidth=1,
+        linestyle="--",
+        zorder=2,
+    )
     axes.plot(*np.stack([c, end]).T, color=color, linewidth=1, linestyle="--", zorder=2)
     for number, (start, stop) in enumerate(((a, b), (c, d))):
         axes.plot(
-            *np.stack([start, stop]).T, color=color, linewidth=2, zorder=3, label=None if number else label
+            *np.stack([start, stop]).T,
+            color=color,
+            linewidth=2,
+            zorder=3,
+            label=None if number else label,
         )
         axes.annotate(
-            "", stop, start, arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2}, zorder=3
+            "",
+            stop,
+            start,
+            arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2},
+            zorder=3,
         )
-    axes.scatter(end[0], end[1], s=110, facecolors="none", edgecolors=color, linewidths=1.8, zorder=4)
+    axes.scatter(
+        end[0], end[1], s=110, facecolors="none", edgecolors=color, linewidths=1.8, zorder=4
+    )
 
 
 def _along(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -244,13 +298,21 @@ def _label(
     from matplotlib.patheffects import withStroke
 
     with without_glyph_warnings():
-        figure.draw_without_rendering()  # settles the layout; from here the axes must stay where they are
+        # settles the layout; from here the axes must stay where they are
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     axes.autoscale(False)
     family, halo = fonts(), [withStroke(linewidth=2.5, foreground="white")]
     texts: list[Text] = [
         axes.text(
-            0, 0, printable(word), family=family, parse_math=False, zorder=5, path_effects=halo, **style
+            0,
+            0,
+            printable(word),
+            family=family,
+            parse_math=False,
+            zorder=5,
+            path_effects=halo,
+            **style,
         )
         for word, style in zip(words, styles, strict=True)
     ]

@@ -30,14 +30,16 @@ class Losses(NamedTuple):
 
 
 def read_losses(path: str | PathLike[str]) -> Losses:
-    """The losses of a training log: JSON objects with ``step``, ``loss`` and perhaps ``words``, one a line.
+    """The losses of a training log: JSON objects with ``step``, ``loss`` and perhaps ``words``, one
+    a line.
 
-    Objects without ``loss`` (other events) are passed over. A resumed run repeats the steps since its checkpoint:
-    the later line of a step counts, and what was logged beyond it is dropped.
+    Objects without ``loss`` (other events) are passed over. A resumed run repeats the steps since
+    its checkpoint: the later line of a step counts, and what was logged beyond it is dropped.
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: a line is not a JSON object, or its step or loss is no number; or there is no loss at all.
+        FormatError: a line is not a JSON object, or its step or loss is no number; or there is no
+            loss at all.
 
     >>> import pathlib, tempfile
     >>> log = pathlib.Path(tempfile.mkdtemp(), "log.jsonl")
@@ -62,7 +64,10 @@ def read_losses(path: str | PathLike[str]) -> Losses:
         raise FormatError(f'{path}: no line has a "loss". Give the log that training wrote.')
     steps, words, losses = zip(*records, strict=True)
     return Losses(
-        np.array(steps, np.int64), np.array(words, float), np.array(losses, float), bool(last.strip())
+        np.array(steps, np.int64),
+        np.array(words, float),
+        np.array(losses, float),
+        bool(last.strip()),
     )
 
 
@@ -99,10 +104,12 @@ def plot_loss(
     *,
     title: str | None = None,
 ) -> "Figure":
-    """The loss of one or more runs over the words read (over steps, where a log does not count words).
+    """The loss of one or more runs over the words read (over steps, where a log does not count
+    words).
 
-    Runs of 100 points and more are drawn twice: every point, pale, and their moving average over a fiftieth of the
-    run. A loss that was not measured (null) or is not finite leaves a gap, and the legend counts them.
+    Runs of 100 points and more are drawn twice: every point, pale, and their moving average over a
+    fiftieth of the run. A loss that was not measured (null) or is not finite leaves a gap, and the
+    legend counts them.
 
     Args:
         logs: the log that training wrote, or several to compare.
@@ -111,7 +118,8 @@ def plot_loss(
 
     Raises:
         FileError, FormatError: as :func:`read_losses` does.
-        SettingError: there is no log or more than eight, the path is neither .png nor .svg, or matplotlib is missing.
+        SettingError: there is no log or more than eight, the path is neither .png nor .svg, or
+            matplotlib is missing.
 
     >>> import pathlib, tempfile
     >>> log = pathlib.Path(tempfile.mkdtemp(), "log.jsonl")
@@ -123,7 +131,9 @@ def plot_loss(
     figure = new_figure(12.0, 6.5)
     paths = [logs] if isinstance(logs, str | PathLike) else list(logs)
     if not 1 <= len(paths) <= len(_COLORS):
-        raise SettingError(f"{len(paths)} logs do not make a readable picture. Give 1 to {len(_COLORS)}.")
+        raise SettingError(
+            f"{len(paths)} logs do not make a readable picture. Give 1 to {len(_COLORS)}."
+        )
     runs = [read_losses(log) for log in paths]
     by_words = all(np.isfinite(run.words).all() for run in runs)
     most = max(float((run.words if by_words else run.steps).max()) for run in runs)
@@ -132,7 +142,9 @@ def plot_loss(
     names = _names(paths)
     for name, run, color in zip(names, runs, _COLORS, strict=False):
         _curve(axes, (run.words if by_words else run.steps) / scale, run, name, color)
-    axes.set(xlabel=f"{unit}words read" if by_words else "step", ylabel="loss per positive pair, in nats")
+    axes.set(
+        xlabel=f"{unit}words read" if by_words else "step", ylabel="loss per positive pair, in nats"
+    )
     axes.set_xlim(left=0)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
@@ -150,14 +162,23 @@ def _curve(axes: "Axes", x: np.ndarray, run: Losses, name: str, color: str) -> N
         name += " (last line unfinished)"
     y = np.where(finite, run.losses, np.nan)
     if len(y) < 100:
-        axes.plot(x, y, color=color, linewidth=2, marker="o" if len(y) < 30 else "", markersize=4, label=name)
+        axes.plot(
+            x,
+            y,
+            color=color,
+            linewidth=2,
+            marker="o" if len(y) < 30 else "",
+            markersize=4,
+            label=name,
+        )
         return
     axes.plot(x, y, color=color, alpha=0.25, linewidth=0.8)
     axes.plot(x, moving_average(y, len(y) // 50), color=color, linewidth=2, label=name)
 
 
 def moving_average(values: np.ndarray, width: int) -> np.ndarray:
-    """[n] the mean of up to ``width`` values before and after each and itself; NaN stays NaN and counts for none.
+    """[n] the mean of up to ``width`` values before and after each and itself; NaN stays NaN and
+    counts for none.
 
     >>> moving_average(np.array([1.0, 2.0, 6.0, np.nan]), 1).tolist()
     [1.5, 3.0, 4.0, nan]
@@ -174,4 +195,7 @@ def moving_average(values: np.ndarray, width: int) -> np.ndarray:
 def _names(paths: Sequence[str | PathLike[str]]) -> list[str]:
     """The files' names, with their folders where two are called the same."""
     names = [Path(path).name for path in paths]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+    return [
+        name if names.count(name) == 1 else str(path)
+        for name, path in zip(names, paths, strict=True)
+    ]

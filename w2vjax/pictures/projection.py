@@ -1,7 +1,9 @@
-"""From D dimensions to the two of a picture: principal components in JAX, or t-SNE where scikit-learn is installed.
+"""From D dimensions to the two of a picture: principal components in JAX, or t-SNE where
+scikit-learn is installed.
 
-Every projection here is a function of a matrix [n, D] to a :class:`Projection`, so a picture takes any other one too.
-Pictures pass vectors at length 1: what is near in them is then near by cosine, the measure of all queries.
+Every projection here is a function of a matrix [n, D] to a :class:`Projection`, so a picture takes
+any other one too. Pictures pass vectors at length 1: what is near in them is then near by cosine,
+the measure of all queries.
 """
 
 from collections.abc import Callable
@@ -30,20 +32,24 @@ class Components(NamedTuple):
 
     def apply(self, rows: Any) -> np.ndarray:
         """[n, D] -> [n, 2]. Linear up to the mean, so parallelograms stay parallelograms."""
-        return np.asarray((np.asarray(rows, np.float32) - self.mean) @ self.directions.T, np.float32)
+        return np.asarray(
+            (np.asarray(rows, np.float32) - self.mean) @ self.directions.T, np.float32
+        )
 
 
 Project: TypeAlias = Callable[[Any], Projection]
 
 
 def principal_components(matrix: Any) -> Components:
-    r"""The two leading eigenvectors :math:`u_1, u_2` of the covariance of n vectors [n, D] (Pearson 1901).
+    r"""The two leading eigenvectors :math:`u_1, u_2` of the covariance of n vectors [n, D] (Pearson
+    1901).
 
-    .. math:: \Sigma u_k = \lambda_k u_k, \qquad \Sigma = \tfrac1n \sum_i (x_i - \bar x)(x_i - \bar x)^\top, \qquad
+    .. math:: \Sigma u_k = \lambda_k u_k, \qquad \Sigma = \tfrac1n \sum_i (x_i - \bar x)(x_i - \bar
+    x)^\top, \qquad
         \text{explained}_k = \lambda_k / \operatorname{tr} \Sigma
 
-    An eigenvector's sign is arbitrary and differs between libraries; here its largest component is positive, so the
-    same vectors give the same picture.
+    An eigenvector's sign is arbitrary and differs between libraries; here its largest component is
+    positive, so the same vectors give the same picture.
 
     Raises:
         SettingError: the matrix has no row or no column, or is not finite.
@@ -81,7 +87,8 @@ def _components(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def pca(matrix: Any) -> Projection:
-    """[n, D] -> the two principal components of each row, the axes saying how much of the variance they show.
+    """[n, D] -> the two principal components of each row, the axes saying how much of the variance
+    they show.
 
     >>> pca([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 1.0]]).points.round(3).tolist()
     [[-1.5, -0.5], [1.5, -0.5], [-1.5, 0.5], [1.5, 0.5]]
@@ -89,12 +96,14 @@ def pca(matrix: Any) -> Projection:
     found = principal_components(matrix)
     first, second = (f"{share:.1%} of the variance" for share in found.explained.tolist())
     return Projection(
-        found.apply(matrix), (f"principal component 1 ({first})", f"principal component 2 ({second})")
+        found.apply(matrix),
+        (f"principal component 1 ({first})", f"principal component 2 ({second})"),
     )
 
 
 def tsne(matrix: Any) -> Projection:
-    """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), by scikit-learn, from a fixed seed.
+    """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), by scikit-learn, from a
+    fixed seed.
 
     It shows who is near whom; distances between groups, and the axes, mean nothing.
 
@@ -105,7 +114,8 @@ def tsne(matrix: Any) -> Projection:
         from sklearn.manifold import TSNE
     except ImportError as error:
         raise SettingError(
-            "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn. Or use PCA."
+            "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn. Or use "
+            "PCA."
         ) from error
     rows = np.asarray(matrix, np.float32)
     if len(rows) < 4:

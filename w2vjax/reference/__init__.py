@@ -1,4 +1,5 @@
-"""The post's model, kept clear: :mod:`w2vjax.reference.one_hot` on one-hot vectors, :mod:`w2vjax.reference.ids` on ids.
+"""The post's model, kept clear: :mod:`w2vjax.reference.one_hot` on one-hot vectors,
+:mod:`w2vjax.reference.ids` on ids.
 
 The functions on one-hot vectors have their names here too: ``w2vjax.reference.backward``.
 """

@@ -1,9 +1,11 @@
-"""The model of :mod:`w2vjax.reference` over integer ids, without one-hot matrices: the same numbers.
+"""The model of :mod:`w2vjax.reference` over integer ids, without one-hot matrices: the same
+numbers.
 
-A one-hot product ``X w1`` reads rows of ``w1`` and ``X.T da1`` adds into them, so with ids ``centers`` [B] and
-``contexts`` [B] they are a gather and a scatter-add; ``sum(y * a2)`` is a lookup and ``z - y`` subtracts 1 at one place
-per row. Memory for the data falls from B * V to B numbers. JAX clamps or wraps a bad id instead of
-raising, so ids are checked here whenever they are not being traced.
+A one-hot product ``X w1`` reads rows of ``w1`` and ``X.T da1`` adds into them, so with ids
+``centers`` [B] and ``contexts`` [B] they are a gather and a scatter-add; ``sum(y * a2)`` is a
+lookup and ``z - y`` subtracts 1 at one place per row. Memory for the data falls from B * V to B
+numbers. JAX clamps or wraps a bad id instead of raising, so ids are checked here whenever they are
+not being traced.
 """
 
 from typing import Any
@@ -17,7 +19,8 @@ from w2vjax.reference.one_hot import Params, _widen, softmax
 
 
 def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
-    """``{"a1", "a2", "z"}`` or ``z`` alone, as :func:`w2vjax.reference.forward`, for center ids [B].
+    """``{"a1", "a2", "z"}`` or ``z`` alone, as :func:`w2vjax.reference.forward`, for center ids
+    [B].
 
     Raises ``IdError`` for an id outside [0, V).
 
@@ -44,7 +47,8 @@ def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
 
 
 def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Params]:
-    """``(loss, gradients)``, as :func:`w2vjax.reference.backward`, for ids ``centers`` [B] and ``contexts`` [B].
+    """``(loss, gradients)``, as :func:`w2vjax.reference.backward`, for ids ``centers`` [B] and
+    ``contexts`` [B].
 
     Raises ``IdError`` for an id outside [0, V).
 
@@ -81,4 +85,6 @@ def train(
 
 def _ids(ids: Any, params: Params) -> jax.Array:
     """Ids as an int32 array, refused on the host unless they are integers in [0, V)."""
-    return ids if isinstance(ids, jax.core.Tracer) else jnp.asarray(check_ids(ids, len(params["w1"])))
+    return (
+        ids if isinstance(ids, jax.core.Tracer) else jnp.asarray(check_ids(ids, len(params["w1"])))
+    )

@@ -1,7 +1,7 @@
 """The clear version: word2vec as one hidden layer on one-hot vectors, every derivative by hand.
 
-Skip-gram with a full softmax (Mikolov et al. 2013, arXiv:1301.3781). For one-hot centers ``X`` [B, V] and contexts
-``y`` [B, V], with ``w1`` [V, D] and ``w2`` [D, V]::
+Skip-gram with a full softmax (Mikolov et al. 2013, arXiv:1301.3781). For one-hot centers ``X`` [B,
+V] and contexts ``y`` [B, V], with ``w1`` [V, D] and ``w2`` [D, V]::
 
     a1 = X w1                 [B, D]   the rows of w1 that X names: the embeddings
     a2 = a1 w2                [B, V]   logits
@@ -12,10 +12,10 @@ Skip-gram with a full softmax (Mikolov et al. 2013, arXiv:1301.3781). For one-ho
     dL/dw2 = a1.T (z - y)     [D, V]
     dL/dw1 = X.T (z - y) w2.T [V, D]
 
-It follows Jake Tae's "Word2vec from Scratch" (https://jaketae.github.io/study/word2vec/) function by function;
-docstrings say where and why it differs. ``w2vjax reproduce`` checks it against the figures printed there, and every
-faster form in this package is checked against it. :mod:`w2vjax.reference.ids` is the same model without one-hot
-matrices.
+It follows Jake Tae's "Word2vec from Scratch" (https://jaketae.github.io/study/word2vec/) function
+by function; docstrings say where and why it differs. ``w2vjax reproduce`` checks it against the
+figures printed there, and every faster form in this package is checked against it.
+:mod:`w2vjax.reference.ids` is the same model without one-hot matrices.
 
 Params are a dict pytree ``{"w1": [V, D], "w2": [D, V]}``. Nothing is changed in place.
 """
@@ -39,7 +39,8 @@ Params = dict[str, jax.Array]
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-cased words: runs of letters, digits, ``_``, ``^`` and ``'`` that hold at least one letter a to z.
+    """Lower-cased words: runs of letters, digits, ``_``, ``^`` and ``'`` that hold at least one
+    letter a to z.
 
     >>> tokenize("In 2013, word2vec didn't exist.")
     ['in', 'word2vec', "didn't", 'exist']
@@ -50,11 +51,13 @@ def tokenize(text: str) -> list[str]:
 def mapping(
     tokens: Sequence[str], order: Sequence[str] | None = None
 ) -> tuple[dict[str, int], dict[int, str]]:
-    """``(word_to_id, id_to_word)``: the most frequent word gets id 0, equals go by first occurrence.
+    """``(word_to_id, id_to_word)``: the most frequent word gets id 0, equals go by first
+    occurrence.
 
-    The post numbers words in the order of a Python ``set``, which changes from one run to the next; an explicit
-    ``order`` (each word once) is how its printed order is reproduced. Raises :class:`CorpusError` without tokens or
-    when ``order`` misses one, :class:`SettingError` when ``order`` repeats a word.
+    The post numbers words in the order of a Python ``set``, which changes from one run to the next;
+    an explicit ``order`` (each word once) is how its printed order is reproduced. Raises
+    :class:`CorpusError` without tokens or when ``order`` misses one, :class:`SettingError` when
+    ``order`` repeats a word.
 
     >>> mapping(["to", "be", "or", "not", "to", "be"])[0]
     {'to': 0, 'be': 1, 'or': 2, 'not': 3}
@@ -67,14 +70,17 @@ def mapping(
         repeated = Counter(words).most_common(1)[0][0]
         raise SettingError(f"The order holds {repeated!r} more than once. List each word once.")
     if missing := set(tokens) - set(words):
-        raise CorpusError(f"The order lacks {min(missing)!r}, a word of the text. List every word once.")
+        raise CorpusError(
+            f"The order lacks {min(missing)!r}, a word of the text. List every word once."
+        )
     return word_to_id, dict(enumerate(words))
 
 
 def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
     """[..., V] float32, 1 at ``id`` and 0 elsewhere; ``id`` is one id or an array of them.
 
-    Raises ``IdError`` for an id outside [0, V), which the post's list would take from its end when negative.
+    Raises ``IdError`` for an id outside [0, V), which the post's list would take from its end when
+    negative.
 
     >>> one_hot_encode([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -86,7 +92,8 @@ def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
 def training_pairs(
     tokens: Sequence[str], word_to_id: Mapping[str, int], window: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids ``(centers [B], contexts [B])``: each token with each of its up to 2 * ``window`` neighbours, in text order.
+    """Ids ``(centers [B], contexts [B])``: each token with each of its up to 2 * ``window``
+    neighbours, in text order.
 
     >>> centers, contexts = training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, window=1)
     >>> list(zip(centers.tolist(), contexts.tolist()))
@@ -107,9 +114,11 @@ def training_pairs(
 def generate_training_data(
     tokens: Sequence[str], word_to_id: Mapping[str, int], window: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One-hot ``(X [B, V], y [B, V])`` of :func:`training_pairs`; a lone token has no neighbours, so B = 0.
+    """One-hot ``(X [B, V], y [B, V])`` of :func:`training_pairs`; a lone token has no neighbours,
+    so B = 0.
 
-    Raises :class:`SettingError` for a window below 1, :class:`UnknownWordError` for a token without an id.
+    Raises :class:`SettingError` for a window below 1, :class:`UnknownWordError` for a token without
+    an id.
 
     >>> X, y = generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 2)
     >>> X.shape, y.shape
@@ -127,10 +136,12 @@ def init_network(
     numpy_seed: int | None = None,
     dtype: Any = float,
 ) -> Params:
-    """Standard normal ``w1`` [V, D] and ``w2`` [D, V], from a JAX key or, to repeat the post, from NumPy's legacy seed.
+    """Standard normal ``w1`` [V, D] and ``w2`` [D, V], from a JAX key or, to repeat the post, from
+    NumPy's legacy seed.
 
-    ``dtype=float`` is JAX's default, float32 unless 64 bits are enabled. Raises :class:`SettingError` for sizes below
-    1 and unless exactly one of ``key`` and ``numpy_seed`` is given: the post's hidden global seed is an argument here.
+    ``dtype=float`` is JAX's default, float32 unless 64 bits are enabled. Raises
+    :class:`SettingError` for sizes below 1 and unless exactly one of ``key`` and ``numpy_seed`` is
+    given: the post's hidden global seed is an argument here.
 
     >>> params = init_network(60, 10, jax.random.key(0))
     >>> params["w1"].shape, params["w2"].shape
@@ -154,7 +165,8 @@ def init_network(
 
 
 def softmax(x: jax.Array) -> jax.Array:
-    """``exp(x) / sum(exp(x))`` along the last axis, shifted by the maximum: the post's form overflows from x = 710 on.
+    """``exp(x) / sum(exp(x))`` along the last axis, shifted by the maximum: the post's form
+    overflows from x = 710 on.
 
     >>> softmax(jnp.array([[0.0, 0.0], [1e4, -1e4]])).tolist()
     [[0.5, 0.5], [1.0, 0.0]]
@@ -164,9 +176,11 @@ def softmax(x: jax.Array) -> jax.Array:
 
 
 def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
-    """``{"a1": X w1, "a2": a1 w2, "z": softmax(a2)}``, or ``z`` alone; ``X`` is [B, V] or one row [V], of any dtype.
+    """``{"a1": X w1, "a2": a1 w2, "z": softmax(a2)}``, or ``z`` alone; ``X`` is [B, V] or one row
+    [V], of any dtype.
 
-    Params narrower than float32 are read as they are and computed with in float32: sums in bfloat16 stall.
+    Params narrower than float32 are read as they are and computed with in float32: sums in bfloat16
+    stall.
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> cache = forward(params, [[0, 1]])
@@ -181,10 +195,12 @@ def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
 
 
 def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
-    """``-sum(y * log softmax(a2))`` over all examples, from the logits ``a2`` [B, V] and one-hot ``y`` [B, V].
+    """``-sum(y * log softmax(a2))`` over all examples, from the logits ``a2`` [B, V] and one-hot
+    ``y`` [B, V].
 
-    The post takes probabilities, and one that underflows to 0 makes the loss infinite. Logits, computed with in at
-    least float32, keep it finite for any |a2| <= 1e4 in every float dtype. A row of zeros in ``y`` is padding.
+    The post takes probabilities, and one that underflows to 0 makes the loss infinite. Logits,
+    computed with in at least float32, keep it finite for any |a2| <= 1e4 in every float dtype. A
+    row of zeros in ``y`` is padding.
 
     >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), [[0, 1]]))
     20000.0
@@ -196,8 +212,9 @@ def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
 
 
 def backward(params: Params, X: Any, y: Any) -> tuple[jax.Array, Params]:
-    """``(loss, {"w1": dL/dw1, "w2": dL/dw2})``. Nothing changes: the step, inside this function in the post, is
-    :func:`gradient_step`. Gradients are rounded to the dtype of their params at the end, and only there.
+    """``(loss, {"w1": dL/dw1, "w2": dL/dw2})``. Nothing changes: the step, inside this function in
+    the post, is :func:`gradient_step`. Gradients are rounded to the dtype of their params at the
+    end, and only there.
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> loss, gradients = backward(params, [[0, 1]], [[1, 0]])  # a1 = 2, z = (.5, .5), so da2 = (-.5, .5)
@@ -225,13 +242,19 @@ def gradient_step(params: Params, gradients: Params, learning_rate: Any) -> Para
 
 
 def train(
-    params: Params, X: Any, y: Any, learning_rate: float, steps: int, backward: Callable[..., Any] = backward
+    params: Params,
+    X: Any,
+    y: Any,
+    learning_rate: float,
+    steps: int,
+    backward: Callable[..., Any] = backward,
 ) -> tuple[Params, jax.Array]:
     """``(params, history [steps])`` after ``steps`` steps on the whole batch, as one compiled loop.
 
     ``history[i]`` is the loss before step i + 1, as the post logs it. Another ``backward`` (of
-    :mod:`w2vjax.reference.ids`, say) takes its own ``X`` and ``y``. Raises :class:`SettingError` for a learning rate
-    that is not a positive number or steps below 1, :class:`CorpusError` for B = 0 and :class:`DivergedError`.
+    :mod:`w2vjax.reference.ids`, say) takes its own ``X`` and ``y``. Raises :class:`SettingError`
+    for a learning rate that is not a positive number or steps below 1, :class:`CorpusError` for B =
+    0 and :class:`DivergedError`.
 
     >>> X, y = generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
     >>> _, history = train(init_network(3, 2, jax.random.key(0)), X, y, learning_rate=0.1, steps=20)
@@ -239,7 +262,9 @@ def train(
     True
     """
     if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise SettingError(f"learning_rate is {learning_rate}. Give a positive number, such as 0.05.")
+        raise SettingError(
+            f"learning_rate is {learning_rate}. Give a positive number, such as 0.05."
+        )
     whole_number("steps", steps)
     if len(X) == 0:
         raise CorpusError(
@@ -250,7 +275,8 @@ def train(
     if not finite.all():
         first = int(finite.argmin())
         raise DivergedError(
-            f"The loss is {history[first]} at step {first + 1}. Lower learning_rate={learning_rate}."
+            f"The loss is {history[first]} at step {first + 1}. Lower "
+            f"learning_rate={learning_rate}."
         )
     return params, history
 
@@ -269,7 +295,8 @@ def _descend(
 def predict_context(params: Params, word: str, word_to_id: Mapping[str, int]) -> list[str]:
     """All V words, the one most expected beside ``word`` first; equals keep the order of their ids.
 
-    Raises :class:`UnknownWordError`, naming the word; the post prints a line and then fails on an unset variable.
+    Raises :class:`UnknownWordError`, naming the word; the post prints a line and then fails on an
+    unset variable.
 
     >>> params = {"w1": jnp.array([[1.0], [-1.0]]), "w2": jnp.array([[3.0, 4.0]])}
     >>> predict_context(params, "tea", {"tea": 0, "time": 1})
@@ -304,5 +331,7 @@ def _id_of(word: str, word_to_id: Mapping[str, int]) -> int:
 
 
 def _widen(x: jax.Array) -> jax.Array:
-    """``x`` in float32 if it is narrower, whose sums over examples would overflow or stall, and else as it is."""
+    """``x`` in float32 if it is narrower, whose sums over examples would overflow or stall, and
+    else as it is.
+    """
     return x if x.dtype == jnp.float64 else x.astype(jnp.float32)

@@ -1,7 +1,8 @@
-"""What ``train`` and ``plan`` are called with: the settings, and the functions, files and reports beside them.
+"""What ``train`` and ``plan`` are called with: the settings, and the functions, files and reports
+beside them.
 
-The keywords of both are the fields of :class:`Arguments`. So a type checker, ``help`` and the run itself see the same
-names, and a name that is not one of them is refused with a suggestion.
+The keywords of both are the fields of :class:`Arguments`. So a type checker, ``help`` and the run
+itself see the same names, and a name that is not one of them is refused with a suggestion.
 """
 
 import difflib
@@ -40,7 +41,8 @@ class Arguments(Settings):
     """Every keyword of ``train``: the settings first, then these."""
 
     method: "Method | None" = described(
-        None, "Functions and numbers as one value, from w2vjax.method. It says model and objective too."
+        None,
+        "Functions and numbers as one value, from w2vjax.method. It says model and objective too.",
     )
     windows: "Windows | None" = described(
         None, "(tokens, segments, reach) -> Batch, instead of the method's."
@@ -50,10 +52,13 @@ class Arguments(Settings):
     )
     reach: "Reach | None" = described(
         None,
-        "How far each center looks: draw_reach (the method's) draws it, full_reach is always the window.",
+        "How far each center looks: draw_reach (the method's) draws it, full_reach is always the "
+        "window.",
     )
     embed_backward: "EmbedBackward | None" = described(
-        None, "embed_backward_undivided is word2vec.c's gradient of CBOW. Its default learning rate is 0.05."
+        None,
+        "embed_backward_undivided is word2vec.c's gradient of CBOW. Its default learning rate is "
+        "0.05.",
     )
     schedule: "Schedule | None" = described(
         None, "step -> learning rate. Default: a linear fall from learning_rate to 1e-4 of it."
@@ -67,7 +72,9 @@ class Arguments(Settings):
     )
     tokenizer: "Tokenizer | None" = described(None, "line -> words. Default: words between spaces.")
     vocab: "Vocab | None" = described(
-        None, "Words and counts to use as they are, instead of those that min_count and max_vocab choose."
+        None,
+        "Words and counts to use as they are, instead of those that min_count and max_vocab "
+        "choose.",
     )
     cache: str | os.PathLike[str] | None = described(
         None, "A folder that keeps the encoded corpus for the next run."
@@ -76,11 +83,14 @@ class Arguments(Settings):
         None, "A folder for checkpoints, or w2vjax.Checkpoints(folder, every, resume, allow)."
     )
     progress: bool = described(False, "Show a bar on standard error.")
-    log: str | os.PathLike[str] | None = described(None, "A file that gets every record as a line of JSON.")
+    log: str | os.PathLike[str] | None = described(
+        None, "A file that gets every record as a line of JSON."
+    )
     log_every: float = described(1.0, "Seconds from one record to the next.")
     callback: Callable[[dict[str, Any]], Any] | None = described(
         None,
-        "It is called with every record. If it returns a true value, the run stops after one more round of chunks, "
+        "It is called with every record. If it returns a true value, the run stops after one more "
+        "round of chunks, "
         "which is already under way.",
     )
 
@@ -89,32 +99,47 @@ class Arguments(Settings):
         return Settings(**{each.name: getattr(self, each.name) for each in fields(Settings)})
 
     def chosen_method(self, words: int | None = None) -> "Method":
-        """The method that is given, or that of model, objective and ``words``, with the functions given beside it."""
+        """The method that is given, or that of model, objective and ``words``, with the functions
+        given beside it.
+        """
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
 
         chosen = self.method or methods.method(self.model, self.objective, words, self.epochs)
-        if self.method is not None and (self.model, self.objective) != (Settings.model, Settings.objective):
+        if self.method is not None and (self.model, self.objective) != (
+            Settings.model,
+            Settings.objective,
+        ):
             raise SettingError(
-                f"model={self.model!r} and objective={objective_name(self.objective)!r} cannot go with a method, which "
+                f"model={self.model!r} and objective={objective_name(self.objective)!r} cannot go "
+                "with a method, which "
                 "says both. Leave them out, or change the method by method._replace(...)."
             )
         if self.embed_backward is embed_backward_undivided:
             chosen = methods.undivided(chosen)
-        given = {name: getattr(self, name) for name in ("windows", "optimizer", "reach", "embed_backward")}
-        return chosen._replace(**{name: value for name, value in given.items() if value is not None})
+        given = {
+            name: getattr(self, name)
+            for name in ("windows", "optimizer", "reach", "embed_backward")
+        }
+        return chosen._replace(
+            **{name: value for name, value in given.items() if value is not None}
+        )
 
 
 class Takes(Protocol[Keywords, Answer]):
     """A function of a corpus and of keywords."""
 
-    def __call__(self, corpus: Any = None, *_: Keywords.args, **keywords: Keywords.kwargs) -> Answer: ...
+    def __call__(
+        self, corpus: Any = None, *_: Keywords.args, **keywords: Keywords.kwargs
+    ) -> Answer: ...
 
 
 def keywords_of(
     made: Callable[Keywords, Arguments],
 ) -> Callable[[Callable[..., Result]], Takes[Keywords, Result]]:
-    """Give a function of (corpus, **keywords) the signature and the help of the fields of :class:`Arguments`."""
+    """Give a function of (corpus, **keywords) the signature and the help of the fields of
+    :class:`Arguments`.
+    """
 
     def describe(act: Callable[..., Result]) -> Takes[Keywords, Result]:
         corpus = inspect.Parameter("corpus", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
@@ -135,7 +160,8 @@ def help_text() -> str:
 
 
 def arguments_of(keywords: Mapping[str, Any]) -> Arguments:
-    """The arguments that keywords stand for. Raises :class:`~w2vjax.errors.SettingError` for a name that is not known.
+    """The arguments that keywords stand for. Raises :class:`~w2vjax.errors.SettingError` for a name
+    that is not known.
 
     >>> arguments_of({"dmi": 3})
     Traceback (most recent call last):
@@ -169,9 +195,13 @@ _VALUES = {
 
 
 def refuse(name: str, known: set[str]) -> NoReturn:
-    """Raise :class:`~w2vjax.errors.SettingError` for a name that is none of ``known``, with a suggestion."""
+    """Raise :class:`~w2vjax.errors.SettingError` for a name that is none of ``known``, with a
+    suggestion.
+    """
     if name in RENAMED:
-        raise SettingError(f"The setting {name} is now called {RENAMED[name]}. Use {RENAMED[name]}.")
+        raise SettingError(
+            f"The setting {name} is now called {RENAMED[name]}. Use {RENAMED[name]}."
+        )
     if instead := _VALUES.get(name) or setting_elsewhere(name) or _INSTEAD.get(name):
         raise SettingError(f"There is no setting {name}. In w2vjax it is {instead}.")
     near = difflib.get_close_matches(name, sorted(known), 1)

@@ -1,7 +1,9 @@
-"""Checkpoints: one safetensors file with tables, optimizer state, position and settings, written whole or not at all.
+"""Checkpoints: one safetensors file with tables, optimizer state, position and settings, written
+whole or not at all.
 
-The last two are kept. Loading takes the newest that is sound, and says so when it has to pass over a damaged one. A
-checkpoint knows the run it belongs to (corpus, settings, program, versions, random numbers) and goes on with no other.
+The last two are kept. Loading takes the newest that is sound, and says so when it has to pass over
+a damaged one. A checkpoint knows the run it belongs to (corpus, settings, program, versions, random
+numbers) and goes on with no other.
 """
 
 import hashlib
@@ -39,7 +41,8 @@ class Position(NamedTuple):
 
 
 class Checkpoints(NamedTuple):
-    """Where and how a run saves its state. ``train(..., checkpoint=Checkpoints("kept", resume=True))`` goes on from it.
+    """Where and how a run saves its state.
+    ``train(..., checkpoint=Checkpoints("kept", resume=True))`` goes on from it.
 
     >>> Checkpoints("kept", every=600).resume
     False
@@ -52,11 +55,16 @@ class Checkpoints(NamedTuple):
     allow: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse values that cannot work, and a folder that cannot hold the checkpoints. Makes nothing."""
-        check_seconds(f"The time between checkpoints, every={self.every!r} (--checkpoint-every),", self.every)
+        """Refuse values that cannot work, and a folder that cannot hold the checkpoints. Makes
+        nothing.
+        """
+        check_seconds(
+            f"The time between checkpoints, every={self.every!r} (--checkpoint-every),", self.every
+        )
         if not self.resume and list(self.allow):
             raise SettingError(
-                f"allow={list(self.allow)} has no effect on a run that starts anew. Go on with resume (--resume), or "
+                f"allow={list(self.allow)} has no effect on a run that starts anew. Go on with "
+                "resume (--resume), or "
                 "leave it out."
             )
         check_folder(self.folder, self.resume)
@@ -68,7 +76,9 @@ def checkpoints_in(given: str | os.PathLike[str] | Checkpoints | None) -> Checkp
 
 
 def check_seconds(what: str, value: Any) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError`, which begins with ``what``, if a time is not 0 or more seconds."""
+    """Raise :class:`~w2vjax.errors.SettingError`, which begins with ``what``, if a time is not 0 or
+    more seconds.
+    """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not value >= 0:
         raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")
@@ -79,8 +89,8 @@ def run_identity(
 ) -> dict[str, Any]:
     """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values.
 
-    chunk: the words of one, by which a position is counted; tables: the objective's, which are arguments of the program
-    and not in its text.
+    chunk: the words of one, by which a position is counted; tables: the objective's, which are
+    arguments of the program and not in its text.
     """
     config = jax.config.values
     noise = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tables)))
@@ -92,7 +102,8 @@ def run_identity(
         "program": program,
         "jax version": jax.__version__,
         "platform": jax.default_backend(),
-        "random numbers": f"{config['jax_default_prng_impl']}, partitionable={config['jax_threefry_partitionable']}",
+        "random numbers": f"{config['jax_default_prng_impl']}, "
+        f"partitionable={config['jax_threefry_partitionable']}",
     }
 
 
@@ -103,12 +114,19 @@ def save_checkpoint(
     identity: dict[str, Any],
     history: list[dict[str, Any]],
 ) -> Path:
-    """Write a checkpoint and remove all but the last two. Raises :class:`~w2vjax.errors.FileError` if it cannot."""
+    """Write a checkpoint and remove all but the last two. Raises :class:`~w2vjax.errors.FileError`
+    if it cannot.
+    """
     folder = Path(folder)
-    path = folder / f"checkpoint-{position.words:012d}.safetensors"  # words only grow: the newest comes last
+    # words only grow: the newest comes last
+    path = folder / f"checkpoint-{position.words:012d}.safetensors"
     leaves = {f"state.{i:03d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    record = {"format": _FORMAT, "place": json.dumps(position), "identity": json.dumps(identity, sort_keys=True),
-              "history": json.dumps(history)}  # fmt: skip
+    record = {
+        "format": _FORMAT,
+        "place": json.dumps(position),
+        "identity": json.dumps(identity, sort_keys=True),
+        "history": json.dumps(history),
+    }
     write_tensors(path, leaves, record)
     for old in _checkpoints(folder)[_KEPT:]:
         old.unlink(missing_ok=True)
@@ -116,15 +134,20 @@ def save_checkpoint(
 
 
 def check_folder(folder: str | os.PathLike[str], resume: bool) -> None:
-    """Refuse a folder that cannot be made, or that holds the checkpoints of an earlier run. Makes nothing."""
+    """Refuse a folder that cannot be made, or that holds the checkpoints of an earlier run. Makes
+    nothing.
+    """
     path = Path(folder)
-    there = next((place for place in (path, *path.absolute().parents) if os.path.lexists(place)), path)
+    there = next(
+        (place for place in (path, *path.absolute().parents) if os.path.lexists(place)), path
+    )
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         why = "permission is lacking" if there.is_dir() else "it is not a folder"
         raise FileError(f"{folder} cannot hold checkpoints: {there}: {why}. Name another folder.")
     if not resume and path.is_dir() and (found := _checkpoints(path)):
         raise CheckpointError(
-            f"{folder} holds {found[0].name} of an earlier run. Resume it (--resume), or name an empty folder."
+            f"{folder} holds {found[0].name} of an earlier run. Resume it (--resume), or name an "
+            "empty folder."
         )
 
 
@@ -134,19 +157,25 @@ def prepare_folder(folder: str | os.PathLike[str], resume: bool) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise FileError(f"{folder} cannot be made: {error.strerror}. Name another folder.") from error
+        raise FileError(
+            f"{folder} cannot be made: {error.strerror}. Name another folder."
+        ) from error
     remove_leftovers(folder)
 
 
 def load_checkpoint(
-    folder: str | os.PathLike[str], like: Copies, identity: dict[str, Any], allow: Iterable[str] = ()
+    folder: str | os.PathLike[str],
+    like: Copies,
+    identity: dict[str, Any],
+    allow: Iterable[str] = (),
 ) -> tuple[Copies, Position, list[dict[str, Any]]] | None:
     """The newest sound checkpoint of this very run, None where the folder has none at all.
 
-    like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields that may differ.
+    like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields
+    that may differ.
 
-    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or naming the field that differs, and
-    :class:`~w2vjax.errors.SettingError` if ``allow`` names none.
+    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or naming the
+    field that differs, and :class:`~w2vjax.errors.SettingError` if ``allow`` names none.
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):
@@ -160,14 +189,18 @@ def load_checkpoint(
             continue
         if damaged:
             warnings.warn(
-                f"Going on from {path.name}, because a later one is damaged: {damaged[0]}", stacklevel=2
+                f"Going on from {path.name}, because a later one is damaged: {damaged[0]}",
+                stacklevel=2,
             )
-        _compare(path, _in_todays_words(json.loads(tensors.metadata["identity"])), identity, set(allow))
+        _compare(
+            path, _in_todays_words(json.loads(tensors.metadata["identity"])), identity, set(allow)
+        )
         leaves, structure = jax.tree.flatten(like)
         arrays = list(tensors.arrays.values())
         if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
             raise CheckpointError(
-                f"{path} holds other tables than this run's. Resume with the settings it was made with."
+                f"{path} holds other tables than this run's. Resume with the settings it was made "
+                "with."
             )
         state = jax.tree.unflatten(structure, [jnp.array(array) for array in arrays])
         return (
@@ -183,7 +216,9 @@ def load_checkpoint(
 
 
 def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
-    """What an earlier version wrote, under the names of today; a setting that it lacks has its default."""
+    """What an earlier version wrote, under the names of today; a setting that it lacks has its
+    default.
+    """
     names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
     usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
     return usual | {names.get(name, name): value for name, value in identity.items()}
@@ -192,19 +227,24 @@ def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
 def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:
     if unknown := allow - set(ours) - set(theirs):
         raise SettingError(
-            f"allow={sorted(unknown)} names no field of a checkpoint. Fields: {', '.join(sorted(ours))}."
+            f"allow={sorted(unknown)} names no field of a checkpoint. Fields: "
+            f"{', '.join(sorted(ours))}."
         )
     for name in [*ours, *(name for name in theirs if name not in ours)]:
         # the program follows from everything else: it is the last to be blamed
         if theirs.get(name) != ours.get(name) and name not in allow and name != "program":
             raise CheckpointError(
-                f"{path.name} was made with {name}={theirs.get(name)!r} and this run has {ours.get(name)!r}. "
+                f"{path.name} was made with {name}={theirs.get(name)!r} and this run has "
+                f"{ours.get(name)!r}. "
                 "Resume with what it was made with, or start again in an empty folder."
             )
     # what is allowed to differ may have changed the program too
-    if theirs["program"] != ours["program"] and not any(theirs.get(name) != ours.get(name) for name in allow):
+    if theirs["program"] != ours["program"] and not any(
+        theirs.get(name) != ours.get(name) for name in allow
+    ):
         raise CheckpointError(
-            f"{path.name} was made by another program: objective, windows, optimizer or the package's version differ. "
+            f"{path.name} was made by another program: objective, windows, optimizer or the "
+            "package's version differ. "
             "Resume with what it was made with, or start again in an empty folder."
         )
 
@@ -214,5 +254,7 @@ def _checkpoints(folder: Path) -> list[Path]:
     try:
         names = os.listdir(folder)
     except OSError as error:
-        raise FileError(f"{folder} cannot be read: {error.strerror}. Check its permissions.") from error
+        raise FileError(
+            f"{folder} cannot be read: {error.strerror}. Check its permissions."
+        ) from error
     return [folder / name for name in sorted(names, reverse=True) if _NAME.fullmatch(name)]

@@ -24,14 +24,17 @@ def continue_from(
     seed: int = 0,
     trees: bool = False,
 ) -> tuple[Corpus, Params]:
-    """The new text as ids of the grown vocabulary, and the tables to start from: pass both to ``train``.
+    """The new text as ids of the grown vocabulary, and the tables to start from: pass both to
+    ``train``.
 
-    Old words keep their ids and rows, even those that the new text lacks; words that occur min_count times in the new
-    text and are new get fresh rows. Counts add up, so noise and subsampling follow both texts. ``trees``: the output
-    table is to belong to a Huffman tree. The tree follows the counts, so the output rows, its inner nodes, start at 0
-    again; so they do where the model's own belong to a tree.
+    Old words keep their ids and rows, even those that the new text lacks; words that occur
+    min_count times in the new text and are new get fresh rows. Counts add up, so noise and
+    subsampling follow both texts. ``trees``: the output table is to belong to a Huffman tree. The
+    tree follows the counts, so the output rows, its inner nodes, start at 0 again; so they do where
+    the model's own belong to a tree.
 
-    Raises what :func:`~w2vjax.formats.model_file.load_model` and :func:`~w2vjax.corpus.count.build_vocab` raise.
+    Raises what :func:`~w2vjax.formats.model_file.load_model` and
+    :func:`~w2vjax.corpus.count.build_vocab` raise.
     """
     if not _repeatable(source):
         raise SettingError(
@@ -43,7 +46,9 @@ def continue_from(
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
     trees = (
-        trees or model.metadata.get("objective") == "hierarchical" or len(model.params.output) < len(counts)
+        trees
+        or model.metadata.get("objective") == "hierarchical"
+        or len(model.params.output) < len(counts)
     )
     output = jnp.zeros((0, dim), dtype) if trees else jnp.asarray(model.params.output)
     start = Params(

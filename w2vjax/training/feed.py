@@ -1,4 +1,6 @@
-"""The corpus as the compiled program reads it: pieces of M ids with their lines marked, or the whole on the device."""
+"""The corpus as the compiled program reads it: pieces of M ids with their lines marked, or the
+whole on the device.
+"""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -10,33 +12,40 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import CorpusError
 
-# Words handed to one compiled call, where they are not too many for LONGEST_CALL. Long enough that a call's fixed cost
-# and its last, padded step disappear.
+# Words handed to one compiled call, where they are not too many for LONGEST_CALL. Long enough that
+# a call's fixed cost and its last, padded step disappear.
 CHUNK = 1 << 18
-# Seconds that one call may take on a CPU core, by the costs below: a signal, a bar and a checkpoint wait for its end,
-# and the machine may be three times slower than the one these were measured on.
+# Seconds that one call may take on a CPU core, by the costs below: a signal, a bar and a checkpoint
+# wait for its end, and the machine may be three times slower than the one these were measured on.
 LONGEST_CALL = 3.0
-# Nanoseconds a word for each number of its vector, at windows up to 5; of a full softmax for each word of the
-# vocabulary besides (.05 on two cores, at 1,000 and at 19,000 words); ``w2vjax plan`` prints the words a second. Others
-# are taken to cost as much as hierarchical softmax.
+# Nanoseconds a word for each number of its vector, at windows up to 5; of a full softmax for each
+# word of the vocabulary besides (.05 on two cores, at 1,000 and at 19,000 words); ``w2vjax plan``
+# prints the words a second. Others are taken to cost as much as hierarchical softmax.
 _NANOSECONDS = {"negative": 10.0, "hierarchical": 40.0, "softmax": 0.1}
-# The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be few and far apart.
+# The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be
+# few and far apart.
 COPY_WORDS = 1 << 19
-# Words that a copy trains between two joins, times R^2 for R copies. Copies drift apart by the words that each trains
-# alone, and R times as many words are trained meanwhile (benchmarks/results/cpu-2-cores/sweep-copies.json).
+# Words that a copy trains between two joins, times R^2 for R copies. Copies drift apart by the
+# words that each trains alone, and R times as many words are trained meanwhile
+# (benchmarks/results/cpu-2-cores/sweep-copies.json).
 JOIN_WORDS = 1 << 20
-# Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on it.
+# Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on
+# it.
 _COPIES = 2
-# Bytes of tables that are joined after one CHUNK for a tenth of its time, and the most CHUNKs between two joins.
+# Bytes of tables that are joined after one CHUNK for a tenth of its time, and the most CHUNKs
+# between two joins.
 _JOINED_BYTES, _MOST_CHUNKS = 1 << 26, 16
 # Steps that a call has even where they take longer than LONGEST_CALL.
 _FEWEST_STEPS = 8
-# The share of a device's memory that a resident corpus may take; the rest is for tables and temporaries.
+# The share of a device's memory that a resident corpus may take; the rest is for tables and
+# temporaries.
 _RESIDENT_SHARE = 0.25
 
 
 class Feed(NamedTuple):
-    """Where the ids of a chunk lie: ``chunk(number)`` gives (ids, offset, count) for the compiled program."""
+    """Where the ids of a chunk lie: ``chunk(number)`` gives (ids, offset, count) for the compiled
+    program.
+    """
 
     corpus: Corpus
     words: int  # words trained on in an epoch; what lies behind them is held out
@@ -79,12 +88,15 @@ def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
 
 
 def join_interval(copies: int, table_bytes: int) -> int:
-    """The most words that each of ``copies`` trains between two joins; more for tables that take long to join.
+    """The most words that each of ``copies`` trains between two joins; more for tables that take
+    long to join.
 
     >>> [join_interval(copies, 10**8) for copies in (2, 4, 8, 16)]
     [262144, 65536, 16384, 4096]
     """
-    return min(CHUNK, JOIN_WORDS // copies**2) * min(_MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES))
+    return min(CHUNK, JOIN_WORDS // copies**2) * min(
+        _MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)
+    )
 
 
 def feed(
@@ -97,11 +109,13 @@ def feed(
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
 ) -> Feed:
-    """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the memory map otherwise.
+    """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the
+    memory map otherwise.
 
-    copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. table_bytes: of one copy; joining copies
-    takes as long as moving them, so larger tables get longer chunks, up to ``most`` words on a CPU. Chunks are as equal
-    as whole steps allow, and as many as the copies divide. With a ``mesh`` every device of it gets the ids.
+    copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. table_bytes: of one
+    copy; joining copies takes as long as moving them, so larger tables get longer chunks, up to
+    ``most`` words on a CPU. Chunks are as equal as whole steps allow, and as many as the copies
+    divide. With a ``mesh`` every device of it gets the ids.
 
     Raises :class:`~w2vjax.errors.CorpusError` if nothing is left to train on.
     """
@@ -118,7 +132,8 @@ def feed(
     if copies > 1:
         longest = max(step_words, join_interval(copies, table_bytes))
     if device.platform == "cpu":
-        # few steps to a call would leave the number of all steps, and so the learning rate's decay, to chance
+        # few steps to a call would leave the number of all steps, and so the learning rate's decay,
+        # to chance
         longest = max(min(longest, most), min(longest, _FEWEST_STEPS * step_words))
     chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words

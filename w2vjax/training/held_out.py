@@ -1,16 +1,18 @@
-"""How well a model predicts text it has not seen: the exact negative log-likelihood of a positive, in nats.
+"""How well a model predicts text it has not seen: the exact negative log-likelihood of a positive,
+in nats.
 
-Full softmax and hierarchical softmax are probabilities as they stand. A score of negative sampling is, at its optimum,
-log p(w | h) - log(num_negatives * q(w)) for noise q (Levy and Goldberg 2014), so the model's probability of a word is
-softmax(scores + log q).
+Full softmax and hierarchical softmax are probabilities as they stand. A score of negative sampling
+is, at its optimum, log p(w | h) - log(num_negatives * q(w)) for noise q (Levy and Goldberg 2014),
+so the model's probability of a word is softmax(scores + log q).
 
-Subsampling drops words before training sees them, and held-out text is whole. Training meets the share keep(w) of the
-occurrences of w, and so learns p'(w | h) = p(w | h) keep(w) / C(h). What the model says of whole text is
+Subsampling drops words before training sees them, and held-out text is whole. Training meets the
+share keep(w) of the occurrences of w, and so learns p'(w | h) = p(w | h) keep(w) / C(h). What the
+model says of whole text is
 
     p(w | h) = p'(w | h) / (keep(w) Z(h))        Z(h) = sum_v p'(v | h) / keep(v)
 
-that is softmax(scores + log q - log keep). Without this correction a model of a few frequent words loses to the unigram
-distribution, however well it is trained.
+that is softmax(scores + log q - log keep). Without this correction a model of a few frequent words
+loses to the unigram distribution, however well it is trained.
 """
 
 from collections.abc import Iterator
@@ -47,25 +49,32 @@ def evaluate_held_out(
     most_words: int = _MOST_WORDS,
     keep: np.ndarray | None = None,
 ) -> dict[str, float | None]:
-    """Nats a positive pair over the held-out end of a corpus, for the model and for the unigram distribution.
+    """Nats a positive pair over the held-out end of a corpus, for the model and for the unigram
+    distribution.
 
-    noise [V]: the probabilities that negatives were drawn from, None for a softmax; ``probabilistic``: the objective is
-    hierarchical softmax, whose own loss is a log-likelihood; keep [V]: the share of each word that subsampling kept
-    (:func:`~w2vjax.windows.sampling.keep_probabilities`), None for all. The whole window counts and no word is dropped,
-    up to ``most_words`` of the held-out text.
+    noise [V]: the probabilities that negatives were drawn from, None for a softmax;
+    ``probabilistic``: the objective is hierarchical softmax, whose own loss is a log-likelihood;
+    keep [V]: the share of each word that subsampling kept
+    (:func:`~w2vjax.windows.sampling.keep_probabilities`), None for all. The whole window counts and
+    no word is dropped, up to ``most_words`` of the held-out text.
 
-    Returns {"loss", "unigram_loss", "pairs"}, both losses None where there is no pair. Windows that weigh some centers
-    more do so here. The unigram distribution is that of the vocabulary's counts, plus one each; if they are of the
-    whole corpus, what is held out included, that favours the distribution.
+    Returns {"loss", "unigram_loss", "pairs"}, both losses None where there is no pair. Windows that
+    weigh some centers more do so here. The unigram distribution is that of the vocabulary's counts,
+    plus one each; if they are of the whole corpus, what is held out included, that favours the
+    distribution.
     """
     # bfloat16 has three digits, of a score as of log q
-    params = Params(*(table.astype(jnp.promote_types(table.dtype, jnp.float32)) for table in params))
+    params = Params(
+        *(table.astype(jnp.promote_types(table.dtype, jnp.float32)) for table in params)
+    )
     counts = feed.corpus.counts
     unigram = jnp.asarray(np.log((counts + 1) / (counts + 1).sum()), jnp.float32)
     keep = None if keep is None or (keep >= 1).all() else np.maximum(keep, 1e-9)
     dropped = dropped_paths(tables, keep) if probabilistic and keep is not None else None
 
-    def measure(params: Params, tables: Tables, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def measure(
+        params: Params, tables: Tables, batch: Batch
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         pairs = batch.weights.sum()
         base = -(batch.weights.sum(1) * unigram[batch.words]).sum()
         if not probabilistic:
@@ -73,7 +82,11 @@ def evaluate_held_out(
             loss = held_out_loss(params, batch, chunk=chunk, offset=offsets(noise, keep)) * pairs
         else:
             loss = held_out_loss(params, batch, recipe.objective, tables) * pairs
-        return loss if dropped is None else loss + path_correction(params, batch, dropped), base, pairs
+        return (
+            loss if dropped is None else loss + path_correction(params, batch, dropped),
+            base,
+            pairs,
+        )
 
     compiled = jax.jit(measure)
     sums = np.zeros(3)
@@ -85,7 +98,9 @@ def evaluate_held_out(
     return {"loss": loss / pairs, "unigram_loss": base / pairs, "pairs": pairs}
 
 
-def evaluate_run(run: Run, params: Params, most_words: int = _MOST_WORDS) -> dict[str, float | None]:
+def evaluate_run(
+    run: Run, params: Params, most_words: int = _MOST_WORDS
+) -> dict[str, float | None]:
     """:func:`evaluate_held_out` of a run's own objective, "negative", "hierarchical" or "softmax"."""
     noise, counts = None, run.feed.corpus.counts
     if run.settings.noise_exponent is not None:  # set for "negative" alone
@@ -96,7 +111,9 @@ def evaluate_run(run: Run, params: Params, most_words: int = _MOST_WORDS) -> dic
     )
     keep = keep_probabilities(counts, run.settings.sample)
     hierarchical = run.settings.objective == "hierarchical"
-    return evaluate_held_out(recipe, params, run.tables, run.feed, noise, hierarchical, most_words, keep)
+    return evaluate_held_out(
+        recipe, params, run.tables, run.feed, noise, hierarchical, most_words, keep
+    )
 
 
 def offsets(noise: np.ndarray | None, keep: np.ndarray | None) -> jax.Array | None:
@@ -128,17 +145,23 @@ def dropped_paths(tree: Huffman, keep: np.ndarray) -> Dropped:
     nodes, codes, lengths = (np.asarray(leaf)[ids] for leaf in tree)
     rows, places = np.unique(nodes, return_inverse=True)
     paths = Huffman(*map(jnp.asarray, (places.reshape(nodes.shape), codes, lengths)))
-    return Dropped(rows, paths, (1 / keep[ids] - 1).astype(np.float32), np.log(keep).astype(np.float32))
+    return Dropped(
+        rows, paths, (1 / keep[ids] - 1).astype(np.float32), np.log(keep).astype(np.float32)
+    )
 
 
 def path_correction(params: Params, batch: Batch, dropped: Dropped) -> jax.Array:
-    """Sum of log keep(w) + log Z(h) over the pairs of a batch: what subsampling adds to the loss of a tree.
+    """Sum of log keep(w) + log Z(h) over the pairs of a batch: what subsampling adds to the loss of
+    a tree.
 
-    A tree has no score of a word for an offset to join. Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1), as p' adds up to 1.
+    A tree has no score of a word for an offset to join. Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1),
+    as p' adds up to 1.
     """
     hidden, output = hidden_vectors(params.input, batch), params.output[dropped.rows]
     each = max(1, _NUMBERS // (hidden.shape[1] * dropped.paths.nodes.size))
-    log_z = jax.lax.map(lambda group: log_normaliser(group, output, dropped), hidden, batch_size=each)
+    log_z = jax.lax.map(
+        lambda group: log_normaliser(group, output, dropped), hidden, batch_size=each
+    )
     correction: jax.Array = (
         batch.weights * (log_z[..., None] + jnp.asarray(dropped.log_keep)[batch.words][:, None])
     ).sum()
@@ -168,6 +191,8 @@ def held_out_batches(recipe: Recipe, feed: Feed, most_words: int = _MOST_WORDS) 
     segments = jnp.pad(segments, window, constant_values=-1)
     width = jnp.arange(recipe.block_words + 2 * window, dtype=jnp.int32)[None]
     for start in range(0, len(ids), size):
-        at = start + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.block_words + width
+        at = (
+            start + jnp.arange(recipe.groups, dtype=jnp.int32)[:, None] * recipe.block_words + width
+        )
         reach = full_reach(jax.random.key(0), (recipe.groups, recipe.block_words), window)
         yield recipe.windows(tokens[at], segments[at], reach)

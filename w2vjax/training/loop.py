@@ -2,9 +2,9 @@
 
     corpus --prepare--> ids --feed--> chunks --compile_chunk--> params --> Vectors
 
-A chunk is one compiled call of a few hundred steps. Between two calls the loop looks at what came back: it logs, stops
-at a run that has diverged, at a signal or when the callback says so, and saves. The parts are public, for a loop of
-your own.
+A chunk is one compiled call of a few hundred steps. Between two calls the loop looks at what came
+back: it logs, stops at a run that has diverged, at a signal or when the callback says so, and
+saves. The parts are public, for a loop of your own.
 """
 
 import hashlib
@@ -58,17 +58,19 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
     """Train word vectors on a corpus: skip-gram with negative sampling unless told otherwise.
 
     Args:
-        corpus: files, folders, a list of token lists, ... (see :func:`~w2vjax.corpus.encode.prepare`), a
-            :class:`~w2vjax.corpus.encode.Corpus`, or None for the built-in text.
+        corpus: files, folders, a list of token lists, ... (see
+            :func:`~w2vjax.corpus.encode.prepare`), a :class:`~w2vjax.corpus.encode.Corpus`, or None
+            for the built-in text.
         **keywords:
 
     Raises:
         SettingError: a setting is not known or cannot work. Nothing was read.
         CorpusError, FileError, CheckpointError: before anything is trained.
         CorpusError: also where no pair of words was trained.
-        DivergedError: a loss stopped being finite, or stays above that of tables that have learned nothing; the last
-            checkpoint is untouched.
-        StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is saved.
+        DivergedError: a loss stopped being finite, or stays above that of tables that have learned
+            nothing; the last checkpoint is untouched.
+        StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is
+            saved.
 
     >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1, sample=0)
     >>> trained.vocab.words, trained.vectors.matrix.shape, trained.summary["words"]
@@ -96,13 +98,17 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)
-        standing = run_rounds(job, workers, standing, report, watch, signals, saver, arguments.callback)
+        standing = run_rounds(
+            job, workers, standing, report, watch, signals, saver, arguments.callback
+        )
     position = standing.position
     seconds = {
-        "corpus_seconds": prepared - began, "compile_seconds": ready - prepared, "train_seconds": position.seconds,
+        "corpus_seconds": prepared - began,
+        "compile_seconds": ready - prepared,
+        "train_seconds": position.seconds,
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "total_seconds": time.perf_counter() - began,
-    }  # fmt: skip
+    }
     job = job._replace(state=State(standing.copies.states[0].params, None))
     return trained_by(job, position, report, seconds, untrained())
 
@@ -130,30 +136,45 @@ def read_corpus(corpus: Any, arguments: Arguments) -> Corpus:
 def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     """The run of a corpus. Its settings say by which counts the words were chosen, here or earlier.
 
-    Raises :class:`~w2vjax.errors.CorpusError` if the shipped windows would make no pair of the corpus.
+    Raises :class:`~w2vjax.errors.CorpusError` if the shipped windows would make no pair of the
+    corpus.
     """
     least, most = chosen_by(corpus.vocab)
-    settings = changed(arguments.settings(), {"min_count": least, "max_vocab": arguments.max_vocab or most})
+    settings = changed(
+        arguments.settings(), {"min_count": least, "max_vocab": arguments.max_vocab or most}
+    )
     method = arguments.chosen_method(len(corpus.ids))
-    job = set_up(corpus, settings, method, schedule=arguments.schedule, start=arguments.start,
-                 mesh=arguments.mesh, deterministic=arguments.deterministic)  # fmt: skip
+    job = set_up(
+        corpus,
+        settings,
+        method,
+        schedule=arguments.schedule,
+        start=arguments.start,
+        mesh=arguments.mesh,
+        deterministic=arguments.deterministic,
+    )
     if method.windows in SHIPPED_WINDOWS:  # windows of your own may make pairs of single words
         require_neighbours(job)
     return job
 
 
 class Standing(NamedTuple):
-    """Where a run stands. Tables and position change together, so that what is saved belongs together."""
+    """Where a run stands. Tables and position change together, so that what is saved belongs
+    together.
+    """
 
     copies: Copies
     position: Position
-    reports: list[Progress] | None = None  # of the round that led here, until the reporter has taken them in
+    # of the round that led here, until the reporter has taken them in
+    reports: list[Progress] | None = None
 
 
 def fresh_or_resumed(
     job: Run, lowered: Any, checkpoints: Checkpoints | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
-    """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first step."""
+    """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first
+    step.
+    """
     copies = replicate(job.state, job.feed.copies)
     if checkpoints is None:
         return Standing(copies, Position()), [], {}
@@ -169,27 +190,45 @@ def fresh_or_resumed(
 
 
 def trained_by(
-    job: Run, position: Position, report: Reporter, seconds: dict[str, float], untrained: Untrained | None
+    job: Run,
+    position: Position,
+    report: Reporter,
+    seconds: dict[str, float],
+    untrained: Untrained | None,
 ) -> Trained:
     """What :func:`train` returns of a run whose state holds the trained params."""
     vocab, params = job.feed.corpus.vocab, job.state.params
-    vectors = Vectors(vocab.words, np.asarray(params.input, np.float32), vocab.counts, dropped=vocab.dropped,
-                      min_count=vocab.min_count)  # fmt: skip
+    vectors = Vectors(
+        vocab.words,
+        np.asarray(params.input, np.float32),
+        vocab.counts,
+        dropped=vocab.dropped,
+        min_count=vocab.min_count,
+    )
     summary = summarize(job, position, report, seconds)
     summary["untrained_loss"] = None if untrained is None else untrained.loss
     return Trained(vocab, params, vectors, report.history, summary, job)
 
 
-def summarize(job: Run, position: Position, report: Reporter, seconds: dict[str, float]) -> dict[str, Any]:
-    """What a run did, as plain as JSON: totals, ``seconds``, settings, device, versions, and the held-out loss."""
+def summarize(
+    job: Run, position: Position, report: Reporter, seconds: dict[str, float]
+) -> dict[str, Any]:
+    """What a run did, as plain as JSON: totals, ``seconds``, settings, device, versions, and the
+    held-out loss.
+    """
     corpus = job.feed.corpus
     summary = {
-        "words": position.words, "steps": position.steps, "epochs": job.settings.epochs,
+        "words": position.words,
+        "steps": position.steps,
+        "epochs": job.settings.epochs,
         "vocabulary": len(corpus.vocab),
-        "loss": report.history[-1]["loss"] if report.history else None, **seconds,
-        "settings": job.settings.as_json(), "corpus": "" if corpus.vocab.report is None else str(corpus.report),
-        "device": jax.devices()[0].device_kind, "versions": {"jax": jax.__version__, "numpy": np.__version__},
-    }  # fmt: skip
+        "loss": report.history[-1]["loss"] if report.history else None,
+        **seconds,
+        "settings": job.settings.as_json(),
+        "corpus": "" if corpus.vocab.report is None else str(corpus.report),
+        "device": jax.devices()[0].device_kind,
+        "versions": {"jax": jax.__version__, "numpy": np.__version__},
+    }
     if job.settings.held_out and isinstance(job.settings.objective, str):
         summary["held_out"] = evaluate_run(job, job.state.params)
     return summary
@@ -205,15 +244,19 @@ def run_rounds(
     saver: "Saver | None",
     callback: Callback | None,
 ) -> Standing:
-    """Train every chunk from where the run stands. One round is always under way while the one before it is reported.
+    """Train every chunk from where the run stands. One round is always under way while the one
+    before it is reported.
 
-    So a callback that stops the run does so after one more round, whose tables and position are what is saved.
+    So a callback that stops the run does so after one more round, whose tables and position are
+    what is saved.
     """
     began = time.perf_counter()
     before, stopped = standing.position.seconds, False
 
     def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
-        """Wait for the reports of the last round and count its steps. True if the callback stops the run."""
+        """Wait for the reports of the last round and count its steps. True if the callback stops
+        the run.
+        """
         reports = jax.block_until_ready(standing.reports) or []
         report.take_in(reports)
         watch.round(reports, report.steps)
@@ -247,18 +290,31 @@ def run_rounds(
 
 
 def advance(
-    job: Run, workers: Workers, standing: Standing, epoch: int, numbers: range, chunks: list[tuple[Any, ...]]
+    job: Run,
+    workers: Workers,
+    standing: Standing,
+    epoch: int,
+    numbers: range,
+    chunks: list[tuple[Any, ...]],
 ) -> Standing:
-    """Start one round: the tables and the position after it, and its reports, all still being computed."""
+    """Start one round: the tables and the position after it, and its reports, all still being
+    computed.
+    """
     copies, reports = workers.train(standing.copies, job.tables, job.keep, chunks)
     last = numbers.stop == job.feed.chunks
     words = standing.position.words + sum(int(chunk[2]) for chunk in chunks)
-    position = standing.position._replace(epoch=epoch + last, chunk=0 if last else numbers.stop, words=words)
+    position = standing.position._replace(
+        epoch=epoch + last, chunk=0 if last else numbers.stop, words=words
+    )
     return Standing(copies, position, reports)
 
 
-def rounds_ahead(job: Run, position: Position) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
-    """(epoch, numbers, chunks) of every round from ``position`` on, each made while the one before it is trained."""
+def rounds_ahead(
+    job: Run, position: Position
+) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
+    """(epoch, numbers, chunks) of every round from ``position`` on, each made while the one before
+    it is trained.
+    """
 
     seed = job.settings.seed
 

@@ -1,7 +1,8 @@
-"""A method of training is one value: its functions, and the numbers that measurement chose for them.
+"""A method of training is one value: its functions, and the numbers that measurement chose for
+them.
 
-A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and any number of words. The numbers here
-are where it learned best. Each row names the committed result that chose it.
+A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and any number of words.
+The numbers here are where it learned best. Each row names the committed result that chose it.
 """
 
 import math
@@ -17,7 +18,12 @@ from w2vjax.objectives.softmax import softmax
 from w2vjax.training.settings import Complete, ModelName, ObjectiveName, Settings
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
-from w2vjax.windows.cbow import cbow_counted_batch, cbow_counted_run_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import (
+    cbow_counted_batch,
+    cbow_counted_run_batch,
+    cbow_lone_batch,
+    cbow_run_batch,
+)
 from w2vjax.windows.sampling import draw_reach
 from w2vjax.windows.skipgram import block_batch, fan_batch
 
@@ -25,8 +31,8 @@ from w2vjax.windows.skipgram import block_batch, fan_batch
 MANY_WORDS = 1 << 23
 # CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
 FEW_WORDS = 1 << 13
-# On a text of fewer words than this, CBOW by negatives or softmax weighs a mean by its number of words
-# (benchmarks/results/cpu-2-cores/sweep-small-text.json). On 17 million words that costs .009.
+# On a text of fewer words than this, CBOW by negatives or softmax weighs a mean by its number of
+# words (benchmarks/results/cpu-2-cores/sweep-small-text.json). On 17 million words that costs .009.
 SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
@@ -34,7 +40,9 @@ NEGATIVES, NOISE_EXPONENT = 5, 0.75
 
 
 class Method(NamedTuple):
-    """How a model is trained. Change a part by ``_replace`` and pass it to ``train(..., method=...)``."""
+    """How a model is trained. Change a part by ``_replace`` and pass it to
+    ``train(..., method=...)``.
+    """
 
     model: ModelName  # what logs, checkpoints and model files call the windows
     objective: ObjectiveName | Objective  # a shipped one by its name, or your own
@@ -49,8 +57,8 @@ class Method(NamedTuple):
     embed_backward: EmbedBackward = embed_backward
 
 
-# Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words of a step: sweep-bounds.json,
-# for skip-gram with negatives.
+# Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words of a step:
+# sweep-bounds.json, for skip-gram with negatives.
 _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
@@ -66,13 +74,16 @@ _COUNTED: dict[Windows, Windows] = {
 }
 _UNCOUNTED = {counted: plain for plain, counted in _COUNTED.items()}
 SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_COUNTED, *_UNCOUNTED}
-METHODS: dict[tuple[str, str], Method] = {(each.model, str(each.objective)): each for each in _SHIPPED}
+METHODS: dict[tuple[str, str], Method] = {
+    (each.model, str(each.objective)): each for each in _SHIPPED
+}
 
 
 def _negative(num_negatives: int, exponent: float, words: int) -> Objective:
     # benchmarks/results/cpu-2-cores/sweep-shared.json
     shared, span = (32, 4) if words >= MANY_WORDS else (48, 3)
-    # with fewer, 30 negatives are too much alike: .02 worse than 5 on a small text (sweep-small-text.json)
+    # with fewer, 30 negatives are too much alike: .02 worse than 5 on a small text
+    # (sweep-small-text.json)
     return shared_negatives(num_negatives, exponent, max(shared, 4 * num_negatives), span)
 
 
@@ -91,8 +102,8 @@ def method(
 ) -> Method:
     """The method that was measured for a model, an objective and a length of text.
 
-    ``train`` takes this method, with the words and epochs of its run, unless another is given. Skip-gram has one method
-    for all texts. A mean of context words is nearly unique to its place, so CBOW learns a short text by heart::
+    ``train`` takes this method, with the words and epochs of its run, unless another is given.
+    Skip-gram has one method for all texts. A mean of context words is nearly unique to its place, so CBOW learns a short text by heart::
 
         learning rate = that of a long text * min(1, max(1 / 10, words / epochs / FEW_WORDS))    to two digits
 
@@ -103,8 +114,8 @@ def method(
 
     Args:
         model: "skip-gram" or "cbow".
-        objective: "negative", "hierarchical" or "softmax". An :class:`~w2vjax.types.Objective` of your own gets the
-            functions and numbers of "negative".
+        objective: "negative", "hierarchical" or "softmax". An :class:`~w2vjax.types.Objective` of
+            your own gets the functions and numbers of "negative".
         words: of the text; None for a long one.
         epochs: how many times the text is read.
 
@@ -125,7 +136,8 @@ def method(
     except (KeyError, TypeError):
         models, objectives = (sorted({names[i] for names in METHODS}) for i in (0, 1))
         raise SettingError(
-            f"model={model!r} with objective={objective!r} is not known. Models: {', '.join(models)}; "
+            f"model={model!r} with objective={objective!r} is not known. Models: "
+            f"{', '.join(models)}; "
             f"objectives: {', '.join(objectives)}."
         ) from None
     if model == "cbow" and words is not None:
@@ -137,14 +149,17 @@ def method(
 
 
 def undivided(chosen: Method) -> Method:
-    """The method with word2vec.c's gradient of CBOW, which is not divided by the number of neighbours, and its rate.
+    """The method with word2vec.c's gradient of CBOW, which is not divided by the number of
+    neighbours, and its rate.
 
     >>> undivided(method("cbow")).learning_rate
     0.05
     """
     # That gradient counts a mean by its words already.
     windows = _UNCOUNTED.get(chosen.windows, chosen.windows)
-    return chosen._replace(embed_backward=embed_backward_undivided, learning_rate=0.05, windows=windows)
+    return chosen._replace(
+        embed_backward=embed_backward_undivided, learning_rate=0.05, windows=windows
+    )
 
 
 def make_objective(
@@ -153,7 +168,8 @@ def make_objective(
     noise_exponent: float | None = None,
     words: int = 0,
 ) -> Objective:
-    """The objective that a method trains with on a corpus of ``words``; your own is returned as it is.
+    """The objective that a method trains with on a corpus of ``words``; your own is returned as it
+    is.
 
     >>> make_objective("negative").ahead, make_objective("softmax").ahead
     (True, False)
@@ -167,7 +183,9 @@ def make_objective(
     )
 
 
-def completed(settings: Settings, chosen: Method | None = None, accelerator: bool = False) -> Complete:
+def completed(
+    settings: Settings, chosen: Method | None = None, accelerator: bool = False
+) -> Complete:
     """The settings, checked, with the numbers of a method where they are None.
 
     Args:

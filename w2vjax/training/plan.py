@@ -1,4 +1,6 @@
-"""What a run will take, before it is started: memory from the compiled program, time from a few timed chunks."""
+"""What a run will take, before it is started: memory from the compiled program, time from a few
+timed chunks.
+"""
 
 import time
 from typing import Any, NamedTuple
@@ -37,9 +39,12 @@ class Plan(NamedTuple):
             [
                 f"{self.vocabulary:,} words in the vocabulary, {self.words:,} words to train on, "
                 f"about {self.steps:,} steps on {self.device}",
-                f"memory: tables {self.params_bytes / mega:,.1f} MB, optimizer {self.optimizer_bytes / mega:,.1f} MB, "
-                f"temporaries {self.temporary_bytes / mega:,.1f} MB; ids {self.corpus_bytes / mega:,.1f} MB {place}",
-                f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s training "
+                f"memory: tables {self.params_bytes / mega:,.1f} MB, optimizer "
+                f"{self.optimizer_bytes / mega:,.1f} MB, "
+                f"temporaries {self.temporary_bytes / mega:,.1f} MB; ids "
+                f"{self.corpus_bytes / mega:,.1f} MB {place}",
+                f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s "
+                "training "
                 f"({self.words / max(self.train_seconds, 1e-9) / mega:.2f} M words/s)",
             ]
         )
@@ -47,10 +52,11 @@ class Plan(NamedTuple):
 
 @keywords_of(Arguments)
 def plan(corpus: Any = None, **keywords: Any) -> Plan:
-    """Memory and time of ``train(corpus, **keywords)``: reads the corpus, compiles, and times a few chunks.
+    """Memory and time of ``train(corpus, **keywords)``: reads the corpus, compiles, and times a few
+    chunks.
 
-    It takes every keyword of :func:`~w2vjax.training.loop.train` and raises the same errors. Those that save or report
-    change nothing in the plan, and nothing is written.
+    It takes every keyword of :func:`~w2vjax.training.loop.train` and raises the same errors. Those
+    that save or report change nothing in the plan, and nothing is written.
 
     >>> plan([["a", "rose", "is", "a", "rose"]] * 9, min_count=1, dim=8).params_bytes  # 2 tables, 3 rows, 8 floats
     192
@@ -63,7 +69,8 @@ def plan(corpus: Any = None, **keywords: Any) -> Plan:
     compile_seconds = time.perf_counter() - began
     temporaries = compiled.memory_analysis().temp_size_in_bytes
     sizes = [
-        sum(leaf.nbytes for leaf in jax.tree.leaves(part)) for part in (run.state.params, run.state.optimizer)
+        sum(leaf.nbytes for leaf in jax.tree.leaves(part))
+        for part in (run.state.params, run.state.optimizer)
     ]
     state, times = run.state, []
     for number in range(1 + _TIMED):
@@ -74,7 +81,16 @@ def plan(corpus: Any = None, **keywords: Any) -> Plan:
         )
         times.append((time.perf_counter() - began) / int(piece[2]))
     words, copies = run.feed.words * run.settings.epochs, run.feed.copies
-    return Plan(jax.devices()[0].device_kind, len(run.feed.corpus.vocab), words, run.steps * copies,
-                sizes[0] * (copies + (copies > 1)), sizes[1] * copies, temporaries * copies,
-                4 * len(run.feed.corpus.ids), run.feed.resident is not None, compile_seconds,
-                float(np.median(times[1:])) * words / copies)  # fmt: skip
+    return Plan(
+        jax.devices()[0].device_kind,
+        len(run.feed.corpus.vocab),
+        words,
+        run.steps * copies,
+        sizes[0] * (copies + (copies > 1)),
+        sizes[1] * copies,
+        temporaries * copies,
+        4 * len(run.feed.corpus.ids),
+        run.feed.resident is not None,
+        compile_seconds,
+        float(np.median(times[1:])) * words / copies,
+    )

@@ -20,7 +20,11 @@ from w2vjax.training.step import Progress
 if TYPE_CHECKING:
     from w2vjax.training.setup import Run
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
+_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),
+)
 
 
 # (record) -> a true value to stop the run
@@ -30,12 +34,19 @@ Callback = Callable[[dict[str, Any]], Any]
 class Reporter:
     """Gathers what chunks report into records: one every ``every`` seconds, and the last.
 
-    A record: epoch, step, words (raw, so far), loss (nats a positive pair, mean since the last record; None where no
-    pair was measured), learning_rate, words_per_second (raw), seconds, seconds_left.
+    A record: epoch, step, words (raw, so far), loss (nats a positive pair, mean since the last
+    record; None where no pair was measured), learning_rate, words_per_second (raw), seconds,
+    seconds_left.
     """
 
     def __init__(
-        self, run: "Run", position: Position, bar: bool, log: Any, every: float, history: list[dict[str, Any]]
+        self,
+        run: "Run",
+        position: Position,
+        bar: bool,
+        log: Any,
+        every: float,
+        history: list[dict[str, Any]],
     ):
         self.run, self.every, self.history = run, every, list(history)
         self._learning_rate = jax.jit(run.schedule)
@@ -67,7 +78,9 @@ class Reporter:
             self._pairs += float(progress.pairs)
 
     def round(self, position: Position, callback: Callback | None = None) -> bool:
-        """Show where the run stands after a round, and make a record if it is time. True if the callback stops it."""
+        """Show where the run stands after a round, and make a record if it is time. True if the
+        callback stops it.
+        """
         done = position.words >= self.total
         if self._bar is not None:
             self._bar.update(position.words - self._bar.n)
@@ -80,7 +93,8 @@ class Reporter:
         if self._bar is not None:
             loss = record["loss"]
             self._bar.set_postfix_str(
-                f"loss {'-' if loss is None else format(loss, '.3f')}, lr {record['learning_rate']:.4f}"
+                f"loss {'-' if loss is None else format(loss, '.3f')}, lr "
+                f"{record['learning_rate']:.4f}"
             )
         return bool(callback(record)) if callback is not None else False
 
@@ -93,7 +107,9 @@ class Reporter:
             "step": self.steps,
             "words": position.words,
             "loss": self._loss / self._pairs if self._pairs else None,
-            "learning_rate": float(self._learning_rate(np.int32(self.steps // self.run.feed.copies))),
+            "learning_rate": float(
+                self._learning_rate(np.int32(self.steps // self.run.feed.copies))
+            ),
             "words_per_second": speed,
             "seconds": position.seconds,
             "seconds_left": (self.total - position.words) / max(speed, 1e-9),
@@ -103,16 +119,20 @@ class Reporter:
 
     def _diverged(self, step: int) -> None:
         raise DivergedError(
-            f"The loss is not finite at step {self.steps + step}: a score of the input against the output table "
+            f"The loss is not finite at step {self.steps + step}: a score of the input against the "
+            "output table "
             f"overflowed. Lower learning_rate={self.run.settings.learning_rate} or "
-            f"batch_words={self.run.settings.batch_words}; the last checkpoint, if any, is untouched."
+            f"batch_words={self.run.settings.batch_words}; the last checkpoint, if any, is "
+            "untouched."
         )
 
 
 class Log:
-    """Records as lines of JSON, after those of the checkpoint: what came after it is trained, and logged, again.
+    """Records as lines of JSON, after those of the checkpoint: what came after it is trained, and
+    logged, again.
 
-    A run that fails before it measures a loss leaves no log where there was none, and the old one where there was.
+    A run that fails before it measures a loss leaves no log where there was none, and the old one
+    where there was.
     """
 
     def __init__(self, path: str | os.PathLike[str], history: list[dict[str, Any]]):
@@ -123,7 +143,9 @@ class Log:
             if history:
                 self._flush()
         except OSError as error:
-            raise FileError(f"{self.path} cannot be written: {error.strerror}. Name another file.") from error
+            raise FileError(
+                f"{self.path} cannot be written: {error.strerror}. Name another file."
+            ) from error
 
     def write(self, record: dict[str, Any]) -> None:
         """Write a record; those without a loss wait for the first that has one."""
@@ -132,7 +154,9 @@ class Log:
             self._flush()
 
     def close(self, failed: bool) -> None:
-        """Close the file, and remove it if it is new and the run failed before anything was written."""
+        """Close the file, and remove it if it is new and the run failed before anything was
+        written.
+        """
         if not failed:
             self._flush()
         self._file.close()
@@ -153,12 +177,19 @@ def _bar(total: int, done: int) -> Any:
     from tqdm import tqdm
 
     return tqdm(
-        total=total, initial=done, unit=" words", unit_scale=True, dynamic_ncols=True, mininterval=0.2
+        total=total,
+        initial=done,
+        unit=" words",
+        unit_scale=True,
+        dynamic_ncols=True,
+        mininterval=0.2,
     )
 
 
 class StopSignals:
-    """While ``active``, SIGTERM, SIGINT and SIGUSR1 ask the run to save and leave instead of ending it at once."""
+    """While ``active``, SIGTERM, SIGINT and SIGUSR1 ask the run to save and leave instead of ending
+    it at once.
+    """
 
     def __init__(self, active: bool):
         self.received: int | None = None
@@ -181,12 +212,15 @@ class StopSignals:
         self.received = number
 
     def leave(self, position: Position) -> None:
-        """Raise :class:`~w2vjax.errors.StoppedError` if a signal came: the checkpoint has just been saved."""
+        """Raise :class:`~w2vjax.errors.StoppedError` if a signal came: the checkpoint has just been
+        saved.
+        """
         if self.received is None:
             return
         name = signal.Signals(self.received).name
         error = StoppedError(
-            f"Stopped by {name} after {position.words:,} words; the checkpoint is saved. Go on with --resume."
+            f"Stopped by {name} after {position.words:,} words; the checkpoint is saved. Go on "
+            "with --resume."
         )
         error.exit_code = 128 + self.received
         raise error

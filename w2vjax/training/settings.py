@@ -1,7 +1,8 @@
 """The numbers and names of a run. This file is the one place where a setting is written.
 
-A field of :class:`Settings` holds name, type, default, bounds and a sentence. ``train``, ``plan``, their signatures and
-help, ``w2vjax train --help``, the checks, the checkpoints and the summary all read it. To add a setting, add a field.
+A field of :class:`Settings` holds name, type, default, bounds and a sentence. ``train``, ``plan``,
+their signatures and help, ``w2vjax train --help``, the checks, the checkpoints and the summary all
+read it. To add a setting, add a field.
 """
 
 import math
@@ -42,13 +43,17 @@ _ELSEWHERE = {
 
 def whole(default: Value, about: str, low: int, high: int) -> Value:
     """A field for a whole number from ``low`` to ``high``."""
-    made: Any = field(default=default, metadata={"about": about, "kind": int, "low": low, "high": high})
+    made: Any = field(
+        default=default, metadata={"about": about, "kind": int, "low": low, "high": high}
+    )
     return made  # type: ignore[no-any-return]
 
 
 def real(default: Value, about: str, low: float, high: float) -> Value:
     """A field for a finite number from ``low`` to ``high``."""
-    made: Any = field(default=default, metadata={"about": about, "kind": float, "low": low, "high": high})
+    made: Any = field(
+        default=default, metadata={"about": about, "kind": float, "low": low, "high": high}
+    )
     return made  # type: ignore[no-any-return]
 
 
@@ -62,72 +67,90 @@ def one_of(names: Any, default: Value, about: str) -> Value:
 class Settings:
     """The settings of a run, as plain as JSON but for an objective of your own.
 
-    A setting that is None has a default that depends on others: :func:`w2vjax.training.methods.completed` fills it in.
+    A setting that is None has a default that depends on others:
+    :func:`w2vjax.training.methods.completed` fills it in.
     """
 
     model: ModelName = one_of(
         ModelName,
         "skip-gram",
-        "skip-gram predicts the neighbours of a word; cbow predicts a word from the mean of its neighbours.",
+        "skip-gram predicts the neighbours of a word; cbow predicts a word from the mean of its "
+        "neighbours.",
     )
     objective: "ObjectiveName | Objective" = one_of(
         ObjectiveName,
         "negative",
-        "negative sampling, hierarchical softmax, or the full softmax, which suits small vocabularies.",
+        "negative sampling, hierarchical softmax, or the full softmax, which suits small "
+        "vocabularies.",
     )
     dim: int = whole(100, "Numbers in a vector.", 1, 100_000)
     window: int = whole(
-        5, "The most words on either side. Each center draws its own reach, from 1 to this.", 1, 1_000
+        5,
+        "The most words on either side. Each center draws its own reach, from 1 to this.",
+        1,
+        1_000,
     )
     epochs: int = whole(5, "Passes over the corpus.", 1, 1_000_000)
     negatives: int | None = whole(
-        None, "Negatives that each positive meets; for the objective negative only. Default: 5.", 1, 10_000
+        None,
+        "Negatives that each positive meets; for the objective negative only. Default: 5.",
+        1,
+        10_000,
     )
     noise_exponent: float | None = real(
         None,
-        "Negatives are drawn from the counts to this power; for the objective negative only. Default: 0.75.",
+        "Negatives are drawn from the counts to this power; for the objective negative only. "
+        "Default: 0.75.",
         -10,
         10,
     )
     min_count: int | None = whole(
         None,
-        "Words that occur less often are left out. Default: 5 for a text; a Corpus or a Vocab has its own.",
+        "Words that occur less often are left out. Default: 5 for a text; a Corpus or a Vocab has "
+        "its own.",
         0,
         2**62,
     )
     max_vocab: int | None = whole(
         None, "Only this many of the most frequent words are kept. Default: all.", 1, 2**31 - 2
     )
-    sample: float = real(1e-3, "Threshold for dropping frequent words at random. 0 keeps all words.", 0, 1)
+    sample: float = real(
+        1e-3, "Threshold for dropping frequent words at random. 0 keeps all words.", 0, 1
+    )
     learning_rate: float | None = real(
         None,
-        "The learning rate falls from this to 1e-4 of it, linearly. Default: measured for the method.",
+        "The learning rate falls from this to 1e-4 of it, linearly. Default: measured for the "
+        "method.",
         0,
         1e6,
     )
     batch_words: int | None = whole(
         None,
-        "Words in a step, after subsampling. Default: measured for the method, on a CPU and on an accelerator.",
+        "Words in a step, after subsampling. Default: measured for the method, on a CPU and on an "
+        "accelerator.",
         1,
         MOST_BATCH_WORDS,
     )
     block_words: int | None = whole(
         None,
-        "Consecutive words that a step reads together. batch_words is a multiple of it. Default: 16.",
+        "Consecutive words that a step reads together. batch_words is a multiple of it. Default: "
+        "16.",
         1,
         4_096,
     )
     seed: int = whole(0, "All random numbers follow from it.", 0, 2**32 - 1)
     held_out: float = real(
         0.0,
-        "Share of the corpus, at its end, that is not trained on. The summary has the exact loss of its first 100,000 "
+        "Share of the corpus, at its end, that is not trained on. The summary has the exact loss "
+        "of its first 100,000 "
         "words.",
         0,
         0.9,
     )
     copies: int | None = whole(
         None,
-        "Copies of the tables that are trained side by side. Default: 2 on a CPU if the corpus has more than half a "
+        "Copies of the tables that are trained side by side. Default: 2 on a CPU if the corpus has "
+        "more than half a "
         "million words, otherwise 1.",
         1,
         64,
@@ -135,7 +158,8 @@ class Settings:
     dtype: DtypeName = one_of(DtypeName, "float32", "Type of the tables.")
 
     def check(self) -> None:
-        """Raise :class:`~w2vjax.errors.SettingError` for the first value that cannot work, each looked at alone.
+        """Raise :class:`~w2vjax.errors.SettingError` for the first value that cannot work, each
+        looked at alone.
 
         >>> Settings(dim=0).check()
         Traceback (most recent call last):
@@ -151,7 +175,8 @@ class Settings:
         for name in ("negatives", "noise_exponent"):
             if (value := getattr(self, name)) is not None and self.objective != "negative":
                 raise SettingError(
-                    f"{name}={value!r} is for objective='negative', and this is {objective_name(self.objective)!r}. "
+                    f"{name}={value!r} is for objective='negative', and this is "
+                    f"{objective_name(self.objective)!r}. "
                     "Leave it out."
                 )
 
@@ -167,7 +192,9 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Complete(Settings):
-    """Settings in which the numbers of the method are filled in, by :func:`w2vjax.training.methods.completed`."""
+    """Settings in which the numbers of the method are filled in, by
+    :func:`w2vjax.training.methods.completed`.
+    """
 
     learning_rate: float
     batch_words: int
@@ -184,7 +211,9 @@ def objective_name(objective: "str | Objective") -> str:
 
 
 def check_value(setting: "Field[Any]", value: Any) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` if a value has the wrong type or is out of the setting's bounds."""
+    """Raise :class:`~w2vjax.errors.SettingError` if a value has the wrong type or is out of the
+    setting's bounds.
+    """
     name, kind = setting.name, setting.metadata["kind"]
     if kind not in (int, float):
         return _check_name(name, kind, value)
@@ -192,7 +221,9 @@ def check_value(setting: "Field[Any]", value: Any) -> None:
     number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or not low <= value <= high:
         what = "whole" if kind is int else "finite"
-        raise SettingError(f"{name}={value!r} cannot work. Use a {what} number from {low} to {high}.")
+        raise SettingError(
+            f"{name}={value!r} cannot work. Use a {what} number from {low} to {high}."
+        )
 
 
 def _check_name(name: str, kind: Any, value: Any) -> None:
@@ -203,13 +234,16 @@ def _check_name(name: str, kind: Any, value: Any) -> None:
             return
     if value not in get_args(kind):
         own = ", or pass an Objective of your own" if name == "objective" else ""
-        raise SettingError(f"{name}={value!r} cannot work. Use one of {', '.join(get_args(kind))}{own}.")
+        raise SettingError(
+            f"{name}={value!r} cannot work. Use one of {', '.join(get_args(kind))}{own}."
+        )
     if value == "float64":
         import jax
 
         if not jax.config.read("jax_enable_x64"):
             raise SettingError(
-                "dtype='float64' needs the 64-bit numbers of JAX, which are off. Set the environment variable "
+                "dtype='float64' needs the 64-bit numbers of JAX, which are off. Set the "
+                "environment variable "
                 "JAX_ENABLE_X64=1, or use float32."
             )
 

@@ -1,4 +1,6 @@
-"""Before the first step: tables, schedule, feed and program of a run, from its settings and functions."""
+"""Before the first step: tables, schedule, feed and program of a run, from its settings and
+functions.
+"""
 
 from typing import Any, NamedTuple
 
@@ -41,9 +43,12 @@ class Run(NamedTuple):
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
     """Steps of one copy in the whole run, from the words that subsampling is expected to keep.
 
-    What it keeps differs by chance, by a thousandth of the total; the schedule is built on this number.
+    What it keeps differs by chance, by a thousandth of the total; the schedule is built on this
+    number.
     """
-    share = float((counts * keep_probabilities(counts, settings.sample)).sum() / max(counts.sum(), 1))
+    share = float(
+        (counts * keep_probabilities(counts, settings.sample)).sum() / max(counts.sum(), 1)
+    )
     sizes = np.full(feed.chunks, feed.size)
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
     steps = np.ceil(sizes * share / settings.batch_words).sum() / feed.copies
@@ -51,7 +56,9 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
 
 
 def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
-    """Whether an optimizer counts how far its steps go, as a join of copies by it needs: row_sgd and row_adagrad do."""
+    """Whether an optimizer counts how far its steps go, as a join of copies by it needs: row_sgd
+    and row_adagrad do.
+    """
     table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
     state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
     return counts_of(state) is not None
@@ -64,8 +71,12 @@ def measured_every(place: Feed, settings: Complete) -> int:
 
 
 def linear_decay(learning_rate: float, steps: int) -> Schedule:
-    """word2vec's schedule: from the learning rate down to 1e-4 of it, linearly, and constant after ``steps``."""
-    schedule: Schedule = optax.linear_schedule(learning_rate, learning_rate * _LAST_RATE, max(steps, 1))
+    """word2vec's schedule: from the learning rate down to 1e-4 of it, linearly, and constant after
+    ``steps``.
+    """
+    schedule: Schedule = optax.linear_schedule(
+        learning_rate, learning_rate * _LAST_RATE, max(steps, 1)
+    )
     return schedule
 
 
@@ -81,15 +92,18 @@ def set_up(
 ) -> Run:
     """Tables, optimizer and compiled shapes of a run. Nothing is trained yet.
 
-    method: the shipped one of the settings' model and objective unless another is given, whose names then count. The
-    other arguments are those of :func:`~w2vjax.training.loop.train`. Raises :class:`~w2vjax.errors.SettingError` for
-    settings that cannot work, alone or together.
+    method: the shipped one of the settings' model and objective unless another is given, whose
+    names then count. The other arguments are those of :func:`~w2vjax.training.loop.train`. Raises
+    :class:`~w2vjax.errors.SettingError` for settings that cannot work, alone or together.
     """
-    method = method or methods.method(settings.model, settings.objective, len(corpus.ids), settings.epochs)
+    method = method or methods.method(
+        settings.model, settings.objective, len(corpus.ids), settings.epochs
+    )
     settings = changed(settings, {"model": method.model, "objective": method.objective})
     if mesh is not None and settings.copies not in (None, 1):
         raise SettingError(
-            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the tables. "
+            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the "
+            "tables. "
             "Leave it out."
         )
     device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
@@ -99,10 +113,16 @@ def set_up(
     objective = make_objective(settings.objective, *noise, len(corpus.ids))
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.copies
-    if mesh is not None or (copies is None and not counts_steps(method.optimizer, settings.learning_rate)):
+    if mesh is not None or (
+        copies is None and not counts_steps(method.optimizer, settings.learning_rate)
+    ):
         copies = 1
-    most = longest_call(objective_name(settings.objective), len(corpus.vocab), settings.dim, settings.window)
-    place = feed(corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh)
+    most = longest_call(
+        objective_name(settings.objective), len(corpus.vocab), settings.dim, settings.window
+    )
+    place = feed(
+        corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh
+    )
     steps = expected_steps(place, counts, settings)
     schedule = schedule or linear_decay(settings.learning_rate, steps)
     groups = settings.batch_words // settings.block_words
@@ -110,13 +130,25 @@ def set_up(
     measured, every = (
         (groups, 1) if place.chunks == 1 else (max(1, groups // 8), measured_every(place, settings))
     )
-    recipe = Recipe(objective, method.windows, method.optimizer(schedule), settings.window, groups,
-                    settings.block_words, method.reach, method.embed_backward, deterministic, measured, every,
-                    mesh)  # fmt: skip
+    recipe = Recipe(
+        objective,
+        method.windows,
+        method.optimizer(schedule),
+        settings.window,
+        groups,
+        settings.block_words,
+        method.reach,
+        method.embed_backward,
+        deterministic,
+        measured,
+        every,
+        mesh,
+    )
     shape = (len(corpus.vocab), settings.dim)
     if start is not None and np.shape(start.input) != shape:
         raise SettingError(
-            f"The start has a table of shape {np.shape(start.input)}, and the run {shape[0]} words of dim={shape[1]}. "
+            f"The start has a table of shape {np.shape(start.input)}, and the run {shape[0]} words "
+            f"of dim={shape[1]}. "
             "Grow the table first, or use its dim."
         )
     state = first_state(recipe.optimizer, settings, shape, start, mesh)
@@ -131,7 +163,9 @@ def first_state(
     start: Params | None,
     mesh: Mesh | None,
 ) -> State:
-    """The params that a run starts from, ``start`` or drawn, placed on ``mesh``, and the optimizer's first state."""
+    """The params that a run starts from, ``start`` or drawn, placed on ``mesh``, and the
+    optimizer's first state.
+    """
 
     # one program: its operations one by one would take longer to compile than the tables to fill
     def draw(seed: jax.typing.ArrayLike) -> State:

@@ -1,10 +1,12 @@
-"""A compiled call of training: a chunk of the corpus goes in, several hundred steps later the params come out.
+"""A compiled call of training: a chunk of the corpus goes in, several hundred steps later the
+params come out.
 
-    ids [M] --lines--> segments --subsample--> tokens --blocks--> [B, T + 2*window] --windows--> Batch
+    ids [M] --lines--> segments --subsample--> tokens --blocks--> [B, T + 2*window] --windows-->
+    Batch
     Batch --select--> Targets --backward--> gradients --optimizer--> params        (once a step, in one loop)
 
-Everything is drawn on the device from (seed, epoch, chunk, step), so a run repeats bit for bit and can go on from any
-chunk. A chunk's end is treated as a line's end: windows do not reach over it.
+Everything is drawn on the device from (seed, epoch, chunk, step), so a run repeats bit for bit and
+can go on from any chunk. A chunk's end is treated as a line's end: windows do not reach over it.
 """
 
 import math
@@ -48,7 +50,9 @@ class State(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a chunk reports. Losses are sums over the measured groups; divide by ``pairs`` for nats a positive pair."""
+    """What a chunk reports. Losses are sums over the measured groups; divide by ``pairs`` for nats
+    a positive pair.
+    """
 
     loss: jax.Array
     pairs: jax.Array
@@ -58,7 +62,8 @@ class Progress(NamedTuple):
 
 
 def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(tokens [M], segments [M]) of ids [M] in which ``~id`` (its bits inverted) opens a line; -1 from ``count`` on.
+    """(tokens [M], segments [M]) of ids [M] in which ``~id`` (its bits inverted) opens a line; -1
+    from ``count`` on.
 
     >>> tokens, segments = split_lines(jnp.asarray([~4, 5, ~4, 0]), 3)
     >>> tokens.tolist(), segments.tolist()
@@ -78,11 +83,14 @@ def gradient_step(
     key: jax.Array,
     measure: bool | jax.Array = True,
 ) -> tuple[State, jax.Array, jax.Array]:
-    """One step on one batch: draw, select, backward, update. Pure and jit-able; what a loop of one's own is made of.
+    """One step on one batch: draw, select, backward, update. Pure and jit-able; what a loop of
+    one's own is made of.
 
     Returns what :func:`descend` does for the targets that ``key`` draws.
     """
-    return descend(recipe, state, batch, draw_targets(recipe.objective, key, tables, batch), measure)
+    return descend(
+        recipe, state, batch, draw_targets(recipe.objective, key, tables, batch), measure
+    )
 
 
 def descend(
@@ -90,10 +98,11 @@ def descend(
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch with its targets: backward, update.
 
-    Returns the new state and, where ``measure`` is true, the loss before the step, summed over the first
-    ``recipe.measured`` groups (and those that share their targets), and the positive pairs in it, float32; 0 and 0
-    elsewhere. Where a table holds or a score becomes a number that is not finite, measured or not, the loss is NaN and
-    the optimizer is given zeros; row_sgd and row_adagrad then move no row.
+    Returns the new state and, where ``measure`` is true, the loss before the step, summed over the
+    first ``recipe.measured`` groups (and those that share their targets), and the positive pairs in
+    it, float32; 0 and 0 elsewhere. Where a table holds or a score becomes a number that is not
+    finite, measured or not, the loss is NaN and the optimizer is given zeros; row_sgd and
+    row_adagrad then move no row.
     """
     gradients, bounds = bounded_backward(
         recipe.objective, state.params, batch, targets, recipe.embed_backward
@@ -104,14 +113,17 @@ def descend(
         lambda _: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)),
         state.params,
     )
-    # The bounds of hidden vectors are made of every row and every error of the step, so their sum sees all that is not
-    # finite. The loss takes part so that its reading of the tables comes before their update: left open, XLA copies
-    # both in every step.
+    # The bounds of hidden vectors are made of every row and every error of the step, so their sum
+    # sees all that is not finite. The loss takes part so that its reading of the tables comes
+    # before their update: left open, XLA copies both in every step.
     sound = jnp.isfinite(bounds.input.sum()) & jnp.isfinite(loss)
     if recipe.objective.bounded is None:  # bounds by weights have not seen the errors
-        sound &= jnp.isfinite(sum(leaf.sum() for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2))
+        sound &= jnp.isfinite(
+            sum(leaf.sum() for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2)
+        )
     gradients = jax.tree.map(
-        lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf, gradients
+        lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf,
+        gradients,
     )
     bounds = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)), bounds)
     params, optimizer = apply_gradients(
@@ -120,13 +132,16 @@ def descend(
     return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
 
 
-def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Goal) -> tuple[jax.Array, jax.Array]:
+def measured_loss(
+    recipe: Recipe, params: Params, batch: Batch, targets: Goal
+) -> tuple[jax.Array, jax.Array]:
     """(loss, positive pairs), both summed over the first groups of a batch, float32 scalars."""
     whole = batch.words.shape[0]
     together = math.lcm(batch.regrouped, recipe.objective.sharing(targets))
     groups = min(whole, -(-recipe.measured // together) * together)
 
-    # an axis counts groups, or what some neighbouring groups share: see types.Batch and types.Objective
+    # an axis counts groups, or what some neighbouring groups share: see types.Batch and
+    # types.Objective
     def first(leaf: jax.Array) -> jax.Array:
         return leaf[: groups * leaf.shape[0] // whole]
 
@@ -138,10 +153,11 @@ def measured_loss(recipe: Recipe, params: Params, batch: Batch, targets: Goal) -
 def cut_streams(
     recipe: Recipe, tokens: jax.Array, segments: jax.Array, kept: jax.Array, key: jax.Array
 ) -> tuple[list[jax.Array], jax.Array]:
-    """(streams, steps) of ``kept`` tokens of [M]: tokens, lines and reaches, B rows each, and how often T are read.
+    """(streams, steps) of ``kept`` tokens of [M]: tokens, lines and reaches, B rows each, and how
+    often T are read.
 
-    Row b is stream b with ``window`` words on either side, as long as the longest can be: a step then reads a slice of
-    each row. key: what the reaches are drawn with.
+    Row b is stream b with ``window`` words on either side, as long as the longest can be: a step
+    then reads a slice of each row. key: what the reaches are drawn with.
     """
     size, window = recipe.groups * recipe.block_words, recipe.window
     length = -(-tokens.shape[0] // size) * recipe.block_words + 2 * window
@@ -150,7 +166,9 @@ def cut_streams(
     reach = recipe.reach(key, tokens.shape, window)
     steps = (kept + size - 1) // size
     streams: list[jax.Array] = jax.lax.map(
-        lambda start: [jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)],
+        lambda start: [
+            jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)
+        ],
         jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.block_words,
     )
     return streams, steps
@@ -167,13 +185,16 @@ def train_chunk(
     count: jax.Array,
     key: jax.Array,
 ) -> tuple[State, Progress]:
-    """All steps of ``count`` words of ``ids`` from ``offset`` on; jit with recipe and chunk static, state donated.
+    """All steps of ``count`` words of ``ids`` from ``offset`` on; jit with recipe and chunk static,
+    state donated.
 
-    recipe: the functions and shapes; chunk: M, at least count, static; tables: the objective's; keep [V] uint32: see
-    :func:`~w2vjax.windows.sampling.keep_thresholds`; ids [at least offset + M] int32, lines opened by ``~id``.
+    recipe: the functions and shapes; chunk: M, at least count, static; tables: the objective's;
+    keep [V] uint32: see :func:`~w2vjax.windows.sampling.keep_thresholds`; ids [at least offset + M]
+    int32, lines opened by ``~id``.
 
-    The words that subsampling leaves are cut into B streams of equal length that are read in parallel, T words a step,
-    so that a step's words come from B places of the text. Every word is a center exactly once; the last step is padded.
+    The words that subsampling leaves are cut into B streams of equal length that are read in
+    parallel, T words a step, so that a step's words come from B places of the text. Every word is a
+    center exactly once; the last step is padded.
     """
     state = state._replace(optimizer=cleared(state.optimizer))
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
@@ -185,9 +206,13 @@ def train_chunk(
     ahead = objective.draw(keys[2], tables, (most, recipe.groups)) if objective.ahead else None
 
     def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
-        """What step ``number`` reads of the streams, three of [B, T + 2*window], and its draws, or a key for them."""
+        """What step ``number`` reads of the streams, three of [B, T + 2*window], and its draws, or
+        a key for them.
+        """
         wide = [
-            jax.lax.dynamic_slice_in_dim(row, number * recipe.block_words, recipe.block_words + 2 * window, 1)
+            jax.lax.dynamic_slice_in_dim(
+                row, number * recipe.block_words, recipe.block_words + 2 * window, 1
+            )
             for row in streams
         ]
         if not objective.ahead:
@@ -196,13 +221,16 @@ def train_chunk(
             lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), ahead
         )
 
-    # Each step reads for the next one. What is carried lies in memory; read where it is used, it would be read anew for
-    # every number of every mask, as the compiler fuses slices into what follows them.
+    # Each step reads for the next one. What is carried lies in memory; read where it is used, it
+    # would be read anew for every number of every mask, as the compiler fuses slices into what
+    # follows them.
     def step(number: jax.Array, carry: tuple[State, Progress, Any]) -> tuple[State, Progress, Any]:
         state, progress, ((words, lines, reach), random) = carry
         batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
         if recipe.mesh is not None:
-            batch = jax.lax.with_sharding_constraint(batch, NamedSharding(recipe.mesh, PartitionSpec("data")))
+            batch = jax.lax.with_sharding_constraint(
+                batch, NamedSharding(recipe.mesh, PartitionSpec("data"))
+            )
         measure = number % recipe.every == 0
         draws = random if objective.ahead else objective.draw(random, tables, batch.words.shape[:1])
         targets = objective.select(draws, tables, batch.words, batch.weights)
@@ -231,7 +259,8 @@ def chunk_seed(seed: int, epoch: int, chunk: int) -> np.ndarray:
 
 
 def chunk_key(numbers: jax.Array) -> jax.Array:
-    """The key of a chunk from its :func:`chunk_seed`: seed, folded with epoch, folded with chunk; jit-able.
+    """The key of a chunk from its :func:`chunk_seed`: seed, folded with epoch, folded with chunk;
+    jit-able.
 
     >>> one, other = chunk_key(chunk_seed(7, 0, 2)), chunk_key(chunk_seed(7, 1, 2))
     >>> bool((jax.random.key_data(one) == jax.random.key_data(other)).all())
@@ -244,8 +273,9 @@ def chunk_key(numbers: jax.Array) -> jax.Array:
 def compile_chunk(recipe: Recipe, chunk: int) -> Any:
     """:func:`train_chunk` compiled for one recipe and size.
 
-    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites the state it is given.
-    It is compiled with options of its own, so it cannot be part of another ``jit``: take train_chunk for that.
+    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites
+    the state it is given. It is compiled with options of its own, so it cannot be part of another
+    ``jit``: take train_chunk for that.
     """
 
     def program(
@@ -259,6 +289,7 @@ def compile_chunk(recipe: Recipe, chunk: int) -> Any:
     ) -> tuple[State, Progress]:
         return train_chunk(recipe, chunk, state, tables, keep, ids, offset, count, chunk_key(seed))
 
-    # XLA's own passes are what the program gains by; LLVM's last ones take a second and give nothing measurable
+    # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
+    # nothing measurable
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
     return jax.jit(program, donate_argnums=0, compiler_options=options)

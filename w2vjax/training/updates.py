@@ -1,25 +1,31 @@
-"""Row updates: what a gradient does to the tables, as optax transformations that see rows instead of whole tables.
+"""Row updates: what a gradient does to the tables, as optax transformations that see rows instead
+of whole tables.
 
-A batch touches few rows, so a gradient is a pair of ids [N] and values [N, D] (:class:`~w2vjax.types.Rows`) and a dense
-optimizer's step over [V, D] would cost a hundred times the gradient. The transformations here are optax's: ``update``
-gets the *values* as its updates and the rest as extra arguments, so ``optax.chain`` and schedules work::
+A batch touches few rows, so a gradient is a pair of ids [N] and values [N, D]
+(:class:`~w2vjax.types.Rows`) and a dense optimizer's step over [V, D] would cost a hundred times
+the gradient. The transformations here are optax's: ``update`` gets the *values* as its updates and the rest as extra arguments, so ``optax.chain`` and schedules work::
 
     update(values, state, params, ids=..., bounds=...) -> values, state
 
-    values  Params of [N, D], what is to be added to the rows (dense [V, D] where an objective gives a dense gradient)
+    values  Params of [N, D], what is to be added to the rows (dense [V, D] where an objective gives
+    a dense gradient)
     ids     Params of [N] int32, None for a dense leaf
-    bounds  Params of [N], how strongly each example bends the loss (:mod:`w2vjax.objectives.bounds`), [V] beside a
+    bounds  Params of [N], how strongly each example bends the loss
+    (:mod:`w2vjax.objectives.bounds`), [V] beside a
             dense leaf
 
-What a transformation takes is seen in its state, and so in the state of any chain that it is part of:
+What a transformation takes is seen in its state, and so in the state of any chain that it is part
+of:
 
     WholeTables      whole tables: row gradients are expanded for it. See :func:`dense`.
     RepeatedRows     rows whose ids repeat, one for each example: :func:`row_sgd` and :func:`row_adagrad`. Whatever
-                     stands before them in a chain gets these rows too: ``optax.clip`` then clips each example.
+                     stands before them in a chain gets these rows too: ``optax.clip`` then clips
+                     each example.
     neither          rows whose ids are distinct: the examples of a row are added up first, at the price of a sort
 
-Summing the gradients of many words at once makes frequent rows step too far and diverge. :func:`row_sgd` and
-:func:`row_adagrad` step by their own size or by 1 / bound, whichever is less, the bounds of a row's examples added up.
+Summing the gradients of many words at once makes frequent rows step too far and diverge.
+:func:`row_sgd` and :func:`row_adagrad` step by their own size or by 1 / bound, whichever is less,
+the bounds of a row's examples added up.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -62,9 +68,10 @@ def parts(state: OptState, kind: type) -> bool:
 class Gone(NamedTuple):
     """How far bounded steps have gone, since a chunk began or copies were joined: see copies.py.
 
-    The sum of step sizes times bounds of every row. A step reads it twice, before and after it adds its own, so that
-    the bounds of a row's examples add up without room of their own. It has to stay small for that (below 1e6 or so in
-    float32); a loop of one's own that takes more than some 10,000 steps sets it back by :func:`cleared`.
+    The sum of step sizes times bounds of every row. A step reads it twice, before and after it adds
+    its own, so that the bounds of a row's examples add up without room of their own. It has to stay
+    small for that (below 1e6 or so in float32); a loop of one's own that takes more than some
+    10,000 steps sets it back by :func:`cleared`.
     """
 
     rows: Params  # of [V] float32
@@ -94,16 +101,19 @@ def cleared(state: OptState) -> OptState:
 def bounded_step(
     values: jax.Array, ids: jax.Array | None, bound: jax.Array, size: ArrayLike, gone: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """(-min(size, 1 / total) * values, gone), where total is the bound of a row over all its examples.
+    """(-min(size, 1 / total) * values, gone), where total is the bound of a row over all its
+    examples.
 
-    values [N, D] of rows ids [N], or dense [V, D] for None; bound [N] or [V]; size: a step size, a scalar or [N].
+    values [N, D] of rows ids [N], or dense [V, D] for None; bound [N] or [V]; size: a step size, a
+    scalar or [N].
     """
     way = jnp.asarray(size, gone.dtype) * jnp.abs(bound).astype(gone.dtype)
     if ids is None:
         gone = gone + way
     else:
         before = gone[ids]
-        # plus 0, as it is not negative: so that the reading is seen to come before the adding, which else copies
+        # plus 0, as it is not negative: so that the reading is seen to come before the adding,
+        # which else copies
         gone = gone.at[ids].add(way + jnp.minimum(before, 0))
         way = jnp.maximum(gone[ids] - before, way)
     return -jnp.asarray(size / jnp.maximum(1, way))[:, None].astype(values.dtype) * values, gone
@@ -118,10 +128,12 @@ class RowSgdState(NamedTuple):
 
 
 def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent on rows: each moves by min(learning rate, 1 / bound) times its summed gradient.
+    """Gradient descent on rows: each moves by min(learning rate, 1 / bound) times its summed
+    gradient.
 
-    bound: how strongly the row's examples of this step bend the loss, added up. ``learning_rate`` is a number or an
-    optax schedule over steps. Plain gradient descent without a bound is ``optax.sgd(learning_rate)``.
+    bound: how strongly the row's examples of this step bend the loss, added up. ``learning_rate``
+    is a number or an optax schedule over steps. Plain gradient descent without a bound is
+    ``optax.sgd(learning_rate)``.
 
     >>> optimizer = row_sgd(0.5)
     >>> params = Params(jnp.zeros((3, 1)), jnp.zeros((3, 1)))
@@ -155,7 +167,9 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
 
 
 class RowAdagradState(NamedTuple):
-    """Accumulated mean squared gradient of every row, the number of steps, and how far they have gone."""
+    """Accumulated mean squared gradient of every row, the number of steps, and how far they have
+    gone.
+    """
 
     total: Params  # of [V]
     steps: jax.Array  # [] int32
@@ -168,11 +182,13 @@ def row_adagrad(
 ) -> optax.GradientTransformationExtraArgs:
     """Row-wise AdaGrad: one accumulated squared gradient for each row, a mean over its D entries.
 
-    Duchi, Hazan and Singer, 2011, with one step size a row, learning rate / sqrt(sum of mean(g^2) + epsilon), and at
-    most 1 / bound as in :func:`row_sgd`.
+    Duchi, Hazan and Singer, 2011, with one step size a row, learning rate / sqrt(sum of mean(g^2) +
+    epsilon), and at most 1 / bound as in :func:`row_sgd`.
     """
 
-    def accumulate(values: jax.Array, ids: jax.Array | None, total: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def accumulate(
+        values: jax.Array, ids: jax.Array | None, total: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         if ids is None:
             total = total + jnp.square(values).mean(1).astype(total.dtype)
             return total, total
@@ -203,7 +219,9 @@ def row_adagrad(
             totals.append(total)
             stepped.append(bounded_step(v, i, bound, rate / jnp.sqrt(here + epsilon), gone))
         values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowAdagradState(Params(*totals), optax.safe_increment(state.steps), Gone(gone))
+        return values, RowAdagradState(
+            Params(*totals), optax.safe_increment(state.steps), Gone(gone)
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -231,10 +249,12 @@ def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformati
 
 
 def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(order, sums): the places of ``ids`` [N] in rising order, and at the last place of each id its summed values.
+    """(order, sums): the places of ``ids`` [N] in rising order, and at the last place of each id
+    its summed values.
 
-    sums [N, D] is 0 everywhere else, so (ids[order], sums) is the same gradient with each row in one piece. The order
-    of additions is fixed, which a scatter's on a GPU is not: this is what the deterministic mode rests on.
+    sums [N, D] is 0 everywhere else, so (ids[order], sums) is the same gradient with each row in
+    one piece. The order of additions is fixed, which a scatter's on a GPU is not: this is what the
+    deterministic mode rests on.
 
     >>> order, sums = sum_repeated(jnp.asarray([4, 2, 4]), jnp.asarray([[1.0], [10.0], [100.0]]))
     >>> order.tolist(), sums.ravel().tolist()
@@ -254,25 +274,30 @@ def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Arra
 
 
 def coalesce(rows: Rows) -> Rows:
-    """The same gradient with every id's values added up in one place and zeros in its other places; ids in order."""
+    """The same gradient with every id's values added up in one place and zeros in its other places;
+    ids in order.
+    """
     order, sums = sum_repeated(rows.ids, rows.values)
     return Rows(rows.ids[order], sums)
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for an optimizer that would be silently wrong on row gradients.
+    """Raise :class:`~w2vjax.errors.SettingError` for an optimizer that would be silently wrong on
+    row gradients.
 
     >>> check_optimizer(optax.adam(1e-3), Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     Traceback (most recent call last):
         ...
-    w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape (9, 2) and cannot take row gradients. \
+    w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape (9, 2) and cannot
+    take row gradients. \
 Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or row_adagrad.
     """
     state = jax.eval_shape(optimizer.init, params)
     if parts(state, WholeTables):
         if parts(state, RepeatedRows):
             raise SettingError(
-                "The optimizer has parts that take whole tables (w2vjax.dense) and parts that take rows (row_sgd, "
+                "The optimizer has parts that take whole tables (w2vjax.dense) and parts that take "
+                "rows (row_sgd, "
                 "row_adagrad). Use one kind."
             )
         return
@@ -280,8 +305,10 @@ Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or
     for leaf in jax.tree.leaves(state):
         if leaf.shape in shapes:
             raise SettingError(
-                f"The optimizer keeps a state of the tables' shape {leaf.shape} and cannot take row gradients. "
-                "Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or row_adagrad."
+                f"The optimizer keeps a state of the tables' shape {leaf.shape} and cannot take "
+                "row gradients. "
+                "Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or "
+                "row_adagrad."
             )
 
 
@@ -295,8 +322,8 @@ def apply_gradients(
 ) -> tuple[Params, OptState]:
     """One step: (params, state) after ``gradients`` (leaves Rows or dense); jit-able.
 
-    bounds: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed order (sort and
-    segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
+    bounds: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed
+    order (sort and segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
     """
     extra = optax.with_extra_args_support(optimizer)
     if parts(state, WholeTables):
@@ -324,7 +351,7 @@ def _coalesced(gradient: Gradient, bound: jax.Array) -> tuple[Gradient, jax.Arra
 
 
 def _add(table: jax.Array, ids: jax.Array | None, update: jax.Array) -> jax.Array:
-    # On a GPU this is XLA's scatter-add, atomic in float32; jaxlib 0.10.2 to 0.11.0 compile it to a slow loop there
-    # (openxla/xla issue 46225), which newer ones do not.
+    # On a GPU this is XLA's scatter-add, atomic in float32; jaxlib 0.10.2 to 0.11.0 compile it to a
+    # slow loop there (openxla/xla issue 46225), which newer ones do not.
     update = update.astype(table.dtype)
     return table + update if ids is None else table.at[ids].add(update)

@@ -1,8 +1,10 @@
-"""Whether a run learns: one that has nothing to train on is refused, and one that diverges is stopped.
+"""Whether a run learns: one that has nothing to train on is refused, and one that diverges is
+stopped.
 
-A model that has learned nothing has output rows of zero, and so scores of zero. Its loss follows from the objective
-alone: (1 + negatives) log 2 for negative sampling, log V for a softmax, log 2 times the length of a path for
-hierarchical softmax. A run whose loss stays above that has diverged, long before a number stops being finite.
+A model that has learned nothing has output rows of zero, and so scores of zero. Its loss follows
+from the objective alone: (1 + negatives) log 2 for negative sampling, log V for a softmax, log 2
+times the length of a path for hierarchical softmax. A run whose loss stays above that has diverged,
+long before a number stops being finite.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,31 +23,40 @@ from w2vjax.training.step import Progress
 from w2vjax.types import Objective, Params
 from w2vjax.windows.sampling import keep_probabilities
 
-# Positives whose loss is computed by tables of zeros, and the most numbers that a dense softmax may make of them.
+# Positives whose loss is computed by tables of zeros, and the most numbers that a dense softmax may
+# make of them.
 _WORDS, _NUMBERS = 256, 1 << 22
-# A round is bad if its loss is above this many times the untrained one, and hopeless if it is above the next.
+# A round is bad if its loss is above this many times the untrained one, and hopeless if it is above
+# the next.
 _BAD, _HOPELESS = 1.1, 10.0
 # Bad rounds in a row that end a run: this many, or this share of all rounds.
 _ROUNDS, _SHARE = 3, 1 / 20
-# The mean of few pairs differs by chance, by standard deviations. Pairs of one batch share words and negatives: about
-# as many as these differ like one.
+# The mean of few pairs differs by chance, by standard deviations. Pairs of one batch share words
+# and negatives: about as many as these differ like one.
 _DEVIATIONS, _PAIRS_ALIKE = 4.0, 100
-# The largest number that tables of the shipped objectives may hold. Measured: 3.6 after 60 passes over 24 words, in
-# bfloat16 too; the slow tests keep it under 20 at the steepest steps. Runs that diverge go to 1e5 and beyond.
+# The largest number that tables of the shipped objectives may hold. Measured: 3.6 after 60 passes
+# over 24 words, in bfloat16 too; the slow tests keep it under 20 at the steepest steps. Runs that
+# diverge go to 1e5 and beyond.
 _LARGEST = 200.0
 
 
 class Untrained(NamedTuple):
-    """The loss of tables that have learned nothing, in nats a positive pair, and its standard deviation over pairs."""
+    """The loss of tables that have learned nothing, in nats a positive pair, and its standard
+    deviation over pairs.
+    """
 
     loss: float
     deviation: float
 
 
-def untrained_loss(objective: Objective, tables: Any, mass: Any, words: int = _WORDS) -> Untrained | None:
-    """The loss of ``objective`` where all scores are zero, of ``words`` positives or fewer, spread over ``mass`` [V].
+def untrained_loss(
+    objective: Objective, tables: Any, mass: Any, words: int = _WORDS
+) -> Untrained | None:
+    """The loss of ``objective`` where all scores are zero, of ``words`` positives or fewer, spread
+    over ``mass`` [V].
 
-    None for an objective of the caller's own that cannot be computed for single pairs, or has no loss above zero there.
+    None for an objective of the caller's own that cannot be computed for single pairs, or has no
+    loss above zero there.
 
     >>> from w2vjax.objectives.softmax import softmax
     >>> print(round(untrained_loss(softmax(), (), [5, 3, 1, 1]).loss, 4))  # log 4
@@ -54,13 +65,19 @@ def untrained_loss(objective: Objective, tables: Any, mass: Any, words: int = _W
     size = len(mass)
     words = min(words, max(words // 4, _NUMBERS // size))
     quantiles = np.cumsum(mass) / np.sum(mass)
-    ids = np.searchsorted(quantiles, (np.arange(words) + 0.5) / words).clip(0, size - 1).astype(np.int32)
+    ids = (
+        np.searchsorted(quantiles, (np.arange(words) + 0.5) / words)
+        .clip(0, size - 1)
+        .astype(np.int32)
+    )
     program = jax.jit(
-        partial(_losses_of_zeros, objective, size), compiler_options={"xla_backend_optimization_level": 0}
+        partial(_losses_of_zeros, objective, size),
+        compiler_options={"xla_backend_optimization_level": 0},
     )
     try:
         losses = np.asarray(program(tables, ids), np.float64)
-    except Exception:  # whatever a caller's own objective raises: the run is then judged by its tables alone
+    except Exception:
+        # whatever a caller's own objective raises: the run is then judged by its tables alone
         return None
     found = Untrained(float(losses.mean()), float(losses.std()))
     return found if np.isfinite(found.loss) and found.loss > 0 else None
@@ -76,7 +93,9 @@ def _losses_of_zeros(objective: Objective, size: int, tables: Any, words: jax.Ar
 
 
 def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
-    """Start to compute :func:`untrained_loss` of a run in a thread; call what is returned for the number."""
+    """Start to compute :func:`untrained_loss` of a run in a thread; call what is returned for the
+    number.
+    """
     counts = job.feed.corpus.counts
     mass = counts * keep_probabilities(counts, job.settings.sample)
     wide = jnp.result_type(float) == jnp.float64
@@ -92,28 +111,39 @@ def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
 
 
 def require_neighbours(job: Run) -> None:
-    """Raise :class:`~w2vjax.errors.CorpusError` if no line has two words: windows end where lines do."""
+    """Raise :class:`~w2vjax.errors.CorpusError` if no line has two words: windows end where lines
+    do.
+    """
     starts, words = job.feed.corpus.starts, job.feed.words
     block = 1 << 20
     for begin in range(0, len(starts), block):
-        opens = np.append(starts[begin : begin + block + 1], words if begin + block >= len(starts) else [])
+        opens = np.append(
+            starts[begin : begin + block + 1], words if begin + block >= len(starts) else []
+        )
         if (np.diff(np.minimum(opens, words)) >= 2).any():
             return
     raise CorpusError(
-        f"No line has two words of the vocabulary, so that none of the {words:,} words has a neighbour to learn from. "
+        f"No line has two words of the vocabulary, so that none of the {words:,} words has a "
+        "neighbour to learn from. "
         "Put a sentence or a document on each line, or lower min_count (--min-count)."
     )
 
 
 class Watch:
-    """Judges each round of a run by its measured loss. A round is as long for every run and machine, a second is not.
+    """Judges each round of a run by its measured loss. A round is as long for every run and
+    machine, a second is not.
 
-    start: the params that the run goes on from, if they are not its own. They may have learned from other text, and
-    lose more on this one than tables that have learned nothing: then they are judged by the first round.
+    start: the params that the run goes on from, if they are not its own. They may have learned from
+    other text, and lose more on this one than tables that have learned nothing: then they are
+    judged by the first round.
     """
 
     def __init__(
-        self, job: Run, position: Position, untrained: Callable[[], Untrained | None], start: Params | None
+        self,
+        job: Run,
+        position: Position,
+        untrained: Callable[[], Untrained | None],
+        start: Params | None,
     ):
         self.job, self._start, self._wait = job, start, untrained
         rounds = job.settings.epochs * -(-job.feed.chunks // job.feed.copies)
@@ -124,8 +154,12 @@ class Watch:
         self._pairs = self._kept = 0.0
         self._last = 0.0, 0.0  # loss and pairs of the last round that measured any
         # nothing is known of the tables of a caller's own objective
-        largest = 0.0 if start is None else max(float(np.abs(np.asarray(table)).max()) for table in start)
-        self._bound = None if isinstance(job.settings.objective, Objective) else max(_LARGEST, 10 * largest)
+        largest = (
+            0.0 if start is None else max(float(np.abs(np.asarray(table)).max()) for table in start)
+        )
+        self._bound = (
+            None if isinstance(job.settings.objective, Objective) else max(_LARGEST, 10 * largest)
+        )
 
     def round(self, reports: Sequence[Progress], step: int) -> None:
         """Take in one round. Raises :class:`~w2vjax.errors.DivergedError` if the run has diverged."""
@@ -147,7 +181,8 @@ class Watch:
     def end(self, params: Params, step: int, whole: bool = True) -> None:
         """Judge a run by its last round and its tables. ``whole``: it was not stopped early.
 
-        Raises :class:`~w2vjax.errors.DivergedError`, or :class:`~w2vjax.errors.CorpusError` if nothing was trained.
+        Raises :class:`~w2vjax.errors.DivergedError`, or :class:`~w2vjax.errors.CorpusError` if
+        nothing was trained.
         """
         if self._above(_BAD):
             self._diverged(step)
@@ -156,7 +191,9 @@ class Watch:
             self._nothing()
 
     def tables(self, params: Params, where: str, step: int) -> None:
-        """Raise :class:`~w2vjax.errors.DivergedError` if a table is not finite, or larger than any that learns."""
+        """Raise :class:`~w2vjax.errors.DivergedError` if a table is not finite, or larger than any
+        that learns.
+        """
         require_sound(params, where, step, self._bound, self._remedy())
 
     @cached_property
@@ -168,32 +205,41 @@ class Watch:
         if self._base is None:
             return False
         loss, pairs = self._last
-        chance: float = _DEVIATIONS * self._untrained.deviation / max(1.0, pairs / _PAIRS_ALIKE) ** 0.5
+        chance: float = (
+            _DEVIATIONS * self._untrained.deviation / max(1.0, pairs / _PAIRS_ALIKE) ** 0.5
+        )
         return loss > factor * self._base + chance
 
     def _diverged(self, step: int) -> None:
         raise DivergedError(
-            f"Training has diverged: at step {step:,} the loss is {self._last[0]:,.4g} nats a positive pair, "
-            f"and tables that have learned nothing have {self._untrained.loss:.4g}. {self._remedy()}"
+            f"Training has diverged: at step {step:,} the loss is {self._last[0]:,.4g} nats a "
+            "positive pair, "
+            f"and tables that have learned nothing have {self._untrained.loss:.4g}. "
+            f"{self._remedy()}"
         )
 
     def _remedy(self) -> str:
         settings = self.job.settings
-        return f"Lower learning_rate={settings.learning_rate} or batch_words={settings.batch_words}."
+        return (
+            f"Lower learning_rate={settings.learning_rate} or batch_words={settings.batch_words}."
+        )
 
     def _unchanged(self, params: Params) -> bool:
-        # exact: a step on any pair moves its output row, whose gradient is a share of a hidden vector
+        # exact: a step on any pair moves its output row, whose gradient is a share of a hidden
+        # vector
         before = (None, 0) if self._start is None else self._start
         pairs = [(a, b) for a, b in zip(params, before, strict=True) if b is not None]
         return all(
-            np.array_equal(np.asarray(a), np.broadcast_to(np.asarray(b, a.dtype), a.shape)) for a, b in pairs
+            np.array_equal(np.asarray(a), np.broadcast_to(np.asarray(b, a.dtype), a.shape))
+            for a, b in pairs
         )
 
     def _nothing(self) -> None:
         words, sample = self.job.feed.words * self.job.settings.epochs, self.job.settings.sample
         if self._kept < words:
             raise CorpusError(
-                f"No pair of words was trained: sample={sample} dropped {words - self._kept:,.0f} of {words:,} words, "
+                f"No pair of words was trained: sample={sample} dropped {words - self._kept:,.0f} "
+                f"of {words:,} words, "
                 "and no two of a line were left. Use sample=0 (--sample 0)."
             )
         raise CorpusError(
@@ -210,7 +256,9 @@ def _largest(table: jax.Array) -> jax.Array:
 def require_sound(
     params: Params, where: str, step: int, bound: float | None = None, remedy: str = ""
 ) -> None:
-    """Raise :class:`~w2vjax.errors.DivergedError` naming the table that is not finite, or not within ``bound``."""
+    """Raise :class:`~w2vjax.errors.DivergedError` naming the table that is not finite, or not
+    within ``bound``.
+    """
     remedy = remedy or "Lower the learning rate or batch_words."
     for name, table in params._asdict().items():
         size = float(_largest(table))
@@ -220,6 +268,7 @@ def require_sound(
             )
         if bound is not None and size > bound:
             raise DivergedError(
-                f"Training has diverged: the {name} table holds numbers up to {size:,.4g} at {where} (step {step:,}), "
+                f"Training has diverged: the {name} table holds numbers up to {size:,.4g} at "
+                f"{where} (step {step:,}), "
                 f"and tables that learn stay below {bound:g}. {remedy}"
             )

@@ -1,7 +1,7 @@
 """The search under all queries: from words to query vectors, and from those to the nearest words.
 
-A query is a weighted sum of words at length 1; the nearest words are those with the largest cosines, found by one
-matrix product and a selection, for up to 256 queries at once.
+A query is a weighted sum of words at length 1; the nearest words are those with the largest
+cosines, found by one matrix product and a selection, for up to 256 queries at once.
 """
 
 import functools
@@ -18,14 +18,17 @@ from w2vjax.errors import SettingError, whole_number
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
 Query: TypeAlias = Any
 
-# 256 queries against V = 100,000 make 100 MB of scores: enough for a matrix product to run at full speed.
+# 256 queries against V = 100,000 make 100 MB of scores: enough for a matrix product to run at full
+# speed.
 _CHUNK = 256
 # The length of the blocks in top_k. 32 is the fastest of 16 to 256: 6 ms for 256 rows of 100,000.
 _BLOCK = 32
 
 
 class Searched(Protocol):
-    """What a search needs of the words and their vectors. :class:`~w2vjax.vectors.vectors.Vectors` offers it."""
+    """What a search needs of the words and their vectors. :class:`~w2vjax.vectors.vectors.Vectors`
+    offers it.
+    """
 
     @property
     def words(self) -> tuple[str, ...]: ...
@@ -50,13 +53,14 @@ class Neighbours(NamedTuple):
 def nearest(
     vectors: Searched, queries: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
 ) -> Neighbours:
-    """The nearest words of Q vectors [Q, D], as arrays of ids and similarities; nothing is left out.
+    """The nearest words of Q vectors [Q, D], as arrays of ids and similarities; nothing is left
+    out.
 
     A zero query has similarity 0 to every word.
 
     Raises:
-        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or ``restrict_vocab`` is not a
-            whole number of 1 or more.
+        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or
+            ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -66,7 +70,9 @@ def nearest(
     """
     queries = np.asarray(queries, np.float32)
     if queries.ndim != 2 or queries.shape[1] != vectors.dim:
-        raise SettingError(f"The queries have shape {queries.shape}. They must be [Q, {vectors.dim}].")
+        raise SettingError(
+            f"The queries have shape {queries.shape}. They must be [Q, {vectors.dim}]."
+        )
     searched = searched_words(vectors, restrict_vocab)
     topn = min(whole_number("topn", topn), searched)
     queries = unit_rows(queries)
@@ -80,12 +86,16 @@ def nearest(
         parts.append((len(chunk), _nearest(vectors.unit, padded, topn, searched)))
     empty = np.zeros((0, topn), np.int32), np.zeros((0, topn), np.float32)
     ids = np.concatenate([empty[0], *(np.asarray(ids)[:size] for size, (ids, _) in parts)])
-    similarities = np.concatenate([empty[1], *(np.asarray(values)[:size] for size, (_, values) in parts)])
+    similarities = np.concatenate(
+        [empty[1], *(np.asarray(values)[:size] for size, (_, values) in parts)]
+    )
     return Neighbours(ids, similarities)
 
 
 @functools.partial(jax.jit, static_argnames=("topn", "searched"))
-def _nearest(unit: jax.Array, queries: jax.Array, topn: int, searched: int) -> tuple[jax.Array, jax.Array]:
+def _nearest(
+    unit: jax.Array, queries: jax.Array, topn: int, searched: int
+) -> tuple[jax.Array, jax.Array]:
     """unit [V, D], queries [Q, D] -> ids [Q, topn], similarities [Q, topn]."""
     scores = jnp.matmul(queries, unit[:searched].T, precision="highest")  # [Q, searched]
     similarities, ids = top_k(scores, topn)
@@ -93,17 +103,20 @@ def _nearest(unit: jax.Array, queries: jax.Array, topn: int, searched: int) -> t
 
 
 def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """The k largest of scores [Q, N] and where they are, as ``lax.top_k`` gives them, in a sixth of its time on a CPU.
+    """The k largest of scores [Q, N] and where they are, as ``lax.top_k`` gives them, in a sixth of
+    its time on a CPU.
 
-    The k largest lie in the k blocks with the largest maxima: any other block has k elements before its best one.
-    Ties keep the smaller index first, in choosing blocks as in sorting their contents, so this holds for ties too.
+    The k largest lie in the k blocks with the largest maxima: any other block has k elements before
+    its best one. Ties keep the smaller index first, in choosing blocks as in sorting their
+    contents, so this holds for ties too.
     """
     rows, length = scores.shape
     blocks = -(-length // _BLOCK)
     if blocks < 2 * k:
         values, ids = jax.lax.top_k(scores, k)
         return values, ids
-    # reduce_window reads in place whatever the length: reshaping a slice or a padded copy costs ten times as much.
+    # reduce_window reads in place whatever the length: reshaping a slice or a padded copy costs ten
+    # times as much.
     block, tail = (1, _BLOCK), blocks * _BLOCK - length
     maxima = jax.lax.reduce_window(scores, -jnp.inf, jax.lax.max, block, block, ((0, 0), (0, tail)))
     _, best = jax.lax.top_k(maxima, k)  # [Q, k]
@@ -119,8 +132,11 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
 def query_vectors(
     vectors: Searched, terms: Sequence[Sequence[tuple[Any, float]]]
 ) -> tuple[np.ndarray, list[frozenset[int]]]:
-    """[Q, D] the weighted sum of each query's words, at length 1, and vectors, as given; the rows of its words."""
-    rows, weights, ids = [], [], []  # of every word of every query, to gather and normalize all at once
+    """[Q, D] the weighted sum of each query's words, at length 1, and vectors, as given; the rows
+    of its words.
+    """
+    # of every word of every query, to gather and normalize all at once
+    rows, weights, ids = [], [], []
     total = np.zeros((len(terms), vectors.dim))
     for row, query in enumerate(terms):
         for item, weight in query:
@@ -139,7 +155,8 @@ def query_vectors(
     queries = unit_rows(total).astype(np.float32)
     if not queries.any(axis=1).all():
         raise SettingError(
-            "A query is empty or adds up to the zero vector, which points nowhere. Give other words."
+            "A query is empty or adds up to the zero vector, which points nowhere. Give other "
+            "words."
         )
     used: list[set[int]] = [set() for _ in terms]
     for row, id in zip(rows, ids, strict=True):
@@ -163,7 +180,9 @@ def query_items(given: Query) -> list[Any]:
 
 
 def has_weight(item: object) -> bool:
-    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], int | float | np.number)
+    return (
+        isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], int | float | np.number)
+    )
 
 
 def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:

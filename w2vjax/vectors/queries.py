@@ -1,10 +1,11 @@
 """Questions to vectors: what is similar, what completes an analogy, what does not belong.
 
-Each function takes a :class:`~w2vjax.vectors.vectors.Vectors` first and is also its method of the same name. All share
-one meaning. Similarity is the cosine, dot(a, b) / (|a| |b|), in [-1, 1]; a zero vector has similarity 0 to everything.
-A query of several words is their mean after each was brought to length 1, a negative word counting as its opposite.
-The words of the query are never among the answers. Equal similarities keep the order of the vocabulary, so an answer
-is the same on every run. ``restrict_vocab=n`` looks only among the first n words, the most frequent where the
+Each function takes a :class:`~w2vjax.vectors.vectors.Vectors` first and is also its method of the
+same name. All share one meaning. Similarity is the cosine, dot(a, b) / (|a| |b|), in [-1, 1]; a
+zero vector has similarity 0 to everything. A query of several words is their mean after each was
+brought to length 1, a negative word counting as its opposite. The words of the query are never
+among the answers. Equal similarities keep the order of the vocabulary, so an answer is the same on
+every run. ``restrict_vocab=n`` looks only among the first n words, the most frequent where the
 vocabulary is sorted by frequency, as training writes it.
 
 Names and results are those of gensim's ``KeyedVectors``, where it has them.
@@ -45,23 +46,26 @@ def most_similar(
 ) -> Answer:
     r"""The ``topn`` words nearest to a query, nearest first, with their similarities.
 
-    .. math:: q = \sum_i w_i \hat v_i, \qquad \hat v = v / |v|, \qquad \text{similarity}(x) = \cos(q, v_x)
+    .. math:: q = \sum_i w_i \hat v_i, \qquad \hat v = v / |v|, \qquad \text{similarity}(x) =
+    \cos(q, v_x)
 
-    with weight 1 for ``positive`` and -1 for ``negative`` items: ``positive=["king", "woman"], negative=["man"]`` asks
-    what is to king as woman is to man (3CosAdd, Mikolov et al. 2013). The mean and the sum have the same cosines.
+    with weight 1 for ``positive`` and -1 for ``negative`` items:
+    ``positive=["king", "woman"], negative=["man"]`` asks what is to king as woman is to man
+    (3CosAdd, Mikolov et al. 2013). The mean and the sum have the same cosines.
 
     Args:
         vectors: where to look.
-        positive: a word, or a sequence whose items are words, vectors [D], or pairs (word or vector, weight). A
-            vector is used as it is, not brought to length 1.
-        negative: the same. A weight given in a pair is used as it is, so a subtracted item's weight is negative.
+        positive: a word, or a sequence whose items are words, vectors [D], or pairs (word or
+            vector, weight). A vector is used as it is, not brought to length 1.
+        negative: the same. A weight given in a pair is used as it is, so a subtracted item's weight
+            is negative.
         topn: how many words, 1 or more; fewer come back only where there are no more.
         restrict_vocab: answer with the first so many words of the vocabulary only.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: there is no query, it adds up to the zero vector or is not finite, or ``topn`` or
-            ``restrict_vocab`` is not a whole number of 1 or more.
+        SettingError: there is no query, it adds up to the zero vector or is not finite, or ``topn``
+            or ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -81,7 +85,8 @@ def most_similar_batch(
     topn: int = 10,
     restrict_vocab: int | None = None,
 ) -> list[Answer]:
-    """:func:`most_similar` for many queries at once, as matrix products: query i is positive[i] and negative[i].
+    """:func:`most_similar` for many queries at once, as matrix products: query i is positive[i] and
+    negative[i].
 
     Raises:
         SettingError: the two have different lengths, and all that :func:`most_similar` raises.
@@ -93,7 +98,8 @@ def most_similar_batch(
     """
     if negative is not None and len(negative) != len(positive):
         raise SettingError(
-            f"There are {len(positive)} positive but {len(negative)} negative queries. Pair them up."
+            f"There are {len(positive)} positive but {len(negative)} negative queries. Pair them "
+            "up."
         )
     whole_number("topn", topn)
     minus = [None] * len(positive) if negative is None else negative
@@ -108,7 +114,9 @@ def most_similar_batch(
             for id, similarity in zip(row_ids, row_similarities, strict=True)
             if id not in row_used
         ][:topn]
-        for row_ids, row_similarities, row_used in zip(ids.tolist(), similarities.tolist(), used, strict=True)
+        for row_ids, row_similarities, row_used in zip(
+            ids.tolist(), similarities.tolist(), used, strict=True
+        )
     ]
 
 
@@ -123,12 +131,13 @@ def most_similar_cosmul(
 
     .. math:: \frac{\prod_{p} (1 + \cos(x, p)) / 2}{\prod_{n} (1 + \cos(x, n)) / 2 + 10^{-6}}
 
-    (Levy and Goldberg 2014, equation 4): no single large similarity dominates. Arguments as in :func:`most_similar`,
-    but without weights, which a product has no place for. gensim looks among all words whatever ``restrict_vocab`` is.
+    (Levy and Goldberg 2014, equation 4): no single large similarity dominates. Arguments as in
+    :func:`most_similar`, but without weights, which a product has no place for. gensim looks among
+    all words whatever ``restrict_vocab`` is.
 
     Raises:
-        SettingError: there is no positive word, an item has a weight, is the zero vector or is not finite, or
-            ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
+        SettingError: there is no positive word, an item has a weight, is the zero vector or is not
+            finite, or ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
         UnknownWordError: a word is not in the vocabulary.
         DivergedError: the vectors hold NaN or infinity.
 
@@ -159,7 +168,9 @@ def _cosmul(
 ) -> tuple[jax.Array, jax.Array]:
     """unit [V, D], terms [n, D] -> scores [topn], ids [topn]."""
     shifted = (1 + jnp.matmul(terms, unit[:searched].T, precision="highest")) / 2  # [n, searched]
-    scores = jnp.prod(shifted[:num_positive], axis=0) / (jnp.prod(shifted[num_positive:], axis=0) + 1e-6)
+    scores = jnp.prod(shifted[:num_positive], axis=0) / (
+        jnp.prod(shifted[num_positive:], axis=0) + 1e-6
+    )
     values, ids = top_k(scores[None], topn)
     return values[0], ids[0]
 
@@ -167,10 +178,12 @@ def _cosmul(
 def similar_by_vector(
     vectors: Searched, vector: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
 ) -> Answer:
-    """The ``topn`` words nearest to a vector [D] of any length, with their similarities; no word is left out.
+    """The ``topn`` words nearest to a vector [D] of any length, with their similarities; no word is
+    left out.
 
     Raises:
-        SettingError: the vector's shape is not [D], it is zero or not finite, or as :func:`most_similar`.
+        SettingError: the vector's shape is not [D], it is zero or not finite, or as
+            :func:`most_similar`.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
@@ -196,7 +209,8 @@ def similarity(vectors: Searched, a: str, b: str) -> float:
 
 
 def n_similarity(vectors: Searched, first: Sequence[str], second: Sequence[str]) -> float:
-    """The cosine of the means of two sets of words, each vector with its own length (not brought to length 1).
+    """The cosine of the means of two sets of words, each vector with its own length (not brought to
+    length 1).
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
@@ -208,14 +222,18 @@ def n_similarity(vectors: Searched, first: Sequence[str], second: Sequence[str])
     1.0
     """
     means = [
-        mean_vector(vectors, words, pre_normalize=False, ignore_missing=False) for words in (first, second)
+        mean_vector(vectors, words, pre_normalize=False, ignore_missing=False)
+        for words in (first, second)
     ]
     a, b = unit_rows(np.stack(means))
     return float(np.clip(a @ b, -1.0, 1.0))
 
 
-def distances(vectors: Searched, word: str | ArrayLike, others: Sequence[str] | None = None) -> np.ndarray:
-    """[n] or [V] cosine distances, 1 - similarity, from a word (or vector [D]) to other words, by default to all.
+def distances(
+    vectors: Searched, word: str | ArrayLike, others: Sequence[str] | None = None
+) -> np.ndarray:
+    """[n] or [V] cosine distances, 1 - similarity, from a word (or vector [D]) to other words, by
+    default to all.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
@@ -249,7 +267,8 @@ def rank(vectors: Searched, a: str, b: str) -> int:
 
 
 def doesnt_match(vectors: Searched, words: Sequence[str]) -> str:
-    """The word farthest, by cosine, from the mean of all of them at length 1; of equals the one given first.
+    """The word farthest, by cosine, from the mean of all of them at length 1; of equals the one
+    given first.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary (gensim leaves such a word out).
@@ -261,7 +280,9 @@ def doesnt_match(vectors: Searched, words: Sequence[str]) -> str:
     """
     words = list(words)
     if len(words) < 2:
-        raise SettingError(f"Words given: {len(words)}. One is odd only among others: give two or more.")
+        raise SettingError(
+            f"Words given: {len(words)}. One is odd only among others: give two or more."
+        )
     unit = unit_rows(_rows(vectors, words))
     return words[int(np.argmin(unit @ unit.mean(axis=0)))]
 
@@ -296,7 +317,9 @@ def mean_vector(
     """
     scale = np.ones(len(words)) if weights is None else np.asarray(weights, np.float64)
     if scale.shape != (len(words),):
-        raise SettingError(f"{len(words)} words need as many weights; their shape is {scale.shape}.")
+        raise SettingError(
+            f"{len(words)} words need as many weights; their shape is {scale.shape}."
+        )
     kept = [place for place, word in enumerate(words) if not ignore_missing or word in vectors]
     total = np.abs(scale[kept]).sum()
     if not total > 0:
@@ -309,5 +332,6 @@ def mean_vector(
 
 
 def _rows(vectors: Searched, words: Sequence[str]) -> np.ndarray:
-    # np.asarray of a whole array on the CPU is a view, so this gathers on the host without compiling anything.
+    # np.asarray of a whole array on the CPU is a view, so this gathers on the host without
+    # compiling anything.
     return np.asarray(np.asarray(vectors.matrix)[[vectors.id(word) for word in words]])

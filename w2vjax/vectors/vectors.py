@@ -1,4 +1,5 @@
-"""Words with their vectors: look a word up, slice, normalize, and ask (the questions are in ``queries.py``).
+"""Words with their vectors: look a word up, slice, normalize, and ask (the questions are in
+``queries.py``).
 
 >>> import numpy as np
 >>> import w2vjax as w2v
@@ -32,20 +33,21 @@ class Vectors:
     """V words and their vectors. Immutable; a pytree whose one leaf is ``matrix``.
 
     Args:
-        words: V different strings, or a :class:`~w2vjax.vocab.Vocab`. Row ``i`` of the matrix is the vector of word
-            ``i``. ``restrict_vocab`` relies on the convention that frequent words come first.
-        matrix: [V, D] of NumPy or JAX. A float32 matrix is kept as it is (a memory map stays one), others are rounded
-            to float32.
+        words: V different strings, or a :class:`~w2vjax.vocab.Vocab`. Row ``i`` of the matrix is
+            the vector of word ``i``. ``restrict_vocab`` relies on the convention that frequent
+            words come first.
+        matrix: [V, D] of NumPy or JAX. A float32 matrix is kept as it is (a memory map stays one),
+            others are rounded to float32.
         counts: [V] how often each word occurs; None where that is not known.
         dropped: the counts of words that training left out. The error for such a word says so.
         min_count: the threshold that left them out; None where that is not known.
 
     Raises:
-        SettingError: the shapes disagree, a word occurs twice or is no string, a count is negative, or counts, dropped
-            or min_count come beside a Vocab, which has its own.
+        SettingError: the shapes disagree, a word occurs twice or is no string, a count is negative,
+            or counts, dropped or min_count come beside a Vocab, which has its own.
 
-    The constructor does not look at the numbers, so that a memory map opens at once. The first query that needs
-    :attr:`unit` refuses NaN and infinity and names the word.
+    The constructor does not look at the numbers, so that a memory map opens at once. The first
+    query that needs :attr:`unit` refuses NaN and infinity and names the word.
     """
 
     vocab: Vocab
@@ -63,12 +65,16 @@ class Vectors:
         if not isinstance(words, Vocab):
             words = Vocab(words, counts, 1 if min_count is None else min_count, dropped)
         elif any(given is not None for given in (counts, dropped, min_count)):
-            raise SettingError("A Vocab has counts, dropped and min_count of its own. Leave them out.")
+            raise SettingError(
+                "A Vocab has counts, dropped and min_count of its own. Leave them out."
+            )
         object.__setattr__(self, "vocab", words)
         object.__setattr__(self, "matrix", _matrix(matrix))
         if self.matrix.ndim != 2 or len(self.matrix) != len(words):
             shape = self.matrix.shape
-            raise SettingError(f"{len(words)} words need a matrix of as many rows; its shape is {shape}.")
+            raise SettingError(
+                f"{len(words)} words need a matrix of as many rows; its shape is {shape}."
+            )
 
     def tree_flatten(self) -> tuple[tuple[Any], Vocab]:
         return (self.matrix,), self.vocab
@@ -125,7 +131,8 @@ class Vectors:
         """The row of a word.
 
         Raises:
-            UnknownWordError: the word is not in the vocabulary; the message gives the closest spellings.
+            UnknownWordError: the word is not in the vocabulary; the message gives the closest
+                spellings.
             SettingError: the word is not a string.
         """
         return self.vocab[word]
@@ -135,7 +142,8 @@ class Vectors:
     @overload
     def __getitem__(self, key: str | int | Sequence[str]) -> Any: ...
     def __getitem__(self, key: str | int | slice | Sequence[str]) -> Any:
-        """The vector [D] of a word or a row number, the matrix [n, D] of n words, or the Vectors of a slice of rows.
+        """The vector [D] of a word or a row number, the matrix [n, D] of n words, or the Vectors of
+        a slice of rows.
 
         Raises:
             UnknownWordError: a word is not in the vocabulary.
@@ -146,12 +154,15 @@ class Vectors:
             return self.matrix[self.id(key)]
         if isinstance(key, slice):
             counts = None if self.counts is None else self.counts[key]
-            vocab = dataclasses.replace(self.vocab, words=self.words[key], counts=counts, report=None)
+            vocab = dataclasses.replace(
+                self.vocab, words=self.words[key], counts=counts, report=None
+            )
             return Vectors(vocab, self.matrix[key])
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             if not -len(self) <= key < len(self):
                 raise IdError(
-                    f"There is no row {key}: there are {len(self):,} words. Ask for 0 to {len(self) - 1}."
+                    f"There is no row {key}: there are {len(self):,} words. Ask for 0 to "
+                    f"{len(self) - 1}."
                 )
             return self.matrix[int(key)]
         if not isinstance(key, Iterable):
@@ -160,18 +171,21 @@ class Vectors:
 
     @functools.cached_property
     def unit(self) -> jax.Array:
-        """[V, D] every vector divided by its length, on the default device; kept, so it doubles the memory.
+        """[V, D] every vector divided by its length, on the default device; kept, so it doubles the
+        memory.
 
         A zero vector stays zero: its cosine to everything is 0 by definition here.
 
         Raises:
-            DivergedError: a vector holds NaN or infinity (not inside jit, where values are not known).
+            DivergedError: a vector holds NaN or infinity (not inside jit, where values are not
+                known).
         """
         unit: jax.Array
         unit, finite = _unit(jnp.asarray(self.matrix))
         try:
             all_finite = np.asarray(finite).all()
-        except jax.errors.TracerArrayConversionError:  # inside jit nothing can be raised: NaN stays NaN
+        except jax.errors.TracerArrayConversionError:
+            # inside jit nothing can be raised: NaN stays NaN
             return unit
         if not all_finite:
             row = int(np.flatnonzero(~np.asarray(finite))[0])
@@ -189,7 +203,8 @@ class Vectors:
         """
         return Vectors.tree_unflatten(self.vocab, (self.unit,))
 
-    # The questions, written and documented as plain functions of the vectors; here they become methods.
+    # The questions, written and documented as plain functions of the vectors; here they become
+    # methods.
     most_similar = queries.most_similar
     most_similar_batch = queries.most_similar_batch
     most_similar_cosmul = queries.most_similar_cosmul
@@ -206,7 +221,8 @@ class Vectors:
 @jax.jit
 def _unit(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     """[V, D] -> the rows at length 1, [V] whether a row is finite."""
-    # A power of two, which costs no bit, keeps the squares of very large and very small rows inside float32.
+    # A power of two, which costs no bit, keeps the squares of very large and very small rows inside
+    # float32.
     largest = jnp.max(jnp.abs(matrix), axis=1, keepdims=True, initial=0.0)
     scale = jnp.where(largest > 1e15, 2.0**-96, jnp.where(largest < 1e-15, 2.0**96, 1.0))
     scaled = matrix * scale.astype(matrix.dtype)

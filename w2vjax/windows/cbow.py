@@ -1,6 +1,7 @@
 """CBOW: the mean of the neighbours predicts the center.
 
-``cbow_run_batch`` reads each word of a run once for all of its means. Two regroupings make the other window shapes:
+``cbow_run_batch`` reads each word of a run once for all of its means. Two regroupings make the
+other window shapes:
 
     one_word_each(batch)               each mean is scored against its own center only
     weighted_by_words(batch, window)   each mean counts by its number of words
@@ -9,7 +10,8 @@
     cbow_counted_run_batch  = weighted_by_words(run)
     cbow_counted_batch      = one_word_each(weighted_by_words(run))
 
-Functions of runs are jit-able and trust their ids; :mod:`w2vjax.windows.neighbourhood` says what a run is.
+Functions of runs are jit-able and trust their ids; :mod:`w2vjax.windows.neighbourhood` says what a
+run is.
 """
 
 import jax
@@ -35,10 +37,11 @@ def cbow(
     vocab_size: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Batch:
-    """A batch of B means of contexts [B, C] that predict centers [B]; mask [B, C] is 0 on padding, 1 by default.
+    """A batch of B means of contexts [B, C] that predict centers [B]; mask [B, C] is 0 on padding,
+    1 by default.
 
-    A center without context has weight 0. Given ``vocab_size``, ids are checked on the host (IdError); without it, as
-    inside jit, they are trusted.
+    A center without context has weight 0. Given ``vocab_size``, ids are checked on the host
+    (IdError); without it, as inside jit, they are trusted.
 
     >>> batch = cbow([[0, 2]], [1], vocab_size=3)
     >>> batch.inputs.weights.tolist(), batch.words.tolist()
@@ -53,10 +56,11 @@ def cbow(
 def cbow_run_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """B groups of T means. Center t is the positive of mean t alone: weights [B, T, P=T] are a masked identity.
+    """B groups of T means. Center t is the positive of mean t alone: weights [B, T, P=T] are a
+    masked identity.
 
-    inputs.ids [B, 1, C=T+2*window] are the words of the run; inputs.weights [B, T, C] are 1/count on the neighbours of
-    center t.
+    inputs.ids [B, 1, C=T+2*window] are the words of the run; inputs.weights [B, T, C] are 1/count
+    on the neighbours of center t.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> cbow_run_batch(tokens, segments, jnp.asarray([[1, 1]])).inputs.weights.tolist()
@@ -71,21 +75,26 @@ def cbow_run_batch(
 
 
 def one_word_each(batch: Batch) -> Batch:
-    """The means of a run, each scored against its own center only: words [B*T, 1], weights [B*T, 1, 1].
+    """The means of a run, each scored against its own center only: words [B*T, 1], weights [B*T, 1,
+    1].
 
-    For an objective that scores rows of each word's own (hierarchical softmax): in a group of T, every mean would be
-    scored against the paths of all T words.
+    For an objective that scores rows of each word's own (hierarchical softmax): in a group of T,
+    every mean would be scored against the paths of all T words.
     """
-    return batch._replace(words=batch.words.reshape(-1, 1), weights=batch.weights.sum(-1).reshape(-1, 1, 1))
+    return batch._replace(
+        words=batch.words.reshape(-1, 1), weights=batch.weights.sum(-1).reshape(-1, 1, 1)
+    )
 
 
 def weighted_by_words(batch: Batch, window: int) -> Batch:
-    """The means of a run, each weighed by its number n_b of words: sum_b n_b / (window + 1) * loss_b.
+    """The means of a run, each weighed by its number n_b of words: sum_b n_b / (window + 1) *
+    loss_b.
 
-    CBOW's usual loss gives a mean of two words the same weight as a mean of ten. Here, as in skip-gram, a center counts
-    by its pairs. window + 1 is the average of n_b where the reach is drawn evenly from 1 to window, so learning rates
-    stay what they are. The 1/n_b of the mean cancels: each context word receives d_hidden of loss_b over window + 1.
-    That is word2vec.c's undivided step (:func:`~w2vjax.objectives.hidden.embed_backward_undivided`) at a smaller rate,
+    CBOW's usual loss gives a mean of two words the same weight as a mean of ten. Here, as in
+    skip-gram, a center counts by its pairs. window + 1 is the average of n_b where the reach is
+    drawn evenly from 1 to window, so learning rates stay what they are. The 1/n_b of the mean
+    cancels: each context word receives d_hidden of loss_b over window + 1. That is word2vec.c's
+    undivided step (:func:`~w2vjax.objectives.hidden.embed_backward_undivided`) at a smaller rate,
     as an exact gradient. Output rows follow n_b too, which they do not in word2vec.c.
     """
     words = (batch.inputs.weights > 0).sum(-1).astype(batch.weights.dtype)  # [B, T]

@@ -1,15 +1,20 @@
-"""What a window is: which words are neighbours of a center. Every window shape is made of this one definition.
+"""What a window is: which words are neighbours of a center. Every window shape is made of this one
+definition.
 
-A run is B rows of T + 2*window consecutive words: T centers between two margins of ``window`` words. ``segments`` of
-the same shape numbers the lines, -1 on padding; ``reach`` [B, T], at most ``window``, is how far each center looks.
+A run is B rows of T + 2*window consecutive words: T centers between two margins of ``window``
+words. ``segments`` of the same shape numbers the lines, -1 on padding; ``reach`` [B, T], at most
+``window``, is how far each center looks.
 """
 
 import jax
 import jax.numpy as jnp
 
 
-def are_neighbours(own: jax.Array, other: jax.Array, distance: jax.Array, reach: jax.Array) -> jax.Array:
-    """Whether a word is a neighbour: another word than the center, on its line and within its reach; elementwise.
+def are_neighbours(
+    own: jax.Array, other: jax.Array, distance: jax.Array, reach: jax.Array
+) -> jax.Array:
+    """Whether a word is a neighbour: another word than the center, on its line and within its
+    reach; elementwise.
 
     own, other: the lines of center and word; distance: how many words lie from one to the other.
 
@@ -22,14 +27,18 @@ def are_neighbours(own: jax.Array, other: jax.Array, distance: jax.Array, reach:
 
 
 def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
-    """The neighbours of T centers among all words of their run, a mask [B, T, P] with P = T + 2*window.
+    """The neighbours of T centers among all words of their run, a mask [B, T, P] with P = T +
+    2*window.
 
     >>> in_block(jnp.asarray([[-1, 0, 0, 1]]), jnp.asarray([[1, 1]])).astype(int).tolist()
     [[[0, 0, 1, 0], [0, 1, 0, 0]]]
     """
     count, width = reach.shape[1], segments.shape[1]
     window = (width - count) // 2
-    at, center = jnp.arange(width, dtype=jnp.int32)[None], jnp.arange(window, window + count, dtype=jnp.int32)
+    at, center = (
+        jnp.arange(width, dtype=jnp.int32)[None],
+        jnp.arange(window, window + count, dtype=jnp.int32),
+    )
     distance = jnp.abs(at - center[:, None])[None]  # [1, T, P], a constant
     own = segments[:, window : window + count, None]
     return are_neighbours(own, segments[:, None], distance, reach[..., None])
@@ -38,7 +47,8 @@ def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
 def around_each(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Each center's own words: centers [B, T], contexts [B, T, C] and their mask [B, T, C], with C = 2*window.
+    """Each center's own words: centers [B, T], contexts [B, T, C] and their mask [B, T, C], with C
+    = 2*window.
 
     >>> runs = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
     >>> centers, contexts, mask = around_each(*runs, jnp.asarray([[1, 1]]))

@@ -5,12 +5,13 @@ Two groupings of the same pairs train, each where it reads few rows:
     block_batch    T consecutive centers against their T + 2*window neighbours, as matrix products. A row is read once
                    for all the pairs it takes part in.
     fan_batch      the neighbours of a center, each a hidden vector of its own, all predicting that center. Where a word
-                   costs a whole path of rows (hierarchical softmax), the path is read once for 2*window hidden vectors.
-                   word2vec.c trains in this direction; over a corpus the pairs are the same, except that the reach of
-                   the predicted word decides.
+                   costs a whole path of rows (hierarchical softmax), the path is read once for
+                   2*window hidden vectors. word2vec.c trains in this direction; over a corpus the
+                   pairs are the same, except that the reach of the predicted word decides.
 
-The idea of shared rows is pWord2Vec's (Ji et al., "Parallelizing Word2Vec in Shared and Distributed Memory", 2016).
-Functions of runs are jit-able and trust their ids; :mod:`w2vjax.windows.neighbourhood` says what a run is.
+The idea of shared rows is pWord2Vec's (Ji et al., "Parallelizing Word2Vec in Shared and Distributed
+Memory", 2016). Functions of runs are jit-able and trust their ids;
+:mod:`w2vjax.windows.neighbourhood` says what a run is.
 """
 
 import jax
@@ -30,9 +31,11 @@ def pairs(
     vocab_size: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Batch:
-    """A batch of B (center, context) pairs from two id arrays [B]; ``weights`` [B] are 0 on padding, 1 by default.
+    """A batch of B (center, context) pairs from two id arrays [B]; ``weights`` [B] are 0 on
+    padding, 1 by default.
 
-    Given ``vocab_size``, ids are checked on the host (IdError); without it, as inside jit, they are trusted.
+    Given ``vocab_size``, ids are checked on the host (IdError); without it, as inside jit, they are
+    trusted.
 
     >>> batch = pairs([0, 1], [1, 0], vocab_size=2)
     >>> batch.inputs.ids.shape, batch.words.tolist()
@@ -59,7 +62,8 @@ def block_batch(
     count, width = reach.shape[1], tokens.shape[1]
     window = (width - count) // 2
     weights = in_block(segments, reach).astype(dtype)
-    # weight 1 on padding centers too: nothing weighs on their loss, and a constant costs the compiled step nothing
+    # weight 1 on padding centers too: nothing weighs on their loss, and a constant costs the
+    # compiled step nothing
     inputs = Inputs(tokens[:, window : window + count, None], jnp.ones((*reach.shape, 1), dtype))
     return Batch(inputs, tokens, weights)
 
