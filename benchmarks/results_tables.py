@@ -182,15 +182,13 @@ def claims(base: str) -> str:
     )
     sentences = [
         f"Training on 100 MB of Wikipedia: {speed:.2f} million words/s, {speed / peer_speed:.1f} "
-        "times gensim's "
-        f"{peer_speed:.2f}. The mean score on wordsim353, simlex999 "
-        f"and Google's analogies is {ours['mean']:.3f}, gensim's {gensim['mean']:.3f}. Memory is "
+        f"times gensim's {peer_speed:.2f}. The mean score on wordsim353, simlex999 and Google's "
+        f"analogies is {ours['mean']:.3f}, gensim's {gensim['mean']:.3f}. Memory is "
         f"{ours['peak_rss_mb']:.0f} MB, gensim's {gensim['peak_rss_mb']:.0f}. "
         f"[Table]({base}#100-mb-of-wikipedia-3-passes)",
         "The gradient of a batch, 100,000 words in the vocabulary: "
-        f"{by_hand['median_s'] * 1e3:.0f} ms by hand, "
-        f"{derived['median_s'] * 1e3:.0f} ms by `jax.grad`. "
-        f"[Table]({base}#gradients-by-hand-and-by-autodiff)",
+        f"{by_hand['median_s'] * 1e3:.0f} ms by hand, {derived['median_s'] * 1e3:.0f} ms by "
+        f"`jax.grad`. [Table]({base}#gradients-by-hand-and-by-autodiff)",
         f"The nearest words of {batch['count']:,} words: {batch['median_s']:.2f} s in one batch, "
         f"{loop['median_s']:.2f} s in a loop of gensim. [Table]({base}#queries)",
     ]

@@ -148,8 +148,7 @@ def announce(jobs: Sequence[Job], arguments: argparse.Namespace) -> None:
     minutes = sum(job.minutes for job, reason in zip(jobs, reasons, strict=True) if reason is None)
     print(
         f"{reasons.count(None)} benchmarks, about {minutes:.0f} minutes on two cores with nothing "
-        "else running, "
-        "8 GB of memory and 3 GB of disk under the temporary folder:"
+        "else running, 8 GB of memory and 3 GB of disk under the temporary folder:"
     )
     for job, reason in zip(jobs, reasons, strict=True):
         takes = f"{job.minutes:4.0f} min" if reason is None else "   skip "

@@ -79,8 +79,8 @@ def decompress(
                 if done > limit:
                     raise FormatError(
                         f"{os.fspath(path)}, byte {done:,} of the decompressed data: its "
-                        f"{packed:,} bytes expand to "
-                        f"more than max_expansion={max_expansion:g} times their size. {remedy}"
+                        f"{packed:,} bytes expand to more than max_expansion={max_expansion:g} "
+                        f"times their size. {remedy}"
                     )
                 yield piece
     except EOFError as error:

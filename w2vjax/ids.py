@@ -27,8 +27,7 @@ def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
     array([0, 2, 1], dtype=int32)
     >>> check_ids([3], vocab_size=3)
     Traceback (most recent call last):
-    w2vjax.errors.IdError: Id 3 at position 0 is outside [0, 3). Encode the text with the vocabulary
-    of this model.
+    w2vjax.errors.IdError: Id 3 at position 0 is outside [0, 3). Encode the text with ...
     """
     if not 0 < vocab_size <= 2**31:
         raise IdError(

@@ -35,8 +35,7 @@ class Report(NamedTuple):
         words, tokens = self.words_kept + self.words_dropped, self.tokens_kept + self.tokens_dropped
         return (
             f"{self.lines:,} lines, {tokens:,} tokens of {words:,} words; kept {self.words_kept:,} "
-            "words "
-            f"({self.words_kept / max(words, 1):.1%}), {self.tokens_kept:,} tokens "
+            f"words ({self.words_kept / max(words, 1):.1%}), {self.tokens_kept:,} tokens "
             f"({self.tokens_kept / max(tokens, 1):.1%})"
         )
 
@@ -63,9 +62,7 @@ class Vocab:
     (1, [3, 2])
     >>> vocab["is"]
     Traceback (most recent call last):
-    w2vjax.errors.UnknownWordError: The word 'is' is not among the 2 words: it was seen 1 time,
-    min_count=2. \
-Check its spelling and its capitals.
+    w2vjax.errors.UnknownWordError: The word 'is' is not among the 2 words: it was seen 1 time, ...
     """
 
     words: tuple[str, ...]

@@ -228,8 +228,7 @@ def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
         if given.get("model") != "cbow":
             raise SettingError(
                 "--cbow-sum-gradient is for --model cbow, and this is "
-                f"{given.get('model', Settings.model)}. "
-                "Leave it out."
+                f"{given.get('model', Settings.model)}. Leave it out."
             )
         keywords["embed_backward"] = embed_backward_undivided
     # without CORPUS the text is the post's, and so are its words
@@ -328,10 +327,9 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
     lines = [
         summary["corpus"],
         f"{summary['words']:,} words in {summary['steps']:,} steps: {summary['train_seconds']:.1f} "
-        "s training "
-        f"({summary['raw_words_per_second'] / 1e6:.2f} M words/s), {summary['corpus_seconds']:.1f} "
-        "s reading, "
-        f"{summary['compile_seconds']:.1f} s compiling, {summary['total_seconds']:.1f} s in all",
+        f"s training ({summary['raw_words_per_second'] / 1e6:.2f} M words/s), "
+        f"{summary['corpus_seconds']:.1f} s reading, {summary['compile_seconds']:.1f} s compiling, "
+        f"{summary['total_seconds']:.1f} s in all",
         "no pair was left to measure a loss on"
         if loss is None
         else f"loss {loss:.4f} nats a positive pair at the end"

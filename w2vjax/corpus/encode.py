@@ -148,8 +148,7 @@ def prepare(
     ):
         raise SettingError(
             "A vocab takes the place of one that is chosen, cached or in a Corpus. Leave out "
-            "max_vocab and cache, and "
-            "pass the text."
+            "max_vocab and cache, and pass the text."
         )
     if isinstance(source, Corpus):
         if tokenizer is not None or cache_dir is not None:

@@ -161,8 +161,7 @@ def _token_lists(
             shown = repr(item) if len(repr(item)) < 60 else repr(item)[:57] + "..."
             raise CorpusError(
                 f"Item {number} of the corpus is {shown}, not a list of tokens. Pass token lists, "
-                "as in "
-                "[line.split() for line in text.splitlines()], or a tokenizer."
+                "as in [line.split() for line in text.splitlines()], or a tokenizer."
             )
         else:
             yield list(item)

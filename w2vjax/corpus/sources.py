@@ -165,8 +165,7 @@ def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block
             if len(rest) > LONGEST_WORD:
                 raise CorpusError(
                     f"{name}: no white space in {LONGEST_WORD:,} bytes from byte {offset:,} on. Is "
-                    "it text? "
-                    "Words have to be separated by spaces or newlines."
+                    "it text? Words have to be separated by spaces or newlines."
                 )
             continue
         data = bytes(rest) + piece[:cut] if rest else piece[:cut]

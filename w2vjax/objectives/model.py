@@ -143,8 +143,7 @@ def bounded_backward(
     if of_hidden.shape != hidden.shape[:2] or of_output.shape != (many,):
         raise SettingError(
             f"The objective gives bounds of shapes {of_hidden.shape} and {of_output.shape} for "
-            "hidden vectors "
-            f"{hidden.shape[:2]} and {many} rows. Give one for each."
+            f"hidden vectors {hidden.shape[:2]} and {many} rows. Give one for each."
         )
     of_input = embed_backward(of_hidden[..., None], batch.inputs).values[:, 0]
     return Params(embed_backward(d_hidden, batch.inputs), d_output), Params(of_input, of_output)
@@ -190,8 +189,8 @@ def require_weights(targets: Goal) -> tuple[jax.Array, jax.Array]:
     if not isinstance(targets, Weighted) or targets.weights.shape[-1] != targets.ids.shape[-1]:
         raise SettingError(
             f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of "
-            "its rows cannot be "
-            "bounded. Give the objective a function ``bounded``: see w2vjax.types.Objective."
+            "its rows cannot be bounded. Give the objective a function ``bounded``: see "
+            "w2vjax.types.Objective."
         )
     return targets.ids, targets.weights
 
@@ -257,8 +256,7 @@ def per_example_backward(
     if objective.sharing(targets) > 1 or batch.regrouped > 1:
         raise SettingError(
             "Groups that share negatives or input words have no gradients of their own. Use "
-            "span=1, and a window shape "
-            "with one group of positives for each group of inputs."
+            "span=1, and a window shape with one group of positives for each group of inputs."
         )
 
     def one(group: tuple[Batch, Goal]) -> tuple[jax.Array, Params]:

@@ -97,8 +97,8 @@ def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
         shown = " ".join(f"U+{ord(character):04X}" for character in missing[:3])
         warnings.warn(
             f"No installed font has {len(missing)} of the characters "
-            f"({shown}{' ...' if missing[3:] else ''}); they "
-            "are drawn as boxes. Install a font that has them, such as Noto Sans CJK.",
+            f"({shown}{' ...' if missing[3:] else ''}); they are drawn as boxes. Install a font "
+            "that has them, such as Noto Sans CJK.",
             stacklevel=3,
         )
     return figure

@@ -90,8 +90,7 @@ class Arguments(Settings):
     callback: Callable[[dict[str, Any]], Any] | None = described(
         None,
         "It is called with every record. If it returns a true value, the run stops after one more "
-        "round of chunks, "
-        "which is already under way.",
+        "round of chunks, which is already under way.",
     )
 
     def settings(self) -> Settings:
@@ -112,8 +111,8 @@ class Arguments(Settings):
         ):
             raise SettingError(
                 f"model={self.model!r} and objective={objective_name(self.objective)!r} cannot go "
-                "with a method, which "
-                "says both. Leave them out, or change the method by method._replace(...)."
+                "with a method, which says both. Leave them out, or change the method by "
+                "method._replace(...)."
             )
         if self.embed_backward is embed_backward_undivided:
             chosen = methods.undivided(chosen)

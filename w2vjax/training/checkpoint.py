@@ -64,8 +64,7 @@ class Checkpoints(NamedTuple):
         if not self.resume and list(self.allow):
             raise SettingError(
                 f"allow={list(self.allow)} has no effect on a run that starts anew. Go on with "
-                "resume (--resume), or "
-                "leave it out."
+                "resume (--resume), or leave it out."
             )
         check_folder(self.folder, self.resume)
 

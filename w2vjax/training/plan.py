@@ -40,12 +40,11 @@ class Plan(NamedTuple):
                 f"{self.vocabulary:,} words in the vocabulary, {self.words:,} words to train on, "
                 f"about {self.steps:,} steps on {self.device}",
                 f"memory: tables {self.params_bytes / mega:,.1f} MB, optimizer "
-                f"{self.optimizer_bytes / mega:,.1f} MB, "
-                f"temporaries {self.temporary_bytes / mega:,.1f} MB; ids "
-                f"{self.corpus_bytes / mega:,.1f} MB {place}",
+                f"{self.optimizer_bytes / mega:,.1f} MB, temporaries "
+                f"{self.temporary_bytes / mega:,.1f} MB; ids {self.corpus_bytes / mega:,.1f} MB "
+                f"{place}",
                 f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s "
-                "training "
-                f"({self.words / max(self.train_seconds, 1e-9) / mega:.2f} M words/s)",
+                f"training ({self.words / max(self.train_seconds, 1e-9) / mega:.2f} M words/s)",
             ]
         )
 

@@ -120,8 +120,7 @@ class Reporter:
     def _diverged(self, step: int) -> None:
         raise DivergedError(
             f"The loss is not finite at step {self.steps + step}: a score of the input against the "
-            "output table "
-            f"overflowed. Lower learning_rate={self.run.settings.learning_rate} or "
+            f"output table overflowed. Lower learning_rate={self.run.settings.learning_rate} or "
             f"batch_words={self.run.settings.batch_words}; the last checkpoint, if any, is "
             "untouched."
         )

@@ -142,16 +142,14 @@ class Settings:
     held_out: float = real(
         0.0,
         "Share of the corpus, at its end, that is not trained on. The summary has the exact loss "
-        "of its first 100,000 "
-        "words.",
+        "of its first 100,000 words.",
         0,
         0.9,
     )
     copies: int | None = whole(
         None,
-        "Copies of the tables that are trained side by side. Default: 2 on a CPU if the corpus has "
-        "more than half a "
-        "million words, otherwise 1.",
+        "Copies of the tables that are trained side by side. Default: 2 on a CPU if the corpus "
+        "has more than half a million words, otherwise 1.",
         1,
         64,
     )
@@ -243,8 +241,7 @@ def _check_name(name: str, kind: Any, value: Any) -> None:
         if not jax.config.read("jax_enable_x64"):
             raise SettingError(
                 "dtype='float64' needs the 64-bit numbers of JAX, which are off. Set the "
-                "environment variable "
-                "JAX_ENABLE_X64=1, or use float32."
+                "environment variable JAX_ENABLE_X64=1, or use float32."
             )
 
 

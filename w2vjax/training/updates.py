@@ -288,17 +288,14 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
     >>> check_optimizer(optax.adam(1e-3), Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     Traceback (most recent call last):
         ...
-    w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape (9, 2) and cannot
-    take row gradients. \
-Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or row_adagrad.
+    w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape (9, 2) and ...
     """
     state = jax.eval_shape(optimizer.init, params)
     if parts(state, WholeTables):
         if parts(state, RepeatedRows):
             raise SettingError(
-                "The optimizer has parts that take whole tables (w2vjax.dense) and parts that take "
-                "rows (row_sgd, "
-                "row_adagrad). Use one kind."
+                "The optimizer has parts that take whole tables (w2vjax.dense) and parts that "
+                "take rows (row_sgd, row_adagrad). Use one kind."
             )
         return
     shapes = {table.shape for table in params}

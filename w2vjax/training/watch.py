@@ -213,8 +213,7 @@ class Watch:
     def _diverged(self, step: int) -> None:
         raise DivergedError(
             f"Training has diverged: at step {step:,} the loss is {self._last[0]:,.4g} nats a "
-            "positive pair, "
-            f"and tables that have learned nothing have {self._untrained.loss:.4g}. "
+            f"positive pair, and tables that have learned nothing have {self._untrained.loss:.4g}. "
             f"{self._remedy()}"
         )
 
@@ -239,8 +238,7 @@ class Watch:
         if self._kept < words:
             raise CorpusError(
                 f"No pair of words was trained: sample={sample} dropped {words - self._kept:,.0f} "
-                f"of {words:,} words, "
-                "and no two of a line were left. Use sample=0 (--sample 0)."
+                f"of {words:,} words, and no two of a line were left. Use sample=0 (--sample 0)."
             )
         raise CorpusError(
             f"No pair of words was trained: the windows made none of {words:,} words. "
@@ -269,6 +267,5 @@ def require_sound(
         if bound is not None and size > bound:
             raise DivergedError(
                 f"Training has diverged: the {name} table holds numbers up to {size:,.4g} at "
-                f"{where} (step {step:,}), "
-                f"and tables that learn stay below {bound:g}. {remedy}"
+                f"{where} (step {step:,}), and tables that learn stay below {bound:g}. {remedy}"
             )
