@@ -1,7 +1,6 @@
-"""word2vec tools side by side: one corpus, one set of settings, one evaluation, every run in its
-own process.
+"""word2vec tools side by side: one corpus, equal settings, one evaluation, a process for each run.
 
-    python benchmarks/peers.py --quick                                    a generated text, about a minute a tool
+    python benchmarks/peers.py --quick      a generated text, about a minute a tool
     python benchmarks/peers.py --corpus enwiki.txt --eval-dir eval --passes 3 --seeds 1 2 3 \\
         --tools gensim w2vjax pWord2Vec --program pWord2Vec=path/to/pWord2Vec --name peers-100mb
         --write
@@ -154,9 +153,7 @@ def present(
 
 
 def helper(*words: object) -> Any:
-    """Run peers_evaluate.py in a process of its own, for what it holds would count as the memory of
-    every later job.
-    """
+    """Run peers_evaluate.py in its own process: its memory would count as that of later jobs."""
     command = [sys.executable, str(HERE / "peers_evaluate.py"), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -245,7 +242,8 @@ def run_all(
         key = {**setting._asdict(), "version": version, "corpus": same}
         run = old.get(json.dumps(key, sort_keys=True))
         known = "" if run is None else " (from the log)"
-        what = f"[{number}/{len(settings)}] {setting.tool} {setting.model}-{setting.objective} rate {setting.rate}"
+        pair = f"{setting.model}-{setting.objective}"
+        what = f"[{number}/{len(settings)}] {setting.tool} {pair} rate {setting.rate}"
         what += f" seed {setting.seed}"
         if run is None:
             try:
@@ -263,9 +261,7 @@ def run_all(
 
 
 def append(log: Path, run: Run) -> None:
-    """One more line. A line that an interruption cut short is ended first, so that it spoils no
-    other.
-    """
+    """Append one line. If an interruption cut the line before, end that line first."""
     torn = log.is_file() and log.stat().st_size and not log.read_bytes().endswith(b"\n")
     with open(log, "a", encoding="utf-8") as file:
         file.write(("\n" if torn else "") + json.dumps(run) + "\n")

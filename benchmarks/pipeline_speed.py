@@ -170,9 +170,7 @@ def available() -> dict[str, Callable[[Path], np.ndarray]]:
 
 
 def check(path: Path) -> None:
-    """Every candidate gives the ids of :func:`by_counter`; raises CheckFailed naming the one that
-    does not.
-    """
+    """Raise CheckFailed with the name of a candidate whose ids are not those of `by_counter`."""
     expected = by_counter(path)
     for name, call in available().items():
         got = np.asarray(call(path))

@@ -1,5 +1,4 @@
-"""One step of the reference model three ways: derivatives by hand, by ``jax.grad``, and by hand in
-plain NumPy.
+"""One step of the reference model: derivatives by hand, by ``jax.grad`` and in plain NumPy.
 
     python benchmarks/reference_speed.py [--quick] [--write]
 
@@ -85,9 +84,7 @@ def candidates(vocab_size: int, dim: int, batch: int) -> dict[str, Callable[[], 
 
 
 def measure(sizes: Any, rounds: int) -> list[dict[str, Any]]:
-    """Check, then time, each size; a row per candidate with its time over that of the handwritten
-    step.
-    """
+    """Check, then time, each size. A row has the time over that of the handwritten step."""
     rows = []
     for vocab_size, dim, batch in sizes:
         steps = candidates(vocab_size, dim, batch)

@@ -1,6 +1,6 @@
 """Every benchmark, and the tables of the README from their results.
 
-    python benchmarks/run_all.py --quick             everything small, under 10 minutes on two cores; nothing is written
+    python benchmarks/run_all.py --quick             everything small, 10 minutes; writes nothing
     python benchmarks/run_all.py --full --write      the real thing; says first what it will take
     python benchmarks/run_all.py --full --write --resume        goes on where that was stopped
     python benchmarks/run_all.py --full --write --only step_speed peers-100mb
@@ -33,9 +33,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Job(NamedTuple):
-    """One command: its options for --quick (None: not run then) and for --full, and the minutes
-    --full takes.
-    """
+    """One command: options for --quick (None: not run) and --full, and the minutes of --full."""
 
     script: str
     quick: str | None
@@ -114,8 +112,7 @@ def command(job: Job, arguments: argparse.Namespace) -> list[str]:
 
 @functools.cache
 def here_and_now() -> tuple[str, str]:
-    """(folder of this device's results, digest of the code). Asked of a process of its own: one
-    that has asked JAX for its devices keeps most of a GPU's memory."""
+    """(folder of this device's results, code digest), from a process that frees the GPU again."""
     code = "from timing import code_digest, device_folder; print(device_folder(), code_digest())"
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True
@@ -191,9 +188,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
 
 
 def cpu_seconds() -> float:
-    """Of all children that have ended: on a busy machine a fairer measure of the work than the
-    clock.
-    """
+    """CPU time of all children that have ended: fairer than the clock on a busy machine."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -1,5 +1,4 @@
-"""How the time of a training run grows with the text, the vocabulary, the dim and the devices. The
-slope is the result.
+"""How the time of training grows with text, vocabulary, dim and devices, as slopes.
 
     python benchmarks/scaling.py --quick
     python benchmarks/scaling.py --corpus enwiki.txt --sizes 1 10 100 1000 --write
@@ -97,9 +96,7 @@ def one(settings: dict[str, Any]) -> None:
 
 
 def check(row: Row, first: Row | None) -> None:
-    """Raises :class:`JobFailed` if the run did not do its work, or not that of the same run on one
-    device.
-    """
+    """Raise :class:`JobFailed` if the run did other work than it should, or than one device did."""
     what = f"{row['axis']} {row['value']:,}"
     if row["words"] != row["expected_words"]:
         raise JobFailed(f"{what}: trained on {row['words']:,} words of {row['expected_words']:,}.")

@@ -1,13 +1,12 @@
-"""Full softmax over a vocabulary of V: dense, chunked and by ``jax.grad``; time and peak memory
-against V.
+"""Full softmax over V words: dense, chunked and by ``jax.grad``. Time and peak memory against V.
 
     python benchmarks/softmax_scaling.py --quick
     python benchmarks/softmax_scaling.py --vocab-sizes 100000 --pairs 4096 --dim 300 --write
 
     dense        the handwritten gradient, logits [B, V] in memory
-    chunked      the same in slices of V: memory does not grow with B * V, for logits that are computed twice
+    chunked      the same in slices of V: less memory, but logits are computed twice
     jax.grad     automatic differentiation of the dense loss
-    products     the three products of a dense loss and gradient (logits, d_hidden, d_output) and nothing else
+    products     only the three products of a dense loss: logits, d_hidden, d_output
 
 Each gives the summed loss of B pairs with its derivatives by hidden vectors and output table. They
 are checked to be equal before anything is timed. What would need more than half of the memory that
@@ -37,9 +36,7 @@ FEW = 64  # pairs on which the forms are compared where one of them is too large
 
 
 class Data(NamedTuple):
-    """B hidden vectors, the output table and a positive word for each: what every form is called
-    with.
-    """
+    """The arguments of every form: hidden vectors [B, D], output [V, D], positives [B]."""
 
     hidden: jax.Array  # [B, D]
     output: jax.Array  # [V, D]
@@ -102,9 +99,7 @@ def forms(chunk: int) -> dict[str, Callable[..., Any]]:
 
 
 def compiled(form: Callable[..., Any], given: Data) -> tuple[Callable[[], Any], int]:
-    """(the form as a call without arguments, the bytes it needs at its peak, arguments and results
-    among them).
-    """
+    """(the form as a call without arguments, its peak bytes with arguments and results)."""
     program = jax.jit(form).lower(*given).compile()
     need = program.memory_analysis()
     return partial(program, *given), (
@@ -125,9 +120,7 @@ def free_bytes() -> int:
 
 
 def check(calls: dict[str, Callable[[], Any]], what: str) -> dict[str, float]:
-    """{form: its largest error against jax.grad, or against the first one}; raises CheckFailed
-    above TOLERANCE.
-    """
+    """{form: largest error against jax.grad or the first form}. CheckFailed above TOLERANCE."""
     base = "jax.grad" if "jax.grad" in calls else next(iter(calls))
     expected = jax.tree.map(np.asarray, calls[base]())
     return {
@@ -137,8 +130,7 @@ def check(calls: dict[str, Callable[[], Any]], what: str) -> dict[str, float]:
 
 
 def check_memory(vocab_size: int, pairs: int, dim: int, chunk: int) -> dict[str, Any]:
-    """Temporaries of the chunked form stay below a fifth of params and gradients and one chunk;
-    raises CheckFailed.
+    """Raise CheckFailed if temporaries exceed one chunk and a fifth of params and gradients.
 
     Compiled from shapes alone, so that a large V costs nothing.
     """

@@ -1,19 +1,18 @@
-"""One training step: words/s by objective, dim, window, negatives, block and batch, and where each
-nanosecond goes.
+"""One training step: words/s by setting, and where each nanosecond goes.
 
-    python benchmarks/step_speed.py                                   one setting varied at a time, on a Zipf text
+    python benchmarks/step_speed.py        one setting varied at a time, on a Zipf text
     python benchmarks/step_speed.py --dim 128 300 --batch-words 1024 4096 --cross --corpus text8
     --write
 
 A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Beside it, with the
 same shapes and alone:
 
-    products    the matrix products: scores, d_rows and d_hidden of a block; logits and two more of a softmax
+    products    the matrix products: scores, d_rows and d_hidden, or those of a softmax
     gather      input rows to hidden vectors, and output rows where an objective scores few of them
     scatter     the optimizer's row update: adding up bounds, scaling, adding up repeated rows
     random      subsampling bits, reaches, negatives
-    rest        what is left: windows, masks, sigmoid, loss, subsampling's compaction. Pieces alone read their operands
-                from memory where the step may have them in a cache, so it can come out below 0
+    rest        windows, masks, sigmoid, loss, compaction after subsampling. It can be below 0:
+                a piece alone reads from memory what the step may have in a cache
 
 Nanoseconds are per raw word, before subsampling, as are words/s. "run" is T, the words of a block,
 "rows" what a hidden vector is scored against, "kept" the share of words that subsampling leaves. On
@@ -118,8 +117,7 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
 def check_step(
     case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, counts: Any, key: Any
 ) -> float:
-    """The error of the change of the params by one step, against jax.grad of the clear loss and the
-    same optimizer.
+    """The error of one step's change of the params, against jax.grad and the same optimizer.
 
     The clear gradient is dense; it goes to the optimizer as one row for each word, with the bounds
     of the step, so that bounded steps and AdaGrad are checked along with the gradient.
@@ -175,9 +173,10 @@ def check_step(
 
 
 def check_in_place(case: Case, program: Any, shape: tuple[int, int]) -> None:
-    """Raise CheckFailed if the compiled loop copies a table in every step (a reader that is not
-    ordered before the scatter forces it to). Copies before the loop cost nothing and are
-    allowed."""
+    """Raise CheckFailed if each step copies a table. A copy before the loop costs nothing.
+
+    A reader that is not ordered before the scatter forces XLA to copy the table.
+    """
     wanted = re.compile(rf"= f32\[{shape[0]},{shape[1]}\]\S* copy\(")
     for computation in program.as_text().split("\n\n"):
         name = computation.lstrip().partition(" ")[0]
@@ -215,9 +214,7 @@ def program_of(
 def copies_at_once(
     program: Any, states: Sequence[State], arguments: tuple[Any, ...]
 ) -> Callable[[], list[Any]]:
-    """A call that trains one chunk on each copy, at the same time; what it returns says how that
-    went.
-    """
+    """A call that trains one chunk on each copy at once. It returns each one's progress."""
     held = list(states)
 
     def one(place: int) -> Any:

@@ -1,6 +1,4 @@
-"""Benchmarks fail loudly when what they check does not hold, each broken here on purpose, and
-tables tell truly.
-"""
+"""Each benchmark fails when its check is broken on purpose. The tables show the results."""
 
 import json
 from pathlib import Path

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from cases import OBJECTIVES, QUICK_OBJECTIVES, QUICK_WINDOW, WINDOWS
 
 import w2vjax as w2v
+from w2vjax.cli import gradcheck as command
 from w2vjax.gradcheck import objectives as battery
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, counts, make_case
 from w2vjax.gradcheck.check import TOLERANCES, compiled, largest_error, rounding_floors
@@ -38,7 +40,7 @@ LATER = (
 def test_every_objective_in_float64_with_a_floor_of_zero(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 60 words no gradient vanishes, so nothing needs excusing: the error is plainly relative."""
+    """With 60 words no gradient vanishes, so the error is relative and nothing is excused."""
     monkeypatch.setattr(battery, "magnitudes", lambda *_: {})
     kinds = [kind for kind in KINDS if kind not in LATER]
     records = list(
@@ -51,9 +53,7 @@ def test_every_objective_in_float64_with_a_floor_of_zero(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(OBJECTIVES))
 def test_every_objective_window_kind_size_and_dtype(name: str) -> None:
-    """What the command runs; it leaves out windows at other sizes whose form of batch another
-    window stands for.
-    """
+    """What the command runs. It leaves out a size where another window has the same batches."""
     records = list(check_objectives({name: OBJECTIVES[name]}))
     assert [record for record in records if not record.passed] == []
     assert {(r.window, r.kind, r.check.dtype) for r in records} == set(
@@ -76,9 +76,7 @@ def with_leaf(gradient: Any, leaf: str, change: Any) -> Any:
 
 @pytest.mark.parametrize("name", QUICK_OBJECTIVES)
 def test_small_errors_are_seen_in_every_kind_of_batch(name: str) -> None:
-    """A row off by 1e-3 in each dtype, and by 1e-5 in float64, the floor notwithstanding; any row,
-    not the largest.
-    """
+    """Any row that is off by 1e-3 in each dtype, and by 1e-5 in float64."""
     judged = set()
     for kind in KINDS:
         if kind == "empty":
@@ -122,9 +120,7 @@ def test_small_errors_are_seen_in_every_kind_of_batch(name: str) -> None:
 
 
 def test_terms_excuse_sixteen_roundoffs_and_no_more() -> None:
-    """floor = 16 u / tolerance * terms, so that an error of 16 u * terms meets the tolerance
-    exactly.
-    """
+    """floor = 16 u / tolerance * terms: an error of 16 u * terms just meets the tolerance."""
     terms, reference = {"a": 3.0, "b": 1e3}, {"a": np.zeros(2), "b": np.zeros(2)}
     for dtype, roundoff in (("float64", 2.0**-53), ("float32", 2.0**-24), ("bfloat16", 2.0**-24)):
         limit = TOLERANCES[dtype]
@@ -401,7 +397,9 @@ def test_an_objective_that_raises_has_failed_checks_with_its_words(
     kinds: list[str],
     failed: set[str],
     says: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(command, "check_objectives", partial(check_objectives, windows=["pairs"]))
     target = tmp_path / "records.json"
     done = cli(
         "gradcheck",
@@ -520,7 +518,9 @@ def test_what_ships_is_checked_with_its_own_parameters() -> None:
 
 
 @pytest.mark.parametrize("shipped", battery.shipped(), ids=lambda one: f"{one.name}, {one.window}")
-def test_what_ships_is_proven(shipped: Any) -> None:
+def test_what_ships_is_proven(shipped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under jit, as it trains; the slow test below runs it without jit as well."""
+    monkeypatch.setattr(battery, "EAGER_KINDS", ())
     kinds = ("ordinary", "two words", "half padded")
     records = list(check_shipped([shipped], kinds, ["float64"]))
     assert {(record.size, record.kind) for record in records} == set(product(SHIPPED_SIZES, kinds))
@@ -548,8 +548,9 @@ def twice_beside_bounds() -> w2v.Objective:
 
 
 def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(
-    cli: Callable[..., Any],
+    cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(command, "check_objectives", partial(check_objectives, windows=["blocks"]))
     done = cli(
         "gradcheck",
         "--objective",
