@@ -249,5 +249,5 @@ def test_command(tmp_path, cli):
     )
     twice = cli("phrases", path, "--out", tmp_path / "same", "--list", tmp_path / "same")
     assert twice.code == 2
-    assert "name one file twice" in twice.err
+    assert "is named for two results" in twice.err
     assert not (tmp_path / "same").exists()

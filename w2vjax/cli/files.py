@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import DisallowNone, Positional, arg
 
-from w2vjax.cli.arguments import Flag, Json, Number, PathOrNone, VectorsFile
+from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, Target, VectorsFile
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
 from w2vjax.formats.formats import FORMATS, describe, format_of, load, save
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     Allowance: TypeAlias = str
 else:  # the command line offers what the tables list
     FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
-Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
-Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
+File = Positional[Annotated[Path, Files.READ, arg(metavar="FILE", help_behavior_hint="")]]
 To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]
 From = DisallowNone[
     Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]
@@ -70,11 +69,6 @@ def convert(
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the N first words.
     """
-    if out.exists() and source.exists() and out.samefile(source):
-        raise SettingError(
-            f"{out} is the file to read: what is left out of the new one would be lost. Name "
-            "another."
-        )
     vectors = load(
         source,
         format=from_,
@@ -149,7 +143,7 @@ def export(
 
 
 def info(
-    file: Positional[Annotated[Path, arg(metavar="FILE", help_behavior_hint="")]],
+    file: File,
     from_: From = None,
     allow: Allowances = (),
     json: Json = None,

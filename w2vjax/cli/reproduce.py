@@ -11,7 +11,7 @@ import numpy as np
 from tyro.conf import arg
 
 from w2vjax import data, reference
-from w2vjax.cli.arguments import Json, PathOrNone
+from w2vjax.cli.arguments import Files, Json, PathOrNone
 from w2vjax.cli.output import write_json
 from w2vjax.errors import CorpusError, FileError
 from w2vjax.files import atomic_file
@@ -21,6 +21,9 @@ from w2vjax.files import atomic_file
 # summation. Losses: 1e-6 absolute in float64 (measured: 2.7e-11), 1e-4 relative in float32
 # (measured: 4.7e-5). bfloat16 is shown and not judged.
 TOLERANCES = {"float64": {"w1": 1e-8, "loss": 1e-6}, "float32": {"w1": 2e-3, "loss": 1e-4}}
+
+
+Folder = Annotated[Path | None, Files.FOLDER, arg(metavar="FOLDER", help_behavior_hint="")]
 
 
 class Recomputed(NamedTuple):
@@ -47,7 +50,7 @@ class Check(NamedTuple):
 def reproduce(
     dtype: Literal["float64", "float32", "bfloat16"] = "float64",
     json: Json = None,
-    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None,
+    out: Folder = None,
     text: PathOrNone = None,
     word: str = "learning",
     vector_of: str = "machine",
