@@ -186,7 +186,7 @@ def test_eval_fails_where_nothing_could_be_answered(cli, path, tmp_path):
     done = cli("eval", path, "--pairs", strange, "--json", "-")
     assert done.code == 1
     assert json.loads(done.out)["pairs"][0]["spearman"] is None
-    assert "strange.tsv: none of it could be answered" in done.err
+    assert "strange.tsv: nothing in it could be answered" in done.err
     assert cli("eval", path, "--pairs", strange).out.splitlines()[1].split()[1] == "-"
 
 

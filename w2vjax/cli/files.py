@@ -1,9 +1,7 @@
-"""``w2vjax convert``, ``export`` and ``info``: vectors from one file format to another, and what a
-file holds.
-"""
+"""``w2vjax convert``, ``export`` and ``info``: copy vectors to another format, describe a file."""
 
 import json as json_format
-import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -83,9 +81,9 @@ def convert(
     sizes = f"{len(vectors):,} words" + ("" if form == "vocabulary" else f" x {vectors.dim}")
     print(f"{out}: {sizes}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)")
     if form == "projector" and len(vectors) > SHOWN:
-        print(
-            f"The projector shows about {SHOWN:,} rows; --limit {SHOWN} takes the first.",
-            file=sys.stderr,
+        warnings.warn(
+            f"The projector shows about {SHOWN:,} rows. Take the first: --limit {SHOWN}.",
+            stacklevel=2,
         )
     return 0
 
@@ -127,17 +125,12 @@ def export(
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 
-    page = write_html(
-        load(vectors),
-        out,
-        limit=PAGE_WORDS if limit is None else limit,
-        project=tsne if method == "tsne" else pca,
-    )
+    most, project = PAGE_WORDS if limit is None else limit, tsne if method == "tsne" else pca
+    page = write_html(load(vectors), out, limit=most, project=project)
     print(f"{out}: {page.words:,} words; open it in a browser ({page.bytes:,} bytes)")
     if page.left_out:
-        print(
-            f"{page.left_out:,} rarer words are not on the page; --limit takes more.",
-            file=sys.stderr,
+        warnings.warn(
+            f"{page.left_out:,} rarer words are not on the page. Take more: --limit.", stacklevel=2
         )
     return 0
 
@@ -182,19 +175,14 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["tokens"] is not None:
         lines.append(("counts", f"{found['tokens']:,} tokens of text"))
     for name, table in found.get("tables", {}).items():
-        lines.append(
-            (name, " x ".join(f"{size:,}" for size in table["shape"]) + f" {table['dtype']}")
-        )
+        shape = " x ".join(f"{size:,}" for size in table["shape"])
+        lines.append((name, f"{shape} {table['dtype']}"))
     if found["holds"] == "model":
         lines.append(("training", "can go on from here: both tables are present"))
     if found.get("settings"):
         lines.append(("settings", json_format.dumps(found["settings"], ensure_ascii=False)))
     if "sha256" in found:
-        lines.append(
-            (
-                "checksum",
-                f"{found['sha256'][:16]}... verified" if found["sha256"] else "none in the file",
-            )
-        )
+        digest = found["sha256"]
+        lines.append(("checksum", f"{digest[:16]}... verified" if digest else "none in the file"))
     words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
     return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]

@@ -167,7 +167,8 @@ def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
         names = [row.strip() for row in rows if re.match(" {4}[^ ]", row)]
         return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing."
     if said.startswith("Unrecognized"):
-        return f"{said.partition(': ')[2]!r} is left over. Leave it out."
+        left = said.partition(": ")[2]
+        return f"{left!r} is left over. Leave it out, or write it before the options."
     if found := re.search(_CHOICE, said):
         choices = sorted(set(re.findall(r"'(.*?)'", found[3])) - {"None"})
         remedy = closest(found[1], choices) or f"It is one of: {', '.join(choices)}."
