@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -121,16 +122,16 @@ class Reporter:
 
 
 class Log:
-    """Records as lines of JSON, after those of the checkpoint: what came after it is trained, and
-    logged, again.
+    """Records as lines of JSON. A resumed run first writes those of its checkpoint again.
 
-    A run that fails before it measures a loss leaves no log where there was none, and the old one
-    where there was.
+    A run that fails before it measures a loss leaves the old log, or none. A log that can no longer
+    be written, because the disk is full say, does not end a run: a warning names the file.
     """
 
     def __init__(self, path: str | os.PathLike[str], history: list[dict[str, Any]]):
         self.path = os.fspath(path)
         self._new, self._begun, self._waiting = not os.path.lexists(path), False, list(history)
+        self._broken = False
         try:
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
             if history:
@@ -152,7 +153,8 @@ class Log:
         """
         if not failed:
             self._flush()
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written was told of
+            self._file.close()
         if self._new and not self._begun:
             os.unlink(self.path)
 
@@ -161,9 +163,18 @@ class Log:
             with contextlib.suppress(OSError):  # a device such as /dev/null has no length
                 self._file.truncate(0)
         self._begun = True
-        self._file.writelines(json.dumps(record) + "\n" for record in self._waiting)
-        self._file.flush()
-        self._waiting = []
+        records, self._waiting = self._waiting, []
+        if self._broken:
+            return
+        try:
+            self._file.writelines(json.dumps(record) + "\n" for record in records)
+            self._file.flush()
+        except OSError as error:
+            self._broken = True
+            warnings.warn(
+                f"{self.path} cannot be written: {error.strerror}. The run goes on without it.",
+                stacklevel=2,
+            )
 
 
 def _bar(total: int, done: int) -> Any:
