@@ -85,7 +85,8 @@ USER = """
 import w2vjax as w2v
 
 trained = w2v.train("wiki.txt", dim=300, epochs=3, method=w2v.method("cbow"), callback=print)
-plan: w2v.Plan = w2v.plan(["wiki.txt"], objective=w2v.softmax(), checkpoint=w2v.Checkpoints("kept"))
+kept = w2v.Checkpoints("kept", resume=True)
+plan: w2v.Plan = w2v.plan(["wiki.txt"], objective=w2v.softmax(), checkpoint=kept)
 vectors: w2v.Vectors = trained.vectors
 run = w2v.set_up(w2v.prepare("wiki.txt"), w2v.Settings(dim=20))
 """

@@ -91,7 +91,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     ids = random.integers(0, 9, 40).astype(np.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 4)), jnp.float32) for _ in range(2)))
     recipe = Recipe(
-        softmax(), block_batch, optax.sgd(0.1), 2, groups=1, block_words=8, reach=full_reach
+        softmax(), block_batch, optax.sgd, 0.1, 2, groups=1, block_words=8, reach=full_reach
     )
     keep = keep_thresholds(np.ones(9), 0)
     state = State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
@@ -272,7 +272,7 @@ def test_a_run_is_compiled_once(planted):
         state, _ = program(
             state, job.tables, job.keep, ids, jnp.int32(0), count, chunk_seed(0, 0, number)
         )
-    assert program._cache_size() == 1
+    assert program.jitted._cache_size() == 1
 
 
 def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):

@@ -329,12 +329,13 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     """Blocks may share negatives. The loss is measured on whole groups of such blocks."""
     random = np.random.default_rng(3)
     ids, counts = random.integers(0, 50, 2048).astype(np.int32), np.full(50, 40)
-    objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
+    objective = w2v.shared_negatives(5, shared=8, span=3)
     groups = batch_words // 16
     recipe = w2v.Recipe(
         objective,
         w2v.windows.block_batch,
-        optimizer,
+        w2v.row_sgd,
+        0.05,
         groups=groups,
         block_words=16,
         measured=max(1, groups // 8),
@@ -344,7 +345,7 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     _, progress = train_chunk(
         recipe,
         2048,
-        State(params, optimizer.init(params)),
+        State(params, recipe.optimizer.init(params)),
         objective.init(counts),
         keep,
         jnp.asarray(ids),

@@ -28,6 +28,11 @@ from w2vjax.training.settings import RENAMED, Settings
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
 _KEPT = 2
+_SAME = "Resume with what it was made with, or start again in an empty folder."
+_MORE_EPOCHS = (
+    "To train for another number of epochs, allow it: --allow settings.epochs "
+    '(allow=("settings.epochs",)). The learning rate then follows the new number.'
+)
 
 
 class Position(NamedTuple):
@@ -235,7 +240,7 @@ def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: se
             raise CheckpointError(
                 f"{path.name} was made with {name}={theirs.get(name)!r} and this run has "
                 f"{ours.get(name)!r}. "
-                "Resume with what it was made with, or start again in an empty folder."
+                f"{_MORE_EPOCHS if name == 'settings.epochs' else _SAME}"
             )
     # what is allowed to differ may have changed the program too
     if theirs["program"] != ours["program"] and not any(

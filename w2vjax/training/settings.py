@@ -230,7 +230,7 @@ def _check_name(name: str, kind: Any, value: Any) -> None:
 
         if isinstance(value, Objective):
             return
-    if value not in get_args(kind):
+    if not isinstance(value, str) or value not in get_args(kind):
         own = ", or pass an Objective of your own" if name == "objective" else ""
         raise SettingError(
             f"{name}={value!r} cannot work. Use one of {', '.join(get_args(kind))}{own}."
