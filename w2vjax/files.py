@@ -18,13 +18,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from w2vjax.errors import FileError
+from w2vjax.errors import FileError, SettingError
 
 if sys.platform != "win32":
     import fcntl
 
 _TEMPORARY = ".w2vjax-tmp"
 _JOURNAL = ".w2vjax-journal"
+
+
+def as_path(path: object) -> Path:
+    """The path of a file. Raises SettingError for an open file or anything else that is no path."""
+    if not isinstance(path, str | os.PathLike):
+        kind = type(path).__name__
+        raise SettingError(f"{path!r:.60} is of type {kind}. Pass the path of a file, as text.")
+    return Path(path)
 
 
 @contextmanager
