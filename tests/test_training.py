@@ -29,7 +29,7 @@ from w2vjax.training.updates import (
     parts,
 )
 from w2vjax.types import Params, Rows
-from w2vjax.windows.cbow import cbow_run_batch
+from w2vjax.windows.cbow import cbow_block_batch
 from w2vjax.windows.sampling import full_reach, keep_thresholds
 from w2vjax.windows.skipgram import block_batch
 
@@ -118,7 +118,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["negative", "hierarchical", "softmax"])
-@pytest.mark.parametrize("windows", [block_batch, cbow_run_batch])
+@pytest.mark.parametrize("windows", [block_batch, cbow_block_batch])
 def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, windows):
     objective = {
         "negative": w2v.negative_sampling(5, shared=8),

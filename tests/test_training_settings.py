@@ -127,9 +127,9 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
     for backward, windows, objective in (
         (w2v.objectives.embed_backward, w2v.windows.cbow_counted_batch, "hierarchical"),
         (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_lone_batch, "hierarchical"),
-        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_run_batch, "negative"),
-        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "negative"),
-        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "softmax"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_block_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "softmax"),
     ):
         asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
         assert asked.chosen_method(methods.SHORT_TEXT - 1).windows is windows
@@ -162,12 +162,12 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
     passed = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, epochs=5), w2v.method("cbow"))
     assert (passed.settings.learning_rate, passed.recipe.windows) == (
         0.5,
-        w2v.windows.cbow_run_batch,
+        w2v.windows.cbow_block_batch,
     )
 
 
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
-    counted, plain = w2v.windows.cbow_counted_run_batch, w2v.windows.cbow_run_batch
+    counted, plain = w2v.windows.cbow_counted_block_batch, w2v.windows.cbow_block_batch
     asked = Arguments(dim=8, min_count=1, model="cbow")
     assert make_run(planted, asked).recipe.windows is counted
     assert (
@@ -447,7 +447,7 @@ def test_a_method_of_your_own_is_what_trains(planted):
         0.02,
         48,
     )
-    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_run_batch, 8)
+    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_block_batch, 8)
     own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
     assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == (
         "cbow",
