@@ -34,55 +34,28 @@ class Source(NamedTuple):
 
     file: str
     address: str
-    size: int | None  # bytes after unpacking
-    md5: str | None
-    published: str  # where size and checksum are stated
     about: str
+    size: int | None = None  # bytes after unpacking
+    md5: str | None = None
+    published: str = ""  # where size and checksum are stated
 
 
-TEST_DATA = "http://mattmahoney.net/dc/textdata.html"
+MAHONEY = "http://mattmahoney.net/dc/"
+TEST_DATA = MAHONEY + "textdata.html"
 GENSIM = "https://raw.githubusercontent.com/piskvorky/gensim/develop/gensim/test/test_data/"
+MIKOLOV = "https://raw.githubusercontent.com/tmikolov/word2vec/master/"
+TEXT8 = "17 million words of English Wikipedia, lower case, one endless line"
+ENWIK9 = "the first 10^9 bytes of the English Wikipedia of 3 March 2006, XML"
+WORDSIM = "353 word pairs (Finkelstein et al. 2002)"
+SIMLEX = "999 word pairs (Hill, Reichart, Korhonen 2015)"
+GOOGLE, ANALOGIES = "questions-words.txt", "19,544 analogies (Mikolov et al. 2013)"
+ENWIK9_MD5 = "e206c3450ac99950df65bf70ef61a12d"
 SOURCES = {
-    "text8": Source(
-        "text8",
-        "http://mattmahoney.net/dc/text8.zip",
-        100_000_000,
-        None,
-        TEST_DATA,
-        "17 million words of English Wikipedia, lower case, one endless line",
-    ),
-    "enwik9": Source(
-        "enwik9",
-        "http://mattmahoney.net/dc/enwik9.zip",
-        1_000_000_000,
-        "e206c3450ac99950df65bf70ef61a12d",
-        TEST_DATA,
-        "the first 10^9 bytes of the English Wikipedia of 3 March 2006, XML",
-    ),
-    "google": Source(
-        "questions-words.txt",
-        "https://raw.githubusercontent.com/tmikolov/word2vec/master/questions-words.txt",
-        None,
-        None,
-        "",
-        "19,544 analogies (Mikolov et al. 2013)",
-    ),
-    "wordsim353": Source(
-        "wordsim353.tsv",
-        GENSIM + "wordsim353.tsv",
-        None,
-        None,
-        "",
-        "353 word pairs (Finkelstein et al. 2002)",
-    ),
-    "simlex999": Source(
-        "simlex999.tsv",
-        GENSIM + "simlex999.txt",
-        None,
-        None,
-        "",
-        "999 word pairs (Hill, Reichart, Korhonen 2015)",
-    ),
+    "text8": Source("text8", MAHONEY + "text8.zip", TEXT8, 10**8, None, TEST_DATA),
+    "enwik9": Source("enwik9", MAHONEY + "enwik9.zip", ENWIK9, 10**9, ENWIK9_MD5, TEST_DATA),
+    "google": Source(GOOGLE, MIKOLOV + GOOGLE, ANALOGIES),
+    "wordsim353": Source("wordsim353.tsv", GENSIM + "wordsim353.tsv", WORDSIM),
+    "simlex999": Source("simlex999.tsv", GENSIM + "simlex999.txt", SIMLEX),
 }
 
 

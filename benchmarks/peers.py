@@ -39,48 +39,29 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--corpus", type=Path, help="a text file; without one a text is generated")
+    add(
         "--eval-dir",
         type=Path,
         help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
     )
-    parser.add_argument(
-        "--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS), metavar="TOOL"
-    )
-    parser.add_argument("--models", nargs="+", default=["sg"], choices=["sg", "cbow"])
-    parser.add_argument("--objectives", nargs="+", default=["ns"], choices=["ns", "hs"])
-    parser.add_argument("--passes", type=int, default=3)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument(
-        "--rates", nargs="*", default=[], metavar="TOOL=R,R", help="rates to try, or 'default'"
-    )
-    parser.add_argument(
-        "--program", nargs="*", default=[], metavar="TOOL=PATH", help="its binary, or its Python"
-    )
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--line-words", type=int, default=1000, help="0: leave the corpus as it is")
-    parser.add_argument(
-        "--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long"
-    )
-    parser.add_argument(
-        "--name", default="peers", help="name of the result, results/DEVICE/NAME.json"
-    )
-    parser.add_argument(
-        "--log", type=Path, help="JSON lines, one a run (default: local/NAME.jsonl with --write)"
-    )
-    parser.add_argument(
-        "--work", type=Path, help="folder for copies and vectors (default: a temporary one)"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="do not repeat the runs that --log has"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="generated text, 1 pass, 1 seed, first rates only"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="keep results and picture under benchmarks/results"
-    )
+    add("--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS), metavar="TOOL")
+    add("--models", nargs="+", default=["sg"], choices=["sg", "cbow"])
+    add("--objectives", nargs="+", default=["ns"], choices=["ns", "hs"])
+    add("--passes", type=int, default=3)
+    add("--seeds", type=int, nargs="+", default=[1])
+    add("--rates", nargs="*", default=[], metavar="TOOL=R,R", help="rates to try, or 'default'")
+    add("--program", nargs="*", default=[], metavar="TOOL=PATH", help="its binary, or its Python")
+    add("--threads", type=int, default=os.cpu_count() or 2)
+    add("--line-words", type=int, default=1000, help="0: leave the corpus as it is")
+    add("--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long")
+    add("--name", default="peers", help="name of the result, results/DEVICE/NAME.json")
+    add("--log", type=Path, help="JSON lines, one a run (default: local/NAME.jsonl with --write)")
+    add("--work", type=Path, help="folder for copies and vectors (default: a temporary one)")
+    add("--resume", action="store_true", help="do not repeat the runs that --log has")
+    add("--quick", action="store_true", help="generated text, 1 pass, 1 seed, first rates only")
+    add("--write", action="store_true", help="keep results and picture under benchmarks/results")
     arguments = parser.parse_args(argv)
     if arguments.log is None and arguments.write:
         arguments.log = HERE.parent / "local" / f"{arguments.name}.jsonl"

@@ -12,7 +12,6 @@ the speed of one large product, nor less than its rows, read and written, at the
 many threads as cores. A run that did not train all words, or learned nothing, ends the benchmark.
 """
 
-import argparse
 import json
 import math
 import os
@@ -28,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from softmax_scaling import machine
 from step_speed import zipf_text
-from timing import CheckFailed, report, table, write_json
+from timing import CheckFailed, parser_of, report, table, write_json
 
 import w2vjax as w2v
 from w2vjax.training.methods import METHODS
@@ -170,11 +169,9 @@ def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    names = ["-".join(pair) for pair in METHODS]
+    parser = parser_of(__doc__)
     add = parser.add_argument
+    names = ["-".join(pair) for pair in METHODS]
     add("--methods", nargs="+", choices=names, default=names, metavar="METHOD")
     add("--dims", type=int, nargs="+", default=[100, 300])
     add("--words", type=int, default=500_000, help="of the text; a full softmax gets a tenth")
@@ -182,7 +179,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--json", type=Path, help="write the result to this file")
     add("--picture", type=Path, help="draw the words a second to this file")
     add("--compare", type=Path, help="a result of --json, to stand beside this one")
-    add("--write", action="store_true", help="keep the result under benchmarks/results")
     options = parser.parse_args(arguments)
     chosen = [pair for pair in METHODS if "-".join(pair) in options.methods]
     rows, peaks = measure(chosen, options.dims, options.words, options.rounds)

@@ -8,14 +8,13 @@ nothing is timed unless it holds. The step by integer ids joins in, to show what
 cost. ``--write`` puts the JSON under ``results/``.
 """
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from timing import check_close, compare, report, table
+from timing import check_close, compare, parser_of, report, table
 
 from w2vjax import reference
 from w2vjax.reference import ids as reference_ids
@@ -104,15 +103,9 @@ def measure(sizes: Any, rounds: int) -> list[dict[str, Any]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="5 samples instead of 21")
-    parser.add_argument(
-        "--write",
-        action="store_true",
-        help="write benchmarks/results/<device>/reference_speed.json",
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="5 samples instead of 21")
     options = parser.parse_args(arguments)
     rounds = 5 if options.quick else 21
     with jax.default_matmul_precision("highest"):

@@ -205,11 +205,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     mode.add_argument(
         "--tables", action="store_true", help="only renew tables and pictures from results"
     )
-    parser.add_argument("--write", action="store_true", help="keep results, tables and pictures")
-    parser.add_argument(
-        "--resume", action="store_true", help="leave out what results has from the same code"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--write", action="store_true", help="keep results, tables and pictures")
+    add("--resume", action="store_true", help="leave out what results has from the same code")
+    add(
         "--only",
         nargs="+",
         metavar="NAME",
@@ -217,18 +216,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="only these: " + ", ".join(job.name for job in JOBS),
     )
-    parser.add_argument("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
-    parser.add_argument(
-        "--small-corpus", type=Path, help="text for --full, such as its first 10 MB"
-    )
-    parser.add_argument(
+    add("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
+    add("--small-corpus", type=Path, help="text for --full, such as its first 10 MB")
+    add(
         "--eval-dir",
         type=Path,
         help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
     )
-    parser.add_argument(
-        "--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py"
-    )
+    add("--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py")
     arguments = parser.parse_args(argv)
     if arguments.resume and not (arguments.full and arguments.write):
         parser.error("--resume goes with --full --write: only what was written can be gone on from")

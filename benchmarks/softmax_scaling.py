@@ -18,7 +18,6 @@ numbers, the table and its gradient, at that of a copy, both measured here: "tim
 distance from what this machine can do.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from timing import CheckFailed, check_close, compare, report, table
+from timing import CheckFailed, check_close, compare, parser_of, report, table
 
 import w2vjax as w2v
 
@@ -216,32 +215,18 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--vocab-sizes", type=int, nargs="+", default=[4_000, 20_000, 100_000, 1_000_000]
-    )
-    parser.add_argument("--pairs", type=int, default=512, help="B")
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument(
-        "--chunk", type=int, default=4000, help="words in a slice; must divide every V above it"
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--quick", action="store_true", help="V of 4,000 and 20,000, 128 pairs, dim 64, 3 rounds"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="keep the result under benchmarks/results"
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
+    add("--vocab-sizes", type=int, nargs="+", default=[4_000, 20_000, 100_000, 1_000_000])
+    add("--pairs", type=int, default=512, help="B")
+    add("--dim", type=int, default=128)
+    add("--chunk", type=int, default=4000, help="words in a slice; must divide every V above it")
+    add("--rounds", type=int, default=5)
+    add("--quick", action="store_true", help="V of 4,000 and 20,000, 128 pairs, dim 64, 3 rounds")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.vocab_sizes, options.pairs, options.dim, options.rounds = (
-            [4_000, 20_000],
-            128,
-            64,
-            3,
-        )
+        options.vocab_sizes, options.pairs = [4_000, 20_000], 128
+        options.dim, options.rounds = 64, 3
     if any(size > options.chunk and size % options.chunk for size in options.vocab_sizes):
         parser.error("--chunk must divide the vocabulary: the products are timed in whole slices")
     bounds = [check_memory(size, 512, 128, 4096) for size in (200_000, 200_001)]

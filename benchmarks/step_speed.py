@@ -23,7 +23,6 @@ A step is timed only after it has moved the params as ``jax.grad`` of the clear 
 only if its program copies neither table inside its loop.
 """
 
-import argparse
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -36,7 +35,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from step_pieces import STACK, first, pieces, randomness, scored_ids, stack
-from timing import CheckFailed, Timing, check_close, compare, report, table
+from timing import CheckFailed, Timing, check_close, compare, parser_of, report, table
 
 import w2vjax as w2v
 from w2vjax.corpus.encode import prepare
@@ -328,29 +327,17 @@ def cases(axes: dict[str, Sequence[Any]], cross: bool) -> list[Case]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
     for name, values in AXES.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=type(values[0]), nargs="+", metavar="X"
-        )
-    parser.add_argument(
-        "--cross", action="store_true", help="every combination instead of one at a time"
-    )
-    parser.add_argument("--corpus", help="a text file instead of generated words")
-    parser.add_argument("--words", type=int, default=1 << 17, help="words of the timed chunk")
-    parser.add_argument("--vocab-size", type=int, default=50_000, help="of the generated words")
-    parser.add_argument(
-        "--softmax-vocab-size", type=int, default=2_000, help="the same for the full softmax"
-    )
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument(
-        "--quick", action="store_true", help="a short chunk, 3 rounds and few settings"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="write results/<device>/step_speed.json"
-    )
+        add(f"--{name.replace('_', '-')}", type=type(values[0]), nargs="+", metavar="X")
+    add("--cross", action="store_true", help="every combination instead of one at a time")
+    add("--corpus", help="a text file instead of generated words")
+    add("--words", type=int, default=1 << 17, help="words of the timed chunk")
+    add("--vocab-size", type=int, default=50_000, help="of the generated words")
+    add("--softmax-vocab-size", type=int, default=2_000, help="the same for the full softmax")
+    add("--rounds", type=int, default=9)
+    add("--quick", action="store_true", help="a short chunk, 3 rounds and few settings")
     options = parser.parse_args(arguments)
     if options.quick:
         options.words, options.rounds = min(options.words, 1 << 15), min(options.rounds, 3)

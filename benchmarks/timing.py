@@ -16,6 +16,7 @@ neighbours drift over seconds: each candidate meets the same weather. Medians an
 means, because interruptions only ever add time.
 """
 
+import argparse
 import datetime
 import hashlib
 import json
@@ -37,18 +38,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 # set by run_all.py --quick, for scripts without an option of that name
 QUICK = "W2VJAX_QUICK_BENCHMARKS"
-PACKAGES = (
-    "w2vjax",
-    "jax",
-    "jaxlib",
-    "numpy",
-    "optax",
-    "safetensors",
-    "pyarrow",
-    "gensim",
-    "fasttext",
-    "torch",
-)
+PACKAGES = "w2vjax jax jaxlib numpy optax safetensors pyarrow gensim fasttext torch".split()
 
 
 class CheckFailed(Exception):
@@ -151,6 +141,15 @@ def float32_products() -> str:
     value = np.float32(1 + 2**-12)
     product = jax.jit(jnp.matmul)(jnp.full((256, 256), value), jnp.eye(256))
     return "float32" if bool(jnp.all(product == value)) else "reduced (TF32 or bfloat16)"
+
+
+def parser_of(about: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is the docstring of a script, with the option ``--write``."""
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=about, formatter_class=style)
+    told = "keep the result under benchmarks/results"
+    parser.add_argument("--write", action="store_true", help=told)
+    return parser
 
 
 def _command(*arguments: str) -> str | None:
