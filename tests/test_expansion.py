@@ -1,6 +1,5 @@
 """Each window shape equals its expansion into single pairs, and padding adds nothing."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -72,7 +71,7 @@ def expand_targets(
 
 
 def gradients(objective: Any, params: Any, batch: Any, targets: Any) -> Any:
-    loss, found = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
+    loss, found = jax.jit(w2v.backward, static_argnums=0)(objective, params, batch, targets)
     return float(loss), [np.asarray(w2v.to_dense(g, p)) for g, p in zip(found, params, strict=True)]
 
 
@@ -100,12 +99,15 @@ def test_padding_changes_nothing(window: str, x64: None) -> None:
     objective = OBJECTIVES["hierarchical_softmax"]
     tables, shape = tables_of(objective, SIZE), WINDOWS[window]
 
-    def run(tokens: Any, segments: Any, reach: Any) -> Any:
-        batch = shape(*map(jnp.asarray, (tokens, segments, reach)), dtype=jnp.float64)
-        targets = objective.select((), tables, batch.words, batch.weights)
-        return gradients(
-            objective, w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output)), batch, targets
-        )
+    @jax.jit
+    def made(*runs: Any) -> tuple[w2v.Batch, Any]:
+        batch = shape(*runs, dtype=jnp.float64)
+        return batch, objective.select((), tables, batch.words, batch.weights)
+
+    params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
+
+    def run(*runs: Any) -> Any:
+        return gradients(objective, params, *made(*runs))
 
     loss, plain = run(case.tokens, case.segments, case.reach)
     same_loss, refilled = run(other, case.segments, case.reach)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from marks import slow
 from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
@@ -148,7 +149,7 @@ def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, wind
     assert abs(held["unigram_loss"] - np.log(24)) < 0.05
 
 
-@pytest.mark.parametrize("words", [24, 1500])
+@pytest.mark.parametrize("words", [24, *slow(1500)])
 @pytest.mark.parametrize(
     ("model", "name"),
     [
@@ -433,7 +434,7 @@ def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, mon
     assert records[0]["learning_rate"] == pytest.approx(trained.run.settings.learning_rate, rel=0.1)
 
 
-@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a", "b"]], [["a"] * 9]])
+@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a"] * 9], *slow([["a", "b"]])])
 def test_degenerate_corpora_train_to_finite_vectors(lines):
     assert np.isfinite(w2v.train(lines, **SMALL | {"window": 50}).vectors.matrix).all()
 
@@ -487,10 +488,10 @@ def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted):
 def test_one_call_is_given_no_more_words_than_it_has_time_for(planted):
     place = feed(planted, 0.0, 32, copies=2, table_bytes=1 << 40, most=640)
     assert (place.size, place.chunks) == (608, 8)
-    usual, slow = (
+    usual, wide = (
         w2v.set_up(planted, Settings(**SMALL | {"dim": dim})).feed.size for dim in (8, 100_000)
     )
-    assert slow < 3000 < usual
+    assert wide < 3000 < usual
     assert (
         longest_call("softmax", 70_000, 100, 10) * 2 <= longest_call("softmax", 70_000, 100, 5) + 1
     )

@@ -89,9 +89,7 @@ def spread(block: Any) -> tuple[Batch, np.ndarray]:
 def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     case = make_case("zipf duplicates", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
-    block = double(
-        w2v.windows.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach)))
-    )
+    block = double(jax.jit(w2v.windows.block_batch)(case.tokens, case.segments, case.reach))
     pairs, origin = spread(block)
     for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
         tables = objective.init(np.arange(1, 61))
@@ -131,7 +129,7 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     np.add.at(wanted, contexts, d_mean[:, None] / 4)
     assert_same((loss, [d_input, d_output]), (pair_loss, [wanted, d_pair_output]))
     block = double(cbow_apart_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
-    single = double(cbow_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    single = double(jax.jit(cbow_batch)(case.tokens, case.segments, case.reach))
     of_block = objective.select((), (), block.words, block.weights)
     of_single = objective.select((), (), single.words, single.weights)
     assert_same(
@@ -162,10 +160,13 @@ def test_padding_ids_change_no_bit(window: Any) -> None:
     objective = w2v.hierarchical_softmax()
     tables = objective.init(np.arange(1, 61))
 
+    @jax.jit
+    def made(*runs: Any) -> tuple[Batch, Any]:
+        batch = window(*runs)
+        return batch, objective.select((), tables, batch.words, batch.weights)
+
     def run(tokens: Any, segments: Any, reach: Any) -> Any:
-        batch = window(jnp.asarray(tokens, jnp.int32), jnp.asarray(segments), jnp.asarray(reach))
-        targets = objective.select((), tables, batch.words, batch.weights)
-        return gradients(objective, params, batch, targets)
+        return gradients(objective, params, *made(np.asarray(tokens, np.int32), segments, reach))
 
     plain = run(case.tokens, case.segments, case.reach)
     refilled = run(other, case.segments, case.reach)
@@ -201,12 +202,10 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     params = Params(*(jnp.asarray(random.normal(size=(9, 5)), jnp.float32) for _ in range(2)))
     results = []
     for windows in (cbow_apart_batch, cbow_block_batch, cbow_lone_batch):
-        batch = windows(tokens, segments, reach)
+        batch = jax.jit(windows)(tokens, segments, reach)
         targets = softmax().select((), (), batch.words, batch.weights)
-        loss, gradients = w2v.backward(softmax(), params, batch, targets)
-        results.append(
-            (loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True)))
-        )
+        loss, dense = gradients(softmax(), params, batch, targets)
+        results.append((loss, *dense))
     for blocks, *others in zip(*results, strict=True):
         for other in others:
             # measured 5e-7 in float32
