@@ -97,7 +97,8 @@ def recipe_of(case: Case) -> Recipe:
     return Recipe(
         objective,
         chosen.windows,
-        chosen.optimizer(chosen.learning_rate),
+        chosen.optimizer,
+        chosen.learning_rate,
         case.window,
         groups,
         case.run,
@@ -206,9 +207,9 @@ def program_of(
         np.int32(chunk),
         chunk_seed(0, 0, 0),
     )
-    program = compile_chunk(recipe, chunk).lower(fresh(), *arguments).compile()
+    program = compile_chunk(recipe, chunk)
     if case.objective != "softmax":
-        check_in_place(case, program, params.input.shape)
+        check_in_place(case, program.lower(fresh(), *arguments).compile(), params.input.shape)
     return program, fresh, arguments
 
 

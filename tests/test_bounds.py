@@ -70,11 +70,11 @@ def every_case() -> list[Any]:
     """
     quick = {(name, "blocks", "ordinary") for name in QUICK_OBJECTIVES}
     quick |= {
-        ("shared_negatives", "cbow_runs", "two words"),
+        ("shared_negatives", "cbow_blocks", "two words"),
         ("hierarchical_softmax", "fans", "scores past 6"),
     }
     cases = itertools.product(
-        OBJECTIVES, ("blocks", "cbow_runs", "fans", "cbow_counted", "pairs"), KINDS
+        OBJECTIVES, ("blocks", "cbow_blocks", "fans", "cbow_counted", "pairs"), KINDS
     )
     return [pytest.param(*case, marks=[] if case in quick else pytest.mark.slow) for case in cases]
 
@@ -120,7 +120,7 @@ def test_the_coupling_of_the_tables_is_in_the_bound(x64: None) -> None:
     assert bounds.input[0] == bounds.output[1] == pytest.approx(largest)
 
 
-@pytest.mark.parametrize("window", ["blocks", "cbow_runs"])
+@pytest.mark.parametrize("window", ["blocks", "cbow_blocks"])
 def test_shared_negatives_bound_what_their_clear_form_does(window: str, x64: None) -> None:
     """Equal where no negative is a positive; elsewhere the fast form adds what it takes back."""
     from w2vjax.objectives.negative import negative_targets

@@ -19,7 +19,7 @@ from w2vjax.objectives.negative import negative_targets
 
 SIZE = Size(7, 3, 2, 4, 2)
 TRAINED = (
-    "cbow_runs",
+    "cbow_blocks",
     "cbow_counted",
     "fans",
 )  # training's own; blocks have a test of their own in test_windows.py

@@ -84,7 +84,7 @@ FAST_AND_CLEAR = [
     ("blocks", 2),
     *(
         pytest.param(window, span, marks=pytest.mark.slow)
-        for window, span in [("cbow_blocks", 4), ("pairs", 2)]
+        for window, span in [("cbow_apart", 4), ("pairs", 2)]
     ),
 ]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from keyed_vectors import keyed_vectors
 
 import w2vjax as w2v
-from w2vjax.vectors import nearest as search
+from w2vjax.vectors import batches as search
 
 # float32 cosines of 40 numbers, ours and gensim's: measured at most 2.4e-7 over all tests here
 TOLERANCE = 1e-6

@@ -31,7 +31,7 @@ from w2vjax.training.updates import (
     parts,
 )
 from w2vjax.types import Params, Rows
-from w2vjax.windows.cbow import cbow_run_batch
+from w2vjax.windows.cbow import cbow_block_batch
 from w2vjax.windows.sampling import full_reach, keep_thresholds
 from w2vjax.windows.skipgram import block_batch
 
@@ -93,7 +93,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     ids = random.integers(0, 9, 40).astype(np.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 4)), jnp.float32) for _ in range(2)))
     recipe = Recipe(
-        softmax(), block_batch, optax.sgd(0.1), 2, groups=1, block_words=8, reach=full_reach
+        softmax(), block_batch, optax.sgd, 0.1, 2, groups=1, block_words=8, reach=full_reach
     )
     keep = keep_thresholds(np.ones(9), 0)
     state = State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
@@ -120,7 +120,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["negative", "hierarchical", "softmax"])
-@pytest.mark.parametrize("windows", [block_batch, cbow_run_batch])
+@pytest.mark.parametrize("windows", [block_batch, cbow_block_batch])
 def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, windows):
     objective = {
         "negative": w2v.negative_sampling(5, shared=8),
@@ -274,7 +274,7 @@ def test_a_run_is_compiled_once(planted):
         state, _ = program(
             state, job.tables, job.keep, ids, jnp.int32(0), count, chunk_seed(0, 0, number)
         )
-    assert program._cache_size() == 1
+    assert program.jitted._cache_size() == 1
 
 
 def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):

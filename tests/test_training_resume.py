@@ -95,7 +95,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
             {"objective": w2v.negative_sampling(3, shared=8)},
             "settings.objective='negative' and this run has 'custom'",
         ),
-        ({"windows": w2v.windows.cbow_run_batch}, "another program"),
+        ({"windows": w2v.windows.cbow_block_batch}, "another program"),
         ({"corpus": planted_text(seed=9)}, "corpus="),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
 
 
 def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):
-    other = SMALL | {"windows": w2v.windows.cbow_run_batch}
+    other = SMALL | {"windows": w2v.windows.cbow_block_batch}
     with pytest.raises(
         errors.SettingError, match=r"allow=\['jax verson'\] names no field of a checkpoint"
     ):

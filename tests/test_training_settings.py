@@ -127,9 +127,9 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
     for backward, windows, objective in (
         (w2v.objectives.embed_backward, w2v.windows.cbow_counted_batch, "hierarchical"),
         (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_lone_batch, "hierarchical"),
-        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_run_batch, "negative"),
-        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "negative"),
-        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "softmax"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_block_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "softmax"),
     ):
         asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
         assert asked.chosen_method(methods.SHORT_TEXT - 1).windows is windows
@@ -162,12 +162,12 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
     passed = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, epochs=5), w2v.method("cbow"))
     assert (passed.settings.learning_rate, passed.recipe.windows) == (
         0.5,
-        w2v.windows.cbow_run_batch,
+        w2v.windows.cbow_block_batch,
     )
 
 
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
-    counted, plain = w2v.windows.cbow_counted_run_batch, w2v.windows.cbow_run_batch
+    counted, plain = w2v.windows.cbow_counted_block_batch, w2v.windows.cbow_block_batch
     asked = Arguments(dim=8, min_count=1, model="cbow")
     assert make_run(planted, asked).recipe.windows is counted
     assert (
@@ -354,12 +354,13 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     """
     random = np.random.default_rng(3)
     ids, counts = random.integers(0, 50, 2048).astype(np.int32), np.full(50, 40)
-    objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
+    objective = w2v.shared_negatives(5, shared=8, span=3)
     groups = batch_words // 16
     recipe = w2v.Recipe(
         objective,
         w2v.windows.block_batch,
-        optimizer,
+        w2v.row_sgd,
+        0.05,
         groups=groups,
         block_words=16,
         measured=max(1, groups // 8),
@@ -369,7 +370,7 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     _, progress = train_chunk(
         recipe,
         2048,
-        State(params, optimizer.init(params)),
+        State(params, recipe.optimizer.init(params)),
         objective.init(counts),
         keep,
         jnp.asarray(ids),
@@ -471,7 +472,7 @@ def test_a_method_of_your_own_is_what_trains(planted):
         0.02,
         48,
     )
-    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_run_batch, 8)
+    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_block_batch, 8)
     own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
     assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == (
         "cbow",

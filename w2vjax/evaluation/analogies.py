@@ -151,7 +151,7 @@ def evaluate_word_analogies(
     )
     correct = np.zeros(len(ids), bool)
     if answered.any():
-        predicted = _answers(vectors.unit, first, ids[answered, :3], measure)
+        predicted = _answers(vectors.unit_on_device, first, ids[answered, :3], measure)
         hits: np.ndarray = first[predicted] == ids[answered, 3]
         correct[answered] = hits & (predicted >= 0)
     results, start = [], 0

@@ -7,10 +7,10 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 from w2vjax.errors import FileError, FormatError
+from w2vjax.files import as_path
 
 ScoredPair: TypeAlias = tuple[str, str, float]
 Question: TypeAlias = tuple[str, str, str, str]  # a is to b as c is to d
@@ -102,7 +102,7 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     Unicode says.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = as_path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise FileError(
             f"{path} cannot be read: {error.strerror}. Check the path and its permissions."

@@ -164,19 +164,18 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
 
 def _header_text(path: Path, data: Data) -> bytes:
     if len(data) < 8:
-        refuse(
-            path,
-            f"byte {len(data)}",
-            f"the file ends here, and the length of the header takes {8} bytes",
-        )
+        cause = "the file ends here, and the length of the header takes 8 bytes"
+        refuse(path, f"byte {len(data)}", cause)
+    if data[8:9] not in {b"{", b""}:
+        cause = f"it is not a safetensors file, whose header starts with '{{', not {data[8:9]!r}"
+        refuse(path, "byte 8", cause, "Give a .safetensors file, as training writes one.")
     (length,) = struct.unpack("<Q", data[:8])
     if length > min(len(data) - 8, _LONGEST_HEADER):
-        refuse(
-            path,
-            "byte 0",
+        cause = (
             f"the header claims {length:,} bytes; {len(data) - 8:,} follow, and "
-            f"{_LONGEST_HEADER:,} are allowed",
+            f"{_LONGEST_HEADER:,} are allowed"
         )
+        refuse(path, "byte 0", cause)
     return bytes(data[8 : 8 + length])
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from w2vjax.errors import FileError, FormatError, SettingError
+from w2vjax.files import as_path
 from w2vjax.pictures.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def read_losses(path: str | PathLike[str]) -> Losses:
     [4.0, 3.5]
     """
     try:
-        data = Path(path).read_bytes()
+        data = as_path(path).read_bytes()
     except OSError as error:
         raise FileError(
             f"{path} cannot be read: {error.strerror}. Check its name and permissions."

@@ -16,6 +16,7 @@ loses to the unigram distribution, however well it is trained.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -29,7 +30,7 @@ from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.feed import Feed, marked
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Recipe, split_lines
-from w2vjax.types import Batch, Params, Tables
+from w2vjax.types import Batch, Objective, Params, Tables
 from w2vjax.windows.sampling import full_reach, keep_probabilities
 
 _CHUNK = 4096  # words of the vocabulary at a time
@@ -72,30 +73,36 @@ def evaluate_held_out(
     keep = None if keep is None or (keep >= 1).all() else np.maximum(keep, 1e-9)
     dropped = dropped_paths(tables, keep) if probabilistic and keep is not None else None
 
-    def measure(
-        params: Params, tables: Tables, batch: Batch
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        pairs = batch.weights.sum()
-        base = -(batch.weights.sum(1) * unigram[batch.words]).sum()
-        if not probabilistic:
-            chunk = min(_CHUNK, len(counts))
-            loss = held_out_loss(params, batch, chunk=chunk, offset=offsets(noise, keep)) * pairs
-        else:
-            loss = held_out_loss(params, batch, recipe.objective, tables) * pairs
-        return (
-            loss if dropped is None else loss + path_correction(params, batch, dropped),
-            base,
-            pairs,
-        )
-
-    compiled = jax.jit(measure)
+    objective = recipe.objective if probabilistic else None
+    measure = partial(_measure, objective, params, tables, unigram)
+    offset = None if probabilistic else offsets(noise, keep)
     sums = np.zeros(3)
     for batch in held_out_batches(recipe, feed, most_words):
-        sums += np.array([float(value) for value in compiled(params, tables, batch)])
+        sums += np.array([float(value) for value in measure(offset, dropped, batch)])
     loss, base, pairs = sums.tolist()
     if not pairs:
         return {"loss": None, "unigram_loss": None, "pairs": 0.0}
     return {"loss": loss / pairs, "unigram_loss": base / pairs, "pairs": pairs}
+
+
+@partial(jax.jit, static_argnums=0)
+def _measure(
+    objective: Objective | None,
+    params: Params,
+    tables: Tables,
+    unigram: jax.Array,
+    offset: jax.Array | None,
+    dropped: "Dropped | None",
+    batch: Batch,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(loss of the model, loss of the unigram distribution, pairs) of one batch, summed."""
+    pairs = batch.weights.sum()
+    base = -(batch.weights.sum(1) * unigram[batch.words]).sum()
+    chunk = min(_CHUNK, unigram.shape[0])
+    loss = held_out_loss(params, batch, objective, tables, chunk, offset) * pairs
+    if dropped is not None:
+        loss = loss + path_correction(params, batch, dropped)
+    return loss, base, pairs
 
 
 def evaluate_run(

@@ -35,7 +35,7 @@ from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.report import Callback, Reporter, StopSignals
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import Run, lower, set_up
-from w2vjax.training.step import Progress, State, chunk_seed
+from w2vjax.training.step import Progress, State, chunk_seed, compile_chunk
 from w2vjax.training.watch import Untrained, Watch, require_neighbours, untrained_beside
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
@@ -84,9 +84,10 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
     read = read_corpus(corpus, arguments)
     prepared = time.perf_counter()
     job = make_run(read, arguments)
-    lowered = lower(job)
+    program = compile_chunk(job.recipe, job.feed.size)
+    lowered = lower(job, program)
     untrained = untrained_beside(job)
-    compiled = lowered.compile()
+    lowered.compile()  # as the first call would
     ready = time.perf_counter()
     standing, history, identity = fresh_or_resumed(job, lowered, checkpoints)
     with (
@@ -94,7 +95,7 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
         Reporter(
             job, standing.position, arguments.progress, arguments.log, arguments.log_every, history
         ) as report,
-        Workers(compiled, job.feed.copies) as workers,
+        Workers(program, job.feed.copies) as workers,
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)

@@ -11,12 +11,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import jax
-import numpy as np
-
 from w2vjax.errors import DivergedError, FileError, StoppedError
 from w2vjax.training.checkpoint import Position
-from w2vjax.training.step import Progress
+from w2vjax.training.step import Progress, rate_at
 
 if TYPE_CHECKING:
     from w2vjax.training.setup import Run
@@ -50,7 +47,6 @@ class Reporter:
         history: list[dict[str, Any]],
     ):
         self.run, self.every, self.history = run, every, list(history)
-        self._learning_rate = jax.jit(run.schedule)
         self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
         self._begin, self._written = position, (time.perf_counter(), position.words)
         self._loss = self._pairs = 0.0
@@ -108,9 +104,7 @@ class Reporter:
             "step": self.steps,
             "words": position.words,
             "loss": self._loss / self._pairs if self._pairs else None,
-            "learning_rate": float(
-                self._learning_rate(np.int32(self.steps // self.run.feed.copies))
-            ),
+            "learning_rate": rate_at(self.run.recipe, self.steps // self.run.feed.copies),
             "words_per_second": speed,
             "seconds": position.seconds,
             "seconds_left": (self.total - position.words) / max(speed, 1e-9),

@@ -2,12 +2,12 @@
 functions.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
@@ -18,13 +18,10 @@ from w2vjax.training.copies import counts_of
 from w2vjax.training.feed import Feed, feed, longest_call
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
-from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
-from w2vjax.training.updates import check_optimizer
-from w2vjax.types import OptimizerMaker, Params, Schedule
+from w2vjax.training.step import Program, Recipe, State, chunk_seed, schedule_argument
+from w2vjax.training.updates import check_optimizer, linear_decay
+from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
-
-# The share of its start that the learning rate ends at, as in word2vec.c.
-_LAST_RATE = 1e-4
 
 
 class Run(NamedTuple):
@@ -33,7 +30,6 @@ class Run(NamedTuple):
     settings: Complete
     feed: Feed
     recipe: Recipe
-    schedule: Schedule
     steps: int  # expected, of the whole run and one copy of the tables
     state: State
     tables: Any
@@ -70,22 +66,12 @@ def measured_every(place: Feed, settings: Complete) -> int:
     return max(1, min(32, steps // 4))
 
 
-def linear_decay(learning_rate: float, steps: int) -> Schedule:
-    """word2vec's schedule: from the learning rate down to 1e-4 of it, linearly, and constant after
-    ``steps``.
-    """
-    schedule: Schedule = optax.linear_schedule(
-        learning_rate, learning_rate * _LAST_RATE, max(steps, 1)
-    )
-    return schedule
-
-
 def set_up(
     corpus: Corpus,
     settings: Settings,
     method: Method | None = None,
     *,
-    schedule: Schedule | None = None,
+    schedule: ScalarOrSchedule | None = None,
     start: Params | None = None,
     mesh: Mesh | None = None,
     deterministic: bool = False,
@@ -124,7 +110,7 @@ def set_up(
         corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh
     )
     steps = expected_steps(place, counts, settings)
-    schedule = schedule or linear_decay(settings.learning_rate, steps)
+    usual: Any = linear_decay(settings.learning_rate, steps)
     groups = settings.batch_words // settings.block_words
     # a corpus of a few steps is measured whole: its log would be noise otherwise
     measured, every = (
@@ -133,7 +119,8 @@ def set_up(
     recipe = Recipe(
         objective,
         method.windows,
-        method.optimizer(schedule),
+        method.optimizer,
+        usual if schedule is None else schedule,
         settings.window,
         groups,
         settings.block_words,
@@ -151,32 +138,23 @@ def set_up(
             f"of dim={shape[1]}. "
             "Grow the table first, or use its dim."
         )
-    state = first_state(recipe.optimizer, settings, shape, start, mesh)
+    state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
-    return Run(settings, place, recipe, schedule, steps, state, objective.init(counts), keep)
+    return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
 
 
 def first_state(
-    optimizer: optax.GradientTransformation,
-    settings: Settings,
-    shape: tuple[int, int],
-    start: Params | None,
-    mesh: Mesh | None,
+    recipe: Recipe, settings: Settings, shape: tuple[int, int], start: Params | None
 ) -> State:
-    """The params that a run starts from, ``start`` or drawn, placed on ``mesh``, and the
+    """The params that a run starts from, ``start`` or drawn, placed on the recipe's mesh, and the
     optimizer's first state.
     """
-
-    # one program: its operations one by one would take longer to compile than the tables to fill
-    def draw(seed: jax.typing.ArrayLike) -> State:
-        key = jax.random.fold_in(jax.random.key(seed), 2**31)
-        params = init_params(key, *shape, settings.dtype)
-        return State(params, optimizer.init(params))
-
+    schedule, optimizer, mesh = schedule_argument(recipe), recipe.optimizer, recipe.mesh
+    draw = partial(_draw_state, recipe.make_optimizer, shape, settings.dtype, schedule)
     seed = np.uint32(settings.seed)
     check_optimizer(optimizer, jax.eval_shape(draw, seed).params)
     if start is None:
-        state: State = jax.jit(draw)(seed)
+        state: State = draw(seed)
         if mesh is None:
             return state
     # a copy, for the caller's tables are not donated
@@ -190,9 +168,20 @@ def first_state(
     return State(params, optimizer.init(params))
 
 
-def lower(run: Run) -> Any:
+# one program: its operations one by one would take longer to compile than the tables to fill
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _draw_state(
+    make_optimizer: OptimizerMaker,
+    shape: tuple[int, int],
+    dtype: str,
+    schedule: ScalarOrSchedule,
+    seed: jax.Array,
+) -> State:
+    key = jax.random.fold_in(jax.random.key(seed), 2**31)
+    params = init_params(key, *shape, dtype)
+    return State(params, make_optimizer(schedule).init(params))
+
+
+def lower(run: Run, program: Program) -> Any:
     """The run's program, traced and lowered for its shapes: ``.compile()`` it, or hash its text."""
-    arguments = run.feed.chunk(0)
-    return compile_chunk(run.recipe, run.feed.size).lower(
-        run.state, run.tables, run.keep, *arguments, chunk_seed(0, 0, 0)
-    )
+    return program.lower(run.state, run.tables, run.keep, *run.feed.chunk(0), chunk_seed(0, 0, 0))

@@ -10,6 +10,7 @@ can go on from any chunk. A chunk's end is treated as a line's end: windows do n
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -18,19 +19,36 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from w2vjax.lazy import kept
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
-from w2vjax.training.updates import apply_gradients, cleared
-from w2vjax.types import Batch, EmbedBackward, Goal, Objective, Params, Reach, Tables, Windows
+from w2vjax.training.updates import LinearDecay, apply_gradients, cleared
+from w2vjax.types import (
+    Batch,
+    EmbedBackward,
+    Goal,
+    Objective,
+    OptimizerMaker,
+    Params,
+    Reach,
+    ScalarOrSchedule,
+    Tables,
+    Windows,
+)
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
 
 
 class Recipe(NamedTuple):
-    """What stays fixed during a run: the functions it is made of and the shapes of a step."""
+    """What stays fixed during a run: the functions it is made of and the shapes of a step.
+
+    A recipe has a hash, and equal recipes share a compiled program. Recipes that differ in the
+    numbers of a :class:`~w2vjax.training.updates.LinearDecay` or of a constant rate share it too.
+    """
 
     objective: Objective
     windows: Windows
-    optimizer: optax.GradientTransformation
+    make_optimizer: OptimizerMaker  # schedule -> optax transformation, such as row_sgd
+    schedule: ScalarOrSchedule  # step -> learning rate, or one rate for all steps
     window: int = 5
     groups: int = 64  # B, blocks in a step
     block_words: int = 16  # T, consecutive words in a block
@@ -40,6 +58,11 @@ class Recipe(NamedTuple):
     measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
     every: int = 1  # steps from one whose loss is read off to the next
     mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables)
+
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """The transformation that steps by the schedule."""
+        return self.make_optimizer(self.schedule)
 
 
 class State(NamedTuple):
@@ -270,26 +293,59 @@ def chunk_key(numbers: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), epoch), chunk)
 
 
-def compile_chunk(recipe: Recipe, chunk: int) -> Any:
-    """:func:`train_chunk` compiled for one recipe and size.
+@dataclass(frozen=True)
+class Program:
+    """:func:`train_chunk` for one recipe and size: what :func:`compile_chunk` returns."""
 
-    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites
-    the state it is given. It is compiled with options of its own, so it cannot be part of another
-    ``jit``: take train_chunk for that.
-    """
+    jitted: Any  # (schedule, *arguments) -> (state, progress)
+    schedule: Any
 
-    def program(
-        state: State,
-        tables: Tables,
-        keep: jax.Array,
-        ids: jax.Array,
-        offset: jax.Array,
-        count: jax.Array,
-        seed: jax.Array,
-    ) -> tuple[State, Progress]:
-        return train_chunk(recipe, chunk, state, tables, keep, ids, offset, count, chunk_key(seed))
+    def __call__(self, *arguments: Any) -> tuple[State, Progress]:
+        """Train one chunk: (state, tables, keep, ids, offset, count, chunk_seed)."""
+        done: tuple[State, Progress] = self.jitted(self.schedule, *arguments)
+        return done
+
+    def lower(self, *arguments: Any) -> Any:
+        """The program for arguments of these shapes, traced and lowered."""
+        return self.jitted.lower(self.schedule, *arguments)
+
+
+def schedule_argument(recipe: Recipe) -> Any:
+    """The schedule as an argument of a program, a pytree. A function of your own is its structure."""
+    schedule = recipe.schedule
+    numbers = not callable(schedule) or isinstance(schedule, LinearDecay)
+    return schedule if numbers else jax.tree_util.Partial(schedule)
+
+
+@jax.jit
+def _rate_at(schedule: ScalarOrSchedule, step: jax.Array) -> jax.typing.ArrayLike:
+    return schedule(step) if callable(schedule) else schedule
+
+
+def rate_at(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step."""
+    return float(_rate_at(schedule_argument(recipe), np.int32(step)))
+
+
+@kept
+def _jitted(recipe: Recipe, chunk: int) -> Any:
+    def program(schedule: ScalarOrSchedule, state: State, *arguments: Any) -> Any:
+        *others, seed = arguments
+        given = [recipe._replace(schedule=schedule), chunk, state, *others, chunk_key(seed)]
+        return train_chunk(*given)
 
     # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
     # nothing measurable
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-    return jax.jit(program, donate_argnums=0, compiler_options=options)
+    return jax.jit(program, donate_argnums=1, compiler_options=options)
+
+
+def compile_chunk(recipe: Recipe, chunk: int) -> Program:
+    """:func:`train_chunk` compiled for one recipe and size, at its first call.
+
+    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites
+    the state it is given. It is compiled with options of its own, so it cannot be part of another
+    ``jit``: take train_chunk for that. Equal recipes and sizes share what is compiled.
+    """
+    # one program for all schedules of a kind
+    return Program(_jitted(recipe._replace(schedule=0.0), chunk), schedule_argument(recipe))

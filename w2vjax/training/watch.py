@@ -9,7 +9,7 @@ long before a number stops being finite.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
+from w2vjax.lazy import kept
 from w2vjax.training.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
@@ -70,12 +71,8 @@ def untrained_loss(
         .clip(0, size - 1)
         .astype(np.int32)
     )
-    program = jax.jit(
-        partial(_losses_of_zeros, objective, size),
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
     try:
-        losses = np.asarray(program(tables, ids), np.float64)
+        losses = np.asarray(_losses_of_zeros(objective, size)(tables, ids), np.float64)
     except Exception:
         # whatever a caller's own objective raises: the run is then judged by its tables alone
         return None
@@ -83,13 +80,18 @@ def untrained_loss(
     return found if np.isfinite(found.loss) and found.loss > 0 else None
 
 
-def _losses_of_zeros(objective: Objective, size: int, tables: Any, words: jax.Array) -> jax.Array:
-    """The loss of each of ``words`` [n] as the one positive of a hidden vector of zeros."""
-    weights = jnp.ones((len(words), 1, 1), jnp.float32)
-    draws = objective.draw(jax.random.key(0), tables, (len(words),))
-    targets = objective.select(draws, tables, words[:, None], weights)
-    hidden, output = (jnp.zeros(shape, jnp.float32) for shape in ((len(words), 1, 1), (size, 1)))
-    return objective.loss(hidden, output, targets).reshape(-1)
+@kept
+def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array]:
+    """(tables, words [n]) -> the loss of each as the one positive of a hidden vector of zeros."""
+
+    def losses(tables: Any, words: jax.Array) -> jax.Array:
+        weights = jnp.ones((len(words), 1, 1), jnp.float32)
+        draws = objective.draw(jax.random.key(0), tables, (len(words),))
+        targets = objective.select(draws, tables, words[:, None], weights)
+        hidden, output = (jnp.zeros(shape, jnp.float32) for shape in (weights.shape, (size, 1)))
+        return objective.loss(hidden, output, targets).reshape(-1)
+
+    return jax.jit(losses, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def untrained_beside(job: Run) -> Callable[[], Untrained | None]:

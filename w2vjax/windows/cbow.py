@@ -1,13 +1,13 @@
 """CBOW: the mean of the neighbours predicts the center.
 
-``cbow_run_batch`` reads each word of a run once for all of its means. Two regroupings make the
+``cbow_block_batch`` reads each word of a run once for all of its means. Two regroupings make the
 other window shapes:
 
     one_word_each(batch)               each mean is scored against its own center only
     weighted_by_words(batch, window)   each mean counts by its number of words
 
     cbow_lone_batch         = one_word_each(run)
-    cbow_counted_run_batch  = weighted_by_words(run)
+    cbow_counted_block_batch  = weighted_by_words(run)
     cbow_counted_batch      = one_word_each(weighted_by_words(run))
 
 Functions of runs are jit-able and trust their ids; :mod:`w2vjax.windows.neighbourhood` says what a
@@ -53,7 +53,7 @@ def cbow(
     return Batch(inputs, centers[:, None], real.any(-1).astype(dtype)[:, None, None])
 
 
-def cbow_run_batch(
+def cbow_block_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """B groups of T means. Center t is the positive of mean t alone: weights [B, T, P=T] are a
@@ -63,7 +63,7 @@ def cbow_run_batch(
     on the neighbours of center t.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
-    >>> cbow_run_batch(tokens, segments, jnp.asarray([[1, 1]])).inputs.weights.tolist()
+    >>> cbow_block_batch(tokens, segments, jnp.asarray([[1, 1]])).inputs.weights.tolist()
     [[[0.0, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 0.5]]]
     """
     block = block_batch(tokens, segments, reach, dtype)
@@ -104,38 +104,38 @@ def weighted_by_words(batch: Batch, window: int) -> Batch:
 def cbow_lone_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """:func:`cbow_run_batch`, then :func:`one_word_each`.
+    """:func:`cbow_block_batch`, then :func:`one_word_each`.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_lone_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.inputs.weights.shape, batch.words.tolist(), batch.weights.tolist()
     ((1, 2, 4), [[4], [5]], [[[1.0]], [[1.0]]])
     """
-    return one_word_each(cbow_run_batch(tokens, segments, reach, dtype))
+    return one_word_each(cbow_block_batch(tokens, segments, reach, dtype))
 
 
-def cbow_counted_run_batch(
+def cbow_counted_block_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """:func:`cbow_run_batch`, then :func:`weighted_by_words`.
+    """:func:`cbow_block_batch`, then :func:`weighted_by_words`.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
-    >>> batch = cbow_counted_run_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch = cbow_counted_block_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
     ([[4, 5]], [[[0.5, 0.0], [0.0, 1.0]]])
     """
     window = (tokens.shape[1] - reach.shape[1]) // 2
-    return weighted_by_words(cbow_run_batch(tokens, segments, reach, dtype), window)
+    return weighted_by_words(cbow_block_batch(tokens, segments, reach, dtype), window)
 
 
 def cbow_counted_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """:func:`cbow_counted_run_batch`, then :func:`one_word_each`.
+    """:func:`cbow_counted_block_batch`, then :func:`one_word_each`.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_counted_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
     ([[4], [5]], [[[0.5]], [[1.0]]])
     """
-    return one_word_each(cbow_counted_run_batch(tokens, segments, reach, dtype))
+    return one_word_each(cbow_counted_block_batch(tokens, segments, reach, dtype))

@@ -2,16 +2,16 @@
 
 Two groupings of the same pairs train, each where it reads few rows:
 
-    block_batch    T consecutive centers against their T + 2*window neighbours, as matrix products. A row is read once
-                   for all the pairs it takes part in.
-    fan_batch      the neighbours of a center, each a hidden vector of its own, all predicting that center. Where a word
-                   costs a whole path of rows (hierarchical softmax), the path is read once for
-                   2*window hidden vectors. word2vec.c trains in this direction; over a corpus the
+    block_batch    T consecutive centers against their T + 2*window neighbours, as matrix products.
+                   A row is read once for all of its pairs.
+    fan_batch      the neighbours of a center, each a hidden vector, all predict that center. Where
+                   a word costs a path of rows (hierarchical softmax), the path is read once for
+                   2*window hidden vectors. word2vec.c trains in this direction. Over a corpus the
                    pairs are the same, except that the reach of the predicted word decides.
 
 The idea of shared rows is pWord2Vec's (Ji et al., "Parallelizing Word2Vec in Shared and Distributed
-Memory", 2016). Functions of runs are jit-able and trust their ids;
-:mod:`w2vjax.windows.neighbourhood` says what a run is.
+Memory", 2016). Functions of blocks can be jitted and trust their ids.
+:mod:`w2vjax.windows.neighbourhood` defines a block.
 """
 
 import jax
