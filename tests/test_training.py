@@ -1,6 +1,4 @@
-"""The engine: the post's run through it, what is drawn and cut, what is learned, exact repetition,
-going on.
-"""
+"""Training: the post's run, what is drawn and learned, equal bits, and further training."""
 
 import itertools
 import json
@@ -346,9 +344,7 @@ CLIP = optax.clip(1.0)
     ],
 )
 def test_what_an_optimizer_takes_survives_a_chain(wrap):
-    """dense gets tables, in which the examples of a row are one gradient; row_sgd gets each
-    example.
-    """
+    """dense gets tables with one gradient a row; row_sgd gets each example."""
     rows, bounds = Rows(jnp.asarray([2, 0, 2]), jnp.full((3, 2), 0.5)), jnp.full(3, 1e-3)
     state = wrap(w2v.dense(optax.adam(0.1))).init(Params(jnp.zeros((4, 2)), jnp.zeros((4, 2))))
     assert (parts(state, WholeTables), parts(state, RepeatedRows)) == (True, False)
@@ -419,16 +415,8 @@ def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, mon
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged[:3] == records[:3]
     assert trained.summary["words"] < len(planted.ids) * 2
-    assert set(records[0]) == {
-        "epoch",
-        "step",
-        "words",
-        "loss",
-        "learning_rate",
-        "words_per_second",
-        "seconds",
-        "seconds_left",
-    }
+    names = "epoch step words loss learning_rate words_per_second seconds seconds_left"
+    assert set(records[0]) == set(names.split())
     assert records[0]["learning_rate"] == pytest.approx(trained.run.settings.learning_rate, rel=0.1)
 
 
