@@ -348,9 +348,7 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
         State(params, recipe.optimizer.init(params)),
         objective.init(counts),
         keep,
-        jnp.asarray(ids),
-        jnp.int32(0),
-        jnp.int32(2048),
+        (jnp.asarray(ids), jnp.int32(0), jnp.int32(2048)),
         jax.random.key(1),
     )
     # Untrained output rows are zero: each positive and its five negatives lose log 2
