@@ -1,6 +1,4 @@
-"""Runs that stop: resumed to the same bits, refused when another run left the checkpoint, named
-when they diverge.
-"""
+"""A stopped run resumes to the same bits. A checkpoint of another run is refused."""
 
 import itertools
 import json
@@ -213,9 +211,7 @@ OLD = Path(__file__).parent / "data" / "checkpoint-000000002880.safetensors"
 def test_a_checkpoint_that_calls_settings_by_their_former_names_is_resumed(
     planted, tmp_path, monkeypatch
 ):
-    """It was written by the commit before run became block_words and replicas became copies, with
-    JAX 0.10.2.
-    """
+    """JAX 0.10.2 wrote it, when block_words was still named run and copies replicas."""
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     old, settings = read_tensors(OLD), SMALL | {"copies": 2, "learning_rate": 0.05}
     theirs = json.loads(old.metadata["identity"])

@@ -115,9 +115,7 @@ def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
 
 
 def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
-    """d loss / d hidden of the mean is shared out: the loss is that of one pair whose input row is
-    the mean.
-    """
+    """The loss is that of one pair whose input row is the mean; its gradient is shared out."""
     case = make_case("ordinary", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
     contexts = np.random.default_rng(0).integers(0, 60, (20, 4))
@@ -155,9 +153,7 @@ def test_undivided_cbow_is_count_times_the_gradient() -> None:
 
 @pytest.mark.parametrize("window", [w2v.windows.block_batch, *slow(pair_batch, cbow_batch)])
 def test_padding_ids_change_no_bit(window: Any) -> None:
-    """Any valid id may stand on padding, and padding a batch to twice its length changes nothing
-    but rounding.
-    """
+    """Equal bits with any valid id on padding; twice the length changes rounding alone."""
     case = make_case("half padded", SIZE)
     params = w2v.Params(jnp.asarray(case.input, jnp.float32), jnp.asarray(case.output, jnp.float32))
     other = np.where(

@@ -319,7 +319,7 @@ def check_writable(path: str | os.PathLike[str], folder: bool = False) -> None:
 
 
 @contextmanager
-def claimed(folder: str | os.PathLike[str]) -> Iterator[None]:
+def claimed(folder: str | os.PathLike[str], lock: str = _LOCK) -> Iterator[None]:
     """Make a folder, and keep other processes from claiming it.
 
     The claim is a lock on a file in the folder. The system drops it when the process ends, however
@@ -338,7 +338,7 @@ def claimed(folder: str | os.PathLike[str]) -> Iterator[None]:
     with removed_if_empty(path), ExitStack() as locks:
         with _naming(path):
             path.mkdir(parents=True, exist_ok=True)
-            _lock(path / _LOCK, locks)
+            _lock(path / lock, locks)
         yield
 
 

@@ -7,11 +7,11 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from w2vjax.errors import DivergedError, FileError, StoppedError
+from w2vjax.training.arguments import Arguments
 from w2vjax.training.checkpoint import Position
 from w2vjax.training.step import Progress, rate_at
 
@@ -23,10 +23,6 @@ _SIGNALS = (
     signal.SIGINT,
     *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),
 )
-
-
-# (record) -> a true value to stop the run
-Callback = Callable[[dict[str, Any]], Any]
 
 
 class Reporter:
@@ -41,17 +37,16 @@ class Reporter:
         self,
         run: "Run",
         position: Position,
-        bar: bool,
-        log: Any,
-        every: float,
+        arguments: Arguments,
         history: list[dict[str, Any]],
     ):
-        self.run, self.every, self.history = run, every, list(history)
+        self.run, self.history = run, list(history)
+        self.every, self._callback = arguments.log_every, arguments.callback
         self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
         self._begin, self._written = position, (time.perf_counter(), position.words)
         self._loss = self._pairs = 0.0
-        self._log = None if log is None else Log(log, self.history)
-        self._bar = _bar(self.total, position.words) if bar else None
+        self._log = None if arguments.log is None else Log(arguments.log, self.history)
+        self._bar = _bar(self.total, position.words) if arguments.progress else None
 
     def __enter__(self) -> "Reporter":
         return self
@@ -74,7 +69,7 @@ class Reporter:
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
 
-    def round(self, position: Position, callback: Callback | None = None) -> bool:
+    def round(self, position: Position) -> bool:
         """Show where the run stands after a round, and make a record if it is time. True if the
         callback stops it.
         """
@@ -93,7 +88,7 @@ class Reporter:
                 f"loss {'-' if loss is None else format(loss, '.3f')}, lr "
                 f"{record['learning_rate']:.4f}"
             )
-        return bool(callback(record)) if callback is not None else False
+        return self._callback is not None and bool(self._callback(record))
 
     def _record(self, position: Position) -> dict[str, Any]:
         now = time.perf_counter()

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import optax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
@@ -35,6 +36,13 @@ class Run(NamedTuple):
     tables: Any
     keep: jax.Array
 
+    def __repr__(self) -> str:
+        settings, place = self.settings, self.feed
+        return (
+            f"Run({settings.model}, {objective_name(settings.objective)}, {len(place.corpus.vocab):,}"
+            f" words x {settings.dim}, {place.words:,} words in an epoch, {self.steps:,} steps)"
+        )
+
 
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
     """Steps of one copy in the whole run, from the words that subsampling is expected to keep.
@@ -58,6 +66,70 @@ def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
     table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
     state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
     return counts_of(state) is not None
+
+
+def check_optimizer_maker(make: OptimizerMaker) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` if this is no function of a schedule, or what it
+    makes cannot take row gradients.
+    """
+    made = make(linear_decay(0.1, 1)) if callable(make) else None
+    if not isinstance(made, optax.GradientTransformation):
+        raise SettingError(
+            "The optimizer has to be a function of the schedule that returns an optax "
+            "transformation. Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule))."
+        )
+    table = jax.ShapeDtypeStruct((9, 2), jnp.float32)
+    check_optimizer(made, Params(table, table))
+
+
+def on_accelerator(mesh: Mesh | None) -> bool:
+    """Whether a run is on a GPU or TPU."""
+    device = mesh.devices.flat[0] if isinstance(mesh, Mesh) else jax.devices()[0]
+    return bool(device.platform != "cpu")
+
+
+def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for a mesh that the tables or the groups of a step
+    cannot be divided by.
+    """
+    if mesh is None:
+        return
+    if not isinstance(mesh, Mesh) or set(mesh.axis_names) != {"data", "dim"}:
+        axes = f"a mesh of {mesh.axis_names}" if isinstance(mesh, Mesh) else repr(mesh)[:60]
+        raise SettingError(
+            f'A mesh needs the two axes "data" and "dim", and this is {axes}. Use '
+            'jax.sharding.Mesh(devices, ("data", "dim")).'
+        )
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise SettingError(
+            f"A mesh needs axes of the type Auto, and this has {mesh.axis_types}. Use "
+            'jax.sharding.Mesh(devices, ("data", "dim")).'
+        )
+    if settings.copies not in (None, 1):
+        raise SettingError(
+            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the "
+            "tables. Leave it out."
+        )
+    groups = settings.batch_words // settings.block_words
+    for name, number, what in (
+        ("dim", settings.dim, f"dim={settings.dim}"),
+        ("data", groups, f"the {groups} blocks of a step (batch_words / block_words)"),
+    ):
+        if number % mesh.shape[name]:
+            raise SettingError(
+                f'The axis "{name}" of the mesh has {mesh.shape[name]} devices, which do not '
+                f"divide {what}. Use a multiple, or another mesh."
+            )
+
+
+def check_start(start: Params | None, shape: tuple[int, int]) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for tables of another shape than the run's."""
+    for name, table in () if start is None else start._asdict().items():
+        if np.shape(table) != shape:
+            raise SettingError(
+                f"The start has an {name} table of shape {np.shape(table)}, and the run "
+                f"{shape[0]} words of dim={shape[1]}. Grow the table first, or use its dim."
+            )
 
 
 def measured_every(place: Feed, settings: Complete) -> int:
@@ -86,14 +158,11 @@ def set_up(
         settings.model, settings.objective, len(corpus.ids), settings.epochs
     )
     settings = changed(settings, {"model": method.model, "objective": method.objective})
-    if mesh is not None and settings.copies not in (None, 1):
-        raise SettingError(
-            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the "
-            "tables. "
-            "Leave it out."
-        )
-    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    settings = completed(settings, method, device.platform != "cpu")
+    settings = completed(settings, method, on_accelerator(mesh))
+    check_mesh(mesh, settings)
+    check_optimizer_maker(method.optimizer)
+    shape = (len(corpus.vocab), settings.dim)
+    check_start(start, shape)
     counts = corpus.counts
     noise = settings.negatives, settings.noise_exponent
     objective = make_objective(settings.objective, *noise, len(corpus.ids))
@@ -131,13 +200,6 @@ def set_up(
         every,
         mesh,
     )
-    shape = (len(corpus.vocab), settings.dim)
-    if start is not None and np.shape(start.input) != shape:
-        raise SettingError(
-            f"The start has a table of shape {np.shape(start.input)}, and the run {shape[0]} words "
-            f"of dim={shape[1]}. "
-            "Grow the table first, or use its dim."
-        )
     state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
     return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
@@ -152,7 +214,6 @@ def first_state(
     schedule, optimizer, mesh = schedule_argument(recipe), recipe.optimizer, recipe.mesh
     draw = partial(_draw_state, recipe.make_optimizer, shape, settings.dtype, schedule)
     seed = np.uint32(settings.seed)
-    check_optimizer(optimizer, jax.eval_shape(draw, seed).params)
     if start is None:
         state: State = draw(seed)
         if mesh is None:

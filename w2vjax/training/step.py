@@ -71,6 +71,10 @@ class State(NamedTuple):
     params: Params
     optimizer: Any
 
+    def __repr__(self) -> str:
+        leaves = jax.tree.leaves(tuple(self))
+        return f"State({len(leaves)} arrays, {sum(np.size(leaf) for leaf in leaves):,} numbers)"
+
 
 class Progress(NamedTuple):
     """What a chunk reports. Losses are sums over the measured groups; divide by ``pairs`` for nats
@@ -149,10 +153,25 @@ def descend(
         gradients,
     )
     bounds = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)), bounds)
+    if recipe.mesh is not None:
+        gradients, bounds = _on_every_device(recipe.mesh, (gradients, bounds))
     params, optimizer = apply_gradients(
         recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
     )
     return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
+
+
+def _on_every_device(mesh: Mesh, rows: Any) -> Any:
+    """The rows of a step on every device of the axis "data": few, where the tables they are added
+    to are whole. Each device then adds the same rows, and no tables are summed over devices.
+    """
+
+    def place(leaf: jax.Array) -> jax.Array:
+        spec = PartitionSpec(None, "dim") if leaf.ndim == 2 else PartitionSpec()
+        placed: jax.Array = jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, spec))
+        return placed
+
+    return jax.tree.map(place, rows)
 
 
 def measured_loss(
@@ -203,22 +222,26 @@ def train_chunk(
     state: State,
     tables: Tables,
     keep: jax.Array,
-    ids: jax.Array,
-    offset: jax.Array,
-    count: jax.Array,
+    piece: tuple[jax.Array, jax.Array, jax.Array],
     key: jax.Array,
 ) -> tuple[State, Progress]:
-    """All steps of ``count`` words of ``ids`` from ``offset`` on; jit with recipe and chunk static,
-    state donated.
-
-    recipe: the functions and shapes; chunk: M, at least count, static; tables: the objective's;
-    keep [V] uint32: see :func:`~w2vjax.windows.sampling.keep_thresholds`; ids [at least offset + M]
-    int32, lines opened by ``~id``.
+    """All steps of one piece of the text; jit with recipe and chunk static, state donated.
 
     The words that subsampling leaves are cut into B streams of equal length that are read in
     parallel, T words a step, so that a step's words come from B places of the text. Every word is a
     center exactly once; the last step is padded.
+
+    Args:
+        recipe: the functions and shapes.
+        chunk: M, the most words of a piece.
+        state: the params and what the optimizer keeps.
+        tables: what ``objective.init`` made of the counts.
+        keep: [V] uint32, from :func:`~w2vjax.windows.sampling.keep_thresholds`.
+        piece: (ids, offset, count). The words are the ``count`` ids from ``offset`` on, of at least
+            offset + M, int32. ``~id`` opens a line.
+        key: all random numbers follow from it.
     """
+    ids, offset, count = piece
     state = state._replace(optimizer=cleared(state.optimizer))
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
     keys = jax.random.split(key, 3)
@@ -330,9 +353,8 @@ def rate_at(recipe: Recipe, step: int) -> float:
 @kept
 def _jitted(recipe: Recipe, chunk: int) -> Any:
     def program(schedule: ScalarOrSchedule, state: State, *arguments: Any) -> Any:
-        *others, seed = arguments
-        given = [recipe._replace(schedule=schedule), chunk, state, *others, chunk_key(seed)]
-        return train_chunk(*given)
+        made, (tables, keep, *piece, seed) = recipe._replace(schedule=schedule), arguments
+        return train_chunk(made, chunk, state, tables, keep, tuple(piece), chunk_key(seed))
 
     # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
     # nothing measurable

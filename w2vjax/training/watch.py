@@ -32,6 +32,8 @@ _WORDS, _NUMBERS = 256, 1 << 22
 _BAD, _HOPELESS = 1.1, 10.0
 # Bad rounds in a row that end a run: this many, or this share of all rounds.
 _ROUNDS, _SHARE = 3, 1 / 20
+# A run whose loss is still above this share of the untrained one has learned little.
+_NEAR = 0.9
 # The mean of few pairs differs by chance, by standard deviations. Pairs of one batch share words
 # and negatives: about as many as these differ like one.
 _DEVIATIONS, _PAIRS_ALIKE = 4.0, 100
@@ -110,6 +112,21 @@ def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
     coming = thread.submit(compute)
     thread.shutdown(wait=False)
     return coming.result
+
+
+def advice(loss: float | None, untrained: float | None, steps: int) -> str | None:
+    """What to try where a run was too short to learn much; None for others.
+
+    >>> advice(4.15, 4.16, 5)
+    'The run was short: 5 steps. Its loss of 4.1500 is near the 4.1600 of untrained tables. Try ...'
+    >>> advice(2.0, 4.16, 5)
+    """
+    if loss is None or untrained is None or loss < _NEAR * untrained:
+        return None
+    return (
+        f"The run was short: {steps:,} steps. Its loss of {loss:.4f} is near the {untrained:.4f} of "
+        "untrained tables. Try ten times as many epochs, or a longer text."
+    )
 
 
 def require_neighbours(job: Run) -> None:
