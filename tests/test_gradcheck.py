@@ -508,7 +508,7 @@ def test_what_train_uses_for_a_text_is_among_what_is_checked(
 
 
 def test_what_ships_is_checked_with_its_own_parameters() -> None:
-    """48 negatives for 3 blocks, 32 for 4, 60 for 15; a third of a tree spare; 4096 words a time."""
+    """48 or 32 negatives, 60 for 15 a positive; a third of a tree to spare; 4096 words a time."""
     mass, drawn = counts(SHIPPED_SIZES["4500 x 3, 12 blocks"]), set()
     for one in battery.shipped():
         tables = one.objective.init(mass)

@@ -256,7 +256,7 @@ def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
 
 
 def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
-    """:func:`cross_entropy` as a loss for larger programs: ``jax.grad`` is the handwritten gradient.
+    """:func:`cross_entropy` for larger programs: its ``jax.grad`` is the handwritten gradient.
 
     ``jax.grad`` works, and so does what is taken of it: ``jax.jvp`` or ``jax.grad`` of the
     gradient, and ``jax.hessian``. Forward mode of the loss itself does not, as for every
