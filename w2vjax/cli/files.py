@@ -1,6 +1,4 @@
-"""``w2vjax convert``, ``export`` and ``info``: vectors from one file format to another, and what a
-file holds.
-"""
+"""``w2vjax convert``, ``export`` and ``info``: vectors between formats, and what a file holds."""
 
 import json as json_format
 import sys
@@ -72,10 +70,8 @@ def convert(
         limit: Take only the N first words.
     """
     if out.exists() and source.exists() and out.samefile(source):
-        raise SettingError(
-            f"{out} is the file to read: what is left out of the new one would be lost. Name "
-            "another."
-        )
+        cause = f"{out} is the file to read: what the new one leaves out would be lost"
+        raise SettingError(f"{cause}. Name another.")
     vectors = load(
         source,
         format=from_,
@@ -90,10 +86,8 @@ def convert(
     sizes = f"{len(vectors):,} words" + ("" if form == "vocabulary" else f" x {vectors.dim}")
     print(f"{out}: {sizes}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)")
     if form == "projector" and len(vectors) > SHOWN:
-        print(
-            f"The projector shows about {SHOWN:,} rows; --limit {SHOWN} takes the first.",
-            file=sys.stderr,
-        )
+        hint = f"--limit {SHOWN} takes the first."
+        print(f"The projector shows about {SHOWN:,} rows; {hint}", file=sys.stderr)
     return 0
 
 
@@ -128,9 +122,8 @@ def export(
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
     if out.suffix.lower() not in {".html", ".htm"}:
-        raise SettingError(
-            f"{out}: a browser opens a page by its extension. End the name in .html."
-        )
+        cause = f"{out}: a browser opens a page by its extension"
+        raise SettingError(f"{cause}. End the name in .html.")
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 
@@ -142,10 +135,8 @@ def export(
     )
     print(f"{out}: {page.words:,} words; open it in a browser ({page.bytes:,} bytes)")
     if page.left_out:
-        print(
-            f"{page.left_out:,} rarer words are not on the page; --limit takes more.",
-            file=sys.stderr,
-        )
+        hint = "--limit takes more."
+        print(f"{page.left_out:,} rarer words are not on the page; {hint}", file=sys.stderr)
     return 0
 
 
@@ -190,19 +181,14 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["tokens"] is not None:
         lines.append(("counts", f"{found['tokens']:,} tokens of text"))
     for name, table in found.get("tables", {}).items():
-        lines.append(
-            (name, " x ".join(f"{size:,}" for size in table["shape"]) + f" {table['dtype']}")
-        )
+        shape = " x ".join(f"{size:,}" for size in table["shape"])
+        lines.append((name, f"{shape} {table['dtype']}"))
     if found["holds"] == "model":
         lines.append(("training", "can go on from here: both tables are present"))
     if found.get("settings"):
         lines.append(("settings", json_format.dumps(found["settings"], ensure_ascii=False)))
     if "sha256" in found:
-        lines.append(
-            (
-                "checksum",
-                f"{found['sha256'][:16]}... verified" if found["sha256"] else "none in the file",
-            )
-        )
+        sound = f"{(found['sha256'] or '')[:16]}... verified"
+        lines.append(("checksum", sound if found["sha256"] else "none in the file"))
     words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
     return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]

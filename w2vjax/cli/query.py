@@ -22,8 +22,7 @@ def nn(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Show the nearest words: those whose vectors have the largest cosine with the vector of a
-    word.
+    """Show the words whose vectors have the largest cosine with the vector of a word.
 
     Examples:
       w2vjax nn vectors.bin king
@@ -70,8 +69,7 @@ def analogy(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Answer "A is to B as C is to what?": the words nearest to B - A + C. The three words are left
-    out.
+    """Answer "A is to B as C is to what?" by the words nearest to B - A + C.
 
     Examples:
       w2vjax analogy vectors.bin man king woman       queen, if the vectors are good
@@ -113,8 +111,7 @@ def analogy(
 
 
 def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show the cosine similarity of words, from -1 to 1: one number for two words, every pair for
-    more.
+    """Show the cosine similarity of every two words, from -1 to 1.
 
     Examples:
       w2vjax similarity vectors.bin cat dog
@@ -132,11 +129,9 @@ def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
     pairs = [(a, b) for place, a in enumerate(words) for b in words[place + 1 :]]
     values = [loaded.similarity(a, b) for a, b in pairs]
     if json is not None:
-        pairs_found = [
-            {"words": list(pair), "similarity": value}
-            for pair, value in zip(pairs, values, strict=True)
-        ]
-        write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": pairs_found})
+        asked = zip(pairs, values, strict=True)
+        found = [{"words": list(pair), "similarity": value} for pair, value in asked]
+        write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": found})
     if json != "-":
         rows = [[f"{a} {b}", f"{value:.6f}"] for (a, b), value in zip(pairs, values, strict=True)]
         print(columns(rows) if len(rows) > 1 else rows[0][1])
@@ -144,8 +139,7 @@ def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
 
 
 def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show which word does not belong: the one whose cosine with the mean of all words is the
-    smallest.
+    """Show the word that does not belong: its cosine with the mean of all words is the smallest.
 
     Examples:
       w2vjax odd vectors.bin breakfast cereal dinner lunch
@@ -158,9 +152,8 @@ def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
     """
     found = load(vectors).doesnt_match(words)
     if json is not None:
-        write_json(
-            json, {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
-        )
+        record = {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
+        write_json(json, record)
     if json != "-":
         print(found)
     return 0
@@ -168,10 +161,8 @@ def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
 
 def _three(words: Sequence[str]) -> Sequence[str]:
     if len(words) != 3:
-        raise SettingError(
-            f"{_given(words)}: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to "
-            "what?"
-        )
+        remedy = "Give three, A B C, to ask: A is to B as C is to what?"
+        raise SettingError(f"{_given(words)}: {' '.join(words)}. {remedy}")
     return words
 
 
@@ -186,9 +177,7 @@ def _answers(found: Sequence[tuple[str, float]], column: str) -> list[Record]:
 def _converse(
     prompt: str, answer: Callable[[Sequence[str]], Record], json: str | None
 ) -> list[Record]:
-    """Answer each line of standard input as it comes; a mistake is told and the conversation goes
-    on.
-    """
+    """Answer each line of standard input as it comes. A mistake does not end the conversation."""
     records = []
     for words in _lines(prompt):
         try:
@@ -209,7 +198,7 @@ def _lines(prompt: str) -> Iterator[list[str]]:
     asked = sys.stdin.isatty()
     if asked:
         with contextlib.suppress(ImportError):
-            # its import gives input() a history and cursor keys
+            # Importing it gives input() a history and cursor keys.
             importlib.import_module("readline")
     while True:
         try:
@@ -233,9 +222,7 @@ def _show_all(records: Sequence[Record], json: str | None) -> None:
 
 
 def _exit_code(records: Sequence[Record]) -> int:
-    """1 if a question from a file or a pipe had no answer; a person has seen the message and asked
-    again.
-    """
+    """1 if a question from a file or a pipe had no answer. A person has seen the message."""
     return int(any("error" in record for record in records) and not sys.stdin.isatty())
 
 
