@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         again(number, frame)
 
     def again(number: int, frame: FrameType | None) -> None:
-        # a callback of a library can lose the interruption, so it comes again until the command ends
+        # a callback of a library can lose an interruption, so it comes again until the end
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 2)
         raise KeyboardInterrupt(signal.Signals(received[-1]).name)
