@@ -47,11 +47,13 @@ from w2vjax.training.plan import plan as plan
 from w2vjax.training.settings import Settings as Settings
 from w2vjax.training.setup import Run as Run
 from w2vjax.training.setup import set_up as set_up
+from w2vjax.training.setup import use_compile_cache as use_compile_cache
 from w2vjax.training.step import Recipe as Recipe
 from w2vjax.training.step import chunk_seed as chunk_seed
 from w2vjax.training.step import compile_chunk as compile_chunk
 from w2vjax.training.step import gradient_step as gradient_step
 from w2vjax.training.updates import dense as dense
+from w2vjax.training.updates import linear_decay as linear_decay
 from w2vjax.training.updates import row_adagrad as row_adagrad
 from w2vjax.training.updates import row_sgd as row_sgd
 from w2vjax.types import Batch as Batch

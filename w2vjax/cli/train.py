@@ -74,6 +74,7 @@ def train(
     resume: bool = False,
     allow: tuple[str, ...] = (),
     from_: Annotated[Folder, arg(name="from")] = None,
+    no_compile_cache: bool = False,
     quiet: bool = False,
     json: Json = None,
 ) -> int:
@@ -105,6 +106,8 @@ def train(
         allow: Fields that may differ from the checkpoint's, such as "jax version".
         from_: Go on from the model in this folder. New words of CORPUS join its vocabulary. Model
             and objective are those of the folder, unless they are given.
+        no_compile_cache: Keep no compiled programs on disk. They are kept in ~/.cache/w2vjax, or in
+            JAX_COMPILATION_CACHE_DIR.
         quiet: Show no progress bar and no summary.
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
@@ -113,7 +116,10 @@ def train(
     from w2vjax.training.checkpoint import checkpoints_in
     from w2vjax.training.loop import check_arguments
     from w2vjax.training.loop import train as run
+    from w2vjax.training.setup import use_compile_cache
 
+    if not no_compile_cache:
+        use_compile_cache()
     given = _given(training)
     if from_ is not None:
         from_, given = _as_in(from_, given)
@@ -297,6 +303,7 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
         if loss is None
         else f"loss {loss:.4f} nats a positive pair at the end{beside}",
     ]
+    lines += filter(None, [summary["advice"]])
     if held := summary.get("held_out"):
         lines.append(
             "no pair was held out: use a larger --held-out"

@@ -2,13 +2,17 @@
 functions.
 """
 
+import os
+import tempfile
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
@@ -23,6 +27,9 @@ from w2vjax.training.step import Program, Recipe, State, chunk_seed, schedule_ar
 from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
+
+# Programs that took fewer seconds to compile are not written to disk.
+_WORTH_KEEPING = 0.1
 
 
 class Run(NamedTuple):
@@ -241,6 +248,35 @@ def _draw_state(
     key = jax.random.fold_in(jax.random.key(seed), 2**31)
     params = init_params(key, *shape, dtype)
     return State(params, make_optimizer(schedule).init(params))
+
+
+def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """Keep compiled programs in a folder, so that the next process need not compile them again.
+
+    ``w2vjax train`` calls it. A program that cannot be written or read is compiled. Delete the
+    folder whenever you like.
+
+    Args:
+        folder: it is made if it is not there. Default: the folder that JAX uses already
+            (JAX_COMPILATION_CACHE_DIR), or else ``w2vjax`` in XDG_CACHE_HOME or ~/.cache.
+
+    Returns:
+        The folder, or None if nothing can be written there. Then nothing is kept.
+    """
+    if folder is None and jax.config.jax_compilation_cache_dir:
+        return Path(jax.config.jax_compilation_cache_dir)
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "w2vjax"
+    place = usual if folder is None else Path(folder)
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError:
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+    reset_cache()  # JAX looks for the folder at its first compilation only
+    return place
 
 
 def lower(run: Run, program: Program) -> Any:
