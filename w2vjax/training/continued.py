@@ -24,8 +24,7 @@ def continue_from(
     seed: int = 0,
     trees: bool = False,
 ) -> tuple[Corpus, Params]:
-    """The new text as ids of the grown vocabulary, and the tables to start from: pass both to
-    ``train``.
+    """The new text as ids of the grown vocabulary, and the tables to start from, for ``train``.
 
     Old words keep their ids and rows, even those that the new text lacks; words that occur
     min_count times in the new text and are new get fresh rows. Counts add up, so noise and

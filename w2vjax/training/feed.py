@@ -1,6 +1,4 @@
-"""The corpus as the compiled program reads it: pieces of M ids with their lines marked, or the
-whole on the device.
-"""
+"""The corpus as the program reads it: pieces of M ids, or all ids in the device's memory."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -43,9 +41,7 @@ _RESIDENT_SHARE = 0.25
 
 
 class Feed(NamedTuple):
-    """Where the ids of a chunk lie: ``chunk(number)`` gives (ids, offset, count) for the compiled
-    program.
-    """
+    """Where the ids of a chunk are. ``chunk(number)`` gives (ids, offset, count)."""
 
     corpus: Corpus
     words: int  # words trained on in an epoch; what lies behind them is held out
@@ -88,8 +84,7 @@ def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
 
 
 def join_interval(copies: int, table_bytes: int) -> int:
-    """The most words that each of ``copies`` trains between two joins; more for tables that take
-    long to join.
+    """The most words that each copy trains between two joins. Large tables get more.
 
     >>> [join_interval(copies, 10**8) for copies in (2, 4, 8, 16)]
     [262144, 65536, 16384, 4096]
@@ -108,8 +103,7 @@ def feed(
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
 ) -> Feed:
-    """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the
-    memory map otherwise.
+    """How a corpus is fed: from the memory map, or from an accelerator's memory if it has room.
 
     copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. table_bytes: of one
     copy; joining copies takes as long as moving them, so larger tables get longer chunks, up to

@@ -89,7 +89,8 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
         StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is
             saved.
 
-    >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1, sample=0)
+    >>> text = [["a", "rose", "is", "a", "rose"]] * 20
+    >>> trained = train(text, dim=4, epochs=2, min_count=1, sample=0)
     >>> trained.vocab.words, trained.vectors.matrix.shape, trained.summary["words"]
     (('a', 'rose', 'is'), (3, 4), 200)
     """
@@ -208,9 +209,7 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
 
 
 class Standing(NamedTuple):
-    """Where a run stands. Tables and position change together, so that what is saved belongs
-    together.
-    """
+    """Where a run stands. Tables and position change together and are saved together."""
 
     copies: Copies
     position: Position
@@ -221,9 +220,7 @@ class Standing(NamedTuple):
 def fresh_or_resumed(
     job: Run, lowered: Any, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
-    """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first
-    step.
-    """
+    """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
     copies, found = replicate(job.state, job.feed.copies), None
     if checkpoints is None:
         return Standing(copies, Position()), [], {}
@@ -259,9 +256,7 @@ def trained_by(
 def summarize(
     job: Run, position: Position, report: Reporter, seconds: dict[str, float]
 ) -> dict[str, Any]:
-    """What a run did, as plain as JSON: totals, ``seconds``, settings, device, versions, and the
-    held-out loss.
-    """
+    """What a run did, as plain as JSON."""
     corpus = job.feed.corpus
     summary = {
         "words": position.words,
@@ -289,8 +284,7 @@ def run_rounds(
     signals: StopSignals,
     saver: "Saver | None",
 ) -> Standing:
-    """Train every chunk from where the run stands. One round is always under way while the one
-    before it is reported.
+    """Train all chunks from ``standing`` on. While a round trains, the last one is reported.
 
     So a callback that stops the run does so after one more round, whose tables and position are
     what is saved.
@@ -299,9 +293,7 @@ def run_rounds(
     before, stopped = standing.position.seconds, False
 
     def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
-        """Wait for the reports of the last round and count its steps. True if the callback stops
-        the run.
-        """
+        """Wait for a round's reports and count its steps. True if the callback stops the run."""
         reports = jax.block_until_ready(standing.reports) or []
         report.take_in(reports)
         watch.round(reports, report.steps)
@@ -342,9 +334,7 @@ def advance(
     numbers: range,
     chunks: list[tuple[Any, ...]],
 ) -> Standing:
-    """Start one round: the tables and the position after it, and its reports, all still being
-    computed.
-    """
+    """Start one round. Tables, position and reports after it are still being computed."""
     copies, reports = workers.train(standing.copies, job.tables, job.keep, chunks)
     last = numbers.stop == job.feed.chunks
     words = standing.position.words + sum(int(chunk[2]) for chunk in chunks)
@@ -357,9 +347,7 @@ def advance(
 def rounds_ahead(
     job: Run, position: Position
 ) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
-    """(epoch, numbers, chunks) of every round from ``position`` on, each made while the one before
-    it is trained.
-    """
+    """(epoch, numbers, chunks) of each round. A thread makes the next one meanwhile."""
 
     seed = job.settings.seed
 

@@ -70,9 +70,7 @@ class Reporter:
             self._pairs += float(progress.pairs)
 
     def round(self, position: Position) -> bool:
-        """Show where the run stands after a round, and make a record if it is time. True if the
-        callback stops it.
-        """
+        """Show a round, and make a record if it is time. True if the callback stops the run."""
         done = position.words >= self.total
         if self._bar is not None:
             self._bar.update(position.words - self._bar.n)
@@ -143,9 +141,7 @@ class Log:
             self._flush()
 
     def close(self, failed: bool) -> None:
-        """Close the file, and remove it if it is new and the run failed before anything was
-        written.
-        """
+        """Close the file. A failed run that wrote nothing leaves no new file."""
         if not failed:
             self._flush()
         with contextlib.suppress(OSError):  # what could not be written was told of
@@ -186,9 +182,7 @@ def _bar(total: int, done: int) -> Any:
 
 
 class StopSignals:
-    """While ``active``, SIGTERM, SIGINT and SIGUSR1 ask the run to save and leave instead of ending
-    it at once.
-    """
+    """While ``active``, SIGTERM, SIGINT and SIGUSR1 make a run save and leave."""
 
     def __init__(self, active: bool):
         self.received: int | None = None
@@ -211,9 +205,7 @@ class StopSignals:
         self.received = number
 
     def leave(self, position: Position) -> None:
-        """Raise :class:`~w2vjax.errors.StoppedError` if a signal came: the checkpoint has just been
-        saved.
-        """
+        """Raise StoppedError if a signal came. The checkpoint has just been saved."""
         if self.received is None:
             return
         name = signal.Signals(self.received).name

@@ -1,6 +1,4 @@
-"""Before the first step: tables, schedule, feed and program of a run, from its settings and
-functions.
-"""
+"""Before the first step: tables, schedule, feed and program of a run."""
 
 import os
 import tempfile
@@ -44,10 +42,10 @@ class Run(NamedTuple):
     keep: jax.Array
 
     def __repr__(self) -> str:
-        settings, place = self.settings, self.feed
+        settings, words = self.settings, len(self.feed.corpus.vocab)
         return (
-            f"Run({settings.model}, {objective_name(settings.objective)}, {len(place.corpus.vocab):,}"
-            f" words x {settings.dim}, {place.words:,} words in an epoch, {self.steps:,} steps)"
+            f"Run({settings.model}, {objective_name(settings.objective)}, {words:,} words x "
+            f"{settings.dim}, {self.feed.words:,} words in an epoch, {self.steps:,} steps)"
         )
 
 
@@ -67,18 +65,14 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
 
 
 def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
-    """Whether an optimizer counts how far its steps go, as a join of copies by it needs: row_sgd
-    and row_adagrad do.
-    """
+    """Whether an optimizer counts how far its steps go. A join of copies needs it."""
     table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
     state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
     return counts_of(state) is not None
 
 
 def check_optimizer_maker(make: OptimizerMaker) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` if this is no function of a schedule, or what it
-    makes cannot take row gradients.
-    """
+    """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
     made = make(linear_decay(0.1, 1)) if callable(make) else None
     if not isinstance(made, optax.GradientTransformation):
         raise SettingError(
@@ -96,9 +90,7 @@ def on_accelerator(mesh: Mesh | None) -> bool:
 
 
 def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for a mesh that the tables or the groups of a step
-    cannot be divided by.
-    """
+    """Raise SettingError for a mesh that does not divide the tables or the groups of a step."""
     if mesh is None:
         return
     if not isinstance(mesh, Mesh) or set(mesh.axis_names) != {"data", "dim"}:
@@ -140,7 +132,7 @@ def check_start(start: Params | None, shape: tuple[int, int]) -> None:
 
 
 def measured_every(place: Feed, settings: Complete) -> int:
-    """Steps from one whose loss is read off to the next: 32, and fewer where a chunk has few steps."""
+    """Every how many steps the loss is computed: 32, or fewer if a chunk has few steps."""
     steps: int = place.size // settings.batch_words
     return max(1, min(32, steps // 4))
 
@@ -215,9 +207,7 @@ def set_up(
 def first_state(
     recipe: Recipe, settings: Settings, shape: tuple[int, int], start: Params | None
 ) -> State:
-    """The params that a run starts from, ``start`` or drawn, placed on the recipe's mesh, and the
-    optimizer's first state.
-    """
+    """The first state of a run: ``start`` or drawn params, placed on the recipe's mesh."""
     schedule, optimizer, mesh = schedule_argument(recipe), recipe.optimizer, recipe.mesh
     draw = partial(_draw_state, recipe.make_optimizer, shape, settings.dtype, schedule)
     seed = np.uint32(settings.seed)
