@@ -18,7 +18,8 @@ from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training import loop, methods
+from w2vjax.runs import loop
+from w2vjax.training import methods
 from w2vjax.training.copies import counts_of, join, join_states
 from w2vjax.training.feed import feed, longest_call, marked
 from w2vjax.training.settings import Settings

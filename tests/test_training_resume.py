@@ -17,8 +17,8 @@ from planted import SMALL, bits, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.formats.safetensors import read_tensors, write_tensors
-from w2vjax.training import watch
-from w2vjax.training.checkpoint import Position, prepared
+from w2vjax.runs import watch
+from w2vjax.runs.checkpoint import Position, prepared
 from w2vjax.types import Params
 
 

@@ -17,9 +17,9 @@ from planted import SMALL, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.cli.train import Options, _given, _keywords
+from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.loop import make_run
 from w2vjax.training import methods
-from w2vjax.training.arguments import Arguments
-from w2vjax.training.loop import make_run
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
 

@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes, arg
 from w2vjax.cli.arguments import Corpus, Files, Json
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
-from w2vjax.training.arguments import Arguments
+from w2vjax.runs.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName, Settings
 
 Folder = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")]
@@ -112,10 +112,10 @@ def train(
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.files import appearing_together, claimed, removed_if_empty
-    from w2vjax.training.arguments import arguments_of
-    from w2vjax.training.checkpoint import checkpoints_in
-    from w2vjax.training.loop import check_arguments
-    from w2vjax.training.loop import train as run
+    from w2vjax.runs.arguments import arguments_of
+    from w2vjax.runs.checkpoint import checkpoints_in
+    from w2vjax.runs.loop import check_arguments
+    from w2vjax.runs.loop import train as run
     from w2vjax.training.setup import use_compile_cache
 
     if not no_compile_cache:
@@ -168,7 +168,7 @@ def plan(
         training: Settings of the model and of its training.
         json: Write the plan as JSON to this file, or to standard output for '-'.
     """
-    from w2vjax.training.plan import plan as make
+    from w2vjax.runs.plan import plan as make
 
     result = make(_source(corpus), **_keywords(corpus, _given(training)))
     if json is not None:
@@ -189,7 +189,7 @@ def _given(options: Options) -> dict[str, Any]:
 
 
 def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """Keywords of :func:`w2vjax.training.loop.train` from the options that were given."""
+    """Keywords of :func:`w2vjax.runs.loop.train` from the options that were given."""
     from w2vjax.objectives.hidden import embed_backward_undivided
     from w2vjax.reference import tokenize
     from w2vjax.vocab import Vocab
@@ -215,7 +215,7 @@ def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
 
 def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[str, ...]) -> Any:
     """The value of train's ``checkpoint``. Options that need a folder are refused without one."""
-    from w2vjax.training.checkpoint import Checkpoints
+    from w2vjax.runs.checkpoint import Checkpoints
 
     if folder is not None:
         return Checkpoints(folder, every, resume, allow)
@@ -250,7 +250,7 @@ def _grown(
 ) -> tuple[Any, dict[str, Any]]:
     """For going on from a model: the text in ids of the grown vocabulary, and more keywords."""
     from w2vjax.corpus.encode import USUAL_MIN_COUNT
-    from w2vjax.training.continued import continue_from
+    from w2vjax.runs.continued import continue_from
 
     for name in ("max_vocab", "cache", "vocab"):
         if name in given:

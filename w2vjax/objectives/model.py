@@ -279,7 +279,7 @@ def held_out_loss(
     By default the full softmax over scores + ``offset`` [V], ``chunk`` words at a time. The scores
     of a softmax need no offset. Those of negative sampling leave out the noise q: give log q.
     Subsampling changes the frequencies that a model learns: subtract the log of the share of each
-    word that it kept. :func:`~w2vjax.training.held_out.evaluate_held_out` does both. A model of
+    word that it kept. :func:`~w2vjax.runs.held_out.evaluate_held_out` does both. A model of
     hierarchical softmax has its own exact likelihood: pass its objective and tables. A batch
     without examples has 0.
 

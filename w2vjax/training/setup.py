@@ -150,7 +150,7 @@ def set_up(
     """Tables, optimizer and compiled shapes of a run. Nothing is trained yet.
 
     method: the shipped one of the settings' model and objective unless another is given, whose
-    names then count. The other arguments are those of :func:`~w2vjax.training.loop.train`. Raises
+    names then count. The other arguments are those of :func:`~w2vjax.runs.loop.train`. Raises
     :class:`~w2vjax.errors.SettingError` for settings that cannot work, alone or together.
     """
     method = method or methods.method(
@@ -253,8 +253,8 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     Returns:
         The folder, or None if nothing can be written there. Then nothing is kept.
     """
-    if folder is None and jax.config.jax_compilation_cache_dir:
-        return Path(jax.config.jax_compilation_cache_dir)
+    if folder is None and (given := jax.config.read("jax_compilation_cache_dir")):
+        return Path(given)
     usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "w2vjax"
     place = usual if folder is None else Path(folder)
     try:

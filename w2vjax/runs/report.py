@@ -11,8 +11,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from w2vjax.errors import DivergedError, FileError, StoppedError
-from w2vjax.training.arguments import Arguments
-from w2vjax.training.checkpoint import Position
+from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.checkpoint import Position
 from w2vjax.training.step import Progress, rate_at
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
     from w2vjax.corpus.tokenizers import Tokenizer
-    from w2vjax.training.checkpoint import Checkpoints
+    from w2vjax.runs.checkpoint import Checkpoints
     from w2vjax.training.methods import Method
     from w2vjax.types import EmbedBackward, OptimizerMaker, Params, Reach, ScalarOrSchedule, Windows
     from w2vjax.vocab import Vocab

@@ -17,7 +17,7 @@ import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
 from w2vjax.lazy import kept
-from w2vjax.training.checkpoint import Position
+from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
 from w2vjax.types import Objective, Params

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
-from w2vjax.training.checkpoint import checkpoints_in
-from w2vjax.training.loop import check_arguments, make_run, read_corpus
+from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
+from w2vjax.runs.checkpoint import checkpoints_in
+from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.training.setup import lower
 from w2vjax.training.step import chunk_seed, compile_chunk
 
@@ -51,7 +51,7 @@ class Plan(NamedTuple):
 def plan(corpus: Any = None, **keywords: Any) -> Plan:
     """Memory and time of ``train(corpus, **keywords)``, from a few chunks that it times.
 
-    It takes every keyword of :func:`~w2vjax.training.loop.train` and raises the same errors. Those
+    It takes every keyword of :func:`~w2vjax.runs.loop.train` and raises the same errors. Those
     that save or report change nothing in the plan, and nothing is written.
 
     >>> text = [["a", "rose", "is", "a", "rose"]] * 9

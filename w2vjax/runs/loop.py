@@ -20,8 +20,8 @@ from jax.experimental import multihost_utils
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
 from w2vjax.errors import SettingError
 from w2vjax.reference import tokenize
-from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
-from w2vjax.training.checkpoint import (
+from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
+from w2vjax.runs.checkpoint import (
     Checkpoints,
     Position,
     check_seconds,
@@ -32,11 +32,12 @@ from w2vjax.training.checkpoint import (
     run_identity,
     save_checkpoint,
 )
+from w2vjax.runs.held_out import evaluate_held_out
+from w2vjax.runs.report import Reporter, StopSignals
+from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training.copies import Copies, Workers, replicate
 from w2vjax.training.feed import rounds
-from w2vjax.training.held_out import evaluate_held_out
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
-from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import (
     Run,
@@ -47,7 +48,6 @@ from w2vjax.training.setup import (
     set_up,
 )
 from w2vjax.training.step import Progress, State, chunk_seed, compile_chunk
-from w2vjax.training.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
