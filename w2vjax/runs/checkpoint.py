@@ -182,11 +182,15 @@ def load_checkpoint(
 ) -> tuple[Copies, Position, list[dict[str, Any]]] | None:
     """The newest sound checkpoint of this very run, None where the folder has none at all.
 
-    like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields
-    that may differ.
+    Args:
+        folder: of the checkpoints.
+        like: a state of the run's shapes.
+        identity: see :func:`run_identity`.
+        allow: names of fields that may differ.
 
-    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or naming the
-    field that differs, and :class:`~w2vjax.errors.SettingError` if ``allow`` names none.
+    Raises:
+        CheckpointError: every checkpoint is damaged, or a field differs, which is named.
+        SettingError: ``allow`` names no field.
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):

@@ -26,14 +26,21 @@ def continue_from(
 ) -> tuple[Corpus, Params]:
     """The new text as ids of the grown vocabulary, and the tables to start from, for ``train``.
 
-    Old words keep their ids and rows, even those that the new text lacks; words that occur
-    min_count times in the new text and are new get fresh rows. Counts add up, so noise and
-    subsampling follow both texts. ``trees``: the output table is to belong to a Huffman tree. The
-    tree follows the counts, so the output rows, its inner nodes, start at 0 again; so they do where
-    the model's own belong to a tree.
+    Old words keep their ids and rows, even those that the new text lacks. New words get fresh rows.
+    Counts add up, so noise and subsampling follow both texts.
 
-    Raises what :func:`~w2vjax.formats.model_file.load_model` and
-    :func:`~w2vjax.corpus.count.build_vocab` raise.
+    Args:
+        path: of the model, as ``save_model`` writes it.
+        source: the new text. It is read twice.
+        min_count: how often a new word has to occur. Known words count however rare they are.
+        tokenizer: line -> words.
+        seed: of the fresh rows.
+        trees: the output table is to belong to a Huffman tree. The tree follows the counts, so all
+            output rows, its inner nodes, start at 0 again. They also do for a model by trees.
+
+    Raises:
+        SettingError: the text cannot be read twice.
+        CorpusError, FileError, FormatError: text or model cannot be read.
     """
     if not _repeatable(source):
         raise SettingError(

@@ -147,11 +147,20 @@ def set_up(
     mesh: Mesh | None = None,
     deterministic: bool = False,
 ) -> Run:
-    """Tables, optimizer and compiled shapes of a run. Nothing is trained yet.
+    """Tables, optimizer and shapes of a run. Nothing is trained or compiled yet.
 
-    method: the shipped one of the settings' model and objective unless another is given, whose
-    names then count. The other arguments are those of :func:`~w2vjax.runs.loop.train`. Raises
-    :class:`~w2vjax.errors.SettingError` for settings that cannot work, alone or together.
+    Args:
+        corpus: the text as ids.
+        settings: of the run.
+        method: the shipped one of the settings' model and objective unless another is given. Then
+            its names count.
+        schedule: step -> learning rate, or one rate. Default: a linear fall over the run's steps.
+        start: tables to go on from, [V, D] each.
+        mesh: devices with the axes "data" and "dim".
+        deterministic: equal bits on a GPU too.
+
+    Raises:
+        SettingError: the settings cannot work, alone or together.
     """
     method = method or methods.method(
         settings.model, settings.objective, len(corpus.ids), settings.epochs

@@ -108,7 +108,16 @@ def gradient_step(
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch: draw, select, backward, update. Pure, for a loop of your own.
 
-    Returns what :func:`descend` does for the targets that ``key`` draws.
+    Args:
+        recipe: the functions and shapes. Its schedule has to fit the steps of your loop.
+        state: the params and what the optimizer keeps.
+        tables: what ``objective.init`` made of the counts.
+        batch: inputs and positives.
+        key: draws the targets.
+        measure: whether to compute the loss.
+
+    Returns:
+        (state, loss, pairs), as :func:`descend` does.
     """
     return descend(
         recipe, state, batch, draw_targets(recipe.objective, key, tables, batch), measure
@@ -120,11 +129,13 @@ def descend(
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch with its targets: backward, update.
 
-    Returns the new state and, where ``measure`` is true, the loss before the step, summed over the
-    first ``recipe.measured`` groups (and those that share their targets), and the positive pairs in
-    it, float32; 0 and 0 elsewhere. Where a table holds or a score becomes a number that is not
-    finite, measured or not, the loss is NaN and the optimizer is given zeros; row_sgd and
-    row_adagrad then move no row.
+    If a table or a score is not finite, measured or not, the loss is NaN and the optimizer gets
+    zeros. Then row_sgd and row_adagrad move no row.
+
+    Returns:
+        (state, loss, pairs). The loss before the step and its positive pairs, float32, are sums
+        over the first ``recipe.measured`` groups and those that share their targets. Both are 0 if
+        ``measure`` is false.
     """
     gradients, bounds = bounded_backward(
         recipe.objective, state.params, batch, targets, recipe.embed_backward

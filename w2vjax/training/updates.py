@@ -94,10 +94,10 @@ def parts(state: OptState, kind: type) -> bool:
 class Gone(NamedTuple):
     """How far bounded steps have gone, since a chunk began or copies were joined: see copies.py.
 
-    The sum of step sizes times bounds of every row. A step reads it twice, before and after it adds
-    its own, so that the bounds of a row's examples add up without room of their own. It has to stay
-    small for that (below 1e6 or so in float32); a loop of one's own that takes more than some
-    10,000 steps sets it back by :func:`cleared`.
+    It is the sum of step sizes times bounds, for each row. A step reads it before and after it adds
+    its own. So the bounds of a row's examples add up without memory of their own. For that it has
+    to stay below 1e6 or so in float32. A loop of your own with more than some 10,000 steps sets it
+    back to 0 by :func:`cleared`.
     """
 
     rows: Params  # of [V] float32
@@ -155,9 +155,11 @@ class RowSgdState(NamedTuple):
 def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
     """Gradient descent: a row moves by min(learning rate, 1 / bound) times its summed gradient.
 
-    bound: how strongly the row's examples of this step bend the loss, added up. ``learning_rate``
-    is a number or an optax schedule over steps. Plain gradient descent without a bound is
-    ``optax.sgd(learning_rate)``.
+    The bound of a row says how strongly its examples of this step bend the loss, added up. Plain
+    gradient descent without a bound is ``optax.sgd(learning_rate)``.
+
+    Args:
+        learning_rate: a number, or step -> number.
 
     >>> optimizer = row_sgd(0.5)
     >>> params = Params(jnp.zeros((3, 1)), jnp.zeros((3, 1)))
@@ -205,8 +207,12 @@ def row_adagrad(
 ) -> optax.GradientTransformationExtraArgs:
     """Row-wise AdaGrad: one accumulated squared gradient for each row, a mean over its D entries.
 
-    Duchi, Hazan and Singer, 2011, with one step size a row, learning rate / sqrt(sum of mean(g^2) +
-    epsilon), and at most 1 / bound as in :func:`row_sgd`.
+    A row steps by learning rate / sqrt(sum of mean(g^2) + epsilon), and by 1 / bound at most, as in
+    :func:`row_sgd`. Source: Duchi, Hazan and Singer, 2011.
+
+    Args:
+        learning_rate: a number, or step -> number.
+        epsilon: keeps the first step finite.
     """
 
     def accumulate(
@@ -335,10 +341,15 @@ def apply_gradients(
     bounds: Params,
     deterministic: bool = False,
 ) -> tuple[Params, OptState]:
-    """One step: (params, state) after ``gradients`` (leaves Rows or dense); jit-able.
+    """One step: (params, state) after ``gradients``. Jit-able.
 
-    bounds: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed
-    order (sort and segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
+    Args:
+        optimizer: an optax transformation of rows, or of tables by :func:`dense`.
+        state: the optimizer's.
+        params: [V, D] each.
+        gradients: each leaf Rows or [V, D].
+        bounds: Params of [N] or [V]: see the head of the module.
+        deterministic: repeated rows are added in a fixed order, by a sort. A CPU always does so.
     """
     extra = optax.with_extra_args_support(optimizer)
     if parts(state, WholeTables):
