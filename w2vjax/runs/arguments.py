@@ -110,7 +110,7 @@ class Arguments(Settings):
         if self.schedule is not None:
             self._check_schedule(self.schedule)
 
-    def _check_schedule(self, schedule: Any) -> None:
+    def _check_schedule(self, schedule: "ScalarOrSchedule") -> None:
         if self.learning_rate is not None:
             raise SettingError(
                 f"learning_rate={self.learning_rate} cannot go with a schedule, which says every "

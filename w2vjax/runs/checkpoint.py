@@ -27,7 +27,7 @@ from w2vjax.training.copies import Copies
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
-from w2vjax.types import Params
+from w2vjax.types import Params, Tree
 
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
@@ -111,7 +111,7 @@ def run_identity(job: Run, program: str, start: Params | None) -> dict[str, Any]
     }
 
 
-def digest(arrays: Any) -> str:
+def digest(arrays: Tree) -> str:
     """The SHA-256 of a tree of arrays."""
     return hashlib.sha256(
         b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays))

@@ -1,7 +1,6 @@
 """Going on from a finished model on new text, with the words of both."""
 
 import os
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,8 @@ import numpy as np
 
 from w2vjax.corpus.count import REMEMBERED, build_vocab, check_counts
 from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.corpus.sources import Source
+from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError
 from w2vjax.formats.model_file import load_model
 from w2vjax.objectives.model import init_params
@@ -18,9 +19,9 @@ from w2vjax.vocab import Vocab
 
 def continue_from(
     path: str | os.PathLike[str],
-    source: Any,
+    source: Source,
     min_count: int = 5,
-    tokenizer: Any = None,
+    tokenizer: Tokenizer | None = None,
     seed: int = 0,
     trees: bool = False,
 ) -> tuple[Corpus, Params]:
@@ -65,7 +66,7 @@ def continue_from(
     return prepare(source, tokenizer=tokenizer, vocab=vocab), start
 
 
-def _new_counts(source: Any, known: Vocab, min_count: int, tokenizer: Any) -> Vocab:
+def _new_counts(source: Source, known: Vocab, min_count: int, tokenizer: Tokenizer | None) -> Vocab:
     """The known words of a text, however rare, and the others that occur ``min_count`` times."""
     check_counts(min_count, None)
     every = build_vocab(source, 1, tokenizer=tokenizer)
@@ -75,7 +76,7 @@ def _new_counts(source: Any, known: Vocab, min_count: int, tokenizer: Any) -> Vo
     return Vocab(tuple(kept), list(kept.values()), max(min_count, 1), left, every.report)
 
 
-def _repeatable(source: Any) -> bool:
+def _repeatable(source: Source) -> bool:
     names = source if isinstance(source, list | tuple) else [source]
     piped = any(isinstance(name, str | os.PathLike) and os.fspath(name) == "-" for name in names)
     return not piped and not hasattr(source, "__next__")

@@ -18,6 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
+from w2vjax.corpus.sources import Source
 from w2vjax.errors import SettingError
 from w2vjax.reference import tokenize
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
@@ -71,7 +72,7 @@ class Trained(NamedTuple):
 
 
 @keywords_of(Arguments)
-def train(corpus: Any = None, **keywords: Any) -> Trained:
+def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
     """Train word vectors on a corpus: skip-gram with negative sampling unless told otherwise.
 
     Args:
@@ -149,7 +150,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
         checkpoints.check()
 
 
-def read_corpus(corpus: Any, arguments: Arguments) -> Corpus:
+def read_corpus(corpus: "Source | Corpus", arguments: Arguments) -> Corpus:
     """The corpus as ids, by the arguments that say what is a word."""
     tokenizer, least = arguments.tokenizer, arguments.min_count
     if corpus is None:  # the built-in text of 84 words
@@ -218,7 +219,7 @@ class Standing(NamedTuple):
 
 
 def fresh_or_resumed(
-    job: Run, lowered: Any, checkpoints: Checkpoints | None, start: Params | None
+    job: Run, lowered: jax.stages.Lowered, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
     """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
     copies, found = replicate(job.state, job.feed.copies), None

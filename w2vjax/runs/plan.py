@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from w2vjax.corpus.encode import Corpus
+from w2vjax.corpus.sources import Source
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
@@ -48,7 +50,7 @@ class Plan(NamedTuple):
 
 
 @keywords_of(Arguments)
-def plan(corpus: Any = None, **keywords: Any) -> Plan:
+def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     """Memory and time of ``train(corpus, **keywords)``, from a few chunks that it times.
 
     It takes every keyword of :func:`~w2vjax.runs.loop.train` and raises the same errors. Those

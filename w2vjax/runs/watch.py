@@ -20,7 +20,7 @@ from w2vjax.lazy import kept
 from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
-from w2vjax.types import Objective, Params
+from w2vjax.types import Objective, Params, Tables
 from w2vjax.windows.sampling import keep_probabilities
 
 # Positives whose loss is computed by tables of zeros, and the most numbers that a dense softmax may
@@ -50,7 +50,7 @@ class Untrained(NamedTuple):
 
 
 def untrained_loss(
-    objective: Objective, tables: Any, mass: Any, words: int = _WORDS
+    objective: Objective, tables: Tables, mass: Any, words: int = _WORDS
 ) -> Untrained | None:
     """The loss of ``objective`` at scores of zero, for positives spread over ``mass`` [V].
 
@@ -82,7 +82,7 @@ def untrained_loss(
 def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array]:
     """(tables, words [n]) -> the loss of each as the one positive of a hidden vector of zeros."""
 
-    def losses(tables: Any, words: jax.Array) -> jax.Array:
+    def losses(tables: Tables, words: jax.Array) -> jax.Array:
         weights = jnp.ones((len(words), 1, 1), jnp.float32)
         draws = objective.draw(jax.random.key(0), tables, (len(words),))
         targets = objective.select(draws, tables, words[:, None], weights)

@@ -32,8 +32,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.training.step import Progress, State
-from w2vjax.training.updates import Gone, cleared
-from w2vjax.types import Params
+from w2vjax.training.updates import Gone, OptState, cleared
+from w2vjax.types import Params, Tables
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
 Compiled = Callable[..., tuple[State, Progress]]
@@ -99,7 +99,7 @@ def join_states(
     )
 
 
-def counts_of(optimizer_state: Any) -> Params | None:
+def counts_of(optimizer_state: OptState) -> Params | None:
     """What an optimizer counted for the join, anywhere in its state. None if it does not count."""
     leaves = jax.tree.leaves(optimizer_state, is_leaf=lambda leaf: isinstance(leaf, Gone))
     return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
@@ -118,12 +118,12 @@ class Workers:
     def __enter__(self) -> "Workers":
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._threads is not None:
             self._threads.shutdown()
 
     def train(
-        self, copies: Copies, tables: Any, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
+        self, copies: Copies, tables: Tables, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
     ) -> tuple[Copies, list[Progress]]:
         """One round: copy r trains ``chunks[r]``. The last round may have fewer chunks."""
         if self._threads is None or copies.start is None:

@@ -32,6 +32,7 @@ from w2vjax.types import (
     Reach,
     ScalarOrSchedule,
     Tables,
+    Tree,
     Windows,
 )
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
@@ -167,7 +168,7 @@ def descend(
     return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
 
 
-def _on_every_device(mesh: Mesh, rows: Any) -> Any:
+def _on_every_device(mesh: Mesh, rows: Tree) -> Any:
     """The rows of a step, whole on every device. So no tables are summed over devices."""
 
     def place(leaf: jax.Array) -> jax.Array:
