@@ -17,9 +17,9 @@ from planted import planted_text
 import w2vjax as w2v
 from w2vjax import cli as command_line
 from w2vjax import errors, files
-from w2vjax.training import loop
-from w2vjax.training.checkpoint import _compare
-from w2vjax.training.report import Log
+from w2vjax.runs import loop
+from w2vjax.runs.checkpoint import _compare
+from w2vjax.runs.report import Log
 
 RESULTS = ["log.jsonl", "model.safetensors", "summary.json", "vectors.bin"]
 FOREIGN = "plain 中文 été ß 🙂"
