@@ -287,7 +287,7 @@ CBOW: dict[str, Mutant] = {
     "contexts reversed": with_inputs(lambda x: x._replace(ids=x.ids[..., ::-1])),
 }
 # for hidden vectors that share their words
-RUNS: dict[str, Mutant] = {
+BLOCKS: dict[str, Mutant] = {
     "first hidden vector of a run alone": with_inputs(
         lambda x: x._replace(weights=x.weights.at[:, 1:].set(0))
     ),

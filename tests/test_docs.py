@@ -1,6 +1,4 @@
-"""Every example in every docstring, in the README and in docs/ runs, and prints what it is said to
-print.
-"""
+"""Every example in a docstring, in the README and in docs/ prints what it says it prints."""
 
 import contextlib
 import doctest
@@ -136,9 +134,7 @@ def test_the_readme_is_short_and_has_the_two_setup_commands() -> None:
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_pictures_exist(page: Path) -> None:
-    """Files, and the headings of pages. A heading's anchor is its words in small letters, joined by
-    hyphens.
-    """
+    """Files, and headings of pages: an anchor is the heading in small letters, with hyphens."""
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if "://" in target:
             continue
@@ -161,9 +157,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 def test_the_automatic_checks_are_those_of_the_whole_check() -> None:
-    """The commit hooks run each tool of .ci/run, and the oldest JAX that is tested is the oldest
-    that is allowed.
-    """
+    """The hooks run the tools of .ci/run, and CI tests the oldest JAX that is allowed."""
     check = (ROOT / ".ci" / "run").read_text()
     tools = set(re.findall(r"^check \.venv/bin/(\S+)", check, flags=re.MULTILINE))
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()

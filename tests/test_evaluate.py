@@ -1,6 +1,4 @@
-"""Evaluation: correlations and analogies by hand, by brute force, and equal to gensim's; files
-refused by line.
-"""
+"""Evaluation by hand, by brute force and by gensim. Bad files are refused by line."""
 
 import jax
 import numpy as np
@@ -19,9 +17,7 @@ def write(path, text):
 
 @pytest.fixture(scope="module")
 def world():
-    """Vectors in which a third of the analogies come out right, as in real ones: city = country +
-    offset + noise.
-    """
+    """Vectors that answer a third of the analogies: city = country + offset + noise."""
     rng = np.random.default_rng(3)
     D, n = 20, 60
     countries, kings = rng.standard_normal((2, n, D))

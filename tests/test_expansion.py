@@ -1,6 +1,4 @@
-"""Every window shape equals its expansion into groups of one hidden vector and one word; padding
-adds nothing.
-"""
+"""Each window shape equals its expansion into single pairs, and padding adds nothing."""
 
 from functools import partial
 from typing import Any
@@ -19,7 +17,7 @@ from w2vjax.objectives.negative import negative_targets
 
 SIZE = Size(7, 3, 2, 4, 2)
 TRAINED = (
-    "cbow_runs",
+    "cbow_blocks",
     "cbow_counted",
     "fans",
 )  # training's own; blocks have a test of their own in test_windows.py
@@ -38,7 +36,7 @@ EVERYTHING = [
 
 
 def expand(batch: w2v.Batch) -> tuple[w2v.Batch, np.ndarray]:
-    """A group for each hidden vector and each word it predicts, and the group that each came from."""
+    """A group for each hidden vector and each word it predicts, and where each came from."""
     group, hidden, word = np.nonzero(np.asarray(batch.weights))
     input_weights = np.asarray(batch.inputs.weights)
     input_ids = np.broadcast_to(np.asarray(batch.inputs.ids), input_weights.shape)
@@ -60,9 +58,7 @@ def expand(batch: w2v.Batch) -> tuple[w2v.Batch, np.ndarray]:
 def expand_targets(
     name: str, tables: Any, batch: w2v.Batch, targets: Any, single: w2v.Batch, group: Any
 ) -> Any:
-    """The objective that the expansion has, and its targets: each group with the negatives that it
-    came from.
-    """
+    """The objective of the expansion and its targets. Each group keeps its negatives."""
     if not name.startswith(("negative", "shared", "nce")):
         return OBJECTIVES[name], OBJECTIVES[name].select((), tables, single.words, single.weights)
     drawn = jnp.asarray(oracles.negatives_of(batch, targets)[group])
@@ -98,9 +94,7 @@ def test_a_window_equals_its_expansion(name: str, window: str, x64: None) -> Non
 
 @pytest.mark.parametrize("window", list(WINDOWS))
 def test_padding_changes_nothing(window: str, x64: None) -> None:
-    """Any valid id may stand on padding, to the bit; a batch padded to twice its runs is the same
-    to 1e-12.
-    """
+    """Equal bits with another id on padding; equal to 1e-12 with twice the runs, half padded."""
     case = make_case("half padded", SIZE)
     other = np.where(case.segments < 0, np.int32(SIZE.vocab_size - 1), case.tokens)
     objective = OBJECTIVES["hierarchical_softmax"]

@@ -1,13 +1,13 @@
-"""``w2vjax convert``, ``export`` and ``info``: vectors between formats, and what a file holds."""
+"""``w2vjax convert``, ``export`` and ``info``: copy vectors to another format, describe a file."""
 
 import json as json_format
-import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import DisallowNone, Positional, arg
 
-from w2vjax.cli.arguments import Flag, Json, Number, PathOrNone, VectorsFile
+from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, Target, VectorsFile
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
 from w2vjax.formats.formats import FORMATS, describe, format_of, load, save
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     Allowance: TypeAlias = str
 else:  # the command line offers what the tables list
     FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
-Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
-Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
+File = Positional[Annotated[Path, Files.READ, arg(metavar="FILE", help_behavior_hint="")]]
 To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]
 From = DisallowNone[
     Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]
@@ -69,9 +68,6 @@ def convert(
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the N first words.
     """
-    if out.exists() and source.exists() and out.samefile(source):
-        cause = f"{out} is the file to read: what the new one leaves out would be lost"
-        raise SettingError(f"{cause}. Name another.")
     vectors = load(
         source,
         format=from_,
@@ -86,8 +82,10 @@ def convert(
     sizes = f"{len(vectors):,} words" + ("" if form == "vocabulary" else f" x {vectors.dim}")
     print(f"{out}: {sizes}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)")
     if form == "projector" and len(vectors) > SHOWN:
-        hint = f"--limit {SHOWN} takes the first."
-        print(f"The projector shows about {SHOWN:,} rows; {hint}", file=sys.stderr)
+        warnings.warn(
+            f"The projector shows about {SHOWN:,} rows. Take the first: --limit {SHOWN}.",
+            stacklevel=2,
+        )
     return 0
 
 
@@ -127,21 +125,18 @@ def export(
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 
-    page = write_html(
-        load(vectors),
-        out,
-        limit=PAGE_WORDS if limit is None else limit,
-        project=tsne if method == "tsne" else pca,
-    )
+    most, project = PAGE_WORDS if limit is None else limit, tsne if method == "tsne" else pca
+    page = write_html(load(vectors), out, limit=most, project=project)
     print(f"{out}: {page.words:,} words; open it in a browser ({page.bytes:,} bytes)")
     if page.left_out:
-        hint = "--limit takes more."
-        print(f"{page.left_out:,} rarer words are not on the page; {hint}", file=sys.stderr)
+        warnings.warn(
+            f"{page.left_out:,} rarer words are not on the page. Take more: --limit.", stacklevel=2
+        )
     return 0
 
 
 def info(
-    file: Positional[Annotated[Path, arg(metavar="FILE", help_behavior_hint="")]],
+    file: File,
     from_: From = None,
     allow: Allowances = (),
     json: Json = None,
@@ -188,7 +183,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found.get("settings"):
         lines.append(("settings", json_format.dumps(found["settings"], ensure_ascii=False)))
     if "sha256" in found:
-        sound = f"{(found['sha256'] or '')[:16]}... verified"
-        lines.append(("checksum", sound if found["sha256"] else "none in the file"))
+        digest = found["sha256"]
+        lines.append(("checksum", f"{digest[:16]}... verified" if digest else "none in the file"))
     words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
     return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.corpus.count import build_vocab
+from w2vjax.corpus.count import REMEMBERED, build_vocab, check_counts
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.errors import SettingError
 from w2vjax.formats.model_file import load_model
@@ -42,7 +42,8 @@ def continue_from(
         )
     model = load_model(path)
     counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
-    vocab = Vocab(model.words, counts).grow(build_vocab(source, min_count, tokenizer=tokenizer))
+    known = Vocab(model.words, counts)
+    vocab = known.grow(_new_counts(source, known, min_count, tokenizer))
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
     trees = (
@@ -56,6 +57,16 @@ def continue_from(
         jnp.concatenate([output, jnp.zeros((len(vocab) - len(output), dim), dtype)]),
     )
     return prepare(source, tokenizer=tokenizer, vocab=vocab), start
+
+
+def _new_counts(source: Any, known: Vocab, min_count: int, tokenizer: Any) -> Vocab:
+    """The known words of a text, however rare, and the others that occur ``min_count`` times."""
+    check_counts(min_count, None)
+    every = build_vocab(source, 1, tokenizer=tokenizer)
+    pairs = list(zip(every.words, np.asarray(every.counts).tolist(), strict=True))
+    kept = {word: count for word, count in pairs if count >= min_count or word in known}
+    left = dict([pair for pair in pairs if pair[0] not in kept][:REMEMBERED])
+    return Vocab(tuple(kept), list(kept.values()), max(min_count, 1), left, every.report)
 
 
 def _repeatable(source: Any) -> bool:
