@@ -11,8 +11,8 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.training.arguments import Arguments
-from w2vjax.training.loop import make_run
+from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.loop import make_run
 
 
 class Unread:
