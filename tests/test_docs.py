@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = ["w2vjax", *(module.name for module in pkgutil.walk_packages(w2vjax.__path__, "w2vjax."))]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+WRAPPED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # The set-up commands build an environment and run this very test: .ci/run runs the second one as it
 # stands.
@@ -130,6 +131,13 @@ def test_the_readme_is_short_and_has_the_two_setup_commands() -> None:
     assert len(setup) == 2
     assert setup[0].endswith("w2vjax reproduce")
     assert setup[1].endswith("pytest")
+
+
+@pytest.mark.parametrize("page", WRAPPED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_is_wrapped_at_100_columns(page: Path) -> None:
+    """Tables and code may be wider."""
+    text = re.sub(r"^```.*?^```$|^<!-- table.*?^<!-- end", "", page.read_text(), flags=re.M | re.S)
+    assert [line for line in text.splitlines() if len(line) > 100 and line[0] != "|"] == []
 
 
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))

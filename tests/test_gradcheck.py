@@ -16,7 +16,6 @@ from cases import OBJECTIVES, QUICK_OBJECTIVES, QUICK_WINDOW, WINDOWS
 
 import w2vjax as w2v
 from w2vjax.cli import gradcheck as command
-from w2vjax.gradcheck import assert_gradients
 from w2vjax.gradcheck import objectives as battery
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, counts, make_case
 from w2vjax.gradcheck.compare import TOLERANCES, largest_error, rounding_floors
@@ -508,7 +507,7 @@ def test_what_train_uses_for_a_text_is_among_what_is_checked(
 
 
 def test_what_ships_is_checked_with_its_own_parameters() -> None:
-    """48 negatives for 3 blocks, 32 for 4, 60 for 15; a third of a tree spare; 4096 words a time."""
+    """48 or 32 negatives, 60 for 15 a positive; a third of a tree to spare; 4096 words a time."""
     mass, drawn = counts(SHIPPED_SIZES["4500 x 3, 12 blocks"]), set()
     for one in battery.shipped():
         tables = one.objective.init(mass)

@@ -47,7 +47,7 @@ SPECIFIC = {
 # (objective, window, mutant name, mutant)
 ALL = [(o, "blocks", n, m) for o in OBJECTIVES for n, m in {**mutants.ANY, **SPECIFIC[o]}.items()]
 ALL += [(o, "cbow", n, m) for o in OBJECTIVES for n, m in mutants.CBOW.items()]
-# the shapes that training uses: words shared by a run, and paths shared by the words around a
+# the shapes that training uses: words shared by a block, and paths shared by the words around a
 # center
 ALL += [
     ("shared_negatives", "cbow_blocks", n, m) for n, m in {**mutants.CBOW, **mutants.BLOCKS}.items()
@@ -127,7 +127,7 @@ def functions(name: str) -> Any:
 def caught(name: str, window: str, mutant: Mutant, seed: int) -> bool:
     for kind in ORDER:
         objective, inputs, reference, floors = Situation.get(name, window, kind, seed)
-        found = tuple(mutant(objective, *inputs))
+        found = tuple(map(np.asarray, mutant(objective, *inputs)))
         if largest_error(found, reference, floors)[0] > TOLERANCE:
             return True
     return False
@@ -150,7 +150,8 @@ def false_alarms(seeds: Any, windows: Any = ("blocks", "cbow")) -> list[str]:
                 for kind in ORDER:
                     _, inputs, reference, floors = Situation.get(name, window, kind, seed)
                     found = compiled(*functions(name)).backward(*inputs)[1]
-                    error, worst = largest_error(mutants.dense(inputs[0], found), reference, floors)
+                    found = tuple(map(np.asarray, mutants.dense(inputs[0], found)))
+                    error, worst = largest_error(found, reference, floors)
                     if error > TOLERANCE:
                         alarms.append(f"{name}, {window}, {kind}, seed {seed}: {error} at {worst}")
     return alarms
@@ -209,7 +210,7 @@ def test_every_mutant_of_what_ships_is_caught(
         terms = tuple(magnitudes(*inputs[:2])["terms"])
         floors = rounding_floors("float64", TOLERANCE, terms, tuple(inputs[0]))
         for name, mutant in list(left.items()):
-            found = tuple(mutant(method.objective, *inputs))
+            found = tuple(map(np.asarray, mutant(method.objective, *inputs)))
             if largest_error(found, tuple(map(np.asarray, reference)), floors)[0] > TOLERANCE:
                 del left[name]
     assert list(left) == []

@@ -120,9 +120,8 @@ def export(
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
     if out.suffix.lower() not in {".html", ".htm"}:
-        raise SettingError(
-            f"{out}: a browser opens a page by its extension. End the name in .html."
-        )
+        cause = f"{out}: a browser opens a page by its extension"
+        raise SettingError(f"{cause}. End the name in .html.")
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 

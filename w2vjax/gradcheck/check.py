@@ -142,7 +142,7 @@ def check_gradients(
     """
     if backward is None:
         loss, backward = own_rule(loss)
-        params, batch = (params, *batch), ()
+        params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
     params, batch = host_copy(params), host_copy(batch)
     leaves = float_leaves(params)
     limits = leaf_limits(leaves, tolerance, terms)
@@ -221,13 +221,14 @@ class Point(NamedTuple):
 
 @lru_cache(maxsize=256)
 def own_rule(function: AnyLoss) -> tuple[AnyLoss, AnyBackward]:
-    """A loss of the tuple of all arguments, and the gradient that JAX takes of it with its rules.
+    """A loss of a dict of all arguments, and the gradient that JAX takes of it with its rules.
 
     A function of arrays becomes a number: their entries add up with fixed factors.
     """
 
     def loss(arguments: Tree) -> Any:
-        floats = [out for out in jax.tree.leaves(function(*arguments)) if is_float(out)]
+        ordered = [arguments[f"argument {i}"] for i in range(len(arguments))]
+        floats = [out for out in jax.tree.leaves(function(*ordered)) if is_float(out)]
         if len(floats) == 1 and not floats[0].ndim:
             return floats[0]
         weights = [jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) for x in floats]
@@ -242,9 +243,9 @@ def own_rule(function: AnyLoss) -> tuple[AnyLoss, AnyBackward]:
 
 
 def named(tree: Tree) -> Leaves:
-    """The leaves of a tree by name, as NumPy arrays."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {name_of(path): np.asarray(leaf) for path, leaf in leaves}
+    """The float leaves of a tree by name, as NumPy arrays."""
+    leaves = jax.tree_util.tree_leaves_with_path(host_copy(tree))
+    return {name_of(path): np.asarray(leaf) for path, leaf in leaves if is_float(leaf)}
 
 
 def narrowest(leaves: Leaves) -> str:

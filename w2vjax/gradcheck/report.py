@@ -92,7 +92,7 @@ class GradientCheck(NamedTuple):
             return [f"it raised {self.raised}"]
         runs = {
             "the gradient without jit": self.eager_error,
-            "the gradient under vmap": self.vmap_error,
+            "the gradient under vmap": self.vmap_error if self.vmap_error != np.inf else None,
             "forward mode": self.forward_error,
         }
         parts = {"the loss": self.loss_error}
@@ -105,6 +105,7 @@ class GradientCheck(NamedTuple):
             for name, error in parts.items()
             if not error <= self.tolerance
         ]
+        found += ["it cannot run under vmap"] if self.vmap_error == np.inf else []
         found += [] if self.repeatable else ["two runs differ"]
         found += [] if self.finite else ["not all is finite"]
         return found + [f"not exercised: {which}" for which in self.untested]

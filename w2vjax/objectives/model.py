@@ -256,7 +256,7 @@ def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
 
 
 def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
-    """:func:`cross_entropy` as a loss for larger programs: ``jax.grad`` is the handwritten gradient.
+    """:func:`cross_entropy` for larger programs: its ``jax.grad`` is the handwritten gradient.
 
     ``jax.grad`` works, and so does what is taken of it: ``jax.jvp`` or ``jax.grad`` of the
     gradient, and ``jax.hessian``. Forward mode of the loss itself does not, as for every
@@ -352,7 +352,7 @@ def held_out_loss(
     By default it is that of the full softmax over scores + offset. The scores of a softmax need no
     offset. Those of negative sampling leave out the noise q: give log q. Subsampling changes the
     frequencies that a model learns: subtract the log of the share of each word that it kept.
-    :func:`~w2vjax.training.held_out.evaluate_held_out` does both.
+    :func:`~w2vjax.runs.held_out.evaluate_held_out` does both.
 
     Args:
         params: tables [V, D].

@@ -101,7 +101,7 @@ def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
 def training_pairs(
     tokens: Sequence[str], word_to_id: Mapping[str, int], window: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids of centers [B] and contexts [B]: each token with its neighbours, in the order of the text.
+    """Ids of centers [B] and contexts [B]: each token with its neighbours, in text order.
 
     Args:
         tokens: of the text.

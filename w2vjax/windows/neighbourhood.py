@@ -32,7 +32,7 @@ def are_neighbours(
 
 
 def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
-    """The neighbours of T centers among all P = T + 2*window words of their block, a mask [B, T, P].
+    """The neighbours of T centers among the P = T + 2*window words of a block, a mask [B, T, P].
 
     >>> in_block(jnp.asarray([[-1, 0, 0, 1]]), jnp.asarray([[1, 1]])).astype(int).tolist()
     [[[0, 0, 1, 0], [0, 1, 0, 0]]]
