@@ -180,7 +180,7 @@ def _flush_and_close(file: IO[bytes]) -> None:
 
 
 def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
-    """Write the journal (from then on the new files count), rename each file, remove the journal."""
+    """Write the journal, from which on the new files count; rename them; remove the journal."""
     journal = _journal(targets[0])
     names = {
         target.name: temporary.name for target, temporary in zip(targets, temporaries, strict=True)
