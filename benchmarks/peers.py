@@ -2,8 +2,8 @@
 
     python benchmarks/peers.py --quick      a generated text, about a minute a tool
     python benchmarks/peers.py --corpus enwiki.txt --eval-dir eval --passes 3 --seeds 1 2 3 \\
-        --tools gensim w2vjax pWord2Vec --program pWord2Vec=path/to/pWord2Vec --name peers-100mb
-        --write
+        --tools gensim w2vjax pWord2Vec --program pWord2Vec=path/to/pWord2Vec \\
+        --name peers-100mb --write
 
 Every tool gets the same file, a copy of the corpus in lines of --line-words words, where windows
 stop. Tools take turns seed by seed (A B C A B C), so that a machine that slows down slows them all.

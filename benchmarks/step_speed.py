@@ -1,8 +1,8 @@
 """One training step: words/s by setting, and where each nanosecond goes.
 
     python benchmarks/step_speed.py        one setting varied at a time, on a Zipf text
-    python benchmarks/step_speed.py --dim 128 300 --batch-words 1024 4096 --cross --corpus text8
-    --write
+    python benchmarks/step_speed.py --dim 128 300 --batch-words 1024 4096 --cross \\
+        --corpus text8 --write
 
 A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Beside it, with the
 same shapes and alone:

@@ -1,12 +1,12 @@
-"""Settings around the defaults: each cell trained in a process of its own, one JSON for each named
-sweep.
+"""Settings around the defaults: each cell is trained in a process, and each sweep is one JSON.
 
-    python benchmarks/sweep.py custom --corpus-name 10mb --small-corpus text8-10mb --eval-dir eval
-    --epochs 15 \\
-        --pair skip-gram negative --grid learning_rate=.05,.1,.2 batch_words=384,768 --seeds 1 2
-    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 --cells '[{"window":
-    20}, {"dim": 300}]' python benchmarks/sweep.py grid --corpus text8 --small-corpus text8-10mb
-    --eval-dir eval --write --resume
+    python benchmarks/sweep.py custom --corpus-name 10mb --small-corpus text8-10mb \\
+        --eval-dir eval --epochs 15 --seeds 1 2 --pair skip-gram negative \\
+        --grid learning_rate=.05,.1,.2 batch_words=384,768
+    python benchmarks/sweep.py custom --corpus-name words100 --held-out .01 \\
+        --cells '[{"window": 20}, {"dim": 300}]'
+    python benchmarks/sweep.py grid --corpus text8 --small-corpus text8-10mb --eval-dir eval \\
+        --write --resume
 
 ``custom`` trains the product of --cells and --grid. Settings are arguments of ``w2v.train``, and
 those of ``sweep_cells.py``. The named sweeps are in ``sweep_named.py``; --cells takes the place of

@@ -1,13 +1,12 @@
-"""The cells of ``sweep.py``: which settings are trained, on which text. The lists here are data;
-extend them.
+"""The cells of ``sweep.py``: which settings are trained on which text. The lists are data.
 
 A cell's settings are arguments of ``w2v.train``, and besides:
 
-    learning_rate_times, batch_words_times    multiples of the default of the model, the objective and the corpus
+    learning_rate_times, batch_words_times    multiples of the library's default for the pair
     optimizer, windows                        names of the library's functions
     a, b                                      the constants of the objective's bound
     shared, span                              of shared_negatives
-    chunk                                     words that a copy of the tables trains between two joins
+    chunk                                     words of one copy of the tables between two joins
 """
 
 import itertools
@@ -57,9 +56,7 @@ def cells_of(
     tool: str = "w2vjax",
     **fixed: Any,
 ) -> list[Cell]:
-    """A cell for each change and seed; ``fixed`` settings are in all, and a change may replace
-    them.
-    """
+    """A cell for each change and seed. ``fixed`` settings are in all; a change can replace them."""
     names = {"model": pair[0], "objective": pair[1]}
     return [
         Cell(corpus, {**names, **fixed, **change, "seed": seed}, tool)
@@ -78,8 +75,7 @@ def product(axes: Mapping[str, Sequence[Any]]) -> list[Settings]:
 
 
 def value_of(text: str) -> Any:
-    """A value as typed: a whole number, a power such as 2^18, a real number, None, true, false or a
-    name.
+    """A value as typed: a number, a power such as 2^18, None, true, false or a name.
 
     >>> [value_of(text) for text in ("3", "2^18", ".05", "none", "false", "row_sgd")]
     [3, 262144, 0.05, None, False, 'row_sgd']

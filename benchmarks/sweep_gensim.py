@@ -1,6 +1,4 @@
-"""A cell of ``sweep.py`` by gensim. What the cell does not set has the value that w2vjax has by
-default.
-"""
+"""A cell of ``sweep.py`` by gensim. Settings that the cell omits are the defaults of w2vjax."""
 
 import time
 from typing import Any
@@ -13,7 +11,7 @@ from w2vjax.corpus.encode import USUAL_MIN_COUNT
 
 
 def train_gensim(cell: dict[str, Any]) -> dict[str, Any]:
-    """What a cell reports of training with gensim, by one thread, and the vectors under "vectors"."""
+    """The report of a cell trained by gensim in one thread, with its vectors."""
     from gensim.models import Word2Vec
 
     asked = {**w2v.Settings().as_json(), "min_count": USUAL_MIN_COUNT, **cell["settings"]}

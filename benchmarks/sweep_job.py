@@ -1,8 +1,6 @@
-"""One cell of ``sweep.py``, in a process of its own: train, measure, and print a JSON object as the
-last line.
+"""One cell of ``sweep.py`` in a process: train, measure, print a JSON object as the last line.
 
-    python benchmarks/sweep_job.py '{"corpus": "local/sweep/words100.txt", "settings": {"epochs":
-    1}, ...}'
+    python benchmarks/sweep_job.py '{"corpus": "words100.txt", "settings": {"epochs": 1}, ...}'
 
 An error of w2vjax is a result: its exit code and its sentence. Any other exception ends the
 process, and ``sweep.py`` calls that a crash.
@@ -34,7 +32,7 @@ GARBAGE = 1.5  # held-out loss, over that of the unigram distribution
 
 
 def pair_defaults(settings: Settings, corpus: Any) -> Any:
-    """The complete settings that the library chooses for the model, the objective and the corpus."""
+    """The complete settings that the library chooses for model, objective and corpus."""
     names = {
         name: settings[name]
         for name in ("model", "objective", "copies", "epochs")
@@ -62,9 +60,7 @@ def resolved(asked: Settings, corpus: Any) -> Settings:
 
 
 def with_functions(settings: Settings, words: int = 0) -> Settings:
-    """Settings, for a text of ``words``, in which names and numbers of functions are the functions
-    themselves.
-    """
+    """Settings for a text of ``words`` words, with functions in place of their names."""
     plain = dict(settings)
     if "optimizer" in plain:
         plain["optimizer"] = getattr(w2v, plain["optimizer"])

@@ -1,5 +1,4 @@
-"""The named sweeps of ``sweep.py``. Each is a function that returns groups of cells; the lists are
-data.
+"""The named sweeps of ``sweep.py``: functions that return groups of cells. The lists are data.
 
 ``--cells``, ``--grid``, ``--seeds``, ``--epochs`` and ``--held-out`` of the command line replace a
 group's own.
@@ -16,9 +15,7 @@ FAST = (MAIN, *OTHERS)
 
 
 class Group(NamedTuple):
-    """Cells of one text and one pair: every change with every seed; the fixed settings are in all
-    of them.
-    """
+    """Cells of one text and pair: every change with every seed. All have the fixed settings."""
 
     corpus: str
     pair: Pair
@@ -85,8 +82,10 @@ def fitting(changes: list[Settings], pair: Pair) -> list[Settings]:
 
 
 def grid(levels: Mapping[str, str] = USUAL_LEVELS) -> list[Group]:
-    """Every default alone and with others, on three texts. A full softmax gets the first MB of
-    10mb, for it costs V D a word, and it does not get 100mb."""
+    """Every default alone and with others, on three texts.
+
+    A full softmax costs V D a word, so it gets the first MB of 10mb, and does not get 100mb.
+    """
     groups = []
     for corpus, level in levels.items():
         main, other, softmax = LEVELS[level]
@@ -102,10 +101,10 @@ def grid(levels: Mapping[str, str] = USUAL_LEVELS) -> list[Group]:
 
 
 def left_out_of_grid(cells: Sequence[Cell]) -> dict[str, str]:
-    """How much of the grid of every setting, pair and text ``cells`` are, where they are not all of
-    it.
+    """The share of the full grid that ``cells`` has, for each text and pair that lacks some.
 
-    >>> left_out_of_grid([cell for group in grid() for cell in group.cells()])["100mb cbow-negative"]
+    >>> cells = [cell for group in grid() for cell in group.cells()]
+    >>> left_out_of_grid(cells)["100mb cbow-negative"]
     '4 of 23 cells'
     """
     names, found = {cell.name for cell in cells}, {}
@@ -157,9 +156,7 @@ def batch() -> list[Group]:
 
 
 def copies() -> list[Group]:
-    """Copies of the tables, by the default interval between two joins and by others. One copy is
-    never joined.
-    """
+    """Copies of the tables, joined at several intervals. One copy is never joined."""
     numbers = (2, 4, 8, 16)
     chunks = tuple(1 << power for power in (18, 16, 14, 12))
     changes = [
@@ -171,7 +168,7 @@ def copies() -> list[Group]:
 
 
 def small_text() -> list[Group]:
-    """300 articles by w2vjax and by gensim, whose CBOW gets its default rate and that of skip-gram."""
+    """300 articles by w2vjax and by gensim, whose CBOW also gets the rate of skip-gram."""
     negatives, cbow = product({"negatives": (2, 5, 15, 30)}), ("cbow", "negative")
     readings = product({"epochs": (5, 20, 50)})
     both = product({"epochs": (5, 20, 50), "learning_rate": (0.025, 0.05)})

@@ -1,6 +1,4 @@
-"""How often near words share an article: a measure of vectors from a text too small for the public
-evaluation sets.
-"""
+"""How often near words share an article: a measure for texts too small for evaluation sets."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -38,11 +36,11 @@ def npmi(occurs: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def nearest(matrix: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` other rows of ``matrix`` [V, D] with the largest cosine to each row of ``ids``
-    [N]: [N, count].
+    """For each of ``ids`` [N], its ``count`` nearest other rows of ``matrix`` [V, D] by cosine.
 
-    >>> nearest(np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]]), np.array([0, 1]), 1).ravel().tolist()
-    [2, 2]
+    >>> matrix = np.array([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]])
+    >>> nearest(matrix, np.array([0, 1]), 1).tolist()
+    [[2], [2]]
     """
     unit = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-30)
     cosines = unit[ids] @ unit.T
@@ -53,8 +51,7 @@ def nearest(matrix: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
 def coherence(
     words: Sequence[str], matrix: np.ndarray, articles: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """Mean NPMI of words with their ten nearest by cosine: of words that occur 20 times, and of the
-    100 most frequent.
+    """Mean NPMI of words with their ten nearest: words seen 20 times, and the 100 most frequent.
 
     Neighbours are words of the whole vocabulary. ``npmi_words`` is how many words the first mean is
     of.

@@ -1,6 +1,4 @@
-"""How ``sweep.py`` runs its cells: a process each, a log of what is finished, and a row for each
-cell.
-"""
+"""How ``sweep.py`` runs its cells: a process each, a log of finished ones, a row for each."""
 
 import json
 import os
@@ -147,7 +145,8 @@ def shown(run: Run) -> str:
     """A run as one line."""
     parts = [f"{text} {run[key]:.4g}" for key, text in NUMBERS.items() if run.get(key) is not None]
     parts += [run["sentence"]] if run["sentence"] else []
-    return f"{run['cell']} seed {run['seed']}: {run['verdict']}, exit {run['exit']}, {', '.join(parts)}"
+    ended = f"{run['verdict']}, exit {run['exit']}"
+    return f"{run['cell']} seed {run['seed']}: {ended}, {', '.join(parts)}"
 
 
 def rows_of(runs: Sequence[Run]) -> list[Run]:

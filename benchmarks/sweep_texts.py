@@ -1,6 +1,4 @@
-"""The texts of ``sweep.py`` by name. What is made from others, or generated, is kept in a folder
-and made once.
-"""
+"""The texts of ``sweep.py`` by name. Texts made from others are made once and kept."""
 
 import hashlib
 from pathlib import Path
@@ -13,8 +11,7 @@ OF_TOPIC = 10  # times more frequent in sentences on its topic is a word
 
 
 def words100(seed: int = 0) -> list[list[str]]:
-    """200,000 tokens of 100 words: the word of rank r has weight 1 / r, ten times that in sentences
-    on its topic.
+    """200,000 tokens of 100 words: rank r weighs 1 / r, ten times that in sentences on its topic.
 
     >>> sentences = words100()
     >>> sum(map(len, sentences)), len({word for sentence in sentences for word in sentence})
@@ -44,9 +41,7 @@ def articles_of(path: str | Path) -> list[list[str]]:
 
 
 def path_of(name: str, folder: Path, given: dict[str, Path | None]) -> Path:
-    """Where the text of a name lies; ``given``: the paths of "10mb" and "100mb" from the command
-    line.
-    """
+    """The path of a named text. ``given``: paths of "10mb" and "100mb" from the command line."""
     if name in given:
         path = given[name]
         if path is None:

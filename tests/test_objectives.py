@@ -252,7 +252,7 @@ def test_chunked_softmax_needs_one_chunk_of_memory(vocab_size: int, chunk: int) 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
-    three = TINY._replace(runs=3)  # an odd number of blocks: no two share negatives
+    three = TINY._replace(blocks=3)  # an odd number of blocks: no two share negatives
     objective, (params, batch, targets), _ = tiny(name, size=three)
     loss, gradients = jax.jit(partial(w2v.backward, objective))(params, batch, targets)
     wanted = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True)]
