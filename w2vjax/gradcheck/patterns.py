@@ -107,15 +107,12 @@ def by_example(found: Array, wanted: Array, parts: Sequence[Array]) -> str:
     if found.ndim and (which := one_of_several(found, gap, np.stack(parts))):
         return which
     each = np.stack([part.reshape(-1) for part in parts])  # [B, entries]
-    counts = np.rint(np.linalg.lstsq(each.T, gap.reshape(-1), rcond=None)[0])
-    odd = np.flatnonzero(counts)
-    if (
-        odd.size
-        and odd.size <= len(parts) / 2
-        and explains(counts @ each, gap.reshape(-1), largest)
-    ):
-        for count, words in ((-1, "lacks"), (1, "counts twice")):
-            if (counts[odd] == count).all():
+    fitted = np.rint(np.linalg.lstsq(each.T, gap.reshape(-1), rcond=None)[0])
+    for sign, words in ((-1, "lacks"), (1, "counts twice")):
+        for counts in (*(sign * np.eye(len(each))), sign * (fitted == sign)):
+            odd = np.flatnonzero(counts)
+            few = 0 < odd.size <= len(each) / 2
+            if few and explains(counts @ each, gap.reshape(-1), largest):
                 return f"{words} {listed('example', odd)}"
     return ""
 
