@@ -89,9 +89,7 @@ def test_there_are_forty_different_mutants() -> None:
 
 
 class Situation:
-    """Inputs and the float64 reference of one objective, window, kind and seed, made once for all
-    mutants.
-    """
+    """Inputs and float64 reference of an objective, window, kind and seed, kept for all mutants."""
 
     made: dict[tuple[str, str, str, int], Any] = {}  # noqa: RUF012
 

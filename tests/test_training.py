@@ -1,6 +1,4 @@
-"""The engine: the post's run through it, what is drawn and cut, what is learned, exact repetition,
-going on.
-"""
+"""Training: the post's run, what is drawn and learned, equal bits, and further training."""
 
 import itertools
 import json
@@ -11,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from marks import slow
 from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
@@ -18,7 +17,8 @@ from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training import loop, methods
+from w2vjax.runs import loop
+from w2vjax.training import methods
 from w2vjax.training.copies import counts_of, join, join_states
 from w2vjax.training.feed import feed, longest_call, marked
 from w2vjax.training.settings import Settings
@@ -93,11 +93,11 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     ids = random.integers(0, 9, 40).astype(np.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 4)), jnp.float32) for _ in range(2)))
     recipe = Recipe(
-        softmax(), block_batch, optax.sgd(0.1), 2, groups=1, block_words=8, reach=full_reach
+        softmax(), block_batch, optax.sgd, 0.1, 2, groups=1, block_words=8, reach=full_reach
     )
     keep = keep_thresholds(np.ones(9), 0)
     state = State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
-    arguments = (jnp.asarray(ids), jnp.int32(0), jnp.int32(40), jax.random.key(0))
+    arguments = ((jnp.asarray(ids), jnp.int32(0), jnp.int32(40)), jax.random.key(0))
     state, progress = train_chunk(recipe, 40, state, (), keep, *arguments)
     w1, w2 = (np.asarray(table, np.float64) for table in params)
     for start in range(0, 40, 8):
@@ -122,35 +122,22 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
 @pytest.mark.parametrize("name", ["negative", "hierarchical", "softmax"])
 @pytest.mark.parametrize("windows", [block_batch, cbow_block_batch])
 def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, windows):
-    objective = {
-        "negative": w2v.negative_sampling(5, shared=8),
-        "hierarchical": w2v.hierarchical_softmax(),
-        "softmax": softmax(7),
-    }[name]
     trained = w2v.train(
         planted_text(600),
         **SMALL | {"epochs": 6, "learning_rate": 0.2 if name == "softmax" else 0.05},
         held_out=0.2,
         windows=windows,
-        objective=objective,
+        objective=name,
         optimizer=w2v.row_adagrad if name == "softmax" else w2v.row_sgd,
     )
-    noise = np.asarray(trained.vocab.counts, float) ** 0.75
-    held = w2v.evaluate_held_out(
-        trained.run.recipe,
-        trained.params,
-        trained.run.tables,
-        trained.run.feed,
-        noise / noise.sum() if name == "negative" else None,
-        name == "hierarchical",
-    )
+    held = w2v.evaluate_held_out(trained.run, trained.params)
     # knowing the topic is worth log 3 = 1.10 nats of log 24 = 3.18; a third of that is the bar
     assert held["pairs"] > 1000
     assert held["loss"] < held["unigram_loss"] - 0.36
     assert abs(held["unigram_loss"] - np.log(24)) < 0.05
 
 
-@pytest.mark.parametrize("words", [24, 1500])
+@pytest.mark.parametrize("words", [24, *slow(1500)])
 @pytest.mark.parametrize(
     ("model", "name"),
     [
@@ -274,7 +261,60 @@ def test_a_run_is_compiled_once(planted):
         state, _ = program(
             state, job.tables, job.keep, ids, jnp.int32(0), count, chunk_seed(0, 0, number)
         )
-    assert program._cache_size() == 1
+    assert program.jitted._cache_size() == 1
+
+
+def test_runs_share_a_program_unless_functions_or_shapes_of_a_step_differ(planted):
+    def program(corpus=planted, schedule=None, **other):
+        run = w2v.set_up(corpus, Settings(**SMALL | other), schedule=schedule)
+        return compile_chunk(run.recipe, run.feed.size).jitted
+
+    usual = program()
+    turned = prepare(planted_text()[::-1], min_count=1)
+    for other in ({"seed": 7}, {"learning_rate": 0.3}, {"epochs": 9}, {"sample": 1e-3}, {"dim": 9}):
+        assert program(**other) is usual
+    assert program(turned) is usual
+    assert program(schedule=0.1) is program(schedule=0.2) is usual
+    others = [
+        {"window": 3},
+        {"batch_words": 64},
+        {"block_words": 16},
+        {"negatives": 3},
+        {"objective": "softmax"},
+        {"model": "cbow"},
+    ]
+    # dim is seen by the shapes of what the program is given, and compiled for at its first call
+    assert len({usual, *(program(**other) for other in others)}) == 7
+
+
+def test_a_second_run_compiles_nothing(planted, caplog):
+    def compiled(**settings):
+        caplog.clear()
+        with jax.log_compiles(True):
+            w2v.train(planted, **SMALL | settings, held_out=0.2)
+        return [line for line in caplog.messages if line.startswith("Compiling")]
+
+    compiled()
+    for settings in ({"seed": 1}, {"learning_rate": 0.01}, {"epochs": 3}, {"schedule": 0.05}):
+        found = compiled(**settings)
+        # a rate for all steps is another form of schedule, so its program is another one
+        assert bool(found) == ("schedule" in settings), found
+    assert not compiled(schedule=0.06)
+
+
+def test_what_a_run_is_shown_as_fits_on_a_line(planted, plain):
+    run = w2v.set_up(planted, Settings(**SMALL))
+    for shown in map(repr, (plain, run, run.state)):
+        assert len(shown) < 130, shown
+        assert "\n" not in shown
+    assert repr(plain).startswith("Trained(24 words x 8, 9,600 words read, loss ")
+    assert "24 words x 8" in repr(run)
+
+
+def test_the_built_in_text_is_read_as_the_command_reads_it():
+    trained = w2v.train(dim=4, epochs=1)
+    assert len(trained.vocab) == 60
+    assert "ten times as many epochs" in trained.summary["advice"]
 
 
 def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):
@@ -359,9 +399,7 @@ CLIP = optax.clip(1.0)
     ],
 )
 def test_what_an_optimizer_takes_survives_a_chain(wrap):
-    """dense gets tables, in which the examples of a row are one gradient; row_sgd gets each
-    example.
-    """
+    """dense gets tables with one gradient a row; row_sgd gets each example."""
     rows, bounds = Rows(jnp.asarray([2, 0, 2]), jnp.full((3, 2), 0.5)), jnp.full(3, 1e-3)
     state = wrap(w2v.dense(optax.adam(0.1))).init(Params(jnp.zeros((4, 2)), jnp.zeros((4, 2))))
     assert (parts(state, WholeTables), parts(state, RepeatedRows)) == (True, False)
@@ -432,20 +470,12 @@ def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, mon
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged[:3] == records[:3]
     assert trained.summary["words"] < len(planted.ids) * 2
-    assert set(records[0]) == {
-        "epoch",
-        "step",
-        "words",
-        "loss",
-        "learning_rate",
-        "words_per_second",
-        "seconds",
-        "seconds_left",
-    }
+    names = "epoch step words loss learning_rate words_per_second seconds seconds_left"
+    assert set(records[0]) == set(names.split())
     assert records[0]["learning_rate"] == pytest.approx(trained.run.settings.learning_rate, rel=0.1)
 
 
-@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a", "b"]], [["a"] * 9]])
+@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a"] * 9], *slow([["a", "b"]])])
 def test_degenerate_corpora_train_to_finite_vectors(lines):
     assert np.isfinite(w2v.train(lines, **SMALL | {"window": 50}).vectors.matrix).all()
 
@@ -479,17 +509,27 @@ def test_going_on_grows_the_vocabulary_and_keeps_old_rows(tmp_path):
             w2v.continue_from(tmp_path / "model.safetensors", piped)
 
 
-def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted):
-    class Roomy:
-        """What feed asks of a GPU."""
+@pytest.mark.parametrize(
+    ("text", "least", "words", "counts"),
+    [
+        ([["a", "b", "c"]] * 4, 5, "abc", [34, 34, 34]),
+        ([["c", "b", "n"]] * 4, 5, "abc", [30, 34, 34]),
+        ([["a", "n"]] + [["n", "m"]] * 4, 5, "abcn", [31, 30, 30, 5]),
+        ([["a", "n"]], 1, "abcn", [31, 30, 30, 1]),
+    ],
+)
+def test_a_known_word_of_a_new_text_counts_however_rare_it_is(tmp_path, text, least, words, counts):
+    tables = Params(jnp.ones((3, 2)), jnp.ones((3, 2)))
+    w2v.save_model(tmp_path / "model.safetensors", tables, ("a", "b", "c"), [30, 30, 30])
+    corpus, start = w2v.continue_from(tmp_path / "model.safetensors", text, least)
+    assert (corpus.vocab.words, corpus.vocab.counts.tolist()) == (tuple(words), counts)
+    assert start.input.shape == (len(words), 2)
 
-        platform = "gpu"
 
-        def memory_stats(self):
-            return {"bytes_limit": 1 << 30}
-
+def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted, monkeypatch):
+    monkeypatch.setattr("w2vjax.training.feed.memory", lambda _: 1 << 30)
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("data", "dim"))
-    place = feed(planted, 0.0, 32, device=Roomy(), mesh=mesh)
+    place = feed(planted, 0.0, 32, mesh=mesh)
     assert place.resident.sharding == jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
     assert (np.asarray(place.resident)[: len(planted.ids)] >= 0).sum() == len(planted.ids) - len(
         planted.starts
@@ -499,10 +539,10 @@ def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted):
 def test_one_call_is_given_no_more_words_than_it_has_time_for(planted):
     place = feed(planted, 0.0, 32, copies=2, table_bytes=1 << 40, most=640)
     assert (place.size, place.chunks) == (608, 8)
-    usual, slow = (
+    usual, wide = (
         w2v.set_up(planted, Settings(**SMALL | {"dim": dim})).feed.size for dim in (8, 100_000)
     )
-    assert slow < 3000 < usual
+    assert wide < 3000 < usual
     assert (
         longest_call("softmax", 70_000, 100, 10) * 2 <= longest_call("softmax", 70_000, 100, 5) + 1
     )

@@ -17,9 +17,9 @@ from planted import SMALL, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.cli.train import Options, _given, _keywords
+from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.loop import make_run
 from w2vjax.training import methods
-from w2vjax.training.arguments import Arguments
-from w2vjax.training.loop import make_run
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
 
@@ -69,6 +69,42 @@ def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_pat
     with pytest.raises(errors.SettingError, match=name):
         w2v.train(unread, **SMALL | {name: value}, checkpoint=tmp_path / "none")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("output", [(23, 8), (25, 8), (24, 9), (24,)])
+def test_tables_to_start_from_have_a_row_for_each_word(planted, output):
+    for shapes in (((24, 8), output), (output, (24, 8))):
+        start = w2v.Params(*map(np.ones, shapes))
+        with pytest.raises(errors.SettingError, match="24 words of dim=8"):
+            w2v.set_up(planted, w2v.Settings(**SMALL), start=start)
+
+
+def test_numbers_of_numpy_and_jax_are_settings():
+    settings = w2v.Settings(
+        dim=np.int64(20),
+        epochs=np.uint8(3),
+        seed=np.array(5),
+        window=jnp.int32(2),
+        learning_rate=np.float32(0.5),
+        sample=np.float64(0.25),
+    )
+    given = ("dim", "epochs", "seed", "window", "learning_rate", "sample")
+    values = [methods.completed(settings).as_json()[name] for name in given]
+    assert json.dumps(values) == "[20, 3, 5, 2, 0.5, 0.25]"
+    for value in (np.bool_(True), np.float64(4), np.array([4]), np.int64(0)):
+        with pytest.raises(errors.SettingError, match="dim="):
+            methods.completed(w2v.Settings(dim=value))
+
+
+def test_compiled_programs_are_kept_where_jax_keeps_them_or_nowhere(tmp_path, monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    assert str(w2v.use_compile_cache()) == before  # the tests have a folder
+    (tmp_path / "file").touch()
+    assert w2v.use_compile_cache(tmp_path / "file" / "folder") is None
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    assert w2v.use_compile_cache(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
+    assert jax.config.jax_compilation_cache_dir == before
 
 
 def test_plan_counts_what_train_uses(planted):
@@ -138,7 +174,7 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
 
 
 def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
-    """By hand: .5 * 2^12 / 2^13 = .25, and a reading more halves it; skip-gram has the full rate."""
+    """By hand: .5 * 2^12 / 2^13 = .25, and a second reading halves it."""
     for model, words, epochs, rate in (
         ("cbow", 1 << 12, 1, 0.25),
         ("cbow", 1 << 12, 2, 0.12),
@@ -267,22 +303,8 @@ def test_names_and_functions_choose_what_trains(planted):
 def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text()))
-    done = cli(
-        "train",
-        text,
-        "--out",
-        tmp_path / "out",
-        "--dim",
-        "8",
-        "--epochs",
-        "2",
-        "--sample",
-        "0",
-        "--json",
-        "-",
-        "--held-out",
-        "0.1",
-    )
+    options = "--dim 8 --epochs 2 --sample 0 --held-out 0.1 --json -".split()
+    done = cli("train", text, "--out", tmp_path / "out", *options)
     assert done.code == 0
     summary = json.loads(done.out)
     assert summary["vocabulary"] == 24
@@ -295,17 +317,8 @@ def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
             "train", text, "--out", tmp_path / "no", "--from", tmp_path / "out", "--quiet", *refused
         )
         assert (again.code, refused[0] in again.err) == (2, True)
-    further = cli(
-        "train",
-        text,
-        "--out",
-        tmp_path / "more",
-        "--from",
-        tmp_path / "out",
-        "--quiet",
-        "--epochs",
-        "1",
-    )
+    options = ("--from", tmp_path / "out", "--quiet", "--epochs", 1)
+    further = cli("train", text, "--out", tmp_path / "more", *options)
     assert further.code == 0
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["words"] == summary["words"]
 
@@ -349,17 +362,16 @@ def test_the_command_refuses_with_one_sentence(cli, tmp_path, arguments, code, s
 
 @pytest.mark.parametrize("batch_words", [16, *slow(48, 96, 400, 768, 1024)])
 def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -> None:
-    """48, 16 or a single block may share their negatives: those whose loss is read off bring all of
-    theirs.
-    """
+    """Blocks may share negatives. The loss is measured on whole groups of such blocks."""
     random = np.random.default_rng(3)
     ids, counts = random.integers(0, 50, 2048).astype(np.int32), np.full(50, 40)
-    objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
+    objective = w2v.shared_negatives(5, shared=8, span=3)
     groups = batch_words // 16
     recipe = w2v.Recipe(
         objective,
         w2v.windows.block_batch,
-        optimizer,
+        w2v.row_sgd,
+        0.05,
         groups=groups,
         block_words=16,
         measured=max(1, groups // 8),
@@ -369,12 +381,10 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     _, progress = train_chunk(
         recipe,
         2048,
-        State(params, optimizer.init(params)),
+        State(params, recipe.optimizer.init(params)),
         objective.init(counts),
         keep,
-        jnp.asarray(ids),
-        jnp.int32(0),
-        jnp.int32(2048),
+        (jnp.asarray(ids), jnp.int32(0), jnp.int32(2048)),
         jax.random.key(1),
     )
     # Untrained output rows are zero: each positive and its five negatives lose log 2
@@ -388,9 +398,7 @@ def words_of(text):
 
 
 def test_a_setting_is_written_once_and_read_everywhere(cli):
-    """Signature, help, command line, checks and checkpoint have the names, defaults and sentences
-    of Settings.
-    """
+    """Signature, help, command, checks and checkpoint take names and defaults from Settings."""
     settings = {field.name: field for field in dataclasses.fields(w2v.Settings)}
     shown = words_of(cli("train", "--help").out).partition("raining options")[2]
     for act in (w2v.train, w2v.plan):
@@ -457,8 +465,10 @@ def test_an_option_of_another_name_is_refused_with_the_name_here(cli, option, sa
         done = cli(command, option, 3)
         assert (done.code, done.out) == (2, "")
         name = option.partition("=")[0]
-        told = f"There is no option {name}. Did you mean {says}? w2vjax {command} --help lists the options."
-        assert done.err == f"w2vjax {command}: {told}\n"
+        told = f"There is no option {name}. Did you mean {says}?"
+        assert done.err == (
+            f"w2vjax {command}: {told} w2vjax {command} --help lists the options.\n"
+        )
 
 
 def test_a_method_of_your_own_is_what_trains(planted):

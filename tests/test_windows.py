@@ -89,9 +89,7 @@ def spread(block: Any) -> tuple[Batch, np.ndarray]:
 def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     case = make_case("zipf duplicates", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
-    block = double(
-        w2v.windows.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach)))
-    )
+    block = double(jax.jit(w2v.windows.block_batch)(case.tokens, case.segments, case.reach))
     pairs, origin = spread(block)
     for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
         tables = objective.init(np.arange(1, 61))
@@ -115,9 +113,7 @@ def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
 
 
 def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
-    """d loss / d hidden of the mean is shared out: the loss is that of one pair whose input row is
-    the mean.
-    """
+    """The loss is that of one pair whose input row is the mean; its gradient is shared out."""
     case = make_case("ordinary", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
     contexts = np.random.default_rng(0).integers(0, 60, (20, 4))
@@ -133,7 +129,7 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     np.add.at(wanted, contexts, d_mean[:, None] / 4)
     assert_same((loss, [d_input, d_output]), (pair_loss, [wanted, d_pair_output]))
     block = double(cbow_apart_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
-    single = double(cbow_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    single = double(jax.jit(cbow_batch)(case.tokens, case.segments, case.reach))
     of_block = objective.select((), (), block.words, block.weights)
     of_single = objective.select((), (), single.words, single.weights)
     assert_same(
@@ -155,9 +151,7 @@ def test_undivided_cbow_is_count_times_the_gradient() -> None:
 
 @pytest.mark.parametrize("window", [w2v.windows.block_batch, *slow(pair_batch, cbow_batch)])
 def test_padding_ids_change_no_bit(window: Any) -> None:
-    """Any valid id may stand on padding, and padding a batch to twice its length changes nothing
-    but rounding.
-    """
+    """Equal bits with any valid id on padding; twice the length changes rounding alone."""
     case = make_case("half padded", SIZE)
     params = w2v.Params(jnp.asarray(case.input, jnp.float32), jnp.asarray(case.output, jnp.float32))
     other = np.where(
@@ -166,10 +160,13 @@ def test_padding_ids_change_no_bit(window: Any) -> None:
     objective = w2v.hierarchical_softmax()
     tables = objective.init(np.arange(1, 61))
 
+    @jax.jit
+    def made(*runs: Any) -> tuple[Batch, Any]:
+        batch = window(*runs)
+        return batch, objective.select((), tables, batch.words, batch.weights)
+
     def run(tokens: Any, segments: Any, reach: Any) -> Any:
-        batch = window(jnp.asarray(tokens, jnp.int32), jnp.asarray(segments), jnp.asarray(reach))
-        targets = objective.select((), tables, batch.words, batch.weights)
-        return gradients(objective, params, batch, targets)
+        return gradients(objective, params, *made(np.asarray(tokens, np.int32), segments, reach))
 
     plain = run(case.tokens, case.segments, case.reach)
     refilled = run(other, case.segments, case.reach)
@@ -190,7 +187,7 @@ def test_window_larger_than_the_line_and_window_zero() -> None:
     tokens, segments = jnp.zeros((1, 3), jnp.int32), jnp.zeros((1, 3), jnp.int32)
     reach = jnp.zeros((1, 3), jnp.int32)
     for window in (w2v.windows.block_batch, pair_batch, cbow_batch):
-        assert float(window(tokens, segments, reach).weights.sum()) == 0
+        assert float(jax.jit(window)(tokens, segments, reach).weights.sum()) == 0
 
 
 def test_inputs_are_a_pytree() -> None:
@@ -205,12 +202,10 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     params = Params(*(jnp.asarray(random.normal(size=(9, 5)), jnp.float32) for _ in range(2)))
     results = []
     for windows in (cbow_apart_batch, cbow_block_batch, cbow_lone_batch):
-        batch = windows(tokens, segments, reach)
+        batch = jax.jit(windows)(tokens, segments, reach)
         targets = softmax().select((), (), batch.words, batch.weights)
-        loss, gradients = w2v.backward(softmax(), params, batch, targets)
-        results.append(
-            (loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True)))
-        )
+        loss, dense = gradients(softmax(), params, batch, targets)
+        results.append((loss, *dense))
     for blocks, *others in zip(*results, strict=True):
         for other in others:
             # measured 5e-7 in float32
@@ -256,6 +251,6 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
 def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
     tokens = jnp.ones((1, 4000 + 2 * window), jnp.int32)
     reach = w2v.windows.draw_reach(jax.random.key(0), (1, 4000), window)
-    batch = cbow_counted_batch(tokens, jnp.zeros_like(tokens), reach)
+    batch = jax.jit(cbow_counted_batch)(tokens, jnp.zeros_like(tokens), reach)
     # 4 standard errors at window 10
     assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)

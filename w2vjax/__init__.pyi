@@ -1,4 +1,5 @@
-# Every public name, and the module that it lives in. w2vjax/__init__.py reads this file: to add a name, add a line.
+# Every public name, and the module that it lives in. w2vjax/__init__.py reads this file. To add a
+# name, add a line.
 from w2vjax import corpus as corpus
 from w2vjax import errors as errors
 from w2vjax import evaluation as evaluation
@@ -34,23 +35,25 @@ from w2vjax.objectives.softmax import softmax as softmax
 from w2vjax.pictures.plot import plot_map as plot_map
 from w2vjax.pictures.plot_loss import plot_loss as plot_loss
 from w2vjax.training import updates as updates
-from w2vjax.training.checkpoint import Checkpoints as Checkpoints
-from w2vjax.training.continued import continue_from as continue_from
-from w2vjax.training.held_out import evaluate_held_out as evaluate_held_out
-from w2vjax.training.loop import Trained as Trained
-from w2vjax.training.loop import train as train
+from w2vjax.runs.checkpoint import Checkpoints as Checkpoints
+from w2vjax.runs.continued import continue_from as continue_from
+from w2vjax.runs.held_out import evaluate_held_out as evaluate_held_out
+from w2vjax.runs.loop import Trained as Trained
+from w2vjax.runs.loop import train as train
 from w2vjax.training.methods import Method as Method
 from w2vjax.training.methods import method as method
-from w2vjax.training.plan import Plan as Plan
-from w2vjax.training.plan import plan as plan
+from w2vjax.runs.plan import Plan as Plan
+from w2vjax.runs.plan import plan as plan
 from w2vjax.training.settings import Settings as Settings
 from w2vjax.training.setup import Run as Run
 from w2vjax.training.setup import set_up as set_up
+from w2vjax.training.setup import use_compile_cache as use_compile_cache
 from w2vjax.training.step import Recipe as Recipe
 from w2vjax.training.step import chunk_seed as chunk_seed
 from w2vjax.training.step import compile_chunk as compile_chunk
 from w2vjax.training.step import gradient_step as gradient_step
 from w2vjax.training.updates import dense as dense
+from w2vjax.training.updates import linear_decay as linear_decay
 from w2vjax.training.updates import row_adagrad as row_adagrad
 from w2vjax.training.updates import row_sgd as row_sgd
 from w2vjax.types import Batch as Batch

@@ -129,10 +129,10 @@ Reach: TypeAlias = Callable[[jax.Array, tuple[int, ...], int], jax.Array]
 # (d_hidden [B, T, D], inputs)
 EmbedBackward: TypeAlias = Callable[[jax.Array, Inputs], Rows]
 # (step) -> learning rate
-Schedule: TypeAlias = Callable[[jax.Array], jax.Array]
+Schedule: TypeAlias = Callable[[ArrayLike], jax.Array]
 ScalarOrSchedule: TypeAlias = float | Schedule
 # (schedule) -> optax.GradientTransformation, whose class carries no types
-OptimizerMaker: TypeAlias = Callable[[Schedule], Any]
+OptimizerMaker: TypeAlias = Callable[[Any], Any]
 
 
 @runtime_checkable

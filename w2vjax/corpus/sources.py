@@ -93,9 +93,8 @@ def files(source: Path | Sequence[Path]) -> list[str]:
         else:
             shown = path if len(path) < 80 else path[:77] + "..."
             raise CorpusError(
-                f"There is no file or folder {shown!r}. Pass a path; text in memory is passed as "
-                "token lists: "
-                "[line.split() for line in text.splitlines()]."
+                f"There is no file or folder {shown!r}. Check its name. (Python takes text in memory "
+                "as token lists.)"
             )
     if found.count("-") > 1:
         raise CorpusError('Standard input ("-") is named twice. It can be read once: name it once.')

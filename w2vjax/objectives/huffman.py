@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
     logistic_rows_bounded,
@@ -190,6 +191,7 @@ def select_paths(draws: Draws, tree: Huffman, words: jax.Array, weights: jax.Arr
     )
 
 
+@kept
 def hierarchical_softmax(spare: float | None = None) -> Objective:
     """Skip-gram or CBOW with hierarchical softmax over a Huffman tree of the counts.
 

@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
     logistic_rows_bounded,
@@ -149,6 +150,7 @@ def negative_targets(
     return Targets(ids, labels, jnp.concatenate([weights, negative_weights], -1))
 
 
+@kept
 def negative_sampling(
     num_negatives: int = 5, exponent: float = 0.75, shared: int | None = None
 ) -> Objective:

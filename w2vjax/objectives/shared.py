@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.logistic import sigmoid
 from w2vjax.objectives.negative import Alias, draw, negative_sampling
@@ -162,6 +163,7 @@ def shared_bounded(
     return *backward(hidden, output, targets), of_hidden, of_rows
 
 
+@kept
 def shared_negatives(
     num_negatives: int = 5, exponent: float = 0.75, shared: int = 48, span: int = 3
 ) -> Objective:

@@ -18,6 +18,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.scores import logits as all_logits
 from w2vjax.objectives.scores import logits_backward, score, score_bound
@@ -246,6 +247,7 @@ def softmax_bounded(
     )
 
 
+@kept
 def softmax(chunk: int | None = None) -> Objective:
     """Skip-gram or CBOW with the exact softmax over V words.
 

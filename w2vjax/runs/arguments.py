@@ -1,5 +1,4 @@
-"""What ``train`` and ``plan`` are called with: the settings, and the functions, files and reports
-beside them.
+"""The arguments of ``train`` and ``plan``: the settings, and what goes with them.
 
 The keywords of both are the fields of :class:`Arguments`. So a type checker, ``help`` and the run
 itself see the same names, and a name that is not one of them is refused with a suggestion.
@@ -20,9 +19,9 @@ if TYPE_CHECKING:
     from jax.sharding import Mesh
 
     from w2vjax.corpus.tokenizers import Tokenizer
-    from w2vjax.training.checkpoint import Checkpoints
+    from w2vjax.runs.checkpoint import Checkpoints
     from w2vjax.training.methods import Method
-    from w2vjax.types import EmbedBackward, OptimizerMaker, Params, Reach, Schedule, Windows
+    from w2vjax.types import EmbedBackward, OptimizerMaker, Params, Reach, ScalarOrSchedule, Windows
     from w2vjax.vocab import Vocab
 
 Keywords = ParamSpec("Keywords")
@@ -60,8 +59,10 @@ class Arguments(Settings):
         "embed_backward_undivided is word2vec.c's gradient of CBOW. Its default learning rate is "
         "0.05.",
     )
-    schedule: "Schedule | None" = described(
-        None, "step -> learning rate. Default: a linear fall from learning_rate to 1e-4 of it."
+    schedule: "ScalarOrSchedule | None" = described(
+        None,
+        "step -> learning rate, or one rate for all steps. Default: a linear fall from "
+        "learning_rate to 1e-4 of it.",
     )
     start: "Params | None" = described(
         None, "Tables to go on from, [V, D] for the vocabulary of this corpus."
@@ -93,14 +94,41 @@ class Arguments(Settings):
         "round of chunks, which is already under way.",
     )
 
+    def check_values(self) -> None:
+        """Refuse arguments of the wrong type, and two that say the same."""
+        from w2vjax.training.methods import Method
+        from w2vjax.types import Params
+        from w2vjax.vocab import Vocab
+
+        kinds = {"method": Method, "start": Params, "vocab": Vocab}
+        for name, remedy in _VALUE_OF.items():
+            value = getattr(self, name)
+            fits = isinstance(value, kinds[name]) if name in kinds else callable(value)
+            if value is not None and not fits:
+                shown = " ".join(repr(value).split())[:60]
+                raise SettingError(f"{name}={shown} cannot work. {remedy}")
+        if self.schedule is not None:
+            self._check_schedule(self.schedule)
+
+    def _check_schedule(self, schedule: "ScalarOrSchedule") -> None:
+        if self.learning_rate is not None:
+            raise SettingError(
+                f"learning_rate={self.learning_rate} cannot go with a schedule, which says every "
+                "rate. Leave one of them out."
+            )
+        number = isinstance(schedule, int | float) and not isinstance(schedule, bool)
+        if not callable(schedule) and not (number and 0 < schedule <= 1e6):
+            raise SettingError(
+                f"schedule={schedule!r:.60} cannot work. Pass a rate above 0, or a function of the "
+                "step."
+            )
+
     def settings(self) -> Settings:
         """The settings alone."""
         return Settings(**{each.name: getattr(self, each.name) for each in fields(Settings)})
 
     def chosen_method(self, words: int | None = None) -> "Method":
-        """The method that is given, or that of model, objective and ``words``, with the functions
-        given beside it.
-        """
+        """The method for ``words`` words, with the functions that are given beside it."""
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
 
@@ -125,6 +153,16 @@ class Arguments(Settings):
         )
 
 
+# What an argument that is no setting has to be.
+_FUNCTION = "Pass a function: help(w2vjax.train) says of what."
+_VALUE_OF = {
+    "method": "Pass a w2vjax.Method, which w2vjax.method(model, objective) gives.",
+    "start": "Pass w2vjax.Params(input, output), two tables.",
+    "vocab": "Pass a w2vjax.Vocab, which w2vjax.Vocab.load(path) reads from a file.",
+    **dict.fromkeys(("windows", "reach", "embed_backward", "tokenizer", "callback"), _FUNCTION),
+}
+
+
 class Takes(Protocol[Keywords, Answer]):
     """A function of a corpus and of keywords."""
 
@@ -136,9 +174,7 @@ class Takes(Protocol[Keywords, Answer]):
 def keywords_of(
     made: Callable[Keywords, Arguments],
 ) -> Callable[[Callable[..., Result]], Takes[Keywords, Result]]:
-    """Give a function of (corpus, **keywords) the signature and the help of the fields of
-    :class:`Arguments`.
-    """
+    """Give a function the signature and the help of the fields of :class:`Arguments`."""
 
     def describe(act: Callable[..., Result]) -> Takes[Keywords, Result]:
         corpus = inspect.Parameter("corpus", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
@@ -159,8 +195,7 @@ def help_text() -> str:
 
 
 def arguments_of(keywords: Mapping[str, Any]) -> Arguments:
-    """The arguments that keywords stand for. Raises :class:`~w2vjax.errors.SettingError` for a name
-    that is not known.
+    """The arguments of these keywords. A name that is not known raises SettingError.
 
     >>> arguments_of({"dmi": 3})
     Traceback (most recent call last):
@@ -194,9 +229,7 @@ _VALUES = {
 
 
 def refuse(name: str, known: set[str]) -> NoReturn:
-    """Raise :class:`~w2vjax.errors.SettingError` for a name that is none of ``known``, with a
-    suggestion.
-    """
+    """Raise SettingError for a name that is none of ``known``, with a suggestion."""
     if name in RENAMED:
         raise SettingError(
             f"The setting {name} is now called {RENAMED[name]}. Use {RENAMED[name]}."

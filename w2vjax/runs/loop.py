@@ -15,28 +15,40 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
-from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
-from w2vjax.training.checkpoint import (
+from w2vjax.corpus.sources import Source
+from w2vjax.errors import SettingError
+from w2vjax.reference import tokenize
+from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
+from w2vjax.runs.checkpoint import (
     Checkpoints,
     Position,
     check_seconds,
     checkpoints_in,
+    digest,
     load_checkpoint,
-    prepare_folder,
+    prepared,
     run_identity,
     save_checkpoint,
 )
+from w2vjax.runs.held_out import evaluate_held_out
+from w2vjax.runs.report import Reporter, StopSignals
+from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training.copies import Copies, Workers, replicate
 from w2vjax.training.feed import rounds
-from w2vjax.training.held_out import evaluate_run
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
-from w2vjax.training.report import Callback, Reporter, StopSignals
 from w2vjax.training.settings import changed
-from w2vjax.training.setup import Run, lower, set_up
-from w2vjax.training.step import Progress, State, chunk_seed
-from w2vjax.training.watch import Untrained, Watch, require_neighbours, untrained_beside
+from w2vjax.training.setup import (
+    Run,
+    check_mesh,
+    check_optimizer_maker,
+    lower,
+    on_accelerator,
+    set_up,
+)
+from w2vjax.training.step import Progress, State, chunk_seed, compile_chunk
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
@@ -52,9 +64,15 @@ class Trained(NamedTuple):
     summary: dict[str, Any]  # totals: seconds, words a second, loss, settings, versions
     run: Run
 
+    def __repr__(self) -> str:
+        words, dim = self.vectors.shape
+        loss = self.summary["loss"]
+        found = "no loss measured" if loss is None else f"loss {loss:.4f}"
+        return f"Trained({words:,} words x {dim}, {self.summary['words']:,} words read, {found})"
+
 
 @keywords_of(Arguments)
-def train(corpus: Any = None, **keywords: Any) -> Trained:
+def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
     """Train word vectors on a corpus: skip-gram with negative sampling unless told otherwise.
 
     Args:
@@ -72,7 +90,8 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
         StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is
             saved.
 
-    >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1, sample=0)
+    >>> text = [["a", "rose", "is", "a", "rose"]] * 20
+    >>> trained = train(text, dim=4, epochs=2, min_count=1, sample=0)
     >>> trained.vocab.words, trained.vectors.matrix.shape, trained.summary["words"]
     (('a', 'rose', 'is'), (3, 4), 200)
     """
@@ -82,25 +101,30 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
     # hours of reading come after these checks
     check_arguments(arguments, checkpoints)
     read = read_corpus(corpus, arguments)
+    with prepared(checkpoints):
+        return train_prepared(read, arguments, checkpoints, began)
+
+
+def train_prepared(
+    corpus: Corpus, arguments: Arguments, checkpoints: Checkpoints | None, began: float
+) -> Trained:
+    """:func:`train` on a corpus of ids. Reading it ``began`` at this time."""
     prepared = time.perf_counter()
-    job = make_run(read, arguments)
-    lowered = lower(job)
+    job = make_run(corpus, arguments)
+    program = compile_chunk(job.recipe, job.feed.size)
+    lowered = lower(job, program)
     untrained = untrained_beside(job)
-    compiled = lowered.compile()
+    lowered.compile()  # as the first call would
     ready = time.perf_counter()
-    standing, history, identity = fresh_or_resumed(job, lowered, checkpoints)
+    standing, history, identity = fresh_or_resumed(job, lowered, checkpoints, arguments.start)
     with (
         StopSignals(checkpoints is not None) as signals,
-        Reporter(
-            job, standing.position, arguments.progress, arguments.log, arguments.log_every, history
-        ) as report,
-        Workers(compiled, job.feed.copies) as workers,
+        Reporter(job, standing.position, arguments, history) as report,
+        Workers(program, job.feed.copies) as workers,
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)
-        standing = run_rounds(
-            job, workers, standing, report, watch, signals, saver, arguments.callback
-        )
+        standing = run_rounds(job, workers, standing, report, watch, signals, saver)
     position = standing.position
     seconds = {
         "corpus_seconds": prepared - began,
@@ -115,21 +139,25 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
 
 def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> None:
     """Refuse what cannot work before the corpus is read or a file is made."""
-    completed(arguments.settings(), arguments.chosen_method())
+    arguments.check_values()
+    method = arguments.chosen_method()
+    check_mesh(
+        arguments.mesh, completed(arguments.settings(), method, on_accelerator(arguments.mesh))
+    )
+    check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     if checkpoints is not None:
         checkpoints.check()
 
 
-def read_corpus(corpus: Any, arguments: Arguments) -> Corpus:
+def read_corpus(corpus: "Source | Corpus", arguments: Arguments) -> Corpus:
     """The corpus as ids, by the arguments that say what is a word."""
+    tokenizer, least = arguments.tokenizer, arguments.min_count
+    if corpus is None:  # the built-in text of 84 words
+        tokenizer = tokenizer or tokenize
+        least = 1 if least is None and arguments.vocab is None else least
     return prepare(
-        corpus,
-        arguments.cache,
-        arguments.min_count,
-        arguments.max_vocab,
-        arguments.tokenizer,
-        vocab=arguments.vocab,
+        corpus, arguments.cache, least, arguments.max_vocab, tokenizer, vocab=arguments.vocab
     )
 
 
@@ -139,6 +167,7 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     Raises :class:`~w2vjax.errors.CorpusError` if the shipped windows would make no pair of the
     corpus.
     """
+    require_alike(corpus, arguments)
     least, most = chosen_by(corpus.vocab)
     settings = changed(
         arguments.settings(), {"min_count": least, "max_vocab": arguments.max_vocab or most}
@@ -158,10 +187,30 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     return job
 
 
-class Standing(NamedTuple):
-    """Where a run stands. Tables and position change together, so that what is saved belongs
-    together.
+def require_alike(corpus: Corpus, arguments: Arguments) -> None:
+    """Refuse to train one model by processes that have other corpora, settings or tables.
+
+    Raises:
+        SettingError: they differ. The message names the field.
     """
+    mesh = arguments.mesh
+    if mesh is None or len({device.process_index for device in mesh.devices.flat}) == 1:
+        return
+    start = None if arguments.start is None else digest(arguments.start)
+    facts = {**arguments.settings().as_json(), "corpus": corpus.digest, "start": start}
+    hashes = [hashlib.sha256(repr(value).encode()).digest() for value in facts.values()]
+    own = np.stack([np.frombuffer(each, np.uint8) for each in hashes])
+    everyones = np.asarray(multihost_utils.process_allgather(own))  # [processes, facts, 32]
+    for name, each in zip(facts, everyones.swapaxes(0, 1), strict=True):
+        if (each != each[0]).any():
+            raise SettingError(
+                f"The processes of this run differ in {name}. Give every process the same corpus "
+                "and the same settings."
+            )
+
+
+class Standing(NamedTuple):
+    """Where a run stands. Tables and position change together and are saved together."""
 
     copies: Copies
     position: Position
@@ -170,21 +219,15 @@ class Standing(NamedTuple):
 
 
 def fresh_or_resumed(
-    job: Run, lowered: Any, checkpoints: Checkpoints | None
+    job: Run, lowered: jax.stages.Lowered, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
-    """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first
-    step.
-    """
-    copies = replicate(job.state, job.feed.copies)
+    """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
+    copies, found = replicate(job.state, job.feed.copies), None
     if checkpoints is None:
         return Standing(copies, Position()), [], {}
-    folder, resume = checkpoints.folder, checkpoints.resume
-    program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
-    identity = run_identity(
-        job.settings.as_json(), job.feed.corpus.digest, job.feed.size, program, job.tables
-    )
-    prepare_folder(folder, resume)
-    found = load_checkpoint(folder, copies, identity, checkpoints.allow) if resume else None
+    identity = run_identity(job, lowered.as_text(), start)
+    if checkpoints.resume:
+        found = load_checkpoint(checkpoints.folder, copies, identity, checkpoints.allow)
     copies, position, history = found or (copies, Position(), [])
     return Standing(copies, position), history, identity
 
@@ -207,15 +250,14 @@ def trained_by(
     )
     summary = summarize(job, position, report, seconds)
     summary["untrained_loss"] = None if untrained is None else untrained.loss
+    summary["advice"] = advice(summary["loss"], summary["untrained_loss"], position.steps)
     return Trained(vocab, params, vectors, report.history, summary, job)
 
 
 def summarize(
     job: Run, position: Position, report: Reporter, seconds: dict[str, float]
 ) -> dict[str, Any]:
-    """What a run did, as plain as JSON: totals, ``seconds``, settings, device, versions, and the
-    held-out loss.
-    """
+    """What a run did, as plain as JSON."""
     corpus = job.feed.corpus
     summary = {
         "words": position.words,
@@ -230,7 +272,7 @@ def summarize(
         "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }
     if job.settings.held_out and isinstance(job.settings.objective, str):
-        summary["held_out"] = evaluate_run(job, job.state.params)
+        summary["held_out"] = evaluate_held_out(job, job.state.params)
     return summary
 
 
@@ -242,10 +284,8 @@ def run_rounds(
     watch: Watch,
     signals: StopSignals,
     saver: "Saver | None",
-    callback: Callback | None,
 ) -> Standing:
-    """Train every chunk from where the run stands. One round is always under way while the one
-    before it is reported.
+    """Train all chunks from ``standing`` on. While a round trains, the last one is reported.
 
     So a callback that stops the run does so after one more round, whose tables and position are
     what is saved.
@@ -254,15 +294,13 @@ def run_rounds(
     before, stopped = standing.position.seconds, False
 
     def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
-        """Wait for the reports of the last round and count its steps. True if the callback stops
-        the run.
-        """
+        """Wait for a round's reports and count its steps. True if the callback stops the run."""
         reports = jax.block_until_ready(standing.reports) or []
         report.take_in(reports)
         watch.round(reports, report.steps)
         seconds = before + time.perf_counter() - began
         position = standing.position._replace(steps=report.steps, seconds=seconds)
-        stop = record and bool(reports) and report.round(position, callback)
+        stop = record and bool(reports) and report.round(position)
         return Standing(standing.copies, position), stop
 
     def checkpoint(standing: Standing) -> None:
@@ -297,9 +335,7 @@ def advance(
     numbers: range,
     chunks: list[tuple[Any, ...]],
 ) -> Standing:
-    """Start one round: the tables and the position after it, and its reports, all still being
-    computed.
-    """
+    """Start one round. Tables, position and reports after it are still being computed."""
     copies, reports = workers.train(standing.copies, job.tables, job.keep, chunks)
     last = numbers.stop == job.feed.chunks
     words = standing.position.words + sum(int(chunk[2]) for chunk in chunks)
@@ -312,9 +348,7 @@ def advance(
 def rounds_ahead(
     job: Run, position: Position
 ) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
-    """(epoch, numbers, chunks) of every round from ``position`` on, each made while the one before
-    it is trained.
-    """
+    """(epoch, numbers, chunks) of each round. A thread makes the next one meanwhile."""
 
     seed = job.settings.seed
 

@@ -1,5 +1,4 @@
-"""Whether a run learns: one that has nothing to train on is refused, and one that diverges is
-stopped.
+"""Whether a run learns: a run with nothing to train on, or that diverges, is stopped.
 
 A model that has learned nothing has output rows of zero, and so scores of zero. Its loss follows
 from the objective alone: (1 + negatives) log 2 for negative sampling, log V for a softmax, log 2
@@ -9,7 +8,7 @@ long before a number stops being finite.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -17,10 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
-from w2vjax.training.checkpoint import Position
+from w2vjax.lazy import kept
+from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
-from w2vjax.types import Objective, Params
+from w2vjax.types import Objective, Params, Tables
 from w2vjax.windows.sampling import keep_probabilities
 
 # Positives whose loss is computed by tables of zeros, and the most numbers that a dense softmax may
@@ -31,6 +31,8 @@ _WORDS, _NUMBERS = 256, 1 << 22
 _BAD, _HOPELESS = 1.1, 10.0
 # Bad rounds in a row that end a run: this many, or this share of all rounds.
 _ROUNDS, _SHARE = 3, 1 / 20
+# A run whose loss is still above this share of the untrained one has learned little.
+_NEAR = 0.9
 # The mean of few pairs differs by chance, by standard deviations. Pairs of one batch share words
 # and negatives: about as many as these differ like one.
 _DEVIATIONS, _PAIRS_ALIKE = 4.0, 100
@@ -41,19 +43,16 @@ _LARGEST = 200.0
 
 
 class Untrained(NamedTuple):
-    """The loss of tables that have learned nothing, in nats a positive pair, and its standard
-    deviation over pairs.
-    """
+    """The loss of tables that have learned nothing, in nats a pair, and its standard deviation."""
 
     loss: float
     deviation: float
 
 
 def untrained_loss(
-    objective: Objective, tables: Any, mass: Any, words: int = _WORDS
+    objective: Objective, tables: Tables, mass: Any, words: int = _WORDS
 ) -> Untrained | None:
-    """The loss of ``objective`` where all scores are zero, of ``words`` positives or fewer, spread
-    over ``mass`` [V].
+    """The loss of ``objective`` at scores of zero, for positives spread over ``mass`` [V].
 
     None for an objective of the caller's own that cannot be computed for single pairs, or has no
     loss above zero there.
@@ -70,12 +69,8 @@ def untrained_loss(
         .clip(0, size - 1)
         .astype(np.int32)
     )
-    program = jax.jit(
-        partial(_losses_of_zeros, objective, size),
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
     try:
-        losses = np.asarray(program(tables, ids), np.float64)
+        losses = np.asarray(_losses_of_zeros(objective, size)(tables, ids), np.float64)
     except Exception:
         # whatever a caller's own objective raises: the run is then judged by its tables alone
         return None
@@ -83,19 +78,22 @@ def untrained_loss(
     return found if np.isfinite(found.loss) and found.loss > 0 else None
 
 
-def _losses_of_zeros(objective: Objective, size: int, tables: Any, words: jax.Array) -> jax.Array:
-    """The loss of each of ``words`` [n] as the one positive of a hidden vector of zeros."""
-    weights = jnp.ones((len(words), 1, 1), jnp.float32)
-    draws = objective.draw(jax.random.key(0), tables, (len(words),))
-    targets = objective.select(draws, tables, words[:, None], weights)
-    hidden, output = (jnp.zeros(shape, jnp.float32) for shape in ((len(words), 1, 1), (size, 1)))
-    return objective.loss(hidden, output, targets).reshape(-1)
+@kept
+def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array]:
+    """(tables, words [n]) -> the loss of each as the one positive of a hidden vector of zeros."""
+
+    def losses(tables: Tables, words: jax.Array) -> jax.Array:
+        weights = jnp.ones((len(words), 1, 1), jnp.float32)
+        draws = objective.draw(jax.random.key(0), tables, (len(words),))
+        targets = objective.select(draws, tables, words[:, None], weights)
+        hidden, output = (jnp.zeros(shape, jnp.float32) for shape in (weights.shape, (size, 1)))
+        return objective.loss(hidden, output, targets).reshape(-1)
+
+    return jax.jit(losses, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
-    """Start to compute :func:`untrained_loss` of a run in a thread; call what is returned for the
-    number.
-    """
+    """Start :func:`untrained_loss` of a run in a thread. Call the result to wait for it."""
     counts = job.feed.corpus.counts
     mass = counts * keep_probabilities(counts, job.settings.sample)
     wide = jnp.result_type(float) == jnp.float64
@@ -110,10 +108,23 @@ def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
     return coming.result
 
 
-def require_neighbours(job: Run) -> None:
-    """Raise :class:`~w2vjax.errors.CorpusError` if no line has two words: windows end where lines
-    do.
+def advice(loss: float | None, untrained: float | None, steps: int) -> str | None:
+    """What to try where a run was too short to learn much; None for others.
+
+    >>> advice(4.15, 4.16, 5)
+    'The run was short: 5 steps. Its loss of 4.1500 is near the 4.1600 of untrained tables. Try ...'
+    >>> advice(2.0, 4.16, 5)
     """
+    if loss is None or untrained is None or loss < _NEAR * untrained:
+        return None
+    return (
+        f"The run was short: {steps:,} steps. Its loss of {loss:.4f} is near the {untrained:.4f} "
+        "of untrained tables. Try ten times as many epochs, or a longer text."
+    )
+
+
+def require_neighbours(job: Run) -> None:
+    """Raise CorpusError if no line has two words. Windows end where lines do."""
     starts, words = job.feed.corpus.starts, job.feed.words
     block = 1 << 20
     for begin in range(0, len(starts), block):
@@ -130,8 +141,7 @@ def require_neighbours(job: Run) -> None:
 
 
 class Watch:
-    """Judges each round of a run by its measured loss. A round is as long for every run and
-    machine, a second is not.
+    """Judges each round of a run by its measured loss.
 
     start: the params that the run goes on from, if they are not its own. They may have learned from
     other text, and lose more on this one than tables that have learned nothing: then they are
@@ -162,7 +172,7 @@ class Watch:
         )
 
     def round(self, reports: Sequence[Progress], step: int) -> None:
-        """Take in one round. Raises :class:`~w2vjax.errors.DivergedError` if the run has diverged."""
+        """Take in one round. Raises DivergedError if the run has diverged."""
         pairs = sum(float(report.pairs) for report in reports)
         self._kept += sum(int(report.words) for report in reports)
         self._pairs += pairs
@@ -191,9 +201,7 @@ class Watch:
             self._nothing()
 
     def tables(self, params: Params, where: str, step: int) -> None:
-        """Raise :class:`~w2vjax.errors.DivergedError` if a table is not finite, or larger than any
-        that learns.
-        """
+        """Raise DivergedError if a table is not finite, or larger than any that learns."""
         require_sound(params, where, step, self._bound, self._remedy())
 
     @cached_property
@@ -254,9 +262,7 @@ def _largest(table: jax.Array) -> jax.Array:
 def require_sound(
     params: Params, where: str, step: int, bound: float | None = None, remedy: str = ""
 ) -> None:
-    """Raise :class:`~w2vjax.errors.DivergedError` naming the table that is not finite, or not
-    within ``bound``.
-    """
+    """Raise DivergedError, naming the table that is not finite or not within ``bound``."""
     remedy = remedy or "Lower the learning rate or batch_words."
     for name, table in params._asdict().items():
         size = float(_largest(table))

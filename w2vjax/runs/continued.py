@@ -1,0 +1,82 @@
+"""Going on from a finished model on new text, with the words of both."""
+
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.corpus.count import REMEMBERED, build_vocab, check_counts
+from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.corpus.sources import Source
+from w2vjax.corpus.tokenizers import Tokenizer
+from w2vjax.errors import SettingError
+from w2vjax.formats.model_file import load_model
+from w2vjax.objectives.model import init_params
+from w2vjax.types import Params
+from w2vjax.vocab import Vocab
+
+
+def continue_from(
+    path: str | os.PathLike[str],
+    source: Source,
+    min_count: int = 5,
+    tokenizer: Tokenizer | None = None,
+    seed: int = 0,
+    trees: bool = False,
+) -> tuple[Corpus, Params]:
+    """The new text as ids of the grown vocabulary, and the tables to start from, for ``train``.
+
+    Old words keep their ids and rows, even those that the new text lacks. New words get fresh rows.
+    Counts add up, so noise and subsampling follow both texts.
+
+    Args:
+        path: of the model, as ``save_model`` writes it.
+        source: the new text. It is read twice.
+        min_count: how often a new word has to occur. Known words count however rare they are.
+        tokenizer: line -> words.
+        seed: of the fresh rows.
+        trees: the output table is to belong to a Huffman tree. The tree follows the counts, so all
+            output rows, its inner nodes, start at 0 again. They also do for a model by trees.
+
+    Raises:
+        SettingError: the text cannot be read twice.
+        CorpusError, FileError, FormatError: text or model cannot be read.
+    """
+    if not _repeatable(source):
+        raise SettingError(
+            "Going on needs a source that can be read twice. Pass files or a list of token lists."
+        )
+    model = load_model(path)
+    counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
+    known = Vocab(model.words, counts)
+    vocab = known.grow(_new_counts(source, known, min_count, tokenizer))
+    dim, dtype = model.params.input.shape[1], model.params.input.dtype
+    fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
+    trees = (
+        trees
+        or model.metadata.get("objective") == "hierarchical"
+        or len(model.params.output) < len(counts)
+    )
+    output = jnp.zeros((0, dim), dtype) if trees else jnp.asarray(model.params.output)
+    start = Params(
+        jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),
+        jnp.concatenate([output, jnp.zeros((len(vocab) - len(output), dim), dtype)]),
+    )
+    return prepare(source, tokenizer=tokenizer, vocab=vocab), start
+
+
+def _new_counts(source: Source, known: Vocab, min_count: int, tokenizer: Tokenizer | None) -> Vocab:
+    """The known words of a text, however rare, and the others that occur ``min_count`` times."""
+    check_counts(min_count, None)
+    every = build_vocab(source, 1, tokenizer=tokenizer)
+    pairs = list(zip(every.words, np.asarray(every.counts).tolist(), strict=True))
+    kept = {word: count for word, count in pairs if count >= min_count or word in known}
+    left = dict([pair for pair in pairs if pair[0] not in kept][:REMEMBERED])
+    return Vocab(tuple(kept), list(kept.values()), max(min_count, 1), left, every.report)
+
+
+def _repeatable(source: Source) -> bool:
+    names = source if isinstance(source, list | tuple) else [source]
+    piped = any(isinstance(name, str | os.PathLike) and os.fspath(name) == "-" for name in names)
+    return not piped and not hasattr(source, "__next__")
