@@ -170,7 +170,7 @@ def summary(records: list[Record]) -> str:
                 worst.check.worst or "-",
             ]
         )
-    return columns([[*head, "worst case", "entry"], *rows])
+    return columns([[*head, "differences", "worst case", "entry"], *rows])
 
 
 def verdict(name: str, records: list[Record]) -> str:
