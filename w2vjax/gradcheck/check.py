@@ -151,9 +151,9 @@ def check_gradients(
     # infinities are findings here, not accidents worth a warning
     with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
         points = points_at(run, params, scales if exact else scales[:1])
-        first, examples = points[0], "examples" in also
-        seen, exercised = exercises(run, points, examples)
-        checks = judged(run, points, limits, seen, examples)
+        first = points[0]
+        seen, exercised = exercises(run, points, "examples" in also)
+        checks = judged(run, points, limits, seen)
         result = summary(narrowest(leaves), checks, points, loss_terms)._replace(
             repeatable=equal_bits(first.raw, call(run, run.calls.backward, params)),
             examples=exercised,
@@ -163,6 +163,8 @@ def check_gradients(
             return result  # it has failed already, and has no entries to compare
         if exact:
             result = with_exact_parts(result, run, first, samples, limits)
+        if not all(leaf.passed for leaf in checks):
+            return result  # other runs would only repeat the error
         if exact and "eager" in also:
             with jax.disable_jit():
                 slow = dense(call(run, backward, params)[1], params)
@@ -387,7 +389,6 @@ def judged(
     points: Sequence[Point],
     limits: dict[str, Limit],
     exercised: dict[str, Exercise],
-    examples: bool,
 ) -> tuple[LeafCheck, ...]:
     """Each leaf, at the first point where it fails, or else where its error is largest."""
     parts: dict[float, list[Leaves]] = {}
@@ -400,7 +401,7 @@ def judged(
         failing = [i for i, error in enumerate(errors) if not error <= limit.tolerance]
         at = failing[0] if failing else int(np.argmax(errors))
         point = points[at]
-        if failing and examples and point.scale not in parts:
+        if failing and point.scale not in parts:
             parts[point.scale] = example_parts(run, point)
         looks = "agrees"
         if failing:
