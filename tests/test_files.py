@@ -111,7 +111,8 @@ sys.path.insert(0, sys.argv[1])
 from faults import Kill
 from test_files import NEW, write_one, write_pair
 import pytest
-folder, write, step = Path(sys.argv[2]), {"one": write_one, "pair": write_pair}[sys.argv[3]], int(sys.argv[4])
+folder, step = Path(sys.argv[2]), int(sys.argv[4])
+write = {"one": write_one, "pair": write_pair}[sys.argv[3]]
 with pytest.MonkeyPatch.context() as patch:
     Kill(patch, step)
     write(folder, NEW)

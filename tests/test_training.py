@@ -1,6 +1,4 @@
-"""The engine: the post's run through it, what is drawn and cut, what is learned, exact repetition,
-going on.
-"""
+"""Training: the post's run, what is drawn and learned, equal bits, and further training."""
 
 import itertools
 import json
@@ -11,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from marks import slow
 from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
@@ -32,7 +31,7 @@ from w2vjax.training.updates import (
     parts,
 )
 from w2vjax.types import Params, Rows
-from w2vjax.windows.cbow import cbow_run_batch
+from w2vjax.windows.cbow import cbow_block_batch
 from w2vjax.windows.sampling import full_reach, keep_thresholds
 from w2vjax.windows.skipgram import block_batch
 
@@ -121,7 +120,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["negative", "hierarchical", "softmax"])
-@pytest.mark.parametrize("windows", [block_batch, cbow_run_batch])
+@pytest.mark.parametrize("windows", [block_batch, cbow_block_batch])
 def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, windows):
     trained = w2v.train(
         planted_text(600),
@@ -138,7 +137,7 @@ def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, wind
     assert abs(held["unigram_loss"] - np.log(24)) < 0.05
 
 
-@pytest.mark.parametrize("words", [24, 1500])
+@pytest.mark.parametrize("words", [24, *slow(1500)])
 @pytest.mark.parametrize(
     ("model", "name"),
     [
@@ -400,9 +399,7 @@ CLIP = optax.clip(1.0)
     ],
 )
 def test_what_an_optimizer_takes_survives_a_chain(wrap):
-    """dense gets tables, in which the examples of a row are one gradient; row_sgd gets each
-    example.
-    """
+    """dense gets tables with one gradient a row; row_sgd gets each example."""
     rows, bounds = Rows(jnp.asarray([2, 0, 2]), jnp.full((3, 2), 0.5)), jnp.full(3, 1e-3)
     state = wrap(w2v.dense(optax.adam(0.1))).init(Params(jnp.zeros((4, 2)), jnp.zeros((4, 2))))
     assert (parts(state, WholeTables), parts(state, RepeatedRows)) == (True, False)
@@ -473,20 +470,12 @@ def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, mon
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert logged[:3] == records[:3]
     assert trained.summary["words"] < len(planted.ids) * 2
-    assert set(records[0]) == {
-        "epoch",
-        "step",
-        "words",
-        "loss",
-        "learning_rate",
-        "words_per_second",
-        "seconds",
-        "seconds_left",
-    }
+    names = "epoch step words loss learning_rate words_per_second seconds seconds_left"
+    assert set(records[0]) == set(names.split())
     assert records[0]["learning_rate"] == pytest.approx(trained.run.settings.learning_rate, rel=0.1)
 
 
-@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a", "b"]], [["a"] * 9]])
+@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a"] * 9], *slow([["a", "b"]])])
 def test_degenerate_corpora_train_to_finite_vectors(lines):
     assert np.isfinite(w2v.train(lines, **SMALL | {"window": 50}).vectors.matrix).all()
 
@@ -550,10 +539,10 @@ def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted, monkeypatch):
 def test_one_call_is_given_no_more_words_than_it_has_time_for(planted):
     place = feed(planted, 0.0, 32, copies=2, table_bytes=1 << 40, most=640)
     assert (place.size, place.chunks) == (608, 8)
-    usual, slow = (
+    usual, wide = (
         w2v.set_up(planted, Settings(**SMALL | {"dim": dim})).feed.size for dim in (8, 100_000)
     )
-    assert slow < 3000 < usual
+    assert wide < 3000 < usual
     assert (
         longest_call("softmax", 70_000, 100, 10) * 2 <= longest_call("softmax", 70_000, 100, 5) + 1
     )

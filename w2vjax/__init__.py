@@ -4,6 +4,15 @@
 >>> w2v.reference.tokenize("Machine learning, again!")
 ['machine', 'learning', 'again']
 
+The letters of shapes, in every docstring::
+
+    V  words in the vocabulary          D  length of a vector (dim)
+    B  groups in a batch                T  hidden vectors of a group: 1 for pairs and CBOW,
+    C  words averaged into one hidden      the words of a block otherwise
+    P  positive words of a group        K  negatives of a group
+    R  rows of the output table that    L  longest Huffman code
+       are scored for a group
+
 The stub, ``__init__.pyi``, lists the public names. Each is loaded when it is first used: importing
 the package costs little, and loads no command line, plot or progress library.
 """

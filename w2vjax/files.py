@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from w2vjax.errors import FileError, W2VError
+from w2vjax.errors import FileError, SettingError, W2VError
 
 if sys.platform != "win32":
     import fcntl
@@ -29,6 +29,14 @@ _JOURNAL = ".w2vjax-journal"
 _LOCK = ".w2vjax-lock"
 # Folders inside a folder of results: the files being written, and those that only have to be moved.
 _STAGED, _COMPLETE = ".w2vjax-staged", ".w2vjax-complete"
+
+
+def as_path(path: object) -> Path:
+    """The path of a file. Raises SettingError for an open file or anything else that is no path."""
+    if not isinstance(path, str | os.PathLike):
+        kind = type(path).__name__
+        raise SettingError(f"{path!r:.60} is of type {kind}. Pass the path of a file, as text.")
+    return Path(path)
 
 
 @contextmanager

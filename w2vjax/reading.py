@@ -21,6 +21,7 @@ ALLOWANCES = {
     "duplicates": "of words that occur twice, the first is kept",
     "non-finite": "NaN and infinity are read as they are",
     "trailing-bytes": "bytes after the last row are ignored",
+    "nameless-rows": "rows without a word, which gensim writes, are left out",
     "unfinished-line": "a text file may end without a line end, as one that was cut within its "
     "last number does",
 }
@@ -154,16 +155,13 @@ def refuse_foreign(path: Path, start: bytes) -> None:
     """Name the files of gensim's ``save``, torch, ``pickle`` and fastText, and UTF-16 text, which
     are not read.
     """
-    if re.match(rb"\x80[\x02-\x05]|PK\x03\x04", start):
-        cause = (
-            "it is a Python pickle or a zip archive, which is never opened because it can run code"
-        )
-        refuse(
-            path,
-            "byte 0",
-            cause,
-            "Export the vectors as word2vec text, word2vec binary or safetensors.",
-        )
+    export = "Export the vectors as word2vec text, word2vec binary or safetensors."
+    if re.match(rb"\x80[\x02-\x05]", start):
+        cause = "it is a Python pickle, which is never opened because it can run code"
+        refuse(path, "byte 0", cause, export)
+    if start.startswith(b"PK\x03\x04"):
+        cause = "it is a zip archive, as numpy.savez and torch.save write too"
+        refuse(path, "byte 0", cause, f"Unpack the vectors from it. {export}")
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):
         refuse(path, "byte 0", "it is UTF-16 text", "Convert it to UTF-8.")
     if start.startswith(b"\xba\x16\x4f\x2f"):

@@ -49,9 +49,10 @@ def convert(
       w2vjax convert old.vectors new.safetensors --from binary --allow duplicates
 
     The extension names the format: .safetensors; .txt or .vec (word2vec text, and GloVe to read);
-    .bin (word2vec binary); .npy (with a .vocab beside it); .tsv (TensorBoard projector, with its
-    metadata); .vocab (words and counts). The command also reads compressed files (.gz, .bz2, .xz,
-    .zst). It ends with an error if the new format cannot hold a word.
+    .bin (word2vec binary); .npy (NumPy, with a .vocab beside it); .tsv (TensorBoard embedding
+    projector, with its metadata); .vocab (word2vec's vocabulary file, as of -save-vocab). The
+    command also reads compressed files (.gz, .bz2, .xz, .zst). It ends with an error if the new
+    format cannot hold a word.
 
     Args:
         source: File to read.
@@ -63,7 +64,7 @@ def convert(
         vocabulary: Vocabulary file: the words of a .npy file, or the counts for word2vec text and
             binary.
         allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes,
-            unfinished-line.
+            nameless-rows (they are left out), unfinished-line.
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the N first words.
     """
@@ -119,9 +120,8 @@ def export(
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
     if out.suffix.lower() not in {".html", ".htm"}:
-        raise SettingError(
-            f"{out}: a browser opens a page by its extension. End the name in .html."
-        )
+        cause = f"{out}: a browser opens a page by its extension"
+        raise SettingError(f"{cause}. End the name in .html.")
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 
@@ -151,7 +151,8 @@ def info(
     Args:
         file: Vectors, a model or a vocabulary, in a format that `w2vjax convert` reads.
         from_: Format of the file, if neither its extension nor its first bytes show it.
-        allow: Faults to accept: duplicates, non-finite, trailing-bytes, unfinished-line.
+        allow: Faults to accept: duplicates, non-finite, trailing-bytes, nameless-rows,
+            unfinished-line.
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     found = describe(file, format=from_, allow=allow)

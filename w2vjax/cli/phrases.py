@@ -33,7 +33,7 @@ def phrases(
     topn: Count = 20,
     json: Json = None,
 ) -> int:
-    """Find words that stand together more often than chance, as in new_york, and join them.
+    """Find words that stand together more often than by chance, and join them, as in new_york.
 
     Examples:
       w2vjax phrases text8 --out text8.phrases.txt
@@ -43,8 +43,8 @@ def phrases(
 
     word2phrase scores a pair by (count(a b) - min_count) * tokens / (count(a) * count(b)). npmi is
     the normalised pointwise mutual information, between -1 and 1. The command joins the pairs above
-    the threshold, from left to right. A further pass can join what the pass before it has joined:
-    two passes find phrases of up to four words.
+    the threshold, from left to right. A second pass can join what the first has joined, so two
+    passes find phrases of up to four words.
 
     Args:
         corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default:

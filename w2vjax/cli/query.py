@@ -134,11 +134,9 @@ def similarity(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int
     pairs = [(a, b) for place, a in enumerate(words) for b in words[place + 1 :]]
     values = [loaded.similarity(a, b) for a, b in pairs]
     if json is not None:
-        pairs_found = [
-            {"words": list(pair), "similarity": value}
-            for pair, value in zip(pairs, values, strict=True)
-        ]
-        write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": pairs_found})
+        asked = zip(pairs, values, strict=True)
+        found = [{"words": list(pair), "similarity": value} for pair, value in asked]
+        write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": found})
     if json != "-":
         rows = [[f"{a} {b}", f"{value:.6f}"] for (a, b), value in zip(pairs, values, strict=True)]
         print(columns(rows) if len(rows) > 1 else rows[0][1])
@@ -161,9 +159,8 @@ def odd(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int:
     require_words(loaded, words)
     found = loaded.doesnt_match(words)
     if json is not None:
-        write_json(
-            json, {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
-        )
+        record = {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
+        write_json(json, record)
     if json != "-":
         print(found)
     return 0
@@ -183,10 +180,8 @@ def require_words(vectors: Vectors, words: Sequence[str]) -> None:
 
 def _three(words: Sequence[str]) -> Sequence[str]:
     if len(words) != 3:
-        raise SettingError(
-            f"{_given(words)}: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to "
-            "what?"
-        )
+        remedy = "Give three, A B C, to ask: A is to B as C is to what?"
+        raise SettingError(f"{_given(words)}: {' '.join(words)}. {remedy}")
     return words
 
 

@@ -72,7 +72,7 @@ def train(
     checkpoint: Folder = None,
     checkpoint_every: float = 60.0,
     resume: bool = False,
-    allow: tuple[str, ...] = (),
+    allow: Annotated[tuple[str, ...], arg(metavar="FIELD ...", help_behavior_hint="")] = (),
     from_: Annotated[Folder, arg(name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
@@ -90,13 +90,15 @@ def train(
     A text has one document or sentence a line, and spaces between words. At its end the command
     writes four files into the folder of --out: vectors.bin (word2vec binary), model.safetensors
     (both tables, vocabulary, settings), log.jsonl and summary.json. While it trains, the log is
-    called log.jsonl.partial. Without CORPUS it trains on a built-in text of 84 words.
+    called log.jsonl.partial. The built-in text has 84 words.
 
-    Exit codes: 0 done, 2 a setting, 3 the corpus, 5 the checkpoint, 6 diverged, 7 a file, 128 + N
-    stopped by signal N.
+    The exit code is 0 at the end of a run, and 128 + N if signal N stopped it. Other codes say
+    what is wrong: 2 a setting, 3 the corpus, 4 what a file holds, 5 a checkpoint, 6 the run has
+    diverged, 7 a file cannot be read or written.
 
     Args:
-        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
+        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
+            built-in text.
         training: Settings of the model and of its training.
         out: Folder for the results. It is made if it is not there.
         checkpoint: Folder for checkpoints. With it, Ctrl-C (SIGINT), SIGTERM and SIGUSR1 save one
@@ -164,7 +166,8 @@ def plan(
     It writes no results.
 
     Args:
-        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
+        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
+            built-in text.
         training: Settings of the model and of its training.
         json: Write the plan as JSON to this file, or to standard output for '-'.
     """
