@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import tyro
 
 from w2vjax.cli.output import write_json
+from w2vjax.corpus.sources import Reading
 from w2vjax.errors import FileError, SettingError
 from w2vjax.training.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName, Settings
@@ -81,6 +82,8 @@ def train(
     training: tyro.conf.OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     out: Path = Path("vectors"),
+    encoding: str = "utf-8",
+    invalid: Literal["strict", "replace"] = "strict",
     checkpoint: Path | None = None,
     checkpoint_every: float = 60.0,
     resume: bool = False,
@@ -108,7 +111,9 @@ def train(
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
         training: Settings of the model and of its training.
-        out: Folder for the results, made if need be.
+        out: Folder for the results, made if need be. A folder of text is read without it.
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
         checkpoint: Folder for checkpoints; SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 then save and
             leave.
         checkpoint_every: Seconds between checkpoints.
@@ -128,6 +133,7 @@ def train(
     if from_ is not None:
         from_, given = _as_in(from_, given)
     keywords = _keywords(corpus, given)
+    keywords["reading"] = Reading(invalid, encoding=encoding).without(out, checkpoint, json_)
     keywords["checkpoint"] = _checkpoints(checkpoint, checkpoint_every, resume, allow)
     # what cannot work is refused before anything is read or made
     asked = arguments_of(keywords)
@@ -159,6 +165,8 @@ def plan(
     /,
     training: tyro.conf.OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
+    encoding: str = "utf-8",
+    invalid: Literal["strict", "replace"] = "strict",
     json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
 ) -> int:
     """Say what a training run will take, in memory and time, before it is started. Takes the
@@ -174,11 +182,14 @@ def plan(
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
         training: Settings of the model and of its training.
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
         json_: Write the plan as JSON.
     """
     from w2vjax.training.plan import plan as make
 
-    result = make(_source(corpus), **_keywords(corpus, _given(training)))
+    reading = Reading(invalid, encoding=encoding).without(json_)
+    result = make(_source(corpus), **_keywords(corpus, _given(training)), reading=reading)
     if json_ is not None:
         write_json(json_, result._asdict())
     if json_ != "-":
@@ -290,7 +301,13 @@ def _grown(
             )
     least = USUAL_MIN_COUNT if asked.min_count is None else asked.min_count
     grown, start = continue_from(
-        path, text, least, asked.tokenizer, asked.seed, trees=asked.objective == "hierarchical"
+        path,
+        text,
+        least,
+        asked.tokenizer,
+        asked.seed,
+        trees=asked.objective == "hierarchical",
+        reading=asked.reading_without_results(),
     )
     dim = start.input.shape[1]
     if given.get("dim", dim) != dim:

@@ -9,6 +9,7 @@ import numpy as np
 
 from w2vjax.corpus.count import build_vocab
 from w2vjax.corpus.encode import Corpus, prepare
+from w2vjax.corpus.sources import READING, Reading
 from w2vjax.errors import SettingError
 from w2vjax.formats.model_file import load_model
 from w2vjax.objectives.model import init_params
@@ -23,6 +24,7 @@ def continue_from(
     tokenizer: Any = None,
     seed: int = 0,
     trees: bool = False,
+    reading: Reading = READING,
 ) -> tuple[Corpus, Params]:
     """The new text as ids of the grown vocabulary, and the tables to start from: pass both to
     ``train``.
@@ -42,7 +44,8 @@ def continue_from(
         )
     model = load_model(path)
     counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
-    vocab = Vocab(model.words, counts).grow(build_vocab(source, min_count, tokenizer=tokenizer))
+    new = build_vocab(source, 1, tokenizer=tokenizer, reading=reading)
+    vocab = Vocab(model.words, counts).grow(new, min_count)
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
     trees = (
@@ -55,7 +58,7 @@ def continue_from(
         jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),
         jnp.concatenate([output, jnp.zeros((len(vocab) - len(output), dim), dtype)]),
     )
-    return prepare(source, tokenizer=tokenizer, vocab=vocab), start
+    return prepare(source, tokenizer=tokenizer, vocab=vocab, reading=reading), start
 
 
 def _repeatable(source: Any) -> bool:

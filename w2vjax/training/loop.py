@@ -129,6 +129,7 @@ def read_corpus(corpus: Any, arguments: Arguments) -> Corpus:
         arguments.min_count,
         arguments.max_vocab,
         arguments.tokenizer,
+        reading=arguments.reading_without_results(),
         vocab=arguments.vocab,
     )
 
