@@ -162,7 +162,7 @@ def states(table, words):
 
 
 def test_crafted_collisions_change_the_speed_only(monkeypatch):
-    """Every word in one slot, until the table has tried another multiplier: still one state a word."""
+    """Every word is in one slot until another multiplier is tried. Each word has one state."""
     monkeypatch.setattr(table_module, "_ROUNDS", 8)
     multipliers = table_module._MULTIPLIERS.copy()
     multipliers[0] = 0

@@ -112,8 +112,12 @@ def scratch_file(folder: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     ...     file.read()
     b'numbers'
     """
-    with naming(Path(folder, "scratch")):
+    try:
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+    except OSError as error:
+        raise FileError(
+            f"{folder} cannot be written to: {error.strerror}. Name another folder."
+        ) from error
     try:
         yield file
     finally:
