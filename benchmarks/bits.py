@@ -1,6 +1,6 @@
 """The bits of a short training run of each pair of model and objective, to compare two commits.
 
-Run it on both commits, on the same machine. Equal lines mean that training computes the same numbers::
+Run it on both commits, on one machine. Equal lines mean that training computes equal numbers::
 
     python benchmarks/bits.py > after.txt
     PYTHONPATH=path/of/the/other/checkout python benchmarks/bits.py > before.txt

@@ -1,9 +1,8 @@
-"""Texts and evaluation sets: public ones by address or from local files, and a generated one with
-planted analogies.
+"""Texts and evaluation sets: public ones, fetched or copied, and a generated one with analogies.
 
     python benchmarks/corpus.py list
     python benchmarks/corpus.py fetch text8 google --into local/data
-    python benchmarks/corpus.py fetch text8 --into local/data --from ~/downloads     no network is used
+    python benchmarks/corpus.py fetch text8 --into local/data --from ~/downloads   no network
     python benchmarks/corpus.py planted local/planted.txt --sentences 100000
 
 A file that is already there is not fetched again. Where its publisher states a checksum it is
@@ -31,61 +30,32 @@ class FetchFailed(Exception):
 
 
 class Source(NamedTuple):
-    """A public file. ``md5`` is of the file after unpacking, as ``published`` states it; None where
-    nobody does.
-    """
+    """A public file. ``md5`` is that of the unpacked file at ``published``, or None."""
 
     file: str
     address: str
-    size: int | None  # bytes after unpacking
-    md5: str | None
-    published: str  # where size and checksum are stated
     about: str
+    size: int | None = None  # bytes after unpacking
+    md5: str | None = None
+    published: str = ""  # where size and checksum are stated
 
 
-TEST_DATA = "http://mattmahoney.net/dc/textdata.html"
+MAHONEY = "http://mattmahoney.net/dc/"
+TEST_DATA = MAHONEY + "textdata.html"
 GENSIM = "https://raw.githubusercontent.com/piskvorky/gensim/develop/gensim/test/test_data/"
+MIKOLOV = "https://raw.githubusercontent.com/tmikolov/word2vec/master/"
+TEXT8 = "17 million words of English Wikipedia, lower case, one endless line"
+ENWIK9 = "the first 10^9 bytes of the English Wikipedia of 3 March 2006, XML"
+WORDSIM = "353 word pairs (Finkelstein et al. 2002)"
+SIMLEX = "999 word pairs (Hill, Reichart, Korhonen 2015)"
+GOOGLE, ANALOGIES = "questions-words.txt", "19,544 analogies (Mikolov et al. 2013)"
+ENWIK9_MD5 = "e206c3450ac99950df65bf70ef61a12d"
 SOURCES = {
-    "text8": Source(
-        "text8",
-        "http://mattmahoney.net/dc/text8.zip",
-        100_000_000,
-        None,
-        TEST_DATA,
-        "17 million words of English Wikipedia, lower case, one endless line",
-    ),
-    "enwik9": Source(
-        "enwik9",
-        "http://mattmahoney.net/dc/enwik9.zip",
-        1_000_000_000,
-        "e206c3450ac99950df65bf70ef61a12d",
-        TEST_DATA,
-        "the first 10^9 bytes of the English Wikipedia of 3 March 2006, XML",
-    ),
-    "google": Source(
-        "questions-words.txt",
-        "https://raw.githubusercontent.com/tmikolov/word2vec/master/questions-words.txt",
-        None,
-        None,
-        "",
-        "19,544 analogies (Mikolov et al. 2013)",
-    ),
-    "wordsim353": Source(
-        "wordsim353.tsv",
-        GENSIM + "wordsim353.tsv",
-        None,
-        None,
-        "",
-        "353 word pairs (Finkelstein et al. 2002)",
-    ),
-    "simlex999": Source(
-        "simlex999.tsv",
-        GENSIM + "simlex999.txt",
-        None,
-        None,
-        "",
-        "999 word pairs (Hill, Reichart, Korhonen 2015)",
-    ),
+    "text8": Source("text8", MAHONEY + "text8.zip", TEXT8, 10**8, None, TEST_DATA),
+    "enwik9": Source("enwik9", MAHONEY + "enwik9.zip", ENWIK9, 10**9, ENWIK9_MD5, TEST_DATA),
+    "google": Source(GOOGLE, MIKOLOV + GOOGLE, ANALOGIES),
+    "wordsim353": Source("wordsim353.tsv", GENSIM + "wordsim353.tsv", WORDSIM),
+    "simlex999": Source("simlex999.tsv", GENSIM + "simlex999.txt", SIMLEX),
 }
 
 
@@ -116,9 +86,7 @@ def check(name: str, path: Path, source: Source) -> str:
 
 
 def fetch(name: str, into: Path, local: Path | None = None) -> Path:
-    """The path of a public file under ``into``: as it lies there, copied from ``local``, or
-    downloaded.
-    """
+    """The path of a public file in ``into``. If it is absent it is copied or fetched first."""
     if name not in SOURCES:
         raise FetchFailed(f"There is no {name!r}. It is one of: {', '.join(SOURCES)}.")
     source = SOURCES[name]
@@ -200,8 +168,7 @@ def word(role: str, entity: int) -> str:
 
 
 def planted_corpus(sentences: int, seed: int = 0) -> Iterator[list[str]]:
-    """Sentences of 12 words: fillers by Zipf's law, and a planted word between words of its entity
-    and of its role.
+    """Sentences of 12 words: fillers by Zipf's law, and planted words of an entity and a role.
 
     >>> next(planted_corpus(1)) == next(planted_corpus(1))
     True
@@ -218,9 +185,7 @@ def planted_corpus(sentences: int, seed: int = 0) -> Iterator[list[str]]:
 
 
 def planted_analogies() -> dict[str, list[tuple[str, str, str, str]]]:
-    """{section: questions}, every pair of roles a section, each entity against the five that follow
-    it.
-    """
+    """{section: questions}: a section for each pair of roles, five questions for each entity."""
     return {
         f"{first}-{second}": [
             (word(first, a), word(second, a), word(first, b), word(second, b))
@@ -233,7 +198,7 @@ def planted_analogies() -> dict[str, list[tuple[str, str, str, str]]]:
 
 
 def planted_pairs() -> list[tuple[str, str, float]]:
-    """Word pairs with the neighbours they were given: 1 for one entity or one role, 0 for neither."""
+    """Word pairs with the neighbours they were given. 1 means one entity or role, 0 neither."""
     pairs = [(word(ROLES[0], a), word(role, a), 1.0) for a in range(ENTITIES) for role in ROLES[1:]]
     pairs += [
         (word(role, a), word(role, (a + 1) % ENTITIES), 1.0)

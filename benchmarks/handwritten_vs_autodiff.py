@@ -10,7 +10,6 @@ All four make the same steps, which is checked before anything is timed.
     python benchmarks/handwritten_vs_autodiff.py --write
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from timing import check_close, compare, report, table
+from timing import check_close, compare, parser_of, report, table
 
 import w2vjax as w2v
 
@@ -103,16 +102,12 @@ def measure(vocab_size: int, pairs: int, dim: int, rounds: int) -> list[dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--vocab-sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--pairs", type=int, default=4096)
-    parser.add_argument("--dim", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument(
-        "--write", action="store_true", help="write benchmarks/results/<device>/...json"
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
+    add("--vocab-sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    add("--pairs", type=int, default=4096)
+    add("--dim", type=int, default=100)
+    add("--rounds", type=int, default=15)
     options = parser.parse_args()
     rows = [
         row

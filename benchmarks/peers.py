@@ -1,7 +1,6 @@
-"""word2vec tools side by side: one corpus, one set of settings, one evaluation, every run in its
-own process.
+"""word2vec tools side by side: one corpus, equal settings, one evaluation, a process for each run.
 
-    python benchmarks/peers.py --quick                                    a generated text, about a minute a tool
+    python benchmarks/peers.py --quick      a generated text, about a minute a tool
     python benchmarks/peers.py --corpus enwiki.txt --eval-dir eval --passes 3 --seeds 1 2 3 \\
         --tools gensim w2vjax pWord2Vec --program pWord2Vec=path/to/pWord2Vec --name peers-100mb
         --write
@@ -40,48 +39,29 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--corpus", type=Path, help="a text file; without one a text is generated")
+    add(
         "--eval-dir",
         type=Path,
         help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
     )
-    parser.add_argument(
-        "--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS), metavar="TOOL"
-    )
-    parser.add_argument("--models", nargs="+", default=["sg"], choices=["sg", "cbow"])
-    parser.add_argument("--objectives", nargs="+", default=["ns"], choices=["ns", "hs"])
-    parser.add_argument("--passes", type=int, default=3)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument(
-        "--rates", nargs="*", default=[], metavar="TOOL=R,R", help="rates to try, or 'default'"
-    )
-    parser.add_argument(
-        "--program", nargs="*", default=[], metavar="TOOL=PATH", help="its binary, or its Python"
-    )
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--line-words", type=int, default=1000, help="0: leave the corpus as it is")
-    parser.add_argument(
-        "--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long"
-    )
-    parser.add_argument(
-        "--name", default="peers", help="name of the result, results/DEVICE/NAME.json"
-    )
-    parser.add_argument(
-        "--log", type=Path, help="JSON lines, one a run (default: local/NAME.jsonl with --write)"
-    )
-    parser.add_argument(
-        "--work", type=Path, help="folder for copies and vectors (default: a temporary one)"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="do not repeat the runs that --log has"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="generated text, 1 pass, 1 seed, first rates only"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="keep results and picture under benchmarks/results"
-    )
+    add("--tools", nargs="+", default=list(TOOLS), choices=list(TOOLS), metavar="TOOL")
+    add("--models", nargs="+", default=["sg"], choices=["sg", "cbow"])
+    add("--objectives", nargs="+", default=["ns"], choices=["ns", "hs"])
+    add("--passes", type=int, default=3)
+    add("--seeds", type=int, nargs="+", default=[1])
+    add("--rates", nargs="*", default=[], metavar="TOOL=R,R", help="rates to try, or 'default'")
+    add("--program", nargs="*", default=[], metavar="TOOL=PATH", help="its binary, or its Python")
+    add("--threads", type=int, default=os.cpu_count() or 2)
+    add("--line-words", type=int, default=1000, help="0: leave the corpus as it is")
+    add("--torch-seconds", type=float, default=120.0, help="PyTorch is stopped after so long")
+    add("--name", default="peers", help="name of the result, results/DEVICE/NAME.json")
+    add("--log", type=Path, help="JSON lines, one a run (default: local/NAME.jsonl with --write)")
+    add("--work", type=Path, help="folder for copies and vectors (default: a temporary one)")
+    add("--resume", action="store_true", help="do not repeat the runs that --log has")
+    add("--quick", action="store_true", help="generated text, 1 pass, 1 seed, first rates only")
+    add("--write", action="store_true", help="keep results and picture under benchmarks/results")
     arguments = parser.parse_args(argv)
     if arguments.log is None and arguments.write:
         arguments.log = HERE.parent / "local" / f"{arguments.name}.jsonl"
@@ -154,9 +134,7 @@ def present(
 
 
 def helper(*words: object) -> Any:
-    """Run peers_evaluate.py in a process of its own, for what it holds would count as the memory of
-    every later job.
-    """
+    """Run peers_evaluate.py in its own process: its memory would count as that of later jobs."""
     command = [sys.executable, str(HERE / "peers_evaluate.py"), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -245,7 +223,8 @@ def run_all(
         key = {**setting._asdict(), "version": version, "corpus": same}
         run = old.get(json.dumps(key, sort_keys=True))
         known = "" if run is None else " (from the log)"
-        what = f"[{number}/{len(settings)}] {setting.tool} {setting.model}-{setting.objective} rate {setting.rate}"
+        pair = f"{setting.model}-{setting.objective}"
+        what = f"[{number}/{len(settings)}] {setting.tool} {pair} rate {setting.rate}"
         what += f" seed {setting.seed}"
         if run is None:
             try:
@@ -263,9 +242,7 @@ def run_all(
 
 
 def append(log: Path, run: Run) -> None:
-    """One more line. A line that an interruption cut short is ended first, so that it spoils no
-    other.
-    """
+    """Append one line. If an interruption cut the line before, end that line first."""
     torn = log.is_file() and log.stat().st_size and not log.read_bytes().endswith(b"\n")
     with open(log, "a", encoding="utf-8") as file:
         file.write(("\n" if torn else "") + json.dumps(run) + "\n")

@@ -1,5 +1,4 @@
-"""What ``peers.py`` does to a corpus before the runs and to the vectors after each: in processes of
-its own.
+"""What ``peers.py`` does to a corpus before the runs and to vectors after each, in own processes.
 
     python benchmarks/peers_evaluate.py prepare CORPUS LINED WORDS MIN_COUNT LINE_WORDS
     python benchmarks/peers_evaluate.py vectors VECTORS WORDS DIM EVAL_DIR
@@ -36,9 +35,7 @@ class CheckFailed(Exception):
 def prepare(
     corpus: Path, lined: Path, words: Path, min_count: int, line_words: int
 ) -> dict[str, Any]:
-    """Write the corpus in lines of ``line_words`` words (0: as it is), and the words that occur
-    ``min_count`` times.
-    """
+    """Write the corpus in lines of ``line_words`` words (0: unchanged), and its frequent words."""
     counts: Counter[bytes] = Counter()
     digest = hashlib.sha256()
     total = lines = longest = 0
@@ -117,9 +114,7 @@ def check_vectors(
 
 
 def evaluation_sets(folder: Path) -> dict[str, Path]:
-    """The three public sets if there is one of them; otherwise each .tsv (pairs) and .txt
-    (analogies) of the folder.
-    """
+    """The public sets in the folder. Without them, each .tsv (pairs) and .txt (analogies) there."""
     public = {name: folder / file for name, file in PUBLIC.items() if (folder / file).is_file()}
     return public or {
         path.stem: path for path in sorted(folder.iterdir()) if path.suffix in {".tsv", ".txt"}
@@ -127,9 +122,7 @@ def evaluation_sets(folder: Path) -> dict[str, Path]:
 
 
 def score(loaded: Any, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """({set: score}, {set: share of its questions that the vocabulary can answer}) of
-    ``w2vjax.Vectors``.
-    """
+    """({set: score}, {set: share of its questions with known words}) of ``w2vjax.Vectors``."""
     import w2vjax as w2v
 
     quality: dict[str, float] = {}

@@ -1,6 +1,4 @@
-"""One gensim run for ``peers.py``: its fastest way, a corpus file read by threads without the
-interpreter lock.
-"""
+"""One gensim run for ``peers.py``, its fastest way: threads read a corpus file without the lock."""
 
 import json
 import sys

@@ -1,5 +1,4 @@
-"""Run one job in a process of its own and say what it took: the same clock and the same memory
-counter for every tool.
+"""Run one job in its own process and measure it: one clock and memory counter for every tool.
 
 Only the standard library is imported here. Linux starts a child's peak memory at the most that its
 parent ever held, so the process that starts the jobs stays small: no JAX, no NumPy. What a job
@@ -42,9 +41,7 @@ class Finished(NamedTuple):
 def run_job(
     command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
 ) -> Finished:
-    """Run ``command`` in ``folder``; raises :class:`JobFailed` with the end of its output if it
-    fails.
-    """
+    """Run ``command`` in ``folder``. If it fails, :class:`JobFailed` has the end of its output."""
     start = time.perf_counter()
     try:
         process = subprocess.Popen(

@@ -1,6 +1,4 @@
-"""The runs of ``peers.py`` as a table, as sentences on who wins, and as a picture: speed against
-quality.
-"""
+"""The runs of ``peers.py`` as a table, as sentences on the winners, and as a picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +17,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def summarise(runs: Sequence[dict[str, Any]]) -> list[Row]:
-    """A row for each tool and setting: means over seeds, and ratios to gensim's run of the same
-    model and objective.
-    """
+    """A row for each tool and setting: means over seeds, and ratios to gensim's run of the pair."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:
         key = run["key"]
@@ -145,9 +141,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def peer_wins(rows: Sequence[Row]) -> list[str]:
-    """A sentence on each case in which a peer is ahead of us: in training time, whole job, memory
-    or quality.
-    """
+    """A sentence for each case in which a peer is better: time, whole job, memory or quality."""
     sentences = []
     for peer in rows:
         ours = alike(OURS, peer, rows)
@@ -182,8 +176,7 @@ def print_tables(rows: Sequence[Row]) -> None:
 
 
 def picture(record: dict[str, Any], path: Path) -> bool:
-    """Speed against quality, one point per tool and setting; False where there is nothing to draw
-    or no matplotlib.
+    """Speed against quality, a point for each tool and setting. False if there is nothing to draw.
 
     A tool that was stopped early has a speed and no quality: a dotted line.
     """

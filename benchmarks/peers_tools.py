@@ -1,5 +1,4 @@
-"""The tools that ``peers.py`` runs: what each can do, how it is called, where its time and its
-vectors are.
+"""The tools that ``peers.py`` runs: their abilities, commands, times and vectors.
 
 A tool is a record of functions. To compare with one more, write its record.
 """
@@ -45,9 +44,7 @@ class Trained(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """A tool: ``command(setting, corpus, out, program)`` is called with paths,
-    ``trained(finished, out)`` after it.
-    """
+    """A tool. Its functions are ``command(setting, corpus, out, program)`` and ``trained``."""
 
     program: str  # what to run it with if the user names nothing; "" where a path has to be given
     can: tuple[tuple[str, str], ...]  # (model, objective)
@@ -71,9 +68,7 @@ def _worker(script: str) -> Callable[[Setting, Path, Path, str], list[str]]:
 
 
 def _c_tool(*fixed: str, model: bool) -> Callable[[Setting, Path, Path, str], list[str]]:
-    """word2vec.c and its descendants. Paths are relative, for their buffers take 99 bytes and check
-    nothing.
-    """
+    """word2vec.c and its descendants. Paths are relative: their buffers hold 99 bytes."""
 
     def command(setting: Setting, corpus: Path, out: Path, program: str) -> list[str]:
         hierarchical = setting.objective == "hs"
@@ -160,9 +155,7 @@ def _binary(program: str) -> str:
 
 
 def _sources(program: str) -> str:
-    """The package's version and the digest of its code, so that a resumed run never mixes two
-    states of it.
-    """
+    """Version and code digest of the package: a resumed run never mixes two states of it."""
     digest = hashlib.sha256()
     for path in sorted((HERE.parent / "w2vjax").rglob("*.py")):
         digest.update(path.read_bytes())
@@ -230,9 +223,7 @@ TOOLS: dict[str, Tool] = {
 
 
 def environment(setting: Setting) -> dict[str, str]:
-    """Thread counts for libraries that would take every core; the tools' own thread options say the
-    same.
-    """
+    """Thread counts for libraries that would use every core, equal to the tool's own option."""
     return (
         {"OMP_NUM_THREADS": str(setting.threads), "MKL_NUM_THREADS": "1"}
         if setting.tool != "w2vjax"

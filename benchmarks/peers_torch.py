@@ -1,5 +1,4 @@
-"""One PyTorch run for ``peers.py``: skip-gram with negative sampling on sparse embeddings, as
-people write it.
+"""One PyTorch run for ``peers.py``: skip-gram with negatives on sparse embeddings.
 
 Two ``nn.Embedding(sparse=True)``, ``SparseAdam``, batches of 1,024 pairs made on the host: the
 shape of the common tutorials. Such a run takes hours on a real corpus, so it stops after
@@ -55,9 +54,7 @@ def batches(
 
 
 def read(path: str, min_count: int) -> tuple[list[str], np.ndarray, list[np.ndarray], float]:
-    """Words by count, their counts, the corpus as ids line by line, and raw words for each word
-    kept.
-    """
+    """Words by count, their counts, the lines as ids, and the raw words for each word kept."""
     text = [line.split() for line in Path(path).read_text(encoding="utf-8").splitlines()]
     counts = Counter(word for line in text for word in line)
     words = [word for word, count in counts.most_common() if count >= min_count]

@@ -18,7 +18,6 @@ Candidates, all of which keep the words that occur five times and write the same
 Before anything is timed every candidate has to give the ids that split + Counter + dict gives.
 """
 
-import argparse
 import os
 import resource
 import tempfile
@@ -29,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import CheckFailed, compare, report, table
+from timing import CheckFailed, compare, parser_of, report, table
 
 from w2vjax.corpus.count import choose
 from w2vjax.corpus.encode import prepare
@@ -170,9 +169,7 @@ def available() -> dict[str, Callable[[Path], np.ndarray]]:
 
 
 def check(path: Path) -> None:
-    """Every candidate gives the ids of :func:`by_counter`; raises CheckFailed naming the one that
-    does not.
-    """
+    """Raise CheckFailed with the name of a candidate whose ids are not those of `by_counter`."""
     expected = by_counter(path)
     for name, call in available().items():
         got = np.asarray(call(path))
@@ -229,16 +226,12 @@ def run(path: Path, rounds: int, write: bool, quick: bool = False) -> dict[str, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
-    parser.add_argument("--megabytes", type=int, default=20, help="size of the generated text")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="5 MB, 3 rounds")
-    parser.add_argument(
-        "--write", action="store_true", help="keep the result under benchmarks/results"
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
+    add("--corpus", type=Path, help="a text file; without one a text is generated")
+    add("--megabytes", type=int, default=20, help="size of the generated text")
+    add("--rounds", type=int, default=5)
+    add("--quick", action="store_true", help="5 MB, 3 rounds")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.megabytes, arguments.rounds = 5, 3

@@ -1,7 +1,8 @@
 """Vectors in use, against gensim: nearest words, analogies, and reading a file.
 
-    python benchmarks/query_speed.py                                       generated vectors, V=100,000, D=300
+    python benchmarks/query_speed.py                    generated vectors, V=100,000, D=300
     python benchmarks/query_speed.py --questions questions-words.txt --write
+    python benchmarks/query_speed.py --quick --write    single queries only, V=70,000, D=100
 
 Candidates get the same vectors and have to give the same answers before anything is timed: the same
 words, with similarities within 1e-5; the same number of right answers in each section; the same
@@ -9,6 +10,10 @@ words and numbers from the file.
 
 - similarity: 1,000 queries for 10 words each; one ``most_similar_batch`` against a loop over
   ``most_similar``;
+- mixed: 1,000 queries of 1 to 6 words for 1 to 50 neighbours, by a loop over ``most_similar`` in
+  both;
+- shell: a new process that loads a word2vec binary file and answers one query, ``w2vjax nn``
+  against a program of four lines;
 - analogies: 3CosAdd among the 30,000 most frequent words, a whole file at once against
   ``evaluate_word_analogies``, which takes the same time for each question and so gets every n-th of
   each section, ``--peer-questions`` in all; compared are seconds a question, and the first call,
@@ -18,6 +23,8 @@ words and numbers from the file.
 """
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -97,19 +104,62 @@ def similarity(
     def theirs() -> Any:
         return [peer.most_similar(word) for word in queries]
 
-    got, expected = ours(), theirs()
-    for word, a, b in zip(queries, got, expected, strict=True):
-        if [answer for answer, _ in a] != [answer for answer, _ in b]:
-            raise CheckFailed(f"similarity: the words for {word!r} differ: {a} and {b}.")
-    values = [
-        np.array([[value for _, value in answer] for answer in answers])
-        for answers in (got, expected)
-    ]
-    print(
-        "similarity: the same words, largest difference "
-        f"{check_close('similarity', *values, TOLERANCE):.1e}"
-    )
+    same_answers("similarity", queries, ours(), theirs())
     return {"w2vjax, one batch": ours, "gensim, a loop": theirs}
+
+
+def same_answers(task: str, queries: list[Any], got: list[Any], expected: list[Any]) -> None:
+    """Raise CheckFailed unless both give the same words, with similarities within TOLERANCE."""
+    for query, a, b in zip(queries, got, expected, strict=True):
+        if [answer for answer, _ in a] != [answer for answer, _ in b]:
+            raise CheckFailed(f"{task}: the words for {query!r} differ: {a} and {b}.")
+    values = [[value for answer in part for _, value in answer] for part in (got, expected)]
+    worst = check_close(task, *map(np.array, values), TOLERANCE)
+    print(f"{task}: the same words, largest difference {worst:.1e}")
+
+
+def mixed(vectors: w2v.Vectors, peer: KeyedVectors, number: int) -> dict[str, Callable[[], Any]]:
+    rng = np.random.default_rng(3)
+    words = [
+        [vectors.words[i] for i in rng.integers(0, len(vectors), rng.integers(1, 7))]
+        for _ in range(number)
+    ]
+    queries = list(zip(words, rng.integers(1, 51, number).tolist(), strict=True))
+
+    def ours() -> Any:
+        return [vectors.most_similar(words, topn=topn) for words, topn in queries]
+
+    def theirs() -> Any:
+        return [peer.most_similar(words, topn=topn) for words, topn in queries]
+
+    same_answers("mixed", queries, ours(), theirs())
+    return {"w2vjax, a loop": ours, "gensim, a loop": theirs}
+
+
+PROGRAMS = {
+    "w2vjax nn": "from w2vjax.cli import main\nmain(['nn', {path!r}, {word!r}])",
+    "gensim": "from gensim.models import KeyedVectors\n"
+    "vectors = KeyedVectors.load_word2vec_format({path!r}, binary=True)\n"
+    "for word, similarity in vectors.most_similar({word!r}): print(word, similarity)",
+}
+
+
+def shell(vectors: w2v.Vectors, folder: str) -> dict[str, Callable[[], Any]]:
+    path = str(Path(folder, "vectors.bin"))
+    save(vectors, path)
+
+    def answer(program: str) -> str:
+        program = program.format(path=path, word=vectors.words[3])
+        done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+        return done.stdout.decode()
+
+    got, expected = (
+        [line.split()[0] for line in answer(program).splitlines()[-10:]]
+        for program in PROGRAMS.values()
+    )
+    if got != expected:
+        raise CheckFailed(f"shell: the words differ: {got} and {expected}.")
+    return {name: lambda program=program: answer(program) for name, program in PROGRAMS.items()}
 
 
 def every_nth(path: Path, folder: str, number: int) -> Path:
@@ -196,12 +246,19 @@ def main() -> None:
     parser.add_argument(
         "--peer-questions", type=int, default=500, help="how many of them gensim gets, about"
     )
-    parser.add_argument("--tasks", nargs="+", default=["similarity", "analogies", "loading"])
+    every = ["similarity", "mixed", "shell", "analogies", "loading"]
+    parser.add_argument("--tasks", nargs="+", default=every, choices=every)
+    parser.add_argument(
+        "--quick", action="store_true", help="only mixed and shell, V=70,000, D=100, 3 rounds"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--write", action="store_true", help="keep the result under benchmarks/results"
     )
     options = parser.parse_args()
+    if options.quick:
+        options.tasks, options.rounds = ["mixed", "shell"], 3
+        options.vocab_size, options.dim = 70_000, 100
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="gensim")
     vectors = generated(options.vocab_size, options.dim, options.questions)
     peer = KeyedVectors(vectors.dim)
@@ -219,6 +276,8 @@ def main() -> None:
                 lambda: similarity(vectors, peer, options.queries),
                 (options.queries,) * 2,
             ),
+            "mixed": (lambda: mixed(vectors, peer, options.queries), (options.queries,) * 2),
+            "shell": (lambda: shell(vectors, folder), (1, 1)),
             "analogies": (lambda: analogies(vectors, peer, questions, sample), (asked, sampled)),
             "loading": (lambda: loading(vectors, folder), (1, 1)),
         }
@@ -227,7 +286,8 @@ def main() -> None:
             rows += measure(task, prepare(), counts, options.rounds)
             print(table(rows[-2:]), flush=True)
     settings = {"vocab_size": options.vocab_size, "dim": options.dim, "restrict_vocab": 30_000}
-    report("query_speed", settings | {"rounds": options.rounds}, rows, write=options.write)
+    name = "query_speed-quick" if options.quick else "query_speed"
+    report(name, settings | {"rounds": options.rounds}, rows, write=options.write)
 
 
 if __name__ == "__main__":

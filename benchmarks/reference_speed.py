@@ -1,5 +1,4 @@
-"""One step of the reference model three ways: derivatives by hand, by ``jax.grad``, and by hand in
-plain NumPy.
+"""One step of the reference model: derivatives by hand, by ``jax.grad`` and in plain NumPy.
 
     python benchmarks/reference_speed.py [--quick] [--write]
 
@@ -9,14 +8,13 @@ nothing is timed unless it holds. The step by integer ids joins in, to show what
 cost. ``--write`` puts the JSON under ``results/``.
 """
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from timing import check_close, compare, report, table
+from timing import check_close, compare, parser_of, report, table
 
 from w2vjax import reference
 from w2vjax.reference import ids as reference_ids
@@ -85,9 +83,7 @@ def candidates(vocab_size: int, dim: int, batch: int) -> dict[str, Callable[[], 
 
 
 def measure(sizes: Any, rounds: int) -> list[dict[str, Any]]:
-    """Check, then time, each size; a row per candidate with its time over that of the handwritten
-    step.
-    """
+    """Check, then time, each size. A row has the time over that of the handwritten step."""
     rows = []
     for vocab_size, dim, batch in sizes:
         steps = candidates(vocab_size, dim, batch)
@@ -107,15 +103,9 @@ def measure(sizes: Any, rounds: int) -> list[dict[str, Any]]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="5 samples instead of 21")
-    parser.add_argument(
-        "--write",
-        action="store_true",
-        help="write benchmarks/results/<device>/reference_speed.json",
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="5 samples instead of 21")
     options = parser.parse_args(arguments)
     rounds = 5 if options.quick else 21
     with jax.default_matmul_precision("highest"):

@@ -1,6 +1,4 @@
-"""The tables and pictures of the READMEs, from the JSON under ``results``. Called by
-``run_all.py``.
-"""
+"""The tables and pictures of the READMEs, from the JSON under ``results``."""
 
 import json
 import re
@@ -19,23 +17,10 @@ LEFT_OUT = {"samples", "calls_per_sample", "q1_s", "q3_s", "expected_words"}
 # Of a benchmark with more columns than a page has room for.
 COLUMNS = {
     "step_speed": (
-        "model",
-        "objective",
-        "dim",
-        "window",
-        "negatives",
-        "run",
-        "batch_words",
-        "words_per_second",
-        "two_copies_words_per_second",
-        "step_ns",
-        "gather_ns",
-        "products_ns",
-        "scatter_ns",
-        "random_ns",
-        "rest_ns",
-        "products_GFLOPs",
-    )
+        "model objective dim window negatives run batch_words words_per_second "
+        "two_copies_words_per_second step_ns gather_ns products_ns scatter_ns random_ns rest_ns "
+        "products_GFLOPs"
+    ).split()
 }
 
 
@@ -154,16 +139,15 @@ def section(name: str, base: str) -> str:
             else plain_section
         )
         environment = record["environment"]
-        where = f"{environment['processor']['name']}, {environment['device']['kind']}, {environment['date'][:10]}"
+        names = environment["processor"]["name"], environment["device"]["kind"]
+        where = ", ".join([*names, environment["date"][:10]])
         shown = [*show(record, RESULTS / device), settings_line(record), command_of(record)]
         parts.append("\n\n".join([f"{title} ({where})", *shown]).replace("{base}", base))
     return "\n\n".join(parts)
 
 
 def claims(base: str) -> str:
-    """Three sentences with their figures, each with a link to its table, from the results on two
-    CPU cores.
-    """
+    """Three sentences with figures from two CPU cores, each with a link to its table."""
 
     def rows(name: str) -> list[dict[str, Any]]:
         path = RESULTS / "cpu-2-cores" / f"{name}.json"
@@ -215,9 +199,7 @@ def renew(text: str, base: str) -> str:
 
 
 def renew_files(write: bool) -> list[Path]:
-    """READMEs that differ from what the results say; with ``write`` they and the pictures are
-    renewed.
-    """
+    """The READMEs that differ from the results. ``write`` renews them and the pictures."""
     from peers_table import picture
 
     if write:

@@ -1,6 +1,6 @@
 """Every benchmark, and the tables of the README from their results.
 
-    python benchmarks/run_all.py --quick             everything small, under 10 minutes on two cores; nothing is written
+    python benchmarks/run_all.py --quick             everything small, 10 minutes; writes nothing
     python benchmarks/run_all.py --full --write      the real thing; says first what it will take
     python benchmarks/run_all.py --full --write --resume        goes on where that was stopped
     python benchmarks/run_all.py --full --write --only step_speed peers-100mb
@@ -33,9 +33,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Job(NamedTuple):
-    """One command: its options for --quick (None: not run then) and for --full, and the minutes
-    --full takes.
-    """
+    """One command: options for --quick (None: not run) and --full, and the minutes of --full."""
 
     script: str
     quick: str | None
@@ -114,8 +112,7 @@ def command(job: Job, arguments: argparse.Namespace) -> list[str]:
 
 @functools.cache
 def here_and_now() -> tuple[str, str]:
-    """(folder of this device's results, digest of the code). Asked of a process of its own: one
-    that has asked JAX for its devices keeps most of a GPU's memory."""
+    """(folder of this device's results, code digest), from a process that frees the GPU again."""
     code = "from timing import code_digest, device_folder; print(device_folder(), code_digest())"
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True
@@ -191,9 +188,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
 
 
 def cpu_seconds() -> float:
-    """Of all children that have ended: on a busy machine a fairer measure of the work than the
-    clock.
-    """
+    """CPU time of all children that have ended: fairer than the clock on a busy machine."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -210,11 +205,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     mode.add_argument(
         "--tables", action="store_true", help="only renew tables and pictures from results"
     )
-    parser.add_argument("--write", action="store_true", help="keep results, tables and pictures")
-    parser.add_argument(
-        "--resume", action="store_true", help="leave out what results has from the same code"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--write", action="store_true", help="keep results, tables and pictures")
+    add("--resume", action="store_true", help="leave out what results has from the same code")
+    add(
         "--only",
         nargs="+",
         metavar="NAME",
@@ -222,18 +216,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="only these: " + ", ".join(job.name for job in JOBS),
     )
-    parser.add_argument("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
-    parser.add_argument(
-        "--small-corpus", type=Path, help="text for --full, such as its first 10 MB"
-    )
-    parser.add_argument(
+    add("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
+    add("--small-corpus", type=Path, help="text for --full, such as its first 10 MB")
+    add(
         "--eval-dir",
         type=Path,
         help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
     )
-    parser.add_argument(
-        "--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py"
-    )
+    add("--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py")
     arguments = parser.parse_args(argv)
     if arguments.resume and not (arguments.full and arguments.write):
         parser.error("--resume goes with --full --write: only what was written can be gone on from")

@@ -1,5 +1,4 @@
-"""How the time of a training run grows with the text, the vocabulary, the dim and the devices. The
-slope is the result.
+"""How the time of training grows with text, vocabulary, dim and devices, as slopes.
 
     python benchmarks/scaling.py --quick
     python benchmarks/scaling.py --corpus enwiki.txt --sizes 1 10 100 1000 --write
@@ -84,22 +83,13 @@ def one(settings: dict[str, Any]) -> None:
         log_every=float("inf"),
     )
     expected = int(trained.vocab.counts.sum())
-    keep = (
-        "words",
-        "loss",
-        "vocabulary",
-        "corpus_seconds",
-        "compile_seconds",
-        "train_seconds",
-        "total_seconds",
-    )
-    print(json.dumps({"expected": expected, **{name: trained.summary[name] for name in keep}}))
+    times = [f"{what}_seconds" for what in ("corpus", "compile", "train", "total")]
+    kept = {name: trained.summary[name] for name in ("words", "loss", "vocabulary", *times)}
+    print(json.dumps({"expected": expected, **kept}))
 
 
 def check(row: Row, first: Row | None) -> None:
-    """Raises :class:`JobFailed` if the run did not do its work, or not that of the same run on one
-    device.
-    """
+    """Raise :class:`JobFailed` if the run did other work than it should, or than one device did."""
     what = f"{row['axis']} {row['value']:,}"
     if row["words"] != row["expected_words"]:
         raise JobFailed(f"{what}: trained on {row['words']:,} words of {row['expected_words']:,}.")
@@ -227,30 +217,23 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--corpus", type=Path, help="a text file; without one a text is generated")
-    parser.add_argument(
-        "--sizes", type=int, nargs="*", default=[1, 10, 100, 1000], help="megabytes"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--corpus", type=Path, help="a text file; without one a text is generated")
+    add("--sizes", type=int, nargs="*", default=[1, 10, 100, 1000], help="megabytes")
+    add(
         "--vocabularies",
         type=int,
         nargs="*",
         default=[1_000, 5_000, 20_000, 0],
         help="0: every word",
     )
-    parser.add_argument("--dims", type=int, nargs="*", default=[32, 64, 128, 256, 512])
-    parser.add_argument("--devices", type=int, nargs="*", default=[1, 2], help="simulated on a CPU")
-    parser.add_argument(
-        "--megabytes", type=int, default=20, help="size of the text for all but --sizes"
-    )
-    parser.add_argument("--dim", type=int, default=100)
-    parser.add_argument(
-        "--quick", action="store_true", help="a text of 1 and 2 MB and two points an axis"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="keep the result under benchmarks/results"
-    )
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    add("--dims", type=int, nargs="*", default=[32, 64, 128, 256, 512])
+    add("--devices", type=int, nargs="*", default=[1, 2], help="simulated on a CPU")
+    add("--megabytes", type=int, default=20, help="size of the text for all but --sizes")
+    add("--dim", type=int, default=100)
+    add("--quick", action="store_true", help="a text of 1 and 2 MB and two points an axis")
+    add("--write", action="store_true", help="keep the result under benchmarks/results")
+    add("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.one:
         one(json.loads(arguments.one))

@@ -1,13 +1,12 @@
-"""Full softmax over a vocabulary of V: dense, chunked and by ``jax.grad``; time and peak memory
-against V.
+"""Full softmax over V words: dense, chunked and by ``jax.grad``. Time and peak memory against V.
 
     python benchmarks/softmax_scaling.py --quick
     python benchmarks/softmax_scaling.py --vocab-sizes 100000 --pairs 4096 --dim 300 --write
 
     dense        the handwritten gradient, logits [B, V] in memory
-    chunked      the same in slices of V: memory does not grow with B * V, for logits that are computed twice
+    chunked      the same in slices of V: less memory, but logits are computed twice
     jax.grad     automatic differentiation of the dense loss
-    products     the three products of a dense loss and gradient (logits, d_hidden, d_output) and nothing else
+    products     only the three products of a dense loss: logits, d_hidden, d_output
 
 Each gives the summed loss of B pairs with its derivatives by hidden vectors and output table. They
 are checked to be equal before anything is timed. What would need more than half of the memory that
@@ -19,7 +18,6 @@ numbers, the table and its gradient, at that of a copy, both measured here: "tim
 distance from what this machine can do.
 """
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,7 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from timing import CheckFailed, check_close, compare, report, table
+from timing import CheckFailed, check_close, compare, parser_of, report, table
 
 import w2vjax as w2v
 
@@ -37,9 +35,7 @@ FEW = 64  # pairs on which the forms are compared where one of them is too large
 
 
 class Data(NamedTuple):
-    """B hidden vectors, the output table and a positive word for each: what every form is called
-    with.
-    """
+    """The arguments of every form: hidden vectors [B, D], output [V, D], positives [B]."""
 
     hidden: jax.Array  # [B, D]
     output: jax.Array  # [V, D]
@@ -102,9 +98,7 @@ def forms(chunk: int) -> dict[str, Callable[..., Any]]:
 
 
 def compiled(form: Callable[..., Any], given: Data) -> tuple[Callable[[], Any], int]:
-    """(the form as a call without arguments, the bytes it needs at its peak, arguments and results
-    among them).
-    """
+    """(the form as a call without arguments, its peak bytes with arguments and results)."""
     program = jax.jit(form).lower(*given).compile()
     need = program.memory_analysis()
     return partial(program, *given), (
@@ -125,9 +119,7 @@ def free_bytes() -> int:
 
 
 def check(calls: dict[str, Callable[[], Any]], what: str) -> dict[str, float]:
-    """{form: its largest error against jax.grad, or against the first one}; raises CheckFailed
-    above TOLERANCE.
-    """
+    """{form: largest error against jax.grad or the first form}. CheckFailed above TOLERANCE."""
     base = "jax.grad" if "jax.grad" in calls else next(iter(calls))
     expected = jax.tree.map(np.asarray, calls[base]())
     return {
@@ -137,8 +129,7 @@ def check(calls: dict[str, Callable[[], Any]], what: str) -> dict[str, float]:
 
 
 def check_memory(vocab_size: int, pairs: int, dim: int, chunk: int) -> dict[str, Any]:
-    """Temporaries of the chunked form stay below a fifth of params and gradients and one chunk;
-    raises CheckFailed.
+    """Raise CheckFailed if temporaries exceed one chunk and a fifth of params and gradients.
 
     Compiled from shapes alone, so that a large V costs nothing.
     """
@@ -224,32 +215,18 @@ def measure(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--vocab-sizes", type=int, nargs="+", default=[4_000, 20_000, 100_000, 1_000_000]
-    )
-    parser.add_argument("--pairs", type=int, default=512, help="B")
-    parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument(
-        "--chunk", type=int, default=4000, help="words in a slice; must divide every V above it"
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument(
-        "--quick", action="store_true", help="V of 4,000 and 20,000, 128 pairs, dim 64, 3 rounds"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="keep the result under benchmarks/results"
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
+    add("--vocab-sizes", type=int, nargs="+", default=[4_000, 20_000, 100_000, 1_000_000])
+    add("--pairs", type=int, default=512, help="B")
+    add("--dim", type=int, default=128)
+    add("--chunk", type=int, default=4000, help="words in a slice; must divide every V above it")
+    add("--rounds", type=int, default=5)
+    add("--quick", action="store_true", help="V of 4,000 and 20,000, 128 pairs, dim 64, 3 rounds")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.vocab_sizes, options.pairs, options.dim, options.rounds = (
-            [4_000, 20_000],
-            128,
-            64,
-            3,
-        )
+        options.vocab_sizes, options.pairs = [4_000, 20_000], 128
+        options.dim, options.rounds = 64, 3
     if any(size > options.chunk and size % options.chunk for size in options.vocab_sizes):
         parser.error("--chunk must divide the vocabulary: the products are timed in whole slices")
     bounds = [check_memory(size, 512, 128, 4096) for size in (200_000, 200_001)]

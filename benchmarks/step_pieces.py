@@ -27,9 +27,7 @@ def first(tree: Any) -> Any:
 
 
 def stack(recipe: Recipe, ids: np.ndarray, tables: Any, key: jax.Array) -> tuple[w2v.Batch, Any]:
-    """(batches, targets) of STACK steps in a row, one more axis in front of each leaf; ids [M],
-    lines opened by ~id.
-    """
+    """(batches, targets) of STACK steps, on a new first axis. ids [M]: ~id opens a line."""
     size, window = recipe.groups * recipe.block_words, recipe.window
     ids = np.resize(ids, STACK * size + 2 * window)
     tokens, segments = split_lines(jnp.asarray(ids), jnp.int32(len(ids)))
@@ -51,9 +49,7 @@ def stack(recipe: Recipe, ids: np.ndarray, tables: Any, key: jax.Array) -> tuple
 
 
 def scored_ids(targets: Any) -> list[jax.Array]:
-    """The rows that are scored, in the blocks [G, R] that are products with G equal parts of the
-    hidden vectors.
-    """
+    """The rows that are scored, in blocks [G, R] for G equal parts of the hidden vectors."""
     return (
         [targets.words, targets.negatives] if isinstance(targets, SharedTargets) else [targets.ids]
     )
@@ -62,9 +58,7 @@ def scored_ids(targets: Any) -> list[jax.Array]:
 def rows_of_step(
     params: w2v.Params, batch: w2v.Batch, targets: Any, few: bool
 ) -> tuple[jax.Array, list[jax.Array]]:
-    """(hidden vectors, blocks of output rows) of one step; one block, the table itself, where all
-    rows are scored.
-    """
+    """(hidden vectors, blocks of output rows) of one step. One block if all rows are scored."""
     hidden = w2v.objectives.hidden_vectors(params.input, batch)
     return hidden, [params.output[ids] for ids in scored_ids(targets)] if few else [
         params.output[None]
@@ -89,9 +83,7 @@ def gather(params: w2v.Params, batches: w2v.Batch, targets: Any, few: bool) -> C
 
 
 def three_products(hidden: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Scores, d_hidden and d_rows, as ``product_backward`` multiplies them but without an error in
-    between.
-    """
+    """Scores, d_hidden and d_rows as ``product_backward`` multiplies them, without an error."""
     if (
         len(rows) == 1
     ):  # the whole vocabulary: XLA's CPU compiler multiplies a batch of one at a tenth of the speed
@@ -125,7 +117,7 @@ def scatter(
     gradients: w2v.Params,
     bounds: w2v.Params,
 ) -> Call:
-    """The optimizer's update by the rows of each step, with the values and bounds of one gradient."""
+    """The optimizer's update by the rows of each step. All steps have one gradient's values."""
 
     def all_of(
         state: State, batches: Any, targets: Any, gradients: w2v.Params, bounds: w2v.Params
@@ -172,8 +164,7 @@ def pieces(recipe: Recipe, params: w2v.Params, batches: w2v.Batch, targets: Any)
 
 
 def randomness(recipe: Recipe, chunk: int, steps: int, tables: Any, each_step: bool) -> Call:
-    """Everything that a chunk of ``chunk`` words draws: bits for subsampling, reaches, and
-    negatives, all at once or, with ``each_step``, step by step."""
+    """All draws of a chunk: subsampling, reaches, negatives (``each_step``: step by step)."""
 
     def negatives(key: jax.Array) -> Any:
         if recipe.objective.ahead:

@@ -1,19 +1,18 @@
-"""One training step: words/s by objective, dim, window, negatives, block and batch, and where each
-nanosecond goes.
+"""One training step: words/s by setting, and where each nanosecond goes.
 
-    python benchmarks/step_speed.py                                   one setting varied at a time, on a Zipf text
+    python benchmarks/step_speed.py        one setting varied at a time, on a Zipf text
     python benchmarks/step_speed.py --dim 128 300 --batch-words 1024 4096 --cross --corpus text8
     --write
 
 A chunk of text is trained as ``w2v.train`` does it, by one compiled program. Beside it, with the
 same shapes and alone:
 
-    products    the matrix products: scores, d_rows and d_hidden of a block; logits and two more of a softmax
+    products    the matrix products: scores, d_rows and d_hidden, or those of a softmax
     gather      input rows to hidden vectors, and output rows where an objective scores few of them
     scatter     the optimizer's row update: adding up bounds, scaling, adding up repeated rows
     random      subsampling bits, reaches, negatives
-    rest        what is left: windows, masks, sigmoid, loss, subsampling's compaction. Pieces alone read their operands
-                from memory where the step may have them in a cache, so it can come out below 0
+    rest        windows, masks, sigmoid, loss, compaction after subsampling. It can be below 0:
+                a piece alone reads from memory what the step may have in a cache
 
 Nanoseconds are per raw word, before subsampling, as are words/s. "run" is T, the words of a block,
 "rows" what a hidden vector is scored against, "kept" the share of words that subsampling leaves. On
@@ -24,7 +23,6 @@ A step is timed only after it has moved the params as ``jax.grad`` of the clear 
 only if its program copies neither table inside its loop.
 """
 
-import argparse
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -37,7 +35,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from step_pieces import STACK, first, pieces, randomness, scored_ids, stack
-from timing import CheckFailed, Timing, check_close, compare, report, table
+from timing import CheckFailed, Timing, check_close, compare, parser_of, report, table
 
 import w2vjax as w2v
 from w2vjax.corpus.encode import prepare
@@ -97,7 +95,8 @@ def recipe_of(case: Case) -> Recipe:
     return Recipe(
         objective,
         chosen.windows,
-        chosen.optimizer(chosen.learning_rate),
+        chosen.optimizer,
+        chosen.learning_rate,
         case.window,
         groups,
         case.run,
@@ -118,8 +117,7 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
 def check_step(
     case: Case, recipe: Recipe, batch: w2v.Batch, targets: Any, counts: Any, key: Any
 ) -> float:
-    """The error of the change of the params by one step, against jax.grad of the clear loss and the
-    same optimizer.
+    """The error of one step's change of the params, against jax.grad and the same optimizer.
 
     The clear gradient is dense; it goes to the optimizer as one row for each word, with the bounds
     of the step, so that bounded steps and AdaGrad are checked along with the gradient.
@@ -175,9 +173,10 @@ def check_step(
 
 
 def check_in_place(case: Case, program: Any, shape: tuple[int, int]) -> None:
-    """Raise CheckFailed if the compiled loop copies a table in every step (a reader that is not
-    ordered before the scatter forces it to). Copies before the loop cost nothing and are
-    allowed."""
+    """Raise CheckFailed if each step copies a table. A copy before the loop costs nothing.
+
+    A reader that is not ordered before the scatter forces XLA to copy the table.
+    """
     wanted = re.compile(rf"= f32\[{shape[0]},{shape[1]}\]\S* copy\(")
     for computation in program.as_text().split("\n\n"):
         name = computation.lstrip().partition(" ")[0]
@@ -206,18 +205,16 @@ def program_of(
         np.int32(chunk),
         chunk_seed(0, 0, 0),
     )
-    program = compile_chunk(recipe, chunk).lower(fresh(), *arguments).compile()
+    program = compile_chunk(recipe, chunk)
     if case.objective != "softmax":
-        check_in_place(case, program, params.input.shape)
+        check_in_place(case, program.lower(fresh(), *arguments).compile(), params.input.shape)
     return program, fresh, arguments
 
 
 def copies_at_once(
     program: Any, states: Sequence[State], arguments: tuple[Any, ...]
 ) -> Callable[[], list[Any]]:
-    """A call that trains one chunk on each copy, at the same time; what it returns says how that
-    went.
-    """
+    """A call that trains one chunk on each copy at once. It returns each one's progress."""
     held = list(states)
 
     def one(place: int) -> Any:
@@ -330,29 +327,17 @@ def cases(axes: dict[str, Sequence[Any]], cross: bool) -> list[Case]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
+    add = parser.add_argument
     for name, values in AXES.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=type(values[0]), nargs="+", metavar="X"
-        )
-    parser.add_argument(
-        "--cross", action="store_true", help="every combination instead of one at a time"
-    )
-    parser.add_argument("--corpus", help="a text file instead of generated words")
-    parser.add_argument("--words", type=int, default=1 << 17, help="words of the timed chunk")
-    parser.add_argument("--vocab-size", type=int, default=50_000, help="of the generated words")
-    parser.add_argument(
-        "--softmax-vocab-size", type=int, default=2_000, help="the same for the full softmax"
-    )
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument(
-        "--quick", action="store_true", help="a short chunk, 3 rounds and few settings"
-    )
-    parser.add_argument(
-        "--write", action="store_true", help="write results/<device>/step_speed.json"
-    )
+        add(f"--{name.replace('_', '-')}", type=type(values[0]), nargs="+", metavar="X")
+    add("--cross", action="store_true", help="every combination instead of one at a time")
+    add("--corpus", help="a text file instead of generated words")
+    add("--words", type=int, default=1 << 17, help="words of the timed chunk")
+    add("--vocab-size", type=int, default=50_000, help="of the generated words")
+    add("--softmax-vocab-size", type=int, default=2_000, help="the same for the full softmax")
+    add("--rounds", type=int, default=9)
+    add("--quick", action="store_true", help="a short chunk, 3 rounds and few settings")
     options = parser.parse_args(arguments)
     if options.quick:
         options.words, options.rounds = min(options.words, 1 << 15), min(options.rounds, 3)

@@ -22,7 +22,7 @@ from unittest.mock import patch
 import numpy as np
 
 import w2vjax as w2v
-from w2vjax.training.held_out import evaluate_run
+from w2vjax.training.held_out import evaluate_held_out
 from w2vjax.training.methods import make_objective, method
 from w2vjax.training.settings import RENAMED
 
@@ -133,7 +133,7 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     )
     with ExitStack() as stack:
         # the held-out loss is measured below, of fewer words
-        stack.enter_context(patch.object(loop, "evaluate_run", lambda *_: None))
+        stack.enter_context(patch.object(loop, "evaluate_held_out", lambda *_: None))
         if "chunk" in asked:
             stack.enter_context(patch.object(feed, "join_interval", lambda *_: int(asked["chunk"])))
         trained = w2v.train(corpus, **resolved(asked, corpus))
@@ -158,7 +158,7 @@ def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
         kind, exponent = asked.get("objective", "negative"), asked.get("noise_exponent", 0.75)
         names = {"objective": kind, "noise_exponent": exponent if kind == "negative" else None}
         run = trained.run._replace(settings=replace(trained.run.settings, **names))
-        exact = evaluate_run(run, trained.params, cell["held_out_words"])
+        exact = evaluate_held_out(run, trained.params, cell["held_out_words"])
         found |= {
             "held_out": finite(exact["loss"]),
             "unigram": finite(exact["unigram_loss"]),

@@ -4,11 +4,11 @@ A benchmark is four calls::
 
     from timing import check_close, compare, report, table
 
-    check_close("step", handwritten(), reference(), tolerance=1e-5)          # raises before anything is timed
-    timings = compare({"handwritten": handwritten, "jax.grad": reference})   # interleaved: A B A B ...
+    check_close("step", handwritten(), reference(), tolerance=1e-5)  # raises if they differ
+    timings = compare({"handwritten": handwritten, "jax.grad": reference})  # A B A B ...
     rows = [timing.row() for timing in timings.values()]
     print(table(rows))
-    report("reference_speed", settings, rows, write=write)                   # JSON with device, versions, commit
+    report("reference_speed", settings, rows, write=write)  # JSON with device, versions, commit
 
 Candidates take no argument and return what they computed; every sample ends in
 ``jax.block_until_ready`` on it. Turns are interleaved because a machine's clock, temperature and
@@ -16,6 +16,7 @@ neighbours drift over seconds: each candidate meets the same weather. Medians an
 means, because interruptions only ever add time.
 """
 
+import argparse
 import datetime
 import hashlib
 import json
@@ -37,18 +38,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 # set by run_all.py --quick, for scripts without an option of that name
 QUICK = "W2VJAX_QUICK_BENCHMARKS"
-PACKAGES = (
-    "w2vjax",
-    "jax",
-    "jaxlib",
-    "numpy",
-    "optax",
-    "safetensors",
-    "pyarrow",
-    "gensim",
-    "fasttext",
-    "torch",
-)
+PACKAGES = "w2vjax jax jaxlib numpy optax safetensors pyarrow gensim fasttext torch".split()
 
 
 class CheckFailed(Exception):
@@ -72,7 +62,7 @@ class Timing(NamedTuple):
         return float(low), float(high)
 
     def row(self, **more: Any) -> dict[str, Any]:
-        """A flat record for :func:`table` and :func:`report`, with the caller's own columns first."""
+        """A flat record for :func:`table` and :func:`report`. The caller's columns come first."""
         low, high = self.quartiles
         return {
             **more,
@@ -125,8 +115,7 @@ def compare(
     warmup: int = 2,
     sample_seconds: float = 0.02,
 ) -> dict[str, Timing]:
-    """Time the candidates in turns, ``rounds`` samples each, after ``warmup`` calls each
-    (compilation is one).
+    """Time the candidates in turns: ``warmup`` calls each, then ``rounds`` samples each.
 
     A sample is as many calls as take about ``sample_seconds``, so that the clock's own cost
     disappears; a slow candidate gets one call per sample.
@@ -144,8 +133,7 @@ def compare(
 
 
 def float32_products() -> str:
-    """What a float32 matrix product keeps here, found by doing one: 'float32' or 'reduced (TF32 or
-    bfloat16)'.
+    """What a float32 product keeps here: 'float32' or 'reduced (TF32 or bfloat16)'.
 
     1 + 2^-12 has more bits than TF32 (10) or bfloat16 (7) store, so times the identity it comes
     back as 1 there.
@@ -153,6 +141,15 @@ def float32_products() -> str:
     value = np.float32(1 + 2**-12)
     product = jax.jit(jnp.matmul)(jnp.full((256, 256), value), jnp.eye(256))
     return "float32" if bool(jnp.all(product == value)) else "reduced (TF32 or bfloat16)"
+
+
+def parser_of(about: str | None) -> argparse.ArgumentParser:
+    """A parser whose help is the docstring of a script, with the option ``--write``."""
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=about, formatter_class=style)
+    told = "keep the result under benchmarks/results"
+    parser.add_argument("--write", action="store_true", help=told)
+    return parser
 
 
 def _command(*arguments: str) -> str | None:
@@ -191,9 +188,7 @@ def _clock() -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """What a reader needs to judge a number: device, clock, precision, versions, commit, flags,
-    date.
-    """
+    """What a reader needs to judge a number: device, clock, precision, versions, commit, flags."""
     device = jax.devices()[0]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     commit = _command("git", "rev-parse", "HEAD")
@@ -230,9 +225,7 @@ def environment() -> dict[str, Any]:
 
 
 def code_digest() -> str:
-    """SHA-256 of the library's and the benchmarks' sources: equal digests, equal code, whatever git
-    says of it.
-    """
+    """SHA-256 of the sources of the library and the benchmarks."""
     digest = hashlib.sha256()
     for path in sorted([*(HERE.parent / "w2vjax").rglob("*.py"), *HERE.glob("*.py")]):
         digest.update(path.relative_to(HERE.parent).as_posix().encode() + b"\0" + path.read_bytes())
@@ -240,10 +233,9 @@ def code_digest() -> str:
 
 
 def command_line(argv: Sequence[str]) -> str:
-    """A command as another machine can give it: paths by their last part; what only says where to
-    write left out.
+    """A command as another machine can give it: file names only, and no --write.
 
-    >>> command_line(["/x/benchmarks/peers.py", "--corpus", "/data/a.txt", "--program", "C=/x/c", "--write"])
+    >>> command_line(["/x/peers.py", "--corpus", "/data/a.txt", "--program", "C=/x/c", "--write"])
     'python benchmarks/peers.py --corpus a.txt --program C=c'
     """
     kept: list[str] = []
@@ -265,9 +257,7 @@ def device_folder() -> str:
 
 
 def result_path(benchmark: str, quick: bool = False) -> Path:
-    """Where the result of a benchmark lies: ``results/<device>/<benchmark>.json``,
-    ``results/<device>-quick/...``.
-    """
+    """The file of a result: ``results/DEVICE/BENCHMARK.json`` (``quick``: DEVICE-quick)."""
     folder = device_folder() + ("-quick" if quick or QUICK in os.environ else "")
     return HERE / "results" / folder / f"{benchmark}.json"
 
@@ -281,8 +271,7 @@ def report(
     quick: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
-    """The record of one benchmark; with ``write`` also in
-    ``benchmarks/results/<device>/<benchmark>.json``.
+    """Return the record of one benchmark. With ``write``, save it under ``benchmarks/results``.
 
     A quick one goes to ``results/<device>-quick``: small sizes must not replace what a full run
     measured.
@@ -323,9 +312,7 @@ def duration(seconds: float) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a Markdown table; columns ending in ``_s``, ``_ns`` and ``_per_second`` are shown as
-    such.
-    """
+    """Rows as a Markdown table. Columns ending in ``_s``, ``_ns``, ``_per_second`` get units."""
     if not rows:
         return "(nothing measured)"
     columns = list(dict.fromkeys(column for row in rows for column in row))

@@ -1,5 +1,4 @@
-"""A headless Chromium driven over its debugging pipe: real mouse and keys, screenshots, every
-request it makes.
+"""Drives a headless Chromium through its debugging pipe, with a real mouse and real keys.
 
 The standard library is enough: the protocol is JSON messages that end in NUL, on file descriptors 3
 and 4.
@@ -22,16 +21,9 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--remote-debugging-pipe",
-)
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+    "--disable-background-networking --disable-component-update --remote-debugging-pipe"
+).split()
 SECONDS = 60.0  # for one answer: a page starts slowly on a busy machine
 
 

@@ -1,15 +1,15 @@
-"""What every test shares: strict JAX promotion, a float64 context, and the command line run
-in-process.
+"""What all tests share: strict JAX promotion, fast compilation, and the command line in-process.
 
-Strict dtype and rank promotion turn a silent widening or an accidental broadcast, the two commonest
-ways for array code to be wrong and look right, into an error. They are set here and nowhere in the
-package. A test that needs a library which relies on promotion (optax.adam does) asks for the
-``standard_promotion`` fixture.
+Array code that widens a dtype or broadcasts by accident looks right. Strict promotion of dtypes and
+ranks makes it an error. Only the tests set this, the package does not. A test that uses a library
+which needs ordinary promotion (``optax.adam``) asks for the fixture ``standard_promotion``.
 """
 
 import contextlib
 import io
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -24,21 +24,39 @@ from w2vjax.corpus.encode import Corpus, prepare
 os.environ.setdefault("MPLBACKEND", "Agg")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Tests compile the same programs again and again, each behind functions of its own: within one
-# session, compile once.
-_PROGRAMS = tempfile.TemporaryDirectory(prefix="w2vjax-programs-")
-jax.config.update("jax_compilation_cache_dir", _PROGRAMS.name)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+# All processes of a test run share one folder of compiled programs: the workers and what they start
+# find its name in the environment.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _PROGRAMS = tempfile.TemporaryDirectory(prefix="w2vjax-programs-")
+    for _name, _value in {
+        "jax_compilation_cache_dir": _PROGRAMS.name,
+        "jax_persistent_cache_min_compile_time_secs": 0.05,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }.items():
+        jax.config.update(_name, _value)
+        os.environ[_name.upper()] = str(_value)
 
-# Generated examples are the same in every run, however slow the machine; some slow tests draw new
-# ones.
+# Most of the test time is compilation, and these flags halve it. The slow tests run without them,
+# on the machine code that users have.
+FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+PARSE = "from jaxlib import _jax; _jax.CompileOptions().executable_build_options.debug_options"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile fast in the default run, if this version of XLA knows the flags."""
+    if config.option.markexpr == "not slow" and "XLA_FLAGS" not in os.environ:
+        fast = os.environ | {"XLA_FLAGS": FAST}
+        # XLA ends the process that gives it a flag it does not know
+        if not subprocess.run(
+            [sys.executable, "-c", PARSE], env=fast, capture_output=True
+        ).returncode:
+            os.environ["XLA_FLAGS"] = FAST
+
+
+# Generated examples are the same in every run. Some slow tests draw new ones.
+_SLOW = [HealthCheck.too_slow]
 settings.register_profile(
-    "same",
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    "same", deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW
 )
 settings.load_profile("same")
 
@@ -73,9 +91,7 @@ class Completed(NamedTuple):
 
 @pytest.fixture
 def cli() -> Callable[..., Completed]:
-    """``cli("reproduce", "--json", "-")`` runs a command in this process: no second start-up of JAX
-    per test.
-    """
+    """``cli("reproduce", "--json", "-")`` runs a command in this process, so JAX starts once."""
     from w2vjax.cli import main
 
     def run(*arguments: object) -> Completed:

@@ -1,9 +1,8 @@
-"""Run as a program: kill and fail every exporter at every step, in forked children, and report what
-a reader finds.
+"""A program: stops each exporter at each step, in a child, and reports what a reader finds.
 
 python exporters.py FOLDER steps              SIGKILL at every call that tests/faults.py counts
 python exporters.py FOLDER syscalls           SIGKILL at every system call, by strace
-python exporters.py FOLDER errors             ENOSPC, EIO, EDQUOT, EACCES from every system call, by strace
+python exporters.py FOLDER errors    ENOSPC, EIO, EDQUOT, EACCES from every system call, by strace
 """
 
 import json
@@ -24,19 +23,7 @@ OLD, NEW = (
     w2v.Vectors([f"{age}{i}" for i in range(50)], np.full((50, 8), value, np.float32), [value] * 50)
     for age, value in (("old", 1), ("new", 2))
 )
-CALLS = (
-    "openat",
-    "write",
-    "fsync",
-    "close",
-    "rename",
-    "flock",
-    "dup",
-    "fcntl",
-    "unlink",
-    "getdents64",
-    "lseek",
-)
+CALLS = "openat write fsync close rename flock dup fcntl unlink getdents64 lseek".split()
 
 
 def model(path, vectors):
@@ -82,7 +69,7 @@ def found(read, path):
 
 
 def child(work):
-    """Fork, and do the work in the child; its exit code is 3 for an error of ours, 4 for any other."""
+    """Fork, and work in the child. Its exit code is 3 for an error of ours, 4 for any other."""
     pid = os.fork()
     if pid:
         return pid
@@ -111,9 +98,7 @@ def steps(folder, name, write):
 
 
 def traced(folder, name, write, faults):
-    """One injected fault for every system call of each kind, until a child passes without being
-    hit.
-    """
+    """One injected fault at each system call of each kind, until a child meets none."""
     for fault in faults:
         for call in CALLS:
             for when in range(1, 1000):

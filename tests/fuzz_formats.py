@@ -1,5 +1,4 @@
-"""Run as a program: load mutated files under an audit hook and report every event that loading has
-no business with.
+"""A program: loads damaged files under an audit hook and reports all that loading may not do.
 
 python fuzz_formats.py FOLDER files COUNT | minutes MINUTES NAME | control
 """
@@ -20,24 +19,9 @@ import numpy as np
 
 import w2vjax as w2v
 
-FORBIDDEN = (
-    "exec",
-    "compile",
-    "import",
-    "pickle.",
-    "os.",
-    "socket.",
-    "subprocess.",
-    "shutil.",
-    "tempfile.",
-    "ctypes.",
-    "marshal.",
-    "code.",
-    "function.__new__",
-    "urllib.",
-    "ftplib.",
-    "http.",
-    "sys._getframe",
+FORBIDDEN = tuple(
+    "exec compile import pickle. os. socket. subprocess. shutil. tempfile. ctypes. marshal. code. "
+    "function.__new__ urllib. ftplib. http. sys._getframe".split()
 )
 ALLOWED = {"os.scandir", "os.listdir"}
 VECTORS = w2v.Vectors(
@@ -55,31 +39,9 @@ QUESTIONS = {
     ),
 }
 events, watching = {}, False
-BITS = [
-    b"",
-    b" ",
-    b"\n",
-    b"\0",
-    b"\t",
-    b"\r\n",
-    b"\xef\xbb\xbf",
-    b"nan",
-    b"inf",
-    b"1e999",
-    b"-1",
-    b"99999999999",
-]
-BITS += [
-    b"{",
-    b"}",
-    b'"',
-    b"\\u0000",
-    b"[[[[",
-    b"__import__('os').system('touch ran')",
-    b"\x80\x04",
-    b"9" * 400,
-]
-BITS += [b"\xff" * 4]
+BITS = [b"", b" ", b"\n", b"\0", b"\t", b"\r\n", b"\xef\xbb\xbf", b"nan", b"inf", b"1e999", b"-1"]
+BITS += [b"99999999999", b"{", b"}", b'"', b"\\u0000", b"[[[[", b"\x80\x04", b"9" * 400]
+BITS += [b"__import__('os').system('touch ran')", b"\xff" * 4]
 
 
 def hook(event, arguments):

@@ -1,6 +1,4 @@
-"""gensim's form of our vectors, for tests that hold one against the other; skipped where gensim is
-not installed.
-"""
+"""Vectors as gensim's KeyedVectors, to compare the two. Without gensim the test is skipped."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,4 @@
-"""Cases of a parametrized test that run with ``-m slow`` only. Each test keeps one case in the
-default run.
-"""
+"""Marks some cases of a parametrized test slow. Each test keeps one case in the default run."""
 
 from typing import Any
 

@@ -1,14 +1,13 @@
-"""Deliberately wrong backwards, one line each. A check is worth what it catches.
+"""Wrong backwards, one line each. A check is worth what it catches.
 
-Each takes (objective, params, batch, targets) and returns the wrong (d_input, d_output); the loss
-stays right.
+Each takes (objective, params, batch, targets) and returns a wrong (d_input, d_output). The loss
+stays right. All can be jitted.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 import w2vjax as w2v
 from w2vjax.objectives.logistic import sigmoid
@@ -28,7 +27,7 @@ def right(
 
 
 def dense(params: Any, gradients: Any) -> Any:
-    return tuple(np.array(w2v.to_dense(g, p)) for g, p in zip(gradients, params, strict=True))
+    return tuple(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True))
 
 
 def after(change: Callable[[Any, Any], Any]) -> Mutant:
@@ -71,13 +70,15 @@ def with_inputs(change: Callable[[Any], Any]) -> Mutant:
     )
 
 
-def strongest_row(table: Any) -> int:
-    return int(np.abs(table).max(-1).argmax())
-
-
 def scale_row(table: Any, factor: float) -> Any:
-    table[strongest_row(table)] *= factor
-    return table
+    """The row with the largest entry, times a factor."""
+    return table.at[jnp.abs(table).max(-1).argmax()].multiply(factor)
+
+
+def one_element(table: Any) -> Any:
+    """The largest entry, off by a part in 10^9 of 1."""
+    at = jnp.unravel_index(jnp.abs(table).argmax(), table.shape)
+    return table.at[at].add(1e-9)
 
 
 def set_rows(which: int) -> Mutant:
@@ -86,8 +87,8 @@ def set_rows(which: int) -> Mutant:
     def mutant(o: Any, p: Any, b: Any, t: Any) -> Any:
         gradients = w2v.backward(o, p, b, t)[1]
         found = list(dense(p, gradients))
-        found[which] = np.zeros_like(found[which])
-        found[which][np.asarray(gradients[which].ids)] = np.asarray(gradients[which].values)
+        ids, values = gradients[which]
+        found[which] = jnp.zeros_like(found[which]).at[ids].set(values)
         return found
 
     return mutant
@@ -99,9 +100,10 @@ def first_rows(which: int) -> Mutant:
     def mutant(o: Any, p: Any, b: Any, t: Any) -> Any:
         gradients = w2v.backward(o, p, b, t)[1]
         found = list(dense(p, gradients))
-        ids, first = np.unique(np.asarray(gradients[which].ids), return_index=True)
-        found[which] = np.zeros_like(found[which])
-        found[which][ids] = np.asarray(gradients[which].values)[first]
+        ids, values = gradients[which]
+        again = jnp.tril(ids[:, None] == ids[None], -1).any(1)[:, None]
+        values = jnp.where(again, jnp.zeros_like(values), values)
+        found[which] = jnp.zeros_like(found[which]).at[ids].add(values)
         return found
 
     return mutant
@@ -135,7 +137,7 @@ def without_clash(b: Any, t: Any) -> Any:
 
 
 def clash_drops_the_block(b: Any, t: Any) -> Any:
-    """A negative that is a positive of anyone in the block is dropped for all."""
+    """A negative that is a positive of any word in the block is dropped for all."""
     P = b.words.shape[1]
     clear = (t.ids[:, P:, None] != b.words[:, None]).all(-1)
     weights = t.weights[..., P:] * clear[:, None].astype(t.weights.dtype)
@@ -154,7 +156,7 @@ def saturated(scores: Any, t: Any) -> Any:
 
 
 def one_step(change: Callable[[Any, int], Any]) -> Mutant:
-    """Path weights [B, T, P * L] changed where the real steps of each path are."""
+    """Path weights [B, T, P * L] changed at the real steps of each path."""
     return lambda o, p, b, t: right(o, p, b, change(t, t.ids.shape[1] // b.words.shape[1]))
 
 
@@ -170,11 +172,7 @@ def path_padding_leaks(b: Any, t: Any) -> Any:
 
 def flip_one_bit(b: Any, t: Any) -> Any:
     """The first decision of one real path."""
-    at = (
-        tuple(np.argwhere(np.asarray(t.weights) != 0)[0])
-        if np.asarray(t.weights).any()
-        else (0, 0, 0)
-    )
+    at = jnp.unravel_index((t.weights.reshape(-1) != 0).argmax(), t.weights.shape)
     return t._replace(labels=t.labels.at[at].set(1 - t.labels[at]))
 
 
@@ -198,12 +196,10 @@ ANY: dict[str, Mutant] = {
     "all times 1.001": after(lambda i, o: (1.001 * i, 1.001 * o)),
     "all zero": after(lambda i, o: (0 * i, 0 * o)),
     "tables swapped": after(lambda i, o: (o, i)),
-    "rounded to float32": after(lambda i, o: (i.astype(np.float32).astype(float), o)),
-    "last word forgotten": after(lambda i, o: (np.r_[i[:-1], 0 * i[-1:]], o)),
-    "rows shifted by one": after(lambda i, o: (np.roll(i, 1, 0), o)),
-    "one element": after(
-        lambda i, o: (i, o + 1e-9 * (np.arange(o.size) == np.abs(o).argmax()).reshape(o.shape))
-    ),
+    "rounded to float32": after(lambda i, o: (i.astype(jnp.float32).astype(i.dtype), o)),
+    "last word forgotten": after(lambda i, o: (i.at[-1].set(0), o)),
+    "rows shifted by one": after(lambda i, o: (jnp.roll(i, 1, 0), o)),
+    "one element": after(lambda i, o: (i, one_element(o))),
     "input set, not added": set_rows(0),
     "input first duplicate only": first_rows(0),
     "last group lost": weights_of(lambda w: w.at[-1].set(0)),
@@ -287,15 +283,15 @@ CBOW: dict[str, Mutant] = {
     "contexts reversed": with_inputs(lambda x: x._replace(ids=x.ids[..., ::-1])),
 }
 # for hidden vectors that share their words
-RUNS: dict[str, Mutant] = {
-    "first hidden vector of a run alone": with_inputs(
+BLOCKS: dict[str, Mutant] = {
+    "first hidden vector of a block alone": with_inputs(
         lambda x: x._replace(weights=x.weights.at[:, 1:].set(0))
     ),
-    "last hidden vector of a run lost": with_inputs(
+    "last hidden vector of a block lost": with_inputs(
         lambda x: x._replace(weights=x.weights.at[:, -1].set(0))
     ),
     "weights of the next hidden vector": with_inputs(
         lambda x: x._replace(weights=jnp.roll(x.weights, 1, 1))
     ),
-    "words of the next run": with_inputs(lambda x: x._replace(ids=jnp.roll(x.ids, 1, 0))),
+    "words of the next block": with_inputs(lambda x: x._replace(ids=jnp.roll(x.ids, 1, 0))),
 }

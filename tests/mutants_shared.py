@@ -1,6 +1,4 @@
-"""Deliberately wrong backwards of the fast shared negatives, whose error and targets have a form of
-their own.
-"""
+"""Wrong backwards, made on purpose, of the fast shared negatives."""
 
 from collections.abc import Callable
 from typing import Any

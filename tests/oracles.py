@@ -16,9 +16,7 @@ def log_sigmoid(x: float) -> float:
 
 
 def hidden_of(params: Any, batch: Any, b: int, t: int) -> np.ndarray:
-    """Mean of the real input words of hidden vector (b, t), which may have words of its own or
-    those of its group.
-    """
+    """Mean of the real input words of hidden vector (b, t): words of its own or of its group."""
     # the place among the inputs, whose groups may be larger than those of the positives
     b, t = divmod(b * batch.weights.shape[1] + t, batch.inputs.weights.shape[1])
     ids, weights = np.asarray(batch.inputs.ids)[b], np.asarray(batch.inputs.weights)[b, t]

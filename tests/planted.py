@@ -1,6 +1,4 @@
-"""A small text with a structure to find, settings to train on it in a second, and the bits of what
-was trained.
-"""
+"""A small text with a structure to find, settings to train on it, and the hash of a result."""
 
 import hashlib
 
@@ -12,9 +10,7 @@ SMALL = {"dim": 8, "epochs": 2, "min_count": 1, "sample": 0.0, "batch_words": 32
 
 
 def planted_text(lines: int = 400, seed: int = 0, words: int = 8) -> list[list[str]]:
-    """Sentences over three topics of eight words: neighbours share a topic, so their vectors have
-    to as well.
-    """
+    """Sentences over three topics. Neighbours share a topic, so their vectors must come close."""
     random = np.random.default_rng(seed)
     topics = [[f"{name}{i}" for i in range(words)] for name in ("tea", "sea", "key")]
     return [list(random.choice(topics[line % 3], 12)) for line in range(lines)]

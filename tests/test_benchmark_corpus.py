@@ -1,6 +1,4 @@
-"""Texts for benchmarks: fetched by address and checked, taken from a folder, or made. No test uses
-the network.
-"""
+"""Texts for benchmarks: fetched and checked, copied, or generated. Nothing uses the network."""
 
 import hashlib
 import zipfile
@@ -14,9 +12,7 @@ import w2vjax as w2v
 
 
 def test_planted_text_has_its_analogies_and_neighbours() -> None:
-    """Counting which words stand within two words of which, and nothing learned, answers the
-    planted analogies.
-    """
+    """Counts of words that stand within two words of each other answer the planted analogies."""
     sentences = list(corpus.planted_corpus(4000, seed=1))
     words = sorted({word for sentence in sentences for word in sentence})
     place = {word: at for at, word in enumerate(words)}

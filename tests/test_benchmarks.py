@@ -1,9 +1,8 @@
-"""Benchmarks fail loudly when what they check does not hold, each broken here on purpose, and
-tables tell truly.
-"""
+"""Each benchmark fails when its check is broken on purpose. The tables show the results."""
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bits
@@ -12,6 +11,7 @@ import jax
 import numpy as np
 import peers_job
 import pytest
+import quick
 import results_tables
 import run_all
 import scaling
@@ -297,3 +297,35 @@ def test_bits_are_those_of_the_pair_and_the_seed(model: str, objective: str) -> 
     found = bits.sha256_of_run(model, objective)
     assert found == bits.sha256_of_run(model, objective)
     assert found != bits.sha256_of_run(model, objective, seed=2)
+
+
+def test_quick_measures_compares_and_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(quick, "machine", lambda rounds: PEAKS)
+    monkeypatch.setattr(quick, "gensim_speed", lambda *_, **__: 1e5)
+    first, options = tmp_path / "first.json", "--methods skip-gram-negative --dims 4 --words 20000"
+    usual = [*options.split(), "--rounds", "1"]
+    assert quick.main([*usual, "--json", str(first), "--picture", str(tmp_path / "x.png")]) is None
+    (row,) = json.loads(first.read_text())["rows"]
+    assert row["times_gensim"] == pytest.approx(row["words_per_second"] / 1e5)
+    assert 0 < row["roofline_%"] < 100
+    assert (tmp_path / "x.png").stat().st_size > 1000
+    assert len(row) == 8
+    other = {**row, "words_per_second": row["words_per_second"] / 2}
+    (beside,) = quick.compared([row], [other, {**row, "dim": 5}])
+    assert (len(beside), beside["times"]) == (8, 2)
+    assert quick.compared([row], []) == []
+    assert "| roofline % |" in capsys.readouterr().out
+
+
+def test_quick_refuses_a_run_that_did_not_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = tmp_path / "text"
+    for words, loss in ((9, 1.0), (10, 5.0), (10, float("nan"))):
+        summary = {"words": words, "loss": loss, "untrained_loss": 4.0}
+        trained = SimpleNamespace(summary=summary)
+        monkeypatch.setattr(quick.w2v, "train", lambda *_, trained=trained, **__: trained)
+        with pytest.raises(timing.CheckFailed, match=f"{words} of 10 words trained, loss {loss}"):
+            quick.train(text, 10, 1, PEAKS, dim=4)

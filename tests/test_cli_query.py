@@ -186,7 +186,7 @@ def test_eval_fails_where_nothing_could_be_answered(cli, path, tmp_path):
     done = cli("eval", path, "--pairs", strange, "--json", "-")
     assert done.code == 1
     assert json.loads(done.out)["pairs"][0]["spearman"] is None
-    assert "strange.tsv: none of it could be answered" in done.err
+    assert "strange.tsv: nothing in it could be answered" in done.err
     assert cli("eval", path, "--pairs", strange).out.splitlines()[1].split()[1] == "-"
 
 
@@ -243,7 +243,7 @@ def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
         assert "is the file to read" in done.err
     text = tmp_path / "text.txt"
     text.write_text("a b a b\n" * 30)
-    assert "is the corpus" in cli("phrases", text, "--out", text).err
+    assert "is the file to read" in cli("phrases", text, "--out", text).err
     assert path.read_bytes() == before
     assert text.read_text() == "a b a b\n" * 30
     packed = cli("convert", path, tmp_path / "new.bin.GZ")

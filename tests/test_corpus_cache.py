@@ -1,6 +1,4 @@
-"""Prepared corpora: the same bytes from the same text, used again when they may be, made again when
-they must be.
-"""
+"""Prepared corpora: equal text gives equal bytes, and a stale corpus is made again."""
 
 import hashlib
 import os

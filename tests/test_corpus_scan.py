@@ -1,6 +1,4 @@
-"""Words to numbers: equal to a Counter and a dict, whatever the block size, the lengths and the
-alphabet.
-"""
+"""Words to numbers: equal to a Counter and a dict for all block sizes, lengths and alphabets."""
 
 import io
 import re
@@ -162,7 +160,7 @@ def states(table, words):
 
 
 def test_crafted_collisions_change_the_speed_only(monkeypatch):
-    """Every word is in one slot until another multiplier is tried. Each word has one state."""
+    """All words in one slot, until the table tries another multiplier: still one state a word."""
     monkeypatch.setattr(table_module, "_ROUNDS", 8)
     multipliers = table_module._MULTIPLIERS.copy()
     multipliers[0] = 0

@@ -1,4 +1,4 @@
-"""Where text comes from: every source gives the same words, and every fault is named."""
+"""Every kind of source gives the same words. Every fault is one sentence that names it."""
 
 import bz2
 import gzip
@@ -67,7 +67,7 @@ def packed(suffix):
 
 
 def unpacked(path):
-    """The bytes that both readers of compressed files give, or None if both refuse it by name."""
+    """The bytes that both readers get from a compressed file, or None if they refuse it by name."""
     results = []
     for read, error in (
         (lambda: contents(path), FormatError),
@@ -491,9 +491,7 @@ print(len(corpus.ids), len(corpus.vocab), len(corpus.starts), peak() - before)
 
 
 def peak(path):
-    """Tokens, words, lines and the growth of the peak resident memory in MB, in a process of its
-    own.
-    """
+    """Tokens, words, lines and the growth of the peak memory in MB, of a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
     )
@@ -532,7 +530,7 @@ def test_a_bomb_is_refused_in_constant_memory(tmp_path, suffix):
     "kind", ["one 200 MB line", "one line of a million tokens", "1 MB tokens", "short lines"]
 )
 def test_memory_is_flat_in_the_size_of_the_corpus(tmp_path, kind):
-    """Measured 12 to 87 MB, the most with one-letter words, which make the longest arrays."""
+    """Measured 12 to 87 MB. One-letter words take most: a block has most of them."""
     path = tmp_path / "text"
     line = b" ".join(b"w%d" % n for n in range(1000))
     expected = {

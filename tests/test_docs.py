@@ -1,6 +1,4 @@
-"""Every example in every docstring, in the README and in docs/ runs, and prints what it is said to
-print.
-"""
+"""Every example in a docstring, in the README and in docs/ prints what it says it prints."""
 
 import contextlib
 import doctest
@@ -25,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = ["w2vjax", *(module.name for module in pkgutil.walk_packages(w2vjax.__path__, "w2vjax."))]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+WRAPPED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # The set-up commands build an environment and run this very test: .ci/run runs the second one as it
 # stands.
@@ -134,11 +133,16 @@ def test_the_readme_is_short_and_has_the_two_setup_commands() -> None:
     assert setup[1].endswith("pytest")
 
 
+@pytest.mark.parametrize("page", WRAPPED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_prose_is_wrapped_at_100_columns(page: Path) -> None:
+    """Tables and code may be wider."""
+    text = re.sub(r"^```.*?^```$|^<!-- table.*?^<!-- end", "", page.read_text(), flags=re.M | re.S)
+    assert [line for line in text.splitlines() if len(line) > 100 and line[0] != "|"] == []
+
+
 @pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_and_pictures_exist(page: Path) -> None:
-    """Files, and the headings of pages. A heading's anchor is its words in small letters, joined by
-    hyphens.
-    """
+    """Files, and headings of pages: an anchor is the heading in small letters, with hyphens."""
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if "://" in target:
             continue
@@ -161,9 +165,7 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 def test_the_automatic_checks_are_those_of_the_whole_check() -> None:
-    """The commit hooks run each tool of .ci/run, and the oldest JAX that is tested is the oldest
-    that is allowed.
-    """
+    """The hooks run the tools of .ci/run, and CI tests the oldest JAX that is allowed."""
     check = (ROOT / ".ci" / "run").read_text()
     tools = set(re.findall(r"^check \.venv/bin/(\S+)", check, flags=re.MULTILINE))
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()

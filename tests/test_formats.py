@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import re
 import shutil
 import struct
 import subprocess
@@ -67,19 +68,21 @@ def test_what_the_c_tools_and_fasttext_write_is_read(tmp_path):
 
 C_READER = r"""
 #include <stdio.h>
-int main(int count, char **arguments) {  /* reads as word2vec's distance tool does, prints as text */
+int main(int count, char **arguments) {  /* reads as word2vec's distance tool does */
   long long words, dim; char word[2000]; float value; int binary = arguments[2][0] == 'b';
   FILE *file = fopen(arguments[1], "rb");
   if (fscanf(file, "%lld", &words) != 1 || fscanf(file, "%lld", &dim) != 1) return 1;
   for (long long row = 0; row < words; row++) {
     if (binary) {
       int length = 0;
-      for (int c = fgetc(file); c != EOF && c != ' '; c = fgetc(file)) if (c != '\n') word[length++] = c;
+      for (int c = fgetc(file); c != EOF && c != ' '; c = fgetc(file))
+        if (c != '\n') word[length++] = c;
       word[length] = 0;
     } else if (fscanf(file, "%s", word) != 1) return 2;
     printf("%s", word);
     for (long long d = 0; d < dim; d++) {
-      if (binary ? fread(&value, sizeof value, 1, file) != 1 : fscanf(file, "%f", &value) != 1) return 3;
+      if ((binary ? fread(&value, sizeof value, 1, file) : fscanf(file, "%f", &value)) != 1)
+        return 3;
       printf(" %a", value);
     }
     printf("\n");
@@ -118,6 +121,9 @@ def test_a_glove_word_may_hold_spaces(tmp_path):
         ("trailing-bytes", b"1 1\na 1\nb 2\n", ("a",)),
         ("non-finite", b"2 1\na nan\nb -inf\n", ("a", "b")),
         ("unfinished-line", b"2 1\na 1\nb 2", ("a", "b")),
+        ("nameless-rows", b"3 1\na 1\n 2\nb 3\n", ("a", "b")),
+        ("nameless-rows", b"3 1\na 1\n  2\nb 3\n", ("a", "b")),
+        ("nameless-rows", b"a 1 2\n 3 4\n   5 6\nb 7 8\n", ("a", "b")),
     ],
 )
 def test_named_options_forgive(tmp_path, allow, data, words):
@@ -128,7 +134,81 @@ def test_named_options_forgive(tmp_path, allow, data, words):
     read = w2v.load(path, allow=[allow])
     assert read.words == words
     if allow != "non-finite":
-        assert read["a"].tolist() == [1.0], "the first of two is kept"
+        assert read["a"][0] == 1.0, "the first of two is kept"
+
+
+def test_the_words_without_letters_that_gensim_writes(tmp_path):
+    """The tokens "" and " " in its text, binary and vocabulary file."""
+    keyed = pytest.importorskip("gensim.models").KeyedVectors(2)
+    keyed.add_vectors(["a", "", "b"], np.array([[1, 2], [3, 4], [5, 6]], np.float32))
+    keyed.expandos["count"] = np.array([9, 5, 2])
+    options = {"allow": ["nameless-rows"], "fvocab": tmp_path / "vocab"}
+    for binary in (False, True):
+        keyed.save_word2vec_format(str(tmp_path / "x"), str(tmp_path / "vocab"), binary=binary)
+        with pytest.raises(w2v.errors.FormatError, match="no word before the numbers"):
+            w2v.formats.load_word2vec_format(tmp_path / "x", binary=binary)
+        read = w2v.formats.load_word2vec_format(tmp_path / "x", binary=binary, **options)
+        assert (read.words, read.matrix.tolist()) == (("a", "b"), [[1, 2], [5, 6]])
+        assert read.counts.tolist() == [9, 2]
+    # A space before the space that ends the word: the bytes do not tell where the numbers start.
+    (tmp_path / "x").write_bytes(b"2 1\n  " + struct.pack("<f", 1) + b"b " + struct.pack("<f", 2))
+    with pytest.raises(w2v.errors.FormatError, match="empty or a space"):
+        w2v.formats.load_word2vec_format(tmp_path / "x", binary=True, allow=["nameless-rows"])
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"2 2\nchapter 2 1 2\nb 3 4\n", ("chapter 2", "b")),
+        (b"2 2\n1 1 2\n2.5 3 4\n", ("1", "2.5")),
+        (b"2 1\ntype 1 1\ntype 2 3\n", ("type 1", "type 2")),
+        (b"3 1\n1 2 3 1\n4 1 1\nb 1\n", ("1 2 3", "4 1", "b")),
+    ],
+)
+def test_a_word_may_end_in_a_number_after_a_header(tmp_path, data, words):
+    (tmp_path / "x.txt").write_bytes(data)
+    assert w2v.load(tmp_path / "x.txt").words == words
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\n\n\r\n"])
+@pytest.mark.parametrize("data", [b"2 1\na 1\nb 2\n", b"a 1 2\nb 3 4\n", b"2 1\r\na 1\r\nb 2\r\n"])
+def test_empty_lines_at_the_end_of_text_are_no_words(tmp_path, data, end):
+    (tmp_path / "x.txt").write_bytes(data + end)
+    assert w2v.load(tmp_path / "x.txt").words == ("a", "b")
+
+
+def test_the_rows_of_a_tree_are_no_words(tmp_path):
+    """Training pads the output table of hierarchical softmax to one row a word."""
+    path = tmp_path / "model.safetensors"
+    table = np.ones((3, 2), np.float32)
+    for objective, rows in (("hierarchical", 3), ("hierarchical", 2), ("custom", 2)):
+        params = w2v.Params(table, table[:rows])
+        w2v.save_model(path, params, ["a", "b", "c"], [3, 2, 1], {"objective": objective})
+        with pytest.raises(w2v.errors.FormatError, match="inner nodes of a Huffman tree"):
+            w2v.load(path, table="output")
+        assert w2v.load(path).words == ("a", "b", "c")
+        assert len(w2v.load_model(path).params.output) == rows
+    w2v.save_model(path, w2v.Params(table, table), "abc", None, {"objective": "negative"})
+    assert w2v.load(path, table="output").words == ("a", "b", "c")
+
+
+def test_what_is_no_path_is_refused(tmp_path):
+    w2v.save(PETS, tmp_path / "x.txt")
+    with open(tmp_path / "x.txt") as file:
+        for given in (file, 3, None, b"x.txt"):
+            for use in (
+                w2v.load,
+                w2v.describe,
+                w2v.load_model,
+                w2v.formats.read_vocabulary,
+                w2v.evaluation.read_word_pairs,
+                w2v.evaluation.read_word_analogies,
+                lambda path: w2v.save(PETS, path),
+                lambda path: w2v.save_model(path, w2v.Params(PETS.matrix, PETS.matrix), PETS.words),
+                lambda path: w2v.pictures.write_html(PETS, path),
+            ):
+                with pytest.raises(w2v.errors.SettingError, match="Pass the path of a file"):
+                    use(given)
 
 
 def test_invalid_utf8_can_be_replaced(tmp_path):
@@ -323,6 +403,20 @@ def test_the_commands(cli, tmp_path):
 def test_a_large_vocabulary_notes_what_the_projector_shows(cli, tmp_path):
     w2v.save(w2v.Vectors(map(str, range(10_001)), np.zeros((10_001, 1))), tmp_path / "x.bin")
     assert "--limit 10000" in cli("convert", tmp_path / "x.bin", tmp_path / "tensors.tsv").err
+
+
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path):
+    np.savez(tmp_path / "x.npy", PETS.matrix)
+    (tmp_path / "x.npy.npz").rename(tmp_path / "x.npy")
+    w2v.save(PETS, tmp_path / "x.bin")
+    (tmp_path / "x.safetensors").write_bytes((tmp_path / "x.bin").read_bytes())
+    for name in ("x.npy", "x.safetensors"):
+        says = {"x.npy": "a zip archive", "x.safetensors": "not a safetensors file"}[name]
+        with pytest.raises(w2v.errors.FormatError, match=says) as raised:
+            w2v.load(tmp_path / name)
+        assert not re.search("pickle|[0-9]{7}", str(raised.value))
+    with pytest.raises(w2v.errors.FormatError, match="not a safetensors file"):
+        w2v.load_model(tmp_path / "x.bin")
 
 
 def test_importing_the_package_imports_no_reader():

@@ -1,6 +1,4 @@
-"""Every exporter, killed and failed at every step: a reader finds the old file or the new one,
-never anything else.
-"""
+"""Each exporter is killed or fails at each step: a reader finds the old file or the new one."""
 
 import json
 import shutil

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import w2vjax as w2v
+from w2vjax.formats import word2vec_binary, word2vec_text
 from w2vjax.formats.decimals import shortest
 
 SUFFIX = {
@@ -116,6 +117,19 @@ def test_round_trip_of_generated_vocabularies(name, tmp_path_factory):
     QUICK(given(vectors())(lambda v: outcomes.append(check_round_trip(folder, name, v))))()
     assert sum(outcomes) > 20, "too few vocabularies were written to mean anything"
     assert name == "safetensors" or not all(outcomes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3000])
+@pytest.mark.parametrize("name", SUFFIX)
+def test_round_trip_of_no_one_and_many_words(name, size, tmp_path, monkeypatch):
+    """Small pieces, so that words and numbers lie across their edges."""
+    monkeypatch.setattr(word2vec_text, "_CHUNK", 100)
+    monkeypatch.setattr(word2vec_binary, "_BLOCK", 100)
+    hostile = ["-1.5", "nan", "1e5", "\u00a0x", "é" * 300, "</s>", "'", "{{data}}", "😀"]
+    words = [f"{hostile[i % 9]}{i // 9 or ''}" for i in range(size)]
+    matrix = np.random.default_rng(size).standard_normal((size, 3)).astype(np.float32)
+    given_vectors = w2v.Vectors(words, matrix, np.arange(size))
+    assert check_round_trip(tmp_path, name, given_vectors) == bool(size or name != "projector")
 
 
 @pytest.mark.slow

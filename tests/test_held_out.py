@@ -1,8 +1,11 @@
 """The held-out loss: one definition of a likelihood, corrected for noise and for subsampling."""
 
 import math
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import pytest
 import w2vjax as w2v
 from w2vjax.training.held_out import (
     dropped_paths,
-    evaluate_run,
+    evaluate_held_out,
     held_out_batches,
     log_normaliser,
     offsets,
@@ -44,9 +47,7 @@ def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
 
 
 def branches(tree: Any, mass: np.ndarray) -> np.ndarray:
-    """The score of every node, for which hierarchical softmax gives each word its share of
-    ``mass``.
-    """
+    """The score of each node with which the tree gives each word its share of ``mass``."""
     sides = np.zeros((len(mass), 2))
     for nodes, codes, length, share in zip(*map(np.asarray, tree), mass, strict=True):
         np.add.at(sides, (nodes[:length], codes[:length]), share)
@@ -73,7 +74,7 @@ def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(
     params = w2v.Params(
         *(jnp.asarray(np.c_[first, 0 * first], jnp.float32) for first in (np.ones(4), scores))
     )
-    found = evaluate_run(run, params)
+    found = evaluate_held_out(run, params)
     # 1.5e-4 was measured: the library adds one to each count of its unigram distribution
     assert found["loss"] == pytest.approx(found["unigram_loss"], abs=1e-3)
 
@@ -82,9 +83,7 @@ def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(
     ("objective", "sample"), [("negative", 0.0), ("negative", 1e-2), ("softmax", 1e-2)]
 )
 def test_both_public_losses_are_one(objective: str, sample: float) -> None:
-    """evaluate_held_out of a corpus is held_out_loss of its batches, given the same noise and
-    shares kept.
-    """
+    """evaluate_held_out of a corpus is the mean of held_out_loss over its batches."""
     text = np.random.default_rng(1).choice(
         list("abcdefg"), 400, p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.05, 0.05]
     )
@@ -100,15 +99,15 @@ def test_both_public_losses_are_one(objective: str, sample: float) -> None:
     counts = corpus.vocab.counts
     noise = counts**0.75 / (counts**0.75).sum() if objective == "negative" else None
     keep = w2v.windows.keep_probabilities(counts, sample)
+    held_out_loss = jax.jit(partial(w2v.objectives.held_out_loss, offset=offsets(noise, keep)))
     total = pairs = 0.0
     for batch in held_out_batches(run.recipe, run.feed):
         weight = float(batch.weights.sum())
-        total += weight * float(
-            w2v.objectives.held_out_loss(params, batch, offset=offsets(noise, keep))
-        )
+        total += weight * float(held_out_loss(params, batch))
         pairs += weight
-    found = evaluate_run(run, params)
+    found = evaluate_held_out(run, params)
     assert found["pairs"] == pairs > 300
     assert found["loss"] == pytest.approx(total / pairs, rel=1e-5)  # measured 2e-8
-    plain = w2v.evaluate_held_out(run.recipe, params, run.tables, run.feed)
+    unsampled = run._replace(settings=replace(run.settings, sample=0.0, noise_exponent=None))
+    plain = w2v.evaluate_held_out(unsampled, params)
     assert (objective == "softmax" and sample == 0) or abs(plain["loss"] - found["loss"]) > 1e-3

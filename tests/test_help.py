@@ -1,4 +1,4 @@
-"""The rules for the help of every command, and the sentence for an argument that cannot be parsed."""
+"""The rules for the help of every command, and the sentence for a mistake in its arguments."""
 
 import re
 import shlex

@@ -19,18 +19,8 @@ HOSTILE = [
     "</script><script>window.hacked = 1</script>",
     "<!--<script>",
     "<img src=x onerror=window.hacked=1>",
-    "&lt;",
-    "{{title}}",
-    "'\"`${1}",
-    "\\u003c",
-    "\u2028",
-    "a\nb",
-    "",
-    "日本語",
-    "שלום",
-    "x" * 300,
-    "__proto__",
-    "#word=a",
+    *("&lt;", "{{title}}", "'\"`${1}", "\\u003c", "\u2028", "a\nb"),
+    *("", "日本語", "שלום", "x" * 300, "__proto__", "#word=a"),
 ]
 
 
@@ -186,9 +176,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser, tmp_path: Path) -> Iterator[Browser]:
-    """A page of 400 words and the hostile ones, 1200 x 800; in the end it has asked for nothing but
-    itself.
-    """
+    """A page of 400 words and the hostile ones. At the end it has requested only itself."""
     words = [f"{'kstn'[i % 4]}{'aeiou'[i % 5]}{i}" for i in range(400)]
     path = tmp_path / "map.html"
     write_html(some_vectors(words + HOSTILE), path)

@@ -1,6 +1,4 @@
-"""A bad id raises before anything is made of it: JAX itself would clamp, wrap or drop it without a
-word.
-"""
+"""A bad id raises before it is used. JAX alone would clamp, wrap or drop it silently."""
 
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""What ``import w2vjax`` brings in and costs, and that every public name and command is really
-there.
-"""
+"""What ``import w2vjax`` loads and costs. Every public name and command exists."""
 
 import importlib
 import importlib.resources
@@ -87,37 +85,39 @@ USER = """
 import w2vjax as w2v
 
 trained = w2v.train("wiki.txt", dim=300, epochs=3, method=w2v.method("cbow"), callback=print)
-plan: w2v.Plan = w2v.plan(["wiki.txt"], objective=w2v.softmax(), checkpoint=w2v.Checkpoints("kept", resume=True))
+kept = w2v.Checkpoints("kept", resume=True)
+plan: w2v.Plan = w2v.plan(["wiki.txt"], objective=w2v.softmax(), checkpoint=kept)
 vectors: w2v.Vectors = trained.vectors
 run = w2v.set_up(w2v.prepare("wiki.txt"), w2v.Settings(dim=20))
 """
 
 
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("", ""),
-        ("w2v.train('x', dmi=3)", 'Unexpected keyword argument "dmi"'),
-        ("w2v.plan('x', dmi=3)", 'Unexpected keyword argument "dmi"'),
-        ("w2v.Settings(dmi=3)", 'Unexpected keyword argument "dmi"'),
-        ("w2v.train('x', dim='3')", "incompatible type"),
-        ("w2v.train('x', model='glove')", "incompatible type"),
-        ("w2v.trian('x')", 'has no attribute "trian"'),
-        ("trained.vectors.most_simlar('x')", 'has no attribute "most_simlar"'),
-        ("w2v.windows.blok_batch", 'has no attribute "blok_batch"'),
-    ],
-)
+MISTAKES = {
+    "w2v.train('x', dmi=3)": 'Unexpected keyword argument "dmi"',
+    "w2v.plan('x', dmi=3)": 'Unexpected keyword argument "dmi"',
+    "w2v.Settings(dmi=3)": 'Unexpected keyword argument "dmi"',
+    "w2v.train('x', dim='3')": "incompatible type",
+    "w2v.train('x', model='glove')": "incompatible type",
+    "w2v.trian('x')": 'has no attribute "trian"',
+    "trained.vectors.most_simlar('x')": 'has no attribute "most_simlar"',
+    "w2v.windows.blok_batch": 'has no attribute "blok_batch"',
+}
+
+
 def test_a_type_checker_sees_the_front_door(
-    line: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "user.py").write_text(USER + line + "\n")
+    """It finds each mistake, at its line, and nothing in the correct lines above."""
+    (tmp_path / "user.py").write_text(USER + "\n".join(MISTAKES) + "\n")
     root = Path(w2vjax.__file__).parents[1]
     monkeypatch.setenv("MYPYPATH", str(root))
     arguments = ["--strict", "--cache-dir", str(root / ".mypy_cache"), str(tmp_path / "user.py")]
     out, err, code = api.run(arguments)
-    assert (code, err) == (1 if line else 0, ""), out
-    assert says in out
-    assert out.count(" error: ") == bool(line)
+    assert (code, err) == (1, ""), out
+    found = re.findall(r"user\.py:(\d+): error: (.*)", out)
+    first = USER.count("\n") + 1
+    assert [int(line) for line, _ in found] == list(range(first, first + len(MISTAKES))), out
+    assert all(says in told for says, (_, told) in zip(MISTAKES.values(), found, strict=True)), out
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -1,4 +1,4 @@
-"""The gradient check catches every mutant, whatever the seed, and never accuses the right backward."""
+"""The check catches every mutant, whatever the seed, and never accuses the right backward."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from mutants_shared import SPANS
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, Size, make_case
-from w2vjax.gradcheck.check import compiled, largest_error, rounding_floors, widen
+from w2vjax.gradcheck.compare import largest_error, rounding_floors, widen
+from w2vjax.gradcheck.compiled import compiled
 from w2vjax.gradcheck.objectives import (
     WINDOWS,
     check_case,
@@ -46,10 +47,10 @@ SPECIFIC = {
 # (objective, window, mutant name, mutant)
 ALL = [(o, "blocks", n, m) for o in OBJECTIVES for n, m in {**mutants.ANY, **SPECIFIC[o]}.items()]
 ALL += [(o, "cbow", n, m) for o in OBJECTIVES for n, m in mutants.CBOW.items()]
-# the shapes that training uses: words shared by a run, and paths shared by the words around a
+# the shapes that training uses: words shared by a block, and paths shared by the words around a
 # center
 ALL += [
-    ("shared_negatives", "cbow_runs", n, m) for n, m in {**mutants.CBOW, **mutants.RUNS}.items()
+    ("shared_negatives", "cbow_blocks", n, m) for n, m in {**mutants.CBOW, **mutants.BLOCKS}.items()
 ]
 ALL += [("hierarchical_softmax", "fans", n, m) for n, m in mutants.HUFFMAN.items()]
 # the default run: every mutant once, the general ones on the objective that training uses
@@ -82,15 +83,13 @@ def test_there_are_forty_different_mutants() -> None:
         mutants.HUFFMAN,
         mutants.SOFTMAX,
     ]
-    assert sum(map(len, [*groups, mutants.CBOW, mutants.RUNS])) >= 40
+    assert sum(map(len, [*groups, mutants.CBOW, mutants.BLOCKS])) >= 40
     assert len(ALL) >= 180
     assert {n for _, _, n, _ in QUICK} == {n for _, _, n, _ in ALL}
 
 
 class Situation:
-    """Inputs and the float64 reference of one objective, window, kind and seed, made once for all
-    mutants.
-    """
+    """Inputs and float64 reference of an objective, window, kind and seed, kept for all mutants."""
 
     made: dict[tuple[str, str, str, int], Any] = {}  # noqa: RUF012
 
@@ -128,7 +127,7 @@ def functions(name: str) -> Any:
 def caught(name: str, window: str, mutant: Mutant, seed: int) -> bool:
     for kind in ORDER:
         objective, inputs, reference, floors = Situation.get(name, window, kind, seed)
-        found = tuple(mutant(objective, *inputs))
+        found = tuple(map(np.asarray, mutant(objective, *inputs)))
         if largest_error(found, reference, floors)[0] > TOLERANCE:
             return True
     return False
@@ -151,7 +150,8 @@ def false_alarms(seeds: Any, windows: Any = ("blocks", "cbow")) -> list[str]:
                 for kind in ORDER:
                     _, inputs, reference, floors = Situation.get(name, window, kind, seed)
                     found = compiled(*functions(name)).backward(*inputs)[1]
-                    error, worst = largest_error(mutants.dense(inputs[0], found), reference, floors)
+                    found = tuple(map(np.asarray, mutants.dense(inputs[0], found)))
+                    error, worst = largest_error(found, reference, floors)
                     if error > TOLERANCE:
                         alarms.append(f"{name}, {window}, {kind}, seed {seed}: {error} at {worst}")
     return alarms
@@ -210,7 +210,7 @@ def test_every_mutant_of_what_ships_is_caught(
         terms = tuple(magnitudes(*inputs[:2])["terms"])
         floors = rounding_floors("float64", TOLERANCE, terms, tuple(inputs[0]))
         for name, mutant in list(left.items()):
-            found = tuple(mutant(method.objective, *inputs))
+            found = tuple(map(np.asarray, mutant(method.objective, *inputs)))
             if largest_error(found, tuple(map(np.asarray, reference)), floors)[0] > TOLERANCE:
                 del left[name]
     assert list(left) == []

@@ -1,4 +1,4 @@
-"""The comparison of tools: what they made is checked, runs are resumed, and the table tells truly."""
+"""The comparison of tools: results are checked, runs are resumed, and the table is right."""
 
 import hashlib
 import json
@@ -81,11 +81,11 @@ def test_a_job_that_fails_shows_what_it_said(tmp_path: Path) -> None:
 
 
 def test_a_job_is_measured(tmp_path: Path) -> None:
-    code = "import time; held = bytearray(200_000_000); print('Progress: 10.0%', flush=True); time.sleep(1);"
+    code = "import time; held = bytearray(200_000_000); print('Progress: 10.0%', flush=True); "
     own = bytearray(300_000_000)  # of the process that starts the job, which must not count
     del own
     finished = peers_job.run_job(
-        [sys.executable, "-c", code + "print('Progress: 90.0%')"], tmp_path
+        [sys.executable, "-c", code + "time.sleep(1); print('Progress: 90.0%')"], tmp_path
     )
     assert 190 <= finished.peak_rss_mb < 300  # 200 million bytes are 190.7 MiB
     assert finished.peak_anonymous_mb is None or finished.peak_anonymous_mb >= 190
@@ -103,7 +103,8 @@ rng = np.random.default_rng(0)
 with open(sys.argv[1] + "/vectors.txt", "w") as file:
     file.write(f"{len(words)} 100\\n")
     for word in words:
-        file.write(word + " " + " ".join(map(str, rng.standard_normal(100) * float(sys.argv[2]))) + "\\n")
+        row = rng.standard_normal(100) * float(sys.argv[2])
+        file.write(word + " " + " ".join(map(str, row)) + "\\n")
 open("ran", "a").write("x")
 """
 
@@ -128,20 +129,9 @@ def test_peers_from_end_to_end(
     work, log = tmp_path / "work", tmp_path / "log.jsonl"
     text = tmp_path / "planted.txt"
     sets = corpus.write_planted(text, tmp_path / "planted", sentences=200)
-    options = [
-        "--corpus",
-        text,
-        "--eval-dir",
-        sets,
-        "--work",
-        work,
-        "--log",
-        log,
-        "--tools",
-        "gensim",
-        "w2vjax",
-    ]
-    arguments = [str(word) for word in [*options, "word2vec.c", "--passes", 1]]
+    options = f"--corpus {text} --eval-dir {sets} --work {work} --log {log} --tools gensim w2vjax"
+    options = options.split()
+    arguments = [*options, "word2vec.c", "--passes", "1"]
     assert peers.main(arguments) == 0
     said = capsys.readouterr().out
     assert "skipped: word2vec.c (no path to its binary was given)" in said

@@ -141,7 +141,7 @@ def longest_gap(line, connectors):
 @pytest.mark.parametrize("connectors", [frozenset(), frozenset({"of", "the"})])
 @pytest.mark.parametrize("name", ["default", "npmi"])
 def test_equal_to_gensim(name, connectors):
-    """gensim's default score has the vocabulary's size where word2phrase has the tokens."""
+    """gensim's default score has the size of the vocabulary in place of the number of tokens."""
     gensim = pytest.importorskip("gensim.models.phrases")
     text = [line for line in zipf_text() if longest_gap(line, connectors) <= neighbours.LONGEST_GAP]
     assert len(text) > 100
@@ -262,5 +262,5 @@ def test_command(tmp_path, cli):
     )
     twice = cli("phrases", path, "--out", tmp_path / "same", "--list", tmp_path / "same")
     assert twice.code == 2
-    assert "name one file twice" in twice.err
+    assert "is named for two results" in twice.err
     assert not (tmp_path / "same").exists()

@@ -224,7 +224,7 @@ def test_three_words_ask_for_the_fourth() -> None:
     figure = w2v.pictures.plot_analogy(vectors, [(a, b, c)])
     answer = vectors.most_similar([b, c], [a], topn=1)[0][0]
     assert answer in {text.get_text() for text in figure.axes[0].texts}
-    with pytest.raises(w2v.errors.SettingError, match="no analogy"):
+    with pytest.raises(w2v.errors.SettingError, match="not an analogy"):
         w2v.pictures.plot_analogy(vectors, [(a, b)])
     with pytest.raises(w2v.errors.SettingError, match="0 analogies"):
         w2v.pictures.plot_analogy(vectors, [])

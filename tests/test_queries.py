@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from keyed_vectors import keyed_vectors
 
 import w2vjax as w2v
-from w2vjax.vectors import nearest as search
+from w2vjax.vectors import batches as search
+from w2vjax.vectors.nearest import largest
 
 # float32 cosines of 40 numbers, ours and gensim's: measured at most 2.4e-7 over all tests here
 TOLERANCE = 1e-6
@@ -172,7 +173,27 @@ def test_top_k_is_the_sorting_one_ties_and_all(length, k, levels, seed):
     values, ids = search.top_k(jnp.asarray(scores), k)
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(ids, expected)
+    np.testing.assert_array_equal([largest(row, k) for row in scores], expected)
     np.testing.assert_array_equal(values, np.take_along_axis(scores, expected, axis=1))
+
+
+@pytest.mark.parametrize("topn", [1, 15, 16, 17, 499, 500])
+def test_many_queries_and_few_have_the_same_answers(vectors, topn):
+    """Eight and more go to JAX, padded to 16, 32, ... neighbours; fewer are answered by NumPy."""
+    few = [vectors.nearest(vectors.matrix[i : i + 2], topn) for i in range(0, 10, 2)]
+    many = vectors.nearest(vectors.matrix[:10], topn)
+    np.testing.assert_array_equal(np.concatenate([found.ids for found in few]), many.ids)
+    values = np.concatenate([found.similarities for found in few])
+    np.testing.assert_allclose(values, many.similarities, atol=TOLERANCE, rtol=0)
+
+
+def test_equal_rows_have_equal_scores_wherever_they_are():
+    """The last rows of a matrix product may be computed in another order than the others."""
+    rng = np.random.default_rng(0)
+    for D in (3, 40, 101):
+        rows = np.tile(rng.standard_normal(D), (67, 1))
+        ids = w2v.Vectors(map(str, range(67)), rows).nearest(rng.standard_normal((3, D)), 67).ids
+        assert (ids == np.arange(67)).all()
 
 
 def test_top_k_takes_the_blockwise_path_here():
@@ -200,6 +221,12 @@ def test_topn_must_be_a_positive_integer(pets, topn):
         ("nil", None, "adds up to the zero vector"),
         ([np.ones(3)], None, r"vector of shape \(2,\)"),
         ([7], None, "A query is a word or a vector"),
+        (3, None, "3 is of type int. Give a word"),
+        (2.5, None, "of type float"),
+        ("cat", object(), "of type object"),
+        ([[1, [2]]], None, "A query is a word or a vector"),
+        ({"cat", "dog"}, None, "is a set"),
+        ("cat", frozenset(["dog"]), "is a set"),
         ([np.array([np.nan, 1])], None, "NaN or infinity"),
         ([("cat", float("inf"))], None, "NaN or infinity"),
     ],
@@ -209,7 +236,34 @@ def test_bad_queries_are_refused(pets, positive, negative, says):
         pets.most_similar(positive, negative)
 
 
+@pytest.mark.parametrize(
+    ("given", "says"), [("cat", "one string"), ({"cat", "dog"}, "is a set"), (7, "of type int")]
+)
+def test_a_list_of_words_is_neither_a_string_nor_a_set(pets, given, says):
+    """The items of a string are letters, and the order of a set depends on the hash seed."""
+    for ask in (
+        pets.mean_vector,
+        pets.doesnt_match,
+        pets.most_similar_batch,
+        lambda words: pets.n_similarity(words, ["tea"]),
+        lambda words: pets.n_similarity(["tea"], words),
+        lambda words: pets.distances("tea", words),
+    ):
+        with pytest.raises(w2v.errors.SettingError, match=says):
+            ask(given)
+    with pytest.raises(w2v.errors.SettingError, match="is a set"):
+        pets[{"cat", "dog"}]
+    assert pets.doesnt_match(word for word in ("cat", "tea", "dog")) == "tea"
+    assert pets.mean_vector(iter(["cat", "cat"])).tolist() == pytest.approx([0.6, 0.8])
+    assert pets.doesnt_match(dict.fromkeys(["cat", "tea", "dog"])) == "tea"
+
+
 def test_bad_arguments_are_refused(pets):
+    for words in ("abc", [["a"]], [object()]):
+        with pytest.raises(w2v.errors.SettingError, match="does not hold numbers"):
+            pets.nearest(words)
+    with pytest.raises(w2v.errors.SettingError, match="does not hold numbers"):
+        pets.similar_by_vector("cat")
     with pytest.raises(w2v.errors.SettingError, match="1 positive but 2 negative"):
         pets.most_similar_batch(["cat"], [[], []])
     with pytest.raises(w2v.errors.SettingError, match="no weights"):

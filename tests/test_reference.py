@@ -1,6 +1,4 @@
-"""The reference model: its start and forward by hand, training as a loop one would write, and its
-use.
-"""
+"""The reference model: start and forward by hand, training as a plain loop, and its use."""
 
 from typing import Any
 
@@ -71,7 +69,7 @@ def test_cross_entropy_by_hand_with_and_without_jit(x64: None) -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_extreme_logits_stay_finite_and_right(dtype: Any, x64: None) -> None:
-    """Logits to +-1e4 in every dtype, 330 of them at once: the sum, 6.6e6, would overflow float16."""
+    """330 logits to +-1e4 in every dtype. Their sum, 6.6e6, would overflow float16."""
     a2 = jnp.tile(jnp.array([[1e4, -1e4, 0.0]], dtype), (330, 1))
     top, spread = float(a2[0, 0]), float(a2[0, 0]) - float(a2[0, 1])
     for target, expected in ((0, 0.0), (1, spread), (2, top)):

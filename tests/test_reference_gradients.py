@@ -1,6 +1,4 @@
-"""The reference model's derivative against autodiff and differences, in both forms; wrong
-derivatives are caught.
-"""
+"""The reference model's derivatives against autodiff and differences. Wrong ones are caught."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -24,9 +22,7 @@ def random_params(vocab_size: int, dim: int, scale: float = 1.0, seed: int = 0) 
 
 
 def batches() -> dict[str, tuple[reference.Params, np.ndarray, np.ndarray]]:
-    """Params and one-hot batches on which a wrong derivative has nowhere to hide; padding is a row
-    of zeros in y.
-    """
+    """Params and one-hot batches that show any wrong derivative. Padding is a zero row of y."""
     rng = np.random.default_rng(1)
     one, usual, ids = np.eye(7), random_params(7, 3), np.arange(12) % 7
     zipf, mixed = np.minimum(rng.zipf(1.5, (2, 12)) - 1, 6), rng.integers(0, 7, (2, 12))
@@ -47,6 +43,7 @@ def batches() -> dict[str, tuple[reference.Params, np.ndarray, np.ndarray]]:
     }
 
 
+@jax.jit
 def autodiff(params: reference.Params, X: Any, y: Any) -> tuple[jax.Array, reference.Params]:
     return jax.value_and_grad(lambda p: reference.cross_entropy(reference.forward(p, X)["a2"], y))(
         params
@@ -63,9 +60,12 @@ def gradient_error(found: reference.Params, expected: reference.Params) -> float
     return max(errors)
 
 
+jitted = jax.jit(reference.backward)
+
+
 @pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
 def test_backward_equals_autodiff_on_every_batch(jit: bool, x64: None) -> None:
-    backward = jax.jit(reference.backward) if jit else reference.backward
+    backward = jitted if jit else reference.backward
     for name, (params, X, y) in batches().items():
         (loss, gradients), (expected_loss, expected) = (
             backward(params, X, y),
@@ -78,11 +78,11 @@ def test_backward_equals_autodiff_on_every_batch(jit: bool, x64: None) -> None:
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 5e-2)])
 def test_backward_in_low_precision_is_near_float64(dtype: Any, tolerance: float, x64: None) -> None:
-    """Against float64 at the same rounded params; measured: 1.8e-7 (float32) and 3.6e-3 (bfloat16)."""
+    """Against float64 at the same rounded params: measured 1.8e-7 (float32), 3.6e-3 (bfloat16)."""
     for name, (params, X, y) in batches().items():
         rounded = {key: w.astype(dtype) for key, w in params.items()}
         exact = {key: w.astype(jnp.float64) for key, w in rounded.items()}
-        loss, gradients = reference.backward(rounded, X, y)
+        loss, gradients = jitted(rounded, X, y)
         assert np.isfinite(float(loss))
         assert gradients["w1"].dtype == gradients["w2"].dtype == dtype
         error = gradient_error(gradients, autodiff(exact, X, y)[1])
@@ -183,9 +183,7 @@ MUTANTS: dict[str, Callable[..., tuple[Any, Any]]] = {
 
 @lru_cache(maxsize=1)
 def situations() -> list[tuple[Any, ...]]:
-    """What a rule is given on each batch, and the gradient it should find; made once for all rules,
-    in float64.
-    """
+    """The inputs of a rule for each batch and the float64 gradient it should find, made once."""
     made: list[tuple[Any, ...]] = []
     for params, X, y in batches().values():
         X, y = jnp.asarray(X), jnp.asarray(y)
@@ -212,22 +210,21 @@ def test_the_right_backward_is_never_accused(x64: None) -> None:
 
 
 def test_ids_give_the_numbers_of_the_one_hot_form(x64: None) -> None:
-    by_ids, one_hot = jax.jit(reference_ids.backward), jax.jit(reference.backward)
+    by_ids, forward = jax.jit(reference_ids.backward), jax.jit(reference.forward)
+    forward_by_ids = jax.jit(reference_ids.forward)
     for name, (params, X, y) in batches().items():
         if "padded" in name or name == "empty":  # a row of zeros has no id; an empty batch is below
             continue
         centers, contexts = X.argmax(1), y.argmax(1)
-        expected_loss, expected = one_hot(params, X, y)
+        expected_loss, expected = jitted(params, X, y)
         for backward in (
             (by_ids, reference_ids.backward) if name == "Zipf duplicates" else (by_ids,)
         ):
             loss, gradients = backward(params, centers, contexts)
             np.testing.assert_allclose(loss, expected_loss, rtol=1e-14, err_msg=name)
             assert gradient_error(gradients, expected) <= 1e-12, name  # measured: at most 2.3e-16
-        logits = jax.jit(reference.forward)(params, X)["a2"]
-        np.testing.assert_allclose(
-            jax.jit(reference_ids.forward)(params, centers)["a2"], logits, rtol=1e-13
-        )
+        logits = forward(params, X)["a2"]
+        np.testing.assert_allclose(forward_by_ids(params, centers)["a2"], logits, rtol=1e-13)
     loss, gradients = reference_ids.backward(params, [], [])
     assert float(loss) == 0
     assert not jnp.any(gradients["w1"])

@@ -1,6 +1,4 @@
-"""Benchmarks check before they time: the shared timing module, and the reference benchmark broken
-on purpose.
-"""
+"""Benchmarks check before they time: the timing module, and a benchmark that is broken."""
 
 import json
 from collections.abc import Callable

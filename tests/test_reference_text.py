@@ -1,6 +1,4 @@
-"""The reference model's text and training data: the post's counts, and each function against a loop
-one would write.
-"""
+"""The reference model's text and pairs: the post's counts, and each function by a plain loop."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Which words of a text are kept: word2vec's probabilities, and the order and lines of what stays."""
+"""Which words are kept: word2vec's probabilities, and the order and lines of what stays."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The step's benchmark: its checks fail when the step is broken on purpose, and its figures add up."""
+"""The step's benchmark fails when the step is broken on purpose, and its figures add up."""
 
 import jax
 import jax.numpy as jnp

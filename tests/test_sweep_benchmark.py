@@ -1,6 +1,4 @@
-"""The sweep of settings: its measures by hand, its verdicts, its cells, and what it does when a
-cell fails.
-"""
+"""The sweep of settings: measures by hand, verdicts, cells, and what follows a failed cell."""
 
 import doctest
 import json
@@ -235,16 +233,8 @@ def test_cells_are_resumed_and_failures_tried_again(
         return crash if job["settings"]["window"] == 3 else good
 
     monkeypatch.setattr(sweep_run, "run_job", run_job)
-    words = [
-        "custom",
-        "--corpus-name",
-        "10mb",
-        "--small-corpus",
-        str(text),
-        "--grid",
-        "window=2,3,4",
-        "--resume",
-    ]
+    words = "custom --corpus-name 10mb --grid window=2,3,4 --resume --small-corpus".split()
+    words += [str(text)]
     assert sweep.main(words) == 1
     assert "window=3: crashed: ValueError: 3" in capsys.readouterr().err
     with open(tmp_path / "sweep-custom.jsonl", "a") as log:

@@ -1,6 +1,4 @@
-"""Arguments that have no effect, or that contradict each other, are refused before anything is read
-or made.
-"""
+"""Arguments without effect, or that contradict each other, are refused before any reading."""
 
 import json
 
@@ -9,6 +7,8 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
+from w2vjax.training.arguments import Arguments
+from w2vjax.training.loop import make_run
 
 
 class Unread:
@@ -140,17 +140,26 @@ def test_a_corpus_that_was_cut_cannot_be_given_room_for_more():
         ({"min_count": 1, "max_vocab": 9}, {"max_vocab": 9}, (1, 9)),
     ],
 )
-def test_the_summary_says_what_the_words_of_a_corpus_were_chosen_by(made, given, used):
-    settings = w2v.train(w2v.prepare(LINES, **made), dim=4, epochs=1, **given).summary["settings"]
-    assert (settings["min_count"], settings["max_vocab"]) == used
+def test_the_settings_say_what_the_words_of_a_corpus_were_chosen_by(made, given, used):
+    corpus = w2v.prepare(LINES, **made)
+    settings = make_run(corpus, Arguments(dim=4, epochs=1, **given)).settings
+    assert (settings.min_count, settings.max_vocab) == used
+
+
+def test_the_summary_says_it_too():
+    corpus = w2v.prepare(LINES, min_count=2, max_vocab=3)
+    settings = w2v.train(corpus, dim=4, epochs=1).summary["settings"]
+    assert (settings["min_count"], settings["max_vocab"]) == (2, 3)
 
 
 def test_text_is_still_read_with_a_min_count_of_five():
     text = [["a", "b"]] * 5 + [["c", "a"]] * 4
     trained = w2v.train(text, dim=4, epochs=1, sample=0)
     assert (trained.vocab.words, trained.summary["settings"]["min_count"]) == (("a", "b"), 5)
-    assert w2v.plan(text, dim=4).vocabulary == 2
-    assert w2v.plan(w2v.prepare(text, min_count=1), dim=4).vocabulary == 3
+    assert w2v.plan(text, dim=4, epochs=1, sample=0).vocabulary == 2
+    assert (
+        make_run(w2v.prepare(text, min_count=1), Arguments(dim=4)).state.params.input.shape[0] == 3
+    )
     assert w2v.prepare(text).vocab.words == ("a", "b")
 
 
@@ -168,20 +177,7 @@ def test_the_command_goes_on_from_a_model_with_either_tokenizer(cli, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text(40)))
     first = cli("train", text, "--out", tmp_path / "a", "--dim", "4", "--epochs", "1", "--quiet")
-    again = cli(
-        "train",
-        text,
-        "--out",
-        tmp_path / "b",
-        "--from",
-        tmp_path / "a",
-        "--epochs",
-        "1",
-        "--quiet",
-        "--tokenizer",
-        "post",
-        "--min-count",
-        "2",
-    )
+    options = "--epochs 1 --quiet --tokenizer post --min-count 2".split()
+    again = cli("train", text, "--out", tmp_path / "b", "--from", tmp_path / "a", *options)
     assert (first.code, again.code) == (0, 0), again.err
     assert json.loads((tmp_path / "b" / "summary.json").read_text())["settings"]["min_count"] == 2

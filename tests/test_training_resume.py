@@ -1,6 +1,4 @@
-"""Runs that stop: resumed to the same bits, refused when another run left the checkpoint, named
-when they diverge.
-"""
+"""A stopped run resumes to the same bits. A checkpoint of another run is refused."""
 
 import itertools
 import json
@@ -95,7 +93,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
             {"objective": w2v.negative_sampling(3, shared=8)},
             "settings.objective='negative' and this run has 'custom'",
         ),
-        ({"windows": w2v.windows.cbow_run_batch}, "another program"),
+        ({"windows": w2v.windows.cbow_block_batch}, "another program"),
         ({"corpus": planted_text(seed=9)}, "corpus="),
     ],
 )
@@ -108,7 +106,7 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
 
 
 def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):
-    other = SMALL | {"windows": w2v.windows.cbow_run_batch}
+    other = SMALL | {"windows": w2v.windows.cbow_block_batch}
     with pytest.raises(
         errors.SettingError, match=r"allow=\['jax verson'\] names no field of a checkpoint"
     ):
@@ -213,9 +211,7 @@ OLD = Path(__file__).parent / "data" / "checkpoint-000000002880.safetensors"
 def test_a_checkpoint_that_calls_settings_by_their_former_names_is_resumed(
     planted, tmp_path, monkeypatch
 ):
-    """It was written by the commit before run became block_words and replicas became copies, with
-    JAX 0.10.2.
-    """
+    """JAX 0.10.2 wrote it, when block_words was still named run and copies replicas."""
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     old, settings = read_tensors(OLD), SMALL | {"copies": 2, "learning_rate": 0.05}
     theirs = json.loads(old.metadata["identity"])

@@ -127,9 +127,9 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
     for backward, windows, objective in (
         (w2v.objectives.embed_backward, w2v.windows.cbow_counted_batch, "hierarchical"),
         (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_lone_batch, "hierarchical"),
-        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_run_batch, "negative"),
-        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "negative"),
-        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_run_batch, "softmax"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_block_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "negative"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "softmax"),
     ):
         asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
         assert asked.chosen_method(methods.SHORT_TEXT - 1).windows is windows
@@ -138,7 +138,7 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
 
 
 def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
-    """By hand: .5 * 2^12 / 2^13 = .25, and a reading more halves it; skip-gram has the full rate."""
+    """By hand: .5 * 2^12 / 2^13 = .25, and a second reading halves it."""
     for model, words, epochs, rate in (
         ("cbow", 1 << 12, 1, 0.25),
         ("cbow", 1 << 12, 2, 0.12),
@@ -162,12 +162,12 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
     passed = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, epochs=5), w2v.method("cbow"))
     assert (passed.settings.learning_rate, passed.recipe.windows) == (
         0.5,
-        w2v.windows.cbow_run_batch,
+        w2v.windows.cbow_block_batch,
     )
 
 
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
-    counted, plain = w2v.windows.cbow_counted_run_batch, w2v.windows.cbow_run_batch
+    counted, plain = w2v.windows.cbow_counted_block_batch, w2v.windows.cbow_block_batch
     asked = Arguments(dim=8, min_count=1, model="cbow")
     assert make_run(planted, asked).recipe.windows is counted
     assert (
@@ -267,22 +267,8 @@ def test_names_and_functions_choose_what_trains(planted):
 def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text()))
-    done = cli(
-        "train",
-        text,
-        "--out",
-        tmp_path / "out",
-        "--dim",
-        "8",
-        "--epochs",
-        "2",
-        "--sample",
-        "0",
-        "--json",
-        "-",
-        "--held-out",
-        "0.1",
-    )
+    options = "--dim 8 --epochs 2 --sample 0 --held-out 0.1 --json -".split()
+    done = cli("train", text, "--out", tmp_path / "out", *options)
     assert done.code == 0
     summary = json.loads(done.out)
     assert summary["vocabulary"] == 24
@@ -295,17 +281,8 @@ def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
             "train", text, "--out", tmp_path / "no", "--from", tmp_path / "out", "--quiet", *refused
         )
         assert (again.code, refused[0] in again.err) == (2, True)
-    further = cli(
-        "train",
-        text,
-        "--out",
-        tmp_path / "more",
-        "--from",
-        tmp_path / "out",
-        "--quiet",
-        "--epochs",
-        "1",
-    )
+    options = ("--from", tmp_path / "out", "--quiet", "--epochs", 1)
+    further = cli("train", text, "--out", tmp_path / "more", *options)
     assert further.code == 0
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["words"] == summary["words"]
 
@@ -349,17 +326,16 @@ def test_the_command_refuses_with_one_sentence(cli, tmp_path, arguments, code, s
 
 @pytest.mark.parametrize("batch_words", [16, *slow(48, 96, 400, 768, 1024)])
 def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -> None:
-    """48, 16 or a single block may share their negatives: those whose loss is read off bring all of
-    theirs.
-    """
+    """Blocks may share negatives. The loss is measured on whole groups of such blocks."""
     random = np.random.default_rng(3)
     ids, counts = random.integers(0, 50, 2048).astype(np.int32), np.full(50, 40)
-    objective, optimizer = w2v.shared_negatives(5, shared=8, span=3), w2v.row_sgd(0.05)
+    objective = w2v.shared_negatives(5, shared=8, span=3)
     groups = batch_words // 16
     recipe = w2v.Recipe(
         objective,
         w2v.windows.block_batch,
-        optimizer,
+        w2v.row_sgd,
+        0.05,
         groups=groups,
         block_words=16,
         measured=max(1, groups // 8),
@@ -369,12 +345,10 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     _, progress = train_chunk(
         recipe,
         2048,
-        State(params, optimizer.init(params)),
+        State(params, recipe.optimizer.init(params)),
         objective.init(counts),
         keep,
-        jnp.asarray(ids),
-        jnp.int32(0),
-        jnp.int32(2048),
+        (jnp.asarray(ids), jnp.int32(0), jnp.int32(2048)),
         jax.random.key(1),
     )
     # Untrained output rows are zero: each positive and its five negatives lose log 2
@@ -388,9 +362,7 @@ def words_of(text):
 
 
 def test_a_setting_is_written_once_and_read_everywhere(cli):
-    """Signature, help, command line, checks and checkpoint have the names, defaults and sentences
-    of Settings.
-    """
+    """Signature, help, command, checks and checkpoint take names and defaults from Settings."""
     settings = {field.name: field for field in dataclasses.fields(w2v.Settings)}
     shown = words_of(cli("train", "--help").out).partition("raining options")[2]
     for act in (w2v.train, w2v.plan):
@@ -457,8 +429,10 @@ def test_an_option_of_another_name_is_refused_with_the_name_here(cli, option, sa
         done = cli(command, option, 3)
         assert (done.code, done.out) == (2, "")
         name = option.partition("=")[0]
-        told = f"There is no option {name}. Did you mean {says}? w2vjax {command} --help lists the options."
-        assert done.err == f"w2vjax {command}: {told}\n"
+        told = f"There is no option {name}. Did you mean {says}?"
+        assert done.err == (
+            f"w2vjax {command}: {told} w2vjax {command} --help lists the options.\n"
+        )
 
 
 def test_a_method_of_your_own_is_what_trains(planted):
@@ -471,7 +445,7 @@ def test_a_method_of_your_own_is_what_trains(planted):
         0.02,
         48,
     )
-    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_run_batch, 8)
+    assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_block_batch, 8)
     own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
     assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == (
         "cbow",

@@ -1,5 +1,4 @@
-"""What takes minutes: kills, hash seeds, signals, a corpus of 1 GB, two devices. Each run is a
-process of its own.
+"""What takes minutes: kills, hash seeds, signals, 1 GB of text, two devices.
 
 The counts come from the environment, for a short try: W2VJAX_KILLS (20), W2VJAX_HASH_SEEDS (50).
 W2VJAX_BIG_CORPUS is a text of about 100 MB to take in place of generated words.
@@ -106,9 +105,7 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 
 def test_kills_at_random_moments_end_in_the_bits_of_the_run_that_was_left_alone(tmp_path, text):
-    """Every second kill comes while training is sure to be under way: within half a second of a
-    checkpoint.
-    """
+    """Every second kill comes within half a second of a checkpoint, so training is under way."""
     epochs = ("--epochs", 6 * KILLS)
     alone, out = tmp_path / "alone", tmp_path / "killed"
     began = time.monotonic()
@@ -170,9 +167,7 @@ def test_signals_save_and_leave_within_ten_seconds(tmp_path, text, number, code)
 
 
 def peak_anonymous(*arguments: object) -> float:
-    """The largest RssAnon, in MB, of a command that ends well, sampled every 10 ms: mapped files do
-    not count.
-    """
+    """The largest RssAnon of a command, in MB, sampled every 10 ms. Mapped files do not count."""
     process = started(
         *arguments,
         code="import sys; from w2vjax.cli import main; raise SystemExit(main(sys.argv[1:]))",
@@ -195,9 +190,7 @@ def peak_anonymous(*arguments: object) -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 def test_ten_times_the_text_takes_no_more_memory(tmp_path):
-    """100 MB and the same ten times over: the same vocabulary, so whatever grows grows with the
-    text.
-    """
+    """100 MB, and the same ten times: only what grows with the text can grow."""
     given = os.environ.get("W2VJAX_BIG_CORPUS")
     small = Path(given) if given else write_words(tmp_path / "small.txt", 20_000_000, 60_000)
     big = tmp_path / "big.txt"
@@ -233,7 +226,8 @@ mesh = None
 if axes != (1, 1):
     auto = (jax.sharding.AxisType.Auto,) * 2
     mesh = jax.make_mesh(axes, ("data", "dim"), axis_types=auto)
-trained = w2v.train(sys.argv[1], dim=16, epochs=2, min_count=1, copies=1, mesh=mesh, dtype=sys.argv[4])
+settings = {"dim": 16, "epochs": 2, "min_count": 1, "copies": 1, "dtype": sys.argv[4]}
+trained = w2v.train(sys.argv[1], **settings, mesh=mesh)
 if mesh is not None:
     assert len(trained.params.input.sharding.device_set) == 2, "the tables lie on one device"
 np.savez(sys.argv[2], *(np.asarray(table) for table in trained.params))

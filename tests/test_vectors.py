@@ -3,7 +3,10 @@
 import copy
 import dataclasses
 import pickle
+import subprocess
+import sys
 import time
+import unicodedata
 
 import jax
 import jax.numpy as jnp
@@ -215,6 +218,52 @@ def test_an_unknown_word_gives_close_spellings_and_why_it_is_missing():
     with pytest.raises(w2v.errors.UnknownWordError, match="Check its spelling"):
         vectors.id("xylophone")
     assert vectors[1:].vocab.dropped == {"kin": 3, "qeen": 1}
+
+
+@pytest.mark.parametrize("word", ["caf\u00e9", "\u00c5ngstr\u00f6m", "\ud55c\uae00"])
+@pytest.mark.parametrize("forms", ["NFC NFD", "NFD NFC"])
+def test_a_word_in_another_unicode_form_gets_a_hint(word, forms):
+    asked, known = (unicodedata.normalize(form, word) for form in forms.split())
+    vectors = w2v.Vectors(["tea", known], np.eye(2))
+    with pytest.raises(w2v.errors.UnknownWordError, match="Unicode form") as raised:
+        vectors.most_similar(asked)
+    assert ascii(known) in str(raised.value)
+
+
+def test_gensims_names():
+    vectors = pets()
+    assert vectors.index_to_key == vectors.words
+    assert vectors.key_to_index["tea"] == 2
+    assert vectors.vector_size == 2
+
+
+# Vectors are made before JAX is imported, asked by NumPy in a new process, and then a pytree.
+WITHOUT_JAX = """
+import concurrent.futures, multiprocessing, operator, sys
+import w2vjax as w2v
+from w2vjax.cli import main
+
+if __name__ == "__main__":
+    vectors = w2v.load(sys.argv[1])
+    answers = [vectors.most_similar(["cat", "dog"][:n], topn=n) for n in (1, 2)]
+    vectors.most_similar_cosmul("cat"), vectors.doesnt_match(["cat", "tea"])
+    vectors.rank("cat", "tea"), vectors.distances("cat"), vectors.mean_vector(["cat"])
+    assert main(["nn", sys.argv[1], "cat"]) == main(["odd", sys.argv[1], "cat", "tea"]) == 0
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        ask = operator.methodcaller("most_similar", ["cat"], topn=1)
+        assert pool.submit(ask, vectors).result() == answers[0]
+    assert "jax" not in sys.modules
+    import jax
+    assert jax.tree.leaves(vectors)[0] is vectors.matrix
+    assert jax.jit(lambda v: v.matrix.sum())(vectors) == 13
+    assert type(jax.tree.map(lambda x: x, vectors)) is w2v.Vectors
+"""
+
+
+def test_few_queries_do_not_import_jax(tmp_path):
+    w2v.save(pets(), tmp_path / "pets.bin")
+    (tmp_path / "program.py").write_text(WITHOUT_JAX)
+    subprocess.run([sys.executable, tmp_path / "program.py", tmp_path / "pets.bin"], check=True)
 
 
 def test_an_unknown_word_is_told_within_a_second_among_a_million():

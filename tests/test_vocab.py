@@ -61,10 +61,11 @@ def test_one_word():
 def test_everything_below_min_count():
     with pytest.raises(w2v.errors.CorpusError) as caught:
         build_vocab(LISTS, 5)
-    assert str(caught.value) == (
-        "No word occurs min_count=5 times (most frequent: 'the', 3). Lower min_count or read more "
-        "text."
+    sentence = (
+        "No word occurs min_count=5 times (most frequent: 'the', 3). "
+        "Lower min_count or read more text."
     )
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize(

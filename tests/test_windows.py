@@ -11,10 +11,10 @@ from marks import slow
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import SIZES, make_case
-from w2vjax.gradcheck.expansions import cbow_batch, cbow_block_batch, pair_batch
+from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Params
-from w2vjax.windows.cbow import cbow_counted_batch, cbow_lone_batch, cbow_run_batch
+from w2vjax.windows.cbow import cbow_block_batch, cbow_counted_batch, cbow_lone_batch
 
 SIZE = SIZES["60 x 10, 330 pairs"]
 KINDS = ["ordinary", "zipf duplicates", "half padded", "one-word lines", "short reach", "empty"]
@@ -48,7 +48,7 @@ def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> No
     real = np.flatnonzero(pairs.weights)
     in_pairs = zip(pairs.inputs.ids[real, 0, 0], pairs.words[real, 0], strict=True)
     assert sorted(in_pairs) == sorted((center, context) for _, _, center, context in expected)
-    cbow = jax.tree.map(np.asarray, jax.jit(cbow_block_batch)(*runs))
+    cbow = jax.tree.map(np.asarray, jax.jit(cbow_apart_batch)(*runs))
     in_cbow = [
         (b, t, cbow.words[b, t], cbow.inputs.ids[b, t, c])
         for b, t, c in np.argwhere(cbow.inputs.weights)
@@ -89,9 +89,7 @@ def spread(block: Any) -> tuple[Batch, np.ndarray]:
 def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     case = make_case("zipf duplicates", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
-    block = double(
-        w2v.windows.block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach)))
-    )
+    block = double(jax.jit(w2v.windows.block_batch)(case.tokens, case.segments, case.reach))
     pairs, origin = spread(block)
     for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
         tables = objective.init(np.arange(1, 61))
@@ -115,9 +113,7 @@ def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
 
 
 def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
-    """d loss / d hidden of the mean is shared out: the loss is that of one pair whose input row is
-    the mean.
-    """
+    """The loss is that of one pair whose input row is the mean; its gradient is shared out."""
     case = make_case("ordinary", SIZE)
     params = w2v.Params(jnp.asarray(case.input), jnp.asarray(case.output))
     contexts = np.random.default_rng(0).integers(0, 60, (20, 4))
@@ -132,8 +128,8 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     wanted = np.zeros((60, 10))
     np.add.at(wanted, contexts, d_mean[:, None] / 4)
     assert_same((loss, [d_input, d_output]), (pair_loss, [wanted, d_pair_output]))
-    block = double(cbow_block_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
-    single = double(cbow_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    block = double(cbow_apart_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    single = double(jax.jit(cbow_batch)(case.tokens, case.segments, case.reach))
     of_block = objective.select((), (), block.words, block.weights)
     of_single = objective.select((), (), single.words, single.weights)
     assert_same(
@@ -155,9 +151,7 @@ def test_undivided_cbow_is_count_times_the_gradient() -> None:
 
 @pytest.mark.parametrize("window", [w2v.windows.block_batch, *slow(pair_batch, cbow_batch)])
 def test_padding_ids_change_no_bit(window: Any) -> None:
-    """Any valid id may stand on padding, and padding a batch to twice its length changes nothing
-    but rounding.
-    """
+    """Equal bits with any valid id on padding; twice the length changes rounding alone."""
     case = make_case("half padded", SIZE)
     params = w2v.Params(jnp.asarray(case.input, jnp.float32), jnp.asarray(case.output, jnp.float32))
     other = np.where(
@@ -166,10 +160,13 @@ def test_padding_ids_change_no_bit(window: Any) -> None:
     objective = w2v.hierarchical_softmax()
     tables = objective.init(np.arange(1, 61))
 
+    @jax.jit
+    def made(*runs: Any) -> tuple[Batch, Any]:
+        batch = window(*runs)
+        return batch, objective.select((), tables, batch.words, batch.weights)
+
     def run(tokens: Any, segments: Any, reach: Any) -> Any:
-        batch = window(jnp.asarray(tokens, jnp.int32), jnp.asarray(segments), jnp.asarray(reach))
-        targets = objective.select((), tables, batch.words, batch.weights)
-        return gradients(objective, params, batch, targets)
+        return gradients(objective, params, *made(np.asarray(tokens, np.int32), segments, reach))
 
     plain = run(case.tokens, case.segments, case.reach)
     refilled = run(other, case.segments, case.reach)
@@ -204,13 +201,11 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     reach = jnp.asarray(random.integers(1, 4, (3, 8)), jnp.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 5)), jnp.float32) for _ in range(2)))
     results = []
-    for windows in (cbow_block_batch, cbow_run_batch, cbow_lone_batch):
-        batch = windows(tokens, segments, reach)
+    for windows in (cbow_apart_batch, cbow_block_batch, cbow_lone_batch):
+        batch = jax.jit(windows)(tokens, segments, reach)
         targets = softmax().select((), (), batch.words, batch.weights)
-        loss, gradients = w2v.backward(softmax(), params, batch, targets)
-        results.append(
-            (loss, *(w2v.to_dense(g, p) for g, p in zip(gradients, params, strict=True)))
-        )
+        loss, dense = gradients(softmax(), params, batch, targets)
+        results.append((loss, *dense))
     for blocks, *others in zip(*results, strict=True):
         for other in others:
             # measured 5e-7 in float32

@@ -4,6 +4,15 @@
 >>> w2v.reference.tokenize("Machine learning, again!")
 ['machine', 'learning', 'again']
 
+The letters of shapes, in every docstring::
+
+    V  words in the vocabulary          D  length of a vector (dim)
+    B  groups in a batch                T  hidden vectors of a group: 1 for pairs and CBOW,
+    C  words averaged into one hidden      the words of a block otherwise
+    P  positive words of a group        K  negatives of a group
+    R  rows of the output table that    L  longest Huffman code
+       are scored for a group
+
 The stub, ``__init__.pyi``, lists the public names. Each is loaded when it is first used: importing
 the package costs little, and loads no command line, plot or progress library.
 """
@@ -15,21 +24,12 @@ from w2vjax.lazy import names_of
 
 __all__, _load = names_of(__file__, globals())
 __version__ = "0.1.0"
-# Rooms that hold the names that are not here, in the order in which they are asked.
+# The rooms to search for a name that is not at the top, in this order.
 _ROOMS = (
-    "errors",
-    "windows",
-    "updates",
-    "objectives",
-    "gradcheck",
-    "evaluation",
-    "formats",
-    "pictures",
-    "corpus",
-    "ids",
-    "reference",
+    *("errors", "windows", "updates", "objectives", "gradcheck", "evaluation"),
+    *("formats", "pictures", "corpus", "ids", "reference"),
 )
-# What has the name of its module can be no name of the room.
+# A room cannot hold a function with the name of one of its modules.
 _ELSEWHERE = {
     "encode": "w2vjax.corpus.encode",
     **dict.fromkeys(("State", "chunk_key", "train_chunk"), "w2vjax.training.step"),
@@ -39,14 +39,13 @@ _ELSEWHERE = {
 def __getattr__(name: str) -> Any:
     if name in __all__:
         return _load(name)
-    # "from w2vjax import data" asks here before it imports the module, and _where would load every
-    # room for it
+    # "from w2vjax import data" calls this first, and _where would load every room for it
     said = "" if name.startswith("_") or find_spec(f"{__name__}.{name}") else _where(name)
     raise AttributeError(f"module 'w2vjax' has no attribute {name!r}{said}")
 
 
 def _where(name: str) -> str:
-    """The end of the sentence for a name that is not at the top: where it is."""
+    """The end of the sentence about a name that is not at the top: it says where the name is."""
     if name in _ELSEWHERE:
         return f". It is in {_ELSEWHERE[name]}: from {_ELSEWHERE[name]} import {name}."
     room = next((room for room in _ROOMS if hasattr(_load(room), name)), None)

@@ -1,4 +1,5 @@
-# Every public name, and the module that it lives in. w2vjax/__init__.py reads this file: to add a name, add a line.
+# Every public name, and the module that it lives in. w2vjax/__init__.py reads this file. To add a
+# name, add a line.
 from w2vjax import corpus as corpus
 from w2vjax import errors as errors
 from w2vjax import evaluation as evaluation

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,24 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from w2vjax.errors import FileError
+from w2vjax.errors import FileError, SettingError, W2VError
 
 if sys.platform != "win32":
     import fcntl
 
 _TEMPORARY = ".w2vjax-tmp"
 _JOURNAL = ".w2vjax-journal"
+_LOCK = ".w2vjax-lock"
+# Folders inside a folder of results: the files being written, and those that only have to be moved.
+_STAGED, _COMPLETE = ".w2vjax-staged", ".w2vjax-complete"
+
+
+def as_path(path: object) -> Path:
+    """The path of a file. Raises SettingError for an open file or anything else that is no path."""
+    if not isinstance(path, str | os.PathLike):
+        kind = type(path).__name__
+        raise SettingError(f"{path!r:.60} is of type {kind}. Pass the path of a file, as text.")
+    return Path(path)
 
 
 @contextmanager
@@ -300,3 +312,130 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_writable(path: str | os.PathLike[str], folder: bool = False) -> None:
+    """Refuse a file that could not be written, or a ``folder`` that could not be. Makes nothing.
+
+    Raises :class:`~w2vjax.errors.FileError` before the work that the writer would raise it after.
+
+    >>> check_writable("no/such/folder/vectors.bin")
+    Traceback (most recent call last):
+    w2vjax.errors.FileError: no/such/folder/vectors.bin cannot be written: there is no folder ...
+    """
+    target = _followed(path)
+    with _naming(target):
+        if not folder:
+            _check_replaceable(target)
+        inside = target if folder else target.parent
+        there = next(place for place in (inside, *inside.absolute().parents) if place.exists())
+    if not there.is_dir():
+        why, remedy = f"{there} is not a folder", "Write elsewhere."
+    elif not folder and there != inside:
+        why, remedy = f"there is no folder {inside}", "Create it first."
+    elif not os.access(there, os.W_OK | os.X_OK):
+        why, remedy = f"permission is lacking in {there}", "Ask for it, or write elsewhere."
+    else:
+        return
+    raise FileError(f"{path} cannot be written: {why}. {remedy}")
+
+
+@contextmanager
+def claimed(folder: str | os.PathLike[str], lock: str = _LOCK) -> Iterator[None]:
+    """Make a folder, and keep other processes from claiming it.
+
+    The claim is a lock on a file in the folder. The system drops it when the process ends, however
+    it ends. Folders that were made and are still empty are removed if the work fails.
+
+    Raises :class:`~w2vjax.errors.FileError` if the folder cannot be made, or is in use.
+
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with claimed(folder), claimed(folder):
+    ...     pass
+    Traceback (most recent call last):
+    w2vjax.errors.FileError: Another run writes into ... Wait for its end, or name another folder.
+    """
+    path = Path(folder)
+    with removed_if_empty(path), ExitStack() as locks:
+        with _naming(path):
+            path.mkdir(parents=True, exist_ok=True)
+            _lock(path / lock, locks)
+        yield
+
+
+@contextmanager
+def removed_if_empty(*folders: str | os.PathLike[str]) -> Iterator[None]:
+    """If the work fails, remove the folders that were not there before it and are empty."""
+    wanted = {place for folder in map(Path, folders) for place in (folder, *folder.parents)}
+    missing = sorted((place for place in wanted if not place.exists()), key=str, reverse=True)
+    try:
+        yield
+    except BaseException:
+        for place in missing:  # the name of a folder begins with that of the folder it is in
+            with suppress(OSError):
+                place.rmdir()
+        raise
+
+
+def _lock(file: Path, locks: ExitStack) -> None:
+    """Lock a file until ``locks`` close, and remove it then."""
+    while sys.platform != "win32":  # no locks there
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        locks.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileError(
+                f"Another run writes into {file.parent}. Wait for its end, or name another folder."
+            ) from None
+        with suppress(OSError):  # else its last owner removed it before it was locked
+            if os.path.samestat(os.fstat(descriptor), os.stat(file)):
+                locks.callback(file.unlink, missing_ok=True)
+                return
+
+
+@contextmanager
+def appearing_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """A place for files that appear in ``folder`` all together, or not at all if the work fails.
+
+    A process that is killed while it moves them leaves the rest to the next one that writes here.
+    Errors name the file as it will be called.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with appearing_together(folder) as place:
+    ...     (place / "a").touch()
+    ...     print(sorted(file.name for file in folder.iterdir()))
+    ['.w2vjax-staged']
+    >>> [file.name for file in folder.iterdir()]
+    ['a']
+    """
+    target = Path(folder)
+    place = target / _STAGED
+    with _naming(target):
+        _move_completed(target)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+    try:
+        yield place
+        with _naming(target):
+            for file in place.iterdir():
+                _check_replaceable(target / file.name)
+            sync_folder(place)
+            os.replace(place, target / _COMPLETE)
+            _move_completed(target)
+    except BaseException as error:
+        shutil.rmtree(place, ignore_errors=True)
+        if isinstance(error, W2VError):
+            error.args = (str(error).replace(str(place), str(target)),)
+        raise
+
+
+def _move_completed(folder: Path) -> None:
+    """Move files that are complete to their place, and remove the folder that they were in."""
+    with suppress(FileNotFoundError):
+        for file in sorted((folder / _COMPLETE).iterdir()):
+            os.replace(file, folder / file.name)
+        (folder / _COMPLETE).rmdir()
+        sync_folder(folder)

@@ -8,8 +8,35 @@ uses.
 import ast
 import importlib
 from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+def kept(make: Callable[Given, Made]) -> Callable[Given, Made]:
+    """``make``, which returns the same object for equal arguments: the last 64 are kept.
+
+    A program is compiled for the functions that it is made of. So equal settings have to give the
+    same functions. Arguments without a hash are not kept.
+
+    >>> pair = kept(lambda a, b: [a, b])
+    >>> pair(1, 2) is pair(1, 2), pair(1, 2) is pair(1, 2.0), pair([], 0) is pair([], 0)
+    (True, False, False)
+    """
+    cached = lru_cache(64, typed=True)(make)
+
+    @wraps(make)
+    def call(*given: Given.args, **named: Given.kwargs) -> Made:
+        try:
+            hash((given, tuple(named.values())))
+        except TypeError:
+            return make(*given, **named)
+        return cached(*given, **named)  # type: ignore[arg-type]
+
+    return call
 
 
 def homes(init: str) -> dict[str, tuple[str, str]]:

@@ -19,6 +19,7 @@ ALLOWANCES = {
     "duplicates": "of words that occur twice, the first is kept",
     "non-finite": "NaN and infinity are read as they are",
     "trailing-bytes": "bytes after the last row are ignored",
+    "nameless-rows": "rows without a word, which gensim writes, are left out",
     "unfinished-line": "a text file may end without a line end, as one that was cut within its "
     "last number does",
 }

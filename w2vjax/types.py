@@ -1,12 +1,13 @@
 """The legend of shapes, the types of the data, and the interface of an objective.
 
-Legend, used in every shape comment of the package:
+Every shape in the package uses these letters::
 
-    V  vocabulary size                         D  dim, the length of a vector
-    B  groups in a batch                       T  hidden vectors per group (1 for pairs, CBOW; a block's words)
-    C  input words averaged into one hidden    P  positive words per group
-    K  negatives per group                     L  longest Huffman code
-    R  rows of the output table scored per group
+    V  words in the vocabulary          D  length of a vector (dim)
+    B  groups in a batch                T  hidden vectors of a group: 1 for pairs and CBOW,
+    C  words averaged into one hidden      the words of a block otherwise
+    P  positive words of a group        K  negatives of a group
+    R  rows of the output table that    L  longest Huffman code
+       are scored for a group
 
 The data flow, forward on top, backward below::
 
@@ -14,7 +15,7 @@ The data flow, forward on top, backward below::
     input rows <--Rows--- d_hidden <------- error  <-------- weights
                           d_rows  ---Rows--> output rows
 
-Weights carry masks and means alike: padding is a valid id with weight 0.
+Weights are mask and mean at once: padding is a valid id with weight 0.
 """
 
 from collections.abc import Callable
@@ -25,69 +26,86 @@ from jax.typing import ArrayLike
 
 
 class Params(NamedTuple):
-    """The model, a pytree. A gradient has the same structure, each leaf dense or :class:`Rows`."""
+    """The model, a pytree. A gradient has this structure, each leaf an array or :class:`Rows`.
 
-    input: Any  # [V, D] the vectors that are exported (the reference model's w1)
-    output: Any  # [V, D] word or Huffman-node vectors (the reference model's w2, transposed)
+    Attributes:
+        input: [V, D] the vectors that are exported: w1 of the reference model.
+        output: [V, D] the vectors of words or Huffman nodes: w2 of the reference model, transposed.
+    """
+
+    input: Any
+    output: Any
 
 
 class Rows(NamedTuple):
-    """Row-sparse gradient of a [V, D] table: the sum of ``values[n]`` at row ``ids[n]``; repeated
-    ids add up.
+    """The gradient of a few rows of a table [V, D]; values of one id add up.
+
+    Attributes:
+        ids: [N] int32, the rows.
+        values: [N, D] what is added to each.
     """
 
-    ids: jax.Array  # [N] int32
-    values: jax.Array  # [N, D]
+    ids: jax.Array
+    values: jax.Array
 
 
 class Inputs(NamedTuple):
-    """The words averaged (or summed) into each hidden vector."""
+    """The words that are averaged or summed into each hidden vector.
 
-    ids: jax.Array  # [B, T, C] int32, or [B, 1, C] where a group's hidden vectors share their words
-    weights: jax.Array  # [B, T, C] 1/count on real words (1 for the undivided sum), 0 on padding
+    Attributes:
+        ids: [B, T, C] int32; [B, 1, C] where the hidden vectors of a group share their words.
+        weights: [B, T, C] 0 on padding; on a real word 1 / count for a mean and 1 for a sum.
+    """
+
+    ids: jax.Array
+    weights: jax.Array
 
 
 class Batch(NamedTuple):
-    """What a window shape makes of consecutive ids: inputs, and the positive words each hidden
-    vector has to predict.
+    """What a window shape makes of consecutive ids: inputs, and the words that each predicts.
 
     The positives may be grouped anew, in the same order: where the inputs have B groups of T hidden
     vectors, words and weights may have B*T groups of 1.
+
+    Attributes:
+        inputs: the words of each hidden vector, :class:`Inputs`.
+        words: [B, P] int32, the positive words of each group.
+        weights: [B, T, P] how much hidden vector t of group b has to predict word p: mostly 1 or 0.
     """
 
     inputs: Inputs
-    words: jax.Array  # [B, P] int32
-    # [B, T, P] how much hidden t of group b has to predict word p: mostly 1, or 0
+    words: jax.Array
     weights: jax.Array
 
     @property
     def regrouped(self) -> int:
-        """How many groups of positives one group of inputs has: 1, or T where each mean is a group
-        of its own.
-        """
+        """Groups of positives for each group of inputs: 1, or T where each mean is a group."""
         return self.weights.shape[0] // max(self.inputs.weights.shape[0], 1)
 
 
 class Targets(NamedTuple):
-    """The rows of the output table that an objective scores, and what it wants of them."""
+    """The rows of the output table that an objective scores, and what it wants of them.
 
-    ids: jax.Array  # [B, R] int32
-    labels: jax.Array  # [B, T, R]
-    weights: jax.Array  # [B, T, R]
+    Attributes:
+        ids: [B, R] int32, the rows.
+        labels: [B, T, R] 1 for a positive, 0 for a negative.
+        weights: [B, T, R] how much each score counts.
+    """
+
+    ids: jax.Array
+    labels: jax.Array
+    weights: jax.Array
 
 
-# A pytree of arrays, of whatever structure its maker gives it.
-Tree: TypeAlias = Any
-# What an objective makes and only the same objective reads: pytrees whose structure is its own
-# affair.
+Tree: TypeAlias = Any  # a pytree of arrays
+# Pytrees that an objective makes and only the same objective reads:
 Tables: TypeAlias = Tree  # made of the word counts, once: a noise distribution, a tree
 Draws: TypeAlias = Tree  # what is drawn at random for a step
 Goal: TypeAlias = Tree  # the targets of one batch: a Targets, or an own NamedTuple
 
-# Of a [V, D] table: Rows [N] where few rows are touched, an array [V, D] otherwise.
+# Of a table [V, D]: Rows [N] where few rows are touched, an array [V, D] otherwise.
 Gradient: TypeAlias = jax.Array | Rows
-# d_hidden [B, T, D] and d_output, then the bounds of hidden [B, T] and of the rows of d_output, [N]
-# | [V].
+# d_hidden [B, T, D], d_output, bounds of hidden [B, T], bounds of the rows of d_output [N] or [V]
 Bounded: TypeAlias = tuple[jax.Array, Gradient, jax.Array, jax.Array]
 
 # The functions of an objective; see :class:`Objective` for what they mean.
@@ -111,10 +129,10 @@ Reach: TypeAlias = Callable[[jax.Array, tuple[int, ...], int], jax.Array]
 # (d_hidden [B, T, D], inputs)
 EmbedBackward: TypeAlias = Callable[[jax.Array, Inputs], Rows]
 # (step) -> learning rate
-Schedule: TypeAlias = Callable[[jax.Array], jax.Array]
+Schedule: TypeAlias = Callable[[ArrayLike], jax.Array]
 ScalarOrSchedule: TypeAlias = float | Schedule
 # (schedule) -> optax.GradientTransformation, whose class carries no types
-OptimizerMaker: TypeAlias = Callable[[Schedule], Any]
+OptimizerMaker: TypeAlias = Callable[[Any], Any]
 
 
 @runtime_checkable
@@ -123,11 +141,11 @@ class Weighted(Protocol):
 
     @property
     def ids(self) -> jax.Array:
-        """The rows of the output table that are scored, [B, R]."""
+        """[B, R] the rows of the output table that are scored."""
 
     @property
     def weights(self) -> jax.Array:
-        """How much each counts, [B, T, R]."""
+        """[B, T, R] how much each score counts."""
 
 
 def no_draws(key: jax.Array, tables: Tables, shape: tuple[int, ...]) -> tuple[()]:
@@ -137,44 +155,42 @@ def no_draws(key: jax.Array, tables: Tables, shape: tuple[int, ...]) -> tuple[()
 
 
 def not_shared(targets: Goal) -> int:
-    """The number of groups that have a part of their targets in common, where each group has its
-    own: 1.
-    """
+    """1: each group has targets of its own."""
     del targets
     return 1
 
 
 class Objective(NamedTuple):
-    """A training objective as pure functions, in the manner of optax's ``GradientTransformation``.
+    """A training objective as pure functions, like optax's ``GradientTransformation``.
 
     The first four fields are needed, the others have defaults. An objective that draws at random
-    gives ``draw``.
+    needs ``draw``. Do not decorate ``loss`` with ``custom_vjp``: ``jax.grad`` would then call the
+    handwritten rule. :func:`w2vjax.objectives.compose` makes a loss with such a rule.
 
-    ``loss`` is left undecorated and ``backward`` stands directly under it: decorated with
-    ``custom_vjp``, ``jax.grad`` would call the handwritten rule and a check would compare a
-    function with itself.
+    Attributes:
+        init: (counts [V]) -> tables. Runs once, on the host. Tables are passed to the other
+            functions, never closed over.
+        select: (draws, tables, words [B, P], weights [B, T, P]) -> targets. Each leaf begins with
+            an axis of B, or of B / S where S neighbouring groups share what it holds.
+        loss: (hidden [B, T, D], output [V, D], targets) -> losses [B, T], not summed.
+        backward: (hidden, output, targets) -> d_hidden [B, T, D], d_output Rows or [V, D].
+        draw: (key, tables, shape) -> draws. The last number of ``shape`` counts groups. Leaves
+            begin with the other numbers, so that (steps, B) draws for many steps at once.
+        bounded: (backward, hidden, output, targets) -> :data:`Bounded`: the gradient by this
+            backward, and how strongly each row bends the loss, at least 0
+            (:mod:`w2vjax.objectives.bounds`). None takes the bounds from the weights of
+            :class:`Weighted` targets. That is right for losses whose first and second derivatives
+            in a score are at most 1.
+        sharing: (targets) -> S, the number of neighbouring groups that share targets.
+        ahead: True: training draws for all steps of a call at once, because a generator costs more
+            to start than to run. The draws of all steps then lie in memory.
     """
 
-    # (counts [V]) -> tables, once, on the host. Tables are passed to the other functions, never
-    # closed over.
     init: Init
-    # (draws, tables, words [B, P], weights [B, T, P]) -> targets. Each leaf has an axis of B in
-    # front, or of B / S where S neighbouring groups share what it holds: see ``sharing``.
     select: Select
-    # (hidden [B, T, D], output [V, D], targets) -> [B, T], never reduced
     loss: Loss
-    # (hidden, output, targets) -> d_hidden [B, T, D], d_output Rows | [V, D]
     backward: Backward
-    # (key, tables, shape) -> draws. The last number of ``shape`` counts groups. Leaves begin with
-    # the other numbers of ``shape``, so that (steps, B) draws for many steps at once.
     draw: Draw = no_draws
-    # (backward, hidden, output, targets) -> Bounded: the gradient by this backward, and how
-    # strongly each row bends the loss, at least 0: see objectives/bounds.py. None takes the bounds
-    # from the weights of :class:`Weighted` targets, which is right for losses whose first and
-    # second derivatives in a score are at most 1.
     bounded: Bound | None = None
-    # (targets) -> S, how many neighbouring groups have a part of their targets in common
     sharing: Callable[[Goal], int] = not_shared
-    # True: training draws for all steps of a call at once, as a generator costs more to start than
-    # to run. The draws of all steps then lie in memory.
     ahead: bool = False

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -240,6 +241,12 @@ def not_a_word(value: object) -> SettingError:
 
 def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWordError:
     """The error for a word that is not among ``ids``. ``why`` ends its first sentence."""
+    forms = [unicodedata.normalize(form, word) for form in ("NFC", "NFD", "NFKC", "NFKD")]
+    if known := [form for form in forms if form in ids]:
+        remedy = f"Ask for {known[0]!r}, {known[0]!a}: the text has this Unicode form."
+        return UnknownWordError(
+            f"The word {word!r}, {word!a}, is not among the {len(ids):,} words{why}. {remedy}"
+        )
     close = closest_spellings(word, ids)
     remedy = (
         f"Did you mean {', '.join(map(repr, close))}?"

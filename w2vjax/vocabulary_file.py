@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from w2vjax.errors import FormatError
-from w2vjax.files import atomic_file
+from w2vjax.files import as_path, atomic_file
 from w2vjax.reading import (
     MARK,
     STRICT,
@@ -47,13 +47,15 @@ def read_vocabulary(
     >>> words, counts.tolist()
     (['cat', 'dog'], [5, 3])
     """
-    path = Path(path)
+    path = as_path(path)
     data = contents(path)
     refuse_foreign(path, data[:8])
     refuse_unfinished(path, data, options)
     words: dict[str, int | None] = {}
     for number, line in enumerate(split_lines(data), 1):
         place = f"line {number}"
+        if "nameless-rows" in options.allow and re.fullmatch(rb" +[0-9]{1,19}", line):
+            continue
         match = _LINE.fullmatch(line)
         if match is None or int(match[2] or 0) > _MOST:
             refuse(
@@ -111,7 +113,7 @@ def write_vocabulary(
     >>> Path(path).read_text()
     'cat 9\\ndog 5\\n'
     """
-    path = Path(path)
+    path = as_path(path)
     if counts is None:
         raise FormatError(
             f"{path}: a vocabulary file needs counts, and these words have none. "

@@ -1,115 +1,118 @@
 """``w2vjax COMMAND``: thin. Each command's file parses its arguments, calls the library and prints.
 
-The table names where a command lives, so that ``w2vjax reproduce`` does not pay for what
-``w2vjax train`` imports.
+The table below names the file of each command. A command is imported when it is called, so
+``w2vjax reproduce`` does not wait for what ``w2vjax train`` imports.
 """
 
-import contextlib
 import importlib
 import importlib.metadata
 import os
+import signal
 import sys
+import warnings
+from collections.abc import Sequence
+from types import FrameType
 
+from w2vjax.cli.output import named_output
 from w2vjax.errors import FileError, W2VError
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "reproduce": (
-        "w2vjax.cli.reproduce",
-        "reproduce",
-        "recompute every figure of the post, beside the published ones",
-    ),
-    "phrases": (
-        "w2vjax.cli.phrases",
-        "phrases",
-        "join words that belong together, as in new_york, before training",
-    ),
+    "reproduce": ("w2vjax.cli.reproduce", "reproduce", "recompute every figure of the post"),
+    "phrases": ("w2vjax.cli.phrases", "phrases", "join words that belong together: new_york"),
     "train": ("w2vjax.cli.train", "train", "train vectors on text files"),
-    "plan": ("w2vjax.cli.train", "plan", "say what training will take, in memory and time"),
-    "gradcheck": (
-        "w2vjax.cli.gradcheck",
-        "gradcheck",
-        "prove the handwritten gradients on this machine",
-    ),
+    "plan": ("w2vjax.cli.train", "plan", "say what memory and time training will take"),
+    "gradcheck": ("w2vjax.cli.gradcheck", "gradcheck", "prove the handwritten gradients"),
     "nn": ("w2vjax.cli.query", "nn", "show the nearest words"),
     "analogy": ("w2vjax.cli.query", "analogy", "answer: A is to B as C is to what?"),
     "similarity": ("w2vjax.cli.query", "similarity", "show how similar words are"),
     "odd": ("w2vjax.cli.query", "odd", "show which word does not belong"),
     "eval": ("w2vjax.cli.evaluate", "evaluate", "score vectors on word pairs and analogies"),
     "convert": ("w2vjax.cli.files", "convert", "copy vectors from one file format to another"),
-    "export": ("w2vjax.cli.files", "export", "write vectors for another program, or as a web page"),
-    "plot": (
-        "w2vjax.cli.plot",
-        "plot",
-        "draw a loss curve, a map of words, analogies or a heat map",
-    ),
-    "info": (
-        "w2vjax.cli.files",
-        "info",
-        "say what a file of vectors holds, and whether it is sound",
-    ),
+    "export": ("w2vjax.cli.files", "export", "write vectors for a program, or as a web page"),
+    "plot": ("w2vjax.cli.plot", "plot", "draw losses, a map of words, analogies, a heat map"),
+    "info": ("w2vjax.cli.files", "info", "say what a file of vectors holds, if it is sound"),
 }
 
 
 def usage() -> str:
-    width = max(map(len, COMMANDS), default=0)
+    """The text of ``w2vjax --help``."""
+    width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {line}" for name, (_, _, line) in COMMANDS.items()]
     return "\n".join(
         [
-            "Train word vectors, ask them, prove their gradients.",
-            "",
-            "Examples:",
-            "  w2vjax train text.txt --out run",
-            "  w2vjax nn run/vectors.bin king",
-            "",
-            "Usage: w2vjax COMMAND [OPTIONS]",
-            "",
+            "Train word vectors, ask them, prove their gradients.\n",
+            "Examples:\n  w2vjax train text.txt --out run\n  w2vjax nn run/vectors.bin king\n",
+            "Usage: w2vjax COMMAND [OPTIONS]\n",
             "Commands:",
             *lines,
-            "",
-            "w2vjax COMMAND --help shows the options of a command.",
+            "\nw2vjax COMMAND --help shows the options of a command.",
         ]
     )
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit code. Errors raised on purpose come out as one line on
-    standard error.
+    """Run one command and return its exit code. An error is one line on standard error.
+
+    Without ``argv`` the command is that of the process, and a signal ends the process at once:
+    jaxlib may crash when Python shuts down after an interrupted compilation.
     """
-    arguments = sys.argv[1:] if argv is None else argv
-    name = " ".join(["w2vjax", *arguments[:1]])
+    if argv is not None:
+        return run_command(argv)
+    received: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     try:
-        code = _run(arguments)
-        sys.stdout.flush()  # a full disk behind ">" shows here, or after the exit code was decided
+        code = run_command(sys.argv[1:])
+    except Exception:  # a library may turn the interruption into an error of its own
+        if not received:
+            raise
+        code = 128 + received[-1]
+        print(f"w2vjax: Stopped by {signal.Signals(received[-1]).name}.", file=sys.stderr)
+    if signal.SIGTERM in received:  # a prompt takes it for the end of the conversation
+        code = 128 + signal.SIGTERM
+    if received and code > 128:
+        os._exit(code)
+    return code
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """:func:`main` for a caller that handles signals itself."""
+    name = " ".join(["w2vjax", *arguments[:1]])
+
+    def tell(message: object, *_: object, **__: object) -> None:
+        print(f"{name}: {message}", file=sys.stderr)
+
+    try:
+        with warnings.catch_warnings(), named_output():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = tell
+            code = _dispatch(arguments)
+            sys.stdout.flush()  # a full disk behind ">" is found while the exit code can say so
         return code
     except W2VError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        tell(error)
         return error.exit_code
     except MemoryError as error:
-        print(
-            f"{name}: There is not enough memory: {error}. Choose smaller sizes.", file=sys.stderr
-        )
+        tell(f"There is not enough memory: {error}. Choose smaller sizes.")
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as interruption:
+        number = signal.Signals.__members__.get(str(interruption), signal.SIGINT)
+        tell(f"Stopped by {number.name}.")
+        return 128 + number
     except BrokenPipeError:
-        _drop_output()
         return 141
     except OSError as error:
-        _drop_output()
-        file = (
-            f"{error.filename} cannot be used"
-            if error.filename
-            else "standard output cannot be written"
-        )
-        print(
-            f"{name}: {file}: {error.strerror or error}. Check the file and the disk.",
-            file=sys.stderr,
-        )
+        tell(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}. Check it.")
         return FileError.exit_code
 
 
-def _run(arguments: list[str]) -> int:
+def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(usage())
         return 0 if arguments else 2
@@ -120,19 +123,9 @@ def _run(arguments: list[str]) -> int:
     from w2vjax.cli.help import closest, run
 
     if name not in COMMANDS:
-        print(
-            f"w2vjax: There is no command {name!r}. {closest(name, list(COMMANDS))}w2vjax --help "
-            "lists the commands.",
-            file=sys.stderr,
-        )
+        meant = closest(name, list(COMMANDS))
+        remedy = f"{meant}w2vjax --help lists the commands."
+        print(f"w2vjax: There is no command {name!r}. {remedy}", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[name]
     return run(getattr(importlib.import_module(module), function), rest, f"w2vjax {name}")
-
-
-def _drop_output() -> None:
-    """Send what is still buffered nowhere: Python would tell of the same failure once more on its
-    way out.
-    """
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

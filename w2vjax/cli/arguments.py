@@ -1,19 +1,83 @@
-"""The types of arguments that several commands share, each with the name it has in a command's
-help.
+"""The types of arguments that several commands share, with their names in the help.
+
+A type also says whether its files are read or written, so that :func:`check_files` can look at them
+before a command begins its work.
 """
 
+import inspect
+import os
+from collections import Counter
+from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-# Without a hint tyro appends "(default: None)"; the help texts say what happens where nothing is
-# given.
+from w2vjax.errors import SettingError
+from w2vjax.files import check_writable
+
+
+class Files(Enum):
+    """What a command does with the files that an argument names."""
+
+    READ = "read"
+    WRITTEN = "written"
+    PRINTED = "written, or printed for -"
+    FOLDER = "folder to write into"
+
+
+# Without a hint tyro appends "(default: None)". The help texts say what happens by default.
 Flag = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="")]]
-VectorsFile = Positional[Annotated[Path, arg(metavar="VECTORS", help_behavior_hint="")]]
+VectorsFile = Positional[Annotated[Path, Files.READ, arg(metavar="VECTORS", help_behavior_hint="")]]
+Source = Positional[Annotated[Path, Files.READ, arg(metavar="IN", help_behavior_hint="")]]
+Target = Positional[Annotated[Path, Files.WRITTEN, arg(metavar="OUT", help_behavior_hint="")]]
+Corpus = Positional[
+    Annotated[tuple[str, ...], Files.READ, arg(metavar="[CORPUS ...]", help_behavior_hint="")]
+]
 Words = Positional[Annotated[tuple[str, ...], arg(metavar="[WORD ...]", help_behavior_hint="")]]
-Paths = Annotated[tuple[Path, ...], arg(metavar="FILE [FILE ...]", help_behavior_hint="")]
-PathOrNone = Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")]
+SomeWords = Positional[Annotated[tuple[str, ...], arg(metavar="WORD ...", help_behavior_hint="")]]
+Paths = Annotated[
+    tuple[Path, ...], Files.READ, arg(metavar="FILE [FILE ...]", help_behavior_hint="")
+]
+PathOrNone = Annotated[Path | None, Files.READ, arg(metavar="FILE", help_behavior_hint="")]
+NewFile = Annotated[Path | None, Files.WRITTEN, arg(metavar="FILE", help_behavior_hint="")]
+NewFileOrOutput = Annotated[str | None, Files.PRINTED, arg(metavar="FILE|-", help_behavior_hint="")]
+Json = NewFileOrOutput
 Number = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
-Json = Annotated[str | None, arg(metavar="FILE|-", help_behavior_hint="")]
 Count = Annotated[int, arg(metavar="N")]
+
+
+def check_files(call: partial[Any]) -> None:
+    """Refuse files that could not be written, or that are read and written at once.
+
+    Raises :class:`~w2vjax.errors.SettingError` or :class:`~w2vjax.errors.FileError`, before the
+    command does anything.
+    """
+    bound = inspect.signature(call.func).bind(*call.args, **call.keywords)
+    bound.apply_defaults()
+    named: dict[Files, list[str]] = {use: [] for use in Files}
+    for name, hint in get_type_hints(call.func, include_extras=True).items():
+        for use in set(getattr(hint, "__metadata__", ())) & set(Files):
+            value = bound.arguments[name]
+            values = value if isinstance(value, tuple) else [] if value is None else [value]
+            named[use] += map(os.fspath, values)
+    if "-" in named[Files.WRITTEN]:
+        raise SettingError("'-' is standard output, and a file is written here. Name a file.")
+    written = [file for file in named[Files.WRITTEN] + named[Files.PRINTED] if file != "-"]
+    if named[Files.PRINTED].count("-") > 1:
+        raise SettingError("Standard output is named for two results. Name a file for one of them.")
+    for place, times in Counter(map(os.path.realpath, written)).items():
+        if times > 1:
+            raise SettingError(f"{place} is named for two results. Name another file for one.")
+    for file in written:
+        check_writable(file)
+        _refuse_to_overwrite(file, named[Files.READ])
+    for folder in named[Files.FOLDER]:
+        check_writable(folder, folder=True)
+
+
+def _refuse_to_overwrite(file: str, read: list[str]) -> None:
+    there = [other for other in read if os.path.exists(other)]
+    if os.path.exists(file) and any(os.path.samefile(file, other) for other in there):
+        raise SettingError(f"{file} is the file to read, and would be overwritten. Name another.")

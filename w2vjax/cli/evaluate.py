@@ -1,6 +1,6 @@
 """``w2vjax eval``: score a file of vectors on word pairs and analogies."""
 
-import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -41,9 +41,9 @@ def evaluate(
       w2vjax eval vectors.bin --pairs wordsim353.tsv --json -
 
     A file of pairs has one pair a line, "word TAB word TAB score". A file of analogies has four
-    words a line, under lines ": section". A question is not answered if the vectors lack one of its
-    words. The columns "over all" count such an analogy as wrong and such a pair as similarity 0.
-    The exit code is 1 if nothing in a file could be answered.
+    words a line, under lines ": section". A question cannot be answered if the vectors lack one of
+    its words. The columns "over all" count such an analogy as wrong and such a pair as similarity
+    0. The exit code is 1 if nothing in a file could be answered.
 
     Args:
         vectors: File of vectors, in a format that `w2vjax convert` reads.
@@ -56,21 +56,15 @@ def evaluate(
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if not pairs and not analogies:
-        raise SettingError(
-            "There is nothing to evaluate on. Give --pairs FILE or --analogies FILE."
-        )
+        raise SettingError("There is nothing to evaluate on. Give --pairs or --analogies.")
     loaded = load(vectors)
     fold = {"case_insensitive": not case_sensitive}
     scored = [(path, evaluate_word_pairs(loaded, path, restrict_vocab, **fold)) for path in pairs]
-    names = list(MEASURES) if measure == "both" else [measure]
+    measures = {name: by for name, by in MEASURES.items() if measure in (name, "both")}
     solved = [
-        (
-            path,
-            name,
-            evaluate_word_analogies(loaded, path, restrict_vocab, measure=MEASURES[name], **fold),
-        )
+        (path, name, evaluate_word_analogies(loaded, path, restrict_vocab, measure=by, **fold))
         for path in analogies
-        for name in names
+        for name, by in measures.items()
     ]
     if json is not None:
         record: Record = {
@@ -78,10 +72,8 @@ def evaluate(
             "vectors": str(vectors),
             "restrict_vocab": restrict_vocab,
         }
-        record |= {
-            "case_insensitive": not case_sensitive,
-            "pairs": [_pairs_record(*each) for each in scored],
-        }
+        record |= {"case_insensitive": not case_sensitive}
+        record |= {"pairs": [_pairs_record(*each) for each in scored]}
         write_json(json, record | {"analogies": [_analogies_record(*each) for each in solved]})
     if json != "-":
         tables = [_pairs_table(scored)] if scored else []
@@ -90,10 +82,7 @@ def evaluate(
     results += [(path, score.overall.answered) for path, _, score in solved]
     nothing = [str(path) for path, answered in results if not answered]
     for path in dict.fromkeys(nothing):
-        print(
-            f"w2vjax eval: {path}: none of it could be answered with these vectors.",
-            file=sys.stderr,
-        )
+        warnings.warn(f"{path}: nothing in it could be answered with these vectors.", stacklevel=2)
     return 1 if nothing else 0
 
 
@@ -103,35 +92,17 @@ def _pairs_record(path: Path, scores: PairScores) -> Record:
 
 def _analogies_record(path: Path, measure: str, scores: AnalogyScores) -> Record:
     def section(part: Accuracy) -> Record:
-        figures = {
-            "accuracy": part.accuracy,
-            "accuracy_all": part.accuracy_all,
-            "coverage": part.coverage,
-        }
-        return {**part._asdict(), **figures}
+        figures = ("accuracy", "accuracy_all", "coverage")
+        return part._asdict() | {name: getattr(part, name) for name in figures}
 
     sections = [section(part) for part in scores.sections]
-    return {
-        "file": str(path),
-        "measure": measure,
-        "overall": section(scores.overall),
-        "sections": sections,
-    }
+    record = {"file": str(path), "measure": measure, "overall": section(scores.overall)}
+    return record | {"sections": sections}
 
 
 def _pairs_table(scored: Sequence[tuple[Path, PairScores]]) -> str:
-    rows = [
-        [
-            "word pairs",
-            "spearman",
-            "pearson",
-            "over all: spearman",
-            "pearson",
-            "answered",
-            "pairs",
-            "coverage",
-        ]
-    ]
+    head = "word pairs|spearman|pearson|over all: spearman|pearson|answered|pairs|coverage"
+    rows = [head.split("|")]
     for path, s in scored:
         values = (s.spearman, s.pearson, s.spearman_all, s.pearson_all)
         figures = ["-" if value != value else f"{value:.4f}" for value in values]
@@ -140,17 +111,8 @@ def _pairs_table(scored: Sequence[tuple[Path, PairScores]]) -> str:
 
 
 def _analogies_table(path: Path, measure: str, scores: AnalogyScores) -> str:
-    rows = [
-        [
-            f"{path.name}, {measure}",
-            "accuracy",
-            "over all",
-            "correct",
-            "answered",
-            "questions",
-            "coverage",
-        ]
-    ]
+    head = ["accuracy", "over all", "correct", "answered", "questions", "coverage"]
+    rows = [[f"{path.name}, {measure}", *head]]
     for part in (*scores.sections, scores.overall):
         accuracy = f"{part.accuracy:.1%}" if part.answered else "-"
         counts = [str(part.correct), str(part.answered), str(part.total)]

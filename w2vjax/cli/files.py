@@ -1,15 +1,13 @@
-"""``w2vjax convert``, ``export`` and ``info``: vectors from one file format to another, and what a
-file holds.
-"""
+"""``w2vjax convert``, ``export`` and ``info``: copy vectors to another format, describe a file."""
 
 import json as json_format
-import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import DisallowNone, Positional, arg
 
-from w2vjax.cli.arguments import Flag, Json, Number, PathOrNone, VectorsFile
+from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, Target, VectorsFile
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
 from w2vjax.formats.formats import FORMATS, describe, format_of, load, save
@@ -21,8 +19,7 @@ if TYPE_CHECKING:
     Allowance: TypeAlias = str
 else:  # the command line offers what the tables list
     FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
-Source = Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]]
-Target = Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]]
+File = Positional[Annotated[Path, Files.READ, arg(metavar="FILE", help_behavior_hint="")]]
 To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]
 From = DisallowNone[
     Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]
@@ -52,9 +49,10 @@ def convert(
       w2vjax convert old.vectors new.safetensors --from binary --allow duplicates
 
     The extension names the format: .safetensors; .txt or .vec (word2vec text, and GloVe to read);
-    .bin (word2vec binary); .npy (with a .vocab beside it); .tsv (TensorBoard projector, with its
-    metadata); .vocab (words and counts). The command also reads compressed files (.gz, .bz2, .xz,
-    .zst). It ends with an error if the new format cannot hold a word.
+    .bin (word2vec binary); .npy (NumPy, with a .vocab beside it); .tsv (TensorBoard embedding
+    projector, with its metadata); .vocab (word2vec's vocabulary file, as of -save-vocab). The
+    command also reads compressed files (.gz, .bz2, .xz, .zst). It ends with an error if the new
+    format cannot hold a word.
 
     Args:
         source: File to read.
@@ -66,15 +64,10 @@ def convert(
         vocabulary: Vocabulary file: the words of a .npy file, or the counts for word2vec text and
             binary.
         allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes,
-            unfinished-line.
+            nameless-rows (they are left out), unfinished-line.
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the N first words.
     """
-    if out.exists() and source.exists() and out.samefile(source):
-        raise SettingError(
-            f"{out} is the file to read: what is left out of the new one would be lost. Name "
-            "another."
-        )
     vectors = load(
         source,
         format=from_,
@@ -89,9 +82,9 @@ def convert(
     sizes = f"{len(vectors):,} words" + ("" if form == "vocabulary" else f" x {vectors.dim}")
     print(f"{out}: {sizes}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)")
     if form == "projector" and len(vectors) > SHOWN:
-        print(
-            f"The projector shows about {SHOWN:,} rows; --limit {SHOWN} takes the first.",
-            file=sys.stderr,
+        warnings.warn(
+            f"The projector shows about {SHOWN:,} rows. Take the first: --limit {SHOWN}.",
+            stacklevel=2,
         )
     return 0
 
@@ -127,29 +120,23 @@ def export(
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
     if out.suffix.lower() not in {".html", ".htm"}:
-        raise SettingError(
-            f"{out}: a browser opens a page by its extension. End the name in .html."
-        )
+        cause = f"{out}: a browser opens a page by its extension"
+        raise SettingError(f"{cause}. End the name in .html.")
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 
-    page = write_html(
-        load(vectors),
-        out,
-        limit=PAGE_WORDS if limit is None else limit,
-        project=tsne if method == "tsne" else pca,
-    )
+    most, project = PAGE_WORDS if limit is None else limit, tsne if method == "tsne" else pca
+    page = write_html(load(vectors), out, limit=most, project=project)
     print(f"{out}: {page.words:,} words; open it in a browser ({page.bytes:,} bytes)")
     if page.left_out:
-        print(
-            f"{page.left_out:,} rarer words are not on the page; --limit takes more.",
-            file=sys.stderr,
+        warnings.warn(
+            f"{page.left_out:,} rarer words are not on the page. Take more: --limit.", stacklevel=2
         )
     return 0
 
 
 def info(
-    file: Positional[Annotated[Path, arg(metavar="FILE", help_behavior_hint="")]],
+    file: File,
     from_: From = None,
     allow: Allowances = (),
     json: Json = None,
@@ -164,7 +151,8 @@ def info(
     Args:
         file: Vectors, a model or a vocabulary, in a format that `w2vjax convert` reads.
         from_: Format of the file, if neither its extension nor its first bytes show it.
-        allow: Faults to accept: duplicates, non-finite, trailing-bytes, unfinished-line.
+        allow: Faults to accept: duplicates, non-finite, trailing-bytes, nameless-rows,
+            unfinished-line.
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     found = describe(file, format=from_, allow=allow)
@@ -188,19 +176,14 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["tokens"] is not None:
         lines.append(("counts", f"{found['tokens']:,} tokens of text"))
     for name, table in found.get("tables", {}).items():
-        lines.append(
-            (name, " x ".join(f"{size:,}" for size in table["shape"]) + f" {table['dtype']}")
-        )
+        shape = " x ".join(f"{size:,}" for size in table["shape"])
+        lines.append((name, f"{shape} {table['dtype']}"))
     if found["holds"] == "model":
         lines.append(("training", "can go on from here: both tables are present"))
     if found.get("settings"):
         lines.append(("settings", json_format.dumps(found["settings"], ensure_ascii=False)))
     if "sha256" in found:
-        lines.append(
-            (
-                "checksum",
-                f"{found['sha256'][:16]}... verified" if found["sha256"] else "none in the file",
-            )
-        )
+        digest = found["sha256"]
+        lines.append(("checksum", f"{digest[:16]}... verified" if digest else "none in the file"))
     words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
     return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]

@@ -1,9 +1,8 @@
 """One style for the help and the mistakes of every command.
 
 tyro reads the options of a command from its signature. It prints help and mistakes in boxes, with
-Python's own names for types and defaults. This module takes the options out of that text and lays
-them out again: first what the command is for, then examples, then the options, in the width of the
-terminal.
+Python's own names for types and defaults. This module reads that text and writes it anew: the
+purpose of the command, then examples, then the options, in the width of the terminal.
 """
 
 import contextlib
@@ -19,6 +18,7 @@ import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from w2vjax.cli.arguments import check_files
 from w2vjax.training.settings import setting_elsewhere
 
 # What other word2vec programs call an option that is no setting of training.
@@ -40,11 +40,10 @@ class Group(NamedTuple):
 
 
 def run(command: Callable[..., int], arguments: Sequence[str], prog: str) -> int:
-    """Parse the arguments of a command and run it. Returns its exit code: 2 for arguments that
-    cannot be parsed.
-    """
+    """Parse the arguments of a command and run it. Returns its exit code, or 2 for a mistake."""
     call, told = _parse(command, arguments, prog)
-    if callable(call):
+    if isinstance(call, functools.partial):
+        check_files(call)
         return call() or 0
     if call == 0:
         print(help_of(command, prog, told))
@@ -86,25 +85,22 @@ def _captured() -> Iterator[io.BytesIO]:
 
 
 def help_of(command: Callable[..., int], prog: str, told: str) -> str:
-    """The help of a command: its docstring up to "Args:", the usage, and the options that tyro
-    told.
-    """
+    """The help of a command: its docstring up to "Args:", the usage, and the options."""
     width = min(max(shutil.get_terminal_size().columns, 40), 100)
     text = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0].strip()
     parts = [_filled(paragraph, width) for paragraph in text.split("\n\n")]
     found = groups(told)
-    arguments = (
-        " ".join(name for name, _ in found[0].entries) if found[0].title == "Arguments" else ""
-    )
-    parts.append(_filled(f"Usage: {prog} {arguments} [OPTIONS]".replace("  ", " "), width))
+    positional = [name for name, _ in found[0].entries if found[0].title == "Arguments"]
+    parts.append(_filled(" ".join(["Usage:", prog, *positional, "[OPTIONS]"]), width))
     names = [name for group in found for name, _ in group.entries]
     column = 4 + max((len(name) for name in names if len(name) <= 24), default=20)
     return "\n\n".join(parts + [_options(group, column, width) for group in found])
 
 
 def _filled(paragraph: str, width: int) -> str:
-    """A paragraph in the width of the terminal. Indented lines, such as examples, stay as they are."""
-    return paragraph if "\n " in paragraph else textwrap.fill(" ".join(paragraph.split()), width)
+    """A paragraph in the width of the terminal. Indented lines, such as examples, stay."""
+    text = " ".join(paragraph.split())
+    return paragraph if "\n " in paragraph else textwrap.fill(text, width, break_on_hyphens=False)
 
 
 def _options(group: Group, column: int, width: int) -> str:
@@ -113,9 +109,9 @@ def _options(group: Group, column: int, width: int) -> str:
         if len(name) + 4 > column:
             lines.append(f"  {name}")
             name = ""
-        lines += textwrap.wrap(
-            text, width, initial_indent=f"  {name:<{column - 2}}", subsequent_indent=" " * column
-        )
+        first, indent = f"  {name:<{column - 2}}", " " * column
+        wrap = textwrap.TextWrapper(width, first, indent, break_on_hyphens=False)
+        lines += wrap.wrap(text)
     return "\n".join(lines)
 
 
@@ -138,9 +134,7 @@ def groups(told: str) -> list[Group]:
                 name, _, text = row.partition("  ")
                 entries.append([name, text.strip()])
         shown = "Arguments" if title.startswith("positional") else title.capitalize()
-        found.append(
-            Group(shown, [(_written(name), _said(text.strip())) for name, text in entries])
-        )
+        found.append(Group(shown, [(_written(name), _said(text)) for name, text in entries]))
     return found
 
 
@@ -155,23 +149,14 @@ def _written(invocation: str) -> str:
 
 def _said(text: str) -> str:
     """What an option does, with its default as a sentence where there is one."""
-    text = text.replace("show this help message and exit", "Show this help.").removesuffix(
-        " (required)"
-    )
-    text, _, default = (
-        text.removesuffix(")").partition(" (default: ") if text.endswith(")") else (text, "", "")
-    )
-    return (
-        text
-        if default in _NOTHING
-        else f"{text} Default: {re.sub(r'(?<=[0-9])[.]0$', '', default)}."
-    )
+    text = text.strip().replace("show this help message and exit", "Show this help.")
+    text, _, default = text.removesuffix(" (required)").partition(" (default: ")
+    default = re.sub(r"(?<=[0-9])[.]0$", "", default.removesuffix(")"))
+    return text if default in _NOTHING else f"{text} Default: {default}."
 
 
 def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
-    """One sentence for arguments that tyro could not parse, with the option that was probably
-    meant.
-    """
+    """One sentence for arguments that tyro could not parse, with the name that was meant."""
     options = [argument.partition("=")[0] for argument in given if argument.startswith("--")]
     if unknown := [option for option in options if option.replace("_", "-") not in known]:
         return unknown_option(unknown[0], known)
@@ -182,7 +167,8 @@ def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
         names = [row.strip() for row in rows if re.match(" {4}[^ ]", row)]
         return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing."
     if said.startswith("Unrecognized"):
-        return f"{said.partition(': ')[2]!r} is left over. Leave it out."
+        left = said.partition(": ")[2]
+        return f"{left!r} is left over. Leave it out, or write it before the options."
     if found := re.search(_CHOICE, said):
         choices = sorted(set(re.findall(r"'(.*?)'", found[3])) - {"None"})
         remedy = closest(found[1], choices) or f"It is one of: {', '.join(choices)}."
@@ -202,23 +188,22 @@ def _names(command: Callable[..., int], prog: str) -> set[str]:
 
 
 def unknown_option(option: str, known: Collection[str]) -> str:
-    """A sentence for an option that the command does not have.
+    """A sentence for an option that the command does not have, with one that it has.
 
     >>> unknown_option("--vector-size", ["--dim", "--window"])
     'There is no option --vector-size. Did you mean --dim?'
     """
     plain = option.lstrip("-").replace("_", "-").lower()
     ours = _SYNONYMS.get(plain) or setting_elsewhere(plain.replace("-", "_")) or ""
-    return f"There is no option {option}. {closest(option, known, '--' + ours.replace('_', '-'))}".strip()
+    meant = closest(option, known, "--" + ours.replace("_", "-"))
+    return f"There is no option {option}. {meant}".strip()
 
 
 def closest(given: str, known: Collection[str], synonym: str = "") -> str:
-    """ "Did you mean ...?" for the known name that is most like the given one; empty where none is.
+    """A question with the known name that is most like the given one. Empty if none is.
 
     >>> closest("trian", ["train", "plan"])
     'Did you mean train? '
     """
-    found = (
-        [synonym] if synonym in known else difflib.get_close_matches(given, sorted(known), 1, 0.6)
-    )
+    found = [synonym] if synonym in known else difflib.get_close_matches(given, sorted(known), 1)
     return f"Did you mean {found[0]}? " if found else ""

@@ -1,25 +1,93 @@
 """How commands print: JSON for scripts, aligned columns for people."""
 
+import contextlib
 import json
 import math
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from w2vjax.errors import FileError
 from w2vjax.files import atomic_file
 
 
-def write_json(target: str, record: Any) -> None:
-    """Write a record to a file, whole or not at all, or to standard output for ``-``. NaN becomes
-    null.
+class _Output:
+    """Standard output, with errors that name it. Other files raise the same OSError."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _naming():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _naming():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def _naming() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # the reader has seen enough
+        raise
+    except OSError as error:
+        said = error.strerror or error
+        raise FileError(f"standard output cannot be written: {said}. Send it elsewhere.") from error
+
+
+@contextlib.contextmanager
+def named_output() -> Iterator[None]:
+    """Name standard output in its errors, and flush it at the end.
+
+    Characters that its encoding lacks are written as escapes. Bytes of standard input that are not
+    text in its encoding are read as escapes.
     """
-    text = json.dumps(_finite(record), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if sys.stdout is None:
+        raise FileError("Standard output is closed. Send it to /dev/null if you do not need it.")
+    for stream in (sys.stdin, sys.stdout):
+        _reconfigure(stream, errors="backslashreplace")
+    stream = sys.stdout
+    try:
+        with contextlib.redirect_stdout(_Output(stream)):
+            yield
+    finally:
+        try:
+            stream.flush()
+        except OSError:  # else Python reports it once more at its exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _reconfigure(stream: Any, **how: str) -> None:
+    with contextlib.suppress(AttributeError):  # a stream that Python keeps in memory, or none
+        stream.reconfigure(**how)
+
+
+def write_json(target: str, record: Any) -> None:
+    """Write a record to a file, whole or not at all, or to standard output for ``-``.
+
+    NaN and infinity become null. A standard output that is not UTF-8 gets ASCII with JSON's own
+    escapes. Bytes of a file name that are not UTF-8 become escapes too.
+    """
+    ascii_only = target == "-" and (sys.stdout.encoding or "utf-8").lower() != "utf-8"
+    text = json.dumps(_finite(record), indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
         return
     with atomic_file(Path(target)) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write lines of text for another program to standard output: in UTF-8, whatever it shows."""
+    _reconfigure(sys.stdout, encoding="utf-8", newline="\n")
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -29,16 +97,13 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     word  similarity
     tea          0.5
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in rows
-    )
+    first, *others = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], others, strict=True)]
+        return "  ".join([row[0].ljust(first), *cells])
+
+    return "\n".join(map(line, rows))
 
 
 def _finite(value: Any) -> Any:

@@ -1,58 +1,40 @@
 """``w2vjax phrases``: join words that belong together, before training."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import sys
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import arg
 
-from w2vjax.cli.arguments import Count, Json, PathOrNone
-from w2vjax.cli.output import columns, write_json
+from w2vjax.cli.arguments import Corpus, Count, Json, NewFile, NewFileOrOutput
+from w2vjax.cli.output import columns, write_json, write_lines
+from w2vjax.compressed import is_compressed
 from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
-from w2vjax.corpus.phrases import ENGLISH_CONNECTORS
+from w2vjax.corpus.phrases import ENGLISH_CONNECTORS, Phrases
 from w2vjax.corpus.phrases import phrases as find
 from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 
 SCORES = {"word2phrase": word2phrase_score, "npmi": npmi_score}
-
-
-def _check_targets(targets: Sequence[Path], corpus: Sequence[str]) -> None:
-    """Raise SettingError where two files to write are one, or one is the corpus."""
-    if len(set(targets)) < len(targets):
-        raise SettingError(
-            f"{', '.join(map(str, targets))}: --out, --list and --json name one file twice. Name "
-            "others."
-        )
-    for target in targets:
-        if target.exists() and any(
-            Path(source).exists() and target.samefile(source) for source in corpus
-        ):
-            raise SettingError(
-                f"{target} is the corpus and would be overwritten. Name another file."
-            )
+Numbers = Annotated[tuple[float, ...], arg(metavar="X [X ...]", help_behavior_hint="")]
+Connectors = Annotated[tuple[str, ...], arg(metavar="WORD [WORD ...]", help_behavior_hint="")]
 
 
 def phrases(
-    corpus: Positional[
-        Annotated[tuple[str, ...], arg(metavar="[FILE ...]", help_behavior_hint="")]
-    ] = (),
-    out: PathOrNone = None,
-    list: PathOrNone = None,
+    corpus: Corpus = (),
+    out: NewFileOrOutput = None,
+    list: NewFile = None,
     score: Literal["word2phrase", "npmi"] = "word2phrase",
-    threshold: Annotated[tuple[float, ...], arg(metavar="X [X ...]", help_behavior_hint="")] = (),
+    threshold: Numbers = (),
     passes: Count = 1,
     min_count: Count = 5,
-    connectors: Annotated[
-        tuple[str, ...], arg(metavar="WORD [WORD ...]", help_behavior_hint="")
-    ] = (),
+    connectors: Connectors = (),
     delimiter: str = "_",
     encoding: str = "utf-8",
     invalid: Literal["strict", "replace"] = "strict",
     topn: Count = 20,
     json: Json = None,
 ) -> int:
-    """Find words that stand together more often than chance, as in new_york, and join them.
+    """Find words that stand together more often than by chance, and join them, as in new_york.
 
     Examples:
       w2vjax phrases text8 --out text8.phrases.txt
@@ -62,13 +44,14 @@ def phrases(
 
     word2phrase scores a pair by (count(a b) - min_count) * tokens / (count(a) * count(b)). npmi is
     the normalised pointwise mutual information, between -1 and 1. The command joins the pairs above
-    the threshold, from left to right. A further pass can join what the pass before it has joined:
-    two passes find phrases of up to four words.
+    the threshold, from left to right. A second pass can join what the first has joined, so two
+    passes find phrases of up to four words.
 
     Args:
         corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default:
             the built-in text.
-        out: Write the corpus with its phrases joined to this file. Its lines stay the same lines.
+        out: Write the corpus with its phrases joined to this file, line by line. With '-', write it
+            to standard output, and the rest to standard error.
         list: Write the phrases to this file: phrase, count, score, pass, separated by tabs.
         score: How a pair is scored.
         threshold: Scores above this are joined: one number, or one for each pass.
@@ -89,9 +72,8 @@ def phrases(
         )
     if topn < 0:
         raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
-    _check_targets(
-        [Path(target) for target in (out, list, json) if target not in (None, "-")], corpus
-    )
+    if out is not None and is_compressed(out):
+        raise SettingError(f"{out}: text is not written compressed. Compress it after.")
     found = find(
         [*corpus] or None,
         min_count=min_count,
@@ -102,34 +84,36 @@ def phrases(
         delimiter=delimiter,
         reading=Reading(invalid, encoding=encoding).without(out, list, json),
     )
-    if out is not None:
+    if out == "-":
+        write_lines(" ".join(line) for line in found.lines())
+    elif out is not None:
         found.save_corpus(out)
     if list is not None:
         found.save_list(list)
     if json is not None:
         passes_found = [
             [
-                {
-                    "phrase": delimiter.join(phrase.parts),
-                    "count": phrase.seen,
-                    "score": phrase.score,
-                }
-                for phrase in rules
+                {"phrase": delimiter.join(parts), "count": count, "score": value}
+                for parts, count, value in rules
             ]
             for rules in found.found
         ]
         write_json(json, {"command": "phrases", "tokens": len(found.ids), "passes": passes_found})
     if json != "-":
-        for number, rules in enumerate(found.found, 1):
-            print(f"pass {number}: {len(rules):,} phrases above the threshold")
-            rows = [
-                (delimiter.join(phrase.parts), f"{phrase.seen:,}", f"{phrase.score:.4g}")
-                for phrase in rules[:topn]
-            ]
-            if rows:
-                print(columns([("phrase", "count", "score"), *rows]))
-        print(
-            f"{len(found.ids):,} tokens with the phrases joined"
-            + (f", written to {out}" if out else "")
-        )
+        print(_summary(found, topn, out), file=sys.stderr if out == "-" else sys.stdout)
     return 0
+
+
+def _summary(found: Phrases, topn: int, out: str | None) -> str:
+    """The best phrases of each pass as tables, for people."""
+    lines = []
+    for number, rules in enumerate(found.found, 1):
+        lines.append(f"pass {number}: {len(rules):,} phrases above the threshold")
+        rows = [
+            (found.delimiter.join(parts), f"{count:,}", f"{value:.4g}")
+            for parts, count, value in rules[:topn]
+        ]
+        if rows:
+            lines.append(columns([("phrase", "count", "score"), *rows]))
+    written = f", written to {out}" if out not in (None, "-") else ""
+    return "\n".join([*lines, f"{len(found.ids):,} tokens with the phrases joined{written}"])

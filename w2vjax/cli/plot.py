@@ -1,32 +1,33 @@
 """``w2vjax plot``: pictures of vectors and of a training run."""
 
-import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import DisallowNone, Positional, arg
 
-from w2vjax.cli.arguments import Number, Paths, Words
+from w2vjax.cli.arguments import Number, Paths, Source, Target, Words
+from w2vjax.cli.query import require_words
 from w2vjax.errors import SettingError
 from w2vjax.formats.formats import load
 from w2vjax.pictures.figures import DPI
 from w2vjax.pictures.plot import plot_analogy, plot_heatmap, plot_map
 from w2vjax.pictures.plot_loss import plot_loss
 from w2vjax.pictures.projection import pca, tsne
+from w2vjax.vectors.vectors import Vectors
+
+Kind = Positional[
+    Annotated[Literal["loss", "map", "analogy", "heatmap"], arg(help_behavior_hint="")]
+]
+Projection = DisallowNone[Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]]
 
 
 def plot(
-    kind: Positional[
-        Annotated[Literal["loss", "map", "analogy", "heatmap"], arg(help_behavior_hint="")]
-    ],
-    source: Positional[Annotated[Path, arg(metavar="IN", help_behavior_hint="")]],
-    out: Positional[Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]],
+    kind: Kind,
+    source: Source,
+    out: Target,
     words: Words = (),
     limit: Number = None,
-    method: DisallowNone[
-        Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]
-    ] = None,
+    method: Projection = None,
     compare: Paths = (),
     title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
 ) -> int:
@@ -58,30 +59,24 @@ def plot(
         title: Text above the picture.
     """
     _refuse_unused(kind, words, limit, method, compare)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", UserWarning)
-        if kind == "loss":
-            figure = plot_loss([source, *compare], out, title=title)
-        elif kind == "map":
-            project = tsne if method == "tsne" else pca
-            vectors = load(source)
-            figure = plot_map(
-                vectors,
-                out,
-                words=words or None,
-                limit=150 if limit is None else limit,
-                project=project,
-                title=title,
-            )
-        elif kind == "analogy":
-            analogies = _fours(words)
-            figure = plot_analogy(load(source), analogies, out, title=title)
-        else:
-            figure = plot_heatmap(load(source), words, out, title=title)
+    if kind == "loss":
+        figure = plot_loss([source, *compare], out, title=title)
+    elif kind == "map":
+        project = tsne if method == "tsne" else pca
+        most = 150 if limit is None else limit
+        vectors = _holding(source, words)
+        figure = plot_map(
+            vectors, out, words=words or None, limit=most, project=project, title=title
+        )
+    elif kind == "analogy":
+        analogies = _fours(words)
+        figure = plot_analogy(_holding(source, words), analogies, out, title=title)
+    else:
+        figure = plot_heatmap(_holding(source, words), words, out, title=title)
     width, height = (round(DPI * inches) for inches in figure.get_size_inches())
     size = "any size" if out.suffix.lower() == ".svg" else f"{width:,} x {height:,} pixels"
     print(f"{out}: {size} ({out.stat().st_size:,} bytes)")
-    return _tell(told)
+    return 0
 
 
 def _refuse_unused(
@@ -91,24 +86,21 @@ def _refuse_unused(
     method: str | None,
     compare: tuple[Path, ...],
 ) -> None:
-    """An option that a picture does not use is a mistake, not something to pass over."""
-    given = {
-        "words": bool(words),
-        "--limit": limit is not None,
-        "--method": method is not None,
-        "--compare": bool(compare),
-    }
-    used = {
-        "loss": {"--compare"},
-        "map": {"words", "--limit", "--method"},
-        "analogy": {"words"},
-        "heatmap": {"words"},
-    }
-    for option in given:
-        if given[option] and option not in used[kind]:
+    """Refuse an option that the picture does not use."""
+    given = {"words": words, "--limit": limit, "--method": method, "--compare": compare}
+    used = {"loss": ["--compare"], "map": ["words", "--limit", "--method"]}.get(kind, ["words"])
+    for option, value in given.items():
+        if value not in (None, ()) and option not in used:
             raise SettingError(f"A {kind} picture does not use {option}. Leave {option} out.")
     if words and limit is not None:
         raise SettingError("--limit and chosen words exclude each other. Leave one out.")
+
+
+def _holding(source: Path, words: tuple[str, ...]) -> Vectors:
+    """The vectors of a file, which hold all of ``words``."""
+    vectors = load(source)
+    require_words(vectors, words)
+    return vectors
 
 
 def _fours(words: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -120,9 +112,3 @@ def _fours(words: tuple[str, ...]) -> list[tuple[str, ...]]:
             "is to D."
         )
     return [words[start : start + 4] for start in range(0, len(words), 4)]
-
-
-def _tell(told: list[warnings.WarningMessage]) -> int:
-    for warning in told:
-        print(f"w2vjax plot: {warning.message}", file=sys.stderr)
-    return 0

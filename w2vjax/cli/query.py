@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from w2vjax.cli.arguments import Count, Json, Number, VectorsFile, Words
+from w2vjax.cli.arguments import Count, Json, Number, SomeWords, VectorsFile, Words
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError, UnknownWordError
 from w2vjax.formats.formats import load
+from w2vjax.vectors.vectors import Vectors
 
 Record = dict[str, Any]
 
@@ -22,8 +23,7 @@ def nn(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Show the nearest words: those whose vectors have the largest cosine with the vector of a
-    word.
+    """Show the nearest words: those whose vectors have the largest cosine with that of a word.
 
     Examples:
       w2vjax nn vectors.bin king
@@ -46,10 +46,12 @@ def nn(
     loaded = load(vectors)
 
     def answer(query: Sequence[str]) -> Record:
+        require_words(loaded, query)
         found = loaded.most_similar(list(query), topn=topn, restrict_vocab=restrict_vocab)
         return {"query": list(query), "neighbours": _answers(found, "similarity")}
 
     if words:
+        require_words(loaded, words)
         batch = loaded.most_similar_batch(words, topn=topn, restrict_vocab=restrict_vocab)
         records = [
             {"query": [word], "neighbours": _answers(found, "similarity")}
@@ -70,8 +72,7 @@ def analogy(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Answer "A is to B as C is to what?": the words nearest to B - A + C. The three words are left
-    out.
+    """Answer "A is to B as C is to what?": the words nearest to B - A + C, without the three.
 
     Examples:
       w2vjax analogy vectors.bin man king woman       queen, if the vectors are good
@@ -97,6 +98,7 @@ def analogy(
 
     def answer(query: Sequence[str]) -> Record:
         a, b, c = _three(query)
+        require_words(loaded, query)
         if measure == "3cosadd":
             found, column = loaded.most_similar([b, c], [a], topn, restrict_vocab), "similarity"
         else:
@@ -112,9 +114,8 @@ def analogy(
     return _exit_code(records)
 
 
-def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show the cosine similarity of words, from -1 to 1: one number for two words, every pair for
-    more.
+def similarity(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int:
+    """Show the cosine similarity of two words, from -1 to 1, or of each pair of more words.
 
     Examples:
       w2vjax similarity vectors.bin cat dog
@@ -129,23 +130,21 @@ def similarity(vectors: VectorsFile, words: Words, json: Json = None) -> int:
     if len(words) < 2:
         raise SettingError(f"{_given(words)}, and a similarity is between words. Give two or more.")
     loaded = load(vectors)
+    require_words(loaded, words)
     pairs = [(a, b) for place, a in enumerate(words) for b in words[place + 1 :]]
     values = [loaded.similarity(a, b) for a, b in pairs]
     if json is not None:
-        pairs_found = [
-            {"words": list(pair), "similarity": value}
-            for pair, value in zip(pairs, values, strict=True)
-        ]
-        write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": pairs_found})
+        asked = zip(pairs, values, strict=True)
+        found = [{"words": list(pair), "similarity": value} for pair, value in asked]
+        write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": found})
     if json != "-":
         rows = [[f"{a} {b}", f"{value:.6f}"] for (a, b), value in zip(pairs, values, strict=True)]
         print(columns(rows) if len(rows) > 1 else rows[0][1])
     return 0
 
 
-def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
-    """Show which word does not belong: the one whose cosine with the mean of all words is the
-    smallest.
+def odd(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int:
+    """Show which word does not belong: its cosine with the mean of all words is the smallest.
 
     Examples:
       w2vjax odd vectors.bin breakfast cereal dinner lunch
@@ -156,22 +155,33 @@ def odd(vectors: VectorsFile, words: Words, json: Json = None) -> int:
         words: Two or more words.
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
-    found = load(vectors).doesnt_match(words)
+    loaded = load(vectors)
+    require_words(loaded, words)
+    found = loaded.doesnt_match(words)
     if json is not None:
-        write_json(
-            json, {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
-        )
+        record = {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
+        write_json(json, record)
     if json != "-":
         print(found)
     return 0
 
 
+def require_words(vectors: Vectors, words: Sequence[str]) -> None:
+    """Raise one :class:`~w2vjax.errors.UnknownWordError` that names every unknown word."""
+    told = []
+    for word in dict.fromkeys(words):
+        try:
+            vectors.id(word)
+        except UnknownWordError as error:
+            told.append(str(error))
+    if told:
+        raise UnknownWordError(" ".join(told))
+
+
 def _three(words: Sequence[str]) -> Sequence[str]:
     if len(words) != 3:
-        raise SettingError(
-            f"{_given(words)}: {' '.join(words)}. Give three, A B C, to ask: A is to B as C is to "
-            "what?"
-        )
+        remedy = "Give three, A B C, to ask: A is to B as C is to what?"
+        raise SettingError(f"{_given(words)}: {' '.join(words)}. {remedy}")
     return words
 
 
@@ -186,9 +196,7 @@ def _answers(found: Sequence[tuple[str, float]], column: str) -> list[Record]:
 def _converse(
     prompt: str, answer: Callable[[Sequence[str]], Record], json: str | None
 ) -> list[Record]:
-    """Answer each line of standard input as it comes; a mistake is told and the conversation goes
-    on.
-    """
+    """Answer each line of standard input as it comes. After a mistake the next line is read."""
     records = []
     for words in _lines(prompt):
         try:
@@ -209,11 +217,11 @@ def _lines(prompt: str) -> Iterator[list[str]]:
     asked = sys.stdin.isatty()
     if asked:
         with contextlib.suppress(ImportError):
-            # its import gives input() a history and cursor keys
+            # importing it gives input() a history and cursor keys
             importlib.import_module("readline")
     while True:
         try:
-            # A prompt on a pipe would end up among the answers.
+            # on a pipe, a prompt would be printed among the answers
             line = input(prompt) if asked else input()
         except (EOFError, KeyboardInterrupt):
             if asked:
@@ -233,9 +241,7 @@ def _show_all(records: Sequence[Record], json: str | None) -> None:
 
 
 def _exit_code(records: Sequence[Record]) -> int:
-    """1 if a question from a file or a pipe had no answer; a person has seen the message and asked
-    again.
-    """
+    """1 if a question from a file or a pipe had no answer. A person at a terminal asks again."""
     return int(any("error" in record for record in records) and not sys.stdin.isatty())
 
 

@@ -1,6 +1,4 @@
-"""``w2vjax reproduce``: run the reference model as the post does and hold every figure against the
-printed one.
-"""
+"""``w2vjax reproduce``: compute every figure of the post again, and compare it with the post."""
 
 import sys
 from pathlib import Path
@@ -11,16 +9,19 @@ import numpy as np
 from tyro.conf import arg
 
 from w2vjax import data, reference
-from w2vjax.cli.arguments import Json, PathOrNone
+from w2vjax.cli.arguments import Files, Json, PathOrNone
 from w2vjax.cli.output import write_json
 from w2vjax.errors import CorpusError, FileError
 from w2vjax.files import atomic_file
 
-# Largest |w1 - published|: the post prints 8 decimals, so 5e-9 is rounding (measured: 4.99e-9) and
-# 1e-8 is twice that. float32 was 7.2e-4 away on a CPU; 2e-3 leaves room for other orders of
-# summation. Losses: 1e-6 absolute in float64 (measured: 2.7e-11), 1e-4 relative in float32
-# (measured: 4.7e-5). bfloat16 is shown and not judged.
+# "w1" is the largest |w1 - published|. The post prints 8 decimals, so rounding alone gives 5e-9
+# (measured: 4.99e-9). float32 on a CPU gives 7.2e-4, and 2e-3 leaves room for another order of
+# summation. "loss" is absolute in float64 (measured: 2.7e-11) and relative in float32 (measured:
+# 4.7e-5). Figures in bfloat16 are shown and not judged.
 TOLERANCES = {"float64": {"w1": 1e-8, "loss": 1e-6}, "float32": {"w1": 2e-3, "loss": 1e-4}}
+
+
+Folder = Annotated[Path | None, Files.FOLDER, arg(metavar="FOLDER", help_behavior_hint="")]
 
 
 class Recomputed(NamedTuple):
@@ -36,7 +37,7 @@ class Recomputed(NamedTuple):
 
 
 class Check(NamedTuple):
-    """One figure against its published value; ``ok`` is None where it is shown and not judged."""
+    """One figure beside its published value. ``ok`` is None if it is shown and not judged."""
 
     name: str
     published: Any
@@ -47,7 +48,7 @@ class Check(NamedTuple):
 def reproduce(
     dtype: Literal["float64", "float32", "bfloat16"] = "float64",
     json: Json = None,
-    out: Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")] = None,
+    out: Folder = None,
     text: PathOrNone = None,
     word: str = "learning",
     vector_of: str = "machine",
@@ -57,8 +58,7 @@ def reproduce(
     steps: int = 50,
     seed: int = 42,
 ) -> int:
-    """Recompute every figure of the post "Word2vec from Scratch" and print it beside the published
-    one.
+    """Recompute every figure of the post "Word2vec from Scratch", and compare it with the post.
 
     Examples:
       w2vjax reproduce
@@ -67,9 +67,9 @@ def reproduce(
       w2vjax reproduce --learning-rate 0.0505         1 % off: exit code 1
       w2vjax reproduce --text my.txt --word tea --vector-of tea
 
-    The exit code is 0 if all figures agree, and 1 if one is off. Settings other than those of the
-    post give other figures: they show that the check can fail. Nothing is published for another
-    text, so nothing is judged.
+    The exit code is 0 if all figures agree, and 1 if one is off. Other settings than the post's
+    give other figures, which shows that the check can fail. The post has no figures for another
+    text, so none are judged.
 
     Args:
         dtype: Precision of this run. Figures in bfloat16 are not judged.
@@ -90,14 +90,11 @@ def reproduce(
     settings: dict[str, Any] = {"window": window, "dim": dim, "numpy_seed": seed}
     settings |= {"learning_rate": learning_rate, "steps": steps}
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
-        run = compute(source, order, dtype, word, vector_of, **settings)
+        run = compute(source, order, dtype, word, vector_of, settings)
     checks = judge(run, published, dtype, word, vector_of) if published else []
     verdict = conclude(run, checks, published, dtype)
-    ok = (
-        None
-        if not checks or checks[0].ok is None
-        else all(check.ok is not False for check in checks)
-    )
+    judged = [check.ok for check in checks if check.ok is not None]
+    ok = all(judged) if judged else None
     if json != "-":
         print_report(run, checks, published, word, vector_of, dtype)
     if out is not None:
@@ -131,37 +128,32 @@ def compute(
     dtype: str,
     word: str,
     vector_of: str,
-    *,
-    window: int,
-    dim: int,
-    numpy_seed: int,
-    learning_rate: float,
-    steps: int,
+    settings: dict[str, Any],
 ) -> Recomputed:
     """The post from its text to its last figure."""
     tokens = reference.tokenize(text)
     word_to_id, id_to_word = reference.mapping(tokens, order)
-    X, y = reference.generate_training_data(tokens, word_to_id, window)
-    params = reference.init_network(len(word_to_id), dim, numpy_seed=numpy_seed, dtype=dtype)
-    params, history = reference.train(params, X, y, learning_rate, steps)
-    ranking = reference.predict_context(params, word, word_to_id)
+    X, y = reference.generate_training_data(tokens, word_to_id, settings["window"])
+    params = reference.init_network(
+        len(word_to_id), settings["dim"], numpy_seed=settings["numpy_seed"], dtype=dtype
+    )
+    params, history = reference.train(params, X, y, settings["learning_rate"], settings["steps"])
     vector = reference.get_embedding(params, vector_of, word_to_id)
-    losses = np.asarray(history, np.float64).tolist()
     return Recomputed(
-        len(tokens),
-        list(id_to_word.values()),
-        (X.shape, y.shape),
-        losses,
-        np.asarray(params["w1"], np.float64),
-        ranking,
-        np.asarray(vector, np.float64).tolist(),
+        tokens=len(tokens),
+        vocabulary=list(id_to_word.values()),
+        shapes=(X.shape, y.shape),
+        history=np.asarray(history, np.float64).tolist(),
+        w1=np.asarray(params["w1"], np.float64),
+        ranking=reference.predict_context(params, word, word_to_id),
+        vector=np.asarray(vector, np.float64).tolist(),
     )
 
 
 def judge(
     run: Recomputed, published: dict[str, Any], dtype: str, word: str, vector_of: str
 ) -> list[Check]:
-    """Every published figure beside the computed one; a word the post does not show is not judged."""
+    """Every published figure beside the computed one. The post shows one ranking and one vector."""
     tolerance, shape = TOLERANCES.get(dtype, {}), tuple(published["shape"])
 
     def verdict(agrees: bool) -> bool | None:
@@ -196,7 +188,7 @@ def judge(
 
 
 def error_of(found: Any, expected: Any) -> float:
-    """max|found - expected|, infinite where shapes differ."""
+    """max |found - expected|. It is infinite if the shapes differ."""
     found, expected = np.asarray(found), np.asarray(expected)
     return float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
 
@@ -230,10 +222,8 @@ def print_report(
     dtype: str,
 ) -> None:
     """The post's figures in its order, published beside computed."""
-    print(
-        f"word2vec from scratch in {dtype} on {jax.devices()[0].device_kind}, {len(run.history)} "
-        "steps"
-    )
+    device = jax.devices()[0].device_kind
+    print(f"word2vec from scratch in {dtype} on {device}, {len(run.history)} steps")
     if published:
         print("published: {author}, {title}, {date}, {url}".format(**published["source"]))
     rows = [
@@ -252,19 +242,17 @@ def print_report(
         print(f"{label:20}{check.published if check else '-'!s:24}{value}{_mark(check)}")
     if published:
         print(f"* {published['losses']['note']}")
-    expected = (
-        published["ranking"]["words"] if published and word == published["ranking"]["word"] else []
-    )
     print(f'\nwords ranked for "{word}"')
-    _print_ranking(run.ranking, expected)
-    values = (
-        published["vector"]["values"]
-        if published and vector_of == published["vector"]["word"]
-        else []
-    )
+    _print_ranking(run.ranking, _of_word(published, "ranking", "words", word))
+    values = _of_word(published, "vector", "values", vector_of)
     print(f'\nvector of "{vector_of}"\n{"":8}{"published":>14}{"computed":>14}')
     for i, value in enumerate(run.vector):
         print(f"{i + 1:>8}{values[i] if i < len(values) else '-':>14}{value:>14.8f}")
+
+
+def _of_word(published: dict[str, Any] | None, figure: str, part: str, word: str) -> list[Any]:
+    """A part of a published figure, or nothing if the figure is that of another word."""
+    return published[figure][part] if published and published[figure]["word"] == word else []
 
 
 def _mark(check: Check | None) -> str:
@@ -276,9 +264,8 @@ def _print_ranking(found: list[str], expected: list[str]) -> None:
     cells = []
     for i, word in enumerate(found):
         other = expected[i] if i < len(expected) else "-"
-        cells.append(
-            f"{i + 1:>4}  {other:<15}{word:<15}{' ' if word == other or not expected else '!'}"
-        )
+        mark = " " if word == other or not expected else "!"
+        cells.append(f"{i + 1:>4}  {other:<15}{word:<15}{mark}")
     half = (len(cells) + 1) // 2
     print("  ".join([f"      {'published':<15}{'computed':<15} "] * min(2, len(cells))).rstrip())
     for i in range(half):
@@ -287,36 +274,26 @@ def _print_ranking(found: list[str], expected: list[str]) -> None:
 
 def write_files(run: Recomputed, folder: Path, quiet: bool = False) -> None:
     """``loss.png`` (with matplotlib) and ``embedding.txt`` into ``folder``."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"The folder {folder} cannot be made: {error.strerror}. Name another folder."
-        ) from error
     stream = sys.stderr if quiet else sys.stdout
+    folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / "embedding.txt") as file:
         lines = [f"{len(run.vocabulary)} {run.w1.shape[1]}"]
-        lines += [
-            f"{w} {' '.join(map(repr, v))}"
-            for w, v in zip(run.vocabulary, run.w1.tolist(), strict=True)
-        ]
+        for word, row in zip(run.vocabulary, run.w1.tolist(), strict=True):
+            lines.append(f"{word} {' '.join(map(repr, row))}")
         file.write(("\n".join(lines) + "\n").encode())
     print(f"\nwrote {folder / 'embedding.txt'}", file=stream)
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        print(
-            "loss.png needs matplotlib: pip install 'w2vjax[plot]' and run this again.", file=stream
-        )
+        remedy = "pip install 'w2vjax[plot]' and run this again."
+        print(f"loss.png needs matplotlib: {remedy}", file=stream)
         return
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(range(1, len(run.history) + 1), run.history, color="tab:blue", linewidth=2)
     axes.set(xlabel="step", ylabel="cross-entropy, in nats", ylim=(0, None))
-    axes.set_title(
-        f"Loss over {run.shapes[0][0]:,} pairs, from {run.history[0]:,.1f} to "
-        f"{run.history[-1]:,.1f}"
-    )
+    first, last = run.history[0], run.history[-1]
+    axes.set_title(f"Loss over {run.shapes[0][0]:,} pairs, from {first:,.1f} to {last:,.1f}")
     axes.spines[["top", "right"]].set_visible(False)
     with atomic_file(folder / "loss.png") as file:
         figure.savefig(file, format="png", dpi=120)

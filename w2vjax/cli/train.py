@@ -1,69 +1,57 @@
 """``w2vjax train`` and ``w2vjax plan``: from text files to vectors on disk."""
 
 import argparse
-import contextlib
 import json
-import os
 import sys
-from collections.abc import Iterator
 from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-import tyro
+from tyro.conf import OmitArgPrefixes, arg
 
+from w2vjax.cli.arguments import Corpus, Files, Json
 from w2vjax.cli.output import write_json
 from w2vjax.corpus.sources import Reading
-from w2vjax.errors import FileError, SettingError
+from w2vjax.errors import SettingError
 from w2vjax.training.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName, Settings
 
-Corpus = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="CORPUS...")]
+Folder = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")]
 
 
 def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
-    """A field of :class:`Options`. None says that nothing was given; the help shows the setting's
-    own default.
+    """A field of :class:`Options`. It is None or False if the option is not given.
+
+    The help shows the default of the setting itself.
     """
-    default = (
-        ""
-        if setting.default is None or setting.default is False
-        else f"(default: {setting.default})"
-    )
+    usual = setting.default
+    default = "" if usual is None or usual is False else f"(default: {usual})"
     names = "{" + ",".join(get_args(kind)) + "}" if get_args(kind) else None
     metavar = names or {int: "N", float: "X", bool: None, Path: "PATH"}[kind]
     about = about or setting.metadata["about"]
-    shown = tyro.conf.arg(help=about, help_behavior_hint=default, metavar=metavar)
+    shown = arg(help=about, help_behavior_hint=default, metavar=metavar)
     if kind is bool:
         return setting.name, Annotated[bool, shown], field(default=False)
     return setting.name, Annotated[kind | None, shown], field(default=None)
 
 
-# What train takes beside the settings: the type on the command line, and the sentence where a value
-# is another one.
+# What train takes beside the settings: its type on the command line, and its sentence if that of
+# the Python argument does not fit.
+_POST = "whitespace: words between spaces. post: the post's words, lower case, no punctuation."
+_VOCAB = "A file with a word and its count a line. It replaces the choice by --min-count."
 _BESIDE: dict[str, tuple[Any, ...]] = {
-    "tokenizer": (
-        Literal["whitespace", "post"],
-        "whitespace: words between spaces. post: the post's words, lower case without punctuation.",
-    ),
-    "vocab": (
-        Path,
-        "A vocabulary file, a word and its count a line, to use instead of the words that "
-        "--min-count would choose.",
-    ),
+    "tokenizer": (Literal["whitespace", "post"], _POST),
+    "vocab": (Path, _VOCAB),
     "cache": (Path,),
     "deterministic": (bool,),
 }
 _SETTINGS = [_option(setting, setting.metadata["kind"]) for setting in fields(Settings)]
 _OTHERS = [_option(each, *_BESIDE[each.name]) for each in fields(Arguments) if each.name in _BESIDE]
-_UNDIVIDED = Annotated[
-    bool,
-    tyro.conf.arg(
-        help="With --model cbow: word2vec.c's gradient, not divided by the number of neighbours, "
-        "and its rate of 0.05.",
-        help_behavior_hint="",
-    ),
-]
+_SUM = (
+    "With --model cbow: word2vec.c's gradient, not divided by the number of neighbours, and its "
+    "rate of 0.05."
+)
+_UNDIVIDED = Annotated[bool, arg(help=_SUM, help_behavior_hint="")]
 if TYPE_CHECKING:
     Options = argparse.Namespace
 else:
@@ -79,18 +67,18 @@ _NONE_GIVEN = Options()
 def train(
     corpus: Corpus = (),
     /,
-    training: tyro.conf.OmitArgPrefixes[Options] = _NONE_GIVEN,
+    training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
-    out: Path = Path("vectors"),
+    out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
     encoding: str = "utf-8",
     invalid: Literal["strict", "replace"] = "strict",
-    checkpoint: Path | None = None,
+    checkpoint: Folder = None,
     checkpoint_every: float = 60.0,
     resume: bool = False,
-    allow: tuple[str, ...] = (),
-    from_: Annotated[Path | None, tyro.conf.arg(name="from")] = None,
+    allow: Annotated[tuple[str, ...], arg(metavar="FIELD ...", help_behavior_hint="")] = (),
+    from_: Annotated[Folder, arg(name="from")] = None,
     quiet: bool = False,
-    json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
+    json: Json = None,
 ) -> int:
     """Train word vectors on text files.
 
@@ -101,29 +89,33 @@ def train(
       w2vjax train newer.txt --out further --from run
       zcat huge.gz | w2vjax train - --out run
 
-    A text has one document or sentence a line, and spaces between words. The command writes
-    OUT/vectors.bin (word2vec binary), OUT/model.safetensors (both tables, vocabulary, settings),
-    OUT/log.jsonl and OUT/summary.json. Without CORPUS it trains on a built-in text of 84 words.
+    A text has one document or sentence a line, and spaces between words. At its end the command
+    writes four files into the folder of --out: vectors.bin (word2vec binary), model.safetensors
+    (both tables, vocabulary, settings), log.jsonl and summary.json. While it trains, the log is
+    called log.jsonl.partial. The built-in text has 84 words.
 
-    Exit codes: 0 done, 2 a setting, 3 the corpus, 5 the checkpoint, 6 diverged, 7 a file, 128 + N
-    stopped by signal N.
+    The exit code is 0 at the end of a run, and 128 + N if signal N stopped it. Other codes say
+    what is wrong: 2 a setting, 3 the corpus, 4 what a file holds, 5 a checkpoint, 6 the run has
+    diverged, 7 a file cannot be read or written.
 
     Args:
-        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
+        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
+            built-in text.
         training: Settings of the model and of its training.
-        out: Folder for the results, made if need be. A folder of text is read without it.
+        out: Folder for the results. It is made if it is not there.
         encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
         invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
-        checkpoint: Folder for checkpoints; SIGTERM, SIGINT (Ctrl-C) and SIGUSR1 then save and
-            leave.
+        checkpoint: Folder for checkpoints. With it, Ctrl-C (SIGINT), SIGTERM and SIGUSR1 save one
+            before the command ends.
         checkpoint_every: Seconds between checkpoints.
         resume: Go on from the last checkpoint, if there is one.
         allow: Fields that may differ from the checkpoint's, such as "jax version".
-        from_: Go on from the model of this folder; new words of this corpus join its vocabulary.
-            Without --model and --objective it goes on with those of the folder.
-        quiet: No bar and no summary.
-        json_: Write the summary as JSON.
+        from_: Go on from the model in this folder. New words of CORPUS join its vocabulary. Model
+            and objective are those of the folder, unless they are given.
+        quiet: Show no progress bar and no summary.
+        json: Write the summary as JSON to this file, or to standard output for '-'.
     """
+    from w2vjax.files import appearing_together, claimed, removed_if_empty
     from w2vjax.training.arguments import arguments_of
     from w2vjax.training.checkpoint import checkpoints_in
     from w2vjax.training.loop import check_arguments
@@ -133,86 +125,65 @@ def train(
     if from_ is not None:
         from_, given = _as_in(from_, given)
     keywords = _keywords(corpus, given)
-    keywords["reading"] = Reading(invalid, encoding=encoding).without(out, checkpoint, json_)
+    keywords["reading"] = Reading(invalid, encoding=encoding).without(out, checkpoint, json)
     keywords["checkpoint"] = _checkpoints(checkpoint, checkpoint_every, resume, allow)
     # what cannot work is refused before anything is read or made
     asked = arguments_of(keywords)
     check_arguments(asked, checkpoints_in(asked.checkpoint))
-    with _removed_if_empty(out, *([] if checkpoint is None else [checkpoint])):
-        try:
-            os.makedirs(out, exist_ok=True)
-        except OSError as error:
-            raise FileError(
-                f"{out} cannot be made: {error.strerror}. Name another folder with --out."
-            ) from error
+    log = out / "log.jsonl.partial"
+    with removed_if_empty(*filter(None, [checkpoint])), claimed(out):
         text = _source(corpus)
         if from_ is not None:
             text, grown = _grown(from_, text, given, asked)
             keywords = {**keywords, **grown}
-        trained = run(text, **keywords, progress=not quiet, log=out / "log.jsonl")
-    names = trained.summary["settings"]
-    summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
-    _save(trained, out, summary)
-    if json_ is not None:
-        write_json(json_, summary)
+        trained = run(text, **keywords, progress=not quiet, log=log)
+        names = trained.summary["settings"]
+        summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
+        with appearing_together(out) as place:
+            _save(trained, place, summary)
+        log.unlink(missing_ok=True)
+    if json is not None:
+        write_json(json, summary)
     if not quiet:
-        print(_sentences(summary, out), file=sys.stderr if json_ == "-" else sys.stdout)
+        print(_sentences(summary, out), file=sys.stderr if json == "-" else sys.stdout)
     return 0
 
 
 def plan(
     corpus: Corpus = (),
     /,
-    training: tyro.conf.OmitArgPrefixes[Options] = _NONE_GIVEN,
+    training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     encoding: str = "utf-8",
     invalid: Literal["strict", "replace"] = "strict",
-    json_: Annotated[str | None, tyro.conf.arg(name="json", metavar="FILE|-")] = None,
+    json: Json = None,
 ) -> int:
-    """Say what a training run will take, in memory and time, before it is started. Takes the
-    settings of train.
+    """Say how much memory and time a training run will take. The settings are those of train.
 
     Examples:
       w2vjax plan text.txt --dim 300 --epochs 3
       w2vjax plan text.txt --json -
 
-    The command counts and encodes the corpus, compiles the program and times a few chunks. It
-    writes nothing.
+    The command counts and encodes the corpus, compiles the program and times a few steps of it.
+    It writes no results.
 
     Args:
-        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input.
+        corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
+            built-in text.
         training: Settings of the model and of its training.
         encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
         invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
-        json_: Write the plan as JSON.
+        json: Write the plan as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.training.plan import plan as make
 
-    reading = Reading(invalid, encoding=encoding).without(json_)
+    reading = Reading(invalid, encoding=encoding).without(json)
     result = make(_source(corpus), **_keywords(corpus, _given(training)), reading=reading)
-    if json_ is not None:
-        write_json(json_, result._asdict())
-    if json_ != "-":
+    if json is not None:
+        write_json(json, result._asdict())
+    if json != "-":
         print(result)
     return 0
-
-
-@contextlib.contextmanager
-def _removed_if_empty(*folders: Path) -> Iterator[None]:
-    """Where the work fails, remove the folders that were not there before it and have nothing in
-    them.
-    """
-    wanted = {place for folder in folders for place in (folder, *folder.parents)}
-    missing = sorted(
-        (place for place in wanted if not place.exists()), key=lambda place: -len(place.parts)
-    )
-    try:
-        yield
-    except BaseException:
-        for place in missing:
-            with contextlib.suppress(OSError):
-                place.rmdir()
-        raise
 
 
 def _source(corpus: tuple[str, ...]) -> Any:
@@ -221,11 +192,8 @@ def _source(corpus: tuple[str, ...]) -> Any:
 
 def _given(options: Options) -> dict[str, Any]:
     """The options that were given on the command line."""
-    return {
-        name: value
-        for name, value in vars(options).items()
-        if value is not None and value is not False
-    }
+    given = vars(options).items()
+    return {name: value for name, value in given if value is not None and value is not False}
 
 
 def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
@@ -254,7 +222,7 @@ def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[str, ...]) -> Any:
-    """The value of train's ``checkpoint``. Refuses options that have no effect without a folder."""
+    """The value of train's ``checkpoint``. Options that need a folder are refused without one."""
     from w2vjax.training.checkpoint import Checkpoints
 
     if folder is not None:
@@ -269,9 +237,7 @@ def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[s
 
 
 def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """The model's file, and the options with the names that it was trained with where none are
-    given.
-    """
+    """The model's file, and the options with the model and objective that it was trained by."""
     from w2vjax.formats.model_file import load_model
 
     path = folder / "model.safetensors" if folder.is_dir() else folder
@@ -290,7 +256,7 @@ def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
 def _grown(
     path: Path, text: Any, given: dict[str, Any], asked: Arguments
 ) -> tuple[Any, dict[str, Any]]:
-    """(the new text by the words of both, the keywords that go with it) for going on from a model."""
+    """For going on from a model: the text in ids of the grown vocabulary, and more keywords."""
     from w2vjax.corpus.encode import USUAL_MIN_COUNT
     from w2vjax.training.continued import continue_from
 
@@ -312,35 +278,36 @@ def _grown(
     dim = start.input.shape[1]
     if given.get("dim", dim) != dim:
         raise SettingError(f"--dim {given['dim']} differs from the model's {dim}. Leave it out.")
-    return grown, {"start": start, "dim": dim, "tokenizer": None, "min_count": None}
+    read = dict.fromkeys(("tokenizer", "min_count", "reading"))  # the text is read already
+    return grown, {"start": start, "dim": dim, **read}
 
 
-def _save(trained: Any, out: Path, summary: dict[str, Any]) -> None:
+def _save(trained: Any, folder: Path, summary: dict[str, Any]) -> None:
+    """Write the four files of a run."""
     from w2vjax.files import atomic_file
     from w2vjax.formats.formats import save
     from w2vjax.formats.model_file import save_model
 
-    save(trained.vectors, out / "vectors.bin")
-    metadata = {**summary["settings"], "model": summary["model"], "objective": summary["objective"]}
     vocab = trained.vocab
+    metadata = {**summary["settings"], "model": summary["model"], "objective": summary["objective"]}
+    save(trained.vectors, folder / "vectors.bin")
     save_model(
-        out / "model.safetensors",
+        folder / "model.safetensors",
         trained.params,
         vocab.words,
         vocab.counts,
         metadata,
         dropped=vocab.dropped,
     )
-    with atomic_file(out / "summary.json") as file:
+    with atomic_file(folder / "log.jsonl") as log, atomic_file(folder / "summary.json") as file:
+        log.writelines(json.dumps(record).encode() + b"\n" for record in trained.history)
         file.write(json.dumps(summary, indent=2).encode() + b"\n")
 
 
-def _beside(untrained: float | None) -> str:
-    return "" if untrained is None else f"; untrained tables have {untrained:.4f}"
-
-
 def _sentences(summary: dict[str, Any], out: Path) -> str:
-    loss = summary["loss"]
+    """What a run did, for people."""
+    loss, untrained = summary["loss"], summary["untrained_loss"]
+    beside = "" if untrained is None else f"; untrained tables have {untrained:.4f}"
     lines = [
         summary["corpus"],
         f"{summary['words']:,} words in {summary['steps']:,} steps: {summary['train_seconds']:.1f} "
@@ -349,11 +316,9 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
         f"{summary['total_seconds']:.1f} s in all",
         "no pair was left to measure a loss on"
         if loss is None
-        else f"loss {loss:.4f} nats a positive pair at the end"
-        + _beside(summary["untrained_loss"]),
+        else f"loss {loss:.4f} nats a positive pair at the end{beside}",
     ]
-    if "held_out" in summary:
-        held = summary["held_out"]
+    if held := summary.get("held_out"):
         lines.append(
             "no pair was held out: use a larger --held-out"
             if held["loss"] is None

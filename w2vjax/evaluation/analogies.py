@@ -1,8 +1,7 @@
-"""Analogies: a is to b as c is to what? Answered for a whole set of questions by matrix products,
-by section.
+"""Analogies: a is to b as c is to what? Matrix products answer a whole set of questions.
 
-As with word pairs, every figure comes with its coverage, and words are matched as
-:mod:`w2vjax.evaluation.word_pairs` says.
+Every figure comes with its coverage, and words are matched as in
+:mod:`w2vjax.evaluation.word_pairs`.
 """
 
 import functools
@@ -14,33 +13,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from w2vjax.errors import FormatError
 from w2vjax.evaluation.readers import Question, read_word_analogies
-from w2vjax.evaluation.word_pairs import first_rows
+from w2vjax.evaluation.word_pairs import first_rows, has_words
 from w2vjax.vectors.nearest import searched_words
 from w2vjax.vectors.vectors import Vectors
 
 # Scores [Q, V'] from the cosines of every word with a, b and c, each [Q, V'].
 Measure: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
-# Held at once: what bounds a slice of the vocabulary, and the questions of a batch. Both stay in a
-# processor's cache.
+# So many cosines and scores at once stay in a processor's cache. The first bounds a slice of the
+# vocabulary, the second a batch of questions.
 _COSINES = 1 << 22
 _SCORES = 1 << 18
-_NARROWEST = 1024  # words in a slice at least, however many the questions draw on
-_BLOCK = 32  # as in nearest.py: the best word is looked for among block maxima, then in one block
+_NARROWEST = 1024  # the smallest slice, in words
+_BLOCK = 32  # as in batches.py: the search compares the maxima of blocks, then looks into one block
 
 
 class Accuracy(NamedTuple):
-    """The questions of one section, or of all."""
+    """The questions of one section, or of all.
+
+    Attributes:
+        section: the name of the section; "total" for all.
+        correct: the number of right answers.
+        answered: the number of questions whose four words are known.
+        total: the number of questions.
+    """
 
     section: str
     correct: int
-    answered: int  # all four words are known
+    answered: int
     total: int
 
     @property
     def accuracy(self) -> float:
-        """correct / answered, the usual figure; 0 where none was answered."""
+        """correct / answered, the usual figure; 0 if no question was answered."""
         return self.correct / self.answered if self.answered else 0.0
 
     @property
@@ -55,7 +62,12 @@ class Accuracy(NamedTuple):
 
 
 class AnalogyScores(NamedTuple):
-    """Accuracy on analogies, by section and over all questions."""
+    """Accuracy on analogies.
+
+    Attributes:
+        overall: over the questions of all sections.
+        sections: for each section, in the order of the file.
+    """
 
     overall: Accuracy
     sections: tuple[Accuracy, ...]
@@ -77,8 +89,7 @@ class AnalogyScores(NamedTuple):
 
 
 def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c): the word nearest to b - a + c (Mikolov et al.
-    2013).
+    """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c) (Mikolov et al. 2013).
 
     >>> three_cos_add(0.25, 0.5, 1.0)
     1.25
@@ -87,8 +98,9 @@ def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
 
 
 def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), cosines shifted to [0, 1] (Levy and
-    Goldberg 2014).
+    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), with each cosine moved to [0, 1].
+
+    Levy and Goldberg 2014, equation 4.
 
     >>> round(three_cos_mul(0.0, 1.0, 1.0), 3)
     2.0
@@ -106,24 +118,27 @@ def evaluate_word_analogies(
 ) -> AnalogyScores:
     """The share of questions "a is to b as c is to ?" whose answer is exactly the expected word.
 
-    The answer is the word with the largest ``measure``, of vectors at length 1, leaving out a, b
-    and c (with ``case_insensitive``, however they are written); of equals the first in the
-    vocabulary. A question with an unknown word is not answered.
+    The answer is the word with the largest ``measure``, without a, b and c; of equals the first in
+    the vocabulary. With ``case_insensitive`` all spellings of a, b and c are left out. A question
+    with an unknown word is not answered.
 
     Args:
         vectors: what to evaluate.
         analogies: a file (:func:`read_word_analogies`), questions by section, or questions (a, b,
             c, d).
-        restrict_vocab: use the first so many words of the vocabulary, as words of questions and as
+        restrict_vocab: use only the first so many words of the vocabulary, in questions and as
             answers; None for all. 30,000 is usual.
-        measure: :func:`three_cos_add` or :func:`three_cos_mul`, or any function of the three
+        measure: :func:`three_cos_add`, :func:`three_cos_mul`, or another function of the three
             cosines.
         case_insensitive: match upper-cased words.
 
+    Returns:
+        The numbers of questions and of right answers, by section and in all.
+
     Raises:
         FileError: the file cannot be read.
-        FormatError: the file does not hold analogies.
-        SettingError: ``restrict_vocab`` is no integer of 1 or more.
+        FormatError: the file does not hold analogies, or a question is not four words.
+        SettingError: ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -137,52 +152,45 @@ def evaluate_word_analogies(
         sections: Mapping[str, Sequence[Question]] = read_word_analogies(analogies)
     else:
         sections = analogies if isinstance(analogies, Mapping) else {"": list(analogies)}
+    questions = [question for part in sections.values() for question in part]
+    for place, question in enumerate(questions):
+        if not has_words(question, 4) or len(question) != 4:
+            cause = f"Question {place} is {question!r:.60}, not four words"
+            raise FormatError(f"{cause}. Give (a, b, c, d): a is to b as c is to d.")
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
-    words = [
-        [lookup.get(fold(word), -1) for word in question]
-        for part in sections.values()
-        for question in part
-    ]
+    words = [[lookup.get(fold(word), -1) for word in question] for question in questions]
     ids = np.array(words, np.int32).reshape(-1, 4)  # of the first spelling of each word
     answered: np.ndarray = np.all(ids >= 0, axis=1)
-    first = np.array(
-        [lookup[fold(word)] for word in vectors.words[: searched_words(vectors, restrict_vocab)]],
-        np.int32,
-    )
+    searched = vectors.words[: searched_words(vectors, restrict_vocab)]
+    first = np.array([lookup[fold(word)] for word in searched], np.int32)
     correct = np.zeros(len(ids), bool)
     if answered.any():
-        predicted = _answers(vectors.unit, first, ids[answered, :3], measure)
+        predicted = _answers(vectors.unit_on_device, first, ids[answered, :3], measure)
         hits: np.ndarray = first[predicted] == ids[answered, 3]
         correct[answered] = hits & (predicted >= 0)
     results, start = [], 0
     for name, part in sections.items():
-        rows = slice(start, start + len(part))
-        results.append(
-            Accuracy(name, int(correct[rows].sum()), int(answered[rows].sum()), len(part))
-        )
-        start += len(part)
+        rows = slice(start, start := start + len(part))
+        right, asked = int(correct[rows].sum()), int(answered[rows].sum())
+        results.append(Accuracy(name, right, asked, len(part)))
     overall = Accuracy("total", int(correct.sum()), int(answered.sum()), len(ids))
     return AnalogyScores(overall, tuple(results))
 
 
 def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measure) -> np.ndarray:
-    """[Q] the rows that answer the questions ids [Q, 3] (a, b, c), among those that first [V']
-    spans; -1 for none.
-    """
-    # The questions of a set draw on few words (905 in Google's 19,544 questions): all cosines come
-    # from one product, and a question then costs three of its rows, whatever D is.
+    """The rows [Q] that answer questions ids [Q, 3] of a, b, c, in first [V']; -1 for none."""
+    # A set asks for few words (905 in Google's 19,544 questions). One product gives all cosines. A
+    # question then reads three of its rows, whatever D is.
     rows, places = np.unique(ids, return_inverse=True)
     width = min(len(first), max(_COSINES // len(rows), _NARROWEST))
     batch = min(max(_SCORES // width, 1), len(ids))
     padding = ((0, -len(ids) % batch), (0, 0))
-    questions = np.pad(np.concatenate([places.reshape(-1, 3), ids], axis=1), padding).astype(
-        np.int32
-    )
+    both = np.concatenate([places.reshape(-1, 3), ids], axis=1)
+    questions = np.pad(both, padding).astype(np.int32)
     best = np.full(len(questions), -np.inf, np.float32)
     answers = np.full(len(questions), -1, np.int32)
     for begin in range(0, len(first), width):
-        # The last slice overlaps the one before, rather than have a size and so a compilation of
-        # its own.
+        # The last slice overlaps the one before. Another size would be compiled for itself.
         start = min(begin, len(first) - width)
         asked = questions.reshape(-1, batch, 6)
         values, columns = _best(
@@ -209,7 +217,7 @@ def _best(
     unit [V, D], rows [W] of the words asked for, first [V'], questions [N, Q, 6]: places in rows,
     then ids, of a, b, c.
     """
-    # All of it in one program: outside, each slice and each gather would be compiled for itself.
+    # One program for all: outside it, each slice and each gather would be compiled for itself.
     searched = jax.lax.dynamic_slice_in_dim(unit, start, width)
     first = jax.lax.dynamic_slice_in_dim(first, start, width)
     cosines = jnp.matmul(unit[rows], searched.T, precision="highest")  # [W, width]

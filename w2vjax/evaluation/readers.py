@@ -7,25 +7,28 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 from w2vjax.errors import FileError, FormatError
+from w2vjax.files import as_path
 
 ScoredPair: TypeAlias = tuple[str, str, float]
 Question: TypeAlias = tuple[str, str, str, str]  # a is to b as c is to d
 
 
 def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
-    """Read ``word word score`` lines, separated by tabs, else by commas, else by spaces, as in
-    wordsim353.
+    """Read lines of two words and a score, as in wordsim353.
 
-    Empty lines and lines that start with ``#`` are left out, and so is a first line whose score is
-    no number (a header).
+    A line is separated by tabs, or if it has none by commas, or by spaces. Empty lines, lines that
+    start with ``#`` and a header (a first line whose score is not a number) are left out.
+
+    Returns:
+        (word, word, score) triples in the order of the file.
 
     Raises:
         FileError: the file cannot be read.
         FormatError: a later line does not have two words and a finite number, or no line has.
+        SettingError: ``path`` is not a path.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -46,10 +49,9 @@ def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
         if score is not None:
             pairs.append((fields[0], fields[1], score))
         elif not header_allowed:
-            raise FormatError(
-                f"{path}, line {number}: {line!r:.80} is not two words and a number. "
-                "Separate the three by tabs, one pair on a line."
-            )
+            cause = f"{line!r:.80} is not two words and a number"
+            remedy = "Separate the three by tabs, one pair on a line."
+            raise FormatError(f"{path}, line {number}: {cause}. {remedy}")
         header_allowed = False
     if not pairs:
         raise FormatError(
@@ -61,12 +63,16 @@ def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
 def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
     """Read questions of four words a line under ``: section`` lines, as in questions-words.txt.
 
-    Sections of one name are joined. Empty lines are left out.
+    Sections of the same name are joined. Empty lines are left out.
+
+    Returns:
+        The questions by section, in the order of the file.
 
     Raises:
         FileError: the file cannot be read.
         FormatError: a question stands before the first section or does not have four words, or
             there is none.
+        SettingError: ``path`` is not a path.
 
     >>> import pathlib, tempfile
     >>> folder = tempfile.TemporaryDirectory()
@@ -98,11 +104,9 @@ def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question
 
 
 def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """The number and the text of each line that is not empty. Only CR and LF end a line, whatever
-    Unicode says.
-    """
+    """The number and the text of each line that is not empty. Only CR and LF end a line."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = as_path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise FileError(
             f"{path} cannot be read: {error.strerror}. Check the path and its permissions."

@@ -1,13 +1,12 @@
-"""How good are vectors? Their similarities against what people say of word pairs.
+"""How good are vectors? Their similarities are compared with people's scores of word pairs.
 
-A score without its coverage says little: leaving hard words out makes any vectors look good. So
-every result carries how many pairs there were and how many could be answered, and a figure over all
-of them besides the usual one over those answered.
+A score without its coverage says little, because any vectors look good if hard words are left out.
+So a result has the number of pairs, the number of pairs answered, and each figure twice: over the
+pairs answered, as is usual, and over all pairs.
 
-Words are matched without regard to case, as in gensim: both sides are upper-cased, and where
-several words of the vocabulary become the same, the first one (the most frequent) stands for them
-all. On a sound file the figures are gensim's; a line that gensim would skip without a word is
-refused.
+Words are matched without regard to case, as in gensim: both sides are upper-cased. If several words
+of the vocabulary become the same, the first one, the most frequent, counts. On a sound file the
+figures are gensim's. gensim skips a damaged line; here it is refused.
 """
 
 import os
@@ -23,18 +22,26 @@ from w2vjax.vectors.vectors import Vectors
 
 
 class PairScores(NamedTuple):
-    """Agreement with people's scores of word pairs; NaN where fewer than two pairs differ on either
-    side.
+    """Agreement with people's scores of word pairs.
+
+    Attributes:
+        spearman: Spearman's rho over the pairs answered; NaN if one side is constant.
+        pearson: Pearson's r over the pairs answered.
+        spearman_all: Spearman's rho over all pairs, with similarity 0 for a pair that was not
+            answered (gensim's ``dummy4unknown=True``).
+        pearson_all: Pearson's r over all pairs.
+        answered: the number of pairs with both words in the vocabulary.
+        total: the number of pairs.
+        unknown: the words that were not found, in order of appearance.
     """
 
-    spearman: float  # over the pairs answered
+    spearman: float
     pearson: float
-    # over all pairs, similarity 0 for those not answered (gensim's dummy4unknown=True)
     spearman_all: float
     pearson_all: float
     answered: int
     total: int
-    unknown: tuple[str, ...]  # the words not found, in order of appearance
+    unknown: tuple[str, ...]
 
     @property
     def coverage(self) -> float:
@@ -54,7 +61,7 @@ def evaluate_word_pairs(
     Args:
         vectors: what to evaluate.
         pairs: a file (:func:`read_word_pairs`) or (word, word, score) triples.
-        restrict_vocab: use the first so many words of the vocabulary, None for all.
+        restrict_vocab: use only the first so many words of the vocabulary; None for all.
         case_insensitive: match upper-cased words.
 
     Returns:
@@ -63,9 +70,9 @@ def evaluate_word_pairs(
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: the file does not hold word pairs, or a score given is not finite.
-        SettingError: ``restrict_vocab`` is no integer of 1 or more, or a vector asked for is not
-            finite.
+        FormatError: the file does not hold word pairs, or a score is not finite.
+        SettingError: ``pairs`` holds something else than triples, ``restrict_vocab`` is not a whole
+            number of 1 or more, or a vector is not finite.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
@@ -75,25 +82,22 @@ def evaluate_word_pairs(
     (1.0, 0.75, ('cup',))
     """
     triples = read_word_pairs(pairs) if isinstance(pairs, str | os.PathLike) else list(pairs)
+    for place, triple in enumerate(triples):
+        if not has_words(triple, 2) or len(triple) != 3 or not is_finite(triple[2]):
+            cause = f"Pair {place} is {triple!r:.60}, not two words and a finite score"
+            raise FormatError(f"{cause}. Give (word, word, score).")
     gold = np.array([score for _, _, score in triples], np.float64)
-    if not np.isfinite(gold).all():
-        raise FormatError(
-            f"Pair {np.flatnonzero(~np.isfinite(gold))[0]} has no finite score. Leave it out."
-        )
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
-    ids = np.array(
-        [[lookup.get(fold(a), -1), lookup.get(fold(b), -1)] for a, b, _ in triples], np.int64
-    ).reshape(-1, 2)
+    found = [[lookup.get(fold(word), -1) for word in triple[:2]] for triple in triples]
+    ids = np.array(found, np.int64).reshape(-1, 2)
     known = (ids >= 0).all(axis=1)
     matrix = np.asarray(vectors.matrix)
     first, second = (unit_rows(np.asarray(matrix[ids[known, side]], np.float64)) for side in (0, 1))
     similarities = np.zeros(len(triples))
-    # Rounded to float32, the similarity of a word to itself is exactly 1 for every word, and ties
-    # are ties.
+    # In float32 the similarity of every word to itself is exactly 1, so equal values are equal.
     similarities[known] = np.einsum("nd,nd->n", first, second).astype(np.float32)
-    unknown = dict.fromkeys(
-        word for a, b, _ in triples for word in (a, b) if fold(word) not in lookup
-    )
+    words = (word for triple in triples for word in triple[:2])
+    unknown = dict.fromkeys(word for word in words if fold(word) not in lookup)
     return PairScores(
         spearman(gold[known], similarities[known]),
         pearson(gold[known], similarities[known]),
@@ -105,9 +109,20 @@ def evaluate_word_pairs(
     )
 
 
+def has_words(given: object, n: int) -> bool:
+    """Whether something is a sequence, not a string, whose first ``n`` items are strings."""
+    if isinstance(given, str) or not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
+        return False
+    return len(given) >= n and all(isinstance(given[place], str) for place in range(n))
+
+
+def is_finite(score: object) -> bool:
+    """Whether something is a finite number."""
+    return isinstance(score, int | float | np.number) and bool(np.isfinite(score))
+
+
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's r of [n] and [n]; NaN where it is undefined: one side constant, or fewer than two
-    values.
+    """Pearson's r of x [n] and y [n]; NaN if one side is constant or n is less than 2.
 
     >>> import numpy as np
     >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.0])), 6)
@@ -120,7 +135,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rho: Pearson's r of the ranks, equal values sharing the average of their ranks.
+    """Spearman's rho of x [n] and y [n]: Pearson's r of :func:`average_ranks`.
 
     >>> import numpy as np
     >>> round(spearman(np.array([1.0, 2.0, 30.0]), np.array([-5.0, 0.0, 0.1])), 6)
@@ -130,7 +145,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:
-    """[n] the rank of each value from 1; equal values share the average of theirs.
+    """The rank of each of n values, from 1; equal values get the average of their ranks.
 
     >>> import numpy as np
     >>> average_ranks(np.array([0.5, 0.1, 0.5])).tolist()

@@ -11,6 +11,7 @@ dog 3.0 0.1
 True
 """
 
+import functools
 from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from w2vjax.compressed import is_compressed
 from w2vjax.errors import SettingError
+from w2vjax.files import as_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
@@ -46,53 +48,55 @@ def load(
     limit: int | None = None,
     verify: bool = True,
 ) -> Vectors:
-    """Read vectors from a file. No format runs code, and no header is trusted beyond the size of
-    the file.
+    """Read vectors from a file. Reading runs no code from the file.
 
     Args:
         path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed, up to 64 MiB or
             100 times its size.
-        format: a key of :data:`FORMATS`. By default the extension says, and otherwise the first
-            bytes of the file.
-        table: ``"output"`` takes the output table of a model (safetensors only).
+        format: a key of :data:`FORMATS`. By default the extension names it, or else the first bytes
+            of the file show it.
+        table: ``"output"`` takes the output table of a model (safetensors only). Hierarchical
+            softmax has none: its rows are the inner nodes of a tree.
         vocabulary: a vocabulary file, for the words of a ``.npy`` and for the counts of text,
             binary and projector.
-        allow: the faults to forgive: ``"duplicates"`` (the first is kept), ``"non-finite"``,
-            ``"trailing-bytes"``, ``"unfinished-line"`` (a text file without a line end at its end).
+        allow: the faults to accept: ``"duplicates"`` (the first is kept), ``"non-finite"``,
+            ``"trailing-bytes"``, ``"nameless-rows"`` (they are left out), ``"unfinished-line"`` (a
+            text file whose last line has no end).
         unicode_errors: ``"replace"`` or ``"ignore"`` for words that are not UTF-8.
-        limit: read the first rows only.
+        limit: read only the first so many rows.
         verify: compare the checksum of a safetensors file, which reads all of it once.
+
+    Returns:
+        The words, their vectors [V, D] in float32, and their counts if the file has them.
 
     Raises:
         FormatError: the file breaks a rule of its format; the message names file and line or byte.
         FileError: the file cannot be read.
-        SettingError: an option is not known, or the format has no use for it.
+        SettingError: an option is not known, or the format does not use it.
 
-    The example of :func:`save` reads back what it wrote.
+    The example of :func:`save` reads a file.
     """
-    path = Path(path)
+    path = as_path(path)
     options = ReadOptions(allow, unicode_errors, limit, table, vocabulary, verify)
     form = _format(format or format_of(path))
     for name, given in {"table": table != "input", "vocabulary": vocabulary is not None}.items():
         if given and name not in form.takes:
-            raise SettingError(
-                f"{path}: the option {name} has no effect on {form.about}. Leave it out."
-            )
+            cause = f"the option {name} has no effect on {form.about}"
+            raise SettingError(f"{path}: {cause}. Leave it out.")
     return form.read(path, options)
 
 
 def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None) -> None:
-    """Write vectors to a file, whole or not at all, without losing a bit, or refuse and name the
-    word.
+    """Write vectors to a file, whole or not at all, without losing a bit.
 
     Args:
         vectors: what to write.
-        path: where; an older file stays until the new one is on the disk.
-        format: a key of :data:`FORMATS`; by default the extension says.
+        path: the file. An older file stays until the new one is on the disk.
+        format: a key of :data:`FORMATS`. By default the extension names it.
 
     Raises:
-        FormatError: the format cannot carry a word (a space in word2vec text), or a vector holds
-            NaN.
+        FormatError: the format cannot hold a word (a space in word2vec text), or a vector holds
+            NaN. The message names the word.
         FileError: the file cannot be written.
         SettingError: neither the extension nor ``format`` names a format.
 
@@ -102,19 +106,15 @@ def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None)
     >>> load(path).words
     ('cat', 'my dog')
     """
-    path = Path(path)
+    path = as_path(path)
     if is_compressed(path):
-        raise SettingError(
-            f"{path}: vectors are not written compressed. Leave out {path.suffix} and compress "
-            "after."
-        )
+        remedy = f"Leave out {path.suffix} and compress after."
+        raise SettingError(f"{path}: vectors are not written compressed. {remedy}")
     name = format or _by_suffix(path)
     if name is None:
         known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
-        raise SettingError(
-            f"{path} has no known extension ({known}). Use one, or name the format: "
-            f"{', '.join(FORMATS)}."
-        )
+        remedy = f"Use one, or name the format: {', '.join(FORMATS)}."
+        raise SettingError(f"{path} has no known extension ({known}). {remedy}")
     _format(name).write(path, vectors)
 
 
@@ -127,21 +127,13 @@ def load_word2vec_format(
     *,
     allow: Collection[str] = (),
 ) -> Vectors:
-    """gensim's ``KeyedVectors.load_word2vec_format``: word2vec text or binary, with counts from
-    ``fvocab``.
+    """gensim's ``KeyedVectors.load_word2vec_format``, with counts from ``fvocab``.
 
     A missing header (GloVe) is recognised, so ``no_header`` is not needed. Raises as :func:`load`.
-    The example of :func:`save_word2vec_format` reads back what it wrote.
+    The example of :func:`save_word2vec_format` reads a file.
     """
-    form = "binary" if binary else "text"
-    return load(
-        path,
-        format=form,
-        vocabulary=fvocab,
-        allow=allow,
-        unicode_errors=unicode_errors,
-        limit=limit,
-    )
+    read = functools.partial(load, path, format="binary" if binary else "text", vocabulary=fvocab)
+    return read(allow=allow, unicode_errors=unicode_errors, limit=limit)
 
 
 def save_word2vec_format(
@@ -161,14 +153,12 @@ def save_word2vec_format(
     ([3.0, 0.5], [9, 5])
     """
     if fvocab is not None:
-        write_vocabulary(Path(fvocab), vectors.words, vectors.counts)
+        write_vocabulary(fvocab, vectors.words, vectors.counts)
     save(vectors, path, "binary" if binary else "text")
 
 
 def format_of(path: Path) -> str:
-    """A format's name, from the extension or else from the first bytes; raises FormatError where
-    neither tells.
-    """
+    """A format's name, by the extension or else the first bytes. Raises FormatError if unknown."""
     if by_suffix := _by_suffix(path):
         return by_suffix
     data = contents(path)
@@ -186,10 +176,18 @@ def format_of(path: Path) -> str:
 def describe(
     path: str | PathLike[str], *, format: str | None = None, allow: Collection[str] = ()
 ) -> dict[str, Any]:
-    """A file's format, sizes, tables, settings and first words, after every check that :func:`load`
-    makes.
+    """A file's format, sizes, tables, settings and first words, after all checks of :func:`load`.
 
-    Raises as :func:`load`. The dict holds only values that JSON has.
+    Args:
+        path: the file: vectors, a model or a vocabulary.
+        format: a key of :data:`FORMATS`, as in :func:`load`.
+        allow: the faults to accept, as in :func:`load`.
+
+    Returns:
+        A dict that holds only values of JSON.
+
+    Raises:
+        FormatError, FileError, SettingError: as :func:`load`.
 
     >>> import tempfile, numpy as np
     >>> path = tempfile.mkdtemp() + "/pets.txt"
@@ -198,14 +196,13 @@ def describe(
     >>> found["format"], found["words"], found["dim"], found["first_words"]
     ('text', 2, 2, ['cat', 'dog'])
     """
-    path, options = Path(path), ReadOptions(allow)
+    path, options = as_path(path), ReadOptions(allow)
     name = format or format_of(path)
     form = _format(name)
-    found = (
-        form.describe(path, options)
-        if form.describe
-        else describe_vectors(form.read(path, options))
-    )
+    if form.describe:
+        found = form.describe(path, options)
+    else:
+        found = describe_vectors(form.read(path, options))
     return {"file": str(path), "format": name, **found, "bytes": path.stat().st_size}
 
 

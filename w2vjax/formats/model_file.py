@@ -1,7 +1,7 @@
-"""What a trained model and vectors are called inside a safetensors file: saving and loading both.
+"""Models and vectors in safetensors files.
 
-A model holds the input and the output table and so can be trained further; vectors hold the input
-table.
+A model holds the input and the output table, so it can be trained further. Vectors hold the input
+table only.
 """
 
 import json
@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError
+from w2vjax.files import as_path
 from w2vjax.formats.safetensors import (
     Tensors,
     pack_words,
@@ -24,82 +25,88 @@ from w2vjax.formats.safetensors import (
 )
 from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
 from w2vjax.reading import ReadOptions, encoded, refuse
-from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
+
+if TYPE_CHECKING:  # it imports JAX, which reading vectors does not need
+    from w2vjax.types import Params
 
 TABLES = ("input", "output")
 _FORMAT = "w2vjax 1"
+_REMEDY = "Give the model.safetensors that training wrote."
 
 
 class Model(NamedTuple):
-    """A trained model as it lies in its file."""
+    """A trained model, read from its file.
 
-    params: Params  # input [V, D], output [V or V-1, D], read-only views of the memory map
-    words: list[str]  # [V]
-    counts: np.ndarray | None  # [V] int64
-    metadata: dict[str, Any]  # what the saver gave: settings, versions, the corpus
+    Attributes:
+        params: input [V, D] and output [V or V-1, D], read-only views of the memory map.
+        words: V words.
+        counts: [V] int64, or None.
+        metadata: what was saved with the model: settings, versions, the corpus.
+    """
+
+    params: "Params"
+    words: list[str]
+    counts: np.ndarray | None
+    metadata: dict[str, Any]
 
 
 def save_model(
     path: str | PathLike[str],
-    params: Params,
+    params: "Params",
     words: Sequence[str],
     counts: ArrayLike | None = None,
     metadata: Mapping[str, Any] | None = None,
     *,
     dropped: Mapping[str, int] | None = None,
 ) -> None:
-    """Write both tables, the vocabulary, its counts, ``metadata`` (anything JSON holds) and a
-    checksum to one file.
+    """Write both tables, the vocabulary, its counts, metadata and a checksum to one file.
 
     Args:
-        path: the file, usually ``model.safetensors``; it appears whole or not at all.
+        path: the file, usually ``model.safetensors``. It appears whole or not at all.
         params: ``input`` [V, D] and ``output`` [V, D], or [V-1, D] for the inner nodes of a Huffman
-            tree; their types are kept.
+            tree. Their types are kept.
         words: V words.
-        counts: [V] occurrences.
-        metadata: the settings of the run. ``metadata["min_count"]`` is told to whoever asks for a
-            rare word.
+        counts: [V] how often each word occurs.
+        metadata: the settings of the run, as JSON can hold them. The error for a rare word gives
+            ``metadata["min_count"]``. With ``metadata["objective"]`` "hierarchical", the output
+            table is not read as vectors of words.
         dropped: the counts of the words that ``min_count`` left out.
 
     Raises:
-        FormatError: shapes that disagree, NaN or infinity in a table, a word that is not text.
+        FormatError: shapes disagree, a table holds NaN or infinity, or a word is not text.
+        SettingError: the metadata is not JSON.
         FileError: the file cannot be written.
 
     >>> import tempfile, numpy as np
+    >>> from w2vjax.types import Params
     >>> path = tempfile.mkdtemp() + "/model.safetensors"
     >>> save_model(path, Params(np.eye(2), np.ones((2, 2))), ["a", "b"], [3, 2], {"dim": 2})
     >>> model = load_model(path)
     >>> model.words, model.counts.tolist(), model.metadata, model.params.output.shape
     (['a', 'b'], [3, 2], {'dim': 2}, (2, 2))
     """
+    path = as_path(path)
     tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
     rows, dim = len(words), tables["input"].shape[-1]
     for name, table in tables.items():
-        if (
-            table.ndim != 2
-            or table.shape[1] != dim
-            or len(table) not in ({rows} if name == "input" else {rows, rows - 1})
-        ):
-            raise FormatError(
-                f"{path}: {rows} words and dim {dim} do not fit the {name} table's shape "
-                f"{table.shape}."
-            )
-    _write(Path(path), tables, words, counts, metadata or {}, dropped)
+        if table.ndim != 2 or table.shape[1] != dim or len(table) not in _fitting(name, rows):
+            cause = f"{rows} words and dim {dim} do not fit the {name} table's shape {table.shape}"
+            raise FormatError(f"{path}: {cause}. Give the words of this table.")
+    _write(path, tables, words, counts, metadata or {}, dropped)
+
+
+def _fitting(name: str, words: int) -> set[int]:
+    """The numbers of rows that a table may have. A tree has one inner node less than leaves."""
+    return {words} if name == "input" else {words, words - 1}
 
 
 def write_safetensors(path: Path, vectors: Vectors) -> None:
     """Vectors alone, with their counts."""
     vocab = vectors.vocab
     metadata = {} if vocab.min_count == 1 else {"min_count": vocab.min_count}
-    _write(
-        path,
-        {"input": np.asarray(vectors.matrix)},
-        vocab.words,
-        vocab.counts,
-        metadata,
-        vocab.dropped,
-    )
+    tables = {"input": np.asarray(vectors.matrix)}
+    _write(path, tables, vocab.words, vocab.counts, metadata, vocab.dropped)
 
 
 def _write(
@@ -112,10 +119,8 @@ def _write(
 ) -> None:
     for name, table in tables.items():
         if (row := first_non_finite(table)) is not None:
-            raise FormatError(
-                f"{path}: row {row} of the {name} table holds NaN or infinity and is not written. "
-                "Train again with a lower learning rate."
-            )
+            cause = f"row {row} of the {name} table holds NaN or infinity and is not written"
+            raise FormatError(f"{path}: {cause}. Train again with a lower learning rate.")
     try:
         settings = json.dumps(metadata, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -133,80 +138,59 @@ def _write(
 
 
 def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
-    """Read back what :func:`save_model` wrote, to train further or to look inside. The tables are
-    memory-mapped.
+    """Read what :func:`save_model` wrote. The tables are memory-mapped.
 
     Args:
         path: the file.
         verify: compare the checksum, which reads the whole file once (0.7 GB/s).
 
+    Returns:
+        The tables, the words, their counts and the metadata.
+
     Raises:
         FormatError: the file is damaged, is not a model, or holds vectors without an output table.
         FileError: the file cannot be read.
 
-    The example of :func:`save_model` reads back what it wrote.
+    The example of :func:`save_model` reads a file.
     """
-    path = Path(path)
+    path = as_path(path)
     tensors = open_tensors(path, verify)
     if "input" in tensors.arrays and "output" not in tensors.arrays:
-        refuse(
-            path,
-            "",
-            "it holds vectors without the output table, so it cannot be trained further",
-            "Give the model.safetensors that training wrote.",
-        )
+        cause = "it holds vectors without the output table, so it cannot be trained further"
+        refuse(path, "", cause, _REMEDY)
     words = unpack_words(path, tensors, "words")
     for name in TABLES:
         _table(path, tensors, name, len(words))
+    from w2vjax.types import Params
+
     params = Params(tensors.arrays["input"], tensors.arrays["output"])
-    return Model(
-        params, words, _counts(path, tensors, "counts", len(words)), metadata(path, tensors)
-    )
+    counts = _counts(path, tensors, "counts", len(words))
+    return Model(params, words, counts, metadata(path, tensors))
 
 
 def open_tensors(path: Path, verify: bool = True) -> Tensors:
-    """The tensors of a file; one that w2vjax wrote has to have its checksum still."""
+    """The tensors of a file. If w2vjax wrote it, it has to have its checksum."""
     tensors = read_tensors(path, verify)
-    if (
-        "format" in tensors.metadata
-        and tensors.metadata["format"] != _FORMAT
-        and "sha256" in tensors.metadata
-    ):
-        refuse(
-            path,
-            "byte 8, __metadata__",
-            f"its format is {tensors.metadata['format'][:40]!r}, not {_FORMAT!r}",
-            "Read it with the version of w2vjax that wrote it.",
-        )
-    if tensors.metadata.get("format") == _FORMAT and "sha256" not in tensors.metadata:
-        refuse(
-            path,
-            "byte 8, __metadata__",
-            "its checksum is gone: it was damaged or edited",
-            "Restore it from a copy.",
-        )
+    form, place = tensors.metadata.get("format"), "byte 8, __metadata__"
+    if "sha256" in tensors.metadata and form not in {None, _FORMAT}:
+        cause = f"its format is {form[:40]!r}, not {_FORMAT!r}"
+        refuse(path, place, cause, "Read it with the version of w2vjax that wrote it.")
+    if "sha256" not in tensors.metadata and form == _FORMAT:
+        cause = "its checksum is gone: it was damaged or edited"
+        refuse(path, place, cause, "Restore it from a copy.")
     return tensors
 
 
 def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
-    """The words with the input or the output table of a model, or the vectors of a file that holds
-    only them.
-    """
+    """The words with the input or the output table of a model, or with the vectors of a file."""
     tensors = open_tensors(path, options.verify)
-    words = unpack_words(path, tensors, "words")
-    if options.table not in tensors.arrays:
-        refuse(
-            path,
-            "",
-            f"it holds no {options.table} table",
-            "Give the model.safetensors that training wrote.",
-        )
+    words, settings = unpack_words(path, tensors, "words"), metadata(path, tensors)
     matrix = _table(path, tensors, options.table, len(words))
-    if len(matrix) != len(words):
-        cause = f"its {len(matrix):,} rows are the inner nodes of a Huffman tree, not the {len(words):,} words"
+    tree = options.table == "output" and settings.get("objective") == "hierarchical"
+    if tree or len(matrix) != len(words):
+        cause = f"its {len(matrix):,} rows are the inner nodes of a Huffman tree, not words"
         refuse(path, f"tensor '{options.table}'", cause, "Take the input table.")
-    # A verified file was checked when it was written. Another look for NaN would read the memory
-    # map a second time.
+    # A verified file was checked when it was written. A second look for NaN would read all of it.
     if tensors.checksum and matrix.itemsize <= 4:
         options = replace(options, allow=(*options.allow, "non-finite"))
     dropped = None
@@ -214,7 +198,7 @@ def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
         rare = unpack_words(path, tensors, "dropped")
         rare_counts = _counts(path, tensors, "dropped.counts", len(rare))
         dropped = dict(zip(rare, [] if rare_counts is None else rare_counts.tolist(), strict=False))
-    min_count = metadata(path, tensors).get("min_count")
+    min_count = settings.get("min_count")
     least = min_count if isinstance(min_count, int) else 1
     table = Table(words, matrix, _counts(path, tensors, "counts", len(words)), dropped, least)
     return checked(path, table, options, lambda row: f"row {row}")
@@ -249,20 +233,11 @@ def metadata(path: Path, tensors: Tensors) -> dict[str, Any]:
 def _table(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray:
     table = tensors.arrays.get(name)
     if table is None:
-        refuse(
-            path,
-            "",
-            f"it holds no {name} table; its tensors are "
-            f"{', '.join(list(tensors.arrays)[:8]) or 'none'}",
-            "Give the model.safetensors that training wrote.",
-        )
-    fitting = {rows} if name == "input" else {rows, rows - 1}
-    if table.ndim != 2 or len(table) not in fitting or table.dtype.kind not in "fV":
-        refuse(
-            path,
-            f"tensor '{name}'",
-            f"{table.dtype} {table.shape} is not a table for {rows:,} words",
-        )
+        names = ", ".join(list(tensors.arrays)[:8]) or "none"
+        refuse(path, "", f"it holds no {name} table; its tensors are {names}", _REMEDY)
+    if table.ndim != 2 or len(table) not in _fitting(name, rows) or table.dtype.kind not in "fV":
+        cause = f"{table.dtype} {table.shape} is not a table for {rows:,} words"
+        refuse(path, f"tensor '{name}'", cause)
     return table
 
 
@@ -271,11 +246,8 @@ def _counts(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray | 
     if counts is not None and (
         counts.shape != (rows,) or counts.dtype != np.int64 or (counts < 0).any()
     ):
-        refuse(
-            path,
-            f"tensor '{name}'",
-            f"{counts.dtype} {counts.shape} are not counts of {rows:,} words",
-        )
+        cause = f"{counts.dtype} {counts.shape} are not counts of {rows:,} words"
+        refuse(path, f"tensor '{name}'", cause)
     return counts
 
 

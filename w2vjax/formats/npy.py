@@ -1,8 +1,7 @@
-"""NumPy's ``.npy`` with a word2vec vocabulary file beside it: ``vectors.npy`` and
-``vectors.vocab``.
+"""NumPy's ``.npy`` with word2vec's vocabulary file beside it: ``vectors.npy``, ``vectors.vocab``.
 
-The matrix is memory-mapped. The header of a ``.npy`` is a Python literal; it is matched here
-against the one form that a plain matrix has, and never evaluated.
+The matrix is memory-mapped. The header of a ``.npy`` is a Python literal. It is compared with the
+one form that a plain matrix has, and never evaluated.
 """
 
 import re
@@ -21,34 +20,30 @@ from w2vjax.vocabulary_file import FORBIDDEN, read_vocabulary, vocabulary_bytes
 
 _MAGIC = b"\x93NUMPY"
 _HEADER = re.compile(
-    rb"\{'descr': '([<>|=]f[248])', 'fortran_order': (True|False), 'shape': \(([0-9]{1,18}), ([0-9]{1,18})\), \} *\n"
+    rb"\{'descr': '([<>|=]f[248])', 'fortran_order': (True|False), "
+    rb"'shape': \(([0-9]{1,18}), ([0-9]{1,18})\), \} *\n"
 )
 
 
 def read_npy(path: Path, options: ReadOptions) -> Vectors:
-    """The matrix, mapped, with the words of ``options.vocabulary`` (by default the same name with
-    ``.vocab``).
+    """The matrix, with the words of ``options.vocabulary`` or of the same name with ``.vocab``.
 
     Raises:
-        FormatError: with file and byte, for anything that is not a plain two-dimensional array of
-            floats, a size that disagrees with the file's or with the vocabulary's.
+        FormatError: with file and byte, if this is not a plain two-dimensional array of floats, or
+            its size disagrees with the size of the file or of the vocabulary.
     """
     beside = Path(options.vocabulary or path.with_suffix(".vocab"))
     matrix_file, words_file = (
         settled([path, beside]) if beside.parent == path.parent else [path, beside]
     )
     matrix, start = _matrix(path, contents(matrix_file))
-    words, counts = read_vocabulary(
-        words_file, replace(options, allow=set(options.allow) - {"duplicates"})
-    )
+    # Each line names a row, so no line can be left out.
+    every = replace(options, allow=set(options.allow) - {"duplicates", "nameless-rows"})
+    words, counts = read_vocabulary(words_file, every)
     if len(words) != len(matrix):
         cause = f"it holds {len(words):,} words, and {path} {len(matrix):,} vectors"
-        refuse(
-            beside,
-            f"line {len(words)}",
-            cause,
-            "Give the vocabulary that was written with the matrix.",
-        )
+        remedy = "Give the vocabulary that was written with the matrix."
+        refuse(beside, f"line {len(words)}", cause, remedy)
     width = matrix.shape[1] * matrix.itemsize
 
     def place(row: int) -> str:
@@ -61,11 +56,8 @@ def _matrix(path: Path, data: Data) -> tuple[np.ndarray, int]:
     """The array as a view of the file, and the byte at which it starts."""
     refuse_foreign(path, data[:8])
     if data[:6] != _MAGIC or len(data) < 12 or data[6] not in (1, 2, 3):
-        refuse(
-            path,
-            "byte 0",
-            f"{bytes(data[:8])!r} is not how an .npy file of version 1, 2 or 3 starts",
-        )
+        cause = f"{bytes(data[:8])!r} is not how an .npy file of version 1, 2 or 3 starts"
+        refuse(path, "byte 0", cause)
     size, kind = (2, "<H") if data[6] == 1 else (4, "<I")
     (length,) = struct.unpack(kind, data[8 : 8 + size])
     start = 8 + size + length
@@ -84,14 +76,10 @@ def _matrix(path: Path, data: Data) -> tuple[np.ndarray, int]:
 
 
 def write_npy(path: Path, vectors: Vectors) -> None:
-    """``path`` and, beside it, the vocabulary; both appear together. Without counts a line holds
-    just a word.
-    """
+    """The matrix and its vocabulary, which appear together. Without counts a line is a word."""
     if path.suffix == ".vocab":
-        raise SettingError(
-            f"{path} is where the words of an .npy go. Name the matrix "
-            f"{path.with_suffix('.npy').name}."
-        )
+        name = path.with_suffix(".npy").name
+        raise SettingError(f"{path} is where the words of an .npy go. Name the matrix {name}.")
     _, matrix = writable(path, vectors, FORBIDDEN, "a vocabulary file")
     rows = np.ascontiguousarray(matrix, "<f4")
     words = vocabulary_bytes(path.with_suffix(".vocab"), vectors.words, vectors.counts)

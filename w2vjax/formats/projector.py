@@ -1,9 +1,7 @@
-"""TensorBoard's embedding projector: ``tensors.tsv``, a line of numbers per word, and
-``metadata.tsv``, its labels.
+"""TensorBoard's embedding projector: ``tensors.tsv``, a line of numbers a word, and its labels.
 
-``metadata.tsv`` has no header when it has one column (words) and needs one when it has two (words
-and counts). The projector shows about 10,000 rows: save the most frequent words
-(``vectors[:10_000]``).
+The labels are in ``metadata.tsv``. One column (words) has no header, and two (words and counts)
+need one. The projector shows about 10,000 rows: save the most frequent words, ``vectors[:10_000]``.
 """
 
 import re
@@ -45,8 +43,8 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
     """Vectors of ``tensors.tsv`` with the words (and counts) of ``metadata.tsv``.
 
     Raises:
-        FormatError: with file and line, for rows of different widths, a field that is not a number,
-            a different number of labels, a count that is not a number.
+        FormatError: with file and line, for rows of different widths, a field or a count that is
+            not a number, and another number of labels.
     """
     beside = metadata_path(path)
     tensors, labels = settled([path, beside])
@@ -59,20 +57,14 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
     dim = rows[0].count(b"\t") + 1
     for number, row in enumerate(rows, 1):
         if row.count(b"\t") != dim - 1:
-            refuse(
-                path,
-                f"line {number}",
-                f"there are {row.count(9) + 1} numbers, and line 1 has {dim}",
-            )
-    plain = (
-        None
-        if data.find(b" ") >= 0
-        else plain_numbers([row.replace(b"\t", b" ") for row in rows], dim)
-    )
+            cause = f"there are {row.count(9) + 1} numbers, and line 1 has {dim}"
+            refuse(path, f"line {number}", cause)
+    plain = None
+    if data.find(b" ") < 0:
+        plain = plain_numbers([row.replace(b"\t", b" ") for row in rows], dim)
     if plain is None:
-        plain = np.stack(
-            [slow_numbers(path, f"line {n}", row.split(b"\t")) for n, row in enumerate(rows, 1)]
-        )
+        fields = [row.split(b"\t") for row in rows]
+        plain = np.stack([slow_numbers(path, f"line {n}", row) for n, row in enumerate(fields, 1)])
     label_data = contents(labels)
     refuse_unfinished(beside, label_data, options)
     words, counts, first = _labels(beside, split_lines(label_data), len(rows), path, options)
@@ -86,7 +78,7 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
 def _labels(
     path: Path, lines: list[bytes], rows: int, tensors: Path, options: ReadOptions
 ) -> tuple[list[str], np.ndarray | None, int]:
-    """Words, counts if there is such a column, and the number of the line of the first word."""
+    """Words, counts if there is a column of them, and the number of the first word's line."""
     columns = lines[0].split(b"\t") if lines else []
     first = 2 if len(columns) > 1 else 1
     if len(lines) - first + 1 != rows:
@@ -98,11 +90,8 @@ def _labels(
     for number, line in enumerate(lines[first - 1 :], first):
         fields = line.split(b"\t")
         if len(fields) != len(columns):
-            refuse(
-                path,
-                f"line {number}",
-                f"there are {len(fields)} columns, and line 1 has {len(columns)}",
-            )
+            cause = f"there are {len(fields)} columns, and line 1 has {len(columns)}"
+            refuse(path, f"line {number}", cause)
         if not fields[0] or b"\0" in fields[0]:
             refuse(path, f"line {number}", f"{fields[0][:40]!r} is not a word")
         words.append(decode(path, fields[0], f"line {number}", options))
@@ -120,8 +109,8 @@ def write_projector(path: Path, vectors: Vectors) -> None:
         refuse(path, "", "the projector cannot carry an empty vocabulary", "Write safetensors.")
     names, matrix = writable(path, vectors, FORBIDDEN, "projector metadata")
     for row, word in enumerate(vectors.words):
-        # The projector trims lines and drops empty ones, and a mark at the start of a file is not
-        # part of its text.
+        # The projector trims lines and drops empty ones. A byte order mark at the start of a file
+        # is not part of its text.
         if not word.strip("\ufeff").strip() or (row == 0 and word.startswith("\ufeff")):
             cause = f"projector metadata cannot carry the word {word[:60]!r} (row {row})"
             why = "it is blank or starts the file with a byte order mark"

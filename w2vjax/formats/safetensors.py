@@ -1,5 +1,4 @@
-"""safetensors: the native format. Matrices, vocabulary, counts, settings and a checksum in one
-file, memory-mapped.
+"""safetensors, the native format: tables, words, counts, settings and a checksum in one file.
 
     8 bytes   N, the length of the header, little-endian
     N bytes   JSON: {"__metadata__": {...}, name: {"dtype", "shape", "data_offsets"}, ...}
@@ -9,8 +8,8 @@ file, memory-mapped.
     words.bytes, words.offsets [V+1]       all words as UTF-8, and where each starts
     counts [V]                             occurrences, where known
 
-The format has no checksum of its own: ``__metadata__`` holds the SHA-256 of the header (with the
-digest's own place filled with zeros) and of all that follows it.
+The file is memory-mapped. The format has no checksum, so ``__metadata__`` holds one: the SHA-256 of
+the header, with zeros in place of the digest, and of all that follows the header.
 """
 
 import hashlib
@@ -53,11 +52,16 @@ _ZEROS = "0" * 64
 
 
 class Tensors(NamedTuple):
-    """A file's tensors, read-only views of its memory map, and its metadata."""
+    """What a file holds.
+
+    Attributes:
+        arrays: the tensors by name, read-only views of the memory map.
+        metadata: the strings of ``__metadata__``.
+        checksum: the SHA-256 after it was verified; None if there is none or it was not read.
+    """
 
     arrays: dict[str, np.ndarray]
     metadata: dict[str, str]
-    # the verified SHA-256; None where the file has none or it was not looked at
     checksum: str | None
 
 
@@ -69,22 +73,16 @@ def write_tensors(
     ready = {name: _stored(path, name, array) for name, array in arrays.items()}
     position = 0
     for name, array in ready.items():
-        dtype, size = _NAMES[array.dtype], array.nbytes
-        header[name] = {
-            "dtype": dtype,
-            "shape": list(array.shape),
-            "data_offsets": [position, position + size],
-        }
-        position += size
-    # ASCII keeps the header's length the same whatever the digest; spaces at its end align the
-    # tensors for mapping.
+        offsets = [position, position := position + array.nbytes]
+        entry = {"dtype": _NAMES[array.dtype], "shape": list(array.shape)}
+        header[name] = entry | {"data_offsets": offsets}
+    # In ASCII the header has the same length for every digest. Spaces align the tensors.
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     if len(text) > _LONGEST_HEADER:
-        raise FormatError(
-            f"{path}: the metadata takes {len(text):,} bytes of JSON, and the format allows "
-            f"{_LONGEST_HEADER:,}. Store less of it."
-        )
+        cause = f"the metadata takes {len(text):,} bytes of JSON"
+        limit = f"the format allows {_LONGEST_HEADER:,}"
+        raise FormatError(f"{path}: {cause}, and {limit}. Store less of it.")
     digest = hashlib.sha256(text)
     for array in ready.values():
         digest.update(array.reshape(-1).view(np.uint8).data)
@@ -111,13 +109,12 @@ def _stored(path: Path, name: str, array: ArrayLike) -> np.ndarray:
 
 
 def read_tensors(path: Path, verify: bool = True) -> Tensors:
-    """The tensors of any safetensors file; with ``verify``, the checksum of one of ours is compared
-    (0.7 GB/s).
+    """The tensors of any safetensors file. ``verify`` compares the checksum, if the file has one.
 
     Raises:
-        FormatError: with file and byte, for a header that is no JSON or lies about types, shapes or
-            places, gaps or overlaps between tensors, a truncated or too long file, and a checksum
-            that does not match.
+        FormatError: with file and byte, for a header that is not JSON or is wrong about types,
+            shapes or places, gaps or overlaps between tensors, a file that is too short or too
+            long, and a checksum that does not match.
     """
     data = contents(path)
     refuse_foreign(path, data[:8])
@@ -133,50 +130,35 @@ def read_tensors(path: Path, verify: bool = True) -> Tensors:
         isinstance(value, str) for value in metadata.values()
     ):
         refuse(path, "byte 8", "__metadata__ is not a JSON object of strings")
-    start = 8 + len(text)
-    places = sorted(
-        (_place(path, name, entry) for name, entry in header.items()), key=lambda place: place[2:]
-    )
-    position = 0
-    for name, _, begin, end in places:
+    start, position, arrays = 8 + len(text), 0, {}
+    places = [_place(path, name, entry) for name, entry in header.items()]
+    for name, kind, begin, end in sorted(places, key=lambda place: place[2:]):
         if begin != position:
-            refuse(
-                path,
-                f"byte {start + position:,}",
-                f"tensor {name!r} starts at {begin:,} of the data, not {position:,}",
-            )
+            cause = f"tensor {name!r} starts at {begin:,} of the data, not {position:,}"
+            refuse(path, f"byte {start + position:,}", cause)
         position = end
+        if start + end <= len(data):
+            shape = header[name]["shape"]
+            flat = np.frombuffer(data, kind, math.prod(shape), start + begin)
+            arrays[name] = flat.reshape(shape)
     if start + position != len(data):
-        refuse(
-            path,
-            f"byte {len(data):,}",
-            f"the file ends here, and its tensors end at byte {start + position:,}",
-        )
-    arrays = {
-        name: np.frombuffer(
-            data, kind, count=math.prod(header[name]["shape"]), offset=start + begin
-        ).reshape(header[name]["shape"])
-        for name, kind, begin, _ in places
-    }
+        cause = f"the file ends here, and its tensors end at byte {start + position:,}"
+        refuse(path, f"byte {len(data):,}", cause)
     digest = _verified(path, data, text, metadata.get("sha256")) if verify else None
     return Tensors(arrays, metadata, digest)
 
 
 def _header_text(path: Path, data: Data) -> bytes:
     if len(data) < 8:
-        refuse(
-            path,
-            f"byte {len(data)}",
-            f"the file ends here, and the length of the header takes {8} bytes",
-        )
+        cause = "the file ends here, and the length of the header takes 8 bytes"
+        refuse(path, f"byte {len(data)}", cause)
+    if data[8:9] not in {b"{", b""}:
+        cause = f"it is not a safetensors file, whose header starts with '{{', not {data[8:9]!r}"
+        refuse(path, "byte 8", cause, "Give a .safetensors file, as training writes one.")
     (length,) = struct.unpack("<Q", data[:8])
     if length > min(len(data) - 8, _LONGEST_HEADER):
-        refuse(
-            path,
-            "byte 0",
-            f"the header claims {length:,} bytes; {len(data) - 8:,} follow, and "
-            f"{_LONGEST_HEADER:,} are allowed",
-        )
+        claim = f"the header claims {length:,} bytes; {len(data) - 8:,} follow"
+        refuse(path, "byte 0", f"{claim}, and {_LONGEST_HEADER:,} are allowed")
     return bytes(data[8 : 8 + length])
 
 
@@ -193,25 +175,18 @@ def _place(path: Path, name: str, entry: object) -> tuple[str, np.dtype, int, in
         refuse(path, where, "its entry does not hold just dtype, shape and data_offsets")
     dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        refuse(
-            path, where, f"its dtype {str(entry['dtype'])[:40]!r} is none of {', '.join(_DTYPES)}"
-        )
+        cause = f"its dtype {str(entry['dtype'])[:40]!r} is none of {', '.join(_DTYPES)}"
+        refuse(path, where, cause)
     shape, offsets = entry["shape"], entry["data_offsets"]
     for numbers in (shape, offsets):
         if not isinstance(numbers, list) or not all(
             type(number) is int and 0 <= number < 2**48 for number in numbers
         ):
             refuse(path, where, f"{str(numbers)[:60]} is not a list of sizes")
-    if (
-        len(offsets) != 2
-        or len(shape) > 8
-        or offsets[1] - offsets[0] != math.prod(shape) * dtype.itemsize
-    ):
-        refuse(
-            path,
-            where,
-            f"its shape {str(shape)[:60]} does not fill data_offsets {str(offsets)[:60]}",
-        )
+    size = math.prod(shape) * dtype.itemsize
+    if len(offsets) != 2 or len(shape) > 8 or offsets[1] - offsets[0] != size:
+        cause = f"its shape {str(shape)[:60]} does not fill data_offsets {str(offsets)[:60]}"
+        refuse(path, where, cause)
     return name, dtype, offsets[0], offsets[1]
 
 
@@ -225,13 +200,9 @@ def _verified(path: Path, data: Data, text: bytes, claimed: str | None) -> str |
     for start in range(8 + len(text), len(data), 1 << 24):
         digest.update(view[start : start + (1 << 24)])
     if digest.hexdigest() != claimed:
-        refuse(
-            path,
-            "checksum",
-            f"the SHA-256 is {digest.hexdigest()[:12]}... and the file says {claimed[:12]!r}...: "
-            "it was damaged or edited",
-            "Restore it from a copy.",
-        )
+        found = f"the SHA-256 is {digest.hexdigest()[:12]}..., not {claimed[:12]}... as in the file"
+        cause = f"{found}: it was damaged or edited"
+        refuse(path, "checksum", cause, "Restore it from a copy.")
     return claimed
 
 
@@ -247,36 +218,23 @@ def unpack_words(path: Path, tensors: Tensors, name: str) -> list[str]:
     try:
         run, offsets = tensors.arrays[f"{name}.bytes"], tensors.arrays[f"{name}.offsets"]
     except KeyError:
-        refuse(
-            path,
-            "",
-            f"it holds no {name}; its tensors are {', '.join(list(tensors.arrays)[:8]) or 'none'}",
-            "Give a file that w2vjax wrote, with its vocabulary inside.",
-        )
-    right = (
-        run.dtype == np.uint8 and run.ndim == 1 and offsets.dtype == np.int64 and offsets.ndim == 1
-    )
+        names = ", ".join(list(tensors.arrays)[:8]) or "none"
+        remedy = "Give a file that w2vjax wrote, with its vocabulary inside."
+        refuse(path, "", f"it holds no {name}; its tensors are {names}", remedy)
+    kinds = str(run.dtype), run.ndim, str(offsets.dtype), offsets.ndim
     if (
-        not right
-        or not len(offsets)
-        or offsets[0] != 0
-        or offsets[-1] != len(run)
+        kinds != ("uint8", 1, "int64", 1)
+        or [*offsets[:1], *offsets[-1:]] != [0, len(run)]
         or (np.diff(offsets) < 0).any()
     ):
-        refuse(
-            path,
-            f"tensor '{name}.offsets'",
-            f"it does not cut the {run.size:,} bytes of '{name}.bytes' into words",
-        )
+        cause = f"it does not cut the {run.size:,} bytes of '{name}.bytes' into words"
+        refuse(path, f"tensor '{name}.offsets'", cause)
     joined, cuts = run.tobytes(), offsets.tolist()
     words = []
     for row, (start, end) in enumerate(itertools.pairwise(cuts)):
         try:
             words.append(joined[start:end].decode())
         except UnicodeDecodeError:
-            refuse(
-                path,
-                f"tensor '{name}.bytes', byte {start:,} (row {row})",
-                f"{joined[start:end][:40]!r} is not UTF-8",
-            )
+            place = f"tensor '{name}.bytes', byte {start:,} (row {row})"
+            refuse(path, place, f"{joined[start:end][:40]!r} is not UTF-8")
     return words

@@ -1,11 +1,9 @@
-"""word2vec binary: a header line, then for every word its bytes, a space, D little-endian float32
-and a newline.
+"""word2vec binary: a header, then for each word its bytes, a space, and D little-endian float32.
 
     V D\\n
     word <4 * D bytes>\\n
 
-The C tool ends a record with the newline and gensim does not: both are read, the C tool's is
-written.
+The C tool ends a record with a newline, and gensim does not. Both are read; the newline is written.
 """
 
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from w2vjax.files import atomic_file
-from w2vjax.formats.table import Format, Table, checked, header, writable
+from w2vjax.formats.table import Format, Table, checked, header, nameless, writable
 from w2vjax.reading import (
     MARK,
     Data,
@@ -32,42 +30,34 @@ _BLOCK = 1 << 25
 
 
 def read_binary(path: Path, options: ReadOptions) -> Vectors:
-    """Vectors of a word2vec binary file: one walk over the word boundaries, then one gather of the
-    rows.
+    """Vectors of a word2vec binary file: a walk over the words, then one gather of the rows.
 
     Raises:
-        FormatError: with file, byte and row, for a header the file cannot hold, a truncated record,
-            a row without a word, bytes after the last row, and whatever
-            :func:`~w2vjax.formats.table.checked` refuses.
+        FormatError: with file, byte and row, for a header that the file cannot hold, a cut record,
+            bytes after the last row, and what :func:`~w2vjax.formats.table.checked` refuses.
     """
     data = contents(path)
     refuse_foreign(path, data[:8])
     end = data.find(b"\n", 0, _HEADER)
     if end < 0:
-        refuse(
-            path,
-            "byte 0",
-            f"there is no header line 'words dimensions' in its first {_HEADER} bytes",
-        )
-    rows, dim = header(path, data[:end], "byte 0", len(data) - end - 1, 2, 4)
+        cause = f"there is no header line 'words dimensions' in its first {_HEADER} bytes"
+        refuse(path, "byte 0", cause)
+    rows, dim = header(path, data[:end], "byte 0", len(data) - end - 1, 1, 4)
     wanted = rows if options.limit is None else min(rows, options.limit)
     words, starts, stop = _walk(path, data, end + 1, wanted, dim)
     if wanted == rows and data[stop : stop + 1] == b"\n":
         stop += 1
     if wanted == rows and stop != len(data) and "trailing-bytes" not in options.allow:
         cause = f"{len(data) - stop:,} bytes follow the last of {rows:,} words"
-        refuse(
-            path,
-            f"byte {stop:,}",
-            cause,
-            "Correct the header, or read with allow='trailing-bytes'.",
-        )
+        remedy = "Correct the header, or read with allow='trailing-bytes'."
+        refuse(path, f"byte {stop:,}", cause, remedy)
 
     def place(row: int) -> str:
         return f"byte {starts[row] - len(words[row]) - 1:,} (row {row})"
 
     texts = decode_all(path, words, place, options)
-    return checked(path, Table(texts, _gather(data, starts, dim)), options, place)
+    table = Table(texts, _gather(data, starts, dim), nameless=nameless(texts))
+    return checked(path, table, options, place)
 
 
 def _walk(
@@ -81,27 +71,33 @@ def _walk(
         if not 0 < start <= last:
             position += data[position : position + 1] == b"\n"
             what = f"its {width:,} bytes of numbers" if start else "its word"
-            cause = f"the file ends, at byte {len(data):,}, before {what} does; the header promises {rows:,} rows"
-            refuse(path, f"byte {position:,} (row {row})", cause)
+            cause = f"the file ends at byte {len(data):,}, before {what} does"
+            promise = f"the header promises {rows:,} rows"
+            refuse(path, f"byte {position:,} (row {row})", f"{cause}; {promise}")
         words.append(data[position : start - 1])
         starts.append(start)
         position = start + width
     words = [word[1:] if word[:1] == b"\n" else word for word in words]
     joined = b" ".join(words)
     if not all(words) or b"\n" in joined or b"\0" in joined:
-        row = next(
-            row for row, word in enumerate(words) if not word or b"\n" in word or b"\0" in word
-        )
-        cause = f"{words[row][:40]!r} is no word: it is empty or holds a newline or a NUL"
-        remedy = "The dimensions in the header may be wrong, or the file damaged."
-        refuse(path, f"byte {starts[row] - len(words[row]) - 1:,} (row {row})", cause, remedy)
+        _refuse_words(path, data, words, starts)
     return words, starts, position
 
 
+def _refuse_words(path: Path, data: Data, words: list[bytes], starts: list[int]) -> None:
+    """Refuse a word with a newline or a NUL, and an empty word that may be a space."""
+    for row, (word, start) in enumerate(zip(words, starts, strict=True)):
+        place = f"byte {start - len(word) - 1:,} (row {row})"
+        if b"\n" in word or b"\0" in word:
+            remedy = "The dimensions in the header may be wrong, or the file damaged."
+            refuse(path, place, f"the word {word[:40]!r} holds a newline or a NUL", remedy)
+        if not word and data[start : start + 1] == b" ":
+            cause = "the word is empty or a space, and the bytes do not tell which"
+            refuse(path, place, cause, "Write the vectors anew, without it or as text.")
+
+
 def _gather(data: Data, starts: list[int], dim: int) -> np.ndarray:
-    """[n, D] float32 from rows at any byte: a window of 4 * D bytes over the file, indexed by where
-    the rows start.
-    """
+    """[n, D] float32 from rows at any byte: windows of 4 * D bytes, indexed by their starts."""
     matrix = np.empty((len(starts), dim), "<f4")
     if not starts:
         return matrix.astype(np.float32)

@@ -1,14 +1,14 @@
-"""word2vec and GloVe text: a line per word, the word, then D numbers, all separated by single
-spaces.
+"""word2vec and GloVe text: on each line a word and D numbers, separated by single spaces.
 
     V D                     word2vec only; GloVe starts with the first word
     the 0.418 0.24968 ...
 
-The last D fields of a line are the vector and what stands before them is the word, so a GloVe word
-may hold spaces. Lines end in ``\\n`` or ``\\r\\n``; the C tool's space at the end of a line and a
-byte order mark are accepted.
+The last D fields of a line are the vector, and all before them is the word. So a word may hold
+spaces. Lines end in ``\\n`` or ``\\r\\n``. The reader accepts a space at the end of a line, as the
+C tool writes it, empty lines at the end of the file, and a byte order mark.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 
 from w2vjax.files import atomic_file
 from w2vjax.formats.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
-from w2vjax.formats.table import Format, Table, checked, header, writable
+from w2vjax.formats.table import Format, Table, checked, header, nameless, writable
 from w2vjax.reading import (
     MARK,
     Data,
@@ -33,22 +33,24 @@ from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import FORBIDDEN
 
 _CHUNK = 1 << 22
+# A number with a point or an exponent. If all words end in one, the header's D is too small.
+_DECIMAL = re.compile(r".* [+-]?([0-9]*\.[0-9]*|[0-9]+[eE][+-]?[0-9]+)")
 
 
 class _Layout(NamedTuple):
     start: int  # byte of the first row
-    first_line: int  # its line number
+    end: int  # byte after the last row
+    first_line: int  # number of the line of the first row
     rows: int | None  # V, None without a header
     dim: int
 
 
 def read_text(path: Path, options: ReadOptions) -> Vectors:
-    """Vectors of a word2vec or GloVe text file; the header, if there is one, is recognised by its
-    two integers.
+    """Vectors of a word2vec or GloVe text file. A first line of two numbers is a header.
 
     Raises:
         FormatError: with file and line, for a row of the wrong width, a field that is not a number,
-            too few or too many rows, and whatever :func:`~w2vjax.formats.table.checked` refuses.
+            too few or too many rows, and what :func:`~w2vjax.formats.table.checked` refuses.
     """
     data = contents(path)
     layout = _layout(path, data, options)
@@ -58,15 +60,11 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
     matrix = np.empty((wanted, layout.dim), np.float32) if layout.rows is not None else None
     for line, chunk in _chunks(data, layout):
         room = wanted - len(words)
-        names, block = _rows(path, chunk[:room], line, layout.dim, options)
+        names, block = _rows(path, chunk[:room], line, layout, options)
         if len(chunk) > room and options.limit is None and "trailing-bytes" not in options.allow:
             cause = f"the header promises {wanted:,} words, and this is one more"
-            refuse(
-                path,
-                f"line {line + room}",
-                cause,
-                "Correct the header, or read with allow='trailing-bytes'.",
-            )
+            remedy = "Correct the header, or read with allow='trailing-bytes'."
+            refuse(path, f"line {line + room}", cause, remedy)
         if matrix is not None:
             matrix[len(words) : len(words) + len(names)] = block
         else:
@@ -75,40 +73,41 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
         if len(words) == wanted and (options.limit or "trailing-bytes" in options.allow):
             break
     if matrix is not None and len(words) < wanted:
-        cause = f"the file ends after {len(words):,} of the {layout.rows:,} words that its header promises"
+        cause = f"the file ends after {len(words):,} words, and the header promises {layout.rows:,}"
         refuse(path, f"line {layout.first_line + len(words)}", cause)
+    if layout.rows and all(map(_DECIMAL.fullmatch, words)):
+        cause = f"the header promises {layout.dim:,} numbers on each line, and every line has more"
+        refuse(path, "line 1", cause, "Correct the header.")
     if matrix is None:
         matrix = np.concatenate(numbers)
-    from_top = layout.first_line
-    return checked(path, Table(words, matrix), options, lambda row: f"line {from_top + row}")
+    table, top = Table(words, matrix, nameless=nameless(words)), layout.first_line
+    return checked(path, table, options, lambda row: f"line {top + row}")
 
 
 def _layout(path: Path, data: Data, options: ReadOptions) -> _Layout:
     """Where the rows start and how wide they are."""
     refuse_foreign(path, data[:8])
     refuse_unfinished(path, data, options)
-    start = len(MARK) if data[:3] == MARK else 0
+    start, last = len(MARK) if data[:3] == MARK else 0, len(data)
+    while ends := re.search(rb"\n\r?\n\Z", data[max(0, last - 3) : last]):
+        last -= len(ends[0]) - 1
     end = _line_end(data, start)
     fields = data[start:end].rstrip(b"\r ").split(b" ")
     if not data[start:end].strip():
         refuse(path, "line 1", "it is empty")
-    # Two numbers are a header, right or wrong, even where "5 0.3" could be the word 5 with a vector
-    # of one dimension.
+    # Two numbers are a header, even if "5 0.3" could be the word 5 with a vector of one dimension.
     if len(fields) == 2 and all(map(NUMBER.fullmatch, fields)):
-        # A row is at least "\n", a letter and D times " 0"; the last needs no "\n".
-        rows, dim = header(path, data[start:end], "line 1", len(data) - end, 2, 2)
-        return _Layout(end + 1, 2, rows, dim)
+        # A row is at least "\n" and D times " 0". The last one needs no "\n".
+        rows, dim = header(path, data[start:end], "line 1", len(data) - end, 1, 2)
+        return _Layout(end + 1, last, 2, rows, dim)
     dim = 0
     while dim < len(fields) - 1 and NUMBER.fullmatch(fields[-1 - dim]):
         dim += 1
     if not dim:
         shown = data[start : min(end, start + 40)]
-        refuse(
-            path,
-            "line 1",
-            f"{shown!r} is neither a header 'words dimensions' nor a word and its numbers",
-        )
-    return _Layout(start, 1, None, dim)
+        cause = f"{shown!r} is neither a header 'words dimensions' nor a word and its numbers"
+        refuse(path, "line 1", cause)
+    return _Layout(start, last, 1, None, dim)
 
 
 def _line_end(data: Data, start: int) -> int:
@@ -119,9 +118,9 @@ def _line_end(data: Data, start: int) -> int:
 def _chunks(data: Data, layout: _Layout) -> Iterator[tuple[int, list[bytes]]]:
     """(number of the first line, lines without their ends), about 4 MiB at a time."""
     position, line = layout.start, layout.first_line
-    while position < len(data):
-        end = min(position + _CHUNK, len(data))
-        if end < len(data):
+    while position < layout.end:
+        end = min(position + _CHUNK, layout.end)
+        if end < layout.end:
             cut = data.rfind(b"\n", position, end)
             end = (cut if cut >= 0 else _line_end(data, end)) + 1
         lines = data[position:end].split(b"\n")
@@ -132,45 +131,38 @@ def _chunks(data: Data, layout: _Layout) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _rows(
-    path: Path, lines: list[bytes], line: int, dim: int, options: ReadOptions
+    path: Path, lines: list[bytes], line: int, layout: _Layout, options: ReadOptions
 ) -> tuple[list[str], np.ndarray]:
-    """Words and [n, D] numbers. All at once where every line is plain; otherwise one by one, which
-    finds the place.
-    """
+    """Words and [n, D] numbers: all at once if every line is plain, otherwise line by line."""
     lines = [text.rstrip(b"\r ") if text[-1:] in {b"\r", b" "} else text for text in lines]
     parts = [text.split(b" ", 1) for text in lines]
     if all(len(part) == 2 and part[0] for part in parts) and b"\0" not in b"".join(
         [part[0] for part in parts]
     ):
-        block = plain_numbers([part[1] for part in parts], dim)
+        block = plain_numbers([part[1] for part in parts], layout.dim)
         if block is not None:
             names = [part[0] for part in parts]
             return decode_all(path, names, lambda row: f"line {line + row}", options), block
-    rows = [_row(path, text, f"line {line + row}", dim, options) for row, text in enumerate(lines)]
+    rows = [_row(path, text, f"line {line + n}", layout, options) for n, text in enumerate(lines)]
     return [word for word, _ in rows], np.stack([numbers for _, numbers in rows])
 
 
 def _row(
-    path: Path, text: bytes, place: str, dim: int, options: ReadOptions
+    path: Path, text: bytes, place: str, layout: _Layout, options: ReadOptions
 ) -> tuple[str, np.ndarray]:
-    fields = text.split(b" ")
-    if len(fields) < dim + 1 or not fields[0]:
+    fields, dim = text.split(b" "), layout.dim
+    if len(fields) < dim + 1:
         cause = f"there are {len(fields) - 1} numbers after the word, and every row has {dim}"
-        refuse(path, place, cause if fields[0] else "the line does not start with a word")
+        refuse(path, place, cause if text else "the line is empty")
     numbers = slow_numbers(path, place, fields[-dim:])
-    if len(fields) > dim + 1 and NUMBER.fullmatch(fields[-dim - 1]):
-        refuse(
-            path,
-            place,
-            f"there are more than {dim} numbers after the word, and every row has {dim}",
-        )
+    # Without a header, the first line says how many numbers there are, and so this may be one more.
+    if layout.rows is None and len(fields) > dim + 1 and NUMBER.fullmatch(fields[-dim - 1]):
+        cause = f"there are more than {dim} numbers after the word, and every row has {dim}"
+        refuse(path, place, cause)
     word = b" ".join(fields[:-dim])
-    if word[-1:] == b" ":
-        refuse(
-            path,
-            place,
-            f"two spaces follow the word {word[:40]!r}, and a single one separates fields",
-        )
+    if word[-1:] == b" " and word.strip(b" "):
+        cause = f"two spaces follow the word {word[:40]!r}, and a single one separates fields"
+        refuse(path, place, cause)
     if b"\0" in word:
         refuse(path, place, f"the word {word[:40]!r} holds a NUL byte")
     return decode(path, word, place, options), numbers

@@ -1,6 +1,4 @@
-"""word2vec's vocabulary file as a format that vectors are written to: their words and counts,
-without the numbers.
-"""
+"""word2vec's vocabulary file as a format to write vectors to: words and counts, no numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
 
 
 FORMAT = Format(
-    "word2vec vocabulary, words and counts",
+    "word2vec vocabulary file (words and counts)",
     (".vocab",),
     never,
     _read,

@@ -1,9 +1,8 @@
-"""Batches that break wrong gradients: on clean batches only, 6 of 23 broken softmax gradients go
-unseen.
+"""Batches that break wrong gradients. On ordinary batches, 6 of 23 wrong softmax gradients pass.
 
-A case is made of runs of tokens, from which every window shape makes its batch, and of params. Each
-kind below changes one thing about an ordinary case; shapes stay, so that all kinds of one size
-share their compilations.
+A case is params and blocks of tokens, of which every window shape makes its batch. Each kind below
+changes one thing about an ordinary case. Shapes stay, so all kinds of one size share their
+compilations.
 """
 
 from collections.abc import Callable
@@ -17,23 +16,39 @@ Array = np.ndarray
 
 
 class Size(NamedTuple):
-    """V words, D dim, and B runs of T centers that look at most ``window`` words to each side."""
+    """The size of a case.
+
+    Attributes:
+        vocab_size: V.
+        dim: D.
+        blocks: B.
+        centers: T, the words of a block.
+        window: how many words each center sees to each side, at most.
+    """
 
     vocab_size: int
     dim: int
-    runs: int
+    blocks: int
     centers: int
     window: int
 
 
 class Case(NamedTuple):
-    """Params and runs of tokens in the form that the window shapes take them."""
+    """Params, and blocks of tokens as the window shapes take them.
 
-    input: Array  # [V, D]
-    output: Array  # [V, D]
-    tokens: Array  # [B, T + 2*window]
-    segments: Array  # [B, T + 2*window], -1 on padding
-    reach: Array  # [B, T]
+    Attributes:
+        input: [V, D].
+        output: [V, D].
+        tokens: [B, T + 2*window] int32.
+        segments: [B, T + 2*window] int32, the lines; -1 on padding.
+        reach: [B, T] int32, how far each center looks.
+    """
+
+    input: Array
+    output: Array
+    tokens: Array
+    segments: Array
+    reach: Array
 
 
 SIZES = {
@@ -42,35 +57,31 @@ SIZES = {
     "60 x 10, 330 pairs": Size(60, 10, 5, 11, 3),
     "1000 x 50, 256 pairs": Size(1000, 50, 8, 8, 2),
 }
-
-
 # For what ships. With 12 blocks, spans of 3 and of 4 blocks share negatives. The softmax takes 4096
 # words at a time, so 4500 words are a whole chunk and a rest.
 SHIPPED_SIZES = {
     "60 x 10, 12 blocks": Size(60, 10, 12, 4, 3),
     "4500 x 3, 12 blocks": Size(4500, 3, 12, 4, 2),
 }
+# Kinds with zero gradients on purpose: at zero tables, and where a softmax saturates.
+ZERO_ON_PURPOSE = ("zero output", "zero params", "huge logits")
 
 
 def counts(size: Size) -> Array:
-    """Zipf counts: the first word makes up a large part of the noise, so negatives repeat and meet
-    positives.
-    """
+    """Zipf counts [V]. The first word makes up much of the noise, so negatives repeat."""
     ranks = np.arange(1, size.vocab_size + 1, dtype=np.float64)
     return np.asarray(np.floor(1e6 / ranks**1.3) + 1)
 
 
 def ordinary(size: Size, rng: np.random.Generator) -> Case:
-    """Uniform tokens on lines of random length, a third of the lines cut by a boundary, params of
-    size one half.
-    """
-    shape = (size.runs, size.centers + 2 * size.window)
+    """Uniform tokens on lines of random length; params of size one half."""
+    shape = (size.blocks, size.centers + 2 * size.window)
     return Case(
         0.5 * rng.normal(size=(size.vocab_size, size.dim)),
         0.5 * rng.normal(size=(size.vocab_size, size.dim)),
         rng.integers(0, size.vocab_size, shape).astype(np.int32),
         np.cumsum(rng.random(shape) < 0.1, axis=1).astype(np.int32),
-        rng.integers(1, size.window + 1, (size.runs, size.centers)).astype(np.int32),
+        rng.integers(1, size.window + 1, (size.blocks, size.centers)).astype(np.int32),
     )
 
 
@@ -83,7 +94,7 @@ def one_line(case: Case) -> Case:
 
 
 def padded(case: Case, columns: Array) -> Case:
-    """Tokens in ``columns`` become padding: a valid id that must count for nothing."""
+    """Tokens in ``columns`` become padding, a valid id that must count for nothing."""
     segments = np.where(columns, np.int32(-1), case.segments)
     return case._replace(segments=segments, tokens=np.where(columns, np.int32(0), case.tokens))
 
@@ -113,12 +124,12 @@ def everything_equal(case: Case, rng: np.random.Generator) -> Case:
 
 
 def last_id(case: Case, rng: np.random.Generator) -> Case:
-    """All at id V - 1, where an id one too large would be clamped to."""
+    """All at id V - 1, to which an id that is too large is clamped."""
     return one_line(case._replace(tokens=np.full_like(case.tokens, len(case.input) - 1)))
 
 
 def half_padded(case: Case, rng: np.random.Generator) -> Case:
-    """The second half of every run is padding."""
+    """The second half of every block is padding."""
     width = case.tokens.shape[1]
     return padded(case, np.broadcast_to(np.arange(width) >= width // 2, case.tokens.shape))
 
@@ -144,15 +155,13 @@ def one_real_pair(case: Case, rng: np.random.Generator) -> Case:
 
 
 def huge_logits(case: Case, rng: np.random.Generator) -> Case:
-    """Scores up to +-2e4, far apart: sigmoid and softmax saturate, probabilities underflow."""
+    """Scores up to +-2e4: sigmoid and softmax saturate, probabilities underflow."""
     size, dim = case.input.shape
-    rank = np.arange(1, size + 1) * np.where(
-        np.arange(size) % 2, -1.0, 1.0
-    )  # no two alike, so that no two tie
+    # no two scores are equal
+    rank = np.arange(1, size + 1) * np.where(np.arange(size) % 2, -1.0, 1.0)
     inputs = np.repeat(rng.integers(1, 4, (size, 1)).astype(float), dim, 1)
-    return case._replace(
-        input=inputs, output=np.repeat(rank[:, None] * (2e4 / (3 * size * dim)), dim, 1)
-    )
+    outputs = np.repeat(rank[:, None] * (2e4 / (3 * size * dim)), dim, 1)
+    return case._replace(input=inputs, output=outputs)
 
 
 def past_six(case: Case, rng: np.random.Generator) -> Case:
@@ -166,7 +175,7 @@ def zero_output(case: Case, rng: np.random.Generator) -> Case:
 
 
 def zero_params(case: Case, rng: np.random.Generator) -> Case:
-    """All zero: the loss is a closed form and the gradient vanishes."""
+    """All params zero: the gradient vanishes."""
     return case._replace(input=np.zeros_like(case.input), output=np.zeros_like(case.output))
 
 
@@ -178,12 +187,12 @@ def uneven_rows(case: Case, rng: np.random.Generator) -> Case:
 
 
 def short_reach(case: Case, rng: np.random.Generator) -> Case:
-    """Every window shrunk to one word: most of a block's candidates weigh nothing."""
+    """Every center sees one word to each side, so most words of a block weigh nothing."""
     return case._replace(reach=np.ones_like(case.reach))
 
 
 def empty(case: Case, rng: np.random.Generator) -> Case:
-    """No runs at all: B = 0."""
+    """No blocks: B = 0."""
     return case._replace(tokens=case.tokens[:0], segments=case.segments[:0], reach=case.reach[:0])
 
 
@@ -210,7 +219,19 @@ KINDS: dict[str, Callable[[Case, np.random.Generator], Case]] = {
 
 
 def make_case(kind: str, size: Size, seed: int = 60) -> Case:
-    """The case of one kind; raises SettingError for a kind that does not exist."""
+    """The case of one kind.
+
+    Args:
+        kind: a key of KINDS.
+        size: shapes.
+        seed: of the random numbers.
+
+    Raises:
+        SettingError: there is no such kind.
+
+    >>> make_case("half padded", SIZES["V=2, D=1"]).segments.tolist()
+    [[0, 0, -1, -1, -1], [0, 0, -1, -1, -1]]
+    """
     if kind not in KINDS:
         raise SettingError(f"There is no batch kind {kind!r}. It is one of: {', '.join(KINDS)}.")
     rng = np.random.default_rng([seed, list(KINDS).index(kind)])

@@ -1,8 +1,7 @@
-"""Slow window shapes that train nothing: one group for each pair, or for each mean.
+"""Slow window shapes for checks: one group for each pair, or for each mean.
 
-They have no rows to share and no candidates of weight 0, so they are easy to see through. Checks
-compare with them. Arguments are those of :func:`~w2vjax.windows.neighbourhood.around_each`; all
-functions are jit-able.
+They share no rows and have no candidates of weight 0, so they are easy to understand. Their
+arguments are those of :func:`~w2vjax.windows.neighbourhood.around_each`. All can be jitted.
 """
 
 import jax
@@ -39,11 +38,10 @@ def cbow_batch(
     return cbow(contexts.reshape(flat), centers.reshape(-1), mask.reshape(flat), dtype=dtype)
 
 
-def cbow_block_batch(
+def cbow_apart_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """CBOW: the means kept together, T in each of B groups, each with words of its own: inputs.ids
-    [B, T, C].
+    """CBOW: T means in each of B groups, each with its own words: inputs.ids [B, T, C].
 
     Center t is the positive of mean t alone: weights [B, T, P=T] are a masked identity.
     """

@@ -1,6 +1,7 @@
-"""Every objective against every window, batch kind, size and dtype: what ``w2vjax gradcheck`` runs.
+"""Every objective on every window, kind of batch, size and dtype: what ``w2vjax gradcheck`` runs.
 
-for objective, window, size, kind, dtype:   check_gradients(cross_entropy, backward, params, batch, targets)
+for objective, window, size, kind, dtype:
+    check_gradients(cross_entropy, backward, params, batch, targets)
 """
 
 import importlib
@@ -14,9 +15,21 @@ import ml_dtypes
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, Case, Size, counts, make_case
-from w2vjax.gradcheck.check import GradientCheck, check_gradients, failed_check, host_copy, widen
-from w2vjax.gradcheck.expansions import cbow_batch, cbow_block_batch, pair_batch
+from w2vjax.gradcheck.cases import (
+    KINDS,
+    SHIPPED_SIZES,
+    SIZES,
+    ZERO_ON_PURPOSE,
+    Case,
+    Size,
+    counts,
+    make_case,
+)
+from w2vjax.gradcheck.check import check_gradients
+from w2vjax.gradcheck.compare import TOLERANCES, host_copy, widen
+from w2vjax.gradcheck.compiled import QUICK
+from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
+from w2vjax.gradcheck.report import GradientCheck, failed_check
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.model import backward, bounded_backward, cross_entropy, draw_targets
 from w2vjax.objectives.negative import negative_sampling
@@ -25,26 +38,25 @@ from w2vjax.objectives.softmax import softmax
 from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_objective, method
 from w2vjax.types import Batch, Goal, Objective, Params, Tables, Windows
 from w2vjax.windows.cbow import (
+    cbow_block_batch,
     cbow_counted_batch,
-    cbow_counted_run_batch,
+    cbow_counted_block_batch,
     cbow_lone_batch,
-    cbow_run_batch,
 )
 from w2vjax.windows.skipgram import block_batch, fan_batch
 
-# What train's names stand for: the forms of each objective, clear and fast, with parameters that
-# are easy to get wrong.
+# The forms of each objective of train, clear and fast, with settings that are easy to get wrong.
 FORMS: dict[str, dict[str, Objective]] = {
     "softmax": {
         "softmax": softmax(),
-        # leaves a rest of 12 for 60 words and of 40 for 1000; 1 and 2 are all rest
+        # 60 words leave a rest of 12, 1000 words one of 40; 1 or 2 words are all rest
         "chunked_softmax": softmax(chunk=48),
     },
     "negative": {
         "negative_sampling": negative_sampling(num_negatives=5),
         "negative_sampling_shared": negative_sampling(num_negatives=5, shared=12),
-        # a positive drawn twice cancels its own softplus (5 / 10 * 2 = 1), drawn more often it
-        # turns its sign
+        # A positive drawn twice cancels its own softplus (5 / 10 * 2 = 1). Drawn more often, it
+        # turns the sign.
         "shared_negatives": shared_negatives(num_negatives=5, shared=10, span=2),
     },
     "hierarchical": {"hierarchical_softmax": hierarchical_softmax()},
@@ -55,11 +67,11 @@ OBJECTIVES: dict[str, Objective] = {
 WINDOWS: dict[str, Windows] = {
     "pairs": pair_batch,
     "cbow": cbow_batch,
+    "cbow_apart": cbow_apart_batch,
     "cbow_blocks": cbow_block_batch,
-    "cbow_runs": cbow_run_batch,
     "cbow_lone": cbow_lone_batch,
     "cbow_counted": cbow_counted_batch,
-    "cbow_counted_runs": cbow_counted_run_batch,
+    "cbow_counted_blocks": cbow_counted_block_batch,
     "blocks": block_batch,
     "fans": fan_batch,
 }
@@ -67,26 +79,35 @@ LossOf: TypeAlias = Callable[[Params, Batch, Goal], jax.Array]
 BackwardOf: TypeAlias = Callable[[Params, Batch, Goal], tuple[jax.Array, Params]]
 # Words of a text, for each length that changes what train uses.
 TEXTS = {"short": 0, "middling": SHORT_TEXT, "long": MANY_WORDS}
-# one for each form of a batch: pairs apart, means of words read once, many hidden vectors against
-# many positives
-EVERY_SIZE = ("pairs", "cbow_runs", "blocks")
-# where the costly extras run: empty batches, every window, and blocks of every kind without jit
+# One for each form of a batch: pairs apart, means of shared words, many hidden vectors against many
+# positives.
+EVERY_SIZE = ("pairs", "cbow_blocks", "blocks")
+# The size of the costly extras: empty batches, every window, and blocks of every kind without jit.
 MAIN_SIZE = "60 x 10, 330 pairs"
 EAGER_KINDS = ("ordinary", "two words", "scores past 6")  # without jit at the other sizes too
 DTYPES = ("float64", "float32", "bfloat16")
+# The least share of the rows touched by the batches whose reference has to be other than zero.
+LEAST_SHARE = 0.95
 
 
 class Record(NamedTuple):
-    """One line of the report: what was checked, and what was found."""
+    """What was checked, and what was found.
+
+    Attributes:
+        objective: its name.
+        window: the window shape, a key of WINDOWS or "train: ...".
+        size: a key of SIZES or SHIPPED_SIZES.
+        kind: the kind of batch.
+        check: of the backward.
+        bounded: of the gradient beside bounds, which trains; None where it was not checked.
+    """
 
     objective: str
     window: str
     size: str
     kind: str
     check: GradientCheck
-    bounded: GradientCheck | None = (
-        None  # of the gradient beside bounds, which trains; None where it was not checked
-    )
+    bounded: GradientCheck | None = None
 
     @property
     def passed(self) -> bool:
@@ -94,62 +115,89 @@ class Record(NamedTuple):
         return self.check.passed and (self.bounded is None or self.bounded.passed)
 
     def row(self) -> dict[str, Any]:
-        """Flat, for JSON."""
-        head = {
-            "objective": self.objective,
-            "window": self.window,
-            "size": self.size,
-            "kind": self.kind,
-        }
-        error, raised = (
-            (None, None) if self.bounded is None else (self.bounded.error, self.bounded.raised)
-        )
-        beside = {"bounded_error": error, "bounded_raised": raised}
-        return {**head, **self.check._asdict(), **beside, "passed": self.passed}
+        """For JSON: the parts of the check beside those of the record."""
+        head = dict(zip(("objective", "window", "size", "kind"), self[:4], strict=True))
+        bounded = None if self.bounded is None else self.bounded.row()
+        return {**head, **self.check.row(), "bounded": bounded, "passed": self.passed}
+
+
+def exercised(records: Iterable[Record]) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """(rows tested, rows touched) of each objective, window and dtype.
+
+    A row is tested if its reference is not zero. Left out are kinds with zero gradients on purpose,
+    and a vocabulary of one word, whose gradient vanishes.
+    """
+    found: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for record in records:
+        if record.kind in ZERO_ON_PURPOSE or record.size == "V=1":
+            continue
+        key = (record.objective, record.window, record.check.dtype)
+        tested, touched = found.get(key, (0, 0))
+        for leaf in record.check.leaves:
+            tested, touched = tested + leaf.exercise.tested, touched + leaf.exercise.touched
+        found[key] = tested, touched
+    return found
 
 
 class Shipped(NamedTuple):
-    """What ``train`` uses for one pair of model and objective and one length of text."""
+    """What ``train`` uses for one pair of model and objective and one kind of text.
+
+    Attributes:
+        model: "skip-gram" or "cbow".
+        name: of the objective, as train has it.
+        text: "short text", "middling text", "long text", or "15 negatives".
+        objective: with the settings of train.
+        windows: the window shape.
+    """
 
     model: str
-    name: str  # of the objective, as train has it
-    length: str  # of the text: a key of TEXTS
+    name: str
+    text: str
     objective: Objective
     windows: Windows
 
     @property
     def window(self) -> str:
         """How a report calls this method's window shape."""
-        return f"train: {self.model}, {self.length} text"
+        return f"train: {self.model}, {self.text}"
 
 
 @lru_cache(maxsize=1)
 def shipped() -> tuple[Shipped, ...]:
-    """All methods that ``train`` has: for each pair, those that differ from the method of a shorter
-    text.
+    """All methods that ``train`` has: for each pair, those that differ between texts.
+
+    With more than 12 negatives a positive, train draws 4 for each of them: one more method.
     """
     found: dict[tuple[str, str, Windows, bool], Shipped] = {}
     for each, (length, words) in product(METHODS.values(), TEXTS.items()):
         name, windows = str(each.objective), method(each.model, each.objective, words).windows
-        one = Shipped(each.model, name, length, make_objective(name, words=words), windows)
-        found.setdefault(
-            (each.model, name, windows, name == "negative" and words >= MANY_WORDS), one
+        one = Shipped(
+            each.model, name, f"{length} text", make_objective(name, words=words), windows
         )
-    return tuple(found.values())
+        many = name == "negative" and words >= MANY_WORDS
+        found.setdefault((each.model, name, windows, many), one)
+    fifteen = make_objective("negative", negatives=15)
+    more = Shipped("skip-gram", "negative", "15 negatives", fifteen, block_batch)
+    return (*found.values(), more)
 
 
 def find_shipped(name: str) -> list[Shipped]:
-    """The methods of ``train`` that a name stands for: all, or those of one objective by train's
-    name for it.
-    """
+    """The methods of ``train`` for a name: "all", or what train calls an objective."""
     return [one for one in shipped() if name in ("all", one.name)]
 
 
 def find_objectives(name: str) -> dict[str, Objective]:
     """The objectives that a name stands for.
 
-    The name is all, one of train's, one of a form, or ``package.module:name``, an Objective or its
-    factory. Raises SettingError for a name that leads nowhere.
+    Args:
+        name: "all", what train calls an objective, the name of one form of it, or
+            "package.module:name" of an Objective or of a function that makes one.
+
+    Raises:
+        SettingError: the name leads nowhere.
+
+    >>> list(find_objectives("softmax"))
+    ['softmax', 'chunked_softmax']
     """
     if name == "all":
         return OBJECTIVES
@@ -180,9 +228,7 @@ def find_objectives(name: str) -> dict[str, Objective]:
 
 @lru_cache(maxsize=128)
 def functions(objective: Objective) -> tuple[LossOf, BackwardOf]:
-    """Loss and backward of an objective as the same two objects each time, so that they compile
-    once.
-    """
+    """Loss and backward of an objective, the same two objects each time, so they compile once."""
     return partial(cross_entropy, objective), partial(backward, objective)
 
 
@@ -204,36 +250,32 @@ def tables_of(objective: Objective, size: Size) -> Tables:
 
 @lru_cache(maxsize=256)
 def compiled_select(objective: Objective, window: Windows) -> Callable[..., tuple[Batch, Goal]]:
-    def select(key: jax.Array, tables: Tables, *runs: jax.Array) -> tuple[Batch, Goal]:
-        batch = window(*runs)
+    def select(key: jax.Array, tables: Tables, *blocks: jax.Array) -> tuple[Batch, Goal]:
+        batch = window(*blocks)
         return batch, draw_targets(objective, key, tables, batch)
 
-    # run a few times only: see the reference in check.py
-    return jax.jit(select, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(select, compiler_options=QUICK)
 
 
 def make_inputs(
     objective: Objective, window: Windows, size: Size, case: Case, dtype: str
 ) -> tuple[Params, Batch, Goal]:
-    """Params rounded to dtype, and batch and targets for arithmetic in float64, or float32 for
-    anything less.
-    """
+    """Params in dtype, with batch and targets in float64, or float32 for a narrower dtype."""
     storage = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
     params = Params(case.input.astype(storage), case.output.astype(storage))
-    runs = (case.tokens, case.segments, case.reach)
+    blocks = (case.tokens, case.segments, case.reach)
     batch, targets = compiled_select(objective, window)(
-        jax.random.key(0), tables_of(objective, size), *runs
+        jax.random.key(0), tables_of(objective, size), *blocks
     )
     return params, *((widen if dtype == "float64" else host_copy)((batch, targets)))
 
 
 def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
-    """What a case adds up before anything cancels, for
-    :func:`~w2vjax.gradcheck.check.check_gradients`.
+    """``terms`` and ``loss_terms`` of a case for check_gradients: what adds up before it cancels.
 
-    An example (hidden t, positive p) is an error of at most 1 times a row, and one for each of its
-    5 negatives, which cancel where they are one word. ``terms`` are those of the busiest word,
-    times the largest element of the rows that it may meet. The loss adds scores.
+    An example (hidden t, positive p) adds a row times an error of at most 1, and the same for each
+    of its 5 negatives. They cancel where they are one word. ``terms`` counts the examples of the
+    busiest word, times the largest entry of the rows that it may meet. The loss adds scores.
     """
     examples = np.asarray(batch.weights, np.float64)  # [B, T, P]
     shares = np.abs(np.asarray(batch.inputs.weights, np.float64))  # [B, T, C]
@@ -251,7 +293,7 @@ def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
 
 
 def applies(window: str, size: str, kind: str) -> bool:
-    """Whether a combination is run: each costs a compilation, so extras of one size stand for all."""
+    """Whether a combination is run. Each costs a compilation, so not all are."""
     return size == MAIN_SIZE or (kind != "empty" and window in EVERY_SIZE)
 
 
@@ -262,8 +304,7 @@ def check_objectives(
     kinds: Iterable[str] = tuple(KINDS),
     dtypes: Iterable[str] = DTYPES,
 ) -> Iterator[Record]:
-    """One record for each objective, window, size, kind and dtype that :func:`applies`, as it is
-    found.
+    """One record for each objective, window, size, kind and dtype that :func:`applies`.
 
     An objective that raises on a batch has failed there. The gradient beside bounds is checked on
     blocks of 60 words.
@@ -283,8 +324,7 @@ def check_objectives(
 def check_shipped(
     methods: Iterable[Shipped], kinds: Iterable[str] = tuple(KINDS), dtypes: Iterable[str] = DTYPES
 ) -> Iterator[Record]:
-    """One record for each method of ``train``, size of
-    :data:`~w2vjax.gradcheck.cases.SHIPPED_SIZES`, kind and dtype.
+    """One record for each method of ``train``, size in SHIPPED_SIZES, kind and dtype.
 
     Each record has the gradient beside bounds too.
     """
@@ -305,20 +345,28 @@ def check_case(
     eager: bool,
     beside: bool,
 ) -> tuple[GradientCheck, GradientCheck | None]:
-    """The check of one batch, and that of the gradient beside bounds if ``beside`` and the
-    objective gives bounds.
-    """
+    """The check of one batch, and that of the gradient beside bounds where there are bounds."""
     loss, handwritten = functions(objective)
 
     def check(rule: BackwardOf, eager: bool, samples: int) -> GradientCheck:
         try:
             inputs = make_inputs(objective, window, size, make_case(kind, size), dtype)
             terms = magnitudes(*inputs[:2])
-            return check_gradients(loss, rule, *inputs, eager=eager, samples=samples, **terms)
+            also = ("eager",) if eager else ()
+            return check_gradients(
+                loss,
+                rule,
+                *inputs,
+                samples=samples,
+                also=also,
+                scales=(1,),
+                allow_zero=True,
+                **terms,
+            )
         except MemoryError:
             raise
         except Exception as error:  # of a caller's own objective, on this batch: the others may do
-            return failed_check(dtype, error)
+            return failed_check(dtype, TOLERANCES[dtype], error)
 
     own = check(handwritten, eager, 6)
     # without ``bounded``, the gradient beside bounds is the handwritten one itself

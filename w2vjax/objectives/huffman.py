@@ -1,11 +1,10 @@
-"""Hierarchical softmax: the probability of a word as a product of binary decisions along its
-Huffman path.
+"""Hierarchical softmax: a word is a series of binary decisions along its path in a Huffman tree.
 
     p(w | hidden) = prod_l sigmoid((1 - 2 * code[w, l]) * hidden . output[node[w, l]])
 
-Morin and Bengio 2005; Mikolov et al. 2013. Frequent words have short paths, so a pair costs at most
-about log2 V scores. Every decision is one logistic loss with label 1 - code: loss and backward are
-those of negative sampling.
+Frequent words have short paths, so a pair costs at most about log2 V scores. Each decision is a
+logistic loss with label 1 - code, so loss and backward are those of negative sampling. Morin and
+Bengio 2005; Mikolov et al. 2013.
 """
 
 import math
@@ -18,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
     logistic_rows_bounded,
@@ -25,26 +25,32 @@ from w2vjax.objectives.logistic import (
 )
 from w2vjax.types import Draws, Objective, Targets
 
-# Levels whose nodes 64-bit whole numbers can tell apart. A word so deep would be less than one in
-# 2^42.
+# The most levels whose nodes 64-bit integers can number. A word so deep has a share below 2^-42.
 _MOST_LEVELS = 62
 
 
 class Huffman(NamedTuple):
-    """Paths from the root to each word, padded to the longest. Nodes are rows 0 .. V-2 of the
-    output table.
+    """Paths from the root to each word, padded to the longest.
+
+    Attributes:
+        nodes: [V, L] int32, rows 0 .. V-2 of the output table, the root first; padding is node 0.
+        codes: [V, L] uint8, the branch taken at each node.
+        lengths: [V] int32, the steps of each path.
     """
 
-    nodes: jax.Array  # [V, L] int32, root first; padding is node 0
-    codes: jax.Array  # [V, L] uint8, the branch taken at each node
-    lengths: jax.Array  # [V] int32, real steps in each path
+    nodes: jax.Array
+    codes: jax.Array
+    lengths: jax.Array
 
 
 def huffman_lengths(counts: np.ndarray) -> np.ndarray:
-    """How far from the root each word lies, [V] int64; O(V log V) for the sort.
+    """How far each word lies from the root, [V] int64, in O(V log V).
 
-    Leaves are taken in order of count and inner nodes in order of creation, which is also in order
-    of weight: two queues replace the heap.
+    Leaves are taken in the order of their counts, and inner nodes in the order of their creation,
+    which is that of their weights. So two queues replace a heap.
+
+    >>> huffman_lengths(np.asarray([4, 2, 1])).tolist()
+    [1, 2, 2]
     """
     size = len(counts)
     order = np.argsort(counts, kind="stable").tolist()
@@ -68,14 +74,16 @@ def huffman_lengths(counts: np.ndarray) -> np.ndarray:
 
 
 def limited_lengths(counts: np.ndarray, longest: int) -> np.ndarray:
-    """The lengths [V] int64 of the cheapest tree in which no word is farther than ``longest`` >=
-    log2 V from the root.
+    """The lengths [V] int64 of the cheapest tree with at most ``longest`` >= log2 V levels.
 
-    Package-merge (Larmore and Hirschberg, "A Fast Algorithm for Optimal Length-Limited Huffman
-    Codes", 1990): a word's length is how many of the 2V - 2 cheapest items it is in, where items
+    Package-merge: a word's length is how many of the 2V - 2 cheapest items it is in, where items
     are words or pairs of the level before.
 
-    >>> huffman_lengths(np.array([8, 4, 2, 1, 1])).tolist(), limited_lengths(np.array([8, 4, 2, 1, 1]), 3).tolist()
+    Source: Larmore and Hirschberg, "A Fast Algorithm for Optimal Length-Limited Huffman Codes",
+    1990.
+
+    >>> counts = np.array([8, 4, 2, 1, 1])
+    >>> huffman_lengths(counts).tolist(), limited_lengths(counts, 3).tolist()
     ([1, 2, 3, 4, 4], [1, 3, 3, 3, 3])
     """
     size = len(counts)
@@ -100,15 +108,22 @@ def limited_lengths(counts: np.ndarray, longest: int) -> np.ndarray:
 
 
 def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
-    """The tree over words with these counts [V]: Huffman's, or the best with levels for V * (1 +
-    spare) leaves.
+    """Huffman's tree, or the best tree with levels for V * (1 + spare) leaves.
 
-    Every path costs as much as the longest, padding included, and rare words make trees deep. With
-    a third of the leaves to ``spare``, a tree of 68,000 words has 17 levels in place of 22, and a
-    word of a text lies 4 % deeper. Words are laid from left to right by length, and nodes numbered
-    from the root on, level by level.
+    Every path costs as much as the longest, padding included, and rare words make a tree deep. With
+    a third of the leaves to spare, a tree of 68,000 words has 17 levels in place of 22, and a word
+    of a text lies 4 % deeper. Words are laid from left to right by length. Nodes are numbered from
+    the root, level by level.
 
-    Raises SettingError for empty, negative or non-finite counts, and for a negative ``spare``.
+    Args:
+        counts: [V].
+        spare: share of leaves more than words; None sets no limit.
+
+    Returns:
+        The paths of all words.
+
+    Raises:
+        SettingError: counts are empty, negative or not finite, or spare is negative.
 
     >>> tree = huffman_tree([4, 2, 1])
     >>> tree.lengths.tolist(), tree.nodes.tolist()
@@ -137,18 +152,16 @@ def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
 
 
 def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [V, L] int32 and codes [V, L] uint8 of the tree whose leaves have these rising lengths
-    from left to right.
+    """Nodes [V, L] int32 and codes [V, L] uint8 of the tree with these rising lengths of leaves.
 
-    A leaf at depth l takes 2^-l of the line from 0 to 1; its bits are those of where it begins, and
-    two leaves share a node where the bits before it are the same.
+    A leaf at depth l takes 2^-l of the line from 0 to 1. Its bits are those of the place where it
+    begins. Two leaves share a node where the bits before it are the same.
     """
     deepest = int(lengths.max())
     width = np.left_shift(1, deepest - lengths)
     begin = np.cumsum(width) - width
-    nodes = np.zeros(
-        (len(lengths), max(deepest, 1)), np.int32
-    )  # one padded step for V=1, whose only word is certain
+    # one padded step for V=1, whose only word is certain
+    nodes = np.zeros((len(lengths), max(deepest, 1)), np.int32)
     codes = np.zeros(nodes.shape, np.uint8)
     known = 0
     for depth in range(deepest):
@@ -161,7 +174,7 @@ def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def select_paths(draws: Draws, tree: Huffman, words: jax.Array, weights: jax.Array) -> Targets:
-    """The paths of ``words`` [B, P] as targets with R = P * L rows; ``draws`` are not used."""
+    """The paths of words [B, P] as targets with R = P * L rows."""
     del draws
     groups, hidden, positives = weights.shape
     longest = tree.nodes.shape[1]
@@ -178,12 +191,17 @@ def select_paths(draws: Draws, tree: Huffman, words: jax.Array, weights: jax.Arr
     )
 
 
+@kept
 def hierarchical_softmax(spare: float | None = None) -> Objective:
     """Skip-gram or CBOW with hierarchical softmax over a Huffman tree of the counts.
 
-    ``spare``: see :func:`huffman_tree`. The output table keeps V rows, one more than the tree has
-    nodes: tables of one shape for every objective. ``init`` raises SettingError for counts that are
-    empty, negative or not finite.
+    The output table has V rows, as for every objective. The tree has V - 1 nodes.
+
+    Args:
+        spare: share of leaves more than words, see :func:`huffman_tree`.
+
+    Returns:
+        An objective whose ``init`` raises what :func:`huffman_tree` raises.
 
     >>> objective = hierarchical_softmax()
     >>> objective.init([7, 7]).codes.tolist()

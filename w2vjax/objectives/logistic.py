@@ -1,11 +1,10 @@
-"""The logistic loss of a score against a label in {0, 1}: the loss of negative sampling and of
-hierarchical softmax.
+"""The logistic loss of negative sampling and of hierarchical softmax: a score against a label.
 
     loss = weight * (softplus(s) - label * s)          d loss / d s = weight * (sigmoid(s) - label)
 
-For label 1 that is -log sigmoid(s), for label 0 -log sigmoid(-s), exact for both, at any size of s
-(no table, no clipping at 6). Mikolov et al., "Distributed Representations of Words and Phrases and
-their Compositionality", 2013.
+For label 1 that is -log sigmoid(s), for label 0 -log sigmoid(-s). Both are exact at any size of s:
+there is no table and no clipping at 6. Mikolov et al., "Distributed Representations of Words and
+Phrases and their Compositionality", 2013.
 """
 
 import jax
@@ -19,8 +18,7 @@ from w2vjax.types import Backward, Bounded, Rows, Targets
 def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
     """Weighted logistic losses, elementwise, in the dtype of the scores.
 
-    >>> import jax.numpy as jnp
-    >>> print(logistic(jnp.asarray([0.0, 1e4, -1e4]), jnp.asarray([1.0, 1.0, 1.0]), jnp.ones(3)).round(4))
+    >>> print(logistic(jnp.asarray([0.0, 1e4, -1e4]), jnp.ones(3), jnp.ones(3)).round(4))
     [6.931e-01 0.000e+00 1.000e+04]
     """
     return weights.astype(scores.dtype) * (
@@ -29,13 +27,11 @@ def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Ar
 
 
 def sigmoid(scores: jax.Array) -> jax.Array:
-    """1 / (1 + exp(-s)) as a hyperbolic tangent, which XLA vectorises on a CPU where it does not
-    vectorise exp.
+    """1 / (1 + exp(-s)) as a hyperbolic tangent, which XLA vectorises on a CPU, unlike exp.
 
-    Absolute error at most one rounding of 1, which ``sigmoid(s) - 1`` has in any spelling; digits
-    of tails below that are given up.
+    The absolute error is at most one rounding of 1, which ``sigmoid(s) - 1`` has in any form. The
+    digits of smaller tails are lost.
 
-    >>> import jax.numpy as jnp
     >>> print(sigmoid(jnp.asarray([-1e4, 0.0, 1e4])))
     [0.  0.5 1. ]
     """
@@ -44,27 +40,35 @@ def sigmoid(scores: jax.Array) -> jax.Array:
 
 
 def logistic_backward(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
-    """The derivative of :func:`logistic` by the scores, called ``error`` everywhere."""
+    """The derivative of :func:`logistic` by the scores, which the package calls ``error``.
+
+    >>> logistic_backward(jnp.zeros(2), jnp.asarray([1.0, 0.0]), jnp.ones(2)).tolist()
+    [-0.5, 0.5]
+    """
     return weights.astype(scores.dtype) * (sigmoid(scores) - labels.astype(scores.dtype))
 
 
 def logistic_rows_loss(hidden: jax.Array, output: jax.Array, targets: Targets) -> jax.Array:
-    """Sum of the logistic losses over the rows that ``targets`` name: [B, T]."""
+    """The logistic losses summed over the rows of the targets, [B, T].
+
+    Args:
+        hidden: [B, T, D].
+        output: [V, D].
+        targets: R rows of each group.
+    """
     scores = score(hidden, output, targets.ids)
     return logistic(scores, targets.labels, targets.weights).sum(-1)
 
 
 def logistic_rows_error(hidden: jax.Array, output: jax.Array, targets: Targets) -> jax.Array:
-    """d loss / d scores [B, T, R], which gradient and bound are made of."""
+    """d loss / d scores [B, T, R], of which gradient and bound are made."""
     return logistic_backward(score(hidden, output, targets.ids), targets.labels, targets.weights)
 
 
 def logistic_rows_backward(
     hidden: jax.Array, output: jax.Array, targets: Targets
 ) -> tuple[jax.Array, Rows]:
-    """The gradient of the sum of :func:`logistic_rows_loss`: d_hidden [B, T, D] and output Rows
-    [B*R, D].
-    """
+    """The gradient of :func:`logistic_rows_loss`, summed: d_hidden [B, T, D] and Rows [B*R, D]."""
     error = logistic_rows_error(hidden, output, targets)
     return score_backward(error, hidden, output, targets.ids)
 
@@ -77,9 +81,7 @@ def logistic_rows_bounded(
     a: float = A,
     b: float = B,
 ) -> Bounded:
-    """The gradient by ``backward``, :func:`logistic_rows_backward`, with the bounds of hidden [B,
-    T] and rows [B*R].
-    """
+    """The gradient by :func:`logistic_rows_backward`, with bounds of hidden [B, T], rows [B*R]."""
     error = jnp.abs(logistic_rows_error(hidden, output, targets))
     of_hidden, of_rows = score_bound(error, hidden, output[targets.ids].astype(hidden.dtype), a, b)
     return *backward(hidden, output, targets), of_hidden, of_rows.reshape(-1)

@@ -1,10 +1,9 @@
-"""The public calls that join an input side to any objective: targets, loss, gradient.
+"""The public functions that join an input side to any objective: targets, loss, gradient.
 
     batch.inputs --embed--> hidden --objective.loss--> [B, T]
     d_input Rows <--embed_backward-- d_hidden <--objective.backward--> d_output
 
-Everything is a pure function of its arguments; ids are trusted (JAX hides bad ones: see
-:mod:`w2vjax.ids`).
+All are pure functions. They trust their ids (JAX hides bad ones: see :mod:`w2vjax.ids`).
 """
 
 from collections.abc import Callable
@@ -37,14 +36,22 @@ from w2vjax.types import (
 def init_params(
     key: jax.Array, vocab_size: int, dim: int, dtype: DTypeLike = jnp.float32
 ) -> Params:
-    """The start: input rows uniform in (-1, 1) / dim, output rows 0; both [V, D] for every
-    objective.
+    """The params at the start of training: input rows uniform in (-1, 1) / dim, output rows 0.
 
-    word2vec.c draws from (-0.5, 0.5) / dim. Vectors twice as long, as gensim's, leave the slow
-    beginning of a run sooner, which a short text notices
-    (benchmarks/results/cpu-2-cores/sweep-small-text.json).
+    word2vec.c draws from (-0.5, 0.5) / dim. Vectors twice as long, like gensim's, leave the slow
+    beginning of training sooner, which helps on a short text.
 
-    >>> import jax
+    Source: benchmarks/results/cpu-2-cores/sweep-small-text.json.
+
+    Args:
+        key: of the random numbers.
+        vocab_size: V.
+        dim: D.
+        dtype: of both tables.
+
+    Returns:
+        Two tables [V, D], for every objective.
+
     >>> params = init_params(jax.random.key(0), vocab_size=5, dim=3)
     >>> params.input.shape, float(abs(params.input).max()) < 1 / 3, float(abs(params.output).max())
     ((5, 3), True, 0.0)
@@ -55,10 +62,16 @@ def init_params(
 
 
 def draw_targets(objective: Objective, key: jax.Array, tables: Tables, batch: Batch) -> Goal:
-    """The targets of one batch: what the objective draws with ``key``, and what it selects with
-    that.
+    """The targets of one batch: the objective draws at random, and selects rows to score.
 
-    tables: what ``objective.init`` made of the counts.
+    Args:
+        objective: any.
+        key: of the random numbers.
+        tables: what ``objective.init`` made of the counts.
+        batch: B groups.
+
+    Returns:
+        What ``objective.select`` returns.
 
     >>> from w2vjax.windows.skipgram import pairs
     >>> targets = draw_targets(softmax(), jax.random.key(0), (), pairs([0, 1], [1, 3]))
@@ -70,13 +83,22 @@ def draw_targets(objective: Objective, key: jax.Array, tables: Tables, batch: Ba
 
 
 def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Goal) -> jax.Array:
-    """The loss summed over the batch, a scalar in nats; in the wider dtype of the input table and
-    the batch.
+    """The loss summed over the batch, in nats.
+
+    Args:
+        objective: any.
+        params: tables [V, D].
+        batch: B groups.
+        targets: of the batch, from :func:`draw_targets`.
+
+    Returns:
+        A scalar, in the wider dtype of the input table and the batch.
 
     >>> from w2vjax.windows.skipgram import pairs
-    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
+    >>> batch = pairs([0, 1], [1, 3])
     >>> targets = objective.select((), (), batch.words, batch.weights)
-    >>> print(cross_entropy(objective, params, batch, targets).round(4))  # output rows are 0: 2 log 4
+    >>> print(cross_entropy(objective, params, batch, targets).round(4))  # scores 0: 2 log 4
     2.7726
     """
     return objective.loss(hidden_vectors(params.input, batch), params.output, targets).sum()
@@ -89,15 +111,24 @@ def backward(
     targets: Goal,
     embed_backward: EmbedBackward = hidden_side.embed_backward,
 ) -> tuple[jax.Array, Params]:
-    """(loss, gradients): :func:`cross_entropy` and its handwritten gradient in the structure of
-    ``params``.
+    """:func:`cross_entropy` and its handwritten gradient.
 
-    Leaves are :class:`Rows` where few rows are touched, dense otherwise, in the dtype of the
-    arithmetic (float32 for bfloat16 params). ``embed_backward`` may be replaced by
-    ``embed_backward_undivided`` for word2vec.c's CBOW.
+    Args:
+        objective: any.
+        params: tables [V, D].
+        batch: B groups.
+        targets: of the batch, from :func:`draw_targets`.
+        embed_backward: the derivative of the input side; ``embed_backward_undivided`` for the CBOW
+            of word2vec.c.
+
+    Returns:
+        The loss, a scalar, and the gradient in the structure of params. A leaf is
+        :class:`~w2vjax.types.Rows` where few rows are touched and an array otherwise, in the dtype
+        of the arithmetic: float32 for bfloat16 params.
 
     >>> from w2vjax.windows.skipgram import pairs
-    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
+    >>> batch = pairs([0, 1], [1, 3])
     >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> loss, gradients = backward(objective, params, batch, targets)
     >>> gradients.input.ids.tolist(), gradients.output.shape
@@ -116,19 +147,30 @@ def bounded_backward(
     targets: Goal,
     embed_backward: EmbedBackward = hidden_side.embed_backward,
 ) -> tuple[Params, Params]:
-    """(gradients, bounds): those of :func:`backward`, with how strongly each of its rows bends the
-    loss.
+    """The gradient of :func:`backward`, and how strongly each of its rows bends the loss.
 
-    Bounds are Params of [N], or [V] beside a dense gradient;
-    :func:`~w2vjax.training.updates.apply_gradients` takes both. See
-    :mod:`w2vjax.objectives.bounds`. A mean of several words moves by what they move together, so
-    each gets its weight times the bound of the hidden vector, as it gets its weight times the
-    gradient.
+    A mean of several words moves by what they move together. So each word gets its weight times the
+    bound of the hidden vector, as it gets its weight times the gradient.
+    :mod:`w2vjax.objectives.bounds` defines a bound.
 
-    Raises SettingError where an objective without ``bounded`` has targets without ids and weights.
+    Args:
+        objective: any.
+        params: tables [V, D].
+        batch: B groups.
+        targets: of the batch, from :func:`draw_targets`.
+        embed_backward: as in :func:`backward`.
+
+    Returns:
+        The gradient, and Params of the bounds: [N] beside Rows, [V] beside an array.
+        :func:`~w2vjax.training.updates.apply_gradients` takes both.
+
+    Raises:
+        SettingError: an objective without ``bounded`` has targets without ids and weights, or
+            ``bounded`` gives other shapes.
 
     >>> from w2vjax.windows.skipgram import pairs
-    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
+    >>> batch = pairs([0, 1], [1, 3])
     >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> gradients, bounds = bounded_backward(objective, params, batch, targets)
     >>> print(bounds.input.round(4))  # output rows are 0: (1/4 * 3 + 3/4) / 6
@@ -157,16 +199,25 @@ def bounded_by_weights(
     a: float = A,
     b: float = B,
 ) -> Bounded:
-    """The bounds of an objective that gives none: |d loss / d scores| is taken to be
-    ``targets.weights`` [B, T, R].
+    """The bounds of an objective without ``bounded``, with |d loss / d scores| = targets.weights.
 
     That holds for losses whose first and second derivatives in a score are at most 1 (hinge,
-    logistic, NCE). It is more than the errors of a trained model: an objective that gives its own
-    bounds may take larger steps. Beside a dense gradient [V, D], as of a softmax, the positives
-    have these errors, and all V rows together have as much again.
+    logistic, NCE). The errors of a trained model are smaller, so an objective with bounds of its
+    own may take larger steps. Beside a dense gradient [V, D], as of a softmax, the positives have
+    these errors, and all V rows together have as much again.
 
-    Rows of the gradient have to stand in the order of targets.ids. Raises SettingError where
-    targets have no ids [B, R] and weights [B, T, R].
+    Args:
+        backward: of the objective. Its Rows have to stand in the order of targets.ids.
+        hidden: [B, T, D].
+        output: [V, D].
+        targets: with ids [B, R] and weights [B, T, R].
+        a, b: the constants of :func:`~w2vjax.objectives.bounds.stiffness`.
+
+    Returns:
+        The gradient by ``backward``, the bounds of hidden [B, T] and of the rows [N] or [V].
+
+    Raises:
+        SettingError: targets have no such ids and weights.
     """
     ids, weights = require_weights(targets)
     d_hidden, d_output = backward(hidden, output, targets)
@@ -183,9 +234,7 @@ def bounded_by_weights(
 
 
 def require_weights(targets: Goal) -> tuple[jax.Array, jax.Array]:
-    """The ids [B, R] and the weights [B, T, R] of :class:`~w2vjax.types.Weighted` targets;
-    SettingError for others.
-    """
+    """The ids [B, R] and weights [B, T, R] of Weighted targets; SettingError for others."""
     if not isinstance(targets, Weighted) or targets.weights.shape[-1] != targets.ids.shape[-1]:
         raise SettingError(
             f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of "
@@ -196,8 +245,10 @@ def require_weights(targets: Goal) -> tuple[jax.Array, jax.Array]:
 
 
 def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
-    """A gradient as an array of the table's shape; repeated ids are added in the gradient's own
-    dtype.
+    """A gradient as an array of the shape of its table. Values of one id add up in their dtype.
+
+    >>> to_dense(Rows(jnp.asarray([2, 0, 2]), jnp.ones((3, 1))), jnp.zeros((3, 1))).ravel().tolist()
+    [1.0, 0.0, 2.0]
     """
     if not isinstance(gradient, Rows):
         return jnp.asarray(gradient)
@@ -205,18 +256,28 @@ def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
 
 
 def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
-    """:func:`cross_entropy` whose ``jax.grad`` is the handwritten rule, dense, for larger programs
-    and any optimiser.
+    """:func:`cross_entropy` for larger programs: its ``jax.grad`` is the handwritten gradient.
 
-    loss(params, batch, targets) -> scalar. Differentiable by ``params`` alone, in reverse mode
-    (``custom_vjp`` ends forward mode and Hessians: differentiate :func:`cross_entropy` for those).
+    ``jax.grad`` works, and so does what is taken of it: ``jax.jvp`` or ``jax.grad`` of the
+    gradient, and ``jax.hessian``. Forward mode of the loss itself does not, as for every
+    ``custom_vjp``: take it of :func:`cross_entropy`.
 
-    >>> import jax
-    >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
+    Args:
+        objective: any.
+
+    Returns:
+        loss(params, batch, targets) -> scalar, to be differentiated by params alone. The gradient
+        is dense, in the dtype of params.
+
     >>> from w2vjax.windows.skipgram import pairs
+    >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
     >>> batch = pairs([0, 1], [1, 3])
-    >>> targets = objective.select((), (), batch.words, batch.weights)
-    >>> jax.grad(compose(objective))(params, batch, targets).output.shape
+    >>> inputs = params, batch, objective.select((), (), batch.words, batch.weights)
+    >>> gradient = jax.grad(compose(objective))
+    >>> gradient(*inputs).output.shape
+    (4, 2)
+    >>> along = lambda params: gradient(params, *inputs[1:]).input.sum()
+    >>> jax.grad(along)(params).output.shape
     (4, 2)
     """
 
@@ -239,19 +300,32 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
 def per_example_backward(
     objective: Objective, params: Params, batch: Batch, targets: Goal
 ) -> tuple[jax.Array, Params]:
-    """:func:`backward` of each group alone, by ``vmap``: losses [B] and gradients with a leading
-    axis B.
+    """:func:`backward` of each group alone, by ``vmap``; the gradients add up to that of the batch.
 
-    The gradients sum to those of :func:`backward`. A full softmax has a dense [V, D] for every
-    group: mind the memory. Raises SettingError where groups share negatives, and with them a part
-    of their gradient.
+    A full softmax has an array [V, D] for every group, so a large batch needs much memory. With
+    pairs, the norm of each gradient is that of its rows: no array [V, D] is needed.
+
+    Args:
+        objective: any whose groups share no negatives.
+        params: tables [V, D].
+        batch: B groups.
+        targets: of the batch, from :func:`draw_targets`.
+
+    Returns:
+        Losses [B], and gradients with an axis B in front of each leaf.
+
+    Raises:
+        SettingError: groups share negatives or input words, and so a part of their gradient.
 
     >>> from w2vjax.windows.skipgram import pairs
-    >>> objective, params, batch = softmax(), init_params(jax.random.key(0), 4, 2), pairs([0, 1], [1, 3])
+    >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
+    >>> batch = pairs([0, 1], [1, 3])
     >>> targets = objective.select((), (), batch.words, batch.weights)
     >>> losses, gradients = per_example_backward(objective, params, batch, targets)
     >>> losses.shape, gradients.output.shape
     ((2,), (2, 4, 2))
+    >>> jnp.sqrt(jnp.square(gradients.output).sum((1, 2))).shape  # how much each pair matters
+    (2,)
     """
     if objective.sharing(targets) > 1 or batch.regrouped > 1:
         raise SettingError(
@@ -273,28 +347,38 @@ def held_out_loss(
     chunk: int = 8192,
     offset: jax.Array | None = None,
 ) -> jax.Array:
-    """Exact negative log-likelihood per positive, in nats, of words the model has not seen; a
-    scalar.
+    """The exact negative log-likelihood per positive, in nats, of words the model has not seen.
 
-    By default the full softmax over scores + ``offset`` [V], ``chunk`` words at a time. The scores
-    of a softmax need no offset. Those of negative sampling leave out the noise q: give log q.
-    Subsampling changes the frequencies that a model learns: subtract the log of the share of each
-    word that it kept. :func:`~w2vjax.training.held_out.evaluate_held_out` does both. A model of
-    hierarchical softmax has its own exact likelihood: pass its objective and tables. A batch
-    without examples has 0.
+    By default it is that of the full softmax over scores + offset. The scores of a softmax need no
+    offset. Those of negative sampling leave out the noise q: give log q. Subsampling changes the
+    frequencies that a model learns: subtract the log of the share of each word that it kept.
+    :func:`~w2vjax.training.held_out.evaluate_held_out` does both.
+
+    Args:
+        params: tables [V, D].
+        batch: B groups.
+        objective: None for the full softmax; that of the model for hierarchical softmax, which has
+            an exact likelihood of its own.
+        tables: of the objective.
+        chunk: words of the vocabulary in memory at a time.
+        offset: [V], None for 0.
+
+    Returns:
+        A scalar, 0 for a batch without examples.
 
     >>> from w2vjax.windows.skipgram import pairs
     >>> params = init_params(jax.random.key(0), vocab_size=4, dim=2)
     >>> print(held_out_loss(params, pairs([0, 1], [1, 3])).round(4))  # output rows are 0: log 4
     1.3863
     >>> offset = jnp.log(jnp.asarray([0.4, 0.4, 0.1, 0.1]))
-    >>> print(f"{held_out_loss(params, pairs([0, 1], [1, 3]), offset=offset):.4f}")  # (-log 0.4 - log 0.1) / 2
+    >>> batch = pairs([0, 1], [1, 3])
+    >>> print(f"{held_out_loss(params, batch, offset=offset):.4f}")  # (-log 0.4 - log 0.1) / 2
     1.6094
     """
     total = batch.weights.sum()
     if objective is None:
         hidden, output = hidden_vectors(params.input, batch), params.output
-        # one more column: a hidden vector that ends in 1 then scores s + offset
+        # a hidden vector that ends in 1 scores s + offset against one more column
         if offset is not None:
             hidden = jnp.concatenate([hidden, jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)], -1)
             output = jnp.concatenate([output, offset[:, None].astype(output.dtype)], 1)

@@ -1,13 +1,12 @@
 """Negative sampling: each positive word against words drawn from unigram^0.75 noise.
 
-    loss[t] = sum_p w[t, p] * ( -log sigmoid(s_p)  -  num_negatives / K * sum_{k: id_k != id_p} log
-    sigmoid(-s_k) )
+    loss[t] = sum_p w[t, p] * (-log sigmoid(s_p) - num_negatives / K * noise[p])
+    noise[p] = sum_{k: id_k != id_p} log sigmoid(-s_k)
 
-Mikolov et al., "Distributed Representations of Words and Phrases and their Compositionality", 2013.
-The K negatives are shared by the T hidden vectors of a group. A group of one pair with K =
-num_negatives is the paper; a block of T words with K shared negatives has the same expected
-gradient, because each negative is weighted by num_negatives / K times the positives it does not
-coincide with.
+The T hidden vectors of a group share the K negatives. A group of one pair with K = num_negatives is
+the paper. A block of T words with K shared negatives has the same expected gradient, because each
+negative weighs num_negatives / K times the positives that are other words. Mikolov et al.,
+"Distributed Representations of Words and Phrases and their Compositionality", 2013.
 """
 
 from typing import NamedTuple
@@ -18,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
     logistic_rows_bounded,
@@ -27,16 +27,22 @@ from w2vjax.types import Objective, Targets
 
 
 class Alias(NamedTuple):
-    """Walker's alias table: slot v keeps word v for a share ``keep[v]`` / 2^32 of its draws and
-    gives the rest away.
+    """Walker's alias table: slot v gives word v or another word.
+
+    Attributes:
+        keep: [V] uint32, the share of draws of slot v that give word v, times 2^32.
+        other: [V] int32, the word that the other draws give.
     """
 
-    keep: jax.Array  # [V] uint32
-    other: jax.Array  # [V] int32
+    keep: jax.Array
+    other: jax.Array
 
 
 def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
-    """counts^exponent, [V] float64; 0 stays 0. Raises SettingError as :func:`alias_table` does.
+    """counts^exponent, [V] float64; 0 stays 0.
+
+    Raises:
+        SettingError: counts are empty, negative, not finite, or have no mass.
 
     >>> noise_mass([16, 0, 1]).tolist()
     [8.0, 0.0, 1.0]
@@ -57,10 +63,16 @@ def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
 
 
 def alias_table(counts: ArrayLike, exponent: float = 0.75) -> Alias:
-    """Table to draw words with probability proportional to counts^exponent, in O(V) on the host
-    (Vose's construction).
+    """The table to draw words with a probability proportional to counts^exponent.
 
-    Raises SettingError for counts that are empty, negative, not finite, or all without mass.
+    It is made on the host in O(V), by Vose's construction.
+
+    Args:
+        counts: [V].
+        exponent: 1 for the frequencies of the words, 0 for equal ones.
+
+    Raises:
+        SettingError: as :func:`noise_mass`.
 
     >>> table = alias_table([3, 1], exponent=1.0)
     >>> [round(float(k) / 2**32, 6) for k in table.keep], table.other.tolist()
@@ -77,24 +89,24 @@ def alias_table(counts: ArrayLike, exponent: float = 0.75) -> Alias:
         share[rich] -= 1 - share[poor]
         if share[rich] < 1:
             small.append(large.pop())
-    # what rounding left over in `small` or `large` fills its slot; its `other` is itself
+    # what rounding leaves in `small` or `large` fills its slot; its `other` is itself
     thresholds = np.minimum(np.rint(np.asarray(keep) * 2.0**32), 2**32 - 1).astype(np.uint32)
-    # device_put and not asarray, which compiles a program of its own for every shape and type
+    # asarray would compile a program for every shape and type
     return Alias(*jax.device_put((thresholds, np.asarray(other, np.int32))))
 
 
 def draw(key: jax.Array, table: Alias, shape: tuple[int, ...]) -> jax.Array:
-    """Words [shape] int32 drawn on the device. One 64-bit number x makes slot and coin at once.
+    """Words of this shape, int32, drawn on the device.
 
-    x * V / 2^64 has the slot before the point and the coin behind it. The coin is compared at 32
-    bits, so each word's probability is met to within 2^-32 / V, whatever V is.
+    One number x of 64 bits gives slot and coin: x * V / 2^64 has the slot before the point and the
+    coin after it. The coin has 32 bits, so the probability of each word is exact to 2^-32 / V.
     """
     high, low = jax.random.bits(key, (2, *shape), jnp.uint32)
     return pick(high, low, table)
 
 
 def pick(high: jax.Array, low: jax.Array, table: Alias) -> jax.Array:
-    """The words that the 64 random bits (high, low), two uint32 arrays of one shape, fall on."""
+    """The words for 64 random bits, two uint32 arrays of one shape."""
     size = table.keep.shape[0]
     carry, _ = multiply_wide(low, size)
     slot, coin = multiply_wide(high, size)
@@ -104,9 +116,7 @@ def pick(high: jax.Array, low: jax.Array, table: Alias) -> jax.Array:
 
 
 def multiply_wide(x: jax.Array, factor: int) -> tuple[jax.Array, jax.Array]:
-    """High and low 32 bits of x * factor, for uint32 x and 0 < factor < 2^31, without 64-bit
-    integers.
-    """
+    """High and low 32 bits of x * factor without 64-bit integers; x uint32, 0 < factor < 2^31."""
     half, mask = jnp.uint32(16), jnp.uint32(0xFFFF)
     f_high, f_low = jnp.uint32(factor >> 16), jnp.uint32(factor & 0xFFFF)
     x_high, x_low = x >> half, x & mask
@@ -118,12 +128,17 @@ def multiply_wide(x: jax.Array, factor: int) -> tuple[jax.Array, jax.Array]:
 def negative_targets(
     words: jax.Array, weights: jax.Array, negatives: jax.Array, num_negatives: int
 ) -> Targets:
-    """Targets that score positives ``words`` [B, P] and ``negatives`` [B, K] for weights [B, T, P];
-    R = P + K.
+    """Targets with R = P + K rows: the positives, then the negatives.
 
-    Negative k weighs num_negatives / K * sum_p weights[t, p] * [id_k != id_p] for hidden t: a word
-    that is drawn while it is a positive of t is skipped for that positive alone (dropping it for
-    the whole block would bias the noise).
+    Negative k weighs num_negatives / K * sum_p weights[t, p] * [id_k != id_p] for hidden vector t.
+    So a drawn word that is a positive of t is skipped for that positive alone: to drop it for the
+    whole block would bias the noise.
+
+    Args:
+        words: [B, P], the positives.
+        weights: [B, T, P].
+        negatives: [B, K], the words drawn.
+        num_negatives: that each positive counts.
     """
     scale = num_negatives / negatives.shape[1]
     differs = (negatives[:, :, None] != words[:, None, :]).astype(weights.dtype)  # [B, K, P]
@@ -135,16 +150,20 @@ def negative_targets(
     return Targets(ids, labels, jnp.concatenate([weights, negative_weights], -1))
 
 
+@kept
 def negative_sampling(
     num_negatives: int = 5, exponent: float = 0.75, shared: int | None = None
 ) -> Objective:
     """Skip-gram or CBOW with negative sampling.
 
-    num_negatives is the (expected) number of negatives that each positive meets, exponent flattens
-    the noise (1 unigram, 0 uniform), shared is K, the draws that a group shares (default:
-    num_negatives).
+    Args:
+        num_negatives: negatives that each positive counts, on average.
+        exponent: of the counts that the noise follows: 1 for the frequencies, 0 for equal ones.
+        shared: K, the negatives drawn for a group; num_negatives by default.
 
-    >>> import jax, jax.numpy as jnp
+    Raises:
+        SettingError: a number is below 1, or the exponent is not finite.
+
     >>> objective = negative_sampling(num_negatives=2)
     >>> tables = objective.init([5, 3, 2])
     >>> draws = objective.draw(jax.random.key(0), tables, (1,))

@@ -1,10 +1,10 @@
-"""Output side: hidden vectors against the rows of the output table, a few of them (scores) or all
-(logits).
+"""Output side: hidden vectors against a few rows of the output table (scores) or all (logits).
 
-    scores[b, t, r] = hidden[b, t] . output[ids[b, r]]      d_hidden = error @ rows      d_rows = error.T @ hidden
+    scores[b, t, r] = hidden[b, t] . output[ids[b, r]]
+    d_hidden = error @ rows
+    d_rows = error.T @ hidden
 
-A bfloat16 table is read in bfloat16 and multiplied in the dtype of ``hidden``, so products
-accumulate in float32.
+A bfloat16 table is read in bfloat16 and multiplied in the dtype of ``hidden``, so sums are float32.
 """
 
 import jax
@@ -15,11 +15,12 @@ from w2vjax.types import Rows
 
 
 def score(hidden: jax.Array, output: jax.Array, ids: jax.Array) -> jax.Array:
-    """Scores [B, T, R] of hidden [B, T, D] against the rows ``ids`` [B, R] of output [V, D]. Ids
-    are trusted.
+    """Scores [B, T, R] of hidden [B, T, D] against the rows ids [B, R] of output [V, D].
 
-    >>> import jax.numpy as jnp
-    >>> print(score(jnp.ones((1, 1, 2)), jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), jnp.asarray([[1, 0, 1]])))
+    Ids are trusted.
+
+    >>> output = jnp.asarray([[1.0, 2.0], [3.0, 4.0]])
+    >>> print(score(jnp.ones((1, 1, 2)), output, jnp.asarray([[1, 0, 1]])))
     [[[7. 3. 7.]]]
     """
     return jnp.einsum("btd,brd->btr", hidden, output[ids].astype(hidden.dtype))
@@ -28,14 +29,27 @@ def score(hidden: jax.Array, output: jax.Array, ids: jax.Array) -> jax.Array:
 def score_backward(
     error: jax.Array, hidden: jax.Array, output: jax.Array, ids: jax.Array
 ) -> tuple[jax.Array, Rows]:
-    """The derivative of :func:`score` for error = d loss / d scores [B, T, R]: d_hidden [B, T, D]
-    and Rows [B*R, D].
+    """The derivative of :func:`score`.
+
+    Args:
+        error: d loss / d scores, [B, T, R].
+        hidden, output, ids: as in :func:`score`.
+
+    Returns:
+        d_hidden [B, T, D] and Rows [B*R, D].
+
+    >>> hidden, output = jnp.ones((1, 1, 2)), jnp.asarray([[1.0, 2.0]])
+    >>> d_hidden, d_output = score_backward(
+    ...     jnp.full((1, 1, 1), 3.0), hidden, output, jnp.asarray([[0]])
+    ... )
+    >>> d_hidden.tolist(), d_output.values.tolist()
+    ([[[3.0, 6.0]]], [[3.0, 3.0]])
     """
-    # [B, R, D]; the compiler shares this gather with the forward's
+    # [B, R, D]; the compiler shares this gather with that of the forward
     rows = output[ids].astype(hidden.dtype)
     d_hidden = jnp.einsum("btr,brd->btd", error, rows)
-    # Transposed in memory first: left to itself, XLA's CPU compiler multiplies by a transposed view
-    # at half the speed.
+    # Transposed in memory: XLA's CPU compiler would multiply by a transposed view, at half the
+    # speed.
     turned = jax.lax.optimization_barrier(error.swapaxes(1, 2))  # [B, R, T]
     d_rows = jnp.einsum("brt,btd->brd", turned, hidden)
     return d_hidden, Rows(ids.reshape(-1), d_rows.reshape(-1, d_rows.shape[-1]))
@@ -44,13 +58,19 @@ def score_backward(
 def score_bound(
     error: jax.Array, hidden: jax.Array, rows: jax.Array, a: float, b: float
 ) -> tuple[jax.Array, jax.Array]:
-    """How strongly each vector of :func:`score` bends a loss whose |d loss / d scores| is ``error``
-    [B, T, R].
+    """How strongly each vector of :func:`score` bends the loss: :mod:`w2vjax.objectives.bounds`.
 
-    bound(h_t) = sum_r error[t, r] * stiffness(o_r)          bound(o_r) = sum_t error[t, r] * stiffness(h_t)
+        bound(h_t) = sum_r error[t, r] * stiffness(o_r)
+        bound(o_r) = sum_t error[t, r] * stiffness(h_t)
 
-    hidden [B, T, D], rows [B, R, D]; returns bounds [B, T] and [B, R]. See
-    :mod:`w2vjax.objectives.bounds`.
+    Args:
+        error: |d loss / d scores|, [B, T, R].
+        hidden: [B, T, D].
+        rows: [B, R, D].
+        a, b: the constants of :func:`~w2vjax.objectives.bounds.stiffness`.
+
+    Returns:
+        Bounds [B, T] of hidden and [B, R] of the rows.
 
     >>> error, hidden, rows = jnp.full((1, 1, 2), 0.5), jnp.ones((1, 1, 3)), jnp.zeros((1, 2, 3))
     >>> of_hidden, of_rows = score_bound(error, hidden, rows, a=1.0, b=1.0)
@@ -62,15 +82,13 @@ def score_bound(
 
 
 def logits(hidden: jax.Array, output: jax.Array) -> jax.Array:
-    """Scores against every row: [B, T, V]."""
+    """Scores [B, T, V] of hidden [B, T, D] against every row of output [V, D]."""
     return jnp.einsum("btd,vd->btv", hidden, output.astype(hidden.dtype))
 
 
 def logits_backward(
     error: jax.Array, hidden: jax.Array, output: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D] and a dense d_output
-    [V, D].
-    """
+    """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D], d_output [V, D]."""
     d_hidden = jnp.einsum("btv,vd->btd", error, output.astype(hidden.dtype))
     return d_hidden, jnp.einsum("btv,btd->vd", error, hidden)

@@ -1,23 +1,22 @@
-"""Negative sampling with negatives shared by a run of blocks, in the form that trains fastest on a
-CPU.
+"""Negative sampling with negatives shared by neighbouring blocks: the fastest form on a CPU.
 
-The same loss as ``negative_sampling(num_negatives, exponent, shared=K)`` of
-:mod:`w2vjax.objectives.negative`, which is the clear form and the oracle: for the same negatives
-both give the same gradient. There, negative k weighs num_negatives / K * sum_p w[t, p] * [id_k !=
-id_p], a product over t, k and p. Here every negative weighs n[t] = sum_p w[t, p], and what that
-counts too much is taken back at the positives, whose scores are the same numbers because the rows are the same::
+The loss is that of ``negative_sampling(num_negatives, exponent, shared=K)`` in
+:mod:`w2vjax.objectives.negative`, the clear form. For the same negatives both have the same
+gradient. There, negative k weighs num_negatives / K * sum_p w[t, p] * [id_k != id_p], a product
+over t, k and p. Here every negative weighs n[t] = sum_p w[t, p]. What that counts too much is
+subtracted at the positives, whose scores are the same numbers because the rows are the same::
 
     c[p]    = num_negatives / K * #{k: id_k = id_p}
-    loss[t] = sum_p w[t, p] * ((1 - c[p]) * softplus(s_p) - s_p)  +  num_negatives / K * n[t] *
-    sum_k softplus(s_k)
+    loss[t] = sum_p w[t, p] * ((1 - c[p]) * softplus(s_p) - s_p)
+              + num_negatives / K * n[t] * sum_k softplus(s_k)
 
     d loss / d s_p = w[t, p] * ((1 - c[p]) * sigmoid(s_p) - 1)
     d loss / d s_k = num_negatives / K * n[t] * sigmoid(s_k)
 
-Counting needs K * P comparisons a block where the product needs T * K * P multiplications. And
-because positives and negatives no longer meet, S neighbouring blocks can share K negatives: short
-blocks waste little on words outside the window, while many negatives, each scored against S * T
-hidden vectors, keep the noise diverse. Legend: S ``span``.
+Counting takes K * P comparisons a block; the product takes T * K * P multiplications. Positives and
+negatives no longer meet in one product, so S (``span``) neighbouring blocks can share K negatives.
+Short blocks waste little on words outside the window, and many negatives, each scored against S * T
+hidden vectors, keep the noise diverse.
 """
 
 import math
@@ -27,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.logistic import sigmoid
 from w2vjax.objectives.negative import Alias, draw, negative_sampling
@@ -35,29 +35,37 @@ from w2vjax.types import Backward, Bounded, Objective, Rows
 
 
 class SharedTargets(NamedTuple):
-    """P positives of each block, and K negatives of each span of S blocks."""
+    """P positives of each block, and K negatives of each span of S blocks.
 
-    words: jax.Array  # [B, P] int32
-    negatives: jax.Array  # [B/S, K] int32
-    weights: jax.Array  # [B, T, P] w
-    kept: jax.Array  # [B, P] 1 - c
-    scale: jax.Array  # [B, 1] num_negatives / K
+    Attributes:
+        words: [B, P] int32, the positives.
+        negatives: [B/S, K] int32.
+        weights: [B, T, P] w.
+        kept: [B, P] 1 - c.
+        scale: [B, 1] num_negatives / K.
+    """
+
+    words: jax.Array
+    negatives: jax.Array
+    weights: jax.Array
+    kept: jax.Array
+    scale: jax.Array
 
     @property
     def ids(self) -> jax.Array:
-        """[B, P + K] the rows that each block is scored with, positives first."""
+        """[B, P + K] the rows that are scored for each block, positives first."""
         return jnp.concatenate(
             [self.words, jnp.repeat(self.negatives, blocks_of_a_span(self), 0)], 1
         )
 
 
 def blocks_of_a_span(targets: SharedTargets) -> int:
-    """S, how many neighbouring blocks share their negatives."""
+    """S, the number of neighbouring blocks that share negatives."""
     return targets.words.shape[0] // max(targets.negatives.shape[0], 1)
 
 
 def in_spans(blocks: jax.Array, targets: SharedTargets) -> jax.Array:
-    """Hidden vectors [B, T, D] (or anything of B blocks of T) as [B/S, S*T, D]."""
+    """Hidden vectors [B, T, D], or any [B, T, ...], as [B/S, S*T, ...]."""
     spans = targets.negatives.shape[0]
     return blocks.reshape(
         spans, blocks.shape[0] * blocks.shape[1] // max(spans, 1), *blocks.shape[2:]
@@ -77,15 +85,13 @@ def shared_loss(hidden: jax.Array, output: jax.Array, targets: SharedTargets) ->
 def shared_errors(
     hidden: jax.Array, output: jax.Array, targets: SharedTargets
 ) -> tuple[jax.Array, jax.Array]:
-    """d loss / d scores of the positives [B, P, T], which are <= 0, and of the negatives [B/S, K,
-    S*T], >= 0.
+    """d loss / d scores of positives [B, P, T], at most 0, and negatives [B/S, K, S*T], at least 0.
 
-    Scores have rows before hidden vectors: of the two factors of a product by a transpose, XLA's
-    CPU library has to turn the second, and hidden is the smaller.
+    Scores have rows before hidden vectors. XLA's CPU library transposes the second factor of such a
+    product, and hidden is the smaller one.
     """
     w, kept = targets.weights.astype(hidden.dtype), targets.kept.astype(hidden.dtype)
-    # summed before the transposition: the compiler adds them up once
-    # [B/S, 1, S*T]
+    # [B/S, 1, S*T], summed before the transposition, so that the compiler adds them up once
     share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(-1), targets)[:, None]
     words, noise = (
         output[targets.words].astype(hidden.dtype),
@@ -105,9 +111,7 @@ def shared_errors(
 def shared_backward(
     hidden: jax.Array, output: jax.Array, targets: SharedTargets
 ) -> tuple[jax.Array, Rows]:
-    """The gradient of the sum of :func:`shared_loss`: d_hidden [B, T, D] and Rows [B*P + B/S*K, D],
-    positives first.
-    """
+    """The gradient of :func:`shared_loss`, summed: d_hidden [B, T, D] and Rows [B*P + B/S*K, D]."""
     positive, negative = shared_errors(hidden, output, targets)
     words, noise = (
         output[targets.words].astype(hidden.dtype),
@@ -124,9 +128,9 @@ def shared_backward(
 def product_backward(
     error: jax.Array, rows: jax.Array, hidden: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """(d_hidden [B, T, D], d_rows [B, R, D]) for error [B, R, T], turned in memory once.
+    """(d_hidden [B, T, D], d_rows [B, R, D]) for error [B, R, T], transposed in memory once.
 
-    The barrier keeps the compiler from folding the turning into a product at half the speed.
+    Without the barrier the compiler puts the transposition into a product, at half the speed.
     """
     turned = jax.lax.optimization_barrier(error.swapaxes(1, 2))
     return jnp.einsum("btr,brd->btd", turned, rows), jnp.einsum("brt,btd->brd", error, hidden)
@@ -140,11 +144,10 @@ def shared_bounded(
     a: float = A,
     b: float = B,
 ) -> Bounded:
-    """The gradient by ``backward``, :func:`shared_backward`, with the bounds of hidden [B, T] and
-    of its rows.
+    """The gradient by :func:`shared_backward`, with the bounds of hidden [B, T] and of its rows.
 
-    The signs of the errors are known. A curvature w * |1 - c| * sigma' is at most |error| = w * (1
-    - (1 - c) * sigma).
+    The signs of the errors are known. A curvature w * |1 - c| * sigma' is at most
+    |error| = w * (1 - (1 - c) * sigma).
     """
     positive, negative = shared_errors(hidden, output, targets)
     words, noise = (
@@ -160,18 +163,26 @@ def shared_bounded(
     return *backward(hidden, output, targets), of_hidden, of_rows
 
 
+@kept
 def shared_negatives(
     num_negatives: int = 5, exponent: float = 0.75, shared: int = 48, span: int = 3
 ) -> Objective:
-    """Skip-gram or CBOW with negative sampling, K = ``shared`` negatives for every ``span``
-    neighbouring blocks.
+    """Skip-gram or CBOW with negative sampling, and negatives shared by neighbouring blocks.
 
-    Where a batch's blocks are no multiple of ``span``, their greatest common divisor is used.
+    Args:
+        num_negatives: negatives that each positive counts, on average.
+        exponent: of the counts that the noise follows.
+        shared: K, the negatives drawn for a span.
+        span: S, the blocks that share them. Where the blocks of a batch are no multiple of it, the
+            greatest common divisor is used.
+
+    Raises:
+        SettingError: a number is below 1, or the exponent is not finite.
 
     >>> objective, clear = shared_negatives(2, shared=3, span=1), negative_sampling(2, shared=3)
     >>> tables, words = clear.init([5, 3, 2]), jnp.asarray([[1, 0]])
-    >>> draws = clear.draw(jax.random.key(0), tables, (1,))
-    >>> mine, other = (o.select(draws, tables, words, jnp.ones((1, 1, 2))) for o in (objective, clear))
+    >>> draws, weights = clear.draw(jax.random.key(0), tables, (1,)), jnp.ones((1, 1, 2))
+    >>> mine, other = (each.select(draws, tables, words, weights) for each in (objective, clear))
     >>> hidden, output = jnp.ones((1, 1, 2)), jnp.ones((3, 2))
     >>> bool(jnp.allclose(objective.loss(hidden, output, mine), clear.loss(hidden, output, other)))
     True

@@ -1,11 +1,11 @@
 """Full softmax over the vocabulary: dense, and chunked with memory that does not grow with V.
 
     loss[t] = sum_p w[t, p] * (logsumexp(logits[t]) - logits[t, p])
-    d loss / d logits = sum_p w[t, p] * softmax(logits) - onehot-weights
+    d loss / d logits[t] = sum_p w[t, p] * (softmax(logits[t]) - onehot(p))
 
-The chunked form streams log-sum-exp over slices of the output table and computes the logits again
-in the backward (the idea of FlashAttention, Dao et al. 2022, applied to a vocabulary): O(B T chunk)
-memory for four matrix products instead of three.
+The chunked form adds up the log-sum-exp over slices of the output table, and computes the logits
+again in the backward. This is the idea of FlashAttention (Dao et al. 2022) for a vocabulary. It
+takes O(B T chunk) memory, and four matrix products instead of three.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.scores import logits as all_logits
 from w2vjax.objectives.scores import logits_backward, score, score_bound
@@ -28,43 +29,52 @@ Carry = TypeVar("Carry")
 
 
 class SoftmaxTargets(NamedTuple):
-    """Targets of the full softmax: the positives themselves."""
+    """Targets of the full softmax: the positives.
 
-    ids: jax.Array  # [B, P] int32
-    weights: jax.Array  # [B, T, P]
+    Attributes:
+        ids: [B, P] int32.
+        weights: [B, T, P].
+    """
+
+    ids: jax.Array
+    weights: jax.Array
 
 
 class Total(NamedTuple):
-    """logsumexp in two parts, top + log(total): at logits of 1e4 a float32 sum would lose the
-    logarithm's digits.
+    """logsumexp in two parts, top + log(total).
+
+    Their sum in float32 would lose the digits of the logarithm at logits of 1e4.
+
+    Attributes:
+        top: [B, T] the largest logit, a constant for derivatives; where all logits are -inf, the
+            lowest finite number.
+        total: [B, T] sum of exp(logits - top).
     """
 
-    # [B, T] the largest logit, a constant to every derivative; the lowest finite number where all
-    # are -inf
     top: jax.Array
-    total: jax.Array  # [B, T] sum of exp(logits - top)
+    total: jax.Array
 
 
 def add_logits(so_far: Total, logits: jax.Array) -> Total:
-    """The running total with more logits [B, T, any number] added, rescaled when they raise the
-    top.
-    """
+    """The total with more logits [B, T, any number]; it is rescaled if they raise the top."""
     top = jnp.maximum(so_far.top, jax.lax.stop_gradient(logits).max(-1))
     total = so_far.total * jnp.exp(so_far.top - top) + jnp.exp(logits - top[..., None]).sum(-1)
     return Total(top, total)
 
 
 def no_logits(hidden: jax.Array) -> Total:
-    """The total of nothing, for hidden [B, T, D]. Its top is finite, since -inf less -inf would be
-    NaN.
-    """
+    """The total of no logits, for hidden [B, T, D]. Its top is finite: -inf less -inf is NaN."""
     lowest = jnp.full(hidden.shape[:2], float(np.finfo(hidden.dtype).min), hidden.dtype)
     return Total(lowest, jnp.zeros_like(lowest))
 
 
 def softmax_loss(total: Total, picked: jax.Array, weights: jax.Array) -> jax.Array:
-    """sum_p w[t, p] * (logsumexp - picked [B, T, P]): [B, T]; 0 where nothing weighs, even at
-    infinite logits.
+    """sum_p w[t, p] * (logsumexp[t] - picked[t, p]), [B, T].
+
+    Args:
+        total: of all logits.
+        picked: [B, T, P], the logits of the positives.
+        weights: [B, T, P]. A weight of 0 gives 0, even at infinite logits.
     """
     losses = (total.top[..., None] - picked) + jnp.log(total.total)[..., None]
     weights = weights.astype(picked.dtype)
@@ -74,28 +84,31 @@ def softmax_loss(total: Total, picked: jax.Array, weights: jax.Array) -> jax.Arr
 def softmax_backward(
     logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array
 ) -> jax.Array:
-    """error = d loss / d logits, shape of ``logits`` [B, T, any slice of V]; ids outside the slice
-    are ignored.
+    """error = d loss / d logits, in the shape of the logits.
 
-    ``ids`` [B, P] count from the start of the slice. Subtracting the one-hot here, before any
-    product, keeps a saturated softmax exact: probability 1 less one-hot 1 is 0.
+    The one-hot is subtracted here, before any product. This keeps a saturated softmax exact:
+    probability 1 less one-hot 1 is 0.
+
+    Args:
+        logits: [B, T, N], any N consecutive words.
+        total: of all logits.
+        ids: [B, P], counted from the first of these words; others are ignored.
+        weights: [B, T, P].
     """
     weights = weights.astype(logits.dtype)
-    tiny = jnp.asarray(
-        np.finfo(logits.dtype).tiny, logits.dtype
-    )  # a total of 0, all logits -inf, has no probabilities
+    # the total is 0 where all logits are -inf
+    tiny = jnp.asarray(np.finfo(logits.dtype).tiny, logits.dtype)
     scale = weights.sum(-1) / jnp.maximum(total.total, tiny)
     error = scale[..., None] * jnp.exp(logits - total.top[..., None])
     group = jnp.arange(ids.shape[0], dtype=jnp.int32)[:, None, None]
     hidden = jnp.arange(weights.shape[1], dtype=jnp.int32)[None, :, None]
-    # wrap_negative_indices: an id before the slice is negative and must be dropped, not counted
-    # from the end
+    # an id before these words is negative: drop it, and do not count it from the end
     at = error.at[group, hidden, ids[:, None, :]]
     return at.add(-weights, mode="drop", wrap_negative_indices=False)
 
 
 def dense_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets) -> jax.Array:
-    """Cross-entropy over all V words: [B, T]."""
+    """Cross-entropy over all V words, [B, T]."""
     logits = all_logits(hidden, output)
     ids = jnp.broadcast_to(targets.ids[:, None], targets.weights.shape)
     picked = jnp.take_along_axis(logits, ids, -1)
@@ -105,7 +118,7 @@ def dense_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets) ->
 def dense_backward(
     hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets
 ) -> tuple[jax.Array, jax.Array]:
-    """The gradient of the sum of :func:`dense_loss`: d_hidden [B, T, D] and dense d_output [V, D]."""
+    """The gradient of :func:`dense_loss`, summed: d_hidden [B, T, D] and d_output [V, D]."""
     logits = all_logits(hidden, output)
     total = add_logits(no_logits(hidden), logits)
     return logits_backward(
@@ -119,9 +132,7 @@ def fold_chunks(
     output: jax.Array,
     chunk: int,
 ) -> Carry:
-    """step(carry, start, rows [chunk, D]) over consecutive slices of output, the last one shorter
-    if V asks for it.
-    """
+    """step(carry, start, rows [chunk, D]) for all slices of output; the last may be shorter."""
     whole, rest = divmod(output.shape[0], chunk)
 
     def body(i: jax.Array, carry: Carry) -> Carry:
@@ -134,7 +145,7 @@ def fold_chunks(
 
 
 def chunked_total(hidden: jax.Array, output: jax.Array, chunk: int) -> Total:
-    """The total over all V logits in one streaming pass over the vocabulary."""
+    """The total of all V logits, in one pass over the vocabulary."""
 
     def step(total: Total, start: jax.Array, rows: jax.Array) -> Total:
         del start
@@ -146,7 +157,7 @@ def chunked_total(hidden: jax.Array, output: jax.Array, chunk: int) -> Total:
 def chunked_loss(
     hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int
 ) -> jax.Array:
-    """:func:`dense_loss` with ``chunk`` words of the vocabulary in memory at a time: [B, T]."""
+    """:func:`dense_loss` with ``chunk`` words of the vocabulary in memory at a time, [B, T]."""
     picked = score(hidden, output, targets.ids)
     return softmax_loss(chunked_total(hidden, output, chunk), picked, targets.weights)
 
@@ -154,9 +165,7 @@ def chunked_loss(
 def chunked_backward(
     hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The gradient of the sum of :func:`chunked_loss`: d_hidden [B, T, D] and dense d_output [V,
-    D].
-    """
+    """The gradient of :func:`chunked_loss`, summed: d_hidden [B, T, D] and d_output [V, D]."""
     total = chunked_total(hidden, output, chunk)
 
     def step(carry: Pair, start: jax.Array, rows: jax.Array) -> Pair:
@@ -174,15 +183,14 @@ def chunked_backward(
 def widened(
     hidden: jax.Array, output: jax.Array, a: float, b: float
 ) -> tuple[jax.Array, jax.Array]:
-    """Vectors of D + 2 numbers with the same logits, whose gradient by any backward adds up bounds
-    in two columns.
+    """Vectors of D + 2 numbers with the same logits; two columns of their gradient are bounds.
 
-        hidden' = [hidden, 0, stiffness(hidden)]          output' = [output, stiffness(output), 0]
+        hidden' = [hidden, 0, stiffness(hidden)]         output' = [output, stiffness(output), 0]
 
         d_hidden' = error @ output'      column D:     sum_v error[t, v] * stiffness(o_v)
         d_output' = error.T @ hidden'    column D + 1: sum_t error[t, v] * stiffness(h_t)
 
-    hidden [B, T, D], output [V, D]. So one loop over the vocabulary makes gradient and bounds.
+    So one loop over the vocabulary makes gradient and bounds. hidden [B, T, D], output [V, D].
     """
     of_hidden, of_output = stiffness(hidden, a, b)[..., None], stiffness(output, a, b)[..., None]
     wide_hidden = jnp.concatenate([hidden, jnp.zeros_like(of_hidden), of_hidden], -1)
@@ -198,20 +206,28 @@ def softmax_bounded(
     a: float = A,
     b: float = B,
 ) -> Bounded:
-    """The gradient by ``backward``, dense or chunked, with the bounds of hidden [B, T] and of all
-    rows [V].
+    """The gradient by ``backward``, with the bounds of hidden [B, T] and of all rows [V].
 
-    A bound adds up the errors of each positive alone, in absolute value: where the positives of one
-    hidden vector are as frequent as the model says, their errors cancel, and the curvature does
-    not. With n = sum_p w[p] and m[v] the sum of w[p] where p is v, those are n * p[v] + m[v] * (1 -
-    2 * p[v]), which is error[v] + 2 * m[v] * (1 - p[v]).
+    A bound adds up the absolute errors of each positive alone. Where the positives of one hidden
+    vector are as frequent as the model says, their errors cancel, but the curvature does not. With
+    n = sum_p w[p] and m[v] the sum of w[p] where p is v, the absolute errors add up to::
+
+        n * p[v] + m[v] * (1 - 2 * p[v]) = error[v] + 2 * m[v] * (1 - p[v])
+
+    Args:
+        backward: dense or chunked.
+        hidden: [B, T, D].
+        output: [V, D].
+        targets: the positives.
+        chunk: words at a time, None for all.
+        a, b: the constants of :func:`~w2vjax.objectives.bounds.stiffness`.
     """
     dim, ids = hidden.shape[-1], targets.ids
     output = output.astype(hidden.dtype)
     wide = widened(hidden, output, a, b)
     d_hidden, d_output = backward(*wide, targets)
     assert not isinstance(d_output, Rows)  # both forms of the backward are dense
-    # the compiler finds that backward has made the same total
+    # the compiler sees that backward has made the same total
     total = (
         chunked_total(*wide, chunk) if chunk else add_logits(no_logits(wide[0]), all_logits(*wide))
     )
@@ -222,7 +238,7 @@ def softmax_bounded(
     of_hidden, of_positives = score_bound(missed, hidden, output[ids], a, b)
     of_hidden = d_hidden[..., dim] + of_hidden
     of_rows = d_output[:, dim + 1].at[ids.reshape(-1)].add(of_positives.reshape(-1))
-    # what cancels may leave a rounding below 0
+    # rounding may leave a number below 0
     return (
         d_hidden[..., :dim],
         d_output[:, :dim],
@@ -231,13 +247,19 @@ def softmax_bounded(
     )
 
 
+@kept
 def softmax(chunk: int | None = None) -> Objective:
-    """Skip-gram or CBOW with the exact softmax over V words; ``chunk`` words at a time if given.
+    """Skip-gram or CBOW with the exact softmax over V words.
 
-    Targets are the positives; nothing is drawn and no tables are needed. Raises SettingError for a
-    chunk below 1.
+    Args:
+        chunk: words at a time; None takes all at once.
 
-    >>> import jax.numpy as jnp
+    Returns:
+        An objective that draws nothing and has no tables.
+
+    Raises:
+        SettingError: chunk is below 1.
+
     >>> objective = softmax(chunk=2)
     >>> targets = objective.select((), (), jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
     >>> print(objective.loss(jnp.zeros((1, 1, 4)), jnp.ones((5, 4)), targets))  # log 5
@@ -262,7 +284,7 @@ def softmax(chunk: int | None = None) -> Objective:
 
 
 def no_tables(counts: ArrayLike) -> tuple[()]:
-    """The exact softmax draws nothing."""
+    """The exact softmax has no tables."""
     del counts
     return ()
 

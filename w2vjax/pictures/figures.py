@@ -1,8 +1,7 @@
-"""What all pictures share: matplotlib where it is installed, one size, colours, and files that are
-whole.
+"""What all pictures share: matplotlib, one size, colours, and files that are whole.
 
-matplotlib is imported when a picture is made, drawn without a screen (Agg), and without ``pyplot``,
-whose global state would keep every figure alive and change the caller's.
+matplotlib is imported when a picture is made. It draws without a screen (Agg) and without
+``pyplot``, whose global state would keep every figure alive and change the caller's.
 """
 
 import io
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2vjax.errors import SettingError
-from w2vjax.files import atomic_file
+from w2vjax.files import as_path, atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREY, INK = "#2563a8", "#c2540a", "#8a8f98", "#1c1e21"
 DPI = 100  # 12 inches make 1200 px
 SUFFIXES = (".png", ".svg")
-# After matplotlib's own font, those that hold the scripts it lacks; the ones that are not installed
-# are left out.
+# matplotlib's own font, then fonts for the scripts that it lacks. Missing ones are left out.
 _FONTS = (
     "DejaVu Sans",
     "Noto Sans CJK SC",
@@ -39,7 +37,7 @@ _FONTS = (
 
 
 def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
-    """An empty figure of so many inches.
+    """An empty figure of ``width`` x ``height`` inches.
 
     Raises:
         SettingError: matplotlib is not installed.
@@ -49,18 +47,16 @@ def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
-        raise SettingError(
-            "Pictures need matplotlib: pip install 'w2vjax[plot]' and run this again."
-        ) from error
-    figure = Figure(
-        figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
-    )
+        said = "Pictures need matplotlib: pip install 'w2vjax[plot]' and run this again."
+        raise SettingError(said) from error
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
 def fonts() -> list[str]:
-    """The installed fonts to draw words with, in the order in which they are tried for a character."""
+    """The installed fonts for words, in the order in which they are tried for a character."""
     from matplotlib.font_manager import fontManager
 
     installed = set(fontManager.get_font_names())
@@ -69,24 +65,23 @@ def fonts() -> list[str]:
 
 def check_suffix(path: str | PathLike[str] | None) -> None:
     """Refuse a path that is neither PNG nor SVG before any work is done."""
-    if path is not None and Path(path).suffix.lower() not in SUFFIXES:
+    if path is not None and as_path(path).suffix.lower() not in SUFFIXES:
         raise SettingError(
             f"{path}: pictures are written as PNG or SVG. End the name in .png or .svg."
         )
 
 
 def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
-    """Write a figure as PNG or SVG, by its suffix, the same bytes each time; ``None`` writes
-    nothing.
+    """Write a figure as PNG or SVG, the same bytes each time; ``None`` writes nothing.
 
-    Characters that no installed font has are drawn as boxes and told in one warning.
+    Characters that no installed font has are drawn as boxes. One warning names them.
     """
     if path is None:
         return figure
     import matplotlib
 
     form = Path(path).suffix.lower()[1:]
-    # The date and random ids would make two files of the same picture differ.
+    # With a date and random ids, two files of the same picture would differ.
     metadata: dict[str, Any] = {"Date": None} if form == "svg" else {"Software": None}
     buffer = io.BytesIO()
     with without_glyph_warnings(), matplotlib.rc_context({"svg.hashsalt": "w2vjax"}):
@@ -117,9 +112,7 @@ def _missing_characters(figure: "Figure") -> list[str]:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """matplotlib warns at each measuring and drawing of each character; :func:`save_figure` tells
-    it once.
-    """
+    """No warning of matplotlib for each drawn character: :func:`save_figure` gives one for all."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

@@ -1,10 +1,9 @@
-"""One self-contained HTML page: a searchable, zoomable map of words and their nearest neighbours.
-It works offline.
+"""One HTML page, which works offline: a map of words to search and zoom, and their neighbours.
 
-The page is ``data/map.html`` with its style, its script and the data written into it. It loads
-nothing: no library, no font, no picture, and its content security policy forbids the browser to.
-Neighbours are computed here, exactly, and not in the page from rounded vectors: they are those of
-``w2vjax nn --restrict-vocab`` at the page's number of words.
+The page is ``data/map.html`` with its style, its script and the data written into it. It loads no
+library, font or picture, and its content security policy forbids the browser to load any. The
+neighbours are exact: they are those of ``w2vjax nn --restrict-vocab`` at the page's number of
+words.
 """
 
 import base64
@@ -13,13 +12,12 @@ import json
 import re
 from importlib.resources import files
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from w2vjax.errors import SettingError, whole_number
-from w2vjax.files import atomic_file
+from w2vjax.files import as_path, atomic_file
 from w2vjax.pictures.label_layout import printable
 from w2vjax.pictures.projection import Project, pca
 from w2vjax.vectors.nearest import nearest
@@ -32,10 +30,16 @@ _SCALE = 10_000  # similarities are stored to four decimals
 
 
 class Page(NamedTuple):
-    """What a written page holds."""
+    """What a written page holds.
 
-    words: int  # words on the page
-    left_out: int  # words of the vocabulary that are not
+    Attributes:
+        words: the number of words on the page.
+        left_out: the number of words of the vocabulary that are not on it.
+        bytes: the size of the file.
+    """
+
+    words: int
+    left_out: int
     bytes: int
 
 
@@ -47,18 +51,24 @@ def write_html(
     project: Project = pca,
     title: str | None = None,
 ) -> Page:
-    """Write the first ``limit`` words (the most frequent) as one HTML page; about 130 bytes a word.
+    """Write the first ``limit`` words, the most frequent, as one HTML page.
 
-    Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any
-    function of a matrix [n, D] to a :class:`Projection`). Each word comes with its 20 nearest words
-    among those of the page, with similarities rounded to four decimals. The same vectors give the
-    same bytes.
+    Each word has its 20 nearest words on the page, with similarities of four decimals. A word takes
+    about 130 bytes. The same vectors give the same bytes.
+
+    Args:
+        vectors: the words and their vectors, which are brought to length 1.
+        path: the page.
+        limit: the number of words, 1 to 50,000.
+        project: :func:`pca`, :func:`tsne`, or another function of a matrix [n, D] to a
+            :class:`Projection`.
+        title: above the map; by default the name of the file.
 
     Returns:
         How many words are on the page and how many were left out.
 
     Raises:
-        SettingError: there are no words, or ``limit`` is no integer of 1 to 50,000.
+        SettingError: there are no words, or ``limit`` is not a whole number of 1 to 50,000.
         DivergedError: a vector holds NaN or infinity.
         FileError: the page cannot be written.
 
@@ -68,10 +78,10 @@ def write_html(
     >>> page.words, page.left_out
     (2, 1)
     """
+    path = as_path(path)
     if whole_number("limit", limit) > MOST_PAGE_WORDS:
-        raise SettingError(
-            f"limit={limit:,} words are too many for a page. Show {MOST_PAGE_WORDS:,} or fewer."
-        )
+        remedy = f"Show {MOST_PAGE_WORDS:,} or fewer."
+        raise SettingError(f"limit={limit:,} words are too many for a page. {remedy}")
     shown = vectors[:limit]
     if not len(shown):
         raise SettingError("There are no words to show. Give vectors of one word or more.")
@@ -85,7 +95,7 @@ def write_html(
         "vocabulary": len(vectors),
         "dim": vectors.dim,
     }
-    text = _fill(title or Path(path).stem, data)
+    text = _fill(title or path.stem, data)
     with atomic_file(path) as file:
         file.write(text)
     return Page(len(shown), len(vectors) - len(shown), len(text))
@@ -109,19 +119,17 @@ def _neighbours(shown: Vectors) -> dict[str, Any]:
     if not k:
         return {"neighbours": 0, "ids": "", "similarities": ""}
     found = nearest(shown, shown.unit, topn=k + 1)
-    # A word is not its own neighbour. It need not come first (equal vectors) or at all (k + 1 equal
-    # ones): then the last goes, which a stable sort by "is it the word itself" does for both.
+    # A word is not its own neighbour. With equal vectors it may be at any place, or missing: then
+    # the last one is left out. A stable sort by "is this the word itself" does both.
     itself = found.ids == np.arange(n)[:, None]
     order = np.argsort(itself, axis=1, kind="stable")[:, :k]
     ids = np.take_along_axis(found.ids, order, axis=1).astype("<u2")
-    similarities = np.rint(np.take_along_axis(found.similarities, order, axis=1) * _SCALE).astype(
-        "<i2"
-    )
-    return {"neighbours": k, "ids": _base64(ids), "similarities": _base64(similarities)}
+    scaled = np.rint(np.take_along_axis(found.similarities, order, axis=1) * _SCALE)
+    return {"neighbours": k, "ids": _base64(ids), "similarities": _base64(scaled.astype("<i2"))}
 
 
 def _to_16_bits(points: np.ndarray) -> np.ndarray:
-    """[n, 2] coordinates as integers of 0 to 65,535, one scale for both axes so that shapes stay."""
+    """Points [n, 2] as integers of 0 to 65,535, on one scale for both axes."""
     points = np.asarray(points, np.float64)
     low = points.min(axis=0)
     extent = float((points.max(axis=0) - low).max())
@@ -142,11 +150,10 @@ def _fill(title: str, data: dict[str, Any]) -> bytes:
         "script": "\n".join(
             folder.joinpath(name).read_text(encoding="utf-8") for name in ("map.js", "search.js")
         ),
-        # Inside a script element only "<" can end it or open a comment; JSON may write it as an
-        # escape.
+        # Inside a script element only "<" can end it or open a comment. JSON can escape it.
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
     template = folder.joinpath("map.html").read_text(encoding="utf-8")
-    # One pass: a title or a word that looks like a mark of the template stays what it is.
+    # One pass, so that a title or a word that looks like a mark of the template is not replaced.
     page = re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], template)
     return page.encode("ascii", "xmlcharrefreplace")

@@ -1,4 +1,4 @@
-"""Where to write the words of a map so that no two overlap: geometry only, in any unit, y upwards."""
+"""Where to write the words of a map, so that no two overlap: geometry only, y upwards."""
 
 import math
 from collections.abc import Sequence
@@ -8,25 +8,29 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 
-_LONGEST = 28  # characters: a label longer than that says less than the room it takes
-_NEAR = 3  # gaps: a label at this distance is still read with its point
-# Right first, as in cartography: a label to the right of its point is read with it; then above,
-# below and left.
+_LONGEST = 28  # characters; a longer label is cut
+_NEAR = 3  # gaps; at this distance a label is still read with its point
+# The order of cartography: to the right of the point first, then above, below and left.
 _ANGLES = np.deg2rad([0, 45, -45, 90, -90, 135, -135, 180, 22, -22, 68, -68, 112, -112, 158, -158])
 _DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)  # [16, 2]
 
 
 class Place(NamedTuple):
-    """Where a label goes."""
+    """Where a label is.
 
-    x: float  # of its lower left corner
+    Attributes:
+        x: of its lower left corner.
+        y: of its lower left corner.
+        far: whether it is so far from its point that a line should join them.
+    """
+
+    x: float
     y: float
-    far: bool  # so far from its point that a line should join them
+    far: bool
 
 
 def printable(word: str) -> str:
-    r"""A word as it can be drawn: invisible characters escaped, a very long word cut, an empty one
-    named.
+    r"""A word as it is drawn: with invisible characters escaped, cut if it is very long.
 
     >>> printable("tea"), printable("a\nb"), printable(""), printable("a" * 50)
     ('tea', 'a\\nb', '(empty)', 'aaaaaaaaaaaaaaaaaaaaaaaaaaa…')
@@ -42,23 +46,26 @@ def printable(word: str) -> str:
 def place_labels(
     points: np.ndarray, sizes: np.ndarray, bounds: Sequence[float], sure: int, gap: float
 ) -> list[Place | None]:
-    """A place for each of n labels, most prominent first; None where there is no free room near the
-    point.
+    """A place for each of n labels, most prominent first; None if there is no room near the point.
 
-    Each takes, in its turn, the position around its point that overlaps no label placed before it
-    and covers the fewest points. The first ``sure`` labels look as far as they must.
+    Each label takes the position around its point that overlaps no earlier label and covers the
+    fewest points. The first ``sure`` labels search as far as they must.
 
     Args:
-        points: [n or more, 2] what the labels name; those beyond are only kept clear of labels.
+        points: [n or more, 2] what the labels name. Points beyond n are kept free of labels.
         sizes: [n, 2] width and height of each label.
         bounds: left, bottom, right and top of the area that labels stay in.
         sure: how many labels, from the first, must have a place.
         gap: the distance between a point and its label, and half of that between labels.
 
+    Returns:
+        n places, or None for a label without one.
+
     Raises:
         SettingError: one of the first ``sure`` labels fits nowhere.
 
-    >>> two = place_labels(np.array([[5.0, 5.0], [5.0, 5.0]]), np.array([[4.0, 1.0]] * 2), (0, 0, 20, 10), 2, 1.0)
+    >>> points, sizes = np.array([[5.0, 5.0]] * 2), np.array([[4.0, 1.0]] * 2)
+    >>> two = place_labels(points, sizes, (0, 0, 20, 10), 2, 1.0)
     >>> [(place.x, round(place.y, 1)) for place in two[:1]], two[1].far
     ([(6.0, 4.5)], False)
     """
@@ -77,10 +84,8 @@ def place_labels(
                 corner, least, far = found, covered, ring > _NEAR
         if corner is None:
             if position < sure:
-                raise SettingError(
-                    f"Label {position} of {size[0]:.0f} x {size[1]:.0f} fits nowhere. Show fewer "
-                    "words."
-                )
+                label = f"Label {position} of {size[0]:.0f} x {size[1]:.0f}"
+                raise SettingError(f"{label} fits nowhere. Show fewer words.")
             places.append(None)
             continue
         margin = gap / 2
@@ -97,18 +102,14 @@ def _best_corner(
     taken: np.ndarray,
     points: np.ndarray,
 ) -> tuple[np.ndarray | None, float]:
-    """The free lower left corner at this distance that covers the fewest points, and how many; None
-    if none is free.
-    """
+    """The free lower left corner that covers the fewest points, and how many; or None, infinity."""
     low, high = area
     # The side of the box that faces the point touches the circle.
     centers = point + _DIRECTIONS * distance + np.sign(_DIRECTIONS.round(6)) * size / 2  # [16, 2]
     corners, ends = centers - size / 2, centers + size / 2
     free = ((corners >= low) & (ends <= high)).all(axis=1)
-    apart = ((corners[:, None] >= taken[None, :, 2:]) | (ends[:, None] <= taken[None, :, :2])).any(
-        axis=2
-    )  # [16, placed]
-    free &= apart.all(axis=1)
+    apart = (corners[:, None] >= taken[None, :, 2:]) | (ends[:, None] <= taken[None, :, :2])
+    free &= apart.any(axis=2).all(axis=1)  # of [16, placed, 2]
     inside = ((points[None] > corners[:, None]) & (points[None] < ends[:, None])).all(axis=2)
     covered = np.where(free, inside.sum(axis=1), math.inf)
     best = int(np.argmin(covered))

@@ -1,8 +1,6 @@
-"""Pictures of vectors: a labelled map, analogy parallelograms, a heat map of similarities; PNG,
-1200 px wide, and SVG.
+"""Pictures of vectors: a labelled map, analogies as parallelograms, a heat map of similarities.
 
-Each returns matplotlib's figure, and writes it where a path is given. (The loss curve is in
-``plot_loss.py``.)
+Each returns matplotlib's figure and writes it, as PNG 1,200 px wide or as SVG, if a path is given.
 """
 
 from collections.abc import Sequence
@@ -25,7 +23,7 @@ from w2vjax.pictures.figures import (
 )
 from w2vjax.pictures.label_layout import place_labels, printable
 from w2vjax.pictures.projection import Project, pca, principal_components
-from w2vjax.vectors.nearest import unit_rows
+from w2vjax.vectors.nearest import several, unit_rows
 from w2vjax.vectors.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -48,13 +46,22 @@ def plot_map(
     project: Project = pca,
     title: str | None = None,
 ) -> "Figure":
-    """A map of words, near where their vectors point the same way: the ``limit`` first, or the
-    given ``words``.
+    """A map of words. Words whose vectors point the same way are near each other.
 
-    Vectors are brought to length 1 and projected by ``project`` (:func:`pca`, :func:`tsne`, or any
-    function of a matrix [n, D] to a :class:`Projection`). No two labels overlap: the ten first
-    words are always labelled, the others where there is room near their points, and the title says
-    how many are not.
+    No two labels overlap. The first ten words always have a label, the others if there is room near
+    their points. The title says how many have none.
+
+    Args:
+        vectors: the words and their vectors, which are brought to length 1.
+        path: the picture, .png or .svg; None only returns the figure.
+        words: the words to show; None for the first ``limit`` words.
+        limit: the number of words.
+        project: :func:`pca`, :func:`tsne`, or another function of a matrix [n, D] to a
+            :class:`Projection`.
+        title: above the picture.
+
+    Returns:
+        The figure.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
@@ -68,15 +75,13 @@ def plot_map(
     """
     check_suffix(path)
     figure = new_figure()
-    chosen = (
-        list(dict.fromkeys(words))
-        if words is not None
-        else list(vectors.words[: whole_number("limit", limit)])
-    )
+    if words is None:
+        chosen = list(vectors.words[: whole_number("limit", limit)])
+    else:
+        chosen = list(dict.fromkeys(several(words)))
     if not 1 <= len(chosen) <= _MOST_WORDS:
-        raise SettingError(
-            f"A map of {len(chosen):,} words is not readable. Choose 1 to {_MOST_WORDS:,}."
-        )
+        cause = f"A map of {len(chosen):,} words is not readable"
+        raise SettingError(f"{cause}. Choose 1 to {_MOST_WORDS:,}.")
     projection = project(_units(vectors, chosen))
     axes = figure.add_subplot()
     axes.set(xlabel=projection.axes[0], ylabel=projection.axes[1])
@@ -86,17 +91,12 @@ def plot_map(
     axes.scatter(points[first:, 0], points[first:, 1], s=10, color=GREY, linewidths=0, zorder=2)
     axes.scatter(points[:first, 0], points[:first, 1], s=26, color=BLUE, linewidths=0, zorder=3)
     axes.spines[["top", "right"]].set_visible(False)
-    title = title or (
-        f"{len(chosen):,} chosen words" if words is not None else f"The first {len(chosen):,} words"
-    )
-    # with its final height, before the layout is measured
+    first_words = f"The first {len(chosen):,} words"
+    title = title or (first_words if words is None else f"{len(chosen):,} chosen words")
+    # The title has its final height before the layout is measured.
     heading = axes.set_title(title, parse_math=False)
-    styles = [
-        {"size": 12, "weight": "bold", "color": INK}
-        if i < first
-        else {"size": 9, "color": "#3f444b"}
-        for i in range(len(chosen))
-    ]
+    styles: list[dict[str, Any]] = [{"size": 12, "weight": "bold", "color": INK}] * first
+    styles += [{"size": 9, "color": "#3f444b"}] * (len(chosen) - first)
     labelled = _label(figure, axes, points, chosen, styles, first)
     if labelled < len(chosen):
         heading.set_text(f"{title}; {len(chosen) - labelled:,} have no label, for lack of room")
@@ -110,21 +110,29 @@ def plot_analogy(
     *,
     title: str | None = None,
 ) -> "Figure":
-    """Analogies "a is to b as c is to d" as parallelograms in the plane of their words' principal
-    components.
+    """Analogies "a is to b as c is to d" as parallelograms, on two principal components.
 
-    Each analogy is four words, or three, whose fourth is then the answer of
-    ``vectors.most_similar([b, c], [a])``. Solid arrows go from a to b and from c to d; the shaded
-    parallelogram ends at the ring b - a + c, the place that the arithmetic predicts for d, which
-    the projection, being linear, keeps exactly. The legend gives the cosine of prediction and d in
-    all D dimensions.
+    Solid arrows go from a to b and from c to d. The shaded parallelogram ends at a ring, b - a + c:
+    the place that the arithmetic predicts for d. The projection is linear, so it keeps
+    parallelograms. The legend gives the cosine of the prediction and d in all D dimensions.
+
+    Args:
+        vectors: the words and their vectors.
+        analogies: 1 to 8 analogies of four words, or of three; the fourth is then the answer of
+            ``vectors.most_similar([b, c], [a])``.
+        path: the picture, .png or .svg; None only returns the figure.
+        title: above the picture.
+
+    Returns:
+        The figure.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: an analogy has not three or four words, there is none or more than eight, the
-            path is neither .png nor .svg, or matplotlib is missing.
+        SettingError: an analogy does not have three or four words, there is none or more than
+            eight, the path is neither .png nor .svg, or matplotlib is missing.
 
-    >>> vectors = Vectors(["man", "king", "woman", "queen"], [[1.0, 0.0], [1.0, 2.0], [2.0, 0.0], [2.0, 3.0]])
+    >>> words = ["man", "king", "woman", "queen"]
+    >>> vectors = Vectors(words, [[1.0, 0.0], [1.0, 2.0], [2.0, 0.0], [2.0, 3.0]])
     >>> figure = plot_analogy(vectors, [("man", "king", "woman", "queen")])
     >>> [text.get_text() for text in figure.axes[0].texts if text.get_text()]
     ['man', 'king', 'woman', 'queen']
@@ -132,9 +140,8 @@ def plot_analogy(
     check_suffix(path)
     figure = new_figure()
     if not 1 <= len(analogies) <= 8:
-        raise SettingError(
-            f"{len(analogies)} analogies do not make a readable picture. Give 1 to 8."
-        )
+        cause = f"{len(analogies)} analogies do not make a readable picture"
+        raise SettingError(f"{cause}. Give 1 to 8.")
     fours = [_four(vectors, analogy) for analogy in analogies]
     words = list(dict.fromkeys(word for four in fours for word in four))
     units = _units(vectors, words)
@@ -153,9 +160,8 @@ def plot_analogy(
         label = f"{a} : {b} = {c} : {d}   cosine of {b} − {a} + {c} and {d}: {cosine:.3f}"
         corners = points[[row[word] for word in four]]
         _parallelogram(axes, corners, end, color, label)
-        lines += [
-            (corners[i], stop) for i, stop in ((0, corners[1]), (2, corners[3]), (1, end), (2, end))
-        ]
+        ends_of = ((0, corners[1]), (2, corners[3]), (1, end), (2, end))
+        lines += [(corners[start], stop) for start, stop in ends_of]
     axes.scatter(points[:, 0], points[:, 1], s=30, color=INK, linewidths=0, zorder=4)
     axes.set_title(title or "Analogies as parallelograms", parse_math=False)
     shares = [
@@ -178,8 +184,16 @@ def plot_heatmap(
     *,
     title: str | None = None,
 ) -> "Figure":
-    """The cosine similarity of every two of the words, as colours from -1 to 1; up to 20 words with
-    the numbers.
+    """The cosine similarity of every two words, as colours from -1 to 1.
+
+    Args:
+        vectors: the words and their vectors.
+        words: 2 to 60 words. Up to 20 words the picture has the numbers too.
+        path: the picture, .png or .svg; None only returns the figure.
+        title: above the picture.
+
+    Returns:
+        The figure.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
@@ -192,15 +206,14 @@ def plot_heatmap(
     """
     check_suffix(path)
     figure = new_figure(12.0, 10.0)
-    chosen = list(dict.fromkeys(words))
+    chosen = list(dict.fromkeys(several(words)))
     if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
-        raise SettingError(
-            f"A heat map shows 2 to {_MOST_IN_HEATMAP} words, and {len(chosen)} are given."
-        )
+        cause = f"A heat map shows 2 to {_MOST_IN_HEATMAP} words, and {len(chosen)} are given"
+        raise SettingError(f"{cause}. Choose others.")
     units = _units(vectors, chosen)
     cosines = np.clip(units @ units.T, -1, 1)
     axes = figure.add_subplot()
-    # The whole range, always: two heat maps can be compared, and white is no similarity.
+    # Always the whole range, so that two heat maps can be compared. White means no similarity.
     image = axes.imshow(cosines, cmap="RdBu_r", vmin=-1, vmax=1)
     size, angle = (12, 45) if len(chosen) <= 30 else (9, 90)
     names = [printable(word) for word in chosen]
@@ -222,62 +235,39 @@ def plot_heatmap(
 
 
 def _units(vectors: Vectors, words: Sequence[str]) -> np.ndarray:
-    """[n, D] the words' vectors at length 1; refuses NaN and infinity by the word's name."""
+    """[n, D] the words' vectors at length 1. Refuses NaN and infinity, and names the word."""
     rows = np.asarray(vectors[list(words)])
     return np.asarray(Vectors(words, rows).unit)
 
 
 def _four(vectors: Vectors, analogy: Sequence[str]) -> tuple[str, str, str, str]:
-    if isinstance(analogy, str) or len(analogy) not in (3, 4):
-        raise SettingError(
-            f"{analogy!r} is no analogy. Give three words, or four: a is to b as c is to d."
-        )
-    a, b, c = analogy[:3]
-    return (
-        a,
-        b,
-        c,
-        analogy[3] if len(analogy) == 4 else vectors.most_similar([b, c], [a], topn=1)[0][0],
-    )
+    """An analogy with its fourth word."""
+    words = several(analogy)
+    if len(words) not in (3, 4):
+        remedy = "Give three words, or four: a is to b as c is to d."
+        raise SettingError(f"{analogy!r:.60} is not an analogy. {remedy}")
+    a, b, c, *rest = words
+    return a, b, c, rest[0] if rest else vectors.most_similar([b, c], [a], topn=1)[0][0]
 
 
 def _parallelogram(
     axes: "Axes", corners: np.ndarray, end: np.ndarray, color: str, label: str
 ) -> None:
-    """Corners [4, 2] of a, b, c, d and the predicted place of d."""
+    """Draw the corners [4, 2] of a, b, c, d and the predicted place of d."""
     a, b, c, d = corners
     axes.fill(*np.stack([a, b, end, c]).T, color=color, alpha=0.10, linewidth=0, zorder=1)
-    axes.plot(
-        *np.stack([a, c]).T,
-        *np.stack([b, end]).T,
-        color=color,
-        linewidth=1,
-        linestyle="--",
-        zorder=2,
-    )
-    axes.plot(*np.stack([c, end]).T, color=color, linewidth=1, linestyle="--", zorder=2)
-    for number, (start, stop) in enumerate(((a, b), (c, d))):
-        axes.plot(
-            *np.stack([start, stop]).T,
-            color=color,
-            linewidth=2,
-            zorder=3,
-            label=None if number else label,
-        )
-        axes.annotate(
-            "",
-            stop,
-            start,
-            arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 2},
-            zorder=3,
-        )
-    axes.scatter(
-        end[0], end[1], s=110, facecolors="none", edgecolors=color, linewidths=1.8, zorder=4
-    )
+    for start, stop in ((a, c), (b, end), (c, end)):
+        axes.plot(*np.stack([start, stop]).T, color=color, linewidth=1, linestyle="--", zorder=2)
+    arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 2}
+    for start, stop, name in ((a, b, label), (c, d, None)):
+        axes.plot(*np.stack([start, stop]).T, color=color, linewidth=2, zorder=3, label=name)
+        axes.annotate("", stop, start, arrowprops=arrow, zorder=3)
+    ring: dict[str, Any] = {"facecolors": "none", "edgecolors": color, "linewidths": 1.8}
+    axes.scatter(end[0], end[1], s=110, zorder=4, **ring)
 
 
 def _along(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """Points on the lines, close enough together that no label slips between."""
+    """Points on the lines, so close together that no label fits between two."""
     steps = np.linspace(0.0, 1.0, 100)[:, None]
     return np.vstack([start + steps * (stop - start) for start, stop in lines])
 
@@ -291,29 +281,21 @@ def _label(
     sure: int,
     avoid: np.ndarray | None = None,
 ) -> int:
-    """Write the words at their points [n, 2] without overlaps; returns how many found room.
+    """Write the words at their points [n, 2] without overlaps. Returns how many found room.
 
-    ``avoid`` [m, 2] are further points that labels should not cover.
+    ``avoid`` [m, 2] are more points that labels should not cover.
     """
     from matplotlib.patheffects import withStroke
 
     with without_glyph_warnings():
-        # settles the layout; from here the axes must stay where they are
+        # This fixes the layout. The axes must not move after it.
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
     axes.autoscale(False)
-    family, halo = fonts(), [withStroke(linewidth=2.5, foreground="white")]
+    common: dict[str, Any] = {"family": fonts(), "parse_math": False, "zorder": 5}
+    common["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]
     texts: list[Text] = [
-        axes.text(
-            0,
-            0,
-            printable(word),
-            family=family,
-            parse_math=False,
-            zorder=5,
-            path_effects=halo,
-            **style,
-        )
+        axes.text(0, 0, printable(word), **common, **style)
         for word, style in zip(words, styles, strict=True)
     ]
     with without_glyph_warnings():

@@ -1,4 +1,4 @@
-"""The loss curve: the log that training writes, one JSON object a line, as a picture."""
+"""The loss curve: a picture of the log that training writes, one JSON object a line."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from w2vjax.errors import FileError, FormatError, SettingError
+from w2vjax.files import as_path
 from w2vjax.pictures.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -21,25 +22,32 @@ _COLORS = (BLUE, ORANGE, "#2f7d4f", "#7b4ba3", "#a8324a", "#4a7c8c", "#8a6d1f", 
 
 
 class Losses(NamedTuple):
-    """The curve of one run."""
+    """The curve of one run.
 
-    steps: np.ndarray  # [n] int64
-    words: np.ndarray  # [n] float64, words of text read so far; NaN where the log does not say
-    losses: np.ndarray  # [n] float64, NaN and infinity as they were written
-    unfinished: bool  # the last line was cut, as it is while training writes, and is left out
+    Attributes:
+        steps: [n] int64.
+        words: [n] float64, the words of text read so far; NaN if the log does not say.
+        losses: [n] float64, NaN and infinity as they were written.
+        unfinished: whether the last line has no end, as while training writes; it is left out.
+    """
+
+    steps: np.ndarray
+    words: np.ndarray
+    losses: np.ndarray
+    unfinished: bool
 
 
 def read_losses(path: str | PathLike[str]) -> Losses:
-    """The losses of a training log: JSON objects with ``step``, ``loss`` and perhaps ``words``, one
-    a line.
+    """The losses of a training log.
 
-    Objects without ``loss`` (other events) are passed over. A resumed run repeats the steps since
-    its checkpoint: the later line of a step counts, and what was logged beyond it is dropped.
+    A line is a JSON object with ``step``, ``loss`` and, if known, ``words``. Objects without
+    ``loss``, other events, are left out. A resumed run repeats the steps after its checkpoint: the
+    later line of a step counts, and the lines logged before it for later steps are left out.
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: a line is not a JSON object, or its step or loss is no number; or there is no
-            loss at all.
+        FormatError: a line is not a JSON object, its step or loss is not a number, or no line has a
+            loss.
 
     >>> import pathlib, tempfile
     >>> log = pathlib.Path(tempfile.mkdtemp(), "log.jsonl")
@@ -48,7 +56,7 @@ def read_losses(path: str | PathLike[str]) -> Losses:
     [4.0, 3.5]
     """
     try:
-        data = Path(path).read_bytes()
+        data = as_path(path).read_bytes()
     except OSError as error:
         raise FileError(
             f"{path} cannot be read: {error.strerror}. Check its name and permissions."
@@ -104,20 +112,22 @@ def plot_loss(
     *,
     title: str | None = None,
 ) -> "Figure":
-    """The loss of one or more runs over the words read (over steps, where a log does not count
-    words).
+    """The loss of one or more runs over the words read, or over steps if a log has no words.
 
-    Runs of 100 points and more are drawn twice: every point, pale, and their moving average over a
-    fiftieth of the run. A loss that was not measured (null) or is not finite leaves a gap, and the
-    legend counts them.
+    Runs of 100 points and more are drawn twice: all points in a pale colour, and their moving
+    average. A loss that was not measured (null) or is not finite leaves a gap. The legend counts
+    the gaps.
 
     Args:
         logs: the log that training wrote, or several to compare.
         path: the picture, .png or .svg; None only returns the figure.
         title: above the picture.
 
+    Returns:
+        The figure.
+
     Raises:
-        FileError, FormatError: as :func:`read_losses` does.
+        FileError, FormatError: as :func:`read_losses`.
         SettingError: there is no log or more than eight, the path is neither .png nor .svg, or
             matplotlib is missing.
 
@@ -131,9 +141,8 @@ def plot_loss(
     figure = new_figure(12.0, 6.5)
     paths = [logs] if isinstance(logs, str | PathLike) else list(logs)
     if not 1 <= len(paths) <= len(_COLORS):
-        raise SettingError(
-            f"{len(paths)} logs do not make a readable picture. Give 1 to {len(_COLORS)}."
-        )
+        cause = f"{len(paths)} logs do not make a readable picture"
+        raise SettingError(f"{cause}. Give 1 to {len(_COLORS)}.")
     runs = [read_losses(log) for log in paths]
     by_words = all(np.isfinite(run.words).all() for run in runs)
     most = max(float((run.words if by_words else run.steps).max()) for run in runs)
@@ -162,23 +171,15 @@ def _curve(axes: "Axes", x: np.ndarray, run: Losses, name: str, color: str) -> N
         name += " (last line unfinished)"
     y = np.where(finite, run.losses, np.nan)
     if len(y) < 100:
-        axes.plot(
-            x,
-            y,
-            color=color,
-            linewidth=2,
-            marker="o" if len(y) < 30 else "",
-            markersize=4,
-            label=name,
-        )
+        marker = "o" if len(y) < 30 else ""
+        axes.plot(x, y, color=color, linewidth=2, marker=marker, markersize=4, label=name)
         return
     axes.plot(x, y, color=color, alpha=0.25, linewidth=0.8)
     axes.plot(x, moving_average(y, len(y) // 50), color=color, linewidth=2, label=name)
 
 
 def moving_average(values: np.ndarray, width: int) -> np.ndarray:
-    """[n] the mean of up to ``width`` values before and after each and itself; NaN stays NaN and
-    counts for none.
+    """[n] the mean of each value and up to ``width`` before and after it; NaN stays NaN.
 
     >>> moving_average(np.array([1.0, 2.0, 6.0, np.nan]), 1).tolist()
     [1.5, 3.0, 4.0, nan]
@@ -193,7 +194,7 @@ def moving_average(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _names(paths: Sequence[str | PathLike[str]]) -> list[str]:
-    """The files' names, with their folders where two are called the same."""
+    """The files' names, with their folders if two have the same name."""
     names = [Path(path).name for path in paths]
     return [
         name if names.count(name) == 1 else str(path)

@@ -1,9 +1,7 @@
-"""From D dimensions to the two of a picture: principal components in JAX, or t-SNE where
-scikit-learn is installed.
+"""From D dimensions to the two of a picture: principal components, or t-SNE by scikit-learn.
 
-Every projection here is a function of a matrix [n, D] to a :class:`Projection`, so a picture takes
-any other one too. Pictures pass vectors at length 1: what is near in them is then near by cosine,
-the measure of all queries.
+A projection is a function of a matrix [n, D] to a :class:`Projection`, so a picture takes your own
+one too. Pictures give it vectors at length 1. Near words are then near by cosine, as in queries.
 """
 
 from collections.abc import Callable
@@ -17,39 +15,54 @@ from w2vjax.errors import SettingError
 
 
 class Projection(NamedTuple):
-    """Where n words are in a picture."""
+    """Where n words are in a picture.
 
-    points: np.ndarray  # [n, 2] float32
-    axes: tuple[str, str]  # what the two coordinates mean
+    Attributes:
+        points: [n, 2] float32.
+        axes: what the two coordinates mean.
+    """
+
+    points: np.ndarray
+    axes: tuple[str, str]
 
 
 class Components(NamedTuple):
-    """The two directions of largest variance of n vectors."""
+    """The two directions of largest variance of n vectors.
 
-    mean: np.ndarray  # [D]
-    directions: np.ndarray  # [2, D] orthonormal; a missing one (D = 1) is zero
-    explained: np.ndarray  # [2] share of the variance, in [0, 1]
+    Attributes:
+        mean: [D].
+        directions: [2, D] orthonormal; the second one is zero if D is 1.
+        explained: [2] the shares of the variance, in [0, 1].
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    explained: np.ndarray
 
     def apply(self, rows: Any) -> np.ndarray:
-        """[n, D] -> [n, 2]. Linear up to the mean, so parallelograms stay parallelograms."""
-        return np.asarray(
-            (np.asarray(rows, np.float32) - self.mean) @ self.directions.T, np.float32
-        )
+        """[n, D] -> [n, 2]. Linear but for the mean, so a parallelogram stays one."""
+        centered = np.asarray(rows, np.float32) - self.mean
+        return np.asarray(centered @ self.directions.T, np.float32)
 
 
 Project: TypeAlias = Callable[[Any], Projection]
 
 
 def principal_components(matrix: Any) -> Components:
-    r"""The two leading eigenvectors :math:`u_1, u_2` of the covariance of n vectors [n, D] (Pearson
-    1901).
+    r"""The leading eigenvectors :math:`u_1, u_2` of a covariance (Pearson 1901).
 
-    .. math:: \Sigma u_k = \lambda_k u_k, \qquad \Sigma = \tfrac1n \sum_i (x_i - \bar x)(x_i - \bar
-    x)^\top, \qquad
+    .. math:: \Sigma u_k = \lambda_k u_k, \qquad
+        \Sigma = \tfrac1n \sum_i (x_i - \bar x)(x_i - \bar x)^\top, \qquad
         \text{explained}_k = \lambda_k / \operatorname{tr} \Sigma
 
-    An eigenvector's sign is arbitrary and differs between libraries; here its largest component is
-    positive, so the same vectors give the same picture.
+    The sign of an eigenvector is arbitrary and differs between libraries. Here its largest
+    component is positive, so the same vectors give the same picture.
+
+    Args:
+        matrix: [n, D], n vectors.
+
+    Returns:
+        The mean, the two directions and their shares of the variance.
 
     Raises:
         SettingError: the matrix has no row or no column, or is not finite.
@@ -60,9 +73,8 @@ def principal_components(matrix: Any) -> Components:
     """
     rows = np.asarray(matrix, np.float32)
     if rows.ndim != 2 or 0 in rows.shape:
-        raise SettingError(
-            f"There is nothing to project: the shape is {rows.shape}. Give one vector or more."
-        )
+        cause = f"There is nothing to project: the shape is {rows.shape}"
+        raise SettingError(f"{cause}. Give one vector or more.")
     if not np.isfinite(rows).all():
         raise SettingError("A vector to project holds NaN or infinity. Leave it out.")
     mean, directions, explained = map(np.asarray, _components(rows))
@@ -76,7 +88,7 @@ def _components(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """[n, D] -> mean [D], directions [min(2, D), D], explained [min(2, D)]."""
     mean = jnp.mean(rows, axis=0)
     centered = rows - mean[None]
-    # D x D, not n x D: the cost of the decomposition does not grow with the number of words.
+    # The covariance is D x D, so its decomposition costs the same for every number of words.
     covariance = jnp.matmul(centered.T, centered, precision="highest")
     values, columns = jnp.linalg.eigh(covariance)  # ascending
     directions, values = columns.T[::-1][:2], jnp.maximum(values[::-1][:2], 0.0)
@@ -87,8 +99,7 @@ def _components(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def pca(matrix: Any) -> Projection:
-    """[n, D] -> the two principal components of each row, the axes saying how much of the variance
-    they show.
+    """[n, D] -> the two principal components of each row. The axes give the share of the variance.
 
     >>> pca([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 1.0]]).points.round(3).tolist()
     [[-1.5, -0.5], [1.5, -0.5], [-1.5, 0.5], [1.5, 0.5]]
@@ -102,10 +113,9 @@ def pca(matrix: Any) -> Projection:
 
 
 def tsne(matrix: Any) -> Projection:
-    """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), by scikit-learn, from a
-    fixed seed.
+    """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), from a fixed seed.
 
-    It shows who is near whom; distances between groups, and the axes, mean nothing.
+    It shows which words are near each other. Distances between groups and the axes mean nothing.
 
     Raises:
         SettingError: scikit-learn is not installed, or there are fewer than 4 rows.
@@ -113,10 +123,8 @@ def tsne(matrix: Any) -> Projection:
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
-        raise SettingError(
-            "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn. Or use "
-            "PCA."
-        ) from error
+        cause = "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn"
+        raise SettingError(f"{cause}. Or use PCA.") from error
     rows = np.asarray(matrix, np.float32)
     if len(rows) < 4:
         raise SettingError(f"t-SNE needs 4 words or more, and there are {len(rows)}. Use PCA.")

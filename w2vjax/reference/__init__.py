@@ -1,7 +1,7 @@
-"""The post's model, kept clear: :mod:`w2vjax.reference.one_hot` on one-hot vectors,
-:mod:`w2vjax.reference.ids` on ids.
+"""The model of the post, kept clear.
 
-The functions on one-hot vectors have their names here too: ``w2vjax.reference.backward``.
+:mod:`w2vjax.reference.one_hot` takes one-hot vectors, and its functions have their names here too:
+``w2vjax.reference.backward``. :mod:`w2vjax.reference.ids` takes ids.
 """
 
 from w2vjax.reference.one_hot import Params as Params

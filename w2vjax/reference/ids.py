@@ -1,11 +1,9 @@
-"""The model of :mod:`w2vjax.reference` over integer ids, without one-hot matrices: the same
-numbers.
+"""The model of :mod:`w2vjax.reference` on ids, without one-hot matrices: the same numbers.
 
-A one-hot product ``X w1`` reads rows of ``w1`` and ``X.T da1`` adds into them, so with ids
-``centers`` [B] and ``contexts`` [B] they are a gather and a scatter-add; ``sum(y * a2)`` is a
-lookup and ``z - y`` subtracts 1 at one place per row. Memory for the data falls from B * V to B
-numbers. JAX clamps or wraps a bad id instead of raising, so ids are checked here whenever they are
-not being traced.
+A one-hot product ``X w1`` reads rows of ``w1``, and ``X.T da1`` adds to them. With ids ``centers``
+[B] and ``contexts`` [B] they are a gather and a scatter-add. ``sum(y * a2)`` is a lookup, and
+``z - y`` subtracts 1 at one place of each row. Memory for the data falls from B * V to B numbers.
+JAX clamps or wraps a bad id instead of raising, so ids are checked here unless they are traced.
 """
 
 from typing import Any
@@ -19,10 +17,10 @@ from w2vjax.reference.one_hot import Params, _widen, softmax
 
 
 def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
-    """``{"a1", "a2", "z"}`` or ``z`` alone, as :func:`w2vjax.reference.forward`, for center ids
-    [B].
+    """What :func:`w2vjax.reference.forward` returns, for center ids [B].
 
-    Raises ``IdError`` for an id outside [0, V).
+    Raises:
+        IdError: an id is not in [0, V).
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> forward(params, [1])["a1"].tolist()
@@ -35,7 +33,7 @@ def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
 
 
 def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
-    """``sum_b(log(sum(exp(a2[b]))) - a2[b, contexts[b]])``, from logits [B, V] and context ids [B].
+    """``sum_b(log(sum(exp(a2[b]))) - a2[b, contexts[b]])`` of logits [B, V] and context ids [B].
 
     >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), jnp.array([1])))
     20000.0
@@ -47,10 +45,10 @@ def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
 
 
 def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Params]:
-    """``(loss, gradients)``, as :func:`w2vjax.reference.backward`, for ids ``centers`` [B] and
-    ``contexts`` [B].
+    """What :func:`w2vjax.reference.backward` returns, for ids of centers [B] and contexts [B].
 
-    Raises ``IdError`` for an id outside [0, V).
+    Raises:
+        IdError: an id is not in [0, V).
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> backward(params, [1], [0])[1]["w2"].tolist()
@@ -61,9 +59,8 @@ def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Pa
     da2 = cache["z"].at[jnp.arange(len(contexts)), contexts].add(-1)  # [B, V] z - y
     dw2 = cache["a1"].T @ da2  # [D, V]
     da1 = da2 @ _widen(params["w2"]).T  # [B, D]
-    dw1 = (
-        jnp.zeros(params["w1"].shape, da1.dtype).at[centers].add(da1)
-    )  # [V, D] centers that occur again add up
+    # [V, D] centers that occur again add up
+    dw1 = jnp.zeros(params["w1"].shape, da1.dtype).at[centers].add(da1)
     gradients = {"w1": dw1.astype(params["w1"].dtype), "w2": dw2.astype(params["w2"].dtype)}
     return cross_entropy(cache["a2"], contexts), gradients
 
@@ -71,7 +68,10 @@ def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Pa
 def train(
     params: Params, centers: Any, contexts: Any, learning_rate: float, steps: int
 ) -> tuple[Params, jax.Array]:
-    """:func:`w2vjax.reference.train` on ids; raises what it raises, and ``IdError``.
+    """:func:`w2vjax.reference.train` on ids.
+
+    Raises:
+        IdError: an id is not in [0, V); and what :func:`w2vjax.reference.train` raises.
 
     >>> centers, contexts = one_hot.training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
     >>> params = one_hot.init_network(3, 2, jax.random.key(0))
@@ -84,7 +84,7 @@ def train(
 
 
 def _ids(ids: Any, params: Params) -> jax.Array:
-    """Ids as an int32 array, refused on the host unless they are integers in [0, V)."""
-    return (
-        ids if isinstance(ids, jax.core.Tracer) else jnp.asarray(check_ids(ids, len(params["w1"])))
-    )
+    """Ids as an int32 array; those on the host have to be integers in [0, V)."""
+    if isinstance(ids, jax.core.Tracer):
+        return ids
+    return jnp.asarray(check_ids(ids, len(params["w1"])))

@@ -1,9 +1,9 @@
 """The clear version: word2vec as one hidden layer on one-hot vectors, every derivative by hand.
 
-Skip-gram with a full softmax (Mikolov et al. 2013, arXiv:1301.3781). For one-hot centers ``X`` [B,
-V] and contexts ``y`` [B, V], with ``w1`` [V, D] and ``w2`` [D, V]::
+Skip-gram with a full softmax (Mikolov et al. 2013, arXiv:1301.3781), for one-hot centers ``X`` and
+contexts ``y`` [B, V], with ``w1`` [V, D] and ``w2`` [D, V]::
 
-    a1 = X w1                 [B, D]   the rows of w1 that X names: the embeddings
+    a1 = X w1                 [B, D]   the rows of w1 that X selects: the embeddings
     a2 = a1 w2                [B, V]   logits
     z  = softmax(a2)          [B, V]   which words to expect around each center
     L  = -sum(y * log z)      []       cross-entropy, summed over the B examples
@@ -12,12 +12,12 @@ V] and contexts ``y`` [B, V], with ``w1`` [V, D] and ``w2`` [D, V]::
     dL/dw2 = a1.T (z - y)     [D, V]
     dL/dw1 = X.T (z - y) w2.T [V, D]
 
-It follows Jake Tae's "Word2vec from Scratch" (https://jaketae.github.io/study/word2vec/) function
-by function; docstrings say where and why it differs. ``w2vjax reproduce`` checks it against the
-figures printed there, and every faster form in this package is checked against it.
+It follows Jake Tae's post "Word2vec from Scratch" (https://jaketae.github.io/study/word2vec/)
+function by function. Docstrings say where and why it differs. ``w2vjax reproduce`` checks it
+against the figures of the post, and every faster form in this package is checked against it.
 :mod:`w2vjax.reference.ids` is the same model without one-hot matrices.
 
-Params are a dict pytree ``{"w1": [V, D], "w2": [D, V]}``. Nothing is changed in place.
+Params are a dict ``{"w1": [V, D], "w2": [D, V]}``. Nothing is changed in place.
 """
 
 import math
@@ -39,8 +39,7 @@ Params = dict[str, jax.Array]
 
 
 def tokenize(text: str) -> list[str]:
-    """Lower-cased words: runs of letters, digits, ``_``, ``^`` and ``'`` that hold at least one
-    letter a to z.
+    """Words in lower case: letters, digits, ``_``, ``^`` and ``'``, with at least one of a to z.
 
     >>> tokenize("In 2013, word2vec didn't exist.")
     ['in', 'word2vec', "didn't", 'exist']
@@ -51,13 +50,19 @@ def tokenize(text: str) -> list[str]:
 def mapping(
     tokens: Sequence[str], order: Sequence[str] | None = None
 ) -> tuple[dict[str, int], dict[int, str]]:
-    """``(word_to_id, id_to_word)``: the most frequent word gets id 0, equals go by first
-    occurrence.
+    """``(word_to_id, id_to_word)``; the most frequent word has id 0.
 
-    The post numbers words in the order of a Python ``set``, which changes from one run to the next;
-    an explicit ``order`` (each word once) is how its printed order is reproduced. Raises
-    :class:`CorpusError` without tokens or when ``order`` misses one, :class:`SettingError` when
-    ``order`` repeats a word.
+    Words of equal count go by their first occurrence. The post numbers words in the order of a
+    Python ``set``, which changes from one run to the next. Give ``order`` to reproduce the order
+    that it prints.
+
+    Args:
+        tokens: of the text.
+        order: each word once; None orders by frequency.
+
+    Raises:
+        CorpusError: there are no tokens, or the order lacks one.
+        SettingError: the order repeats a word.
 
     >>> mapping(["to", "be", "or", "not", "to", "be"])[0]
     {'to': 0, 'be': 1, 'or': 2, 'not': 3}
@@ -77,10 +82,14 @@ def mapping(
 
 
 def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
-    """[..., V] float32, 1 at ``id`` and 0 elsewhere; ``id`` is one id or an array of them.
+    """[..., V] float32, 1 at ``id`` and 0 elsewhere.
 
-    Raises ``IdError`` for an id outside [0, V), which the post's list would take from its end when
-    negative.
+    Args:
+        id: one id or an array of them.
+        vocab_size: V.
+
+    Raises:
+        IdError: an id is not in [0, V). The post takes a negative one from the end.
 
     >>> one_hot_encode([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -92,8 +101,16 @@ def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
 def training_pairs(
     tokens: Sequence[str], word_to_id: Mapping[str, int], window: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ids ``(centers [B], contexts [B])``: each token with each of its up to 2 * ``window``
-    neighbours, in text order.
+    """Ids of centers [B] and contexts [B]: each token with its neighbours, in text order.
+
+    Args:
+        tokens: of the text.
+        word_to_id: the id of each word.
+        window: the number of neighbours to each side.
+
+    Raises:
+        SettingError: the window is below 1.
+        UnknownWordError: a token has no id.
 
     >>> centers, contexts = training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, window=1)
     >>> list(zip(centers.tolist(), contexts.tolist()))
@@ -114,11 +131,9 @@ def training_pairs(
 def generate_training_data(
     tokens: Sequence[str], word_to_id: Mapping[str, int], window: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One-hot ``(X [B, V], y [B, V])`` of :func:`training_pairs`; a lone token has no neighbours,
-    so B = 0.
+    """One-hot ``X`` and ``y`` [B, V] of :func:`training_pairs`, which says what is raised.
 
-    Raises :class:`SettingError` for a window below 1, :class:`UnknownWordError` for a token without
-    an id.
+    One token alone has no neighbours, so B = 0.
 
     >>> X, y = generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 2)
     >>> X.shape, y.shape
@@ -136,12 +151,19 @@ def init_network(
     numpy_seed: int | None = None,
     dtype: Any = float,
 ) -> Params:
-    """Standard normal ``w1`` [V, D] and ``w2`` [D, V], from a JAX key or, to repeat the post, from
-    NumPy's legacy seed.
+    """Standard normal ``w1`` [V, D] and ``w2`` [D, V].
 
-    ``dtype=float`` is JAX's default, float32 unless 64 bits are enabled. Raises
-    :class:`SettingError` for sizes below 1 and unless exactly one of ``key`` and ``numpy_seed`` is
-    given: the post's hidden global seed is an argument here.
+    The post uses a hidden global seed. Here it is an argument.
+
+    Args:
+        vocab_size: V.
+        dim: D.
+        key: of JAX's random numbers.
+        numpy_seed: of NumPy's old generator instead, to repeat the post.
+        dtype: ``float`` is JAX's default, float32 unless 64 bits are enabled.
+
+    Raises:
+        SettingError: a size is below 1, or not exactly one of key and numpy_seed is given.
 
     >>> params = init_network(60, 10, jax.random.key(0))
     >>> params["w1"].shape, params["w2"].shape
@@ -165,8 +187,9 @@ def init_network(
 
 
 def softmax(x: jax.Array) -> jax.Array:
-    """``exp(x) / sum(exp(x))`` along the last axis, shifted by the maximum: the post's form
-    overflows from x = 710 on.
+    """``exp(x) / sum(exp(x))`` along the last axis, shifted by the maximum.
+
+    The form of the post overflows from x = 710 on.
 
     >>> softmax(jnp.array([[0.0, 0.0], [1e4, -1e4]])).tolist()
     [[0.5, 0.5], [1.0, 0.0]]
@@ -176,11 +199,14 @@ def softmax(x: jax.Array) -> jax.Array:
 
 
 def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
-    """``{"a1": X w1, "a2": a1 w2, "z": softmax(a2)}``, or ``z`` alone; ``X`` is [B, V] or one row
-    [V], of any dtype.
+    """``{"a1": X w1, "a2": a1 w2, "z": softmax(a2)}``, or ``z`` alone.
 
-    Params narrower than float32 are read as they are and computed with in float32: sums in bfloat16
-    stall.
+    Params narrower than float32 are computed with in float32: sums in bfloat16 stall.
+
+    Args:
+        params: w1 and w2.
+        X: [B, V] or one row [V], of any dtype.
+        return_cache: False returns ``z`` alone.
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> cache = forward(params, [[0, 1]])
@@ -195,12 +221,14 @@ def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
 
 
 def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
-    """``-sum(y * log softmax(a2))`` over all examples, from the logits ``a2`` [B, V] and one-hot
-    ``y`` [B, V].
+    """``-sum(y * log softmax(a2))`` over all examples.
 
-    The post takes probabilities, and one that underflows to 0 makes the loss infinite. Logits,
-    computed with in at least float32, keep it finite for any |a2| <= 1e4 in every float dtype. A
-    row of zeros in ``y`` is padding.
+    The post takes probabilities. One that underflows to 0 makes its loss infinite. Logits, in at
+    least float32, keep the loss finite for |a2| <= 1e4 in every float dtype.
+
+    Args:
+        a2: logits [B, V].
+        y: one-hot [B, V]; a row of zeros is padding.
 
     >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), [[0, 1]]))
     20000.0
@@ -212,12 +240,18 @@ def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
 
 
 def backward(params: Params, X: Any, y: Any) -> tuple[jax.Array, Params]:
-    """``(loss, {"w1": dL/dw1, "w2": dL/dw2})``. Nothing changes: the step, inside this function in
-    the post, is :func:`gradient_step`. Gradients are rounded to the dtype of their params at the
-    end, and only there.
+    """``(loss, {"w1": dL/dw1, "w2": dL/dw2})``.
+
+    The post also takes the step in this function; here it is :func:`gradient_step`. Gradients are
+    rounded to the dtype of their params at the end, and only there.
+
+    Args:
+        params: w1 and w2.
+        X: one-hot centers [B, V].
+        y: one-hot contexts [B, V]; a row of zeros is padding.
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
-    >>> loss, gradients = backward(params, [[0, 1]], [[1, 0]])  # a1 = 2, z = (.5, .5), so da2 = (-.5, .5)
+    >>> loss, gradients = backward(params, [[0, 1]], [[1, 0]])  # a1 = 2, z = (.5, .5)
     >>> gradients["w2"].tolist(), f"{loss:.6f}"
     ([[-1.0, 1.0]], '0.693147')
     """
@@ -233,7 +267,7 @@ def backward(params: Params, X: Any, y: Any) -> tuple[jax.Array, Params]:
 
 
 def gradient_step(params: Params, gradients: Params, learning_rate: Any) -> Params:
-    """``w - learning_rate * dL/dw`` for each weight: plain gradient descent.
+    """``w - learning_rate * dL/dw`` for each weight: gradient descent.
 
     >>> gradient_step({"w1": jnp.array(1.0)}, {"w1": jnp.array(2.0)}, 0.25)["w1"].item()
     0.5
@@ -249,12 +283,24 @@ def train(
     steps: int,
     backward: Callable[..., Any] = backward,
 ) -> tuple[Params, jax.Array]:
-    """``(params, history [steps])`` after ``steps`` steps on the whole batch, as one compiled loop.
+    """Gradient descent on the whole batch, as one compiled loop.
 
-    ``history[i]`` is the loss before step i + 1, as the post logs it. Another ``backward`` (of
-    :mod:`w2vjax.reference.ids`, say) takes its own ``X`` and ``y``. Raises :class:`SettingError`
-    for a learning rate that is not a positive number or steps below 1, :class:`CorpusError` for B =
-    0 and :class:`DivergedError`.
+    Args:
+        params: w1 and w2.
+        X: one-hot centers [B, V], or what the backward takes.
+        y: one-hot contexts [B, V], or what the backward takes.
+        learning_rate: of each step.
+        steps: how many.
+        backward: another one, such as that of :mod:`w2vjax.reference.ids`.
+
+    Returns:
+        The params, and the history [steps]: ``history[i]`` is the loss before step i + 1, as in the
+        post.
+
+    Raises:
+        SettingError: the learning rate is not a positive number, or steps is below 1.
+        CorpusError: B = 0.
+        DivergedError: a loss is not finite.
 
     >>> X, y = generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
     >>> _, history = train(init_network(3, 2, jax.random.key(0)), X, y, learning_rate=0.1, steps=20)
@@ -293,29 +339,30 @@ def _descend(
 
 
 def predict_context(params: Params, word: str, word_to_id: Mapping[str, int]) -> list[str]:
-    """All V words, the one most expected beside ``word`` first; equals keep the order of their ids.
+    """All V words, the most probable beside ``word`` first; equal ones in the order of their ids.
 
-    Raises :class:`UnknownWordError`, naming the word; the post prints a line and then fails on an
-    unset variable.
+    Raises:
+        UnknownWordError: the word has no id. The post prints a line, and then fails.
 
     >>> params = {"w1": jnp.array([[1.0], [-1.0]]), "w2": jnp.array([[3.0, 4.0]])}
     >>> predict_context(params, "tea", {"tea": 0, "time": 1})
     ['time', 'tea']
     """
     one_hot = one_hot_encode(_id_of(word, word_to_id), len(word_to_id))
-    logits = np.asarray(
-        _forward(params, one_hot)["a2"], np.float64
-    )  # ranks as z does, without its underflow to 0
+    # logits rank the words as z does, and do not underflow to 0
+    logits = np.asarray(_forward(params, one_hot)["a2"], np.float64)
     words = {i: other for other, i in word_to_id.items()}
     return [words[i] for i in np.argsort(-logits, kind="stable").tolist()]
 
 
 def get_embedding(params: Params, word: str, word_to_id: Mapping[str, int]) -> jax.Array:
-    """The vector [D] of ``word``, a row of ``w1``: what a one-hot product would pick out.
+    """The vector [D] of ``word``, a row of ``w1``.
 
-    Raises :class:`UnknownWordError`, naming the word.
+    Raises:
+        UnknownWordError: the word has no id.
 
-    >>> get_embedding({"w1": jnp.array([[1.0, 2.0], [3.0, 4.0]])}, "time", {"tea": 0, "time": 1}).tolist()
+    >>> params = {"w1": jnp.array([[1.0, 2.0], [3.0, 4.0]])}
+    >>> get_embedding(params, "time", {"tea": 0, "time": 1}).tolist()
     [3.0, 4.0]
     """
     return params["w1"][_id_of(word, word_to_id)]
@@ -331,7 +378,5 @@ def _id_of(word: str, word_to_id: Mapping[str, int]) -> int:
 
 
 def _widen(x: jax.Array) -> jax.Array:
-    """``x`` in float32 if it is narrower, whose sums over examples would overflow or stall, and
-    else as it is.
-    """
+    """``x`` in float32 if it is narrower: its sums would overflow or stall."""
     return x if x.dtype == jnp.float64 else x.astype(jnp.float32)

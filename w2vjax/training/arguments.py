@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from w2vjax.corpus.tokenizers import Tokenizer
     from w2vjax.training.checkpoint import Checkpoints
     from w2vjax.training.methods import Method
-    from w2vjax.types import EmbedBackward, OptimizerMaker, Params, Reach, Schedule, Windows
+    from w2vjax.types import EmbedBackward, OptimizerMaker, Params, Reach, ScalarOrSchedule, Windows
     from w2vjax.vocab import Vocab
 
 Keywords = ParamSpec("Keywords")
@@ -61,8 +61,10 @@ class Arguments(Settings):
         "embed_backward_undivided is word2vec.c's gradient of CBOW. Its default learning rate is "
         "0.05.",
     )
-    schedule: "Schedule | None" = described(
-        None, "step -> learning rate. Default: a linear fall from learning_rate to 1e-4 of it."
+    schedule: "ScalarOrSchedule | None" = described(
+        None,
+        "step -> learning rate, or one rate for all steps. Default: a linear fall from "
+        "learning_rate to 1e-4 of it.",
     )
     start: "Params | None" = described(
         None, "Tables to go on from, [V, D] for the vocabulary of this corpus."
@@ -96,6 +98,34 @@ class Arguments(Settings):
         "It is called with every record. If it returns a true value, the run stops after one more "
         "round of chunks, which is already under way.",
     )
+
+    def check_values(self) -> None:
+        """Refuse arguments of the wrong type, and two that say the same."""
+        from w2vjax.training.methods import Method
+        from w2vjax.types import Params
+        from w2vjax.vocab import Vocab
+
+        kinds = {"method": Method, "start": Params, "vocab": Vocab}
+        for name, remedy in _VALUE_OF.items():
+            value = getattr(self, name)
+            fits = isinstance(value, kinds[name]) if name in kinds else callable(value)
+            if value is not None and not fits:
+                raise SettingError(f"{name}={value!r:.60} cannot work. {remedy}")
+        if self.schedule is not None:
+            self._check_schedule(self.schedule)
+
+    def _check_schedule(self, schedule: Any) -> None:
+        if self.learning_rate is not None:
+            raise SettingError(
+                f"learning_rate={self.learning_rate} cannot go with a schedule, which says every "
+                "rate. Leave one of them out."
+            )
+        number = isinstance(schedule, int | float) and not isinstance(schedule, bool)
+        if not callable(schedule) and not (number and 0 < schedule <= 1e6):
+            raise SettingError(
+                f"schedule={schedule!r:.60} cannot work. Pass a rate above 0, or a function of the "
+                "step."
+            )
 
     def settings(self) -> Settings:
         """The settings alone."""
@@ -136,6 +166,16 @@ class Arguments(Settings):
         return chosen._replace(
             **{name: value for name, value in given.items() if value is not None}
         )
+
+
+# What an argument that is no setting has to be.
+_FUNCTION = "Pass a function: help(w2vjax.train) says of what."
+_VALUE_OF = {
+    "method": "Pass a w2vjax.Method, which w2vjax.method(model, objective) gives.",
+    "start": "Pass w2vjax.Params(input, output), two tables.",
+    "vocab": "Pass a w2vjax.Vocab, which w2vjax.Vocab.load(path) reads from a file.",
+    **dict.fromkeys(("windows", "reach", "embed_backward", "tokenizer", "callback"), _FUNCTION),
+}
 
 
 class Takes(Protocol[Keywords, Answer]):

@@ -11,7 +11,9 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +22,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
-from w2vjax.files import remove_leftovers
+from w2vjax.files import claimed, remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training.copies import Copies
 from w2vjax.training.settings import RENAMED, Settings
+from w2vjax.training.setup import Run
+from w2vjax.training.step import schedule_argument
+from w2vjax.types import Params
 
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
 _KEPT = 2
+_SAME = "Resume with what it was made with, or start again in an empty folder."
+_MORE_EPOCHS = (
+    "To train for another number of epochs, allow it: --allow settings.epochs "
+    '(allow=("settings.epochs",)). The learning rate then follows the new number.'
+)
 
 
 class Position(NamedTuple):
@@ -78,32 +88,40 @@ def check_seconds(what: str, value: Any) -> None:
     """Raise :class:`~w2vjax.errors.SettingError`, which begins with ``what``, if a time is not 0 or
     more seconds.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not value >= 0:
         raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")
 
 
-def run_identity(
-    settings: dict[str, Any], digest: str, chunk: int, program: str, tables: Any = ()
-) -> dict[str, Any]:
+def run_identity(job: Run, program: str, start: Params | None) -> dict[str, Any]:
     """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values.
 
-    chunk: the words of one, by which a position is counted; tables: the objective's, which are
-    arguments of the program and not in its text.
+    Args:
+        job: the run.
+        program: the text of its compiled program.
+        start: the tables that the caller gave the run.
     """
     config = jax.config.values
-    noise = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tables)))
+    numbers = jax.tree.leaves(schedule_argument(job.recipe))
     return {
-        **{f"settings.{name}": value for name, value in settings.items()},
-        "corpus": digest,
-        "words of a chunk": chunk,
-        "objective's tables": noise.hexdigest(),
-        "program": program,
+        **{f"settings.{name}": value for name, value in job.settings.as_json().items()},
+        "corpus": job.feed.corpus.digest,
+        "start": None if start is None else digest(start),
+        "words of a chunk": job.feed.size,
+        "objective's tables": digest(job.tables),
+        "program": hashlib.sha256(f"{numbers}\n{program}".encode()).hexdigest(),
         "jax version": jax.__version__,
         "platform": jax.default_backend(),
         "random numbers": f"{config['jax_default_prng_impl']}, "
         f"partitionable={config['jax_threefry_partitionable']}",
     }
+
+
+def digest(arrays: Any) -> str:
+    """The SHA-256 of a tree of arrays."""
+    return hashlib.sha256(
+        b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays))
+    ).hexdigest()
 
 
 def save_checkpoint(
@@ -150,16 +168,20 @@ def check_folder(folder: str | os.PathLike[str], resume: bool) -> None:
         )
 
 
-def prepare_folder(folder: str | os.PathLike[str], resume: bool) -> None:
-    """Make the folder and clear what a killed writer left; refuses what :func:`check_folder` does."""
-    check_folder(folder, resume)
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"{folder} cannot be made: {error.strerror}. Name another folder."
-        ) from error
-    remove_leftovers(folder)
+@contextmanager
+def prepared(checkpoints: Checkpoints | None) -> Iterator[None]:
+    """Make the folder, keep other runs out of it, and clear what a killed writer left.
+
+    Raises what :func:`check_folder` raises, and :class:`~w2vjax.errors.FileError` if the folder
+    cannot be made or another run saves its checkpoints there.
+    """
+    if checkpoints is None:
+        yield
+        return
+    with claimed(checkpoints.folder, ".w2vjax-checkpoints"):
+        check_folder(checkpoints.folder, checkpoints.resume)
+        remove_leftovers(checkpoints.folder)
+        yield
 
 
 def load_checkpoint(
@@ -220,7 +242,9 @@ def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
     """
     names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
     usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
-    return usual | {names.get(name, name): value for name, value in identity.items()}
+    return (
+        {"start": None} | usual | {names.get(name, name): value for name, value in identity.items()}
+    )
 
 
 def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:
@@ -235,15 +259,15 @@ def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: se
             raise CheckpointError(
                 f"{path.name} was made with {name}={theirs.get(name)!r} and this run has "
                 f"{ours.get(name)!r}. "
-                "Resume with what it was made with, or start again in an empty folder."
+                f"{_MORE_EPOCHS if name == 'settings.epochs' else _SAME}"
             )
     # what is allowed to differ may have changed the program too
     if theirs["program"] != ours["program"] and not any(
         theirs.get(name) != ours.get(name) for name in allow
     ):
         raise CheckpointError(
-            f"{path.name} was made by another program: objective, windows, optimizer or the "
-            "package's version differ. "
+            f"{path.name} was made by another program: objective, windows, optimizer, schedule "
+            "or the package's version differ. "
             "Resume with what it was made with, or start again in an empty folder."
         )
 

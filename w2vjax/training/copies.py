@@ -34,7 +34,7 @@ from w2vjax.training.updates import Gone, cleared
 from w2vjax.types import Params
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
-Program = Callable[..., tuple[State, Progress]]
+Compiled = Callable[..., tuple[State, Progress]]
 
 
 class Copies(NamedTuple):
@@ -119,7 +119,7 @@ class Workers:
     manager.
     """
 
-    def __init__(self, program: Program, copies: int):
+    def __init__(self, program: Compiled, copies: int):
         self._program = program
         self._threads = ThreadPoolExecutor(copies, "w2vjax-copy") if copies > 1 else None
 

@@ -105,7 +105,6 @@ def feed(
     step_words: int,
     copies: int | None = 1,
     table_bytes: int = 0,
-    device: Any = None,
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
 ) -> Feed:
@@ -125,7 +124,7 @@ def feed(
             f"The corpus has {len(corpus.ids)} tokens to train on, and a word needs a neighbour. "
             "Lower min_count or read more text."
         )
-    device = device or jax.devices()[0]
+    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK
@@ -138,14 +137,17 @@ def feed(
     chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words
     place = Feed(corpus, words, size, copies, None)
-    if device.platform == "cpu":
-        return place
-    room = (device.memory_stats() or {}).get("bytes_limit", 0)
     whole = place.chunks * size
-    if 4 * whole > _RESIDENT_SHARE * room:
+    if 4 * whole > _RESIDENT_SHARE * memory(device):
         return place
     target = device if mesh is None else NamedSharding(mesh, PartitionSpec())
     return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), target))
+
+
+def memory(device: jax.Device) -> int:
+    """The bytes of a device's own memory. A CPU has none: it reads the memory map."""
+    own = None if device.platform == "cpu" else device.memory_stats()
+    return int((own or {}).get("bytes_limit", 0))
 
 
 def rounds(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, range]]:

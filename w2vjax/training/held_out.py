@@ -16,6 +16,7 @@ loses to the unigram distribution, however well it is trained.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -29,7 +30,7 @@ from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.feed import Feed, marked
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Recipe, split_lines
-from w2vjax.types import Batch, Params, Tables
+from w2vjax.types import Batch, Objective, Params, Tables
 from w2vjax.windows.sampling import full_reach, keep_probabilities
 
 _CHUNK = 4096  # words of the vocabulary at a time
@@ -40,80 +41,67 @@ _NUMBERS = 1 << 24  # the most scores of paths that are made at once
 
 
 def evaluate_held_out(
-    recipe: Recipe,
-    params: Params,
-    tables: Tables,
-    feed: Feed,
-    noise: np.ndarray | None = None,
-    probabilistic: bool = False,
-    most_words: int = _MOST_WORDS,
-    keep: np.ndarray | None = None,
+    run: Run, params: Params, most_words: int = _MOST_WORDS
 ) -> dict[str, float | None]:
     """Nats a positive pair over the held-out end of a corpus, for the model and for the unigram
     distribution.
 
-    noise [V]: the probabilities that negatives were drawn from, None for a softmax;
-    ``probabilistic``: the objective is hierarchical softmax, whose own loss is a log-likelihood;
-    keep [V]: the share of each word that subsampling kept
-    (:func:`~w2vjax.windows.sampling.keep_probabilities`), None for all. The whole window counts and
-    no word is dropped, up to ``most_words`` of the held-out text.
+    The whole window counts and no word is dropped. Windows that weigh some centers more do so here.
+    The unigram distribution is that of the vocabulary's counts, plus one each. If they are of the
+    whole corpus, that favours the distribution. An objective of your own is taken to be a softmax.
 
-    Returns {"loss", "unigram_loss", "pairs"}, both losses None where there is no pair. Windows that
-    weigh some centers more do so here. The unigram distribution is that of the vocabulary's counts,
-    plus one each; if they are of the whole corpus, what is held out included, that favours the
-    distribution.
+    Args:
+        run: of :func:`~w2vjax.training.setup.set_up` or ``trained.run``.
+        params: [V, D] each.
+        most_words: of the held-out text that are looked at.
+
+    Returns:
+        {"loss", "unigram_loss", "pairs"}. Both losses are None if there is no pair.
     """
     # bfloat16 has three digits, of a score as of log q
     params = Params(
         *(table.astype(jnp.promote_types(table.dtype, jnp.float32)) for table in params)
     )
-    counts = feed.corpus.counts
+    counts, noise, dropped = run.feed.corpus.counts, None, None
     unigram = jnp.asarray(np.log((counts + 1) / (counts + 1).sum()), jnp.float32)
-    keep = None if keep is None or (keep >= 1).all() else np.maximum(keep, 1e-9)
-    dropped = dropped_paths(tables, keep) if probabilistic and keep is not None else None
-
-    def measure(
-        params: Params, tables: Tables, batch: Batch
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        pairs = batch.weights.sum()
-        base = -(batch.weights.sum(1) * unigram[batch.words]).sum()
-        if not probabilistic:
-            chunk = min(_CHUNK, len(counts))
-            loss = held_out_loss(params, batch, chunk=chunk, offset=offsets(noise, keep)) * pairs
-        else:
-            loss = held_out_loss(params, batch, recipe.objective, tables) * pairs
-        return (
-            loss if dropped is None else loss + path_correction(params, batch, dropped),
-            base,
-            pairs,
-        )
-
-    compiled = jax.jit(measure)
+    if run.settings.noise_exponent is not None:  # set for "negative" alone
+        mass = noise_mass(counts, run.settings.noise_exponent)
+        noise = mass / mass.sum()
+    keep = np.maximum(keep_probabilities(counts, run.settings.sample), 1e-9)
+    hierarchical = run.settings.objective == "hierarchical"
+    if hierarchical and (keep < 1).any():
+        dropped = dropped_paths(run.tables, keep)
+    objective = run.recipe.objective if hierarchical else None
+    offset = None if hierarchical else offsets(noise, keep)
+    measure = partial(_measure, objective, params, run.tables, unigram, offset, dropped)
+    groups = min(run.recipe.groups, max(1, _BATCH_WORDS // run.recipe.block_words))
     sums = np.zeros(3)
-    for batch in held_out_batches(recipe, feed, most_words):
-        sums += np.array([float(value) for value in compiled(params, tables, batch)])
+    for batch in held_out_batches(run.recipe._replace(groups=groups), run.feed, most_words):
+        sums += np.array([float(value) for value in measure(batch)])
     loss, base, pairs = sums.tolist()
     if not pairs:
         return {"loss": None, "unigram_loss": None, "pairs": 0.0}
     return {"loss": loss / pairs, "unigram_loss": base / pairs, "pairs": pairs}
 
 
-def evaluate_run(
-    run: Run, params: Params, most_words: int = _MOST_WORDS
-) -> dict[str, float | None]:
-    """:func:`evaluate_held_out` of a run's own objective, "negative", "hierarchical" or "softmax"."""
-    noise, counts = None, run.feed.corpus.counts
-    if run.settings.noise_exponent is not None:  # set for "negative" alone
-        mass = noise_mass(counts, run.settings.noise_exponent)
-        noise = mass / mass.sum()
-    recipe = run.recipe._replace(
-        groups=min(run.recipe.groups, max(1, _BATCH_WORDS // run.recipe.block_words))
-    )
-    keep = keep_probabilities(counts, run.settings.sample)
-    hierarchical = run.settings.objective == "hierarchical"
-    return evaluate_held_out(
-        recipe, params, run.tables, run.feed, noise, hierarchical, most_words, keep
-    )
+@partial(jax.jit, static_argnums=0)
+def _measure(
+    objective: Objective | None,
+    params: Params,
+    tables: Tables,
+    unigram: jax.Array,
+    offset: jax.Array | None,
+    dropped: "Dropped | None",
+    batch: Batch,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(loss of the model, loss of the unigram distribution, pairs) of one batch, summed."""
+    pairs = batch.weights.sum()
+    base = -(batch.weights.sum(1) * unigram[batch.words]).sum()
+    chunk = min(_CHUNK, unigram.shape[0])
+    loss = held_out_loss(params, batch, objective, tables, chunk, offset) * pairs
+    if dropped is not None:
+        loss = loss + path_correction(params, batch, dropped)
+    return loss, base, pairs
 
 
 def offsets(noise: np.ndarray | None, keep: np.ndarray | None) -> jax.Array | None:

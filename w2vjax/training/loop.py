@@ -15,28 +15,39 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
+from w2vjax.errors import SettingError
+from w2vjax.reference import tokenize
 from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.training.checkpoint import (
     Checkpoints,
     Position,
     check_seconds,
     checkpoints_in,
+    digest,
     load_checkpoint,
-    prepare_folder,
+    prepared,
     run_identity,
     save_checkpoint,
 )
 from w2vjax.training.copies import Copies, Workers, replicate
 from w2vjax.training.feed import rounds
-from w2vjax.training.held_out import evaluate_run
+from w2vjax.training.held_out import evaluate_held_out
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
-from w2vjax.training.report import Callback, Reporter, StopSignals
+from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import changed
-from w2vjax.training.setup import Run, lower, set_up
-from w2vjax.training.step import Progress, State, chunk_seed
-from w2vjax.training.watch import Untrained, Watch, require_neighbours, untrained_beside
+from w2vjax.training.setup import (
+    Run,
+    check_mesh,
+    check_optimizer_maker,
+    lower,
+    on_accelerator,
+    set_up,
+)
+from w2vjax.training.step import Progress, State, chunk_seed, compile_chunk
+from w2vjax.training.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
@@ -51,6 +62,12 @@ class Trained(NamedTuple):
     history: list[dict[str, Any]]  # one record a log interval: what the bar and the JSONL log show
     summary: dict[str, Any]  # totals: seconds, words a second, loss, settings, versions
     run: Run
+
+    def __repr__(self) -> str:
+        words, dim = self.vectors.shape
+        loss = self.summary["loss"]
+        found = "no loss measured" if loss is None else f"loss {loss:.4f}"
+        return f"Trained({words:,} words x {dim}, {self.summary['words']:,} words read, {found})"
 
 
 @keywords_of(Arguments)
@@ -82,25 +99,30 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
     # hours of reading come after these checks
     check_arguments(arguments, checkpoints)
     read = read_corpus(corpus, arguments)
+    with prepared(checkpoints):
+        return train_prepared(read, arguments, checkpoints, began)
+
+
+def train_prepared(
+    corpus: Corpus, arguments: Arguments, checkpoints: Checkpoints | None, began: float
+) -> Trained:
+    """:func:`train` on a corpus of ids. Reading it ``began`` at this time."""
     prepared = time.perf_counter()
-    job = make_run(read, arguments)
-    lowered = lower(job)
+    job = make_run(corpus, arguments)
+    program = compile_chunk(job.recipe, job.feed.size)
+    lowered = lower(job, program)
     untrained = untrained_beside(job)
-    compiled = lowered.compile()
+    lowered.compile()  # as the first call would
     ready = time.perf_counter()
-    standing, history, identity = fresh_or_resumed(job, lowered, checkpoints)
+    standing, history, identity = fresh_or_resumed(job, lowered, checkpoints, arguments.start)
     with (
         StopSignals(checkpoints is not None) as signals,
-        Reporter(
-            job, standing.position, arguments.progress, arguments.log, arguments.log_every, history
-        ) as report,
-        Workers(compiled, job.feed.copies) as workers,
+        Reporter(job, standing.position, arguments, history) as report,
+        Workers(program, job.feed.copies) as workers,
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)
-        standing = run_rounds(
-            job, workers, standing, report, watch, signals, saver, arguments.callback
-        )
+        standing = run_rounds(job, workers, standing, report, watch, signals, saver)
     position = standing.position
     seconds = {
         "corpus_seconds": prepared - began,
@@ -115,7 +137,12 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
 
 def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> None:
     """Refuse what cannot work before the corpus is read or a file is made."""
-    completed(arguments.settings(), arguments.chosen_method())
+    arguments.check_values()
+    method = arguments.chosen_method()
+    check_mesh(
+        arguments.mesh, completed(arguments.settings(), method, on_accelerator(arguments.mesh))
+    )
+    check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     if checkpoints is not None:
         checkpoints.check()
@@ -123,12 +150,16 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
 
 def read_corpus(corpus: Any, arguments: Arguments) -> Corpus:
     """The corpus as ids, by the arguments that say what is a word."""
+    tokenizer, least = arguments.tokenizer, arguments.min_count
+    if corpus is None:  # the built-in text of 84 words
+        tokenizer = tokenizer or tokenize
+        least = 1 if least is None and arguments.vocab is None else least
     return prepare(
         corpus,
         arguments.cache,
-        arguments.min_count,
+        least,
         arguments.max_vocab,
-        arguments.tokenizer,
+        tokenizer,
         reading=arguments.reading_without_results(),
         vocab=arguments.vocab,
     )
@@ -140,6 +171,7 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     Raises :class:`~w2vjax.errors.CorpusError` if the shipped windows would make no pair of the
     corpus.
     """
+    require_alike(corpus, arguments)
     least, most = chosen_by(corpus.vocab)
     settings = changed(
         arguments.settings(), {"min_count": least, "max_vocab": arguments.max_vocab or most}
@@ -159,6 +191,28 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     return job
 
 
+def require_alike(corpus: Corpus, arguments: Arguments) -> None:
+    """Refuse to train one model by processes that have other corpora, settings or tables.
+
+    Raises:
+        SettingError: they differ. The message names the field.
+    """
+    mesh = arguments.mesh
+    if mesh is None or len({device.process_index for device in mesh.devices.flat}) == 1:
+        return
+    start = None if arguments.start is None else digest(arguments.start)
+    facts = {**arguments.settings().as_json(), "corpus": corpus.digest, "start": start}
+    hashes = [hashlib.sha256(repr(value).encode()).digest() for value in facts.values()]
+    own = np.stack([np.frombuffer(each, np.uint8) for each in hashes])
+    everyones = np.asarray(multihost_utils.process_allgather(own))  # [processes, facts, 32]
+    for name, each in zip(facts, everyones.swapaxes(0, 1), strict=True):
+        if (each != each[0]).any():
+            raise SettingError(
+                f"The processes of this run differ in {name}. Give every process the same corpus "
+                "and the same settings."
+            )
+
+
 class Standing(NamedTuple):
     """Where a run stands. Tables and position change together, so that what is saved belongs
     together.
@@ -171,21 +225,17 @@ class Standing(NamedTuple):
 
 
 def fresh_or_resumed(
-    job: Run, lowered: Any, checkpoints: Checkpoints | None
+    job: Run, lowered: Any, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
     """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first
     step.
     """
-    copies = replicate(job.state, job.feed.copies)
+    copies, found = replicate(job.state, job.feed.copies), None
     if checkpoints is None:
         return Standing(copies, Position()), [], {}
-    folder, resume = checkpoints.folder, checkpoints.resume
-    program = hashlib.sha256(lowered.as_text().encode()).hexdigest()
-    identity = run_identity(
-        job.settings.as_json(), job.feed.corpus.digest, job.feed.size, program, job.tables
-    )
-    prepare_folder(folder, resume)
-    found = load_checkpoint(folder, copies, identity, checkpoints.allow) if resume else None
+    identity = run_identity(job, lowered.as_text(), start)
+    if checkpoints.resume:
+        found = load_checkpoint(checkpoints.folder, copies, identity, checkpoints.allow)
     copies, position, history = found or (copies, Position(), [])
     return Standing(copies, position), history, identity
 
@@ -208,6 +258,7 @@ def trained_by(
     )
     summary = summarize(job, position, report, seconds)
     summary["untrained_loss"] = None if untrained is None else untrained.loss
+    summary["advice"] = advice(summary["loss"], summary["untrained_loss"], position.steps)
     return Trained(vocab, params, vectors, report.history, summary, job)
 
 
@@ -231,7 +282,7 @@ def summarize(
         "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }
     if job.settings.held_out and isinstance(job.settings.objective, str):
-        summary["held_out"] = evaluate_run(job, job.state.params)
+        summary["held_out"] = evaluate_held_out(job, job.state.params)
     return summary
 
 
@@ -243,7 +294,6 @@ def run_rounds(
     watch: Watch,
     signals: StopSignals,
     saver: "Saver | None",
-    callback: Callback | None,
 ) -> Standing:
     """Train every chunk from where the run stands. One round is always under way while the one
     before it is reported.
@@ -263,7 +313,7 @@ def run_rounds(
         watch.round(reports, report.steps)
         seconds = before + time.perf_counter() - began
         position = standing.position._replace(steps=report.steps, seconds=seconds)
-        stop = record and bool(reports) and report.round(position, callback)
+        stop = record and bool(reports) and report.round(position)
         return Standing(standing.copies, position), stop
 
     def checkpoint(standing: Standing) -> None:

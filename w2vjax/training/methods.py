@@ -19,10 +19,10 @@ from w2vjax.training.settings import Complete, ModelName, ObjectiveName, Setting
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
 from w2vjax.windows.cbow import (
+    cbow_block_batch,
     cbow_counted_batch,
-    cbow_counted_run_batch,
+    cbow_counted_block_batch,
     cbow_lone_batch,
-    cbow_run_batch,
 )
 from w2vjax.windows.sampling import draw_reach
 from w2vjax.windows.skipgram import block_batch, fan_batch
@@ -63,14 +63,14 @@ _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
     Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
-    Method("cbow", "negative", cbow_run_batch, learning_rate=0.5, batch_words=384),
+    Method("cbow", "negative", cbow_block_batch, learning_rate=0.5, batch_words=384),
     Method("cbow", "hierarchical", cbow_counted_batch, learning_rate=0.15, batch_words=96),
-    Method("cbow", "softmax", cbow_run_batch, learning_rate=0.5, batch_words=1024),
+    Method("cbow", "softmax", cbow_block_batch, learning_rate=0.5, batch_words=1024),
 )
 # The same windows with means that weigh by their words.
 _COUNTED: dict[Windows, Windows] = {
     cbow_lone_batch: cbow_counted_batch,
-    cbow_run_batch: cbow_counted_run_batch,
+    cbow_block_batch: cbow_counted_block_batch,
 }
 _UNCOUNTED = {counted: plain for plain, counted in _COUNTED.items()}
 SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_COUNTED, *_UNCOUNTED}
@@ -108,7 +108,7 @@ def method(
         learning rate = that of a long text * min(1, max(1 / 10, words / epochs / FEW_WORDS))    to two digits
 
     On fewer than SHORT_TEXT words CBOW also weighs a mean by its number of words
-    (:func:`~w2vjax.windows.cbow.cbow_counted_run_batch`).
+    (:func:`~w2vjax.windows.cbow.cbow_counted_block_batch`).
 
     Source: benchmarks/results/cpu-2-cores/sweep-small-text.json.
 
@@ -125,7 +125,7 @@ def method(
     >>> method("cbow").learning_rate, method("cbow", words=48_000, epochs=20).learning_rate
     (0.5, 0.15)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
-    ('cbow_run_batch', 'cbow_counted_run_batch')
+    ('cbow_block_batch', 'cbow_counted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
     >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
     """

@@ -12,7 +12,7 @@ from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.training.checkpoint import checkpoints_in
 from w2vjax.training.loop import check_arguments, make_run, read_corpus
 from w2vjax.training.setup import lower
-from w2vjax.training.step import chunk_seed
+from w2vjax.training.step import chunk_seed, compile_chunk
 
 _TIMED = 3  # chunks, after one that warms up
 
@@ -64,7 +64,8 @@ def plan(corpus: Any = None, **keywords: Any) -> Plan:
     check_arguments(arguments, checkpoints_in(arguments.checkpoint))
     run = make_run(read_corpus(corpus, arguments), arguments)
     began = time.perf_counter()
-    compiled = lower(run).compile()
+    program = compile_chunk(run.recipe, run.feed.size)
+    compiled = lower(run, program).compile()
     compile_seconds = time.perf_counter() - began
     temporaries = compiled.memory_analysis().temp_size_in_bytes
     sizes = [
@@ -76,7 +77,7 @@ def plan(corpus: Any = None, **keywords: Any) -> Plan:
         piece = run.feed.chunk(number % run.feed.chunks)
         began = time.perf_counter()
         state, _ = jax.block_until_ready(
-            compiled(state, run.tables, run.keep, *piece, chunk_seed(run.settings.seed, 0, number))
+            program(state, run.tables, run.keep, *piece, chunk_seed(run.settings.seed, 0, number))
         )
         times.append((time.perf_counter() - began) / int(piece[2]))
     words, copies = run.feed.words * run.settings.epochs, run.feed.copies

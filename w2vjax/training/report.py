@@ -6,16 +6,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+import warnings
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import jax
-import numpy as np
-
 from w2vjax.errors import DivergedError, FileError, StoppedError
+from w2vjax.training.arguments import Arguments
 from w2vjax.training.checkpoint import Position
-from w2vjax.training.step import Progress
+from w2vjax.training.step import Progress, rate_at
 
 if TYPE_CHECKING:
     from w2vjax.training.setup import Run
@@ -25,10 +23,6 @@ _SIGNALS = (
     signal.SIGINT,
     *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),
 )
-
-
-# (record) -> a true value to stop the run
-Callback = Callable[[dict[str, Any]], Any]
 
 
 class Reporter:
@@ -43,18 +37,16 @@ class Reporter:
         self,
         run: "Run",
         position: Position,
-        bar: bool,
-        log: Any,
-        every: float,
+        arguments: Arguments,
         history: list[dict[str, Any]],
     ):
-        self.run, self.every, self.history = run, every, list(history)
-        self._learning_rate = jax.jit(run.schedule)
+        self.run, self.history = run, list(history)
+        self.every, self._callback = arguments.log_every, arguments.callback
         self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
         self._begin, self._written = position, (time.perf_counter(), position.words)
         self._loss = self._pairs = 0.0
-        self._log = None if log is None else Log(log, self.history)
-        self._bar = _bar(self.total, position.words) if bar else None
+        self._log = None if arguments.log is None else Log(arguments.log, self.history)
+        self._bar = _bar(self.total, position.words) if arguments.progress else None
 
     def __enter__(self) -> "Reporter":
         return self
@@ -77,7 +69,7 @@ class Reporter:
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
 
-    def round(self, position: Position, callback: Callback | None = None) -> bool:
+    def round(self, position: Position) -> bool:
         """Show where the run stands after a round, and make a record if it is time. True if the
         callback stops it.
         """
@@ -96,7 +88,7 @@ class Reporter:
                 f"loss {'-' if loss is None else format(loss, '.3f')}, lr "
                 f"{record['learning_rate']:.4f}"
             )
-        return bool(callback(record)) if callback is not None else False
+        return self._callback is not None and bool(self._callback(record))
 
     def _record(self, position: Position) -> dict[str, Any]:
         now = time.perf_counter()
@@ -107,9 +99,7 @@ class Reporter:
             "step": self.steps,
             "words": position.words,
             "loss": self._loss / self._pairs if self._pairs else None,
-            "learning_rate": float(
-                self._learning_rate(np.int32(self.steps // self.run.feed.copies))
-            ),
+            "learning_rate": rate_at(self.run.recipe, self.steps // self.run.feed.copies),
             "words_per_second": speed,
             "seconds": position.seconds,
             "seconds_left": (self.total - position.words) / max(speed, 1e-9),
@@ -127,16 +117,16 @@ class Reporter:
 
 
 class Log:
-    """Records as lines of JSON, after those of the checkpoint: what came after it is trained, and
-    logged, again.
+    """Records as lines of JSON. A resumed run first writes those of its checkpoint again.
 
-    A run that fails before it measures a loss leaves no log where there was none, and the old one
-    where there was.
+    A run that fails before it measures a loss leaves the old log, or none. A log that can no longer
+    be written, because the disk is full say, does not end a run: a warning names the file.
     """
 
     def __init__(self, path: str | os.PathLike[str], history: list[dict[str, Any]]):
         self.path = os.fspath(path)
         self._new, self._begun, self._waiting = not os.path.lexists(path), False, list(history)
+        self._broken = False
         try:
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
             if history:
@@ -158,7 +148,8 @@ class Log:
         """
         if not failed:
             self._flush()
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written was told of
+            self._file.close()
         if self._new and not self._begun:
             os.unlink(self.path)
 
@@ -167,9 +158,18 @@ class Log:
             with contextlib.suppress(OSError):  # a device such as /dev/null has no length
                 self._file.truncate(0)
         self._begun = True
-        self._file.writelines(json.dumps(record) + "\n" for record in self._waiting)
-        self._file.flush()
-        self._waiting = []
+        records, self._waiting = self._waiting, []
+        if self._broken:
+            return
+        try:
+            self._file.writelines(json.dumps(record) + "\n" for record in records)
+            self._file.flush()
+        except OSError as error:
+            self._broken = True
+            warnings.warn(
+                f"{self.path} cannot be written: {error.strerror}. The run goes on without it.",
+                stacklevel=2,
+            )
 
 
 def _bar(total: int, done: int) -> Any:

@@ -155,6 +155,12 @@ class Settings:
     )
     dtype: DtypeName = one_of(DtypeName, "float32", "Type of the tables.")
 
+    def __post_init__(self) -> None:
+        """Make a Python number of each number of NumPy or JAX."""
+        for name, value in list(vars(self).items()):
+            if getattr(value, "ndim", None) == 0:
+                object.__setattr__(self, name, value.item())
+
     def check(self) -> None:
         """Raise :class:`~w2vjax.errors.SettingError` for the first value that cannot work, each
         looked at alone.
@@ -230,7 +236,7 @@ def _check_name(name: str, kind: Any, value: Any) -> None:
 
         if isinstance(value, Objective):
             return
-    if value not in get_args(kind):
+    if not isinstance(value, str) or value not in get_args(kind):
         own = ", or pass an Objective of your own" if name == "objective" else ""
         raise SettingError(
             f"{name}={value!r} cannot work. Use one of {', '.join(get_args(kind))}{own}."

@@ -2,13 +2,14 @@
 functions.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
@@ -18,13 +19,10 @@ from w2vjax.training.copies import counts_of
 from w2vjax.training.feed import Feed, feed, longest_call
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
-from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk
-from w2vjax.training.updates import check_optimizer
-from w2vjax.types import OptimizerMaker, Params, Schedule
+from w2vjax.training.step import Program, Recipe, State, chunk_seed, schedule_argument
+from w2vjax.training.updates import check_optimizer, linear_decay
+from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
-
-# The share of its start that the learning rate ends at, as in word2vec.c.
-_LAST_RATE = 1e-4
 
 
 class Run(NamedTuple):
@@ -33,11 +31,17 @@ class Run(NamedTuple):
     settings: Complete
     feed: Feed
     recipe: Recipe
-    schedule: Schedule
     steps: int  # expected, of the whole run and one copy of the tables
     state: State
     tables: Any
     keep: jax.Array
+
+    def __repr__(self) -> str:
+        settings, place = self.settings, self.feed
+        return (
+            f"Run({settings.model}, {objective_name(settings.objective)}, {len(place.corpus.vocab):,}"
+            f" words x {settings.dim}, {place.words:,} words in an epoch, {self.steps:,} steps)"
+        )
 
 
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
@@ -64,20 +68,74 @@ def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
     return counts_of(state) is not None
 
 
+def check_optimizer_maker(make: OptimizerMaker) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` if this is no function of a schedule, or what it
+    makes cannot take row gradients.
+    """
+    made = make(linear_decay(0.1, 1)) if callable(make) else None
+    if not isinstance(made, optax.GradientTransformation):
+        raise SettingError(
+            "The optimizer has to be a function of the schedule that returns an optax "
+            "transformation. Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule))."
+        )
+    table = jax.ShapeDtypeStruct((9, 2), jnp.float32)
+    check_optimizer(made, Params(table, table))
+
+
+def on_accelerator(mesh: Mesh | None) -> bool:
+    """Whether a run is on a GPU or TPU."""
+    device = mesh.devices.flat[0] if isinstance(mesh, Mesh) else jax.devices()[0]
+    return bool(device.platform != "cpu")
+
+
+def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for a mesh that the tables or the groups of a step
+    cannot be divided by.
+    """
+    if mesh is None:
+        return
+    if not isinstance(mesh, Mesh) or set(mesh.axis_names) != {"data", "dim"}:
+        axes = f"a mesh of {mesh.axis_names}" if isinstance(mesh, Mesh) else repr(mesh)[:60]
+        raise SettingError(
+            f'A mesh needs the two axes "data" and "dim", and this is {axes}. Use '
+            'jax.sharding.Mesh(devices, ("data", "dim")).'
+        )
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise SettingError(
+            f"A mesh needs axes of the type Auto, and this has {mesh.axis_types}. Use "
+            'jax.sharding.Mesh(devices, ("data", "dim")).'
+        )
+    if settings.copies not in (None, 1):
+        raise SettingError(
+            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the "
+            "tables. Leave it out."
+        )
+    groups = settings.batch_words // settings.block_words
+    for name, number, what in (
+        ("dim", settings.dim, f"dim={settings.dim}"),
+        ("data", groups, f"the {groups} blocks of a step (batch_words / block_words)"),
+    ):
+        if number % mesh.shape[name]:
+            raise SettingError(
+                f'The axis "{name}" of the mesh has {mesh.shape[name]} devices, which do not '
+                f"divide {what}. Use a multiple, or another mesh."
+            )
+
+
+def check_start(start: Params | None, shape: tuple[int, int]) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for tables of another shape than the run's."""
+    for name, table in () if start is None else start._asdict().items():
+        if np.shape(table) != shape:
+            raise SettingError(
+                f"The start has an {name} table of shape {np.shape(table)}, and the run "
+                f"{shape[0]} words of dim={shape[1]}. Grow the table first, or use its dim."
+            )
+
+
 def measured_every(place: Feed, settings: Complete) -> int:
     """Steps from one whose loss is read off to the next: 32, and fewer where a chunk has few steps."""
     steps: int = place.size // settings.batch_words
     return max(1, min(32, steps // 4))
-
-
-def linear_decay(learning_rate: float, steps: int) -> Schedule:
-    """word2vec's schedule: from the learning rate down to 1e-4 of it, linearly, and constant after
-    ``steps``.
-    """
-    schedule: Schedule = optax.linear_schedule(
-        learning_rate, learning_rate * _LAST_RATE, max(steps, 1)
-    )
-    return schedule
 
 
 def set_up(
@@ -85,7 +143,7 @@ def set_up(
     settings: Settings,
     method: Method | None = None,
     *,
-    schedule: Schedule | None = None,
+    schedule: ScalarOrSchedule | None = None,
     start: Params | None = None,
     mesh: Mesh | None = None,
     deterministic: bool = False,
@@ -100,14 +158,11 @@ def set_up(
         settings.model, settings.objective, len(corpus.ids), settings.epochs
     )
     settings = changed(settings, {"model": method.model, "objective": method.objective})
-    if mesh is not None and settings.copies not in (None, 1):
-        raise SettingError(
-            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the "
-            "tables. "
-            "Leave it out."
-        )
-    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
-    settings = completed(settings, method, device.platform != "cpu")
+    settings = completed(settings, method, on_accelerator(mesh))
+    check_mesh(mesh, settings)
+    check_optimizer_maker(method.optimizer)
+    shape = (len(corpus.vocab), settings.dim)
+    check_start(start, shape)
     counts = corpus.counts
     noise = settings.negatives, settings.noise_exponent
     objective = make_objective(settings.objective, *noise, len(corpus.ids))
@@ -124,7 +179,7 @@ def set_up(
         corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh
     )
     steps = expected_steps(place, counts, settings)
-    schedule = schedule or linear_decay(settings.learning_rate, steps)
+    usual: Any = linear_decay(settings.learning_rate, steps)
     groups = settings.batch_words // settings.block_words
     # a corpus of a few steps is measured whole: its log would be noise otherwise
     measured, every = (
@@ -133,7 +188,8 @@ def set_up(
     recipe = Recipe(
         objective,
         method.windows,
-        method.optimizer(schedule),
+        method.optimizer,
+        usual if schedule is None else schedule,
         settings.window,
         groups,
         settings.block_words,
@@ -144,39 +200,22 @@ def set_up(
         every,
         mesh,
     )
-    shape = (len(corpus.vocab), settings.dim)
-    if start is not None and np.shape(start.input) != shape:
-        raise SettingError(
-            f"The start has a table of shape {np.shape(start.input)}, and the run {shape[0]} words "
-            f"of dim={shape[1]}. "
-            "Grow the table first, or use its dim."
-        )
-    state = first_state(recipe.optimizer, settings, shape, start, mesh)
+    state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
-    return Run(settings, place, recipe, schedule, steps, state, objective.init(counts), keep)
+    return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
 
 
 def first_state(
-    optimizer: optax.GradientTransformation,
-    settings: Settings,
-    shape: tuple[int, int],
-    start: Params | None,
-    mesh: Mesh | None,
+    recipe: Recipe, settings: Settings, shape: tuple[int, int], start: Params | None
 ) -> State:
-    """The params that a run starts from, ``start`` or drawn, placed on ``mesh``, and the
+    """The params that a run starts from, ``start`` or drawn, placed on the recipe's mesh, and the
     optimizer's first state.
     """
-
-    # one program: its operations one by one would take longer to compile than the tables to fill
-    def draw(seed: jax.typing.ArrayLike) -> State:
-        key = jax.random.fold_in(jax.random.key(seed), 2**31)
-        params = init_params(key, *shape, settings.dtype)
-        return State(params, optimizer.init(params))
-
+    schedule, optimizer, mesh = schedule_argument(recipe), recipe.optimizer, recipe.mesh
+    draw = partial(_draw_state, recipe.make_optimizer, shape, settings.dtype, schedule)
     seed = np.uint32(settings.seed)
-    check_optimizer(optimizer, jax.eval_shape(draw, seed).params)
     if start is None:
-        state: State = jax.jit(draw)(seed)
+        state: State = draw(seed)
         if mesh is None:
             return state
     # a copy, for the caller's tables are not donated
@@ -190,9 +229,20 @@ def first_state(
     return State(params, optimizer.init(params))
 
 
-def lower(run: Run) -> Any:
+# one program: its operations one by one would take longer to compile than the tables to fill
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _draw_state(
+    make_optimizer: OptimizerMaker,
+    shape: tuple[int, int],
+    dtype: str,
+    schedule: ScalarOrSchedule,
+    seed: jax.Array,
+) -> State:
+    key = jax.random.fold_in(jax.random.key(seed), 2**31)
+    params = init_params(key, *shape, dtype)
+    return State(params, make_optimizer(schedule).init(params))
+
+
+def lower(run: Run, program: Program) -> Any:
     """The run's program, traced and lowered for its shapes: ``.compile()`` it, or hash its text."""
-    arguments = run.feed.chunk(0)
-    return compile_chunk(run.recipe, run.feed.size).lower(
-        run.state, run.tables, run.keep, *arguments, chunk_seed(0, 0, 0)
-    )
+    return program.lower(run.state, run.tables, run.keep, *run.feed.chunk(0), chunk_seed(0, 0, 0))

@@ -10,6 +10,7 @@ can go on from any chunk. A chunk's end is treated as a line's end: windows do n
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -18,19 +19,36 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from w2vjax.lazy import kept
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
-from w2vjax.training.updates import apply_gradients, cleared
-from w2vjax.types import Batch, EmbedBackward, Goal, Objective, Params, Reach, Tables, Windows
+from w2vjax.training.updates import LinearDecay, apply_gradients, cleared
+from w2vjax.types import (
+    Batch,
+    EmbedBackward,
+    Goal,
+    Objective,
+    OptimizerMaker,
+    Params,
+    Reach,
+    ScalarOrSchedule,
+    Tables,
+    Windows,
+)
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
 
 
 class Recipe(NamedTuple):
-    """What stays fixed during a run: the functions it is made of and the shapes of a step."""
+    """What stays fixed during a run: the functions it is made of and the shapes of a step.
+
+    A recipe has a hash, and equal recipes share a compiled program. Recipes that differ in the
+    numbers of a :class:`~w2vjax.training.updates.LinearDecay` or of a constant rate share it too.
+    """
 
     objective: Objective
     windows: Windows
-    optimizer: optax.GradientTransformation
+    make_optimizer: OptimizerMaker  # schedule -> optax transformation, such as row_sgd
+    schedule: ScalarOrSchedule  # step -> learning rate, or one rate for all steps
     window: int = 5
     groups: int = 64  # B, blocks in a step
     block_words: int = 16  # T, consecutive words in a block
@@ -41,12 +59,21 @@ class Recipe(NamedTuple):
     every: int = 1  # steps from one whose loss is read off to the next
     mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables)
 
+    @property
+    def optimizer(self) -> optax.GradientTransformation:
+        """The transformation that steps by the schedule."""
+        return self.make_optimizer(self.schedule)
+
 
 class State(NamedTuple):
     """What a run changes; a pytree, donated to every call."""
 
     params: Params
     optimizer: Any
+
+    def __repr__(self) -> str:
+        leaves = jax.tree.leaves(tuple(self))
+        return f"State({len(leaves)} arrays, {sum(np.size(leaf) for leaf in leaves):,} numbers)"
 
 
 class Progress(NamedTuple):
@@ -126,10 +153,25 @@ def descend(
         gradients,
     )
     bounds = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)), bounds)
+    if recipe.mesh is not None:
+        gradients, bounds = _on_every_device(recipe.mesh, (gradients, bounds))
     params, optimizer = apply_gradients(
         recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
     )
     return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
+
+
+def _on_every_device(mesh: Mesh, rows: Any) -> Any:
+    """The rows of a step on every device of the axis "data": few, where the tables they are added
+    to are whole. Each device then adds the same rows, and no tables are summed over devices.
+    """
+
+    def place(leaf: jax.Array) -> jax.Array:
+        spec = PartitionSpec(None, "dim") if leaf.ndim == 2 else PartitionSpec()
+        placed: jax.Array = jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, spec))
+        return placed
+
+    return jax.tree.map(place, rows)
 
 
 def measured_loss(
@@ -180,22 +222,26 @@ def train_chunk(
     state: State,
     tables: Tables,
     keep: jax.Array,
-    ids: jax.Array,
-    offset: jax.Array,
-    count: jax.Array,
+    piece: tuple[jax.Array, jax.Array, jax.Array],
     key: jax.Array,
 ) -> tuple[State, Progress]:
-    """All steps of ``count`` words of ``ids`` from ``offset`` on; jit with recipe and chunk static,
-    state donated.
-
-    recipe: the functions and shapes; chunk: M, at least count, static; tables: the objective's;
-    keep [V] uint32: see :func:`~w2vjax.windows.sampling.keep_thresholds`; ids [at least offset + M]
-    int32, lines opened by ``~id``.
+    """All steps of one piece of the text; jit with recipe and chunk static, state donated.
 
     The words that subsampling leaves are cut into B streams of equal length that are read in
     parallel, T words a step, so that a step's words come from B places of the text. Every word is a
     center exactly once; the last step is padded.
+
+    Args:
+        recipe: the functions and shapes.
+        chunk: M, the most words of a piece.
+        state: the params and what the optimizer keeps.
+        tables: what ``objective.init`` made of the counts.
+        keep: [V] uint32, from :func:`~w2vjax.windows.sampling.keep_thresholds`.
+        piece: (ids, offset, count). The words are the ``count`` ids from ``offset`` on, of at least
+            offset + M, int32. ``~id`` opens a line.
+        key: all random numbers follow from it.
     """
+    ids, offset, count = piece
     state = state._replace(optimizer=cleared(state.optimizer))
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
     keys = jax.random.split(key, 3)
@@ -270,26 +316,58 @@ def chunk_key(numbers: jax.Array) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), epoch), chunk)
 
 
-def compile_chunk(recipe: Recipe, chunk: int) -> Any:
-    """:func:`train_chunk` compiled for one recipe and size.
+@dataclass(frozen=True)
+class Program:
+    """:func:`train_chunk` for one recipe and size: what :func:`compile_chunk` returns."""
 
-    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites
-    the state it is given. It is compiled with options of its own, so it cannot be part of another
-    ``jit``: take train_chunk for that.
-    """
+    jitted: Any  # (schedule, *arguments) -> (state, progress)
+    schedule: Any
 
-    def program(
-        state: State,
-        tables: Tables,
-        keep: jax.Array,
-        ids: jax.Array,
-        offset: jax.Array,
-        count: jax.Array,
-        seed: jax.Array,
-    ) -> tuple[State, Progress]:
-        return train_chunk(recipe, chunk, state, tables, keep, ids, offset, count, chunk_key(seed))
+    def __call__(self, *arguments: Any) -> tuple[State, Progress]:
+        """Train one chunk: (state, tables, keep, ids, offset, count, chunk_seed)."""
+        done: tuple[State, Progress] = self.jitted(self.schedule, *arguments)
+        return done
+
+    def lower(self, *arguments: Any) -> Any:
+        """The program for arguments of these shapes, traced and lowered."""
+        return self.jitted.lower(self.schedule, *arguments)
+
+
+def schedule_argument(recipe: Recipe) -> Any:
+    """The schedule as an argument of a program, a pytree. A function of your own is its structure."""
+    schedule = recipe.schedule
+    numbers = not callable(schedule) or isinstance(schedule, LinearDecay)
+    return schedule if numbers else jax.tree_util.Partial(schedule)
+
+
+@jax.jit
+def _rate_at(schedule: ScalarOrSchedule, step: jax.Array) -> jax.typing.ArrayLike:
+    return schedule(step) if callable(schedule) else schedule
+
+
+def rate_at(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step."""
+    return float(_rate_at(schedule_argument(recipe), np.int32(step)))
+
+
+@kept
+def _jitted(recipe: Recipe, chunk: int) -> Any:
+    def program(schedule: ScalarOrSchedule, state: State, *arguments: Any) -> Any:
+        made, (tables, keep, *piece, seed) = recipe._replace(schedule=schedule), arguments
+        return train_chunk(made, chunk, state, tables, keep, tuple(piece), chunk_key(seed))
 
     # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
     # nothing measurable
     options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-    return jax.jit(program, donate_argnums=0, compiler_options=options)
+    return jax.jit(program, donate_argnums=1, compiler_options=options)
+
+
+def compile_chunk(recipe: Recipe, chunk: int) -> Program:
+    """:func:`train_chunk` compiled for one recipe and size, at its first call.
+
+    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites
+    the state it is given. It is compiled with options of its own, so it cannot be part of another
+    ``jit``: take train_chunk for that. Equal recipes and sizes share what is compiled.
+    """
+    # one program for all schedules of a kind
+    return Program(_jitted(recipe._replace(schedule=0.0), chunk), schedule_argument(recipe))

@@ -42,6 +42,35 @@ from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
 # The state of an optax transformation: a pytree of its own.
 OptState: TypeAlias = Any
 
+# The share of its start that the learning rate ends at, as in word2vec.c.
+_LAST_RATE = 1e-4
+
+
+class LinearDecay(NamedTuple):
+    """word2vec's schedule: a learning rate that falls linearly, and is constant after ``steps``.
+
+    Its numbers are arguments of the compiled program. So runs with other numbers share a program.
+    """
+
+    fall: float  # the first rate less the last one
+    last: float
+    steps: int  # at least 1
+
+    def __call__(self, step: ArrayLike) -> jax.Array:
+        # times 1 / steps: the form to which XLA brings a division by a constant
+        count = jnp.asarray(jnp.minimum(step, self.steps), float)
+        return self.last + self.fall * (1 - count * (1 / self.steps))
+
+
+def linear_decay(learning_rate: float, steps: int) -> LinearDecay:
+    """From the learning rate down to 1e-4 of it within ``steps``, as in word2vec.c.
+
+    >>> [round(float(linear_decay(0.5, 10)(step)), 5) for step in (0, 5, 10, 99)]
+    [0.5, 0.25003, 5e-05, 5e-05]
+    """
+    last = learning_rate * _LAST_RATE
+    return LinearDecay(learning_rate - last, last, max(steps, 1))
+
 
 class RepeatedRows(NamedTuple):
     """Part of the state of a transformation that takes rows whose ids repeat. It holds nothing."""
@@ -288,7 +317,7 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
     >>> check_optimizer(optax.adam(1e-3), Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     Traceback (most recent call last):
         ...
-    w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape (9, 2) and ...
+    w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape and ...
     """
     state = jax.eval_shape(optimizer.init, params)
     if parts(state, WholeTables):
@@ -302,8 +331,7 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
     for leaf in jax.tree.leaves(state):
         if leaf.shape in shapes:
             raise SettingError(
-                f"The optimizer keeps a state of the tables' shape {leaf.shape} and cannot take "
-                "row gradients. "
+                "The optimizer keeps a state of the tables' shape and cannot take row gradients. "
                 "Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or "
                 "row_adagrad."
             )

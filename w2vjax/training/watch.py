@@ -9,7 +9,7 @@ long before a number stops being finite.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
+from w2vjax.lazy import kept
 from w2vjax.training.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
@@ -31,6 +32,8 @@ _WORDS, _NUMBERS = 256, 1 << 22
 _BAD, _HOPELESS = 1.1, 10.0
 # Bad rounds in a row that end a run: this many, or this share of all rounds.
 _ROUNDS, _SHARE = 3, 1 / 20
+# A run whose loss is still above this share of the untrained one has learned little.
+_NEAR = 0.9
 # The mean of few pairs differs by chance, by standard deviations. Pairs of one batch share words
 # and negatives: about as many as these differ like one.
 _DEVIATIONS, _PAIRS_ALIKE = 4.0, 100
@@ -70,12 +73,8 @@ def untrained_loss(
         .clip(0, size - 1)
         .astype(np.int32)
     )
-    program = jax.jit(
-        partial(_losses_of_zeros, objective, size),
-        compiler_options={"xla_backend_optimization_level": 0},
-    )
     try:
-        losses = np.asarray(program(tables, ids), np.float64)
+        losses = np.asarray(_losses_of_zeros(objective, size)(tables, ids), np.float64)
     except Exception:
         # whatever a caller's own objective raises: the run is then judged by its tables alone
         return None
@@ -83,13 +82,18 @@ def untrained_loss(
     return found if np.isfinite(found.loss) and found.loss > 0 else None
 
 
-def _losses_of_zeros(objective: Objective, size: int, tables: Any, words: jax.Array) -> jax.Array:
-    """The loss of each of ``words`` [n] as the one positive of a hidden vector of zeros."""
-    weights = jnp.ones((len(words), 1, 1), jnp.float32)
-    draws = objective.draw(jax.random.key(0), tables, (len(words),))
-    targets = objective.select(draws, tables, words[:, None], weights)
-    hidden, output = (jnp.zeros(shape, jnp.float32) for shape in ((len(words), 1, 1), (size, 1)))
-    return objective.loss(hidden, output, targets).reshape(-1)
+@kept
+def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array]:
+    """(tables, words [n]) -> the loss of each as the one positive of a hidden vector of zeros."""
+
+    def losses(tables: Any, words: jax.Array) -> jax.Array:
+        weights = jnp.ones((len(words), 1, 1), jnp.float32)
+        draws = objective.draw(jax.random.key(0), tables, (len(words),))
+        targets = objective.select(draws, tables, words[:, None], weights)
+        hidden, output = (jnp.zeros(shape, jnp.float32) for shape in (weights.shape, (size, 1)))
+        return objective.loss(hidden, output, targets).reshape(-1)
+
+    return jax.jit(losses, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
@@ -108,6 +112,21 @@ def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
     coming = thread.submit(compute)
     thread.shutdown(wait=False)
     return coming.result
+
+
+def advice(loss: float | None, untrained: float | None, steps: int) -> str | None:
+    """What to try where a run was too short to learn much; None for others.
+
+    >>> advice(4.15, 4.16, 5)
+    'The run was short: 5 steps. Its loss of 4.1500 is near the 4.1600 of untrained tables. Try ...'
+    >>> advice(2.0, 4.16, 5)
+    """
+    if loss is None or untrained is None or loss < _NEAR * untrained:
+        return None
+    return (
+        f"The run was short: {steps:,} steps. Its loss of {loss:.4f} is near the {untrained:.4f} of "
+        "untrained tables. Try ten times as many epochs, or a longer text."
+    )
 
 
 def require_neighbours(job: Run) -> None:

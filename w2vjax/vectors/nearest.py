@@ -1,15 +1,12 @@
 """The search under all queries: from words to query vectors, and from those to the nearest words.
 
-A query is a weighted sum of words at length 1; the nearest words are those with the largest
-cosines, found by one matrix product and a selection, for up to 256 queries at once.
+A query is a weighted sum of words at length 1. The nearest words have the largest cosines with it.
+NumPy answers a few queries, so that nothing is compiled or waited for. JAX answers many at once.
 """
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -18,24 +15,23 @@ from w2vjax.errors import SettingError, whole_number
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
 Query: TypeAlias = Any
 
-# 256 queries against V = 100,000 make 100 MB of scores: enough for a matrix product to run at full
-# speed.
-_CHUNK = 256
-# The length of the blocks in top_k. 32 is the fastest of 16 to 256: 6 ms for 256 rows of 100,000.
-_BLOCK = 32
+# From so many queries on, one matrix product is faster than a product for each.
+_MANY = 8
+# Scores are compared in this many strides. 64 is the fastest of 16 to 256 for 70,000 words.
+_STRIDES = 64
 
 
 class Searched(Protocol):
-    """What a search needs of the words and their vectors. :class:`~w2vjax.vectors.vectors.Vectors`
-    offers it.
-    """
+    """What a search needs; :class:`~w2vjax.vectors.vectors.Vectors` has it."""
 
     @property
     def words(self) -> tuple[str, ...]: ...
     @property
     def matrix(self) -> Any: ...  # [V, D] float32
     @property
-    def unit(self) -> jax.Array: ...  # [V, D], each row at length 1
+    def unit(self) -> np.ndarray: ...  # [V, D], each row at length 1
+    @property
+    def unit_on_device(self) -> Any: ...  # the same as a jax.Array
     @property
     def dim(self) -> int: ...  # D
     def id(self, word: str) -> int: ...
@@ -44,19 +40,30 @@ class Searched(Protocol):
 
 
 class Neighbours(NamedTuple):
-    """The nearest words of Q queries, nearest first."""
+    """The nearest words of Q queries, nearest first.
 
-    ids: np.ndarray  # [Q, topn] int32
-    similarities: np.ndarray  # [Q, topn] float32
+    Attributes:
+        ids: [Q, topn] int32, the rows of the words.
+        similarities: [Q, topn] float32, the cosines, in [-1, 1].
+    """
+
+    ids: np.ndarray
+    similarities: np.ndarray
 
 
 def nearest(
     vectors: Searched, queries: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
 ) -> Neighbours:
-    """The nearest words of Q vectors [Q, D], as arrays of ids and similarities; nothing is left
-    out.
+    """The nearest words of Q vectors, as arrays. No word is left out.
 
-    A zero query has similarity 0 to every word.
+    Args:
+        vectors: where to search.
+        queries: [Q, D], of any length; a zero vector has similarity 0 to every word.
+        topn: the number of words for each query.
+        restrict_vocab: search only the first so many words.
+
+    Returns:
+        The ids and the similarities, ``min(topn, V)`` for each query.
 
     Raises:
         SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or
@@ -68,7 +75,7 @@ def nearest(
     >>> vectors.nearest([[1.0, 0.0], [-1.0, 0.0]], topn=1).ids.tolist()
     [[1], [2]]
     """
-    queries = np.asarray(queries, np.float32)
+    queries = numbers(queries)
     if queries.ndim != 2 or queries.shape[1] != vectors.dim:
         raise SettingError(
             f"The queries have shape {queries.shape}. They must be [Q, {vectors.dim}]."
@@ -76,131 +83,157 @@ def nearest(
     searched = searched_words(vectors, restrict_vocab)
     topn = min(whole_number("topn", topn), searched)
     queries = unit_rows(queries)
-    parts = []
-    for start in range(0, len(queries), _CHUNK):
-        chunk = queries[start : start + _CHUNK]
-        # One compiled program for every number of queries up to 1, 8, 64 and 256.
-        size = next(size for size in (1, 8, 64, _CHUNK) if size >= len(chunk))
-        padded = np.zeros((size, vectors.dim), np.float32)
-        padded[: len(chunk)] = chunk
-        parts.append((len(chunk), _nearest(vectors.unit, padded, topn, searched)))
-    empty = np.zeros((0, topn), np.int32), np.zeros((0, topn), np.float32)
-    ids = np.concatenate([empty[0], *(np.asarray(ids)[:size] for size, (ids, _) in parts)])
-    similarities = np.concatenate(
-        [empty[1], *(np.asarray(values)[:size] for size, (_, values) in parts)]
-    )
-    return Neighbours(ids, similarities)
+    if len(queries) >= _MANY:
+        from w2vjax.vectors.batches import nearest_of_many
+
+        return Neighbours(*nearest_of_many(vectors.unit_on_device, queries, topn, searched))
+    unit = vectors.unit[:searched]
+    # vecdot, unlike a matrix product, gives equal rows equal scores wherever they are.
+    scores = [np.vecdot(unit, query) for query in queries]
+    ids = np.array([largest(row, topn) for row in scores], np.int32).reshape(len(queries), topn)
+    similarities = np.array([row[best] for row, best in zip(scores, ids, strict=True)], np.float32)
+    return Neighbours(ids, np.clip(similarities.reshape(ids.shape), -1.0, 1.0))
 
 
-@functools.partial(jax.jit, static_argnames=("topn", "searched"))
-def _nearest(
-    unit: jax.Array, queries: jax.Array, topn: int, searched: int
-) -> tuple[jax.Array, jax.Array]:
-    """unit [V, D], queries [Q, D] -> ids [Q, topn], similarities [Q, topn]."""
-    scores = jnp.matmul(queries, unit[:searched].T, precision="highest")  # [Q, searched]
-    similarities, ids = top_k(scores, topn)
-    return ids, jnp.clip(similarities, -1.0, 1.0)
+def largest(scores: np.ndarray, k: int) -> np.ndarray:
+    """The places of the k largest of scores [N], largest first; of equal ones the first.
 
-
-def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """The k largest of scores [Q, N] and where they are, as ``lax.top_k`` gives them, in a sixth of
-    its time on a CPU.
-
-    The k largest lie in the k blocks with the largest maxima: any other block has k elements before
-    its best one. Ties keep the smaller index first, in choosing blocks as in sorting their
-    contents, so this holds for ties too.
+    >>> largest(np.array([1.0, 3.0, 2.0, 3.0]), 3).tolist()
+    [1, 3, 2]
     """
-    rows, length = scores.shape
-    blocks = -(-length // _BLOCK)
-    if blocks < 2 * k:
-        values, ids = jax.lax.top_k(scores, k)
-        return values, ids
-    # reduce_window reads in place whatever the length: reshaping a slice or a padded copy costs ten
-    # times as much.
-    block, tail = (1, _BLOCK), blocks * _BLOCK - length
-    maxima = jax.lax.reduce_window(scores, -jnp.inf, jax.lax.max, block, block, ((0, 0), (0, tail)))
-    _, best = jax.lax.top_k(maxima, k)  # [Q, k]
-    columns = (
-        jnp.sort(best, axis=1)[:, :, None] * _BLOCK + jnp.arange(_BLOCK)[None, None]
-    )  # ascending, for ties
-    columns = columns.reshape(rows, k * _BLOCK)
-    candidates = jnp.take_along_axis(scores, jnp.minimum(columns, length - 1), axis=1)
-    values, places = jax.lax.top_k(jnp.where(columns < length, candidates, -jnp.inf), k)
-    return values, jnp.take_along_axis(columns, places, axis=1)
+    columns = len(scores) // _STRIDES
+    candidates = np.arange(len(scores))
+    if columns > 2 * k:
+        # k columns have a maximum of this value or more, so the k largest have it too.
+        maxima = scores[: columns * _STRIDES].reshape(_STRIDES, columns).max(axis=0)
+        candidates = np.flatnonzero(scores >= np.partition(maxima, -k)[-k])
+    return candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
 
 
 def query_vectors(
     vectors: Searched, terms: Sequence[Sequence[tuple[Any, float]]]
 ) -> tuple[np.ndarray, list[frozenset[int]]]:
-    """[Q, D] the weighted sum of each query's words, at length 1, and vectors, as given; the rows
-    of its words.
+    """The query vectors [Q, D], at length 1, and the rows of each query's words.
+
+    A query is the weighted sum of its words at length 1 and of its vectors as they are given.
     """
-    # of every word of every query, to gather and normalize all at once
-    rows, weights, ids = [], [], []
+    # All words of all queries are gathered and normalized at once.
+    places, weights, ids = [], [], []
     total = np.zeros((len(terms), vectors.dim))
-    for row, query in enumerate(terms):
+    for place, query in enumerate(terms):
         for item, weight in query:
             if isinstance(item, str):
-                rows.append(row)
+                places.append(place)
                 weights.append(weight)
                 ids.append(vectors.id(item))
-            elif np.shape(item) == (vectors.dim,):
-                total[row] += weight * np.asarray(item, np.float64)
             else:
-                raise SettingError(
-                    f"A query is a word or a vector of shape ({vectors.dim},), not {item!r:.60}."
-                )
+                total[place] += weight * _vector(vectors, item)
     units = unit_rows(np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64))
-    np.add.at(total, np.array(rows, np.int64), np.array(weights)[:, None] * units)
+    np.add.at(total, np.array(places, np.int64), np.array(weights)[:, None] * units)
     queries = unit_rows(total).astype(np.float32)
     if not queries.any(axis=1).all():
         raise SettingError(
-            "A query is empty or adds up to the zero vector, which points nowhere. Give other "
-            "words."
+            "A query is empty or adds up to the zero vector, which points nowhere. "
+            "Give other words."
         )
     used: list[set[int]] = [set() for _ in terms]
-    for row, id in zip(rows, ids, strict=True):
-        used[row].add(id)
+    for place, id in zip(places, ids, strict=True):
+        used[place].add(id)
     return queries, [frozenset(words) for words in used]
 
 
+def _vector(vectors: Searched, item: Any) -> np.ndarray:
+    """An item of a query that is no word, as a vector [D] float64."""
+    try:
+        vector = np.asarray(item, np.float64)
+    except (TypeError, ValueError):
+        vector = np.zeros(0)
+    if vector.shape != (vectors.dim,):
+        raise SettingError(
+            f"A query is a word or a vector of shape ({vectors.dim},), not {item!r:.60}. "
+            "Give one of these, or a list of them."
+        )
+    return vector
+
+
 def weighted_terms(positive: Query, negative: Query) -> list[tuple[Any, float]]:
-    signed = [(item, 1.0) for item in query_items(positive)] + [
-        (item, -1.0) for item in query_items(negative)
-    ]
+    """The items of a query with their weights."""
+    signed = [(item, 1.0) for item in query_items(positive)]
+    signed += [(item, -1.0) for item in query_items(negative)]
     return [item if has_weight(item) else (item, sign) for item, sign in signed]
 
 
 def query_items(given: Query) -> list[Any]:
+    """The items of one side of a query: one word, one vector, one weighted item, or a list."""
     if given is None:
         return []
-    if isinstance(given, str) or has_weight(given) or (hasattr(given, "ndim") and given.ndim == 1):
+    if isinstance(given, str) or has_weight(given) or getattr(given, "ndim", None) == 1:
         return [given]
+    return several(given)
+
+
+def several(given: Iterable[Any]) -> list[Any]:
+    """The items as a list. Refuses a string, whose items are letters, and a set, without order.
+
+    >>> several(word for word in ("cat", "dog"))
+    ['cat', 'dog']
+    >>> several("a cat")
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: 'a cat' is one string, not a list of words. Pass a list of words.
+    """
+    if isinstance(given, str):
+        raise SettingError(
+            f"{given!r:.60} is one string, not a list of words. Pass a list of words."
+        )
+    if isinstance(given, set | frozenset):
+        raise SettingError(
+            f"{given!r:.60} is a set. Its order, and so the result, differs from run to run. "
+            "Pass a list: sorted(words)."
+        )
+    if not isinstance(given, Iterable):
+        raise SettingError(
+            f"{given!r:.60} is of type {type(given).__name__}. "
+            "Give a word, a vector, or a list of words and vectors."
+        )
     return list(given)
 
 
 def has_weight(item: object) -> bool:
-    return (
-        isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], int | float | np.number)
-    )
+    """Whether an item is a pair (word or vector, weight)."""
+    number = int | float | np.number
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], number)
 
 
 def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:
-    return (
-        len(vectors)
-        if restrict_vocab is None
-        else min(whole_number("restrict_vocab", restrict_vocab), len(vectors))
-    )
+    """How many words are searched, from the first."""
+    if restrict_vocab is None:
+        return len(vectors)
+    return min(whole_number("restrict_vocab", restrict_vocab), len(vectors))
+
+
+def numbers(given: ArrayLike) -> np.ndarray:
+    """The array in float32. Refuses what does not hold numbers."""
+    try:
+        return np.asarray(given, np.float32)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"{given!r:.60} does not hold numbers. Give an array.") from error
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """[n, D] each row divided by its length, a zero row left zero; of the dtype it came in.
+    """[n, D] each row divided by its length, in its dtype; a zero row stays zero.
 
     Raises:
         SettingError: a row holds NaN or infinity.
     """
     if not np.isfinite(rows).all():
         raise SettingError("A vector of the query holds NaN or infinity. Leave it out.")
+    return scaled(rows)[0]
+
+
+def scaled(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [n, D] divided by their lengths, in their dtype, and the lengths [n] in float64."""
     wide = rows.astype(np.float64)
     length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
-    return (wide / np.where(length > 0, length, 1.0)[:, None]).astype(rows.dtype)
+    with np.errstate(invalid="ignore"):  # of infinity, which the callers refuse
+        wide /= np.where(length > 0, length, 1.0)[:, None]
+    return wide.astype(rows.dtype), length

@@ -1,22 +1,22 @@
 """Questions to vectors: what is similar, what completes an analogy, what does not belong.
 
 Each function takes a :class:`~w2vjax.vectors.vectors.Vectors` first and is also its method of the
-same name. All share one meaning. Similarity is the cosine, dot(a, b) / (|a| |b|), in [-1, 1]; a
-zero vector has similarity 0 to everything. A query of several words is their mean after each was
-brought to length 1, a negative word counting as its opposite. The words of the query are never
-among the answers. Equal similarities keep the order of the vocabulary, so an answer is the same on
-every run. ``restrict_vocab=n`` looks only among the first n words, the most frequent where the
-vocabulary is sorted by frequency, as training writes it.
+same name. All share these meanings:
 
-Names and results are those of gensim's ``KeyedVectors``, where it has them.
+- Similarity is the cosine, dot(a, b) / (|a| |b|), in [-1, 1]. A zero vector has similarity 0 to
+  every word.
+- A query of several words is their mean, each at length 1. A negative word counts as its opposite.
+- The words of a query are never among its answers.
+- Equal similarities keep the order of the vocabulary, so every run gives the same answer.
+- ``restrict_vocab=n`` searches only the first n words. They are the most frequent ones if the
+  vocabulary is sorted by frequency, as training sorts it.
+
+Where gensim's ``KeyedVectors`` has a question, its name and result are the same.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -25,11 +25,13 @@ from w2vjax.vectors.nearest import (
     Query,
     Searched,
     has_weight,
+    largest,
     nearest,
+    numbers,
     query_items,
     query_vectors,
     searched_words,
-    top_k,
+    several,
     unit_rows,
     weighted_terms,
 )
@@ -44,28 +46,31 @@ def most_similar(
     topn: int = 10,
     restrict_vocab: int | None = None,
 ) -> Answer:
-    r"""The ``topn`` words nearest to a query, nearest first, with their similarities.
+    r"""The ``topn`` words nearest to a query.
 
-    .. math:: q = \sum_i w_i \hat v_i, \qquad \hat v = v / |v|, \qquad \text{similarity}(x) =
-    \cos(q, v_x)
+    .. math:: q = \sum_i w_i \hat v_i, \qquad \hat v = v / |v|, \qquad
+        \text{similarity}(x) = \cos(q, v_x)
 
-    with weight 1 for ``positive`` and -1 for ``negative`` items:
+    The weight is 1 for ``positive`` and -1 for ``negative`` items:
     ``positive=["king", "woman"], negative=["man"]`` asks what is to king as woman is to man
     (3CosAdd, Mikolov et al. 2013). The mean and the sum have the same cosines.
 
     Args:
-        vectors: where to look.
-        positive: a word, or a sequence whose items are words, vectors [D], or pairs (word or
-            vector, weight). A vector is used as it is, not brought to length 1.
-        negative: the same. A weight given in a pair is used as it is, so a subtracted item's weight
-            is negative.
-        topn: how many words, 1 or more; fewer come back only where there are no more.
-        restrict_vocab: answer with the first so many words of the vocabulary only.
+        vectors: where to search.
+        positive: a word, or a list of words, vectors [D] and pairs (word or vector, weight). A
+            vector keeps its length.
+        negative: the same. The weight of a pair is used as it is, so give a negative one to
+            subtract.
+        topn: the number of words, 1 or more. Fewer come back only if there are no more.
+        restrict_vocab: search only the first so many words.
+
+    Returns:
+        (word, similarity) pairs, nearest first.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: there is no query, it adds up to the zero vector or is not finite, or ``topn``
-            or ``restrict_vocab`` is not a whole number of 1 or more.
+        SettingError: there is no query, it adds up to the zero vector or is not finite, it is a
+            set, or ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -85,8 +90,17 @@ def most_similar_batch(
     topn: int = 10,
     restrict_vocab: int | None = None,
 ) -> list[Answer]:
-    """:func:`most_similar` for many queries at once, as matrix products: query i is positive[i] and
-    negative[i].
+    """:func:`most_similar` for many queries at once: query i is positive[i] and negative[i].
+
+    Args:
+        vectors: where to search.
+        positive: Q queries, each as :func:`most_similar` takes it.
+        negative: as many, or None.
+        topn: the number of words for each query.
+        restrict_vocab: search only the first so many words.
+
+    Returns:
+        Q answers.
 
     Raises:
         SettingError: the two have different lengths, and all that :func:`most_similar` raises.
@@ -96,28 +110,26 @@ def most_similar_batch(
     >>> [answer[0][0] for answer in vectors.most_similar_batch(["cat", ["dog", "tea"]])]
     ['dog', 'cat']
     """
-    if negative is not None and len(negative) != len(positive):
+    plus = several(positive)
+    minus = [None] * len(plus) if negative is None else several(negative)
+    if len(minus) != len(plus):
         raise SettingError(
-            f"There are {len(positive)} positive but {len(negative)} negative queries. Pair them "
-            "up."
+            f"There are {len(plus)} positive but {len(minus)} negative queries. Pair them up."
         )
-    whole_number("topn", topn)
-    minus = [None] * len(positive) if negative is None else negative
-    queries, used = query_vectors(
-        vectors, [weighted_terms(*pair) for pair in zip(positive, minus, strict=True)]
-    )
-    widest = max(map(len, used), default=0)
-    ids, similarities = nearest(vectors, queries, topn + widest, restrict_vocab)
-    return [
-        [
-            (vectors.words[id], similarity)
-            for id, similarity in zip(row_ids, row_similarities, strict=True)
-            if id not in row_used
-        ][:topn]
-        for row_ids, row_similarities, row_used in zip(
-            ids.tolist(), similarities.tolist(), used, strict=True
-        )
-    ]
+    topn = whole_number("topn", topn)
+    terms = [weighted_terms(*pair) for pair in zip(plus, minus, strict=True)]
+    queries, used = query_vectors(vectors, terms)
+    found = nearest(vectors, queries, topn + max(map(len, used), default=0), restrict_vocab)
+    rows = zip(found.ids.tolist(), found.similarities.tolist(), used, strict=True)
+    return [_answer(vectors, ids, values, known, topn) for ids, values, known in rows]
+
+
+def _answer(
+    vectors: Searched, ids: list[int], values: list[float], used: frozenset[int], topn: int
+) -> Answer:
+    """The first ``topn`` words, without the words of the query."""
+    pairs = zip(ids, values, strict=True)
+    return [(vectors.words[id], value) for id, value in pairs if id not in used][:topn]
 
 
 def most_similar_cosmul(
@@ -127,13 +139,22 @@ def most_similar_cosmul(
     topn: int = 10,
     restrict_vocab: int | None = None,
 ) -> Answer:
-    r"""The ``topn`` words by the multiplicative measure 3CosMul, with their scores.
+    r"""The ``topn`` words by the multiplicative measure 3CosMul.
 
     .. math:: \frac{\prod_{p} (1 + \cos(x, p)) / 2}{\prod_{n} (1 + \cos(x, n)) / 2 + 10^{-6}}
 
-    (Levy and Goldberg 2014, equation 4): no single large similarity dominates. Arguments as in
-    :func:`most_similar`, but without weights, which a product has no place for. gensim looks among
-    all words whatever ``restrict_vocab`` is.
+    No single large similarity dominates (Levy and Goldberg 2014, equation 4). gensim searches all
+    words whatever ``restrict_vocab`` is.
+
+    Args:
+        vectors: where to search.
+        positive: a word, or a list of words and vectors [D]. A product has no weights.
+        negative: the same.
+        topn: the number of words.
+        restrict_vocab: search only the first so many words.
+
+    Returns:
+        (word, score) pairs, the largest score first.
 
     Raises:
         SettingError: there is no positive word, an item has a weight, is the zero vector or is not
@@ -151,35 +172,24 @@ def most_similar_cosmul(
         raise SettingError("There is no positive word to compare with. Give at least one.")
     if any(has_weight(item) for item in plus + minus):
         raise SettingError("A product of similarities has no weights. Give words or vectors only.")
-    searched = searched_words(vectors, restrict_vocab)
+    unit = vectors.unit[: searched_words(vectors, restrict_vocab)]
+    topn = whole_number("topn", topn)
     terms, words = query_vectors(vectors, [[(item, 1.0)] for item in plus + minus])
     used = frozenset().union(*words)
-    topn = whole_number("topn", topn)
-    values, ids = _cosmul(
-        vectors.unit, unit_rows(terms), len(plus), min(topn + len(used), searched), searched
-    )
-    answers = zip(np.asarray(ids).tolist(), np.asarray(values).tolist(), strict=True)
-    return [(vectors.words[id], score) for id, score in answers if id not in used][:topn]
-
-
-@functools.partial(jax.jit, static_argnames=("num_positive", "topn", "searched"))
-def _cosmul(
-    unit: jax.Array, terms: jax.Array, num_positive: int, topn: int, searched: int
-) -> tuple[jax.Array, jax.Array]:
-    """unit [V, D], terms [n, D] -> scores [topn], ids [topn]."""
-    shifted = (1 + jnp.matmul(terms, unit[:searched].T, precision="highest")) / 2  # [n, searched]
-    scores = jnp.prod(shifted[:num_positive], axis=0) / (
-        jnp.prod(shifted[num_positive:], axis=0) + 1e-6
-    )
-    values, ids = top_k(scores[None], topn)
-    return values[0], ids[0]
+    shifted = [(1 + np.vecdot(unit, term)) / 2 for term in unit_rows(terms)]
+    above, below = (np.prod(side, axis=0) for side in (shifted[: len(plus)], shifted[len(plus) :]))
+    scores = (above / (below + 1e-6)).astype(np.float32)
+    ids = largest(scores, topn + len(used))
+    return _answer(vectors, ids.tolist(), scores[ids].tolist(), used, topn)
 
 
 def similar_by_vector(
     vectors: Searched, vector: ArrayLike, topn: int = 10, restrict_vocab: int | None = None
 ) -> Answer:
-    """The ``topn`` words nearest to a vector [D] of any length, with their similarities; no word is
-    left out.
+    """The ``topn`` words nearest to a vector [D] of any length. No word is left out.
+
+    Returns:
+        (word, similarity) pairs, nearest first.
 
     Raises:
         SettingError: the vector's shape is not [D], it is zero or not finite, or as
@@ -190,7 +200,7 @@ def similar_by_vector(
     >>> vectors.similar_by_vector([-8.0, 6.0], topn=1)
     [('tea', 1.0)]
     """
-    return most_similar(vectors, [np.asarray(vector, np.float32)], None, topn, restrict_vocab)
+    return most_similar(vectors, [numbers(vector)], None, topn, restrict_vocab)
 
 
 def similarity(vectors: Searched, a: str, b: str) -> float:
@@ -209,12 +219,11 @@ def similarity(vectors: Searched, a: str, b: str) -> float:
 
 
 def n_similarity(vectors: Searched, first: Sequence[str], second: Sequence[str]) -> float:
-    """The cosine of the means of two sets of words, each vector with its own length (not brought to
-    length 1).
+    """The cosine of the means of two lists of words, each vector at its own length.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
-        SettingError: a set is empty, or a vector holds NaN or infinity.
+        SettingError: a list is empty, or a vector holds NaN or infinity.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[1.0, 0.0], [0.0, 3.0], [1.0, 3.0]])
@@ -232,8 +241,10 @@ def n_similarity(vectors: Searched, first: Sequence[str], second: Sequence[str])
 def distances(
     vectors: Searched, word: str | ArrayLike, others: Sequence[str] | None = None
 ) -> np.ndarray:
-    """[n] or [V] cosine distances, 1 - similarity, from a word (or vector [D]) to other words, by
-    default to all.
+    """The cosine distances, 1 - similarity, from a word or a vector [D] to other words.
+
+    Returns:
+        [n] for n other words; [V], for all words, if ``others`` is None.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
@@ -245,12 +256,12 @@ def distances(
     [0.0, 1.0, 2.0]
     """
     query, _ = query_vectors(vectors, [[(word, 1.0)]])
-    unit = np.asarray(vectors.unit) if others is None else unit_rows(_rows(vectors, others))
-    return np.asarray(1 - np.clip(unit @ unit_rows(query)[0], -1.0, 1.0), np.float32)
+    unit = vectors.unit if others is None else unit_rows(_rows(vectors, others))
+    return np.asarray(1 - np.clip(np.vecdot(unit, unit_rows(query)[0]), -1.0, 1.0), np.float32)
 
 
 def rank(vectors: Searched, a: str, b: str) -> int:
-    """How near b is to a: 1 where no other word is nearer to a, 2 where one is.
+    """How near b is to a: 1 if no other word is nearer to a, 2 if one is, and so on.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary.
@@ -267,24 +278,26 @@ def rank(vectors: Searched, a: str, b: str) -> int:
 
 
 def doesnt_match(vectors: Searched, words: Sequence[str]) -> str:
-    """The word farthest, by cosine, from the mean of all of them at length 1; of equals the one
-    given first.
+    """The word whose cosine with the mean of all of them is smallest; of equals the first given.
+
+    Each vector is at length 1.
 
     Raises:
         UnknownWordError: a word is not in the vocabulary (gensim leaves such a word out).
-        SettingError: there are fewer than two words.
+        SettingError: there are fewer than two words, or they are one string or a set.
 
     >>> import w2vjax as w2v
-    >>> w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]]).doesnt_match(["cat", "tea", "dog"])
+    >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
+    >>> vectors.doesnt_match(["cat", "tea", "dog"])
     'tea'
     """
-    words = list(words)
+    words = several(words)
     if len(words) < 2:
         raise SettingError(
             f"Words given: {len(words)}. One is odd only among others: give two or more."
         )
     unit = unit_rows(_rows(vectors, words))
-    return words[int(np.argmin(unit @ unit.mean(axis=0)))]
+    return str(words[int(np.argmin(np.vecdot(unit, unit.mean(axis=0))))])
 
 
 def mean_vector(
@@ -296,26 +309,31 @@ def mean_vector(
     post_normalize: bool = False,
     ignore_missing: bool = True,
 ) -> np.ndarray:
-    r"""[D] the mean of a document's words, :math:`\sum_i w_i \hat v_i / \sum_i |w_i|`.
+    r"""The mean vector of a document's words, :math:`\sum_i w_i \hat v_i / \sum_i |w_i|`.
 
     Args:
         vectors: where the words are.
-        words: the document; a repeated word counts as often as it occurs.
+        words: a list, the document; a repeated word counts as often as it occurs.
         weights: one for each word, 1 by default.
         pre_normalize: bring each vector to length 1 first.
         post_normalize: bring the mean to length 1.
         ignore_missing: leave out words that are not in the vocabulary.
 
+    Returns:
+        [D] float32.
+
     Raises:
         UnknownWordError: a word is not in the vocabulary, and ``ignore_missing`` is off.
-        SettingError: no word is left, or there are not as many weights as words.
+        SettingError: no word is left, there are not as many weights as words, or the words are one
+            string or a set.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog"], [[2.0, 0.0], [0.0, 4.0]])
     >>> vectors.mean_vector("cat and dog".split()).tolist()
     [0.5, 0.5]
     """
-    scale = np.ones(len(words)) if weights is None else np.asarray(weights, np.float64)
+    words = several(words)
+    scale = np.ones(len(words)) if weights is None else numbers(weights).astype(np.float64)
     if scale.shape != (len(words),):
         raise SettingError(
             f"{len(words)} words need as many weights; their shape is {scale.shape}."
@@ -332,6 +350,6 @@ def mean_vector(
 
 
 def _rows(vectors: Searched, words: Sequence[str]) -> np.ndarray:
-    # np.asarray of a whole array on the CPU is a view, so this gathers on the host without
-    # compiling anything.
-    return np.asarray(np.asarray(vectors.matrix)[[vectors.id(word) for word in words]])
+    """[n, D] the vectors of words. Gathered in NumPy, so that JAX compiles nothing."""
+    ids = [vectors.id(word) for word in several(words)]
+    return np.asarray(np.asarray(vectors.matrix)[np.array(ids, np.int64)])

@@ -1,5 +1,4 @@
-"""Words with their vectors: look a word up, slice, normalize, and ask (the questions are in
-``queries.py``).
+"""Words with their vectors: look a word up, slice, normalize, and ask (see ``queries.py``).
 
 >>> import numpy as np
 >>> import w2vjax as w2v
@@ -14,40 +13,42 @@
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import DivergedError, IdError, SettingError
 from w2vjax.vectors import nearest, queries
+from w2vjax.vectors.pytree import pytree
 from w2vjax.vocab import Vocab, not_a_word
 
+# Rows that are brought to length 1 at once; they stay in a processor's cache.
+_ROWS = 1024
 
-@jax.tree_util.register_pytree_node_class
+
+@pytree
 @dataclasses.dataclass(frozen=True, init=False, eq=False, repr=False)
 class Vectors:
     """V words and their vectors. Immutable; a pytree whose one leaf is ``matrix``.
 
     Args:
         words: V different strings, or a :class:`~w2vjax.vocab.Vocab`. Row ``i`` of the matrix is
-            the vector of word ``i``. ``restrict_vocab`` relies on the convention that frequent
-            words come first.
-        matrix: [V, D] of NumPy or JAX. A float32 matrix is kept as it is (a memory map stays one),
-            others are rounded to float32.
-        counts: [V] how often each word occurs; None where that is not known.
+            the vector of word ``i``. ``restrict_vocab`` needs frequent words first.
+        matrix: [V, D] of NumPy or JAX. A float32 matrix is not copied (a memory map stays one).
+            Others are rounded to float32.
+        counts: [V] how often each word occurs; None if that is not known.
         dropped: the counts of words that training left out. The error for such a word says so.
-        min_count: the threshold that left them out; None where that is not known.
+        min_count: the threshold that left them out; None if that is not known.
 
     Raises:
-        SettingError: the shapes disagree, a word occurs twice or is no string, a count is negative,
-            or counts, dropped or min_count come beside a Vocab, which has its own.
+        SettingError: the shapes disagree, a word occurs twice or is not a string, a count is
+            negative, or counts, dropped or min_count come beside a Vocab, which has its own.
 
-    The constructor does not look at the numbers, so that a memory map opens at once. The first
-    query that needs :attr:`unit` refuses NaN and infinity and names the word.
+    The constructor does not read the numbers, so that a memory map opens at once. The first query
+    refuses NaN and infinity and names the word.
     """
 
     vocab: Vocab
@@ -92,23 +93,25 @@ class Vectors:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The V words, in the order of the rows."""
+        """The V words, in the order of the rows (gensim's ``index_to_key``)."""
         return self.vocab.words
 
     @property
     def counts(self) -> np.ndarray | None:
-        """[V] int64 occurrences of each word in the training text, or None."""
+        """[V] int64, how often each word occurs in the training text, or None."""
         return self.vocab.counts
 
     @property
     def index(self) -> Mapping[str, int]:
-        """From word to row, read-only."""
+        """From word to row, read-only (gensim's ``key_to_index``)."""
         return self.vocab.ids
 
     @property
     def dim(self) -> int:
-        """D, the length of a vector."""
+        """D, the number of dimensions (gensim's ``vector_size``)."""
         return int(self.matrix.shape[1])
+
+    index_to_key, key_to_index, vector_size = words, index, dim
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -125,7 +128,8 @@ class Vectors:
         return iter(self.words)
 
     def __repr__(self) -> str:
-        return f"Vectors({len(self):,} words x {self.dim}{'' if self.counts is None else ', with counts'})"
+        counts = "" if self.counts is None else ", with counts"
+        return f"Vectors({len(self):,} words x {self.dim}{counts})"
 
     def id(self, word: str) -> int:
         """The row of a word.
@@ -142,8 +146,7 @@ class Vectors:
     @overload
     def __getitem__(self, key: str | int | Sequence[str]) -> Any: ...
     def __getitem__(self, key: str | int | slice | Sequence[str]) -> Any:
-        """The vector [D] of a word or a row number, the matrix [n, D] of n words, or the Vectors of
-        a slice of rows.
+        """The vector [D] of a word or row, the matrix [n, D] of n words, the Vectors of a slice.
 
         Raises:
             UnknownWordError: a word is not in the vocabulary.
@@ -167,44 +170,59 @@ class Vectors:
             return self.matrix[int(key)]
         if not isinstance(key, Iterable):
             raise not_a_word(key)
-        return self.matrix[self.vocab.lookup(key)]
+        return self.matrix[self.vocab.lookup(nearest.several(key))]
 
     @functools.cached_property
-    def unit(self) -> jax.Array:
-        """[V, D] every vector divided by its length, on the default device; kept, so it doubles the
-        memory.
+    def unit(self) -> np.ndarray:
+        """[V, D] float32, every vector divided by its length. Kept, so it doubles the memory.
 
-        A zero vector stays zero: its cosine to everything is 0 by definition here.
+        A zero vector stays zero: its cosine with every vector is defined as 0 here.
 
         Raises:
-            DivergedError: a vector holds NaN or infinity (not inside jit, where values are not
-                known).
+            DivergedError: a vector holds NaN or infinity. Inside ``jit`` the values are not known:
+                there :attr:`unit` is a JAX array, and NaN stays NaN.
         """
-        unit: jax.Array
-        unit, finite = _unit(jnp.asarray(self.matrix))
         try:
-            all_finite = np.asarray(finite).all()
-        except jax.errors.TracerArrayConversionError:
-            # inside jit nothing can be raised: NaN stays NaN
-            return unit
-        if not all_finite:
-            row = int(np.flatnonzero(~np.asarray(finite))[0])
-            raise DivergedError(
-                f"The vector of {self.words[row]!r} (row {row}) holds NaN or infinity. "
-                "Train again with a lower learning rate, or leave the word out."
-            )
+            matrix = np.asarray(self.matrix)
+        except TypeError:  # a tracer
+            from w2vjax.vectors.batches import traced_unit
+
+            traced: np.ndarray = traced_unit(self.matrix)  # a tracer too
+            return traced
+        unit = np.empty(self.shape, np.float32)
+        for start in range(0, len(self), _ROWS):
+            rows, lengths = nearest.scaled(matrix[start : start + _ROWS])
+            if not np.isfinite(lengths).all():
+                raise self._diverged(start + int(np.flatnonzero(~np.isfinite(lengths))[0]))
+            unit[start : start + _ROWS] = rows
+        unit.flags.writeable = False
+        return unit
+
+    def _diverged(self, row: int) -> DivergedError:
+        return DivergedError(
+            f"The vector of {self.words[row]!r} (row {row}) holds NaN or infinity. "
+            "Train again with a lower learning rate, or leave the word out."
+        )
+
+    @functools.cached_property
+    def unit_on_device(self) -> Any:
+        """:attr:`unit` as a ``jax.Array`` on the default device. Kept."""
+        import jax.numpy as jnp
+
+        unit = jnp.asarray(self.unit)
+        if all(device.platform == "cpu" for device in unit.devices()):
+            vars(self)["unit"] = np.asarray(unit)  # a view, so that memory holds one copy
         return unit
 
     def normalize(self) -> "Vectors":
-        """The same words, each vector divided by its Euclidean length (a zero vector stays zero).
+        """The same words, each vector divided by its length. A zero vector stays zero.
 
         >>> Vectors(["cat"], [[3.0, 4.0]]).normalize().matrix.round(3).tolist()
         [[0.6000000238418579, 0.800000011920929]]
         """
         return Vectors.tree_unflatten(self.vocab, (self.unit,))
 
-    # The questions, written and documented as plain functions of the vectors; here they become
-    # methods.
+    # The questions are plain functions of the vectors. Here they become methods.
     most_similar = queries.most_similar
     most_similar_batch = queries.most_similar_batch
     most_similar_cosmul = queries.most_similar_cosmul
@@ -218,24 +236,12 @@ class Vectors:
     mean_vector = queries.mean_vector
 
 
-@jax.jit
-def _unit(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """[V, D] -> the rows at length 1, [V] whether a row is finite."""
-    # A power of two, which costs no bit, keeps the squares of very large and very small rows inside
-    # float32.
-    largest = jnp.max(jnp.abs(matrix), axis=1, keepdims=True, initial=0.0)
-    scale = jnp.where(largest > 1e15, 2.0**-96, jnp.where(largest < 1e-15, 2.0**96, 1.0))
-    scaled = matrix * scale.astype(matrix.dtype)
-    length = jnp.sqrt(jnp.sum(scaled * scaled, axis=1, keepdims=True))
-    return scaled / jnp.where(length == 0, 1.0, length), jnp.isfinite(largest[:, 0])
-
-
 def _matrix(matrix: ArrayLike) -> Any:
-    if isinstance(matrix, jax.Array):
-        return jnp.asarray(matrix, jnp.float32)
-    with np.errstate(
-        over="ignore"
-    ):  # a float64 beyond float32 becomes infinity, which `unit` refuses by name
+    jax = sys.modules.get("jax")  # who has a JAX array has imported JAX
+    if jax is not None and isinstance(matrix, jax.Array):
+        return jax.numpy.asarray(matrix, np.float32)
+    # A float64 beyond float32 becomes infinity, which the first query refuses.
+    with np.errstate(over="ignore"):
         view = np.asarray(matrix, np.float32).view()
     view.flags.writeable = False
     return view

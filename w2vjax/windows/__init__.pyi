@@ -1,7 +1,7 @@
+from w2vjax.windows.cbow import cbow_block_batch as cbow_block_batch
 from w2vjax.windows.cbow import cbow_counted_batch as cbow_counted_batch
-from w2vjax.windows.cbow import cbow_counted_run_batch as cbow_counted_run_batch
+from w2vjax.windows.cbow import cbow_counted_block_batch as cbow_counted_block_batch
 from w2vjax.windows.cbow import cbow_lone_batch as cbow_lone_batch
-from w2vjax.windows.cbow import cbow_run_batch as cbow_run_batch
 from w2vjax.windows.sampling import draw_reach as draw_reach
 from w2vjax.windows.sampling import full_reach as full_reach
 from w2vjax.windows.sampling import keep_probabilities as keep_probabilities

@@ -1,17 +1,17 @@
 """CBOW: the mean of the neighbours predicts the center.
 
-``cbow_run_batch`` reads each word of a run once for all of its means. Two regroupings make the
+``cbow_block_batch`` reads each word of a block once for all of its means. Two regroupings make the
 other window shapes:
 
     one_word_each(batch)               each mean is scored against its own center only
     weighted_by_words(batch, window)   each mean counts by its number of words
 
-    cbow_lone_batch         = one_word_each(run)
-    cbow_counted_run_batch  = weighted_by_words(run)
-    cbow_counted_batch      = one_word_each(weighted_by_words(run))
+    cbow_lone_batch           = one_word_each(block)
+    cbow_counted_block_batch  = weighted_by_words(block)
+    cbow_counted_batch        = one_word_each(weighted_by_words(block))
 
-Functions of runs are jit-able and trust their ids; :mod:`w2vjax.windows.neighbourhood` says what a
-run is.
+Functions of blocks can be jitted and trust their ids. :mod:`w2vjax.windows.neighbourhood` defines a
+block, and what tokens, segments and reach are.
 """
 
 import jax
@@ -24,7 +24,11 @@ from w2vjax.windows.skipgram import block_batch
 
 
 def mean_weights(mask: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """1/count on real words and 0 on padding, along the last axis of a mask."""
+    """1/count on real words and 0 on padding, along the last axis of a mask.
+
+    >>> mean_weights(jnp.asarray([[True, True, False]]), jnp.float32).tolist()
+    [[0.5, 0.5, 0.0]]
+    """
     real = mask.astype(dtype)
     return real / jnp.maximum(real.sum(-1, keepdims=True), jnp.ones((), dtype))
 
@@ -37,11 +41,17 @@ def cbow(
     vocab_size: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Batch:
-    """A batch of B means of contexts [B, C] that predict centers [B]; mask [B, C] is 0 on padding,
-    1 by default.
+    """A batch of B means of context words that predict their centers.
 
-    A center without context has weight 0. Given ``vocab_size``, ids are checked on the host
-    (IdError); without it, as inside jit, they are trusted.
+    Args:
+        contexts: [B, C] ids.
+        centers: [B] ids. A center without context has weight 0.
+        mask: [B, C], 0 on padding; 1 by default.
+        vocab_size: ids are checked against it, on the host. None trusts them, as inside jit.
+        dtype: of the weights.
+
+    Raises:
+        IdError: an id is not in [0, vocab_size).
 
     >>> batch = cbow([[0, 2]], [1], vocab_size=3)
     >>> batch.inputs.weights.tolist(), batch.words.tolist()
@@ -53,17 +63,22 @@ def cbow(
     return Batch(inputs, centers[:, None], real.any(-1).astype(dtype)[:, None, None])
 
 
-def cbow_run_batch(
+def cbow_block_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """B groups of T means. Center t is the positive of mean t alone: weights [B, T, P=T] are a
-    masked identity.
+    """B groups of T means, each of which predicts its own center.
 
-    inputs.ids [B, 1, C=T+2*window] are the words of the run; inputs.weights [B, T, C] are 1/count
-    on the neighbours of center t.
+    inputs.ids [B, 1, C=T+2*window] are the words of the block, and inputs.weights [B, T, C] are
+    1/count on the neighbours of center t. weights [B, T, P=T] are a masked identity.
+
+    Args:
+        tokens: [B, T + 2*window] ids.
+        segments: [B, T + 2*window] lines, -1 on padding.
+        reach: [B, T], how far each center looks.
+        dtype: of the weights.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
-    >>> cbow_run_batch(tokens, segments, jnp.asarray([[1, 1]])).inputs.weights.tolist()
+    >>> cbow_block_batch(tokens, segments, jnp.asarray([[1, 1]])).inputs.weights.tolist()
     [[[0.0, 0.0, 1.0, 0.0], [0.0, 0.5, 0.0, 0.5]]]
     """
     block = block_batch(tokens, segments, reach, dtype)
@@ -75,11 +90,10 @@ def cbow_run_batch(
 
 
 def one_word_each(batch: Batch) -> Batch:
-    """The means of a run, each scored against its own center only: words [B*T, 1], weights [B*T, 1,
-    1].
+    """The means of blocks as groups of one: words [B*T, 1], weights [B*T, 1, 1].
 
-    For an objective that scores rows of each word's own (hierarchical softmax): in a group of T,
-    every mean would be scored against the paths of all T words.
+    Use it for an objective with rows for each word (hierarchical softmax). In a group of T, every
+    mean would be scored against the paths of all T words.
     """
     return batch._replace(
         words=batch.words.reshape(-1, 1), weights=batch.weights.sum(-1).reshape(-1, 1, 1)
@@ -87,15 +101,14 @@ def one_word_each(batch: Batch) -> Batch:
 
 
 def weighted_by_words(batch: Batch, window: int) -> Batch:
-    """The means of a run, each weighed by its number n_b of words: sum_b n_b / (window + 1) *
-    loss_b.
+    """The means of blocks, each weighed by its number n of words: n / (window + 1) * loss.
 
     CBOW's usual loss gives a mean of two words the same weight as a mean of ten. Here, as in
-    skip-gram, a center counts by its pairs. window + 1 is the average of n_b where the reach is
-    drawn evenly from 1 to window, so learning rates stay what they are. The 1/n_b of the mean
-    cancels: each context word receives d_hidden of loss_b over window + 1. That is word2vec.c's
-    undivided step (:func:`~w2vjax.objectives.hidden.embed_backward_undivided`) at a smaller rate,
-    as an exact gradient. Output rows follow n_b too, which they do not in word2vec.c.
+    skip-gram, a center counts by its pairs. The average of n is window + 1 where the reach is drawn
+    evenly from 1 to window, so learning rates stay the same. The 1/n of the mean cancels: each
+    context word receives d_hidden / (window + 1). That is word2vec.c's undivided step
+    (:func:`~w2vjax.objectives.hidden.embed_backward_undivided`) at a smaller rate, as an exact
+    gradient. Output rows follow n too, which they do not in word2vec.c.
     """
     words = (batch.inputs.weights > 0).sum(-1).astype(batch.weights.dtype)  # [B, T]
     return batch._replace(weights=batch.weights * (words / (window + 1))[..., None])
@@ -104,38 +117,38 @@ def weighted_by_words(batch: Batch, window: int) -> Batch:
 def cbow_lone_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """:func:`cbow_run_batch`, then :func:`one_word_each`.
+    """:func:`cbow_block_batch`, then :func:`one_word_each`.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_lone_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.inputs.weights.shape, batch.words.tolist(), batch.weights.tolist()
     ((1, 2, 4), [[4], [5]], [[[1.0]], [[1.0]]])
     """
-    return one_word_each(cbow_run_batch(tokens, segments, reach, dtype))
+    return one_word_each(cbow_block_batch(tokens, segments, reach, dtype))
 
 
-def cbow_counted_run_batch(
+def cbow_counted_block_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """:func:`cbow_run_batch`, then :func:`weighted_by_words`.
+    """:func:`cbow_block_batch`, then :func:`weighted_by_words`.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
-    >>> batch = cbow_counted_run_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch = cbow_counted_block_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
     ([[4, 5]], [[[0.5, 0.0], [0.0, 1.0]]])
     """
     window = (tokens.shape[1] - reach.shape[1]) // 2
-    return weighted_by_words(cbow_run_batch(tokens, segments, reach, dtype), window)
+    return weighted_by_words(cbow_block_batch(tokens, segments, reach, dtype), window)
 
 
 def cbow_counted_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """:func:`cbow_counted_run_batch`, then :func:`one_word_each`.
+    """:func:`cbow_counted_block_batch`, then :func:`one_word_each`.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_counted_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
     ([[4], [5]], [[[0.5]], [[1.0]]])
     """
-    return one_word_each(cbow_counted_run_batch(tokens, segments, reach, dtype))
+    return one_word_each(cbow_counted_block_batch(tokens, segments, reach, dtype))

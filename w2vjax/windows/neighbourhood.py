@@ -1,8 +1,7 @@
-"""What a window is: which words are neighbours of a center. Every window shape is made of this one
-definition.
+"""Which words are neighbours of a center. Every window shape follows this one definition.
 
-A run is B rows of T + 2*window consecutive words: T centers between two margins of ``window``
-words. ``segments`` of the same shape numbers the lines, -1 on padding; ``reach`` [B, T], at most
+B blocks have T + 2*window consecutive words each: T centers between two margins of ``window``
+words. ``segments``, of the same shape, numbers the lines, -1 on padding. ``reach`` [B, T], at most
 ``window``, is how far each center looks.
 """
 
@@ -13,10 +12,16 @@ import jax.numpy as jnp
 def are_neighbours(
     own: jax.Array, other: jax.Array, distance: jax.Array, reach: jax.Array
 ) -> jax.Array:
-    """Whether a word is a neighbour: another word than the center, on its line and within its
-    reach; elementwise.
+    """Whether a word is a neighbour: not the center, on its line and within its reach.
 
-    own, other: the lines of center and word; distance: how many words lie from one to the other.
+    Args:
+        own: the line of the center.
+        other: the line of the word.
+        distance: from one to the other, in words.
+        reach: of the center.
+
+    Returns:
+        A mask; all arguments broadcast.
 
     >>> line, distance = jnp.asarray([0, 0, 0, 1, -1]), jnp.asarray([0, 1, 3, 1, 1])
     >>> are_neighbours(line[:1], line, distance, jnp.asarray([2])).tolist()
@@ -27,8 +32,7 @@ def are_neighbours(
 
 
 def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
-    """The neighbours of T centers among all words of their run, a mask [B, T, P] with P = T +
-    2*window.
+    """The neighbours of T centers among the P = T + 2*window words of a block, a mask [B, T, P].
 
     >>> in_block(jnp.asarray([[-1, 0, 0, 1]]), jnp.asarray([[1, 1]])).astype(int).tolist()
     [[[0, 0, 1, 0], [0, 1, 0, 0]]]
@@ -47,11 +51,18 @@ def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
 def around_each(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Each center's own words: centers [B, T], contexts [B, T, C] and their mask [B, T, C], with C
-    = 2*window.
+    """The words around each center.
 
-    >>> runs = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
-    >>> centers, contexts, mask = around_each(*runs, jnp.asarray([[1, 1]]))
+    Args:
+        tokens: [B, T + 2*window] ids.
+        segments: [B, T + 2*window] lines, -1 on padding.
+        reach: [B, T].
+
+    Returns:
+        Centers [B, T], contexts [B, T, C] and their mask [B, T, C], with C = 2*window.
+
+    >>> blocks = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
+    >>> centers, contexts, mask = around_each(*blocks, jnp.asarray([[1, 1]]))
     >>> centers.tolist(), contexts.tolist(), mask.astype(int).tolist()
     ([[4, 5]], [[[9, 5], [4, 6]]], [[[0, 1], [1, 0]]])
     """

@@ -1,16 +1,14 @@
-"""What is drawn before a window is cut: which words stay (subsampling) and how far each center
-looks (reach).
+"""What is drawn before a window is cut: the words that stay, and how far each center looks.
 
     keep(w) = min(1, (sqrt(f / t) + 1) * t / f)        f = count / total, t = ``sample``
     reach ~ uniform on 1 .. window
 
-The first is word2vec.c's formula (the paper's is 1 - sqrt(t / f) dropped), the second its shrinking
-window: a neighbour at distance d counts with probability (window - d + 1) / window. Dropped words
-leave the line, so windows reach over them. Mikolov et al., "Distributed Representations of Words
-and Phrases and their Compositionality", 2013.
+The first is word2vec.c's formula (the paper drops a share of 1 - sqrt(t / f)). The second is its
+shrinking window: a neighbour at distance d counts with probability (window - d + 1) / window.
+Dropped words leave the line, so windows reach over them. Mikolov et al., "Distributed
+Representations of Words and Phrases and their Compositionality", 2013.
 
-Functions of arrays here are jit-able and trust their ids; every draw is a function of its key
-alone.
+Functions of arrays can be jitted and trust their ids. Every draw is a function of its key alone.
 """
 
 import math
@@ -22,16 +20,20 @@ from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 
-# Prefix sums are products with a triangle of ones of this size: on a CPU, XLA's own cumsum is ten
-# times slower.
+# Prefix sums are products with a triangle of ones of this size. XLA's cumsum on a CPU is ten times
+# slower.
 _TRIANGLE = 128
 
 
 def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
-    """The share of each word's occurrences that stays, [V] float64; all ones for ``sample=0``,
-    which turns it off.
+    """The share of the occurrences of each word that stays, [V] float64.
 
-    Raises :class:`~w2vjax.errors.SettingError` if ``sample`` is negative or not finite.
+    Args:
+        counts: [V].
+        sample: t; 0 keeps all words.
+
+    Raises:
+        SettingError: sample is negative or not finite.
 
     >>> keep_probabilities([90, 10], sample=0.1).round(3).tolist()
     [0.444, 1.0]
@@ -48,16 +50,14 @@ def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
 
 
 def keep_thresholds(counts: ArrayLike, sample: float = 1e-3) -> jax.Array:
-    """:func:`keep_probabilities` as [V] uint32 for a comparison with random bits; 2^32 - 1 stands
-    for always.
-    """
+    """:func:`keep_probabilities` as [V] uint32, to compare with random bits; 2^32 - 1 is always."""
     scaled = np.rint(keep_probabilities(counts, sample) * 2.0**32)
     thresholds: jax.Array = jax.device_put(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
     return thresholds
 
 
 def prefix_sum(mask: jax.Array) -> jax.Array:
-    """How many are true before each place of a mask [M]: [M] int32, exact for M < 2^24.
+    """How many are true before each place of a mask [M], [M] int32; exact for M < 2^24.
 
     >>> prefix_sum(jnp.asarray([True, False, True, True])).tolist()
     [0, 1, 1, 2]
@@ -76,18 +76,24 @@ def prefix_sum(mask: jax.Array) -> jax.Array:
 def subsample(
     key: jax.Array, tokens: jax.Array, segments: jax.Array, keep: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Drop frequent words at random and close the gaps: (tokens [M], segments [M], count), padding
-    at the end.
+    """Drop frequent words at random and close the gaps.
 
-    tokens [M] int32, segments [M] int32 number the lines, -1 on padding; keep [V] from
-    :func:`keep_thresholds`. Padding of the result is token 0 in segment -1.
+    Args:
+        key: of the random numbers.
+        tokens: [M] int32 ids.
+        segments: [M] int32 lines, -1 on padding.
+        keep: [V], from :func:`keep_thresholds`.
+
+    Returns:
+        tokens [M] and segments [M] with padding at the end (token 0, segment -1), and the number of
+        words that stay.
     """
     threshold = keep[tokens]
     bits = jax.random.bits(key, tokens.shape, jnp.uint32)
     stays = (segments >= 0) & ((bits < threshold) | (threshold == jnp.uint32(2**32 - 1)))
     place = jnp.where(stays, prefix_sum(stays), tokens.shape[0])
     source = jnp.full(tokens.shape, -1, jnp.int32)
-    # places are distinct and rising; one past the end is the bin for what is dropped
+    # places are distinct and rising; dropped words go to one past the end
     source = source.at[place].set(
         jnp.arange(tokens.shape[0], dtype=jnp.int32), mode="drop", unique_indices=True
     )
@@ -100,8 +106,12 @@ def subsample(
 
 
 def draw_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array:
-    """How far each center looks: uniform on 1 .. window, int32, to within a relative error of
-    window / 2^16.
+    """How far each center looks: uniform on 1 .. window, int32, exact to window / 2^16.
+
+    Args:
+        key: of the random numbers.
+        shape: of the result.
+        window: the largest reach.
 
     >>> reach = draw_reach(jax.random.key(0), (9000,), 3)
     >>> [round(float((reach == r).mean()), 2) for r in (1, 2)]
@@ -112,8 +122,6 @@ def draw_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array
 
 
 def full_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array:
-    """Every center looks ``window`` words to either side, as in the reference model; nothing is
-    drawn.
-    """
+    """Every center looks ``window`` words to each side, as in the reference model."""
     del key
     return jnp.full(shape, window, jnp.int32)

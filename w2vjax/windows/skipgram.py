@@ -2,16 +2,16 @@
 
 Two groupings of the same pairs train, each where it reads few rows:
 
-    block_batch    T consecutive centers against their T + 2*window neighbours, as matrix products. A row is read once
-                   for all the pairs it takes part in.
-    fan_batch      the neighbours of a center, each a hidden vector of its own, all predicting that center. Where a word
-                   costs a whole path of rows (hierarchical softmax), the path is read once for
-                   2*window hidden vectors. word2vec.c trains in this direction; over a corpus the
+    block_batch    T consecutive centers against their T + 2*window neighbours, as matrix products.
+                   A row is read once for all of its pairs.
+    fan_batch      the neighbours of a center, each a hidden vector, all predict that center. Where
+                   a word costs a path of rows (hierarchical softmax), the path is read once for
+                   2*window hidden vectors. word2vec.c trains in this direction. Over a corpus the
                    pairs are the same, except that the reach of the predicted word decides.
 
 The idea of shared rows is pWord2Vec's (Ji et al., "Parallelizing Word2Vec in Shared and Distributed
-Memory", 2016). Functions of runs are jit-able and trust their ids;
-:mod:`w2vjax.windows.neighbourhood` says what a run is.
+Memory", 2016). Functions of blocks can be jitted and trust their ids.
+:mod:`w2vjax.windows.neighbourhood` defines a block.
 """
 
 import jax
@@ -31,11 +31,17 @@ def pairs(
     vocab_size: int | None = None,
     dtype: DTypeLike = jnp.float32,
 ) -> Batch:
-    """A batch of B (center, context) pairs from two id arrays [B]; ``weights`` [B] are 0 on
-    padding, 1 by default.
+    """A batch of B (center, context) pairs.
 
-    Given ``vocab_size``, ids are checked on the host (IdError); without it, as inside jit, they are
-    trusted.
+    Args:
+        centers: [B] ids.
+        contexts: [B] ids.
+        weights: [B], 0 on padding; 1 by default.
+        vocab_size: ids are checked against it, on the host. None trusts them, as inside jit.
+        dtype: of the weights.
+
+    Raises:
+        IdError: an id is not in [0, vocab_size).
 
     >>> batch = pairs([0, 1], [1, 0], vocab_size=2)
     >>> batch.inputs.ids.shape, batch.words.tolist()
@@ -51,9 +57,15 @@ def pairs(
 def block_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """B blocks of T centers, with all P = T + 2*window words of a run as candidate positives.
+    """B groups of T centers, with all P = T + 2*window words of a block as candidate positives.
 
     weights[b, t, p] is 1 where word p is a neighbour of center t, and 0 elsewhere.
+
+    Args:
+        tokens: [B, T + 2*window] ids.
+        segments: [B, T + 2*window] lines, -1 on padding.
+        reach: [B, T], how far each center looks.
+        dtype: of the weights.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
     >>> block_batch(tokens, segments, jnp.asarray([[1, 1]])).weights.tolist()
@@ -62,8 +74,7 @@ def block_batch(
     count, width = reach.shape[1], tokens.shape[1]
     window = (width - count) // 2
     weights = in_block(segments, reach).astype(dtype)
-    # weight 1 on padding centers too: nothing weighs on their loss, and a constant costs the
-    # compiled step nothing
+    # Padding centers have weight 1 too: they have no positives, and a constant costs nothing.
     inputs = Inputs(tokens[:, window : window + count, None], jnp.ones((*reach.shape, 1), dtype))
     return Batch(inputs, tokens, weights)
 
@@ -72,6 +83,12 @@ def fan_batch(
     tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """B*T groups of 2*window hidden vectors and one positive.
+
+    Args:
+        tokens: [B, T + 2*window] ids.
+        segments: [B, T + 2*window] lines, -1 on padding.
+        reach: [B, T], how far each center looks.
+        dtype: of the weights.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
     >>> batch = fan_batch(tokens, segments, jnp.asarray([[1, 1]]))

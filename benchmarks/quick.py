@@ -1,0 +1,199 @@
+"""How fast this machine trains, in two minutes: words/s of each method, on a generated text.
+
+    python benchmarks/quick.py                          the table, with gensim if it is installed
+    python benchmarks/quick.py --json here.json --picture here.png
+    python benchmarks/quick.py --compare there.json     beside another machine or commit
+    python benchmarks/quick.py --write                  keep the result under results/
+
+Each method trains ``--rounds`` times through ``w2v.train``; the fastest run counts. "roofline" is
+the share of the speed that this machine could reach: a step cannot take less than its operations at
+the speed of one large product, nor less than its rows, read and written, at the speed of a copy.
+"compile" is the time of the first run before its first step. Gensim trains on the same file with as
+many threads as cores. A run that did not train all words, or learned nothing, ends the benchmark.
+"""
+
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from softmax_scaling import machine
+from step_speed import zipf_text
+from timing import CheckFailed, parser_of, report, table, write_json
+
+import w2vjax as w2v
+from w2vjax.training.methods import METHODS
+from w2vjax.training.setup import Run
+
+VOCABULARY, SOFTMAX_VOCABULARY = 20_000, 2_000  # a softmax costs V numbers a word
+KEY = ("model", "objective", "dim")
+
+
+def write_text(path: Path, words: int, vocabulary: int) -> None:
+    """Words of Zipf's frequencies, in lines of 1,000."""
+    ids = zipf_text(words, vocabulary).ids
+    names = np.char.add("w", np.where(ids < 0, ~ids, ids).astype(str))
+    lines = (" ".join(names[start : start + 1000]) for start in range(0, words, 1000))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def least_work(run: Run) -> tuple[float, float]:
+    """(operations, bytes) that one word of a step needs at least: its gradient, and its rows."""
+    recipe, params = run.recipe, run.state.params
+    wide = (recipe.groups, recipe.block_words + 2 * recipe.window)
+    words = jax.ShapeDtypeStruct(wide, jnp.int32)
+    reach = jax.ShapeDtypeStruct((recipe.groups, recipe.block_words), jnp.int32)
+    batch = jax.eval_shape(recipe.windows, words, words, reach)
+    draw = partial(w2v.draw_targets, recipe.objective)
+    targets = jax.eval_shape(draw, jax.random.key(0), run.tables, batch)
+    backward = jax.jit(partial(w2v.backward, recipe.objective))
+    _, gradient = jax.eval_shape(backward, params, batch, targets)
+    operations = backward.lower(params, batch, targets).cost_analysis()["flops"]
+    rows = sum(leaf.size for leaf in jax.tree.leaves(gradient) if leaf.dtype != jnp.int32)
+    size = recipe.groups * recipe.block_words
+    return operations / size, 2 * params.input.dtype.itemsize * rows / size
+
+
+def train(text: Path, words: int, rounds: int, peaks: dict[str, float], **settings: Any) -> dict:
+    """One row without gensim's columns; raises CheckFailed if a run did not do its work."""
+    runs = []
+    for _ in range(rounds):
+        trained = w2v.train(text, epochs=1, min_count=1, sample=0.0, progress=False, **settings)
+        runs.append(trained.summary)
+        loss, untrained = runs[-1]["loss"], runs[-1]["untrained_loss"]
+        if runs[-1]["words"] != words or not loss < (untrained or math.inf):
+            raise CheckFailed(
+                f"{settings}: {runs[-1]['words']:,} of {words:,} words trained, loss {loss}, "
+                f"untrained {untrained}."
+            )
+    speed = max(run["raw_words_per_second"] for run in runs)
+    operations, moved = least_work(trained.run)
+    least = max(operations / peaks["product_GFLOPs"], moved / peaks["copy_GB_per_s"]) / 1e9
+    return {
+        **settings,
+        "words_per_second": speed,
+        "roofline_%": 100 * speed * least,
+        "compile_s": runs[0]["compile_seconds"],
+    }
+
+
+def gensim_speed(text: Path, words: int, model: str, objective: str, dim: int) -> float | None:
+    """Gensim's words a second with the same settings; None without it, and for a full softmax."""
+    try:
+        from gensim.models import Word2Vec
+    except ImportError:
+        return None
+    if objective == "softmax":
+        return None
+    hs = int(objective == "hierarchical")
+    kind = {"sg": int(model == "skip-gram"), "hs": hs, "negative": 0 if hs else 5, "window": 5}
+    threads = os.cpu_count() or 1
+    other = Word2Vec(vector_size=dim, min_count=1, sample=0, workers=threads, **kind)
+    other.build_vocab(corpus_file=str(text))
+    start = time.perf_counter()
+    lines = {"total_examples": other.corpus_count, "total_words": other.corpus_total_words}
+    other.train(corpus_file=str(text), epochs=1, **lines)
+    return words / (time.perf_counter() - start)
+
+
+def measure(
+    methods: Sequence[tuple[str, str]], dims: Sequence[int], words: int, rounds: int
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """A row for each method and dim, and what this machine can do at most."""
+    peaks, rows = machine(rounds), []
+    with tempfile.TemporaryDirectory() as folder:
+        text, short = Path(folder) / "text.txt", Path(folder) / "short.txt"
+        few = max(1, words // 10)
+        write_text(text, words, VOCABULARY)
+        write_text(short, few, SOFTMAX_VOCABULARY)
+        for model, objective in methods:
+            source, size = (short, few) if objective == "softmax" else (text, words)
+            for dim in dims:
+                setting = {"model": model, "objective": objective, "dim": dim}
+                row = train(source, size, rounds, peaks, **setting)
+                theirs = gensim_speed(source, size, **setting)
+                times = None if theirs is None else row["words_per_second"] / theirs
+                rows.append(row | {"gensim_per_second": theirs, "times_gensim": times})
+                print(f"{model}, {objective}, dim {dim}: measured", flush=True)
+    return rows, peaks
+
+
+def compared(
+    rows: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The rows that both results have, side by side."""
+    found = {tuple(row[name] for name in KEY): row for row in others}
+    return [
+        {
+            **{name: row[name] for name in KEY},
+            "words_per_second": row["words_per_second"],
+            "other_per_second": other["words_per_second"],
+            "times": row["words_per_second"] / other["words_per_second"],
+            "compile_s": row["compile_s"],
+            "other_compile_s": other["compile_s"],
+        }
+        for row in rows
+        if (other := found.get(tuple(row[name] for name in KEY)))
+    ]
+
+
+def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Words a second of each row as bars, gensim's beside them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7.5, 0.6 + 0.5 * len(rows)))
+    places = np.arange(len(rows))
+    for name, column, shift in (
+        ("w2vjax", "words_per_second", -0.2),
+        ("gensim", "gensim_per_second", 0.2),
+    ):
+        axes.barh(places + shift, [(row[column] or 0) / 1e6 for row in rows], 0.4, label=name)
+    axes.set_yticks(places, [f"{r['model']}, {r['objective']}, {r['dim']}" for r in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel("million words per second")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = parser_of(__doc__)
+    add = parser.add_argument
+    names = ["-".join(pair) for pair in METHODS]
+    add("--methods", nargs="+", choices=names, default=names, metavar="METHOD")
+    add("--dims", type=int, nargs="+", default=[100, 300])
+    add("--words", type=int, default=500_000, help="of the text; a full softmax gets a tenth")
+    add("--rounds", type=int, default=2)
+    add("--json", type=Path, help="write the result to this file")
+    add("--picture", type=Path, help="draw the words a second to this file")
+    add("--compare", type=Path, help="a result of --json, to stand beside this one")
+    options = parser.parse_args(arguments)
+    chosen = [pair for pair in METHODS if "-".join(pair) in options.methods]
+    rows, peaks = measure(chosen, options.dims, options.words, options.rounds)
+    print(table(rows))
+    settings = {"words": options.words, "rounds": options.rounds, **peaks}
+    record = report("quick", settings, rows, write=options.write)
+    if options.json:
+        write_json(options.json, record)
+    if options.picture:
+        picture(rows, options.picture)
+    if options.compare:
+        other = json.loads(options.compare.read_text())
+        print(f"beside {options.compare} of commit {other['environment']['commit']}:")
+        print(table(compared(rows, other["rows"])))
+
+
+if __name__ == "__main__":
+    main()

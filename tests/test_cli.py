@@ -1,0 +1,578 @@
+"""What holds for every command: how it ends, what it writes, what it refuses before any work."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from marks import slow
+from planted import planted_text
+
+import w2vjax as w2v
+from w2vjax import cli as command_line
+from w2vjax import errors, files
+from w2vjax.training import loop
+from w2vjax.training.checkpoint import _compare
+from w2vjax.training.report import Log
+
+RESULTS = ["log.jsonl", "model.safetensors", "summary.json", "vectors.bin"]
+FOREIGN = "plain 中文 été ß 🙂"
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("\n".join(" ".join(line) for line in planted_text(40)), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vectors") / "vectors.txt"
+    rows = [f"{word} {place} 1" for place, word in enumerate(FOREIGN.split())]
+    path.write_text(f"{len(rows)} 2\n" + "\n".join(rows) + "\n", "utf-8")
+    return path
+
+
+def train(cli, text, out, *options):
+    return cli("train", text, "--out", out, "--dim", 4, "--epochs", 1, "--quiet", *options)
+
+
+@pytest.fixture(scope="module")
+def trained(text):
+    """One run, for all tests of what the command does with a run."""
+    return loop.train(text, dim=4, epochs=1)
+
+
+@pytest.fixture
+def quick(trained, monkeypatch):
+    """The command "trains" at once, and logs as training does."""
+
+    def logged(text, progress, log, seed=0, **keywords):
+        file = Log(log, [])
+        for record in trained.history:
+            file.write(record)
+        file.close(failed=seed == 6)
+        if seed == 6:
+            raise errors.DivergedError("Training has diverged.")
+        summary = trained.summary | {"seconds": seed}
+        history = [record | {"seconds": seed} for record in trained.history]
+        table = trained.params.input + seed
+        return trained._replace(
+            summary=summary,
+            history=history,
+            params=trained.params._replace(input=table),
+            vectors=w2v.Vectors(trained.vocab.words, table),
+        )
+
+    monkeypatch.setattr(loop, "train", logged)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- one run in a folder ------------------------------------------------------------------------
+
+CLAIM = """
+import sys, time
+from w2vjax.files import claimed
+with claimed(sys.argv[1]):
+    print("claimed", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def busy(tmp_path):
+    """A folder that another process has claimed, and that process."""
+    folder = tmp_path / "out"
+    other = subprocess.Popen([sys.executable, "-c", CLAIM, folder], stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"claimed\n"
+    yield folder, other
+    other.kill()
+    other.communicate()
+
+
+def test_a_folder_in_use_is_refused_by_every_name_and_free_once_its_run_is_killed(
+    cli, busy, text, tmp_path, monkeypatch
+):
+    folder, other = busy
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    for name in (folder, "out", "./out/../out", link):
+        done = train(cli, text, name, "--checkpoint", tmp_path / "kept")
+        assert (done.code, done.out) == (7, "")
+        assert done.err == (
+            f"w2vjax train: Another run writes into {Path(name)}. Wait for its end, or name "
+            "another folder.\n"
+        )
+    assert names(tmp_path) == ["link", "out"]
+    other.kill()
+    other.wait()
+    with files.claimed(folder):
+        assert names(folder) == [".w2vjax-lock"], "the file of the killed run is taken over"
+    assert names(folder) == []
+
+
+def test_claims_exclude_each_other_and_leave_nothing(tmp_path):
+    folder = tmp_path / "new" / "out"
+    with files.claimed(folder):
+        for _ in range(3):
+            with pytest.raises(errors.FileError, match="Another run"), files.claimed(folder):
+                pass
+        with files.claimed(folder.parent), files.claimed(tmp_path / "other"):
+            pass
+    with files.claimed(folder):
+        pass
+    assert names(folder) == []
+    with pytest.raises(ZeroDivisionError), files.claimed(tmp_path / "a" / "b"):
+        1 / 0  # noqa: B018
+    assert names(tmp_path) == ["new", "other"], "folders that failed work made are removed"
+
+
+# --- results appear together, or not at all -------------------------------------------------------
+
+
+def test_a_run_that_fails_at_its_end_leaves_the_results_of_the_one_before(
+    cli, text, quick, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    assert train(cli, text, out).code == 0
+    assert names(out) == RESULTS
+    before = {name: (out / name).read_bytes() for name in RESULTS}
+    logged = [json.loads(line) for line in before["log.jsonl"].splitlines()]
+    assert logged[-1]["loss"] == json.loads(before["summary.json"])["loss"]
+    true_replace = os.replace
+    for failing in RESULTS:
+
+        def replace(source, target, failing=failing):
+            if Path(target).name == failing:
+                raise OSError(28, "No space left on device")
+            true_replace(source, target)
+
+        monkeypatch.setattr(os, "replace", replace)
+        done = train(cli, text, out, "--seed", 1)
+        assert (done.code, done.out) == (7, "")
+        assert f"{out / failing} cannot be written: No space left" in done.err
+        assert {name: (out / name).read_bytes() for name in RESULTS} == before
+        assert names(out) == sorted([*RESULTS, "log.jsonl.partial"])
+    monkeypatch.setattr(os, "replace", true_replace)
+    assert train(cli, text, out, "--seed", 6).code == 6
+    assert {name: (out / name).read_bytes() for name in RESULTS} == before
+    kept = (out / "log.jsonl.partial").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in kept] == [record["loss"] for record in logged]
+    assert train(cli, text, out, "--seed", 1).code == 0
+    assert names(out) == RESULTS
+    assert all((out / name).read_bytes() != before[name] for name in RESULTS)
+
+
+KILLED = """
+import os, signal, sys
+from w2vjax.files import appearing_together
+steps = iter(range(99))
+def wrap(act):
+    def step(*arguments, **options):
+        if next(steps) == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return act(*arguments, **options)
+    return step
+for name in ("replace", "fsync", "mkdir", "rmdir"):
+    setattr(os, name, wrap(getattr(os, name)))
+with appearing_together(sys.argv[1]) as place:
+    for name in "abc":
+        (place / name).write_text("new")
+"""
+
+
+def contents(folder):
+    return {name: (folder / name).read_text() for name in "abc"}
+
+
+def test_a_writer_killed_at_any_step_leaves_the_old_files_or_the_next_writer_moves_the_new(
+    tmp_path,
+):
+    seen = []
+    for step in range(20):
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        for name in "abc":
+            (folder / name).write_text("old")
+        done = subprocess.run([sys.executable, "-c", KILLED, folder, str(step)])
+        with contextlib.suppress(ZeroDivisionError), files.appearing_together(folder):
+            1 / 0  # noqa: B018
+        assert set(contents(folder).values()) in ({"old"}, {"new"})
+        assert names(folder) == ["a", "b", "c"]
+        seen.append((done.returncode, contents(folder)["a"]))
+        if done.returncode == 0:
+            break
+    assert {(-signal.SIGKILL, "old"), (-signal.SIGKILL, "new"), (0, "new")} <= set(seen)
+
+
+class Failure(Exception):
+    """An error of the caller."""
+
+
+def write_and_fail(folder, error):
+    with files.appearing_together(folder) as place:
+        (place / "a").write_text("new")
+        if error is None:
+            (folder / "b").mkdir()  # a folder in the place of a result
+            (place / "b").write_text("new")
+        else:
+            raise error(f"{place / 'a'}: bad")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(errors.FormatError, "{}/a: bad"), (OSError, "bad"), (Failure, "bad"), (None, "{}/b cannot")],
+)
+def test_files_of_failed_work_do_not_appear_and_errors_name_them_by_their_place(
+    tmp_path, error, says
+):
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(error or errors.FileError, match=says.format(tmp_path)):
+        write_and_fail(tmp_path, error)
+    assert (tmp_path / "a").read_text() == "old"
+    assert [name for name in names(tmp_path) if name != "b"] == ["a"]
+
+
+# --- the log ------------------------------------------------------------------------------------
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full after ``room`` characters, as the kernel tells it."""
+
+    room = 0
+
+    def write(self, data):
+        if self.tell() + len(data) > self.room:
+            raise OSError(28, "No space left on device")
+        return super().write(data)
+
+    def close(self):
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("room", [0, 20, 45])
+def test_a_log_that_cannot_be_written_is_told_of_once_and_training_goes_on(tmp_path, room):
+    log = Log(tmp_path / "log.jsonl", [])
+    log._file.close()
+    log._file = Full()
+    log._file.room = room
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for step in range(9):
+            log.write({"step": step, "loss": 1.0})
+        log.close(failed=False)
+    assert [str(each.message).partition(": No space")[0] for each in told] == [
+        f"{tmp_path / 'log.jsonl'} cannot be written"
+    ]
+
+
+def test_the_command_tells_of_its_log_and_goes_on(cli, text, quick, tmp_path, monkeypatch):
+    def break_it(self, *given):
+        true_init(self, *given)
+        self._file.close()
+        self._file = Full()
+
+    true_init = Log.__init__
+    monkeypatch.setattr(Log, "__init__", break_it)
+    done = train(cli, text, tmp_path / "out")
+    assert done.code == 0
+    assert done.err.count("\n") == 1
+    assert "log.jsonl.partial cannot be written: No space left on device. The run" in done.err
+    assert names(tmp_path / "out") == RESULTS
+    assert (tmp_path / "out" / "log.jsonl").read_text().count("\n") >= 1
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import os, signal, sys, threading
+from w2vjax import cli
+def act():
+    with cli_stop:
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+        threading.Event().wait(20)
+class Turned:
+    def __enter__(self): pass
+    def __exit__(self, kind, error, place):
+        if sys.argv[3] == "turned into another error":
+            raise RuntimeError("INTERNAL: compilation failed") from error
+        if sys.argv[3] == "taken for the end of the input":
+            return True
+cli_stop = Turned()
+def run(*given):
+    act()
+    return 0
+from w2vjax.cli import help
+help.run = run
+sys.argv[1:2] = ["info"]
+print("some output")
+sys.exit(cli.main())
+"""
+
+
+HOW = ("raised", "turned into another error", "taken for the end of the input")
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *zip(("SIGINT", "SIGTERM", "SIGTERM"), HOW, strict=True),
+        *slow(*zip(("SIGTERM", "SIGINT", "SIGINT"), HOW, strict=True)),
+    ],
+)
+def test_a_signal_ends_a_command_with_its_code_and_one_line(name, how):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, "info", name, how], capture_output=True, text=True
+    )
+    ends = how == HOW[-1] and name == "SIGINT"
+    assert done.returncode == (0 if ends else 128 + getattr(signal, name))
+    assert done.stdout == "some output\n"
+    if how != HOW[-1]:
+        assert done.stderr in (
+            f"w2vjax info: Stopped by {name}.\n",
+            f"w2vjax: Stopped by {name}.\n",
+        )
+
+
+def interrupted_after(seconds, text, out, number):
+    program = "import sys; from w2vjax.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "train", text, "--out", out, "--quiet"]
+    process = subprocess.Popen(
+        [*map(str, command), "--epochs", "20000"], stderr=subprocess.PIPE, text=True
+    )
+    while not out.exists() and process.poll() is None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(number)
+    return process.communicate(timeout=60)[1], process.returncode
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds"),
+    [
+        (signal.SIGINT, 0.6),
+        *(
+            pytest.param(number, seconds, marks=pytest.mark.slow)
+            for number in (signal.SIGINT, signal.SIGTERM)
+            for seconds in (0.0, 0.3, 1.0, 1.5, 2.0, 3.0, 5.0)
+        ),
+    ],
+)
+def test_training_can_be_interrupted_while_it_traces_and_compiles(text, tmp_path, number, seconds):
+    said, code = interrupted_after(seconds, text, tmp_path / "out", number)
+    assert code == 128 + number
+    assert said == f"w2vjax train: Stopped by {number.name}.\n"
+    assert not (tmp_path / "out").exists() or names(tmp_path / "out") == ["log.jsonl.partial"]
+
+
+# --- standard output and input --------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def output_in(encoding):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(io.StringIO()) as told:
+        yield stream, told
+
+
+COMMANDS = [
+    ["nn", "V", "plain"],
+    ["nn", "V", "中文", "--json", "-"],
+    ["info", "V"],
+    ["info", "V", "--json", "-"],
+    ["similarity", "V", "plain", "中文", "été"],
+    ["similarity", "V", "🙂", "ß", "--json", "-"],
+    ["analogy", "V", "plain", "ß", "été"],
+    ["odd", "V", "中文", "plain"],
+    ["phrases", "T", "--threshold", "0", "--min-count", "1"],
+    ["phrases", "T", "--threshold", "0", "--min-count", "1", "--json", "-"],
+    ["phrases", "T", "--threshold", "0", "--min-count", "1", "--out", "-"],
+]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_words_outside_the_encoding_of_standard_output_are_escaped(vectors, tmp_path, encoding):
+    text = tmp_path / "text.txt"
+    text.write_text(f"{FOREIGN}\n" * 9, "utf-8")
+    for command in COMMANDS:
+        given = [{"V": str(vectors), "T": str(text)}.get(each, each) for each in command]
+        with output_in(encoding) as (stream, told):
+            code = command_line.main(given)
+            printed = stream.buffer.getvalue()
+        assert (code, told.getvalue() == "" or "--out" in command) == (0, True), command
+        if "--json" in command:
+            record = json.loads(printed.decode(encoding))
+            assert any(word in json.dumps(record, ensure_ascii=False) for word in FOREIGN.split())
+        elif "--out" in command:
+            assert "中文" in printed.decode("utf-8"), "a text for other programs is UTF-8"
+        elif encoding == "ascii":
+            assert b"\\" in printed, command
+
+
+def test_a_query_that_is_not_text_is_unknown_and_the_next_one_is_answered(vectors, monkeypatch):
+    for data, good in ((b"caf\xe9\nplain\n", 1), (b"\xff\xfe\n\xc3\n", 0), (b"plain\n\x80\n", 1)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+        with output_in("utf-8") as (stream, told):
+            assert command_line.main(["nn", str(vectors), "--topn", "1"]) == 1
+            assert stream.buffer.getvalue().count(b"similarity") == good
+        assert "is not among the 5 words" in told.getvalue()
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["info", "V"], ["nn", "V", "plain"], ["nn", "V", "ß", "--json", "-"]]
+)
+@pytest.mark.parametrize("stream", ["full", "closed"])
+def test_standard_output_that_cannot_be_written_is_named(vectors, command, stream, monkeypatch):
+    given = [str(vectors) if each == "V" else each for each in command]
+    with contextlib.redirect_stderr(io.StringIO()) as told, contextlib.ExitStack() as opened:
+        if stream == "full":
+            full = opened.enter_context(open("/dev/full", "w"))
+            opened.enter_context(contextlib.redirect_stdout(full))
+        else:
+            monkeypatch.setattr(sys, "stdout", None)
+        assert command_line.main(given) == 7
+    says = {"full": "standard output cannot be written: No space", "closed": "output is closed"}
+    assert says[stream] in told.getvalue()
+    assert told.getvalue().count("\n") == 1
+
+
+# --- what is refused before any work --------------------------------------------------------------
+
+# what each option of a command does with a place that it cannot write to
+UNWRITABLE = [
+    ("train T --out", "folder"),
+    ("train T --json", "file"),
+    ("plan T --json", "file"),
+    ("phrases T --out", "file"),
+    ("phrases T --list", "file"),
+    ("phrases T --json", "file"),
+    ("nn V plain --json", "file"),
+    ("analogy V plain ß été --json", "file"),
+    ("similarity V plain ß --json", "file"),
+    ("odd V plain ß --json", "file"),
+    ("eval V --pairs T --json", "file"),
+    ("info V --json", "file"),
+    ("gradcheck --json", "file"),
+    ("reproduce --json", "file"),
+    ("reproduce --out", "folder"),
+    ("convert V", "file"),
+    ("export V", "file"),
+    ("plot map V", "file"),
+]
+
+
+@pytest.mark.parametrize(("command", "kind"), UNWRITABLE)
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    cli, tmp_path, monkeypatch, command, kind
+):
+    (tmp_path / "there").write_text("")
+    (tmp_path / "folder").mkdir()
+    places = {
+        "folder": [tmp_path / "there", tmp_path / "there" / "in"],
+        "file": [tmp_path / "missing" / "x.txt", tmp_path / "folder", tmp_path / "there" / "in"],
+    }
+    # neither a corpus nor a file of vectors is there: reading them would be another error
+    given = [str(tmp_path / each) if each in ("T", "V") else each for each in command.split()]
+    for place in places[kind]:
+        done = cli(*given, place)
+        assert (done.code, done.out) == (7, "")
+        assert f"{place} cannot be written: " in done.err
+        assert done.err.count("\n") == 1
+    assert names(tmp_path) == ["folder", "there"]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("phrases T --out T", "T is the file to read, and would be overwritten"),
+        ("phrases T --list T", "T is the file to read"),
+        ("phrases T --out a --list ./a", "a is named for two results"),
+        ("phrases T --out - --json -", "Standard output is named for two results"),
+        ("phrases T --list -", "'-' is standard output, and a file is written here"),
+        ("phrases T --out T.gz", "T.gz: text is not written compressed"),
+        ("phrases T --out T.ZST", "T.ZST: text is not written compressed"),
+        ("phrases T --out T.bz2", "T.bz2: text is not written compressed"),
+        ("phrases T --out T.xz", "T.xz: text is not written compressed"),
+        ("train T --json T", "T is the file to read"),
+        ("nn T word --json T", "T is the file to read"),
+        ("eval V --pairs T --json ./T", "T is the file to read"),
+        ("convert T T", "T is the file to read"),
+        ("convert T -", "'-' is standard output"),
+        ("export T -", "'-' is standard output"),
+        ("plot map T -", "'-' is standard output"),
+    ],
+)
+def test_files_that_would_be_lost_are_refused(cli, tmp_path, monkeypatch, command, says):
+    monkeypatch.chdir(tmp_path)
+    Path("T").write_text("a b\n")
+    done = cli(*command.split())
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
+    assert done.err.count("\n") == 1
+    assert names(tmp_path) == ["T"]
+    assert Path("T").read_text() == "a b\n"
+
+
+def test_phrases_print_the_joined_text_and_write_a_file_of_the_name(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("t.txt").write_text("new york is big\n" * 50)
+    done = cli("phrases", "t.txt", "--threshold", 0, "--min-count", 2, "--out", "-")
+    assert done.code == 0
+    assert done.out == "new_york is_big\n" * 50
+    assert "100 tokens with the phrases joined\n" in done.err
+    assert names(tmp_path) == ["t.txt"]
+    assert cli("phrases", "t.txt", "--threshold", 0, "--out", "./-").out.endswith(
+        "written to ./-\n"
+    )
+    assert Path("-").read_text() == done.out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "nn V zzz plain Plane",
+        "analogy V zzz plain Plane",
+        "similarity V zzz Plane",
+        "odd V plain zzz Plane",
+        "plot map V OUT zzz Plane",
+    ],
+)
+def test_all_unknown_words_are_named_at_once(cli, vectors, tmp_path, command):
+    places = {"V": vectors, "OUT": tmp_path / "map.png"}
+    done = cli(*(places.get(each, each) for each in command.split()))
+    assert (done.code, done.out) == (2, "")
+    assert done.err.count("\n") == 1
+    assert "'zzz'" in done.err
+    assert "'Plane' is not among the 5 words. Did you mean 'plain'?" in done.err
+
+
+def test_a_checkpoint_of_other_epochs_says_how_to_go_on_and_other_fields_do_not():
+    usual = {"settings.epochs": 1, "settings.dim": 4, "program": "p"}
+    for name, says in (("settings.epochs", "--allow settings.epochs"), ("settings.dim", "empty")):
+        with pytest.raises(errors.CheckpointError, match=rf"{name}=1|4 .* has 3\. .*{says}"):
+            _compare(Path("checkpoint"), usual, usual | {name: 3}, set())
+
+
+@pytest.mark.slow
+def test_to_resume_for_more_epochs_the_message_says_how_and_that_works(cli, text, tmp_path):
+    given = ("--checkpoint", tmp_path / "kept")
+    assert train(cli, text, tmp_path / "out", *given).code == 0
+    longer = (*given, "--resume", "--epochs", 3)
+    done = train(cli, text, tmp_path / "out", *longer)
+    assert (done.code, "--allow settings.epochs" in done.err) == (5, True)
+    assert train(cli, text, tmp_path / "out", *longer, "--allow", "settings.epochs").code == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["words"] == 3 * len(w2v.prepare(text).ids)

@@ -1,0 +1,363 @@
+"""Checks that prove nothing are refused, and a report says how a gradient differs."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from nce import nce
+
+import w2vjax as w2v
+from w2vjax.gradcheck import assert_gradients, check_gradients
+from w2vjax.gradcheck import objectives as battery
+from w2vjax.gradcheck.cases import make_case
+from w2vjax.gradcheck.patterns import looks_like
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+quick = partial(check_gradients, also=())
+normal = np.random.default_rng(0).normal
+
+
+def square(w: Any) -> Any:
+    return (w**2).sum()
+
+
+def weighted(w: Any, x: Any, weights: Any) -> Any:
+    return (weights * jax.nn.relu(x @ w)).sum()
+
+
+def weighted_right(w: Any, x: Any, weights: Any) -> Any:
+    return weighted(w, x, weights), x.T @ (weights * (x @ w > 0))
+
+
+def weighted_linear(w: Any, x: Any, weights: Any) -> Any:
+    """Wrong: the relu is forgotten."""
+    return weighted(w, x, weights), x.T @ weights
+
+
+def clip(w: Any) -> Any:
+    """Wrong beyond 6, which no entry of the params reaches."""
+    return jax.nn.softplus(w).sum(), jnp.where(jnp.abs(w) > 6, 0.0, jax.nn.sigmoid(w))
+
+
+def two(params: Any) -> Any:
+    return square(params["a"] * params["b"].sum())
+
+
+X = np.abs(normal(size=(4, 3)))
+# A wrong backward for each way of being hollow: at these params it equals the right gradient.
+HOLLOW: dict[str, tuple[Any, Any, tuple[Any, ...], str]] = {
+    "all params zero": (square, lambda w: (square(w), 5 * w), (np.zeros(3),), "3 of 3"),
+    "one row zero": (
+        square,
+        lambda w: (square(w), jnp.where(w == 0, 1e-300 * w, 2 * w)),
+        (np.asarray([[1.0, 2.0], [0.0, 0.0], [3.0, 4.0]]),),
+        "1 of 3",
+    ),
+    "a leaf zero through another": (
+        two,
+        lambda p: (two(p), {"a": 0 * p["a"], "b": 0 * p["b"]}),
+        ({"a": normal(size=3), "b": np.zeros(2)},),
+        "a in 3 of 3",
+    ),
+    "all weights zero": (
+        weighted,
+        weighted_linear,
+        (normal(size=3), X, np.zeros(4)),
+        "params in 3 of 3",
+    ),
+    "an example that is switched off": (
+        weighted,
+        lambda w, x, k: (weighted(w, x, k), x[:3].T @ (k * (x @ w > 0))[:3]),
+        (np.ones(3), np.concatenate([X[:3], [[-1.0, 1.0, -0.1]]]), np.ones(4)),
+        "batch.0 in 1 of 4",
+    ),
+    "scores that are too small": (
+        lambda w: jax.nn.softplus(w).sum(),
+        clip,
+        (normal(size=3) + 3,),
+        "at 4",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOLLOW)
+def test_a_hollow_check_fails_and_says_where(name: str) -> None:
+    loss, wrong, inputs, where = HOLLOW[name]
+    check = check_gradients(loss, wrong, *inputs, also=("examples",))
+    assert not check.passed
+    assert where in check.sentence
+
+
+def test_the_caller_can_allow_a_gradient_of_zero() -> None:
+    right = lambda w: (square(w), 2 * w)  # noqa: E731
+    start = np.zeros(3)
+    assert quick(square, right, start).untested == ("params in 3 of 3 rows",)
+    assert quick(square, right, start, allow_zero=True).passed
+    assert quick(square, right, start, allow_zero=["params"]).passed
+    assert not quick(square, right, start, allow_zero=["other"]).passed
+    # rows that the loss never reads need no permission, a table that is never read does
+    table = normal(size=(5, 2))
+    assert quick(lambda w: square(w[:2]), jax.value_and_grad(lambda w: square(w[:2])), table).passed
+    unread = quick(lambda w: jnp.sum(0.0 * w), lambda w: (jnp.sum(0.0 * w), 0 * w), table)
+    assert unread.untested == ("params in 5 of 5 rows",)
+
+
+def readme_names(section: str, names: dict[str, Any]) -> dict[str, Any]:
+    """The names that the Python block of a section of the README leaves."""
+    text = README.read_text().partition(f"## {section}\n")[2]
+    block = re.search(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    assert block is not None
+    head = block[1].partition("\nfor name, gradient in ")[0].partition("\nprint(")[0]
+    exec(compile(head, "README.md", "exec"), names)
+    return names
+
+
+def planted() -> dict[str, Any]:
+    """Wrong gradients of the README's hinge, each a change of its handwritten one."""
+    names = readme_names("Verify a gradient", {"w2v": w2v, "__name__": "__page__"})
+    names = readme_names("Add an objective", names)
+    hinge, params = names["hinge"], names["params"]
+
+    def error(rule: Any) -> Any:
+        def wrong(hidden: Any, output: Any, targets: Any) -> Any:
+            sides = 2 * targets.labels - 1
+            scores = names["score"](hidden, output, targets.ids)
+            found = rule(targets.weights, sides, sides * scores, scores)
+            return names["score_backward"](found.astype(hidden.dtype), hidden, output, targets.ids)
+
+        return partial(w2v.backward, hinge._replace(backward=wrong))
+
+    def after(change: Any) -> Any:
+        def wrong(*inputs: Any) -> Any:
+            value, gradient = names["backward"](*inputs)
+            return value, w2v.Params(*change(gradient))
+
+        return wrong
+
+    def put(rows: Any) -> Any:
+        return jnp.zeros(params.input.shape, rows.values.dtype).at[rows.ids].set(rows.values)
+
+    wrong = {
+        "margin forgotten": error(lambda w, side, margin, s: -w * side),
+        "17 times the other way": error(lambda w, side, margin, s: 17 * w * side * (margin < 1)),
+        "squared hinge": error(lambda w, side, margin, s: -w * side * jax.nn.relu(1 - margin)),
+        "weights forgotten": error(lambda w, side, margin, s: -side * (margin < 1)),
+        "sides forgotten": error(lambda w, side, margin, s: -w * (margin < 1)),
+        "clipped at 6": error(
+            lambda w, side, margin, s: -w * side * (margin < 1) * (jnp.abs(s) < 6)
+        ),
+        "input forgotten": after(lambda g: (g.input._replace(values=0 * g.input.values), g.output)),
+        "output forgotten": after(
+            lambda g: (g.input, g.output._replace(values=0 * g.output.values))
+        ),
+        "tables swapped": after(lambda g: (g.output, g.input)),
+        "input set, not added": after(lambda g: (put(g.input), g.output)),
+        "output set, not added": after(lambda g: (g.input, put(g.output))),
+        "last pair lost": after(
+            lambda g: (g.input._replace(values=g.input.values.at[-1].set(0)), g.output)
+        ),
+    }
+    return names | {"wrong": wrong}
+
+
+def test_the_readme_accepts_none_of_twelve_planted_gradients(standard_promotion: None) -> None:
+    names = planted()
+    inputs = names["params"], names["batch"], names["targets"]
+    assert len(names["wrong"]) == 12
+    accepted = [
+        n for n, wrong in names["wrong"].items() if quick(names["loss"], wrong, *inputs).passed
+    ]
+    assert accepted == []
+    assert quick(names["loss"], names["backward"], *inputs).passed
+
+
+W = normal(size=(4, 4))
+PARTS = [np.zeros((4, 4)) for _ in range(6)]
+for number, (row, part) in enumerate(zip([0, 1, 2, 3, 0, 1], PARTS, strict=True)):
+    part[row] = W[row] * (number + 1)
+WHOLE = np.sum(PARTS, axis=0)
+LAST = WHOLE.copy()
+LAST[:2] = PARTS[4][:2] + PARTS[5][:2]
+BUT_ROW_2 = np.asarray([1.0, 1.0, 1.001, 1.0])[:, None]
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (2 * WHOLE, "is 2.0 times too large in every row"),
+        (0.5 * WHOLE, "is 2.0 times too small in every row"),
+        (1.001 * WHOLE, "is 0.1 % too large in every row"),
+        (-WHOLE, "has the wrong sign in every row"),
+        (-3 * WHOLE, "has the wrong sign and is 3.0 times as large in every row"),
+        (0 * WHOLE, "is zero everywhere"),
+        (WHOLE.T, "is transposed"),
+        (WHOLE[:, :3], "has the shape (4, 3) where (4, 4) is expected"),
+        (WHOLE / 0, "is not finite in 16 of 16 entries"),
+        (W, "is the gradient of other"),
+        (np.roll(WHOLE, 1, 0), "has its rows shifted by 1"),
+        (WHOLE - PARTS[2], "lacks example 2"),
+        (WHOLE - PARTS[1] - PARTS[4], "lacks examples 1 and 4"),
+        (WHOLE + PARTS[3], "counts twice example 3"),
+        (LAST, "counts only the last of several examples in rows 0 and 1"),
+        (BUT_ROW_2 * WHOLE, "is 0.1 % too large in row 2"),
+        (WHOLE + normal(size=(4, 4)), "differs in every row"),
+    ],
+)
+def test_a_difference_is_named(found: Any, words: str) -> None:
+    with np.errstate(all="ignore"):
+        assert looks_like(found, WHOLE, {"other": W}, PARTS) == words
+
+
+def test_a_transposed_gradient_of_another_shape_is_named() -> None:
+    assert looks_like(X.T, X).startswith("is transposed: it has the shape (3, 4)")
+
+
+def test_parts_of_a_batch_explain_a_failure() -> None:
+    inputs = normal(size=3), np.concatenate([X, X]), np.ones(8)
+
+    def lost(w: Any, x: Any, weights: Any) -> Any:
+        return weighted_right(w, x, weights.at[5].set(0))[0], weighted_right(
+            w, x, weights.at[5].set(0)
+        )[1]
+
+    params = np.abs(inputs[0])
+    check = quick(weighted, lost, params, *inputs[1:])
+    assert "params lacks example 5" in check.sentence
+    assert "the loss is off by" in check.sentence
+
+
+def test_any_pytree_with_integers_and_keys_under_jit_and_vmap() -> None:
+    def loss(params: Any, key: Any, scale: int) -> Any:
+        noise = jax.random.normal(key, params["table"].shape, params["table"].dtype)
+        return scale * (params["table"] * noise)[params["ids"]].sum() * params["layers"][0]
+
+    def rule(params: Any, key: Any, scale: int) -> Any:
+        table, size = params["table"], params["layers"][0]
+        noise = jax.random.normal(key, table.shape, table.dtype)
+        rows = scale * size * noise[params["ids"]]
+        by_size = scale * (table * noise)[params["ids"]].sum()
+        gradient = {"table": w2v.Rows(params["ids"], rows), "ids": None, "layers": (by_size,)}
+        return loss(params, key, scale), gradient
+
+    params = {"table": normal(size=(4, 2)), "ids": np.asarray([0, 2, 2]), "layers": (1.5,)}
+    check = check_gradients(loss, rule, params, jax.random.key(0), 3)
+    assert check.passed, check.report
+    assert check.vmap_error is not None
+    assert [leaf.exercise[1:] for leaf in check.leaves] == [(1, 1, 1), (4, 2, 2)]
+
+    def unmapped(w: Any) -> Any:
+        shape = jax.ShapeDtypeStruct(w.shape, w.dtype)
+        return square(w), jax.pure_callback(lambda x: 2 * x, shape, w)
+
+    check = check_gradients(square, unmapped, normal(size=3), also=("vmap",))
+    assert check.vmap_error == np.inf
+    assert "cannot run under vmap" in check.sentence
+
+
+def test_a_gradient_of_another_structure_or_params_without_floats_are_refused() -> None:
+    with pytest.raises(w2v.errors.SettingError, match="another structure"):
+        quick(two, lambda p: (two(p), (p["a"], p["b"])), {"a": np.ones(2), "b": np.ones(2)})
+    with pytest.raises(w2v.errors.SettingError, match="no floats"):
+        quick(square, lambda w: (square(w), w), np.arange(3))
+    with pytest.raises(w2v.errors.SettingError, match="complex128"):
+        quick(square, lambda w: (square(w), w), np.ones(2, complex))
+
+
+def ruled(factor: float, kind: Any) -> Any:
+    """A sine whose own rule is wrong by a factor."""
+
+    @kind
+    def sine(x: Any, scale: Any) -> Any:
+        return scale * jnp.sin(x)
+
+    if kind is jax.custom_vjp:
+        sine.defvjp(
+            lambda x, scale: (sine(x, scale), (x, scale)),
+            lambda saved, d: (
+                factor * d * saved[1] * jnp.cos(saved[0]),
+                (d * jnp.sin(saved[0])).sum(),
+            ),
+        )
+    else:
+        sine.defjvps(
+            lambda t, out, x, scale: factor * t * scale * jnp.cos(x),
+            lambda t, out, x, scale: t * jnp.sin(x),
+        )
+    return sine
+
+
+@pytest.mark.parametrize("kind", [jax.custom_vjp, jax.custom_jvp])
+def test_own_rules_are_checked_wherever_they_stand(kind: Any, standard_promotion: None) -> None:
+    x, scale = normal(size=3), np.asarray(0.7)
+    wrong, right = ruled(3.0, kind), ruled(1.0, kind)
+    places: list[Any] = [
+        lambda f: f,
+        lambda f: lambda x, scale: jax.lax.fori_loop(0, 2, lambda _, y: f(y, scale), x),
+        lambda f: lambda x, scale: jax.lax.cond(x[0] > -9, f, lambda x, scale: x, x, scale),
+    ]
+    for place in places:
+        assert quick(place(right), None, x, scale).passed
+        assert not quick(place(wrong), None, x, scale).passed
+    assert quick(wrong, None, x, scale).sentence == (
+        "argument 1 agrees; argument 0 is 3.0 times too large."
+    )
+    with pytest.raises(AssertionError, match="argument 0 is 3"):
+        assert_gradients(wrong, None, x, scale, also=())
+
+
+def test_tolerances_follow_the_dtype_of_each_leaf_and_can_be_given(
+    standard_promotion: None,
+) -> None:
+    params = {"a": np.ones(3), "b": np.ones(2, np.float32)}
+
+    def rule(p: Any) -> Any:
+        value, gradient = jax.value_and_grad(two)(p)
+        return value, {name: leaf * (1 + 1e-7) for name, leaf in gradient.items()}
+
+    check = quick(two, rule, params)
+    assert [leaf.tolerance for leaf in check.leaves] == [1e-12, 1e-5]
+    assert [leaf.passed for leaf in check.leaves] == [False, True]
+    assert quick(two, rule, params, tolerance={"a": 1e-6}).passed
+    assert quick(two, rule, params, tolerance=1e-6).passed
+    assert "highest" in check.precision
+    assert check.precision.startswith("float32 on ")
+
+
+def test_a_battery_of_zeros_fails(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ["--objective", "chunked_softmax", "--dtype", "float32", "--kind"]
+    monkeypatch.setattr(
+        "w2vjax.cli.gradcheck.check_objectives",
+        partial(battery.check_objectives, windows=["blocks"], sizes=[battery.MAIN_SIZE]),
+    )
+    alone = cli("gradcheck", *arguments, "zero params")
+    assert alone.code == 1
+    assert "FAILED: the reference is zero everywhere" in alone.out
+    real = make_case
+    monkeypatch.setattr(battery, "make_case", lambda kind, *rest: real("zero output", *rest))
+    hollow = cli("gradcheck", *arguments, "ordinary")
+    assert hollow.code == 1
+    assert "FAILED chunked_softmax, blocks, float32: the reference is zero in " in hollow.out
+    assert "1/1 checks passed" in hollow.out
+
+
+def shift_changed(factor: float) -> Any:
+    """The example's NCE with another shift in the backward than in the loss."""
+    whole = nce()
+
+    def backward(hidden: Any, output: Any, targets: Any) -> Any:
+        return whole.backward(hidden, output, targets._replace(shift=factor * targets.shift))
+
+    return whole._replace(backward=backward)
+
+
+def test_mutants_of_the_example_are_caught() -> None:
+    """The shift of NCE forgotten, doubled, and with the wrong sign."""
+    size = battery.SIZES[battery.MAIN_SIZE]
+    for factor, passed in ((1.0, True), (0.0, False), (2.0, False), (-1.0, False)):
+        inputs = battery.WINDOWS["pairs"], size, "ordinary", "float64", False, False
+        assert battery.check_case(shift_changed(factor), *inputs)[0].passed == passed

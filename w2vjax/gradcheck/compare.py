@@ -1,0 +1,211 @@
+"""How far a gradient is from its reference, leaf by leaf, and which rows it exercises."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from w2vjax.errors import SettingError
+from w2vjax.gradcheck.compiled import is_float
+from w2vjax.types import Gradient, Rows, Tree
+
+Array = np.ndarray
+
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "bfloat16": 5e-2, "float16": 5e-3}
+ROUNDOFFS = 16  # the hardest batch needs 12.3: shared negatives, V = 1, every score past 6
+
+
+class Entry(NamedTuple):
+    """One entry of a gradient.
+
+    Attributes:
+        place: the indices, "3, 2".
+        found: the value that the backward gives.
+        expected: the value of the reference.
+    """
+
+    place: str
+    found: float
+    expected: float
+
+
+class Exercise(NamedTuple):
+    """How much of one leaf a check has exercised.
+
+    Attributes:
+        name: of the leaf.
+        rows: rows of the leaf: indices of its first axis, 1 for a number.
+        touched: rows that the loss depends on.
+        tested: touched rows whose reference is not zero at one of the scales.
+    """
+
+    name: str
+    rows: int
+    touched: int
+    tested: int
+
+
+def host_copy(tree: Tree) -> Any:
+    """Floats as NumPy arrays, which no configuration of JAX narrows; keys and ids as they are."""
+
+    def copy(leaf: Any) -> Any:
+        return np.asarray(leaf) if is_float(leaf) or isinstance(leaf, float) else leaf
+
+    return jax.tree.map(copy, tree)
+
+
+def widen(tree: Tree) -> Any:
+    """The same numbers in float64; keys and ids as they are."""
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf).astype(np.float64) if is_float(leaf) else leaf, tree
+    )
+
+
+def scaled(tree: Tree, factor: float) -> Any:
+    """The float leaves times a factor, each in its dtype."""
+    return jax.tree.map(
+        lambda leaf: (leaf * factor).astype(leaf.dtype) if is_float(leaf) else leaf, tree
+    )
+
+
+def float_leaves(params: Tree) -> dict[str, Array]:
+    """Each leaf that has a gradient, by its name; raises SettingError where there is none.
+
+    >>> list(float_leaves({"ids": np.arange(3), "table": np.ones((3, 2))}))
+    ['table']
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    named = {name_of(path): leaf for path, leaf in leaves if is_float(leaf)}
+    if not named:
+        raise SettingError("The parameters hold no floats, so they have no gradient. Give floats.")
+    for name, leaf in named.items():
+        if leaf.dtype.name not in TOLERANCES:
+            raise SettingError(
+                f"{name} is {leaf.dtype.name}, which has no tolerance. Use one of: "
+                f"{', '.join(TOLERANCES)}."
+            )
+    return named
+
+
+def name_of(path: tuple[object, ...]) -> str:
+    """The place of a leaf in a tree: "layers.0.weights"."""
+    return jax.tree_util.keystr(path, simple=True, separator=".") or "params"
+
+
+def dense(gradient: Tree, params: Tree) -> Any:
+    """A gradient in float64 and in the structure of params; None where a leaf is not a float.
+
+    Values of :class:`Rows` with one id are summed in float64. Where an id names no row, or a float
+    leaf has no gradient, all is NaN.
+    """
+    leaves = jax.tree.leaves(params)
+    structure: Any = jax.tree.structure(params)
+
+    def leaf(part: Gradient | None, param: Any) -> Array | None:
+        if not is_float(param):
+            return None
+        if part is None:
+            return np.full(param.shape, np.nan)
+        if not isinstance(part, Rows):
+            return np.asarray(part).astype(np.float64)
+        total, ids = np.zeros(param.shape), np.asarray(part.ids)
+        if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < len(param):
+            return np.full(param.shape, np.nan)  # NumPy would take -1 for the last row
+        np.add.at(total, ids, np.asarray(part.values).astype(np.float64))
+        return total
+
+    try:
+        parts = structure.flatten_up_to(gradient)
+    except ValueError as error:
+        raise SettingError(
+            f"The gradient has another structure than the params: {str(error).splitlines()[0]}. "
+            "Return one leaf for each leaf of the params."
+        ) from None
+    return structure.unflatten([leaf(*pair) for pair in zip(parts, leaves, strict=True)])
+
+
+def equal_bits(first: Tree, second: Tree) -> bool:
+    """Whether two trees hold the same bits."""
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in pairs)
+
+
+def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:
+    """The gradient for which 16 unit roundoffs of ``terms`` are as much as the tolerance; never 0.
+
+    Float64 sums in float64, and everything else in float32.
+    """
+    roundoff = float(np.finfo("float64" if dtype == "float64" else "float32").eps) / 2
+    return max(ROUNDOFFS * roundoff * float(terms) / tolerance, 1e-300)
+
+
+def rounding_floors(dtype: str, tolerance: float, terms: Tree, params: Tree) -> Any:
+    """:func:`rounding_floor` of each leaf; terms are a tree like params, or one number."""
+    if isinstance(terms, int | float):
+        terms = jax.tree.map(lambda _: terms, params)
+    return jax.tree.map(lambda size: rounding_floor(dtype, tolerance, size), terms)
+
+
+def leaf_error(found: Array, wanted: Array, floor: float) -> tuple[float, tuple[int, ...]]:
+    """The norm-wise error of one leaf, and the place of its worst entry. NaN counts as infinite."""
+    if found.shape != wanted.shape:
+        return np.inf, ()
+    if not found.size:
+        return 0.0, ()
+    gap = np.nan_to_num(np.abs(found - wanted), nan=np.inf)
+    at = np.unravel_index(int(np.argmax(gap)), gap.shape)
+    return float(gap[at] / max(float(np.abs(wanted).max()), floor)), tuple(map(int, at))
+
+
+def largest_error(gradient: Tree, reference: Tree, floors: Tree) -> tuple[float, str]:
+    """The error of the worst leaf and the name of its worst entry: "input[3, 2]"."""
+    worst = (0.0, "")
+    named = jax.tree_util.tree_leaves_with_path(gradient)
+    leaves = zip(named, jax.tree.leaves(reference), jax.tree.leaves(floors), strict=True)
+    for (path, found), wanted, floor in leaves:
+        error, at = leaf_error(found, wanted, floor)
+        if found.size and error >= worst[0]:
+            worst = (error, place_of(name_of(path), found, wanted, at))
+    return worst
+
+
+def place_of(name: str, found: Array, wanted: Array, at: tuple[int, ...]) -> str:
+    """An entry as a report names it, or what is wrong with the shape of its leaf."""
+    if found.shape != wanted.shape:
+        return f"{name}: shape {found.shape} where {wanted.shape} is expected"
+    return f"{name}[{', '.join(map(str, at))}]"
+
+
+def worst_entries(found: Array, wanted: Array, most: int = 3) -> tuple[Entry, ...]:
+    """The entries with the largest differences, the worst first."""
+    if found.shape != wanted.shape:
+        return ()
+    gap = np.nan_to_num(np.abs(found - wanted), nan=np.inf).reshape(-1)
+    places = [i for i in np.argsort(-gap, kind="stable")[:most].tolist() if gap[i] > 0]
+    return tuple(
+        Entry(
+            ", ".join(map(str, map(int, np.unravel_index(i, found.shape)))),
+            float(found.reshape(-1)[i]),
+            float(wanted.reshape(-1)[i]),
+        )
+        for i in places
+    )
+
+
+def live_rows(leaf: Array) -> Array:
+    """Which rows of a leaf have an entry that is finite and not zero, a mask."""
+    rows = np.asarray(leaf).reshape(len(leaf) if np.ndim(leaf) else 1, -1)
+    return np.asarray((np.isfinite(rows) & (rows != 0)).any(-1))
+
+
+def exercise(name: str, seen: Sequence[Array], probed: Sequence[Array] | None) -> Exercise:
+    """What references ``seen`` at the scales exercise, of the rows that ``probed`` ones touch.
+
+    Without a probe, every row is taken to be touched.
+    """
+    tested = np.any([live_rows(leaf) for leaf in seen], axis=0)
+    touched = np.ones_like(tested)
+    if probed is not None:
+        touched = np.any([tested, *(live_rows(leaf) for leaf in probed)], axis=0)
+    return Exercise(name, tested.size, int(touched.sum()), int(tested.sum()))

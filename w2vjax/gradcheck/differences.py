@@ -1,0 +1,95 @@
+"""Central differences of a loss, with an estimate of their own error."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from w2vjax.gradcheck.compiled import of_floats
+from w2vjax.types import Tree
+
+TOLERANCE = 1e-7  # fourth-order central differences in float64
+# From one step to the next, one suits a loss of 1e6 (rounding asks for a long step) or logits of
+# 1e4 (curvature asks for a short one).
+STEPS = (1e-3, 1e-4, 1e-2, 1e-5, 1e-6)
+# An estimate above this share of the gradient says that no step suits the loss; it excuses nothing.
+MOST = 1e-4
+
+
+def difference(change: Callable[[float], float], size: float, enough: float) -> tuple[float, float]:
+    """The slope at 0 of a function of one number, and an estimate of its error.
+
+    ``change(h)`` is f(h) - f(-h), and steps are relative to ``size``::
+
+        slope(h) = (8 change(h) - change(2h)) / 12h              in error by h^4
+
+    The estimate is how far the slopes of two neighbouring steps are apart. The two steps that are
+    closest win. No more steps are tried once the estimate is below ``enough``.
+
+    >>> slope, estimate = difference(lambda h: np.exp(h) - np.exp(-h), 1.0, 1e-9)
+    >>> bool(abs(slope - 1) < 1e-10 and estimate < 1e-9)
+    True
+    """
+    slopes: list[float] = []
+    best = (np.nan, np.inf)
+    for step in STEPS:
+        h = step * size
+        slopes.append((8 * change(h) - change(2 * h)) / (12 * h))
+        for other in slopes[:-1]:
+            apart = abs(other - slopes[-1])
+            if apart < best[1]:
+                best = ((other + slopes[-1]) / 2, apart)
+        if best[1] <= enough:
+            break
+    return best
+
+
+def difference_error(
+    value_of: Callable[[Tree], float],
+    gradient: Tree,
+    params: Tree,
+    samples: int,
+    rng: np.random.Generator,
+    floor: float,
+) -> tuple[float, float] | None:
+    """Sampled entries of a gradient against differences of the loss; None without an entry.
+
+    Args:
+        value_of: params -> loss, in float64.
+        gradient: what is checked, in the structure of params.
+        params: float64 leaves, and others, which stay as they are.
+        samples: the number of entries.
+        rng: draws the entries.
+        floor: the least size of a gradient that errors are relative to.
+
+    Returns:
+        The largest error and the largest estimate of the error of a difference, both relative to
+        the largest entry of the gradient. An entry within its estimate has error 0.
+    """
+    leaves, value = of_floats(value_of, params)
+    found: list[Any] = jax.tree.leaves(gradient)
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    if not ends[-1]:
+        return None
+    scale = max([floor, *(float(np.abs(g).max(initial=0)) for g in found)])
+    errors = [(0.0, 0.0)]
+    for place in rng.choice(ends[-1], min(samples, ends[-1]), replace=False):
+        which = int(np.searchsorted(ends, place, side="right"))
+        at = int(place - ends[which] + leaves[which].size)
+        here = float(leaves[which].reshape(-1)[at])
+
+        def change(h: float, which: int = which, at: int = at, here: float = here) -> float:
+            moved = []
+            for number in (here + h, here - h):
+                leaf = leaves[which].copy()
+                leaf.reshape(-1)[at] = number
+                moved.append(value([*leaves[:which], leaf, *leaves[which + 1 :]]))
+            return float(moved[0] - moved[1])
+
+        slope, estimate = difference(change, max(1.0, abs(here)), 0.1 * TOLERANCE * scale)
+        gap = abs(slope - float(found[which].reshape(-1)[at])) / scale
+        excused = gap <= estimate / scale <= MOST
+        errors.append((0.0 if excused else gap, estimate / scale))
+    gaps, estimates = np.nan_to_num(np.transpose(errors), nan=np.inf)
+    return float(gaps.max()), float(estimates.max())
