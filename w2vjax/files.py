@@ -324,7 +324,7 @@ def check_writable(path: str | os.PathLike[str], folder: bool = False) -> None:
     w2vjax.errors.FileError: no/such/folder/vectors.bin cannot be written: there is no folder ...
     """
     target = _followed(path)
-    with _naming(target):
+    with naming(target):
         if not folder:
             _check_replaceable(target)
         inside = target if folder else target.parent
@@ -358,7 +358,7 @@ def claimed(folder: str | os.PathLike[str], lock: str = _LOCK) -> Iterator[None]
     """
     path = Path(folder)
     with removed_if_empty(path), ExitStack() as locks:
-        with _naming(path):
+        with naming(path):
             path.mkdir(parents=True, exist_ok=True)
             _lock(path / lock, locks)
         yield
@@ -413,13 +413,13 @@ def appearing_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(folder)
     place = target / _STAGED
-    with _naming(target):
+    with naming(target):
         _move_completed(target)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
     try:
         yield place
-        with _naming(target):
+        with naming(target):
             for file in place.iterdir():
                 _check_replaceable(target / file.name)
             sync_folder(place)

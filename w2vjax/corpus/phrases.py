@@ -28,9 +28,7 @@ from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import FormatError, SettingError, whole_number
 from w2vjax.files import atomic_file, naming
 
-ENGLISH_CONNECTORS = frozenset(
-    "a an and at by for from in of on or the to with without".split()  # noqa: SIM905
-)
+ENGLISH_CONNECTORS = frozenset("a an and at by for from in of on or the to with without".split())
 USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.5}
 
 

@@ -140,8 +140,8 @@ def _mode(path: str) -> int:
     except (OSError, ValueError) as error:
         shown = path if len(path) < 80 else path[:77] + "..."
         raise CorpusError(
-            f"There is no file or folder {shown!r}. Check its name. (Python takes text in memory as "
-            "token lists.)"
+            f"There is no file or folder {shown!r}. Check its name. (Python takes text in memory "
+            "as token lists.)"
         ) from error
 
 
