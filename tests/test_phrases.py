@@ -212,7 +212,7 @@ def test_settings_are_checked_before_anything_is_read(options):
 
 def test_a_result_prints_as_one_line():
     found, corpus = phrases(NEW_YORK, 1, 0.0, passes=2), w2v.prepare(NEW_YORK * 400, min_count=1)
-    assert repr(found) == "Phrases(2 + 0 found, 12 tokens, 4 lines)"
+    assert repr(found) == "Phrases(2 + 1 found, 10 tokens, 4 lines)"
     assert repr(corpus) == "Corpus(7 words, 5,600 tokens, 1,600 lines)"
     assert repr(corpus.vocab) == "Vocab(7 words, with counts)"
 
