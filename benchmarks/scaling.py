@@ -65,7 +65,7 @@ def one(settings: dict[str, Any]) -> None:
     """A run, in this process: what the child does."""
     import jax
 
-    from w2vjax.training.loop import train
+    from w2vjax.runs.loop import train
 
     mesh = None
     if settings["devices"] > 1:

@@ -22,7 +22,7 @@ from unittest.mock import patch
 import numpy as np
 
 import w2vjax as w2v
-from w2vjax.training.held_out import evaluate_held_out
+from w2vjax.runs.held_out import evaluate_held_out
 from w2vjax.training.methods import make_objective, method
 from w2vjax.training.settings import RENAMED
 
@@ -125,7 +125,8 @@ def verdict(cell: dict[str, Any]) -> str:
 
 def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     """What a cell reports of training with w2vjax, and the vectors under "vectors"."""
-    from w2vjax.training import feed, loop
+    from w2vjax.runs import loop
+    from w2vjax.training import feed
 
     asked = {name: value for name, value in cell["settings"].items() if value is not None}
     corpus = w2v.prepare(

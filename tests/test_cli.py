@@ -17,9 +17,9 @@ from planted import planted_text
 import w2vjax as w2v
 from w2vjax import cli as command_line
 from w2vjax import errors, files
-from w2vjax.training import loop
-from w2vjax.training.checkpoint import _compare
-from w2vjax.training.report import Log
+from w2vjax.runs import loop
+from w2vjax.runs.checkpoint import _compare
+from w2vjax.runs.report import Log
 
 RESULTS = ["log.jsonl", "model.safetensors", "summary.json", "vectors.bin"]
 FOREIGN = "plain 中文 été ß 🙂"
@@ -376,6 +376,31 @@ def test_training_can_be_interrupted_while_it_traces_and_compiles(text, tmp_path
     assert code == 128 + number
     assert said == f"w2vjax train: Stopped by {number.name}.\n"
     assert not (tmp_path / "out").exists() or names(tmp_path / "out") == ["log.jsonl.partial"]
+
+
+LOST = """
+import os, signal, sys, time
+from w2vjax import cli
+
+def command(arguments):
+    for attempt in range({lost}):
+        try:
+            os.kill(os.getpid(), signal.{name}) if attempt == 0 else time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+    time.sleep(60)
+
+cli._dispatch = command
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize(("name", "lost"), [("SIGTERM", 1), *slow(("SIGINT", 1), ("SIGINT", 3))])
+def test_an_interruption_that_a_library_loses_comes_again(name, lost):
+    code = LOST.format(name=name, lost=lost)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40)
+    assert done.returncode == 128 + getattr(signal, name)
+    assert done.stderr.endswith(f"Stopped by {name}.\n")
 
 
 # --- standard output and input --------------------------------------------------------------------

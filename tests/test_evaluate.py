@@ -202,7 +202,7 @@ def test_a_zero_vector_scores_zero_and_words_equal_themselves():
 
 def test_what_is_not_finite_is_refused(world):
     with pytest.raises(
-        w2v.errors.FormatError, match="Pair 1 is .* not two words and a finite score"
+        w2v.errors.FormatError, match=r"Pair 1 is .* not two words and a finite score"
     ):
         w2v.evaluate_word_pairs(world, [("king1", "king2", 1.0), ("king1", "king2", float("nan"))])
     broken = w2v.Vectors(["a", "b", "c", "d"], np.array([[1.0], [np.nan], [2.0], [3.0]]))

@@ -16,7 +16,6 @@ from cases import OBJECTIVES, QUICK_OBJECTIVES, QUICK_WINDOW, WINDOWS
 
 import w2vjax as w2v
 from w2vjax.cli import gradcheck as command
-from w2vjax.gradcheck import assert_gradients
 from w2vjax.gradcheck import objectives as battery
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, counts, make_case
 from w2vjax.gradcheck.compare import TOLERANCES, largest_error, rounding_floors

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.training.held_out import (
+from w2vjax.runs.held_out import (
     dropped_paths,
     evaluate_held_out,
     held_out_batches,

@@ -17,7 +17,8 @@ from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training import loop, methods
+from w2vjax.runs import loop
+from w2vjax.training import methods
 from w2vjax.training.copies import counts_of, join, join_states
 from w2vjax.training.feed import feed, longest_call, marked
 from w2vjax.training.settings import Settings
@@ -263,6 +264,59 @@ def test_a_run_is_compiled_once(planted):
     assert program.jitted._cache_size() == 1
 
 
+def test_runs_share_a_program_unless_functions_or_shapes_of_a_step_differ(planted):
+    def program(corpus=planted, schedule=None, **other):
+        run = w2v.set_up(corpus, Settings(**SMALL | other), schedule=schedule)
+        return compile_chunk(run.recipe, run.feed.size).jitted
+
+    usual = program()
+    turned = prepare(planted_text()[::-1], min_count=1)
+    for other in ({"seed": 7}, {"learning_rate": 0.3}, {"epochs": 9}, {"sample": 1e-3}, {"dim": 9}):
+        assert program(**other) is usual
+    assert program(turned) is usual
+    assert program(schedule=0.1) is program(schedule=0.2) is usual
+    others = [
+        {"window": 3},
+        {"batch_words": 64},
+        {"block_words": 16},
+        {"negatives": 3},
+        {"objective": "softmax"},
+        {"model": "cbow"},
+    ]
+    # dim is seen by the shapes of what the program is given, and compiled for at its first call
+    assert len({usual, *(program(**other) for other in others)}) == 7
+
+
+def test_a_second_run_compiles_nothing(planted, caplog):
+    def compiled(**settings):
+        caplog.clear()
+        with jax.log_compiles(True):
+            w2v.train(planted, **SMALL | settings, held_out=0.2)
+        return [line for line in caplog.messages if line.startswith("Compiling")]
+
+    compiled()
+    for settings in ({"seed": 1}, {"learning_rate": 0.01}, {"epochs": 3}, {"schedule": 0.05}):
+        found = compiled(**settings)
+        # a rate for all steps is another form of schedule, so its program is another one
+        assert bool(found) == ("schedule" in settings), found
+    assert not compiled(schedule=0.06)
+
+
+def test_what_a_run_is_shown_as_fits_on_a_line(planted, plain):
+    run = w2v.set_up(planted, Settings(**SMALL))
+    for shown in map(repr, (plain, run, run.state)):
+        assert len(shown) < 130, shown
+        assert "\n" not in shown
+    assert repr(plain).startswith("Trained(24 words x 8, 9,600 words read, loss ")
+    assert "24 words x 8" in repr(run)
+
+
+def test_the_built_in_text_is_read_as_the_command_reads_it():
+    trained = w2v.train(dim=4, epochs=1)
+    assert len(trained.vocab) == 60
+    assert "ten times as many epochs" in trained.summary["advice"]
+
+
 def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 64)
     place = feed(planted, 0.0, 32)
@@ -453,6 +507,23 @@ def test_going_on_grows_the_vocabulary_and_keeps_old_rows(tmp_path):
     for piped in ("-", ["a.txt", "-"], iter([["b"]])):
         with pytest.raises(errors.SettingError, match="read twice"):
             w2v.continue_from(tmp_path / "model.safetensors", piped)
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "words", "counts"),
+    [
+        ([["a", "b", "c"]] * 4, 5, "abc", [34, 34, 34]),
+        ([["c", "b", "n"]] * 4, 5, "abc", [30, 34, 34]),
+        ([["a", "n"]] + [["n", "m"]] * 4, 5, "abcn", [31, 30, 30, 5]),
+        ([["a", "n"]], 1, "abcn", [31, 30, 30, 1]),
+    ],
+)
+def test_a_known_word_of_a_new_text_counts_however_rare_it_is(tmp_path, text, least, words, counts):
+    tables = Params(jnp.ones((3, 2)), jnp.ones((3, 2)))
+    w2v.save_model(tmp_path / "model.safetensors", tables, ("a", "b", "c"), [30, 30, 30])
+    corpus, start = w2v.continue_from(tmp_path / "model.safetensors", text, least)
+    assert (corpus.vocab.words, corpus.vocab.counts.tolist()) == (tuple(words), counts)
+    assert start.input.shape == (len(words), 2)
 
 
 def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted, monkeypatch):

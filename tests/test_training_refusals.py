@@ -2,13 +2,17 @@
 
 import json
 
+import jax
+import numpy as np
+import optax
 import pytest
+from jax.sharding import Mesh
 from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.training.arguments import Arguments
-from w2vjax.training.loop import make_run
+from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.loop import make_run
 
 
 class Unread:
@@ -19,6 +23,8 @@ class Unread:
 
 
 NAN = float("nan")
+FUNCTIONS = ("windows", "reach", "embed_backward", "tokenizer", "callback")
+DEVICE = np.array(jax.devices()[:1])
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,22 @@ NAN = float("nan")
         ({"log_every": NAN}, "log_every=nan cannot work"),
         ({"log_every": -1e-9}, "log_every=-1e-09 cannot work"),
         ({"log_every": None}, "log_every=None cannot work"),
+        ({"schedule": 0}, "schedule=0 cannot work"),
+        ({"schedule": NAN}, "schedule=nan cannot work"),
+        ({"schedule": "linear"}, "schedule='linear' cannot work"),
+        ({"schedule": 0.1, "learning_rate": 0.1}, "learning_rate=0.1 cannot go with a schedule"),
+        ({"optimizer": optax.adam(1e-3)}, r"optimizer=lambda schedule: w2vjax.dense\("),
+        ({"optimizer": optax.adam}, r"Wrap it: w2vjax.dense\(optimizer\)"),
+        ({"optimizer": "adam"}, "function of the schedule"),
+        ({"optimizer": lambda schedule: 3}, "function of the schedule"),
+        ({"start": (np.ones((2, 2)), np.ones((2, 2)))}, "start=.*Params"),
+        ({"method": "cbow"}, "method='cbow' cannot work"),
+        ({"vocab": "vocab.txt"}, r"Vocab.load\(path\)"),
+        *(({name: 3}, f"{name}=3 cannot work. Pass a function") for name in FUNCTIONS),
+        ({"mesh": "all"}, "A mesh needs the two axes"),
+        ({"mesh": Mesh(DEVICE.reshape(1, 1), ("x", "y"))}, r"a mesh of \('x', 'y'\)"),
+        ({"mesh": Mesh(DEVICE, ("data",))}, "A mesh needs the two axes"),
+        ({"mesh": Mesh(DEVICE.reshape(1, 1), ("data", "dim")), "copies": 2}, "copies=2 cannot go"),
     ],
 )
 def test_what_cannot_work_is_refused_before_the_corpus_is_read(arguments, says, tmp_path):

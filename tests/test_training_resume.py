@@ -15,8 +15,8 @@ from planted import SMALL, bits, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.formats.safetensors import read_tensors, write_tensors
-from w2vjax.training import watch
-from w2vjax.training.checkpoint import Position
+from w2vjax.runs import watch
+from w2vjax.runs.checkpoint import Position, prepared
 from w2vjax.types import Params
 
 
@@ -83,11 +83,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
     ("change", "named"),
     [
         ({"seed": 3}, r"settings.seed=0 and this run has 3"),
-        pytest.param(
-            {"learning_rate": 0.1},
-            r"settings.learning_rate=0.05 and this run has 0.1",
-            marks=pytest.mark.slow,
-        ),
+        ({"learning_rate": 0.2}, r"settings.learning_rate=0.1 and this run has 0.2"),
         ({"noise_exponent": 0.5}, r"settings.noise_exponent=0.75 and this run has 0.5"),
         (
             {"objective": w2v.negative_sampling(3, shared=8)},
@@ -95,6 +91,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
         ),
         ({"windows": w2v.windows.cbow_block_batch}, "another program"),
         ({"corpus": planted_text(seed=9)}, "corpus="),
+        ({"start": w2v.Params(np.ones((24, 8)), np.ones((24, 8)))}, "start=None and this run has"),
+        ({"schedule": 0.05}, r"another program.*schedule"),
+        ({"schedule": lambda step: 0.05}, r"another program.*schedule"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, saved, change, named):
@@ -117,6 +116,15 @@ def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, save
         w2v.train(
             planted, **other, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax version",))
         )
+
+
+def test_a_folder_of_checkpoints_belongs_to_one_run_at_a_time(planted, saved, tmp_path):
+    for folder, resume in ((tmp_path / "new", False), (saved, True)):
+        mine = w2v.Checkpoints(folder, resume=resume)
+        before = contents(folder) if resume else {}
+        with prepared(mine), pytest.raises(errors.FileError, match="Another run writes into"):
+            w2v.train(planted, **SMALL, checkpoint=mine)
+        assert not folder.exists() or contents(folder) == before
 
 
 def test_a_new_run_does_not_overwrite_an_old_ones_checkpoints(planted, saved):

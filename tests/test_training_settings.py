@@ -17,9 +17,9 @@ from planted import SMALL, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.cli.train import Options, _given, _keywords
+from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.loop import make_run
 from w2vjax.training import methods
-from w2vjax.training.arguments import Arguments
-from w2vjax.training.loop import make_run
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
 
@@ -69,6 +69,42 @@ def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_pat
     with pytest.raises(errors.SettingError, match=name):
         w2v.train(unread, **SMALL | {name: value}, checkpoint=tmp_path / "none")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("output", [(23, 8), (25, 8), (24, 9), (24,)])
+def test_tables_to_start_from_have_a_row_for_each_word(planted, output):
+    for shapes in (((24, 8), output), (output, (24, 8))):
+        start = w2v.Params(*map(np.ones, shapes))
+        with pytest.raises(errors.SettingError, match="24 words of dim=8"):
+            w2v.set_up(planted, w2v.Settings(**SMALL), start=start)
+
+
+def test_numbers_of_numpy_and_jax_are_settings():
+    settings = w2v.Settings(
+        dim=np.int64(20),
+        epochs=np.uint8(3),
+        seed=np.array(5),
+        window=jnp.int32(2),
+        learning_rate=np.float32(0.5),
+        sample=np.float64(0.25),
+    )
+    given = ("dim", "epochs", "seed", "window", "learning_rate", "sample")
+    values = [methods.completed(settings).as_json()[name] for name in given]
+    assert json.dumps(values) == "[20, 3, 5, 2, 0.5, 0.25]"
+    for value in (np.bool_(True), np.float64(4), np.array([4]), np.int64(0)):
+        with pytest.raises(errors.SettingError, match="dim="):
+            methods.completed(w2v.Settings(dim=value))
+
+
+def test_compiled_programs_are_kept_where_jax_keeps_them_or_nowhere(tmp_path, monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    assert str(w2v.use_compile_cache()) == before  # the tests have a folder
+    (tmp_path / "file").touch()
+    assert w2v.use_compile_cache(tmp_path / "file" / "folder") is None
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    assert w2v.use_compile_cache(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert (tmp_path / "a" / "b").is_dir()
+    assert jax.config.jax_compilation_cache_dir == before
 
 
 def test_plan_counts_what_train_uses(planted):

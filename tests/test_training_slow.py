@@ -5,6 +5,7 @@ W2VJAX_BIG_CORPUS is a text of about 100 MB to take in place of generated words.
 """
 
 import hashlib
+import json
 import os
 import random
 import re
@@ -285,3 +286,22 @@ def test_no_batch_or_rate_that_is_accepted_diverges(
     # to 1e5 and beyond
     assert losses[-1] < 1.02 * losses[0], losses
     assert max(float(np.abs(table).max()) for table in trained.params) < 20
+
+
+def test_the_command_compiles_once_for_all_processes(tmp_path):
+    seconds = {}
+    for name, option in (("first", ()), ("second", ()), ("off", ("--no-compile-cache",))):
+        kept = tmp_path / ("none" if option else "kept")
+        finished(
+            "train",
+            "--out",
+            tmp_path / name,
+            *option,
+            "--quiet",
+            XDG_CACHE_HOME=str(kept),
+        )
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        seconds[name] = summary["compile_seconds"]
+    assert list((tmp_path / "kept" / "w2vjax").iterdir())
+    assert not (tmp_path / "none").exists()
+    assert seconds["second"] < seconds["first"] / 2, seconds

@@ -15,9 +15,9 @@ from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.training.checkpoint import Position
+from w2vjax.runs.checkpoint import Position
+from w2vjax.runs.watch import Untrained, Watch, require_sound, untrained_loss
 from w2vjax.training.methods import METHODS
-from w2vjax.training.watch import Untrained, Watch, require_sound, untrained_loss
 from w2vjax.types import Params
 
 ZIPF = np.floor(1e5 / np.arange(1, 400))

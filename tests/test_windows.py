@@ -187,7 +187,7 @@ def test_window_larger_than_the_line_and_window_zero() -> None:
     tokens, segments = jnp.zeros((1, 3), jnp.int32), jnp.zeros((1, 3), jnp.int32)
     reach = jnp.zeros((1, 3), jnp.int32)
     for window in (w2v.windows.block_batch, pair_batch, cbow_batch):
-        assert float(window(tokens, segments, reach).weights.sum()) == 0
+        assert float(jax.jit(window)(tokens, segments, reach).weights.sum()) == 0
 
 
 def test_inputs_are_a_pytree() -> None:
@@ -251,6 +251,6 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
 def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
     tokens = jnp.ones((1, 4000 + 2 * window), jnp.int32)
     reach = w2v.windows.draw_reach(jax.random.key(0), (1, 4000), window)
-    batch = cbow_counted_batch(tokens, jnp.zeros_like(tokens), reach)
+    batch = jax.jit(cbow_counted_batch)(tokens, jnp.zeros_like(tokens), reach)
     # 4 standard errors at window 10
     assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)

@@ -45,7 +45,7 @@ def homes(init: str) -> dict[str, tuple[str, str]]:
 
     >>> import w2vjax
     >>> homes(w2vjax.__file__)["train"]
-    ('w2vjax.training.loop', 'train')
+    ('w2vjax.runs.loop', 'train')
     """
     imports = ast.parse(Path(init).with_suffix(".pyi").read_text(encoding="utf-8")).body
     return {

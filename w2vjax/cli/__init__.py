@@ -63,10 +63,18 @@ def main(argv: list[str] | None = None) -> int:
 
     def stop(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        raise KeyboardInterrupt(signal.Signals(number).name)
+        again(number, frame)
+
+    def again(number: int, frame: FrameType | None) -> None:
+        # a callback of a library can lose an interruption, so it comes again until the end
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 2)
+        raise KeyboardInterrupt(signal.Signals(received[-1]).name)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, again)
     try:
         code = run_command(sys.argv[1:])
     except Exception:  # a library may turn the interruption into an error of its own
@@ -74,6 +82,8 @@ def main(argv: list[str] | None = None) -> int:
             raise
         code = 128 + received[-1]
         print(f"w2vjax: Stopped by {signal.Signals(received[-1]).name}.", file=sys.stderr)
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
     if signal.SIGTERM in received:  # a prompt takes it for the end of the conversation
         code = 128 + signal.SIGTERM
     if received and code > 128:

@@ -13,7 +13,7 @@ from w2vjax.cli.arguments import Corpus, Files, Json
 from w2vjax.cli.output import write_json
 from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
-from w2vjax.training.arguments import Arguments
+from w2vjax.runs.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName, Settings
 
 Folder = Annotated[Path | None, arg(metavar="FOLDER", help_behavior_hint="")]
@@ -77,6 +77,7 @@ def train(
     resume: bool = False,
     allow: Annotated[tuple[str, ...], arg(metavar="FIELD ...", help_behavior_hint="")] = (),
     from_: Annotated[Folder, arg(name="from")] = None,
+    no_compile_cache: bool = False,
     quiet: bool = False,
     json: Json = None,
 ) -> int:
@@ -112,15 +113,20 @@ def train(
         allow: Fields that may differ from the checkpoint's, such as "jax version".
         from_: Go on from the model in this folder. New words of CORPUS join its vocabulary. Model
             and objective are those of the folder, unless they are given.
+        no_compile_cache: Keep no compiled programs on disk. They are kept in ~/.cache/w2vjax, or in
+            JAX_COMPILATION_CACHE_DIR.
         quiet: Show no progress bar and no summary.
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.files import appearing_together, claimed, removed_if_empty
-    from w2vjax.training.arguments import arguments_of
-    from w2vjax.training.checkpoint import checkpoints_in
-    from w2vjax.training.loop import check_arguments
-    from w2vjax.training.loop import train as run
+    from w2vjax.runs.arguments import arguments_of
+    from w2vjax.runs.checkpoint import checkpoints_in
+    from w2vjax.runs.loop import check_arguments
+    from w2vjax.runs.loop import train as run
+    from w2vjax.training.setup import use_compile_cache
 
+    if not no_compile_cache:
+        use_compile_cache()
     given = _given(training)
     if from_ is not None:
         from_, given = _as_in(from_, given)
@@ -175,7 +181,7 @@ def plan(
         invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
         json: Write the plan as JSON to this file, or to standard output for '-'.
     """
-    from w2vjax.training.plan import plan as make
+    from w2vjax.runs.plan import plan as make
 
     reading = Reading(invalid, encoding=encoding).without(json)
     result = make(_source(corpus), **_keywords(corpus, _given(training)), reading=reading)
@@ -197,7 +203,7 @@ def _given(options: Options) -> dict[str, Any]:
 
 
 def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """Keywords of :func:`w2vjax.training.loop.train` from the options that were given."""
+    """Keywords of :func:`w2vjax.runs.loop.train` from the options that were given."""
     from w2vjax.objectives.hidden import embed_backward_undivided
     from w2vjax.reference import tokenize
     from w2vjax.vocab import Vocab
@@ -223,7 +229,7 @@ def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
 
 def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[str, ...]) -> Any:
     """The value of train's ``checkpoint``. Options that need a folder are refused without one."""
-    from w2vjax.training.checkpoint import Checkpoints
+    from w2vjax.runs.checkpoint import Checkpoints
 
     if folder is not None:
         return Checkpoints(folder, every, resume, allow)
@@ -258,7 +264,7 @@ def _grown(
 ) -> tuple[Any, dict[str, Any]]:
     """For going on from a model: the text in ids of the grown vocabulary, and more keywords."""
     from w2vjax.corpus.encode import USUAL_MIN_COUNT
-    from w2vjax.training.continued import continue_from
+    from w2vjax.runs.continued import continue_from
 
     for name in ("max_vocab", "cache", "vocab"):
         if name in given:
@@ -318,6 +324,7 @@ def _sentences(summary: dict[str, Any], out: Path) -> str:
         if loss is None
         else f"loss {loss:.4f} nats a positive pair at the end{beside}",
     ]
+    lines += filter(None, [summary["advice"]])
     if held := summary.get("held_out"):
         lines.append(
             "no pair was held out: use a larger --held-out"

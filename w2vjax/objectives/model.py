@@ -352,7 +352,7 @@ def held_out_loss(
     By default it is that of the full softmax over scores + offset. The scores of a softmax need no
     offset. Those of negative sampling leave out the noise q: give log q. Subsampling changes the
     frequencies that a model learns: subtract the log of the share of each word that it kept.
-    :func:`~w2vjax.training.held_out.evaluate_held_out` does both.
+    :func:`~w2vjax.runs.held_out.evaluate_held_out` does both.
 
     Args:
         params: tables [V, D].

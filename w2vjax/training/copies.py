@@ -1,24 +1,26 @@
-"""Several copies of the tables, each trained by a thread of its own on its own chunk, joined after
-every round.
+"""Copies of the tables: each is trained on a chunk of its own, and they are joined every round.
 
-XLA splits one product of a training step over the cores of a CPU, and gains nothing: a step is
-fifty operations of some ten microseconds. Two programs side by side do gain the second core. A
-round trains R chunks on R copies of the same tables; what each copy learned is then added up, row by row::
+XLA splits a product of one training step over the cores of a CPU, and gains nothing: a step is
+fifty operations of some ten microseconds. Two programs side by side do use the second core. A round
+trains R chunks on R copies of the same tables, each by a thread. Then their changes are added up,
+row by row::
 
     table = start + gamma * sum_r (copy_r - start)
 
-A step of size lr on a row whose examples bend the loss by ``bound`` goes c = lr * bound of the way
-to where the row belongs (:mod:`w2vjax.objectives.bounds`). A copy whose steps sum to c has gone 1 -
-exp(-c) of its way; R copies one after the other would have gone 1 - exp(-sum_r c_r). So the changes are scaled to that::
+A step of size lr on a row whose examples bend the loss by ``bound`` goes the share c = lr * bound
+of the way to where the row belongs (:mod:`w2vjax.objectives.bounds`). A copy whose steps sum to c
+has gone 1 - exp(-c) of the way. R copies, one after the other, would have gone
+1 - exp(-sum_r c_r). So the changes are scaled to that::
 
     gamma = (1 - exp(-sum_r c_r)) / sum_r (1 - exp(-c_r))
 
-A rare row gets the sum of what few copies saw of it; a frequent one, which every copy has brought
-to where it belongs, gets the mean: adding R full corrections would overshoot. Row optimizers count
-c, one number a row; where an optimizer does not, rows get the mean. The join happens at fixed
-places of the corpus, whatever the threads' timing, so a run repeats bit for bit; the number of
-copies is a setting and not the machine's number of cores. Model averaging between rounds is
-pWord2Vec's (Ji et al. 2016); the row-wise weight is ours.
+A rare row gets the sum of what few copies saw of it. A frequent row, which every copy has brought
+to where it belongs, gets the mean: R full corrections would overshoot. Row optimizers count c, one
+number a row. For an optimizer that does not count, rows get the mean.
+
+The join happens at fixed places of the corpus, so a run repeats bit for bit, whatever the timing of
+the threads. The number of copies is a setting and not the machine's number of cores. Model
+averaging between rounds is pWord2Vec's (Ji et al. 2016). The weight of each row is ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,17 +32,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.training.step import Progress, State
-from w2vjax.training.updates import Gone, cleared
-from w2vjax.types import Params
+from w2vjax.training.updates import Gone, OptState, cleared
+from w2vjax.types import Params, Tables
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
 Compiled = Callable[..., tuple[State, Progress]]
 
 
 class Copies(NamedTuple):
-    """R states that start each round with equal params; the optimizers' states stay each copy's
-    own. A pytree.
-    """
+    """R states whose params are equal when a round begins. Optimizer states differ. A pytree."""
 
     # the params at the start of the round; None for a single copy, which needs no joining
     start: Params | None
@@ -48,9 +48,7 @@ class Copies(NamedTuple):
 
 
 def replicate(state: State, copies: int) -> Copies:
-    """R copies of a state, each in memory of its own: the compiled program overwrites what it is
-    given.
-    """
+    """R copies of a state. Each has its own memory, which the program overwrites."""
     if copies == 1:
         return Copies(None, (state,))
     return Copies(
@@ -59,8 +57,7 @@ def replicate(state: State, copies: int) -> Copies:
 
 
 def join(start: jax.Array, copies: Sequence[jax.Array], gone: Sequence[jax.Array]) -> jax.Array:
-    """A table [V, D] joined from its ``copies``, which all began at ``start`` and have gone c =
-    ``gone[r]`` [V].
+    """The table [V, D] joined from copies that began at ``start`` and went c = ``gone[r]`` [V].
 
     >>> start, moved = jnp.zeros((2, 1)), jnp.ones((2, 1))
     >>> rare_and_frequent = jnp.asarray([1e-4, 1e4])
@@ -85,8 +82,7 @@ def mean(start: jax.Array, copies: Sequence[jax.Array], active: jax.Array) -> ja
 def join_states(
     start: Params, states: tuple[State, ...], active: jax.Array
 ) -> tuple[Params, tuple[State, ...]]:
-    """The joined params, and the states that the next round begins with: every copy there, with
-    what it counted at 0.
+    """The joined params, and R states that begin there with their counts at 0.
 
     ``active`` of the copies trained in this round. States whose optimizer counts nothing get the
     mean.
@@ -103,10 +99,8 @@ def join_states(
     )
 
 
-def counts_of(optimizer_state: Any) -> Params | None:
-    """What an optimizer counted for the join, wherever in its state it lies; None if it counts
-    nothing.
-    """
+def counts_of(optimizer_state: OptState) -> Params | None:
+    """What an optimizer counted for the join, anywhere in its state. None if it does not count."""
     leaves = jax.tree.leaves(optimizer_state, is_leaf=lambda leaf: isinstance(leaf, Gone))
     return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
 
@@ -115,9 +109,7 @@ _join_states = jax.jit(join_states, donate_argnums=(0, 1))
 
 
 class Workers:
-    """The compiled program of a chunk, with the threads that run it on R copies at once. A context
-    manager.
-    """
+    """The program of a chunk, and a thread for each of R copies. A context manager."""
 
     def __init__(self, program: Compiled, copies: int):
         self._program = program
@@ -126,16 +118,14 @@ class Workers:
     def __enter__(self) -> "Workers":
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._threads is not None:
             self._threads.shutdown()
 
     def train(
-        self, copies: Copies, tables: Any, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
+        self, copies: Copies, tables: Tables, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
     ) -> tuple[Copies, list[Progress]]:
-        """One round: copy r trains ``chunks[r]`` = (ids, offset, count, seed); the last round may
-        have fewer chunks.
-        """
+        """One round: copy r trains ``chunks[r]``. The last round may have fewer chunks."""
         if self._threads is None or copies.start is None:
             state, progress = self._program(copies.states[0], tables, keep, *chunks[0])
             return Copies(None, (state,)), [progress]

@@ -1,6 +1,4 @@
-"""The corpus as the compiled program reads it: pieces of M ids with their lines marked, or the
-whole on the device.
-"""
+"""The corpus as the program reads it: pieces of M ids, or all ids in the device's memory."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,16 +10,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import CorpusError
 
-# Words handed to one compiled call, where they are not too many for LONGEST_CALL. Long enough that
-# a call's fixed cost and its last, padded step disappear.
+# Words handed to one compiled call, unless _NUMBERS allows fewer. A call's fixed cost and its last,
+# padded step are then small.
 CHUNK = 1 << 18
-# Seconds that one call may take on a CPU core, by the costs below: a signal, a bar and a checkpoint
-# wait for its end, and the machine may be three times slower than the one these were measured on.
-LONGEST_CALL = 3.0
-# Nanoseconds a word for each number of its vector, at windows up to 5; of a full softmax for each
-# word of the vocabulary besides (.05 on two cores, at 1,000 and at 19,000 words); ``w2vjax plan``
-# prints the words a second. Others are taken to cost as much as hierarchical softmax.
-_NANOSECONDS = {"negative": 10.0, "hierarchical": 40.0, "softmax": 0.1}
+# The most numbers that one call reads on a CPU: for each word the D numbers of its vector, times
+# window / 5 for wide windows, and times V for a full softmax. A signal, a bar and a checkpoint wait
+# for the end of a call. Objectives of your own are taken to cost as much as hierarchical softmax.
+_NUMBERS = {"negative": 3 * 10**8, "hierarchical": 75 * 10**6, "softmax": 3 * 10**10}
 # The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be
 # few and far apart.
 COPY_WORDS = 1 << 19
@@ -35,7 +30,7 @@ _COPIES = 2
 # Bytes of tables that are joined after one CHUNK for a tenth of its time, and the most CHUNKs
 # between two joins.
 _JOINED_BYTES, _MOST_CHUNKS = 1 << 26, 16
-# Steps that a call has even where they take longer than LONGEST_CALL.
+# Steps that a call has at least, whatever they read.
 _FEWEST_STEPS = 8
 # The share of a device's memory that a resident corpus may take; the rest is for tables and
 # temporaries.
@@ -43,9 +38,7 @@ _RESIDENT_SHARE = 0.25
 
 
 class Feed(NamedTuple):
-    """Where the ids of a chunk lie: ``chunk(number)`` gives (ids, offset, count) for the compiled
-    program.
-    """
+    """Where the ids of a chunk are. ``chunk(number)`` gives (ids, offset, count)."""
 
     corpus: Corpus
     words: int  # words trained on in an epoch; what lies behind them is held out
@@ -77,19 +70,18 @@ def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
 
 
 def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
-    """The most words that one call may be given, so that it ends within LONGEST_CALL.
+    """The most words of one call on a CPU, so that it ends within some seconds.
 
     >>> longest_call("negative", 70_000, 100, 5), longest_call("softmax", 70_000, 100, 5)
     (3000000, 4285)
     """
-    each = _NANOSECONDS.get(objective, _NANOSECONDS["hierarchical"])
+    numbers = _NUMBERS.get(objective, _NUMBERS["hierarchical"])
     rows = vocab_size if objective == "softmax" else 1
-    return max(1, int(LONGEST_CALL * 1e9 / (each * rows * dim * max(1.0, window / 5))))
+    return max(1, int(numbers / (rows * dim * max(1.0, window / 5))))
 
 
 def join_interval(copies: int, table_bytes: int) -> int:
-    """The most words that each of ``copies`` trains between two joins; more for tables that take
-    long to join.
+    """The most words that each copy trains between two joins. Large tables get more.
 
     >>> [join_interval(copies, 10**8) for copies in (2, 4, 8, 16)]
     [262144, 65536, 16384, 4096]
@@ -108,15 +100,21 @@ def feed(
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
 ) -> Feed:
-    """How a corpus is fed: resident where the device is not a CPU and has room, in pieces of the
-    memory map otherwise.
+    """How a corpus is fed: from the memory map, or from an accelerator's memory if it has room.
 
-    copies: of the tables; None for 2 on a CPU with enough words, 1 elsewhere. table_bytes: of one
-    copy; joining copies takes as long as moving them, so larger tables get longer chunks, up to
-    ``most`` words on a CPU. Chunks are as equal as whole steps allow, and as many as the copies
-    divide. With a ``mesh`` every device of it gets the ids.
+    Chunks are as equal as whole steps allow. The number of copies divides their number.
 
-    Raises :class:`~w2vjax.errors.CorpusError` if nothing is left to train on.
+    Args:
+        corpus: the text as ids.
+        held_out: the share at its end that is not trained on.
+        step_words: words of a step.
+        copies: of the tables. None for 2 on a CPU with COPY_WORDS words, and for 1 elsewhere.
+        table_bytes: of one copy. A join moves all copies, so large tables get long chunks.
+        most: words of a chunk on a CPU.
+        mesh: every device of it gets the ids.
+
+    Raises:
+        CorpusError: nothing is left to train on.
     """
     words = len(corpus.ids) - int(len(corpus.ids) * held_out)
     if words < 2:

@@ -1,5 +1,4 @@
-"""A method of training is one value: its functions, and the numbers that measurement chose for
-them.
+"""A method of training: its functions, and the numbers that were measured for them.
 
 A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and any number of words.
 The numbers here are where it learned best. Each row names the committed result that chose it.
@@ -40,9 +39,7 @@ NEGATIVES, NOISE_EXPONENT = 5, 0.75
 
 
 class Method(NamedTuple):
-    """How a model is trained. Change a part by ``_replace`` and pass it to
-    ``train(..., method=...)``.
-    """
+    """How a model is trained. ``_replace`` changes a part; ``train(method=...)`` takes it."""
 
     model: ModelName  # what logs, checkpoints and model files call the windows
     objective: ObjectiveName | Objective  # a shipped one by its name, or your own
@@ -103,9 +100,10 @@ def method(
     """The method that was measured for a model, an objective and a length of text.
 
     ``train`` takes this method, with the words and epochs of its run, unless another is given.
-    Skip-gram has one method for all texts. A mean of context words is nearly unique to its place, so CBOW learns a short text by heart::
+    Skip-gram has one method for all texts. A mean of context words is nearly unique to its place,
+    so CBOW learns a short text by heart. Its rate is that of a long text times, to two digits::
 
-        learning rate = that of a long text * min(1, max(1 / 10, words / epochs / FEW_WORDS))    to two digits
+        min(1, max(1 / 10, words / epochs / FEW_WORDS))
 
     On fewer than SHORT_TEXT words CBOW also weighs a mean by its number of words
     (:func:`~w2vjax.windows.cbow.cbow_counted_block_batch`).
@@ -149,8 +147,7 @@ def method(
 
 
 def undivided(chosen: Method) -> Method:
-    """The method with word2vec.c's gradient of CBOW, which is not divided by the number of
-    neighbours, and its rate.
+    """The method with word2vec.c's undivided gradient of CBOW, and the rate for it.
 
     >>> undivided(method("cbow")).learning_rate
     0.05
@@ -168,8 +165,7 @@ def make_objective(
     noise_exponent: float | None = None,
     words: int = 0,
 ) -> Objective:
-    """The objective that a method trains with on a corpus of ``words``; your own is returned as it
-    is.
+    """The objective of a method on a corpus of ``words``. Your own is returned.
 
     >>> make_objective("negative").ahead, make_objective("softmax").ahead
     (True, False)

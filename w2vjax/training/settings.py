@@ -162,8 +162,7 @@ class Settings:
                 object.__setattr__(self, name, value.item())
 
     def check(self) -> None:
-        """Raise :class:`~w2vjax.errors.SettingError` for the first value that cannot work, each
-        looked at alone.
+        """Raise SettingError for the first value that cannot work by itself.
 
         >>> Settings(dim=0).check()
         Traceback (most recent call last):
@@ -196,9 +195,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Complete(Settings):
-    """Settings in which the numbers of the method are filled in, by
-    :func:`w2vjax.training.methods.completed`.
-    """
+    """Settings with the numbers of the method filled in. ``methods.completed`` makes them."""
 
     learning_rate: float
     batch_words: int
@@ -215,9 +212,7 @@ def objective_name(objective: "str | Objective") -> str:
 
 
 def check_value(setting: "Field[Any]", value: Any) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` if a value has the wrong type or is out of the
-    setting's bounds.
-    """
+    """Raise SettingError if a value has the wrong type or is out of the setting's bounds."""
     name, kind = setting.name, setting.metadata["kind"]
     if kind not in (int, float):
         return _check_name(name, kind, value)

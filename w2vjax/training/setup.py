@@ -1,14 +1,16 @@
-"""Before the first step: tables, schedule, feed and program of a run, from its settings and
-functions.
-"""
+"""Before the first step: tables, schedule, feed and program of a run."""
 
+import os
+import tempfile
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
@@ -24,6 +26,9 @@ from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
 
+# Programs that took fewer seconds to compile are not written to disk.
+_WORTH_KEEPING = 0.1
+
 
 class Run(NamedTuple):
     """Everything a run needs before its first step; what :func:`set_up` makes."""
@@ -37,10 +42,10 @@ class Run(NamedTuple):
     keep: jax.Array
 
     def __repr__(self) -> str:
-        settings, place = self.settings, self.feed
+        settings, words = self.settings, len(self.feed.corpus.vocab)
         return (
-            f"Run({settings.model}, {objective_name(settings.objective)}, {len(place.corpus.vocab):,}"
-            f" words x {settings.dim}, {place.words:,} words in an epoch, {self.steps:,} steps)"
+            f"Run({settings.model}, {objective_name(settings.objective)}, {words:,} words x "
+            f"{settings.dim}, {self.feed.words:,} words in an epoch, {self.steps:,} steps)"
         )
 
 
@@ -60,18 +65,14 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
 
 
 def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
-    """Whether an optimizer counts how far its steps go, as a join of copies by it needs: row_sgd
-    and row_adagrad do.
-    """
+    """Whether an optimizer counts how far its steps go. A join of copies needs it."""
     table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
     state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
     return counts_of(state) is not None
 
 
 def check_optimizer_maker(make: OptimizerMaker) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` if this is no function of a schedule, or what it
-    makes cannot take row gradients.
-    """
+    """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
     made = make(linear_decay(0.1, 1)) if callable(make) else None
     if not isinstance(made, optax.GradientTransformation):
         raise SettingError(
@@ -89,9 +90,7 @@ def on_accelerator(mesh: Mesh | None) -> bool:
 
 
 def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for a mesh that the tables or the groups of a step
-    cannot be divided by.
-    """
+    """Raise SettingError for a mesh that does not divide the tables or the groups of a step."""
     if mesh is None:
         return
     if not isinstance(mesh, Mesh) or set(mesh.axis_names) != {"data", "dim"}:
@@ -133,7 +132,7 @@ def check_start(start: Params | None, shape: tuple[int, int]) -> None:
 
 
 def measured_every(place: Feed, settings: Complete) -> int:
-    """Steps from one whose loss is read off to the next: 32, and fewer where a chunk has few steps."""
+    """Every how many steps the loss is computed: 32, or fewer if a chunk has few steps."""
     steps: int = place.size // settings.batch_words
     return max(1, min(32, steps // 4))
 
@@ -148,11 +147,20 @@ def set_up(
     mesh: Mesh | None = None,
     deterministic: bool = False,
 ) -> Run:
-    """Tables, optimizer and compiled shapes of a run. Nothing is trained yet.
+    """Tables, optimizer and shapes of a run. Nothing is trained or compiled yet.
 
-    method: the shipped one of the settings' model and objective unless another is given, whose
-    names then count. The other arguments are those of :func:`~w2vjax.training.loop.train`. Raises
-    :class:`~w2vjax.errors.SettingError` for settings that cannot work, alone or together.
+    Args:
+        corpus: the text as ids.
+        settings: of the run.
+        method: the shipped one of the settings' model and objective unless another is given. Then
+            its names count.
+        schedule: step -> learning rate, or one rate. Default: a linear fall over the run's steps.
+        start: tables to go on from, [V, D] each.
+        mesh: devices with the axes "data" and "dim".
+        deterministic: equal bits on a GPU too.
+
+    Raises:
+        SettingError: the settings cannot work, alone or together.
     """
     method = method or methods.method(
         settings.model, settings.objective, len(corpus.ids), settings.epochs
@@ -208,9 +216,7 @@ def set_up(
 def first_state(
     recipe: Recipe, settings: Settings, shape: tuple[int, int], start: Params | None
 ) -> State:
-    """The params that a run starts from, ``start`` or drawn, placed on the recipe's mesh, and the
-    optimizer's first state.
-    """
+    """The first state of a run: ``start`` or drawn params, placed on the recipe's mesh."""
     schedule, optimizer, mesh = schedule_argument(recipe), recipe.optimizer, recipe.mesh
     draw = partial(_draw_state, recipe.make_optimizer, shape, settings.dtype, schedule)
     seed = np.uint32(settings.seed)
@@ -241,6 +247,35 @@ def _draw_state(
     key = jax.random.fold_in(jax.random.key(seed), 2**31)
     params = init_params(key, *shape, dtype)
     return State(params, make_optimizer(schedule).init(params))
+
+
+def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """Keep compiled programs in a folder, so that the next process need not compile them again.
+
+    ``w2vjax train`` calls it. A program that cannot be written or read is compiled. Delete the
+    folder whenever you like.
+
+    Args:
+        folder: it is made if it is not there. Default: the folder that JAX uses already
+            (JAX_COMPILATION_CACHE_DIR), or else ``w2vjax`` in XDG_CACHE_HOME or ~/.cache.
+
+    Returns:
+        The folder, or None if nothing can be written there. Then nothing is kept.
+    """
+    if folder is None and (given := jax.config.read("jax_compilation_cache_dir")):
+        return Path(given)
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "w2vjax"
+    place = usual if folder is None else Path(folder)
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError:
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+    reset_cache()  # JAX looks for the folder at its first compilation only
+    return place
 
 
 def lower(run: Run, program: Program) -> Any:

@@ -1,11 +1,10 @@
-"""A compiled call of training: a chunk of the corpus goes in, several hundred steps later the
-params come out.
+"""One compiled call of training: it takes a chunk of the corpus and makes some hundred steps.
 
-    ids [M] --lines--> segments --subsample--> tokens --blocks--> [B, T + 2*window] --windows-->
-    Batch
-    Batch --select--> Targets --backward--> gradients --optimizer--> params        (once a step, in one loop)
+    ids [M] --lines--> segments --subsample--> tokens --blocks--> [B, T + 2*window]
+    [B, T + 2*window] --windows--> Batch
+    Batch --select--> Targets --backward--> gradients --optimizer--> params      (once a step)
 
-Everything is drawn on the device from (seed, epoch, chunk, step), so a run repeats bit for bit and
+Everything is drawn on the device from (seed, epoch, chunk, step). So a run repeats bit for bit and
 can go on from any chunk. A chunk's end is treated as a line's end: windows do not reach over it.
 """
 
@@ -33,6 +32,7 @@ from w2vjax.types import (
     Reach,
     ScalarOrSchedule,
     Tables,
+    Tree,
     Windows,
 )
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
@@ -77,9 +77,7 @@ class State(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a chunk reports. Losses are sums over the measured groups; divide by ``pairs`` for nats
-    a positive pair.
-    """
+    """What a chunk reports. Losses are sums: ``loss / pairs`` is nats a positive pair."""
 
     loss: jax.Array
     pairs: jax.Array
@@ -89,8 +87,7 @@ class Progress(NamedTuple):
 
 
 def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(tokens [M], segments [M]) of ids [M] in which ``~id`` (its bits inverted) opens a line; -1
-    from ``count`` on.
+    """(tokens [M], segments [M]) of ids [M]. ``~id`` opens a line. From ``count`` on: -1.
 
     >>> tokens, segments = split_lines(jnp.asarray([~4, 5, ~4, 0]), 3)
     >>> tokens.tolist(), segments.tolist()
@@ -110,10 +107,18 @@ def gradient_step(
     key: jax.Array,
     measure: bool | jax.Array = True,
 ) -> tuple[State, jax.Array, jax.Array]:
-    """One step on one batch: draw, select, backward, update. Pure and jit-able; what a loop of
-    one's own is made of.
+    """One step on one batch: draw, select, backward, update. Pure, for a loop of your own.
 
-    Returns what :func:`descend` does for the targets that ``key`` draws.
+    Args:
+        recipe: the functions and shapes. Its schedule has to fit the steps of your loop.
+        state: the params and what the optimizer keeps.
+        tables: what ``objective.init`` made of the counts.
+        batch: inputs and positives.
+        key: draws the targets.
+        measure: whether to compute the loss.
+
+    Returns:
+        (state, loss, pairs), as :func:`descend` does.
     """
     return descend(
         recipe, state, batch, draw_targets(recipe.objective, key, tables, batch), measure
@@ -125,11 +130,13 @@ def descend(
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch with its targets: backward, update.
 
-    Returns the new state and, where ``measure`` is true, the loss before the step, summed over the
-    first ``recipe.measured`` groups (and those that share their targets), and the positive pairs in
-    it, float32; 0 and 0 elsewhere. Where a table holds or a score becomes a number that is not
-    finite, measured or not, the loss is NaN and the optimizer is given zeros; row_sgd and
-    row_adagrad then move no row.
+    If a table or a score is not finite, measured or not, the loss is NaN and the optimizer gets
+    zeros. Then row_sgd and row_adagrad move no row.
+
+    Returns:
+        (state, loss, pairs). The loss before the step and its positive pairs, float32, are sums
+        over the first ``recipe.measured`` groups and those that share their targets. Both are 0 if
+        ``measure`` is false.
     """
     gradients, bounds = bounded_backward(
         recipe.objective, state.params, batch, targets, recipe.embed_backward
@@ -161,10 +168,8 @@ def descend(
     return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
 
 
-def _on_every_device(mesh: Mesh, rows: Any) -> Any:
-    """The rows of a step on every device of the axis "data": few, where the tables they are added
-    to are whole. Each device then adds the same rows, and no tables are summed over devices.
-    """
+def _on_every_device(mesh: Mesh, rows: Tree) -> Any:
+    """The rows of a step, whole on every device. So no tables are summed over devices."""
 
     def place(leaf: jax.Array) -> jax.Array:
         spec = PartitionSpec(None, "dim") if leaf.ndim == 2 else PartitionSpec()
@@ -195,8 +200,7 @@ def measured_loss(
 def cut_streams(
     recipe: Recipe, tokens: jax.Array, segments: jax.Array, kept: jax.Array, key: jax.Array
 ) -> tuple[list[jax.Array], jax.Array]:
-    """(streams, steps) of ``kept`` tokens of [M]: tokens, lines and reaches, B rows each, and how
-    often T are read.
+    """(streams, steps) of ``kept`` of M tokens: tokens, lines, reaches, B rows each; and steps.
 
     Row b is stream b with ``window`` words on either side, as long as the longest can be: a step
     then reads a slice of each row. key: what the reaches are drawn with.
@@ -252,9 +256,7 @@ def train_chunk(
     ahead = objective.draw(keys[2], tables, (most, recipe.groups)) if objective.ahead else None
 
     def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
-        """What step ``number`` reads of the streams, three of [B, T + 2*window], and its draws, or
-        a key for them.
-        """
+        """What step ``number`` reads: three arrays [B, T + 2*window], and its draws or its key."""
         wide = [
             jax.lax.dynamic_slice_in_dim(
                 row, number * recipe.block_words, recipe.block_words + 2 * window, 1
@@ -305,8 +307,7 @@ def chunk_seed(seed: int, epoch: int, chunk: int) -> np.ndarray:
 
 
 def chunk_key(numbers: jax.Array) -> jax.Array:
-    """The key of a chunk from its :func:`chunk_seed`: seed, folded with epoch, folded with chunk;
-    jit-able.
+    """The key of a chunk: the seed, folded with epoch and chunk. Jit-able.
 
     >>> one, other = chunk_key(chunk_seed(7, 0, 2)), chunk_key(chunk_seed(7, 1, 2))
     >>> bool((jax.random.key_data(one) == jax.random.key_data(other)).all())
@@ -334,7 +335,7 @@ class Program:
 
 
 def schedule_argument(recipe: Recipe) -> Any:
-    """The schedule as an argument of a program, a pytree. A function of your own is its structure."""
+    """The schedule as a pytree. A function of your own is its structure, and no leaf."""
     schedule = recipe.schedule
     numbers = not callable(schedule) or isinstance(schedule, LinearDecay)
     return schedule if numbers else jax.tree_util.Partial(schedule)

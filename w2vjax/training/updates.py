@@ -1,31 +1,28 @@
-"""Row updates: what a gradient does to the tables, as optax transformations that see rows instead
-of whole tables.
+"""Row updates: what a gradient does to the tables, as optax transformations of rows.
 
-A batch touches few rows, so a gradient is a pair of ids [N] and values [N, D]
-(:class:`~w2vjax.types.Rows`) and a dense optimizer's step over [V, D] would cost a hundred times
-the gradient. The transformations here are optax's: ``update`` gets the *values* as its updates and the rest as extra arguments, so ``optax.chain`` and schedules work::
+A batch touches few rows. So a gradient is a pair of ids [N] and values [N, D]
+(:class:`~w2vjax.types.Rows`); a dense optimizer's step over [V, D] would cost a hundred times the
+gradient. The transformations here are optax's. ``update`` gets the *values* as its updates and the
+rest as extra arguments, so ``optax.chain`` and schedules work::
 
     update(values, state, params, ids=..., bounds=...) -> values, state
 
-    values  Params of [N, D], what is to be added to the rows (dense [V, D] where an objective gives
-    a dense gradient)
-    ids     Params of [N] int32, None for a dense leaf
-    bounds  Params of [N], how strongly each example bends the loss
-    (:mod:`w2vjax.objectives.bounds`), [V] beside a
-            dense leaf
+    values  Params of [N, D]: what is added to the rows ([V, D] for a dense gradient)
+    ids     Params of [N] int32; None for a dense leaf
+    bounds  Params of [N], or [V] for a dense leaf: how strongly each example bends the loss
+            (:mod:`w2vjax.objectives.bounds`)
 
-What a transformation takes is seen in its state, and so in the state of any chain that it is part
-of:
+The state of a transformation, and of any chain that holds it, shows what it takes:
 
-    WholeTables      whole tables: row gradients are expanded for it. See :func:`dense`.
-    RepeatedRows     rows whose ids repeat, one for each example: :func:`row_sgd` and :func:`row_adagrad`. Whatever
-                     stands before them in a chain gets these rows too: ``optax.clip`` then clips
-                     each example.
-    neither          rows whose ids are distinct: the examples of a row are added up first, at the price of a sort
+    WholeTables   whole tables. Row gradients are expanded for it: see :func:`dense`.
+    RepeatedRows  rows whose ids repeat, one for each example: :func:`row_sgd`,
+                  :func:`row_adagrad`. What stands before them in a chain gets these rows too:
+                  ``optax.clip`` then clips each example.
+    neither       rows whose ids are distinct. The examples of a row are added up first, by a sort.
 
-Summing the gradients of many words at once makes frequent rows step too far and diverge.
-:func:`row_sgd` and :func:`row_adagrad` step by their own size or by 1 / bound, whichever is less,
-the bounds of a row's examples added up.
+The summed gradients of many words at once make frequent rows step too far and diverge. So
+:func:`row_sgd` and :func:`row_adagrad` step by their own size or by 1 / bound, whichever is less.
+The bound of a row is the sum over its examples.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -97,10 +94,10 @@ def parts(state: OptState, kind: type) -> bool:
 class Gone(NamedTuple):
     """How far bounded steps have gone, since a chunk began or copies were joined: see copies.py.
 
-    The sum of step sizes times bounds of every row. A step reads it twice, before and after it adds
-    its own, so that the bounds of a row's examples add up without room of their own. It has to stay
-    small for that (below 1e6 or so in float32); a loop of one's own that takes more than some
-    10,000 steps sets it back by :func:`cleared`.
+    It is the sum of step sizes times bounds, for each row. A step reads it before and after it adds
+    its own. So the bounds of a row's examples add up without memory of their own. For that it has
+    to stay below 1e6 or so in float32. A loop of your own with more than some 10,000 steps sets it
+    back to 0 by :func:`cleared`.
     """
 
     rows: Params  # of [V] float32
@@ -130,8 +127,7 @@ def cleared(state: OptState) -> OptState:
 def bounded_step(
     values: jax.Array, ids: jax.Array | None, bound: jax.Array, size: ArrayLike, gone: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """(-min(size, 1 / total) * values, gone), where total is the bound of a row over all its
-    examples.
+    """(-min(size, 1 / total) * values, gone). total: a row's bound over all its examples.
 
     values [N, D] of rows ids [N], or dense [V, D] for None; bound [N] or [V]; size: a step size, a
     scalar or [N].
@@ -157,18 +153,20 @@ class RowSgdState(NamedTuple):
 
 
 def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
-    """Gradient descent on rows: each moves by min(learning rate, 1 / bound) times its summed
-    gradient.
+    """Gradient descent: a row moves by min(learning rate, 1 / bound) times its summed gradient.
 
-    bound: how strongly the row's examples of this step bend the loss, added up. ``learning_rate``
-    is a number or an optax schedule over steps. Plain gradient descent without a bound is
-    ``optax.sgd(learning_rate)``.
+    The bound of a row says how strongly its examples of this step bend the loss, added up. Plain
+    gradient descent without a bound is ``optax.sgd(learning_rate)``.
+
+    Args:
+        learning_rate: a number, or step -> number.
 
     >>> optimizer = row_sgd(0.5)
     >>> params = Params(jnp.zeros((3, 1)), jnp.zeros((3, 1)))
     >>> rows = Rows(jnp.asarray([0, 0, 0, 0, 1]), jnp.ones((5, 1)))  # row 0 has four examples
     >>> bounds = Params(jnp.ones(5), jnp.ones(5))
-    >>> params, state = apply_gradients(optimizer, optimizer.init(params), params, Params(rows, rows), bounds)
+    >>> state, gradients = optimizer.init(params), Params(rows, rows)
+    >>> params, state = apply_gradients(optimizer, state, params, gradients, bounds)
     >>> print(params.input.ravel())  # 4 / 4, not 4 * .5
     [-1.  -0.5  0. ]
     """
@@ -196,9 +194,7 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
 
 
 class RowAdagradState(NamedTuple):
-    """Accumulated mean squared gradient of every row, the number of steps, and how far they have
-    gone.
-    """
+    """Each row's sum of mean squared gradients, the steps, and how far they have gone."""
 
     total: Params  # of [V]
     steps: jax.Array  # [] int32
@@ -211,8 +207,12 @@ def row_adagrad(
 ) -> optax.GradientTransformationExtraArgs:
     """Row-wise AdaGrad: one accumulated squared gradient for each row, a mean over its D entries.
 
-    Duchi, Hazan and Singer, 2011, with one step size a row, learning rate / sqrt(sum of mean(g^2) +
-    epsilon), and at most 1 / bound as in :func:`row_sgd`.
+    A row steps by learning rate / sqrt(sum of mean(g^2) + epsilon), and by 1 / bound at most, as in
+    :func:`row_sgd`. Source: Duchi, Hazan and Singer, 2011.
+
+    Args:
+        learning_rate: a number, or step -> number.
+        epsilon: keeps the first step finite.
     """
 
     def accumulate(
@@ -278,8 +278,7 @@ def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformati
 
 
 def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(order, sums): the places of ``ids`` [N] in rising order, and at the last place of each id
-    its summed values.
+    """(order, sums): the places of ``ids`` [N] in rising order, and each id's sum at its last.
 
     sums [N, D] is 0 everywhere else, so (ids[order], sums) is the same gradient with each row in
     one piece. The order of additions is fixed, which a scatter's on a GPU is not: this is what the
@@ -303,16 +302,13 @@ def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Arra
 
 
 def coalesce(rows: Rows) -> Rows:
-    """The same gradient with every id's values added up in one place and zeros in its other places;
-    ids in order.
-    """
+    """The same gradient, ids in order, each id's sum in one place and zeros in the others."""
     order, sums = sum_repeated(rows.ids, rows.values)
     return Rows(rows.ids[order], sums)
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for an optimizer that would be silently wrong on
-    row gradients.
+    """Raise SettingError for an optimizer that would be wrong on row gradients.
 
     >>> check_optimizer(optax.adam(1e-3), Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     Traceback (most recent call last):
@@ -345,10 +341,15 @@ def apply_gradients(
     bounds: Params,
     deterministic: bool = False,
 ) -> tuple[Params, OptState]:
-    """One step: (params, state) after ``gradients`` (leaves Rows or dense); jit-able.
+    """One step: (params, state) after ``gradients``. Jit-able.
 
-    bounds: Params of [N], see the module's head. ``deterministic`` adds repeated rows in a fixed
-    order (sort and segmented sum) where the device's scatter does not: on a GPU. A CPU's does.
+    Args:
+        optimizer: an optax transformation of rows, or of tables by :func:`dense`.
+        state: the optimizer's.
+        params: [V, D] each.
+        gradients: each leaf Rows or [V, D].
+        bounds: Params of [N] or [V]: see the head of the module.
+        deterministic: repeated rows are added in a fixed order, by a sort. A CPU always does so.
     """
     extra = optax.with_extra_args_support(optimizer)
     if parts(state, WholeTables):

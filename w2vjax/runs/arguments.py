@@ -1,5 +1,4 @@
-"""What ``train`` and ``plan`` are called with: the settings, and the functions, files and reports
-beside them.
+"""The arguments of ``train`` and ``plan``: the settings, and what goes with them.
 
 The keywords of both are the fields of :class:`Arguments`. So a type checker, ``help`` and the run
 itself see the same names, and a name that is not one of them is refused with a suggestion.
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from w2vjax.corpus.sources import Reading
     from w2vjax.corpus.tokenizers import Tokenizer
-    from w2vjax.training.checkpoint import Checkpoints
+    from w2vjax.runs.checkpoint import Checkpoints
     from w2vjax.training.methods import Method
     from w2vjax.types import EmbedBackward, OptimizerMaker, Params, Reach, ScalarOrSchedule, Windows
     from w2vjax.vocab import Vocab
@@ -110,11 +109,12 @@ class Arguments(Settings):
             value = getattr(self, name)
             fits = isinstance(value, kinds[name]) if name in kinds else callable(value)
             if value is not None and not fits:
-                raise SettingError(f"{name}={value!r:.60} cannot work. {remedy}")
+                shown = " ".join(repr(value).split())[:60]
+                raise SettingError(f"{name}={shown} cannot work. {remedy}")
         if self.schedule is not None:
             self._check_schedule(self.schedule)
 
-    def _check_schedule(self, schedule: Any) -> None:
+    def _check_schedule(self, schedule: "ScalarOrSchedule") -> None:
         if self.learning_rate is not None:
             raise SettingError(
                 f"learning_rate={self.learning_rate} cannot go with a schedule, which says every "
@@ -141,9 +141,7 @@ class Arguments(Settings):
         return reading.without(getattr(kept, "folder", kept), self.log)
 
     def chosen_method(self, words: int | None = None) -> "Method":
-        """The method that is given, or that of model, objective and ``words``, with the functions
-        given beside it.
-        """
+        """The method for ``words`` words, with the functions that are given beside it."""
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
 
@@ -189,9 +187,7 @@ class Takes(Protocol[Keywords, Answer]):
 def keywords_of(
     made: Callable[Keywords, Arguments],
 ) -> Callable[[Callable[..., Result]], Takes[Keywords, Result]]:
-    """Give a function of (corpus, **keywords) the signature and the help of the fields of
-    :class:`Arguments`.
-    """
+    """Give a function the signature and the help of the fields of :class:`Arguments`."""
 
     def describe(act: Callable[..., Result]) -> Takes[Keywords, Result]:
         corpus = inspect.Parameter("corpus", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
@@ -212,8 +208,7 @@ def help_text() -> str:
 
 
 def arguments_of(keywords: Mapping[str, Any]) -> Arguments:
-    """The arguments that keywords stand for. Raises :class:`~w2vjax.errors.SettingError` for a name
-    that is not known.
+    """The arguments of these keywords. A name that is not known raises SettingError.
 
     >>> arguments_of({"dmi": 3})
     Traceback (most recent call last):
@@ -247,9 +242,7 @@ _VALUES = {
 
 
 def refuse(name: str, known: set[str]) -> NoReturn:
-    """Raise :class:`~w2vjax.errors.SettingError` for a name that is none of ``known``, with a
-    suggestion.
-    """
+    """Raise SettingError for a name that is none of ``known``, with a suggestion."""
     if name in RENAMED:
         raise SettingError(
             f"The setting {name} is now called {RENAMED[name]}. Use {RENAMED[name]}."

@@ -11,8 +11,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from w2vjax.errors import DivergedError, FileError, StoppedError
-from w2vjax.training.arguments import Arguments
-from w2vjax.training.checkpoint import Position
+from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.checkpoint import Position
 from w2vjax.training.step import Progress, rate_at
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Reporter:
     def __enter__(self) -> "Reporter":
         return self
 
-    def __exit__(self, failure: Any, *_: Any) -> None:
+    def __exit__(self, failure: object, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
         if self._log is not None:
@@ -70,9 +70,7 @@ class Reporter:
             self._pairs += float(progress.pairs)
 
     def round(self, position: Position) -> bool:
-        """Show where the run stands after a round, and make a record if it is time. True if the
-        callback stops it.
-        """
+        """Show a round, and make a record if it is time. True if the callback stops the run."""
         done = position.words >= self.total
         if self._bar is not None:
             self._bar.update(position.words - self._bar.n)
@@ -143,9 +141,7 @@ class Log:
             self._flush()
 
     def close(self, failed: bool) -> None:
-        """Close the file, and remove it if it is new and the run failed before anything was
-        written.
-        """
+        """Close the file. A failed run that wrote nothing leaves no new file."""
         if not failed:
             self._flush()
         with contextlib.suppress(OSError):  # what could not be written was told of
@@ -186,9 +182,7 @@ def _bar(total: int, done: int) -> Any:
 
 
 class StopSignals:
-    """While ``active``, SIGTERM, SIGINT and SIGUSR1 ask the run to save and leave instead of ending
-    it at once.
-    """
+    """While ``active``, SIGTERM, SIGINT and SIGUSR1 make a run save and leave."""
 
     def __init__(self, active: bool):
         self.received: int | None = None
@@ -202,7 +196,7 @@ class StopSignals:
                 self._before[number] = signal.signal(number, self._receive)
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -211,9 +205,7 @@ class StopSignals:
         self.received = number
 
     def leave(self, position: Position) -> None:
-        """Raise :class:`~w2vjax.errors.StoppedError` if a signal came: the checkpoint has just been
-        saved.
-        """
+        """Raise StoppedError if a signal came. The checkpoint has just been saved."""
         if self.received is None:
             return
         name = signal.Signals(self.received).name

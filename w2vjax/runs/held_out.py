@@ -1,5 +1,4 @@
-"""How well a model predicts text it has not seen: the exact negative log-likelihood of a positive,
-in nats.
+"""How well a model predicts new text: the exact negative log-likelihood of a positive, in nats.
 
 Full softmax and hierarchical softmax are probabilities as they stand. A score of negative sampling
 is, at its optimum, log p(w | h) - log(num_negatives * q(w)) for noise q (Levy and Goldberg 2014),
@@ -43,8 +42,7 @@ _NUMBERS = 1 << 24  # the most scores of paths that are made at once
 def evaluate_held_out(
     run: Run, params: Params, most_words: int = _MOST_WORDS
 ) -> dict[str, float | None]:
-    """Nats a positive pair over the held-out end of a corpus, for the model and for the unigram
-    distribution.
+    """The loss on the held-out end of a corpus, of a model and of the unigram distribution.
 
     The whole window counts and no word is dropped. Windows that weigh some centers more do so here.
     The unigram distribution is that of the vocabulary's counts, plus one each. If they are of the
@@ -139,8 +137,7 @@ def dropped_paths(tree: Huffman, keep: np.ndarray) -> Dropped:
 
 
 def path_correction(params: Params, batch: Batch, dropped: Dropped) -> jax.Array:
-    """Sum of log keep(w) + log Z(h) over the pairs of a batch: what subsampling adds to the loss of
-    a tree.
+    """The sum of log keep(w) + log Z(h) over a batch, which a tree's loss lacks.
 
     A tree has no score of a word for an offset to join. Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1),
     as p' adds up to 1.

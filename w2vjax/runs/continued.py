@@ -1,15 +1,15 @@
 """Going on from a finished model on new text, with the words of both."""
 
 import os
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.corpus.count import build_vocab
+from w2vjax.corpus.count import build_vocab, check_counts
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.corpus.sources import READING, Reading
+from w2vjax.corpus.sources import READING, Reading, Source
+from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError
 from w2vjax.formats.model_file import load_model
 from w2vjax.objectives.model import init_params
@@ -19,29 +19,37 @@ from w2vjax.vocab import Vocab
 
 def continue_from(
     path: str | os.PathLike[str],
-    source: Any,
+    source: Source,
     min_count: int = 5,
-    tokenizer: Any = None,
+    tokenizer: Tokenizer | None = None,
     seed: int = 0,
     trees: bool = False,
     reading: Reading = READING,
 ) -> tuple[Corpus, Params]:
-    """The new text as ids of the grown vocabulary, and the tables to start from: pass both to
-    ``train``.
+    """The new text as ids of the grown vocabulary, and the tables to start from, for ``train``.
 
-    Old words keep their ids and rows, even those that the new text lacks; words that occur
-    min_count times in the new text and are new get fresh rows. Counts add up, so noise and
-    subsampling follow both texts. ``trees``: the output table is to belong to a Huffman tree. The
-    tree follows the counts, so the output rows, its inner nodes, start at 0 again; so they do where
-    the model's own belong to a tree.
+    Old words keep their ids and rows, even those that the new text lacks. New words get fresh rows.
+    Counts add up, so noise and subsampling follow both texts.
 
-    Raises what :func:`~w2vjax.formats.model_file.load_model` and
-    :func:`~w2vjax.corpus.count.build_vocab` raise.
+    Args:
+        path: of the model, as ``save_model`` writes it.
+        source: the new text. It is read twice.
+        min_count: how often a new word has to occur. Known words count however rare they are.
+        tokenizer: line -> words.
+        seed: of the fresh rows.
+        trees: the output table is to belong to a Huffman tree. The tree follows the counts, so all
+            output rows, its inner nodes, start at 0 again. They also do for a model by trees.
+        reading: how files are read.
+
+    Raises:
+        SettingError: the text cannot be read twice.
+        CorpusError, FileError, FormatError: text or model cannot be read.
     """
     if not _repeatable(source):
         raise SettingError(
             "Going on needs a source that can be read twice. Pass files or a list of token lists."
         )
+    check_counts(min_count, None)
     model = load_model(path)
     counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
     new = build_vocab(source, 1, tokenizer=tokenizer, reading=reading)
@@ -61,7 +69,7 @@ def continue_from(
     return prepare(source, tokenizer=tokenizer, vocab=vocab, reading=reading), start
 
 
-def _repeatable(source: Any) -> bool:
+def _repeatable(source: Source) -> bool:
     names = source if isinstance(source, list | tuple) else [source]
     piped = any(isinstance(name, str | os.PathLike) and os.fspath(name) == "-" for name in names)
     return not piped and not hasattr(source, "__next__")

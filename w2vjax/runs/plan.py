@@ -1,6 +1,4 @@
-"""What a run will take, before it is started: memory from the compiled program, time from a few
-timed chunks.
-"""
+"""What a run will take: memory from the compiled program, time from a few timed chunks."""
 
 import time
 from typing import Any, NamedTuple
@@ -8,9 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
-from w2vjax.training.checkpoint import checkpoints_in
-from w2vjax.training.loop import check_arguments, make_run, read_corpus
+from w2vjax.corpus.encode import Corpus
+from w2vjax.corpus.sources import Source
+from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
+from w2vjax.runs.checkpoint import checkpoints_in
+from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.training.setup import lower
 from w2vjax.training.step import chunk_seed, compile_chunk
 
@@ -50,14 +50,14 @@ class Plan(NamedTuple):
 
 
 @keywords_of(Arguments)
-def plan(corpus: Any = None, **keywords: Any) -> Plan:
-    """Memory and time of ``train(corpus, **keywords)``: reads the corpus, compiles, and times a few
-    chunks.
+def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
+    """Memory and time of ``train(corpus, **keywords)``, from a few chunks that it times.
 
-    It takes every keyword of :func:`~w2vjax.training.loop.train` and raises the same errors. Those
+    It takes every keyword of :func:`~w2vjax.runs.loop.train` and raises the same errors. Those
     that save or report change nothing in the plan, and nothing is written.
 
-    >>> plan([["a", "rose", "is", "a", "rose"]] * 9, min_count=1, dim=8).params_bytes  # 2 tables, 3 rows, 8 floats
+    >>> text = [["a", "rose", "is", "a", "rose"]] * 9
+    >>> plan(text, min_count=1, dim=8).params_bytes  # 2 tables of 3 rows of 8 floats
     192
     """
     arguments = arguments_of(keywords)

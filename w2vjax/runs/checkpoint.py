@@ -1,5 +1,4 @@
-"""Checkpoints: one safetensors file with tables, optimizer state, position and settings, written
-whole or not at all.
+"""Checkpoints: files with tables, optimizer state, position and settings, for going on later.
 
 The last two are kept. Loading takes the newest that is sound, and says so when it has to pass over
 a damaged one. A checkpoint knows the run it belongs to (corpus, settings, program, versions, random
@@ -28,7 +27,7 @@ from w2vjax.training.copies import Copies
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
-from w2vjax.types import Params
+from w2vjax.types import Params, Tree
 
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
@@ -51,8 +50,7 @@ class Position(NamedTuple):
 
 
 class Checkpoints(NamedTuple):
-    """Where and how a run saves its state.
-    ``train(..., checkpoint=Checkpoints("kept", resume=True))`` goes on from it.
+    """Where and how a run saves its state, and whether it goes on from there.
 
     >>> Checkpoints("kept", every=600).resume
     False
@@ -65,9 +63,7 @@ class Checkpoints(NamedTuple):
     allow: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse values that cannot work, and a folder that cannot hold the checkpoints. Makes
-        nothing.
-        """
+        """Refuse values and folders that cannot work. Makes nothing."""
         check_seconds(
             f"The time between checkpoints, every={self.every!r} (--checkpoint-every),", self.every
         )
@@ -85,9 +81,7 @@ def checkpoints_in(given: str | os.PathLike[str] | Checkpoints | None) -> Checkp
 
 
 def check_seconds(what: str, value: Any) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError`, which begins with ``what``, if a time is not 0 or
-    more seconds.
-    """
+    """Raise SettingError, which begins with ``what``, if a time is not 0 or more seconds."""
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not value >= 0:
         raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")
@@ -117,7 +111,7 @@ def run_identity(job: Run, program: str, start: Params | None) -> dict[str, Any]
     }
 
 
-def digest(arrays: Any) -> str:
+def digest(arrays: Tree) -> str:
     """The SHA-256 of a tree of arrays."""
     return hashlib.sha256(
         b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays))
@@ -131,9 +125,7 @@ def save_checkpoint(
     identity: dict[str, Any],
     history: list[dict[str, Any]],
 ) -> Path:
-    """Write a checkpoint and remove all but the last two. Raises :class:`~w2vjax.errors.FileError`
-    if it cannot.
-    """
+    """Write a checkpoint and remove all but the last two. Failure raises FileError."""
     folder = Path(folder)
     # words only grow: the newest comes last
     path = folder / f"checkpoint-{position.words:012d}.safetensors"
@@ -151,9 +143,7 @@ def save_checkpoint(
 
 
 def check_folder(folder: str | os.PathLike[str], resume: bool) -> None:
-    """Refuse a folder that cannot be made, or that holds the checkpoints of an earlier run. Makes
-    nothing.
-    """
+    """Refuse a folder that cannot be made or that holds checkpoints. Makes nothing."""
     path = Path(folder)
     there = next(
         (place for place in (path, *path.absolute().parents) if os.path.lexists(place)), path
@@ -192,11 +182,15 @@ def load_checkpoint(
 ) -> tuple[Copies, Position, list[dict[str, Any]]] | None:
     """The newest sound checkpoint of this very run, None where the folder has none at all.
 
-    like: a state of the run's shapes; identity: see :func:`run_identity`; allow: names of fields
-    that may differ.
+    Args:
+        folder: of the checkpoints.
+        like: a state of the run's shapes.
+        identity: see :func:`run_identity`.
+        allow: names of fields that may differ.
 
-    Raises :class:`~w2vjax.errors.CheckpointError` if every checkpoint is damaged, or naming the
-    field that differs, and :class:`~w2vjax.errors.SettingError` if ``allow`` names none.
+    Raises:
+        CheckpointError: every checkpoint is damaged, or a field differs, which is named.
+        SettingError: ``allow`` names no field.
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):
@@ -237,9 +231,7 @@ def load_checkpoint(
 
 
 def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
-    """What an earlier version wrote, under the names of today; a setting that it lacks has its
-    default.
-    """
+    """A checkpoint's identity under today's names. What it lacks has its default."""
     names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
     usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
     return (

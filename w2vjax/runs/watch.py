@@ -1,5 +1,4 @@
-"""Whether a run learns: one that has nothing to train on is refused, and one that diverges is
-stopped.
+"""Whether a run learns: a run with nothing to train on, or that diverges, is stopped.
 
 A model that has learned nothing has output rows of zero, and so scores of zero. Its loss follows
 from the objective alone: (1 + negatives) log 2 for negative sampling, log V for a softmax, log 2
@@ -18,10 +17,10 @@ import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
 from w2vjax.lazy import kept
-from w2vjax.training.checkpoint import Position
+from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
-from w2vjax.types import Objective, Params
+from w2vjax.types import Objective, Params, Tables
 from w2vjax.windows.sampling import keep_probabilities
 
 # Positives whose loss is computed by tables of zeros, and the most numbers that a dense softmax may
@@ -44,19 +43,16 @@ _LARGEST = 200.0
 
 
 class Untrained(NamedTuple):
-    """The loss of tables that have learned nothing, in nats a positive pair, and its standard
-    deviation over pairs.
-    """
+    """The loss of tables that have learned nothing, in nats a pair, and its standard deviation."""
 
     loss: float
     deviation: float
 
 
 def untrained_loss(
-    objective: Objective, tables: Any, mass: Any, words: int = _WORDS
+    objective: Objective, tables: Tables, mass: Any, words: int = _WORDS
 ) -> Untrained | None:
-    """The loss of ``objective`` where all scores are zero, of ``words`` positives or fewer, spread
-    over ``mass`` [V].
+    """The loss of ``objective`` at scores of zero, for positives spread over ``mass`` [V].
 
     None for an objective of the caller's own that cannot be computed for single pairs, or has no
     loss above zero there.
@@ -86,7 +82,7 @@ def untrained_loss(
 def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array]:
     """(tables, words [n]) -> the loss of each as the one positive of a hidden vector of zeros."""
 
-    def losses(tables: Any, words: jax.Array) -> jax.Array:
+    def losses(tables: Tables, words: jax.Array) -> jax.Array:
         weights = jnp.ones((len(words), 1, 1), jnp.float32)
         draws = objective.draw(jax.random.key(0), tables, (len(words),))
         targets = objective.select(draws, tables, words[:, None], weights)
@@ -97,9 +93,7 @@ def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array
 
 
 def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
-    """Start to compute :func:`untrained_loss` of a run in a thread; call what is returned for the
-    number.
-    """
+    """Start :func:`untrained_loss` of a run in a thread. Call the result to wait for it."""
     counts = job.feed.corpus.counts
     mass = counts * keep_probabilities(counts, job.settings.sample)
     wide = jnp.result_type(float) == jnp.float64
@@ -124,15 +118,13 @@ def advice(loss: float | None, untrained: float | None, steps: int) -> str | Non
     if loss is None or untrained is None or loss < _NEAR * untrained:
         return None
     return (
-        f"The run was short: {steps:,} steps. Its loss of {loss:.4f} is near the {untrained:.4f} of "
-        "untrained tables. Try ten times as many epochs, or a longer text."
+        f"The run was short: {steps:,} steps. Its loss of {loss:.4f} is near the {untrained:.4f} "
+        "of untrained tables. Try ten times as many epochs, or a longer text."
     )
 
 
 def require_neighbours(job: Run) -> None:
-    """Raise :class:`~w2vjax.errors.CorpusError` if no line has two words: windows end where lines
-    do.
-    """
+    """Raise CorpusError if no line has two words. Windows end where lines do."""
     starts, words = job.feed.corpus.starts, job.feed.words
     block = 1 << 20
     for begin in range(0, len(starts), block):
@@ -149,8 +141,7 @@ def require_neighbours(job: Run) -> None:
 
 
 class Watch:
-    """Judges each round of a run by its measured loss. A round is as long for every run and
-    machine, a second is not.
+    """Judges each round of a run by its measured loss.
 
     start: the params that the run goes on from, if they are not its own. They may have learned from
     other text, and lose more on this one than tables that have learned nothing: then they are
@@ -181,7 +172,7 @@ class Watch:
         )
 
     def round(self, reports: Sequence[Progress], step: int) -> None:
-        """Take in one round. Raises :class:`~w2vjax.errors.DivergedError` if the run has diverged."""
+        """Take in one round. Raises DivergedError if the run has diverged."""
         pairs = sum(float(report.pairs) for report in reports)
         self._kept += sum(int(report.words) for report in reports)
         self._pairs += pairs
@@ -210,9 +201,7 @@ class Watch:
             self._nothing()
 
     def tables(self, params: Params, where: str, step: int) -> None:
-        """Raise :class:`~w2vjax.errors.DivergedError` if a table is not finite, or larger than any
-        that learns.
-        """
+        """Raise DivergedError if a table is not finite, or larger than any that learns."""
         require_sound(params, where, step, self._bound, self._remedy())
 
     @cached_property
@@ -273,9 +262,7 @@ def _largest(table: jax.Array) -> jax.Array:
 def require_sound(
     params: Params, where: str, step: int, bound: float | None = None, remedy: str = ""
 ) -> None:
-    """Raise :class:`~w2vjax.errors.DivergedError` naming the table that is not finite, or not
-    within ``bound``.
-    """
+    """Raise DivergedError, naming the table that is not finite or not within ``bound``."""
     remedy = remedy or "Lower the learning rate or batch_words."
     for name, table in params._asdict().items():
         size = float(_largest(table))

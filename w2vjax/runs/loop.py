@@ -18,10 +18,11 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
+from w2vjax.corpus.sources import Source
 from w2vjax.errors import SettingError
 from w2vjax.reference import tokenize
-from w2vjax.training.arguments import Arguments, arguments_of, keywords_of
-from w2vjax.training.checkpoint import (
+from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
+from w2vjax.runs.checkpoint import (
     Checkpoints,
     Position,
     check_seconds,
@@ -32,11 +33,12 @@ from w2vjax.training.checkpoint import (
     run_identity,
     save_checkpoint,
 )
+from w2vjax.runs.held_out import evaluate_held_out
+from w2vjax.runs.report import Reporter, StopSignals
+from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training.copies import Copies, Workers, replicate
 from w2vjax.training.feed import rounds
-from w2vjax.training.held_out import evaluate_held_out
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
-from w2vjax.training.report import Reporter, StopSignals
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import (
     Run,
@@ -47,7 +49,6 @@ from w2vjax.training.setup import (
     set_up,
 )
 from w2vjax.training.step import Progress, State, chunk_seed, compile_chunk
-from w2vjax.training.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
@@ -71,7 +72,7 @@ class Trained(NamedTuple):
 
 
 @keywords_of(Arguments)
-def train(corpus: Any = None, **keywords: Any) -> Trained:
+def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
     """Train word vectors on a corpus: skip-gram with negative sampling unless told otherwise.
 
     Args:
@@ -89,7 +90,8 @@ def train(corpus: Any = None, **keywords: Any) -> Trained:
         StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is
             saved.
 
-    >>> trained = train([["a", "rose", "is", "a", "rose"]] * 20, dim=4, epochs=2, min_count=1, sample=0)
+    >>> text = [["a", "rose", "is", "a", "rose"]] * 20
+    >>> trained = train(text, dim=4, epochs=2, min_count=1, sample=0)
     >>> trained.vocab.words, trained.vectors.matrix.shape, trained.summary["words"]
     (('a', 'rose', 'is'), (3, 4), 200)
     """
@@ -148,7 +150,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
         checkpoints.check()
 
 
-def read_corpus(corpus: Any, arguments: Arguments) -> Corpus:
+def read_corpus(corpus: "Source | Corpus", arguments: Arguments) -> Corpus:
     """The corpus as ids, by the arguments that say what is a word."""
     tokenizer, least = arguments.tokenizer, arguments.min_count
     if corpus is None:  # the built-in text of 84 words
@@ -214,9 +216,7 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
 
 
 class Standing(NamedTuple):
-    """Where a run stands. Tables and position change together, so that what is saved belongs
-    together.
-    """
+    """Where a run stands. Tables and position change together and are saved together."""
 
     copies: Copies
     position: Position
@@ -225,11 +225,9 @@ class Standing(NamedTuple):
 
 
 def fresh_or_resumed(
-    job: Run, lowered: Any, checkpoints: Checkpoints | None, start: Params | None
+    job: Run, lowered: jax.stages.Lowered, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
-    """(standing, history, identity) of the checkpoint that a run goes on from, or of its own first
-    step.
-    """
+    """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
     copies, found = replicate(job.state, job.feed.copies), None
     if checkpoints is None:
         return Standing(copies, Position()), [], {}
@@ -265,9 +263,7 @@ def trained_by(
 def summarize(
     job: Run, position: Position, report: Reporter, seconds: dict[str, float]
 ) -> dict[str, Any]:
-    """What a run did, as plain as JSON: totals, ``seconds``, settings, device, versions, and the
-    held-out loss.
-    """
+    """What a run did, as plain as JSON."""
     corpus = job.feed.corpus
     summary = {
         "words": position.words,
@@ -295,8 +291,7 @@ def run_rounds(
     signals: StopSignals,
     saver: "Saver | None",
 ) -> Standing:
-    """Train every chunk from where the run stands. One round is always under way while the one
-    before it is reported.
+    """Train all chunks from ``standing`` on. While a round trains, the last one is reported.
 
     So a callback that stops the run does so after one more round, whose tables and position are
     what is saved.
@@ -305,9 +300,7 @@ def run_rounds(
     before, stopped = standing.position.seconds, False
 
     def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
-        """Wait for the reports of the last round and count its steps. True if the callback stops
-        the run.
-        """
+        """Wait for a round's reports and count its steps. True if the callback stops the run."""
         reports = jax.block_until_ready(standing.reports) or []
         report.take_in(reports)
         watch.round(reports, report.steps)
@@ -348,9 +341,7 @@ def advance(
     numbers: range,
     chunks: list[tuple[Any, ...]],
 ) -> Standing:
-    """Start one round: the tables and the position after it, and its reports, all still being
-    computed.
-    """
+    """Start one round. Tables, position and reports after it are still being computed."""
     copies, reports = workers.train(standing.copies, job.tables, job.keep, chunks)
     last = numbers.stop == job.feed.chunks
     words = standing.position.words + sum(int(chunk[2]) for chunk in chunks)
@@ -363,9 +354,7 @@ def advance(
 def rounds_ahead(
     job: Run, position: Position
 ) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
-    """(epoch, numbers, chunks) of every round from ``position`` on, each made while the one before
-    it is trained.
-    """
+    """(epoch, numbers, chunks) of each round. A thread makes the next one meanwhile."""
 
     seed = job.settings.seed
 
