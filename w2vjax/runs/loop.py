@@ -160,7 +160,13 @@ def read_corpus(corpus: "Source | Corpus", arguments: Arguments) -> Corpus:
         tokenizer = tokenizer or tokenize
         least = 1 if least is None and arguments.vocab is None else least
     return prepare(
-        corpus, arguments.cache, least, arguments.max_vocab, tokenizer, vocab=arguments.vocab
+        corpus,
+        arguments.cache,
+        least,
+        arguments.max_vocab,
+        tokenizer,
+        reading=arguments.reading_without_results(),
+        vocab=arguments.vocab,
     )
 
 

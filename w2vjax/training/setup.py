@@ -260,7 +260,7 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     Returns:
         The folder, or None if nothing can be written there. Then nothing is kept.
     """
-    if folder is None and (given := jax.config.values["jax_compilation_cache_dir"]):
+    if folder is None and (given := getattr(jax.config, "jax_compilation_cache_dir", None)):
         return Path(given)
     usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "w2vjax")
     place = usual if folder is None else Path(folder)
