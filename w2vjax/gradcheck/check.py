@@ -200,7 +200,7 @@ class Limit(NamedTuple):
     floor: float
 
 
-class Run(NamedTuple):
+class Prepared(NamedTuple):
     """The compiled functions of a check, and what it passes to them beside the params."""
 
     calls: Compiled
@@ -270,30 +270,30 @@ def leaf_limits(
     return limits
 
 
-def start(calls: Compiled, params: Tree, batch: Tree) -> Run:
+def start(calls: Compiled, params: Tree, batch: Tree) -> Prepared:
     """The run of a check. Its direction is drawn from a fixed seed."""
     rng = np.random.default_rng(0)
     direction = jax.tree.map(
         lambda leaf: rng.choice([-1.0, 1.0], leaf.shape) if is_float(leaf) else leaf, params
     )
     wide = any(leaf.dtype == np.float64 for leaf in float_leaves(params).values())
-    return Run(calls, batch, direction, wide)
+    return Prepared(calls, batch, direction, wide)
 
 
-def call(run: Run, backward: AnyBackward, params: Tree) -> Any:
+def call(run: Prepared, backward: AnyBackward, params: Tree) -> Any:
     """A backward, with 64 bits where the params have them."""
     with jax.enable_x64(run.wide):
         return backward(params, *run.batch)
 
 
-def reference(run: Run, params: Tree) -> tuple[float, Leaves, float]:
+def reference(run: Prepared, params: Tree) -> tuple[float, Leaves, float]:
     """Loss, gradient and slope of the loss in float64."""
     with jax.enable_x64(True):
         found = run.calls.reference(widen(params), run.direction, *widen(run.batch))
         return float(found[0]), named(found[1]), float(found[2])
 
 
-def points_at(run: Run, params: Tree, scales: Sequence[float]) -> list[Point]:
+def points_at(run: Prepared, params: Tree, scales: Sequence[float]) -> list[Point]:
     """The points of a check, except scales, other than 1, where the reference is not finite."""
     points = []
     for scale in scales:
@@ -308,7 +308,7 @@ def points_at(run: Run, params: Tree, scales: Sequence[float]) -> list[Point]:
 
 
 def exercises(
-    run: Run, points: Sequence[Point], examples: bool
+    run: Prepared, points: Sequence[Point], examples: bool
 ) -> tuple[dict[str, Exercise], tuple[Exercise, ...]]:
     """What the points exercise: rows of each leaf, and rows of each float leaf of the batch."""
     wanted = [point.wanted for point in points]
@@ -335,7 +335,7 @@ def exercises(
     return found(wanted, 0), tuple(found(influences, 1, "batch.").values())
 
 
-def probe(run: Run, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]] | None:
+def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]] | None:
     """Gradients and influences at random params, far from the given ones and near to them.
 
     They show which rows the loss depends on. None where the loss is finite at neither.
@@ -357,7 +357,7 @@ def probe(run: Run, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]]
     return found or None
 
 
-def influence(run: Run, params: Tree) -> Leaves:
+def influence(run: Prepared, params: Tree) -> Leaves:
     """How the gradient depends on each float array of the batch; none if the loss is rough."""
     try:
         with jax.enable_x64(True):
@@ -385,7 +385,7 @@ def floor_at(point: Point, first: Point, name: str, limit: Limit) -> float:
 
 
 def judged(
-    run: Run,
+    run: Prepared,
     points: Sequence[Point],
     limits: dict[str, Limit],
     exercised: dict[str, Exercise],
@@ -415,7 +415,7 @@ def judged(
     return tuple(checks)
 
 
-def example_parts(run: Run, point: Point) -> list[Leaves]:
+def example_parts(run: Prepared, point: Point) -> list[Leaves]:
     """What each example of the batch adds to the reference; none if that cannot be said.
 
     It can be said where all arrays of the batch have one length, and the gradient is the sum or the
@@ -469,7 +469,7 @@ def summary(
 
 
 def with_exact_parts(
-    result: GradientCheck, run: Run, point: Point, samples: int, limits: dict[str, Limit]
+    result: GradientCheck, run: Prepared, point: Point, samples: int, limits: dict[str, Limit]
 ) -> GradientCheck:
     """What float64 adds: forward mode along a direction, and central differences."""
     least = max(limit.floor for limit in limits.values())
@@ -508,7 +508,7 @@ def excess(pairs: Sequence[tuple[Leaves, Point]], limits: dict[str, Limit]) -> f
     return float(np.max(ratios)) * max(limit.tolerance for limit in limits.values())
 
 
-def under_vmap(run: Run, points: Sequence[Point], limits: dict[str, Limit]) -> float:
+def under_vmap(run: Prepared, points: Sequence[Point], limits: dict[str, Limit]) -> float:
     """The error of two backwards under vmap, at the first and last point; infinite if it raises."""
     two = points[0], points[-1]
 
