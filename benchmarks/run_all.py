@@ -62,6 +62,7 @@ ALL_RATES = "--rates w2vjax=default,.025 PyTorch=.001,.01"
 JOBS = (
     Job("reference_speed.py", "--quick", "", 1),
     Job("handwritten_vs_autodiff.py", "--vocab-sizes 1000 10000 --rounds 3", "", 2),
+    Job("gradient_checks.py", "--quick", "", 3),
     Job("softmax_scaling.py", "--quick", "", 8),
     Job("step_speed.py", "--quick", "", 15),
     Job("pipeline_speed.py", "--quick", "", 5, ("corpus",)),

@@ -1,5 +1,6 @@
-"""Noise-contrastive estimation (Gutmann and Hyvarinen 2010): logistic in score - log(num_negatives
-* q(word)).
+"""Noise-contrastive estimation: logistic in score - log(num_negatives * q(word)).
+
+Source: Gutmann and Hyvarinen, 2010.
 """
 
 from typing import Any, NamedTuple

@@ -4,6 +4,7 @@ import builtins
 import errno
 import os
 import signal
+import tempfile
 
 from w2vjax import files
 
@@ -15,7 +16,9 @@ class Faults:
         self.calls, self.fail_at, self.number = [], fail_at, number
         for name in ("fsync", "replace", "dup"):
             monkeypatch.setattr(os, name, self.wrap(name, getattr(os, name)))
-        monkeypatch.setattr(files, "open", self.open, raising=False)
+        monkeypatch.setattr(files, "open", self.opening(builtins.open), raising=False)
+        scratch = self.opening(tempfile.TemporaryFile)
+        monkeypatch.setattr(tempfile, "TemporaryFile", scratch)
 
     def step(self, name):
         self.calls.append(name)
@@ -29,9 +32,14 @@ class Faults:
 
         return call
 
-    def open(self, *arguments, **options):
-        self.step("open")
-        file = builtins.open(*arguments, **options)  # noqa: SIM115
+    def opening(self, function):
+        def call(*arguments, **options):
+            self.step("open")
+            return self.wrapped(function(*arguments, **options))
+
+        return call
+
+    def wrapped(self, file):
         faults = self
 
         class Wrapped:
@@ -52,8 +60,14 @@ class Faults:
                 if not already:
                     faults.step("close")
 
-            def fileno(self):
-                return file.fileno()
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                self.close()
+
+            def __getattr__(self, name):
+                return getattr(file, name)
 
         return Wrapped()
 

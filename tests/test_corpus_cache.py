@@ -269,5 +269,5 @@ def test_a_vocabulary_that_is_there_is_used_as_it_is_and_instead_of_nothing_else
         {"source": text, "cache_dir": tmp_path},
         {"source": text, "max_vocab": 1},
     ):
-        with pytest.raises(w2v.errors.SettingError, match="A vocab takes the place"):
+        with pytest.raises(w2v.errors.SettingError, match="vocab"):
             prepare(**other, vocab=vocab)

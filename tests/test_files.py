@@ -1,6 +1,8 @@
 """A file written by w2vjax.files is the old one or the new one, whatever fails in between."""
 
+import contextlib
 import errno
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,9 +12,19 @@ import pytest
 from faults import Faults
 
 from w2vjax import files
+from w2vjax.cli.output import write_json
+from w2vjax.corpus.encode import encode, prepare
+from w2vjax.corpus.phrases import phrases
 from w2vjax.errors import FileError
+from w2vjax.vocab import Vocab
 
 OLD, NEW = b"old" * 1000, b"new" * 1000
+
+
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch):
+    """No test cuts the power, and a real fsync takes most of the time."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
 def write_pair(folder, data):
@@ -55,6 +67,54 @@ def test_every_failing_call_is_an_error_that_names_the_file_and_leaves_old_or_ne
         assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
+FOUND = {
+    age: phrases([[age, "york"], ["old", "boat"]] * 9, min_count=1, threshold=0.0)
+    for age in ("new", "other")
+}
+VOCAB = Vocab(("new", "other"), [1, 1])
+# Every writer that is not a format of vectors: its files, and a function that writes.
+WRITERS = {
+    "joined corpus": (["a"], lambda path, age: FOUND[age].save_corpus(path)),
+    "list of phrases": (["a"], lambda path, age: FOUND[age].save_list(path)),
+    "vocabulary": (["a"], lambda path, age: Vocab((age,), [1]).save(path)),
+    "json": (["a"], lambda path, age: write_json(str(path), {"age": age})),
+    "ids": (["a", "a.starts"], lambda path, age: encode([[age], [age]], VOCAB, path)),
+    "cache": (None, lambda path, age: prepare([[age], [age]], path.parent, 1)),
+}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_failing_call_of_every_writer(tmp_path, kind, number):
+    names, write = WRITERS[kind]
+    write(tmp_path / "a", "new")
+    names = names or [next(tmp_path.glob(f"*.{end}")).name for end in ("json", "ids", "starts")]
+
+    def seen():
+        return [path.read_bytes() for path in files.settled([tmp_path / name for name in names])]
+
+    new = seen()
+    write(tmp_path / "a", "other")
+    old = seen()
+    assert old != new
+    with pytest.MonkeyPatch.context() as patch:
+        calls = Faults(patch).calls
+        write(tmp_path / "a", "other")
+    for step in range(len(calls)):
+        with pytest.MonkeyPatch.context() as patch:
+            Faults(patch, step, number)
+            with (
+                contextlib.suppress(FileError)
+                if calls[step] == "close"
+                else pytest.raises(FileError, match=f"{tmp_path}.* cannot be written")
+            ):
+                write(tmp_path / "a", "new")
+        assert seen() in (old, new)
+        write(tmp_path / "a", "other")
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+        assert seen() == old
+
+
 @pytest.mark.parametrize(
     "kind", ["full disk", "no folder", "no permission", "a folder", "a device"]
 )
@@ -90,6 +150,47 @@ def test_real_faults_of_the_system(tmp_path, kind):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert state(tmp_path, ["a"]) == OLD
     assert Path("/dev/full").is_char_device(), "the device has been replaced by a file"
+
+
+FULL = """
+import resource, signal, sys
+from w2vjax.corpus.encode import encode, prepare
+from w2vjax.corpus.phrases import phrases
+from w2vjax.errors import FileError
+from w2vjax.vocab import Vocab
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+folder, vocab = sys.argv[1], Vocab(("a", "b"), [1, 1])
+for pairs in (9, 1_000, 300_000):  # the numbers of the first two fit the buffer of a file
+    text = [["a", "b"] * pairs]
+    for write in (
+        lambda: prepare(text, folder, 1),
+        lambda: prepare(text, min_count=1),
+        lambda: phrases(text, 1),
+        lambda: encode(text, vocab, folder + "/ids"),
+    ):
+        try:
+            write()
+        except FileError as error:
+            print(error)
+"""
+
+
+def test_a_full_disk_under_the_ids_is_named(tmp_path):
+    """Closing a file whose buffer cannot be written fails again, by an error without a name."""
+    run = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert run.returncode == 0, run.stderr
+    said = run.stdout.splitlines()
+    assert len(said) == 12
+    for line in said:
+        assert line.startswith(str(tmp_path))
+        assert "cannot be written: File too large. Check the disk and try again." in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_link_stays_and_the_file_it_stands_for_is_written(tmp_path):

@@ -16,7 +16,7 @@ TYPES = (
     r"\(default",
     r"\(required",
     "[╭│]",
-    "--no-",
+    ", --no-",
 )
 
 

@@ -197,11 +197,24 @@ def test_files(tmp_path):
         {"threshold": [1.0, 2.0]},
         {"threshold": [1.0], "passes": 2},
         {"score": lambda pair, a, b, tokens, least: pair},
+        *({"score": score} for score in ("npmi", None, 3)),
+        *({"threshold": value} for value in ("high", [1.0, "b"], {}, [[1.0]], "1.0")),
+        *({"connectors": words} for words in ("of", 3, None, ["of", 3])),
+        *({"delimiter": value} for value in (" ", "a\n", None, 3)),
+        *({"tokenizer": value} for value in ("whitespace", 3)),
+        *({"reading": value} for value in ("replace", None)),
     ],
 )
 def test_settings_are_checked_before_anything_is_read(options):
-    with pytest.raises(w2v.errors.SettingError):
+    with pytest.raises(w2v.errors.SettingError, match=rf"{next(iter(options))}.*\. [A-Z]"):
         phrases(iter(lambda: pytest.fail("read"), None), **options)
+
+
+def test_a_result_prints_as_one_line():
+    found, corpus = phrases(NEW_YORK, 1, 0.0, passes=2), w2v.prepare(NEW_YORK * 400, min_count=1)
+    assert repr(found) == "Phrases(2 + 1 found, 10 tokens, 4 lines)"
+    assert repr(corpus) == "Corpus(7 words, 5,600 tokens, 1,600 lines)"
+    assert repr(corpus.vocab) == "Vocab(7 words, with counts)"
 
 
 def test_one_word_makes_no_phrase():

@@ -220,11 +220,45 @@ def test_growing_adds_words_and_counts():
     old = Vocab(("a", "b"), [5, 2], dropped={"z": 1})
     new = Vocab(("c", "b"), [4, 1], min_count=3, dropped={"a": 1, "d": 2})
     grown = old.grow(new)
-    assert (grown.words, grown.counts.tolist()) == (("a", "b", "c"), [5, 3, 4])
+    assert (grown.words, grown.counts.tolist()) == (("a", "b", "c"), [6, 3, 4])
     assert (grown.min_count, grown.dropped) == (3, {"d": 2})
+    with pytest.raises(w2v.errors.SettingError, match="min_count=-1"):
+        old.grow(new, min_count=-1)
     assert Vocab(()).counts is None
     with pytest.raises(w2v.errors.SettingError, match="Pass vocabularies with counts"):
         old.grow(Vocab(("c",)))
+
+
+TOKENS = st.lists(st.sampled_from(list("abcdefgh")), min_size=1, max_size=80)
+
+
+@given(TOKENS, st.integers(0, 6), st.none() | st.integers(1, 8))
+def test_every_token_is_kept_or_dropped_and_the_frequent_ones_are_kept(tokens, least, most):
+    counts = Counter(tokens)
+    if max(counts.values()) < least:
+        with pytest.raises(w2v.errors.CorpusError, match="No word occurs"):
+            build_vocab([tokens], least, most)
+        return
+    vocab = build_vocab([tokens], least, most)
+    ranked = sorted(counts, key=lambda word: -counts[word])  # sorted keeps first occurrence
+    expected = [word for word in ranked if counts[word] >= least][:most]
+    kept = dict(zip(vocab.words, vocab.counts.tolist(), strict=True))
+    assert list(vocab) == expected
+    assert {**kept, **vocab.dropped} == counts
+    assert (sum(vocab.report[1:3]), sum(vocab.report[3:])) == (len(counts), len(tokens))
+    assert pickle.loads(pickle.dumps(vocab)) == vocab
+
+
+@given(TOKENS, TOKENS, st.integers(0, 6))
+def test_a_grown_vocabulary_counts_both_texts(old_tokens, new_tokens, least):
+    """min_count is for new words: a known word gains its counts, however rare it is."""
+    old = build_vocab([old_tokens], 1)
+    grown = old.grow(build_vocab([new_tokens], 1), least)
+    assert grown.words[: len(old)] == old.words
+    counts, new = Counter(old_tokens) + Counter(new_tokens), Counter(new_tokens)
+    assert set(grown.words) == {word for word in counts if word in old or new[word] >= least}
+    assert [counts[word] for word in grown] == grown.counts.tolist()
+    assert grown.dropped == {word: new[word] for word in new if word not in grown}
 
 
 def test_vocabularies_differ_in_each_of_their_parts():

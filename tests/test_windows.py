@@ -255,3 +255,19 @@ def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
     batch = jax.jit(cbow_counted_batch)(tokens, jnp.zeros_like(tokens), reach)
     # 4 standard errors at window 10
     assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["cbow_run_batch", "cbow_counted_run_batch"])
+def test_an_old_name_of_a_window_shape_gets_a_sentence_with_the_new_one(name: str) -> None:
+    new = name.replace("run", "block")
+    with pytest.raises(AttributeError, match=f"is now called {new}. Use {new}"):
+        getattr(w2v.windows, name)
+    assert callable(getattr(w2v.windows, new))
+
+
+def test_the_letters_of_shapes_are_those_of_types_py() -> None:
+    legend = [line for line in (w2v.__doc__ or "").splitlines() if line.startswith("    ")]
+    letters = [line for line in legend if not line.startswith("    >>>")]
+    assert len(letters) == 6
+    assert all(line in (w2v.types.__doc__ or "").splitlines() for line in letters)
+    assert "[B, T, P] how much hidden vector t" in (w2v.Batch.__doc__ or "")

@@ -1,10 +1,9 @@
 """Compressed files: one opener, and one rule, for .gz, .bz2, .xz and .zst.
 
 A compressed file holds one or more members, one after the other (bzip2 and xz call them streams,
-zstd frames). Zero bytes between members and after the last one are padding. Everything else has to
-be a whole member. A cut, other bytes after a member and a flipped bit that a checksum covers are
-therefore errors, in every member. Python's own readers of .bz2 and .xz end without an error at a
-damaged second member.
+zstd frames). Zero bytes after a member are padding. Everything else has to be a whole member. So a
+cut, other bytes after a member and a flipped bit that a checksum covers are errors in every member.
+Python's own readers of .bz2 and .xz end without an error at a damaged second member.
 """
 
 import bz2
@@ -19,9 +18,8 @@ from w2vjax.errors import FileError, FormatError
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 FREE_OUTPUT = 1 << 26  # bytes that any file may expand to; beyond them its ratio counts
-# Compressed bytes that a decompressor gets at once; they bound what it returns. 1 kB makes at most
-# 1 MiB with gzip and 32 MiB with zstd. 32 bytes make at most one block of bzip2, which is up to 46
-# MB.
+# Compressed bytes that a decompressor gets at once. They bound what it returns: 1 kB makes 1 MiB of
+# gzip or 32 MiB of zstd at most; 32 bytes make at most one block of bzip2, of up to 46 MB.
 _PIECE, _PIECE_OF_BZ2 = 1 << 10, 1 << 5
 _XZ_MEMORY = 1 << 30  # bytes an xz file may ask for; xz -9 asks for 65 MiB
 
@@ -53,13 +51,11 @@ def decompress(
     Args:
         path: a file whose extension is one of :data:`SUFFIXES`.
         size: bytes in a piece.
-        max_expansion: how many times its own size the file may expand to. 64 MiB are always
-            allowed.
+        max_expansion: the file may expand to this many times its size, or to 64 MiB.
         remedy: a sentence for a file that expands further.
 
     Raises:
-        FormatError: the data is damaged, stops before its end, or expands too far; the message
-            names the byte.
+        FormatError: the data is damaged, cut, or expands too far. The message names the byte.
         FileError: the file is a .zst and the zstandard package is missing.
         OSError: the file cannot be read.
 
@@ -102,9 +98,7 @@ def _sentence(path: str | os.PathLike[str], done: int, cause: str) -> str:
 
 
 def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, type[Exception]]:
-    """What starts a member, how many compressed bytes it gets at once, and the exception that
-    damage raises.
-    """
+    """(what starts a member, its compressed bytes at once, the exception that damage raises)."""
     match Path(path).suffix.lower():
         case ".gz":
             return lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), _PIECE, zlib.error
@@ -123,9 +117,7 @@ def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, t
 
 
 def _members(file: IO[bytes], start: Callable[[], _Member], size: int) -> Iterator[bytes]:
-    """The output of one member after the other. Raises EOFError where the file ends inside a
-    member.
-    """
+    """The output of one member after the other. Raises EOFError if the last one is cut."""
     data = file.read(size)
     if not data:
         raise EOFError

@@ -1,16 +1,16 @@
-"""Every error that bad input can raise, and the exit code the command line gives it.
+"""Every error that bad input can raise, with its exit code on the command line.
 
-A message is one sentence of cause with the values, then one of remedy. The command line prints it
-on one line, without a traceback, and exits with ``exit_code``; a failed check
-(``w2vjax gradcheck``, ``reproduce``) exits 1 without an error. Each class also derives from the
-built-in one a caller would expect, so ``except ValueError`` keeps working.
+A message is one sentence with the cause and its values, and one with the remedy. The command line
+prints it on one line, without a traceback, and exits with ``exit_code``. A failed check of
+``w2vjax gradcheck`` or ``reproduce`` is no error; it exits with 1. Each class also derives from the
+built-in class that a caller expects, so ``except ValueError`` works.
 """
 
 from numbers import Integral
 
 
 class W2VError(Exception):
-    """Base of every error raised on purpose."""
+    """The base of every error that is raised on purpose."""
 
     exit_code = 2
 
@@ -24,9 +24,7 @@ class SettingError(W2VError, ValueError):
 
 
 class IdError(W2VError, ValueError):
-    """A word id is not an integer in [0, V). JAX hides such ids (clamps or wraps), so they are
-    refused on the host.
-    """
+    """A word id is not an integer in [0, V). JAX would clamp or wrap it without an error."""
 
 
 class UnknownWordError(W2VError, KeyError):
@@ -40,7 +38,7 @@ class CorpusError(W2VError, ValueError):
 
 
 class FormatError(W2VError, ValueError):
-    """A file does not follow its format; the message names the file and the place."""
+    """A file does not follow its format. The message names the file and the place."""
 
     exit_code = 4
 
@@ -52,29 +50,28 @@ class FileError(W2VError, OSError):
 
 
 class CheckpointError(W2VError, ValueError):
-    """A checkpoint is damaged or belongs to another run; the message names the field that differs."""
+    """A checkpoint is damaged or of another run. The message names the field that differs."""
 
     exit_code = 5
 
 
 class DivergedError(W2VError, FloatingPointError):
-    """A loss or a parameter stopped being finite; the message names step and table."""
+    """A loss or a parameter stopped being finite. The message names step and table."""
 
     exit_code = 6
 
 
 class StoppedError(W2VError, RuntimeError):
-    """A signal ended the run; its checkpoint is on disk. The exit code is 128 + the signal's
-    number, as in a shell.
-    """
+    """A signal ended the run, whose checkpoint is on disk. The exit code is 128 + the signal."""
 
     exit_code = 143
 
 
 def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:
-    """A setting as an int. This is the one check of a whole number; True and False are refused.
+    """A setting as an int. True and False are no numbers.
 
-    Raises :class:`SettingError` for a value that is not a whole number from ``least`` to ``most``.
+    Raises:
+        SettingError: the value is not a whole number from ``least`` to ``most``.
 
     >>> whole_number("topn", 10)
     10

@@ -1,10 +1,9 @@
-"""Writing files so that a crash, a full disk or a second reader never sees half of one.
+"""Writing files so that nobody ever sees half of one: no crash, full disk or second reader.
 
-A file is written under a temporary name in the same folder, flushed to the disk (``fsync``),
-renamed over the old one, and the folder itself is flushed: whatever happens, the name holds the old
-bytes or the new ones. A process that dies leaves its temporary file behind; every writer removes
-such leftovers from the folder it writes to, and recognises the temporary file of a living writer by
-the lock that writer holds.
+A writer writes to a temporary name in the same folder, flushes the file to the disk (``fsync``),
+renames it over the old one and flushes the folder. So the name always holds the old bytes or the
+new ones. A process that dies leaves its temporary file behind. The next writer to the folder
+removes it. A living writer holds a lock on its temporary file, which is how others know it.
 """
 
 import errno
@@ -14,6 +13,7 @@ import os
 import secrets
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -41,10 +41,11 @@ def as_path(path: object) -> Path:
 
 @contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A binary file to write to, which appears under ``path`` whole, or not at all.
+    """A binary file to write to. It appears under ``path`` whole, or not at all.
 
-    Raises :class:`~w2vjax.errors.FileError`, naming ``path``, when any write, flush, close or
-    rename fails; the old file is then untouched.
+    Raises:
+        FileError: a write, flush, close or rename failed. The message names ``path``, which still
+            holds the old file.
 
     >>> import tempfile, pathlib
     >>> target = pathlib.Path(tempfile.mkdtemp(), "notes.txt")
@@ -59,11 +60,13 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[bytes]]]:
-    """Several files of one folder that change together: :func:`atomic_file` for a matrix and its
-    vocabulary.
+    """Several files of one folder that change together, such as a matrix and its vocabulary.
 
-    No rename covers two names, so between the renames a journal under the first name tells
-    :func:`settled` (and the next writer) which temporary files already count as written.
+    No rename covers two names. Between the renames a journal beside the first file tells
+    :func:`settled` and the next writer which temporary files already count as written.
+
+    Raises:
+        FileError: as in :func:`atomic_file`, or the files lie in different folders.
 
     >>> import tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -79,7 +82,7 @@ def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[by
         raise FileError(
             f"{names} cannot be written together: they lie in different folders. Choose one folder."
         )
-    with _naming(targets[0]), ExitStack() as locks:
+    with naming(targets[0]), ExitStack() as locks:
         for path in paths:
             _check_replaceable(Path(path))
         remove_leftovers(folder)
@@ -99,14 +102,42 @@ def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[by
         except BaseException:
             # with a journal, the temporary files are the truth
             if not _journal(targets[0]).exists():
-                for temporary in temporaries:
-                    with suppress(OSError):
-                        temporary.unlink(missing_ok=True)
+                _remove(temporaries)
             raise
 
 
+def _remove(temporaries: Sequence[Path]) -> None:
+    for temporary in temporaries:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_file(folder: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file without a name, to write and read. It is gone when it is closed or the process ends.
+
+    Raises:
+        FileError: the folder cannot be written to.
+
+    >>> with scratch_file(tempfile.gettempdir()) as file:
+    ...     _ = file.write(b"numbers"), file.seek(0)
+    ...     file.read()
+    b'numbers'
+    """
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+    except OSError as error:
+        raise FileError(
+            f"{folder} cannot be written to: {error.strerror}. Name another folder."
+        ) from error
+    try:
+        yield file
+    finally:
+        _close_quietly(file)  # closing flushes again, and nobody reads the file any more
+
+
 def _followed(path: str | os.PathLike[str]) -> Path:
-    """The file that a symbolic link stands for: a rename over the link would replace the link."""
+    """The file that a symbolic link stands for, because a rename would replace the link."""
     return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
 
 
@@ -118,8 +149,8 @@ def _check_replaceable(target: Path) -> None:
 
 
 @contextmanager
-def _naming(target: Path) -> Iterator[None]:
-    """Turn a failed system call into a sentence that names the file being written."""
+def naming(target: Path) -> Iterator[None]:
+    """Turn a failed system call into a FileError that names the file being written."""
     try:
         yield
     except FileError:
@@ -130,8 +161,8 @@ def _naming(target: Path) -> Iterator[None]:
             if isinstance(error.filename, str | os.PathLike)
             else None
         )
-        if of is not None and of != target.parent and not of.name.endswith((_TEMPORARY, _JOURNAL)):
-            raise  # of another file, read by the caller while writing this one
+        if of not in (None, target, target.parent) and not of.name.endswith((_TEMPORARY, _JOURNAL)):
+            raise  # the error is of another file, which the caller reads while writing this one
         remedy = {
             errno.ENOSPC: "Free some space or write elsewhere.",
             errno.EDQUOT: "Free some of the quota or write elsewhere.",
@@ -149,9 +180,7 @@ def _naming(target: Path) -> Iterator[None]:
 
 
 def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> IO[bytes]:
-    """A new file beside ``target``, noted in ``temporaries`` before it exists, closed and unlocked
-    by ``locks``.
-    """
+    """A new file beside ``target``, noted in ``temporaries``. ``locks`` closes and unlocks it."""
     while True:
         temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}{_TEMPORARY}")
         temporaries.append(temporary)
@@ -159,17 +188,17 @@ def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> 
         locks.callback(_close_quietly, file)
         if sys.platform == "win32":  # no locks there: leftovers are left alone
             return file
-        # holds the lock beyond the file's own close, whose error has to be seen
+        # A second descriptor keeps the lock after the file is closed. That close must be seen.
         lock = os.dup(file.fileno())
         locks.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if temporary.exists():  # else another writer took it for a leftover before it was locked
+        if temporary.exists():  # else another writer removed it before it was locked
             return file
         temporaries.pop()
 
 
 def _close_quietly(file: IO[bytes]) -> None:
-    with suppress(OSError):  # only reached open when an earlier error is already on its way
+    with suppress(OSError):  # an earlier error is already on its way
         file.close()
 
 
@@ -180,7 +209,7 @@ def _flush_and_close(file: IO[bytes]) -> None:
 
 
 def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
-    """Write the journal (from then on the new files count), rename each file, remove the journal."""
+    """Write the journal, from which on the new files count; rename them; remove the journal."""
     journal = _journal(targets[0])
     names = {
         target.name: temporary.name for target, temporary in zip(targets, temporaries, strict=True)
@@ -193,8 +222,7 @@ def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> No
             _flush_and_close(file)
             os.replace(written[0], journal)
         except BaseException:
-            with suppress(OSError):
-                written[0].unlink(missing_ok=True)
+            _remove(written)
             raise
         sync_folder(journal.parent)
         _roll_forward(journal, names)
@@ -213,9 +241,7 @@ def _journal(first: Path) -> Path:
 
 
 def _read_journal(journal: Path) -> dict[str, str]:
-    """{name: temporary name}; empty if there is none or it is not one of ours (then it is ignored,
-    never obeyed).
-    """
+    """{name: temporary name}; empty if there is no journal, or if it is not one of ours."""
     try:
         names = json.loads(journal.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -232,9 +258,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
 
 
 def settled(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Where to read files that :func:`atomic_files` wrote together, even if their writer died
-    between two renames.
-    """
+    """Where to read files that :func:`atomic_files` wrote, even if their writer died in between."""
     targets = [_followed(path) for path in paths]
     names = _read_journal(_journal(targets[0]))
     temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
@@ -242,7 +266,7 @@ def settled(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
-    """Finish or remove what dead writers left in ``folder``; returns the files removed.
+    """Finish or remove what dead writers left in ``folder``. Returns the files that were removed.
 
     >>> import tempfile, pathlib
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -267,9 +291,7 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Flush a folder's list of names, so that a rename survives a power cut. Windows cannot and
-    need not.
-    """
+    """Flush a folder's names, so that a rename survives a power cut. Windows need not do so."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -280,7 +302,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal, read in pieces.
+    """The SHA-256 of a file, in hexadecimal. The file is read in pieces.
 
     >>> import tempfile, pathlib
     >>> empty = pathlib.Path(tempfile.mkdtemp(), "empty")
@@ -302,7 +324,7 @@ def check_writable(path: str | os.PathLike[str], folder: bool = False) -> None:
     w2vjax.errors.FileError: no/such/folder/vectors.bin cannot be written: there is no folder ...
     """
     target = _followed(path)
-    with _naming(target):
+    with naming(target):
         if not folder:
             _check_replaceable(target)
         inside = target if folder else target.parent
@@ -336,7 +358,7 @@ def claimed(folder: str | os.PathLike[str], lock: str = _LOCK) -> Iterator[None]
     """
     path = Path(folder)
     with removed_if_empty(path), ExitStack() as locks:
-        with _naming(path):
+        with naming(path):
             path.mkdir(parents=True, exist_ok=True)
             _lock(path / lock, locks)
         yield
@@ -391,13 +413,13 @@ def appearing_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(folder)
     place = target / _STAGED
-    with _naming(target):
+    with naming(target):
         _move_completed(target)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
     try:
         yield place
-        with _naming(target):
+        with naming(target):
             for file in place.iterdir():
                 _check_replaceable(target / file.name)
             sync_folder(place)

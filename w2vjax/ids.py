@@ -1,8 +1,8 @@
 """Word ids are checked on the host, where a batch or a corpus is made.
 
-JAX raises for no bad id: a gather past the end reads the last row, -1 wraps around, a scatter past
-the end is dropped and a 64-bit id is cut to 32 bits. Functions under jit therefore trust their ids,
-and this is why they can.
+JAX raises no error for a bad id: a gather past the end reads the last row, -1 wraps around, a
+scatter past the end is dropped, a 64-bit id is cut to 32 bits. After this check, functions under
+jit can trust their ids.
 """
 
 from typing import Any
@@ -16,12 +16,15 @@ from w2vjax.types import Batch
 
 
 def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
-    """ids (any nesting of integers) as an int32 array, after a check that each lies in [0,
-    vocab_size).
+    """Ids as an int32 array. Each is checked to lie in [0, vocab_size).
 
-    Raises IdError for ids that are no integers (floats, NaN, booleans, text), that lie outside, or
-    whose dtype is too narrow to hold every id of the vocabulary, since they may have wrapped
-    around.
+    Args:
+        ids: integers in any nesting, or an array of integers.
+        vocab_size: V, from 1 to 2^31.
+
+    Raises:
+        IdError: an id is not an integer (a float, NaN, a boolean, text) or lies outside; or the
+            dtype is too narrow for the vocabulary, so that ids may have wrapped around.
 
     >>> check_ids([0, 2, 1], vocab_size=3)
     array([0, 2, 1], dtype=int32)
@@ -42,8 +45,7 @@ def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
     if narrow and array.size:
         raise IdError(
             f"Ids of dtype {array.dtype} cannot name all of {vocab_size} words and may have "
-            "wrapped around. "
-            "Encode them as int32."
+            "wrapped around. Encode them as int32."
         )
     bad = (array < 0) | (array >= vocab_size)
     if bad.any():
@@ -56,13 +58,10 @@ def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
 
 
 def integers(ids: Any) -> np.ndarray:
-    """ids as a NumPy integer array of whatever width they came in; IdError if they are anything but
-    integers.
-    """
+    """Ids as a NumPy integer array of any width. Raises IdError for anything but integers."""
     is_array = isinstance(ids, np.ndarray | np.generic | jax.Array)
     try:
-        # object, so that NumPy turns neither [0, True] nor [0, 2**63] into an array of one innocent
-        # dtype
+        # object, because NumPy would make [0, True] and [0, 2**63] arrays of one innocent dtype
         array = np.asarray(ids) if is_array else np.asarray(ids, object)
     except (ValueError, TypeError) as error:
         raise IdError(
@@ -89,10 +88,9 @@ def integers(ids: Any) -> np.ndarray:
 
 
 def as_ids(ids: Any, vocab_size: int | None) -> jax.Array:
-    """int32 ids for a batch: checked on the host given a vocab_size, else only that they are ids at
-    all.
+    """int32 ids for a batch, checked on the host. Under jit only the dtype can be checked.
 
-    Under jit nothing can be checked but the dtype.
+    ``vocab_size`` None checks that they are ids, of any vocabulary.
     """
     if (
         vocab_size is None
@@ -108,7 +106,7 @@ def as_ids(ids: Any, vocab_size: int | None) -> jax.Array:
 
 
 def check_batch(batch: Batch, vocab_size: int) -> Batch:
-    """The batch with its ids checked on the host, for batches put together by hand. Raises IdError.
+    """The batch, if its ids are ids of the vocabulary. Raises IdError.
 
     >>> import w2vjax as w2v
     >>> check_batch(w2v.pairs([0, 1], [1, 2]), vocab_size=3).words.tolist()

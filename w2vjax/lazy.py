@@ -1,7 +1,7 @@
 """A package whose names are loaded when they are first used.
 
-The names stand in the package's stub, ``__init__.pyi``, and nowhere else. A type checker reads it,
-and so does this module. Importing ``w2vjax`` then costs little, and a command pays only for what it
+The names stand in the stub of the package, ``__init__.pyi``, and nowhere else. A type checker reads
+it, and so does this module. So importing ``w2vjax`` is quick, and a command loads only what it
 uses.
 """
 

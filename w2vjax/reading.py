@@ -1,9 +1,7 @@
-"""What every reader shares: a file's bytes, the options of reading, and messages that name the file
-and the place.
+"""What every reader shares: the bytes of a file, options, and messages that name file and place.
 
-A reader trusts the size of a file more than its header. It returns words and numbers only when
-every rule of the format holds. Nothing here and in the readers evaluates, unpickles or imports what
-a file says.
+A reader trusts the size of a file more than its header. It returns words and numbers only if every
+rule of the format holds. No reader evaluates, unpickles or imports what a file says.
 """
 
 import mmap
@@ -25,34 +23,38 @@ ALLOWANCES = {
     "unfinished-line": "a text file may end without a line end, as one that was cut within its "
     "last number does",
 }
-MAX_EXPANSION = (
-    # vectors compress 1.1 to 10 times; a file that compresses 1,000 times is made to fill the
-    # memory
-    100
-)
+# Vectors compress 1.1 to 10 times. A file that compresses 1,000 times is made to fill the memory.
+MAX_EXPANSION = 100
 MARK = b"\xef\xbb\xbf"  # the byte order mark of UTF-8
 Data: TypeAlias = bytes | mmap.mmap
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read a file of vectors. Each format uses the options that it knows; see
-    ``Format.takes``.
+    """How to read a file of vectors. ``Format.takes`` names the options that a format uses.
 
-    Raises :class:`~w2vjax.errors.SettingError` for a value that is not known.
+    Args:
+        allow: faults to forgive, from ``ALLOWANCES``.
+        unicode_errors: as in ``bytes.decode``; "replace" and "ignore" accept invalid UTF-8.
+        limit: read this many rows; None reads all.
+        table: which table of a model to read, "input" or "output".
+        vocabulary: the file with the words or the counts.
+        verify: compare the checksum.
+
+    Raises:
+        SettingError: a value is not known.
 
     >>> ReadOptions(allow=["duplicates"], limit=0)
     Traceback (most recent call last):
     w2vjax.errors.SettingError: limit=0 cannot work. Use a whole number of 1 or more.
     """
 
-    allow: Collection[str] = ()  # the faults to forgive, from ALLOWANCES
-    # as in bytes.decode; "replace" and "ignore" accept invalid UTF-8
+    allow: Collection[str] = ()
     unicode_errors: str = "strict"
-    limit: int | None = None  # read this many rows; None reads all
-    table: str = "input"  # which table of a model: "input" or "output"
-    vocabulary: str | os.PathLike[str] | None = None  # the file with the words or the counts
-    verify: bool = True  # compare the checksum
+    limit: int | None = None
+    table: str = "input"
+    vocabulary: str | os.PathLike[str] | None = None
+    verify: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.allow, str):
@@ -82,12 +84,11 @@ def refuse(
 
 
 def contents(path: Path) -> Data:
-    """All bytes of a file: a memory map, or ``bytes`` if it is empty, compressed or no regular
-    file.
+    """All bytes of a file: a memory map, or ``bytes`` if it is empty, compressed or a pipe.
 
-    Raises :class:`~w2vjax.errors.FileError` if the file cannot be read, and what
-    :func:`~w2vjax.compressed.decompress` raises; a compressed file may expand to 100 times its
-    size.
+    Raises:
+        FileError: the file cannot be read.
+        FormatError: compressed data is damaged, or expands to more than 100 times its size.
     """
     try:
         if is_compressed(path):
@@ -115,13 +116,13 @@ def contents(path: Path) -> Data:
 
 
 def release(data: Data) -> None:
-    """Release the memory that reading a map has filled; the system's file cache keeps the bytes."""
+    """Release the memory that reading a map has filled. The system's file cache keeps the bytes."""
     if isinstance(data, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         data.madvise(mmap.MADV_DONTNEED)
 
 
 def split_lines(data: Data) -> list[bytes]:
-    """The lines of a file without their ends; a byte order mark at its start is left out.
+    """The lines of a file without their ends, and without a byte order mark.
 
     >>> split_lines(b"the 5\\r\\nof 3\\n")
     [b'the 5', b'of 3']
@@ -133,9 +134,7 @@ def split_lines(data: Data) -> list[bytes]:
 
 
 def refuse_unfinished(path: Path, data: Data, options: ReadOptions) -> None:
-    """Refuse a last line without an end: 0.25 may be the start of 0.2537, and every writer ends the
-    last line.
-    """
+    """Refuse a last line without an end. Every writer ends it, and 0.25 may be a cut 0.2537."""
     if (
         len(data)
         and data[-1:] != b"\n"
@@ -151,39 +150,63 @@ def refuse_unfinished(path: Path, data: Data, options: ReadOptions) -> None:
         )
 
 
-def refuse_foreign(path: Path, start: bytes) -> None:
-    """Name the files of gensim's ``save``, torch, ``pickle`` and fastText, and UTF-16 text, which
-    are not read.
+_ARCHIVES = (  # how a file begins, what it is, and the remedy
+    (rb"PK(\x03\x04|\x05\x06)", "a zip archive", "Unpack it, and name a file in it."),
+    (rb"\x1f\x8b\x08", "compressed by gzip", "Let its name end in .gz."),
+    (rb"BZh[1-9]1AY&SY", "compressed by bzip2", "Let its name end in .bz2."),
+    (rb"\xfd7zXZ\0", "compressed by xz", "Let its name end in .xz."),
+    (rb"\x28\xb5\x2f\xfd", "compressed by zstd", "Let its name end in .zst."),
+    (rb"%PDF-", "a PDF document", "Extract its text."),
+)
+_PICKLE = "a Python pickle, which is never opened because it can run code"
+_EXPORT = "Export the vectors as word2vec text, word2vec binary or safetensors."
+_MODELS = (
+    (rb"\xba\x16\x4f\x2f", "a fastText model", "Read the .vec file that is beside it."),
+    (rb"\x80[\x02-\x05]", _PICKLE, _EXPORT),
+)
+_HIGH_BYTES = {"0101": "utf-16-le", "1010": "utf-16-be", "0111": "utf-32-le", "1110": "utf-32-be"}
+
+
+def archive(start: bytes) -> tuple[str, str] | None:
+    """(What it is, the remedy) for the first bytes of an archive, which is never text."""
+    found = ((what, remedy) for form, what, remedy in _ARCHIVES if re.match(form, start))
+    return next(found, None)
+
+
+def wide_text(start: bytes) -> str | None:
+    """The encoding of text in UTF-16 or UTF-32, by its mark or the places of its high bytes.
+
+    >>> wide_text("\\ufeffking".encode("utf-16-le")), wide_text(b"king")
+    ('utf-16', None)
     """
-    export = "Export the vectors as word2vec text, word2vec binary or safetensors."
-    if re.match(rb"\x80[\x02-\x05]", start):
-        cause = "it is a Python pickle, which is never opened because it can run code"
-        refuse(path, "byte 0", cause, export)
-    if start.startswith(b"PK\x03\x04"):
-        cause = "it is a zip archive, as numpy.savez and torch.save write too"
-        refuse(path, "byte 0", cause, f"Unpack the vectors from it. {export}")
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        refuse(path, "byte 0", "it is UTF-16 text", "Convert it to UTF-8.")
-    if start.startswith(b"\xba\x16\x4f\x2f"):
-        refuse(
-            path,
-            "byte 0",
-            "it is a fastText model",
-            "Read the .vec file that fastText wrote beside it.",
-        )
+    for width in (32, 16):  # the mark of UTF-32 begins with that of UTF-16
+        if start[: width // 8] in ("\ufeff".encode(f"utf-{width}-{end}") for end in ("le", "be")):
+            return f"utf-{width}"
+    if len(start) < 64:
+        return None
+    # High bytes of Latin, Greek, Cyrillic, Hebrew and Arabic are 0 to 8. UTF-8 has none.
+    high = [sum(byte < 9 for byte in start[place::4]) / len(start[place::4]) for place in range(4)]
+    return _HIGH_BYTES.get("".join("1" if x > 0.9 else "0" if x < 0.1 else "-" for x in high))
+
+
+def refuse_foreign(path: Path, start: bytes) -> None:
+    """Refuse by name: archives, pickles, fastText models, and text in UTF-16 or UTF-32."""
+    for form, what, remedy in _ARCHIVES + _MODELS:
+        if re.match(form, start):
+            refuse(path, "byte 0", f"it is {what}", remedy)
+    if encoding := wide_text(start):
+        refuse(path, "byte 0", f"it is {encoding.upper()} text", "Convert it to UTF-8.")
 
 
 def decode(path: Path, word: bytes, place: str, options: ReadOptions) -> str:
-    """The text of a word, which is at ``place`` in the file. Raises FormatError if it is not UTF-8."""
+    """The text of a word at ``place`` in the file. Raises FormatError if it is not UTF-8."""
     return decode_all(path, [word], lambda row: place, options)[0]
 
 
 def decode_all(
     path: Path, words: list[bytes], place: Callable[[int], str], options: ReadOptions
 ) -> list[str]:
-    """The text of words. ``place(row)`` says where a word is; it is called only for one that is not
-    UTF-8.
-    """
+    """The text of words. ``place(row)`` says where the first word that is not UTF-8 is."""
     try:
         return [word.decode("utf-8", options.unicode_errors) for word in words]
     except UnicodeDecodeError as error:
@@ -194,9 +217,7 @@ def decode_all(
 
 
 def encoded(path: Path, words: Iterable[str], forbidden: str, form: str) -> list[bytes]:
-    """Words as UTF-8. Refuses an empty word, a character of ``forbidden``, and a word that UTF-8
-    cannot hold.
-    """
+    """Words as UTF-8. Refuses what the format or UTF-8 cannot hold, and empty words."""
     pattern = re.compile(f"[{re.escape(forbidden)}]" if forbidden else r"(?!)")
     result = []
     for row, word in enumerate(words):

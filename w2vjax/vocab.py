@@ -13,18 +13,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import FormatError, SettingError, UnknownWordError
+from w2vjax.errors import FormatError, SettingError, UnknownWordError, whole_number
 from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
 
 # difflib takes about 4 us a word. Only the most frequent words are searched, which takes a fraction
 # of a second.
 _SEARCHED = 50_000
+REMEMBERED = 200_000  # words that were left out and that a vocabulary still knows
 
 
 class Report(NamedTuple):
-    """What a corpus holds: the lines with a word, and the different words and the tokens, kept and
-    dropped.
-    """
+    """What a corpus holds: lines with a word, different words, and tokens, kept and dropped."""
 
     lines: int
     words_kept: int
@@ -48,15 +47,13 @@ class Vocab:
 
     Args:
         words: V different strings.
-        counts: [V] how often each word occurs; None where that is not known. Kept as read-only
-            int64.
-        min_count: the threshold that chose the words; 1 where that is not known.
+        counts: [V] how often each word occurs, kept as read-only int64; None if not known.
+        min_count: the threshold that chose the words; 1 if not known.
         dropped: the most frequent words that were left out (at most 200,000), with their counts.
-        report: what the corpus held, where the words come from one.
+        report: what the corpus held, if the words come from one.
 
     Raises:
-        SettingError: a word is no string or occurs twice, or the counts are not V numbers of 0 or
-            more.
+        SettingError: a word is not a string or occurs twice, or a count is missing or negative.
 
     >>> vocab = Vocab(("a", "rose"), [3, 2], min_count=2, dropped={"is": 1})
     >>> vocab["rose"], vocab.counts.tolist()
@@ -114,8 +111,7 @@ class Vocab:
         """The id of a word.
 
         Raises:
-            UnknownWordError: the word is not in the vocabulary; the message gives the closest
-                spellings.
+            UnknownWordError: the word is not in the vocabulary. The message gives close spellings.
             SettingError: the word is not a string.
         """
         if not isinstance(word, str):
@@ -124,8 +120,8 @@ class Vocab:
             raise unknown_word(word, self.ids, self._why_dropped(word))
         return found
 
-    # jit hashes the static part of a pytree at every call and compares it at every hit. The hash of
-    # three things and a comparison that ends at identity take the same time for every V.
+    # jit hashes the static part of a pytree at every call and compares it at every hit. So both
+    # must be quick for every V: the hash is of three things, and the comparison ends at identity.
     def __hash__(self) -> int:
         return hash((len(self.words), self.words[:1], self.words[-1:]))
 
@@ -156,41 +152,49 @@ class Vocab:
         """The ids [n] int32 of n words. Raises as ``vocab[word]`` does."""
         return np.array([self[word] for word in words], np.int32)
 
-    def grow(self, new: "Vocab") -> "Vocab":
+    def grow(self, new: "Vocab", min_count: int = 1) -> "Vocab":
         """The vocabulary to continue training with on new text.
 
-        The words of this vocabulary keep their ids, the new words follow, and the counts of both
-        texts add up.
+        The words of this vocabulary keep their ids. New words follow, if they are frequent enough.
+        The counts of both texts add up, also for a known word that is rare in the new text.
+
+        Args:
+            new: the words of the new text with their counts, of which none should be left out.
+            min_count: a new word joins if the new text has it this many times.
 
         Raises:
-            SettingError: one of the two vocabularies has no counts.
+            SettingError: one of the two vocabularies has no counts, or min_count is negative.
 
-        >>> Vocab(("a", "b"), [5, 2]).grow(Vocab(("b", "c"), [4, 1])).counts.tolist()
-        [5, 6, 1]
+        >>> grown = Vocab(("a", "b"), [5, 2]).grow(Vocab(("c", "b", "d"), [4, 1, 1]), min_count=2)
+        >>> grown.words, grown.counts.tolist(), grown.dropped
+        (('a', 'b', 'c'), [5, 3, 4], {'d': 1})
         """
+        whole_number("min_count", min_count, least=0)
         if self.counts is None or new.counts is None:
             raise SettingError(
                 "Counts of both texts are needed to add them up. Pass vocabularies with counts."
             )
-        words = list(dict.fromkeys([*self.words, *new.words]))
-        counts = np.concatenate([self.counts, np.zeros(len(words) - len(self), np.int64)])
-        ids = {word: position for position, word in enumerate(words)}
-        np.add.at(counts, [ids[word] for word in new.words], new.counts)
-        dropped = {word: count for word, count in new.dropped.items() if word not in ids}
-        return Vocab(words, counts, new.min_count, dropped, new.report)
+        seen = {**dict(zip(new.words, new.counts.tolist(), strict=True)), **new.dropped}
+        grown = dict(zip(self.words, self.counts.tolist(), strict=True))
+        dropped: dict[str, int] = {}
+        for word, count in seen.items():
+            frequent = count >= min_count and word not in new.dropped
+            kept = grown if word in grown or frequent else dropped
+            kept[word] = kept.get(word, 0) + count
+        rare = dict(islice(dropped.items(), REMEMBERED))
+        least = max(min_count, new.min_count)
+        return Vocab(grown, list(grown.values()), least, rare, new.report)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write word2vec's vocabulary file. Raises as
-        :func:`~w2vjax.vocabulary_file.write_vocabulary`.
-        """
+        """Write a vocabulary file: :func:`~w2vjax.vocabulary_file.write_vocabulary`."""
         write_vocabulary(path, self.words, self.counts)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Vocab":
-        """Read word2vec's vocabulary file, in its order; the file does not say its min_count.
+        """Read a vocabulary file: :func:`~w2vjax.vocabulary_file.read_vocabulary`.
 
-        Raises as :func:`~w2vjax.vocabulary_file.read_vocabulary`, and FormatError for a file
-        without words or counts.
+        Raises:
+            FormatError: also where the file holds no words or no counts.
         """
         words, counts = read_vocabulary(path)
         if counts is None:
@@ -236,9 +240,7 @@ def not_a_word(value: object) -> SettingError:
 
 
 def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWordError:
-    """The error for a word that is not among ``ids``, with the closest spellings. ``why`` ends its
-    first sentence.
-    """
+    """The error for a word that is not among ``ids``. ``why`` ends its first sentence."""
     forms = [unicodedata.normalize(form, word) for form in ("NFC", "NFD", "NFKC", "NFKD")]
     if known := [form for form in forms if form in ids]:
         remedy = f"Ask for {known[0]!r}, {known[0]!a}: the text has this Unicode form."
@@ -255,8 +257,7 @@ def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWor
 
 
 def closest_spellings(word: str, ids: Mapping[str, int], n: int = 3) -> list[str]:
-    """At most ``n`` words of ``ids`` that are spelled like ``word``: first those with other
-    capitals, then by difflib.
+    """At most ``n`` words of ``ids`` with a spelling like ``word``: first other capitals.
 
     >>> closest_spellings("wommen", {"woman": 0, "king": 1, "women": 2})
     ['women', 'woman']

@@ -1,6 +1,6 @@
 """word2vec's vocabulary file (``-save-vocab``): on each line a word, one space and its count.
 
-Beside a ``.npy`` the file may hold words only, where the counts are not known.
+Beside a ``.npy`` the file may hold words without counts.
 """
 
 import os
@@ -33,13 +33,12 @@ _MOST = np.iinfo(np.int64).max
 def read_vocabulary(
     path: str | os.PathLike[str], options: ReadOptions = STRICT
 ) -> tuple[list[str], np.ndarray | None]:
-    """Words and their counts [V] int64, or None where the file holds words only.
+    """(words, counts [V] int64). The counts are None if the file holds words only.
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: a line is not a word, one space and a count; a word occurs twice; some lines
-            have counts and some have none; the last line has no end, so that its count may be cut.
-            The message names the line.
+        FormatError: a line is not a word, one space and a count; a word occurs twice; only some
+            lines have counts; the last line has no end. The message names the line.
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/pets.vocab"
@@ -85,9 +84,7 @@ def read_vocabulary(
 def vocabulary_bytes(
     path: Path, words: Sequence[str], counts: np.ndarray | Sequence[int] | None
 ) -> bytes:
-    """The bytes of the file; words only if ``counts`` is None. Refuses a word that the file cannot
-    carry.
-    """
+    """The bytes of the file, without counts if ``counts`` is None. Refuses unfit words."""
     names = encoded(path, words, FORBIDDEN, "a vocabulary file")
     if names and names[0].startswith(MARK):
         cause = (

@@ -146,7 +146,7 @@ def collect(job: tuple[str, Callable[[], Iterable[Record]]]) -> list[Record]:
 
 def summary(records: list[Record]) -> str:
     """The worst of each objective, window and dtype as a table."""
-    head = "objective window dtype checks failed tested error tolerance differences".split()
+    head = ["objective", "window", "dtype", "checks", "failed", "tested", "error", "tolerance"]
     groups: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
         groups.setdefault((record.objective, record.window, record.check.dtype), []).append(record)
@@ -170,7 +170,7 @@ def summary(records: list[Record]) -> str:
                 worst.check.worst or "-",
             ]
         )
-    return columns([[*head, "worst case", "entry"], *rows])
+    return columns([[*head, "differences", "worst case", "entry"], *rows])
 
 
 def verdict(name: str, records: list[Record]) -> str:

@@ -29,6 +29,7 @@ def phrases(
     min_count: Count = 5,
     connectors: Connectors = (),
     delimiter: str = "_",
+    encoding: str = "utf-8",
     invalid: Literal["strict", "replace"] = "strict",
     topn: Count = 20,
     json: Json = None,
@@ -60,7 +61,8 @@ def phrases(
         connectors: Words that may stand inside a phrase, as in bill_of_rights. 'english' is a list
             of them.
         delimiter: What joins the words.
-        invalid: strict: invalid UTF-8 is an error. replace: U+FFFD takes its place.
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
         topn: Number of phrases of each pass to print.
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
@@ -80,7 +82,7 @@ def phrases(
         score=SCORES[score],
         connectors=ENGLISH_CONNECTORS if connectors == ("english",) else connectors,
         delimiter=delimiter,
-        reading=Reading(errors=invalid),
+        reading=Reading(invalid, encoding=encoding).without(out, list, json),
     )
     if out == "-":
         write_lines(" ".join(line) for line in found.lines())

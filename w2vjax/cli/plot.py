@@ -18,7 +18,7 @@ from w2vjax.vectors.vectors import Vectors
 Kind = Positional[
     Annotated[Literal["loss", "map", "analogy", "heatmap"], arg(help_behavior_hint="")]
 ]
-Projection = DisallowNone[Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]]
+Method = DisallowNone[Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]]
 
 
 def plot(
@@ -27,7 +27,7 @@ def plot(
     out: Target,
     words: Words = (),
     limit: Number = None,
-    method: Projection = None,
+    method: Method = None,
     compare: Paths = (),
     title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
 ) -> int:

@@ -11,6 +11,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from w2vjax.cli.arguments import Corpus, Files, Json
 from w2vjax.cli.output import write_json
+from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.runs.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName, Settings
@@ -69,6 +70,8 @@ def train(
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
+    encoding: str = "utf-8",
+    invalid: Literal["strict", "replace"] = "strict",
     checkpoint: Folder = None,
     checkpoint_every: float = 60.0,
     resume: bool = False,
@@ -101,6 +104,8 @@ def train(
             built-in text.
         training: Settings of the model and of its training.
         out: Folder for the results. It is made if it is not there.
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
         checkpoint: Folder for checkpoints. With it, Ctrl-C (SIGINT), SIGTERM and SIGUSR1 save one
             before the command ends.
         checkpoint_every: Seconds between checkpoints.
@@ -126,6 +131,7 @@ def train(
     if from_ is not None:
         from_, given = _as_in(from_, given)
     keywords = _keywords(corpus, given)
+    keywords["reading"] = Reading(invalid, encoding=encoding).without(out, checkpoint, json)
     keywords["checkpoint"] = _checkpoints(checkpoint, checkpoint_every, resume, allow)
     # what cannot work is refused before anything is read or made
     asked = arguments_of(keywords)
@@ -154,6 +160,8 @@ def plan(
     /,
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
+    encoding: str = "utf-8",
+    invalid: Literal["strict", "replace"] = "strict",
     json: Json = None,
 ) -> int:
     """Say how much memory and time a training run will take. The settings are those of train.
@@ -169,11 +177,14 @@ def plan(
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
             built-in text.
         training: Settings of the model and of its training.
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
         json: Write the plan as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.runs.plan import plan as make
 
-    result = make(_source(corpus), **_keywords(corpus, _given(training)))
+    reading = Reading(invalid, encoding=encoding).without(json)
+    result = make(_source(corpus), **_keywords(corpus, _given(training)), reading=reading)
     if json is not None:
         write_json(json, result._asdict())
     if json != "-":
@@ -262,12 +273,19 @@ def _grown(
             )
     least = USUAL_MIN_COUNT if asked.min_count is None else asked.min_count
     grown, start = continue_from(
-        path, text, least, asked.tokenizer, asked.seed, trees=asked.objective == "hierarchical"
+        path,
+        text,
+        least,
+        asked.tokenizer,
+        asked.seed,
+        trees=asked.objective == "hierarchical",
+        reading=asked.reading_without_results(),
     )
     dim = start.input.shape[1]
     if given.get("dim", dim) != dim:
         raise SettingError(f"--dim {given['dim']} differs from the model's {dim}. Leave it out.")
-    return grown, {"start": start, "dim": dim, "tokenizer": None, "min_count": None}
+    read = dict.fromkeys(("tokenizer", "min_count", "reading"))  # the text is read already
+    return grown, {"start": start, "dim": dim, **read}
 
 
 def _save(trained: Any, folder: Path, summary: dict[str, Any]) -> None:

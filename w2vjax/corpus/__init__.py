@@ -1,38 +1,38 @@
 """Text to ids: from files to one flat array of word ids on disk, in one pass over the text.
 
-    text --blocks--> bytes --scan--> first-seen ids on disk --Vocab--> ids [N] int32, starts [lines]
-    int64
+    text --blocks--> bytes --scan--> numbers on disk --Vocab--> ids [N] int32, starts [S] int64
 
-The whole of it is one call::
+One call does all of it::
 
     corpus = w2v.prepare(source, cache_dir, min_count=5, max_vocab=None, tokenizer=None)
-    corpus.vocab    Vocab: words (tuple of str), counts [V] int64, by count descending, then by first occurrence
-    corpus.ids      np.memmap [N] int32, read-only: one entry for every kept token, in the order of the text
-    corpus.starts   np.memmap [S] int64, read-only, rising: where in ids the lines begin (those that keep a token)
+    corpus.vocab    Vocab: words and counts [V] int64, frequent words first
+    corpus.ids      [N] int32, read-only memory map: every kept token, in the order of the text
+    corpus.starts   [S] int64, read-only memory map, rising: the places in ids where lines begin
     corpus.report   Report: lines, words and tokens, kept and dropped
-    corpus.digest   SHA-256 of the vocabulary, ids and starts: what a checkpoint compares
+    corpus.digest   SHA-256 of the vocabulary, ids and starts, which a checkpoint compares
 
-and its two halves, for a vocabulary that is shared, saved or loaded::
+Its two halves are for a vocabulary that is shared, saved or loaded::
 
     vocab = w2v.build_vocab(source, min_count=5, max_vocab=None, tokenizer=None)
-    encoded = corpus.encode.encode(source, vocab, path)             ids in path, starts in path + ".starts"
-    vocab.save(path); Vocab.load(path)                             word2vec's vocabulary file: a word and a count a line
-    vocab["king"]; "king" in vocab; len(vocab); vocab.words[7]; vocab.lookup(["king", "queen"]) ->
-    ids [2] int32
+    vocab.save(path); Vocab.load(path)     a vocabulary file: a word and its count a line
+    vocab["king"]; vocab.lookup(["king", "queen"])                     ids
+    encoded = corpus.encode.encode(source, vocab, path)
 
-Words that belong together are joined before training by ``w2v.phrases(source, ...)``, whose
-``lines()`` are a source again. Files that are not quite right are read with
-``reading=Reading(errors="replace", max_expansion=1000)``.
+A source is one of these:
 
-A source is: a path (plain text, .gz, .bz2, .xz, .zst, or a folder, read recursively in sorted
-order), "-" for standard input, a list of paths, None for the built-in text, or any iterable of
-token lists. A line is one document or sentence; windows do not cross lines. A file that is one
-endless line has starts = [0].
+- a path of a text file, plain or compressed (.gz, .bz2, .xz, .zst);
+- a path of a folder, which is read with its folders in sorted order, without names that begin with
+  a dot. A link to a folder, a pipe, a socket or a device in it is an error;
+- "-" for standard input, a list of paths, or None for the built-in text;
+- an iterable of token lists, such as the ``lines()`` of ``w2v.phrases(source)``.
 
-A word, to the default tokenizer, is a longest run of bytes above 0x20: space, tab, newline,
-carriage return and the other control characters, NUL among them, separate words. A line ends at a
-newline (so CRLF is one line end) and at the end of a file. Files are UTF-8; a byte-order mark at
-the start of a file is dropped.
+``reading=Reading(...)`` reads another encoding, invalid text, or a folder without some of its
+files. Files are UTF-8 if it names no other encoding. A byte order mark is dropped.
+
+To the default tokenizer a word is a longest sequence of bytes above 0x20. Space, tab, newline,
+carriage return and the other control characters, also NUL, separate words. A line is one document
+or sentence, and windows do not cross lines. A newline and the end of a file end a line. A file that
+is one endless line has starts = [0].
 """
 
 from w2vjax.lazy import names_of

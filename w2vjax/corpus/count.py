@@ -1,4 +1,4 @@
-"""From a source to its vocabulary: count the words, and keep those that are frequent enough."""
+"""From a source to its vocabulary: count the words, and keep the frequent ones."""
 
 import numpy as np
 
@@ -6,24 +6,18 @@ from w2vjax.corpus.scan import Seen, scan
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import CorpusError, whole_number
-from w2vjax.vocab import Report, Vocab
-
-REMEMBERED = 200_000  # dropped words that a vocabulary still knows, the most frequent ones
+from w2vjax.vocab import REMEMBERED, Report, Vocab
 
 
 def check_counts(min_count: int, max_vocab: int | None) -> None:
-    """Refuse settings that cannot work, before anything is read. min_count=0 keeps every word, as 1
-    does.
-    """
+    """Raise SettingError for numbers that cannot work. min_count=0 keeps every word, as 1 does."""
     whole_number("min_count", min_count, least=0)
     if max_vocab is not None:
         whole_number("max_vocab", max_vocab)
 
 
 def choose(seen: Seen, min_count: int, max_vocab: int | None) -> tuple[Vocab, np.ndarray]:
-    """The vocabulary of a pass, and the id of every number of it ([S] int32, -1 where the word is
-    dropped).
-    """
+    """(the vocabulary of a pass, the id [S] int32 of each of its numbers; -1 is a dropped word)."""
     met = np.flatnonzero(seen.counts)
     ranked = met[np.lexsort((seen.first[met], -seen.counts[met]))]
     size = int(np.searchsorted(-seen.counts[ranked], -max(min_count, 1), side="right"))
@@ -57,12 +51,18 @@ def build_vocab(
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
 ) -> Vocab:
-    """Count the words of a source and keep those that occur ``min_count`` times, at most
-    ``max_vocab`` of them.
+    """Count the words of a source and keep the frequent ones.
 
-    ``source`` and ``tokenizer`` are described in :mod:`w2vjax.corpus`. Raises
-    :class:`~w2vjax.errors.CorpusError` where nothing can be read or kept, and
-    :class:`~w2vjax.errors.SettingError` for settings that cannot work.
+    Args:
+        source: files, folders or token lists; see :mod:`w2vjax.corpus`.
+        min_count: a word is kept if it occurs this many times.
+        max_vocab: keep at most this many words, the most frequent ones.
+        tokenizer: a function from a line to its words. Default: words between white space.
+        reading: how files are read.
+
+    Raises:
+        CorpusError: nothing can be read, or no word is frequent enough.
+        SettingError: a setting cannot work. Nothing was read.
 
     >>> build_vocab([["to", "be", "or", "not", "to", "be"]], min_count=1, max_vocab=3).words
     ('to', 'be', 'or')

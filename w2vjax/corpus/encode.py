@@ -1,62 +1,68 @@
-"""Ids on disk: a corpus as two memory-mapped files that are made once and used again."""
+"""Ids on disk: a corpus as two memory-mapped files, made once and used again."""
 
 import hashlib
 import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from w2vjax.corpus.count import check_counts, choose
 from w2vjax.corpus.scan import renumber, scan
-from w2vjax.corpus.sources import READING, Reading, Source, TextSource, builtin, files, is_text
+from w2vjax.corpus.sources import (
+    READING,
+    Reading,
+    Source,
+    TextSource,
+    builtin,
+    check_reading,
+    files,
+    is_text,
+)
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError, FileError, SettingError
-from w2vjax.files import atomic_files, settled, sha256_of
+from w2vjax.files import atomic_files, scratch_file, settled, sha256_of
 from w2vjax.vocab import Report, Vocab
 
-FORMAT = 1  # raised when the files, or what is a word, change: older ones are then made again
-USUAL_MIN_COUNT = 5  # for a text
-ENDS = 1 << 20  # bytes at each end of a source file whose hash tells whether it has changed
+FORMAT = 1  # a change of the files, or of what is a word, raises it; older files are made again
+USUAL_MIN_COUNT = 5
+ENDS = 1 << 20  # bytes at each end of a source file whose hash shows a change of the file
 
 
 class Encoded(NamedTuple):
-    """A source as ids. ``ids`` [N] int32; ``starts`` [S] int64, where in ids the lines begin; both
-    read-only maps.
-    """
+    """A source as ids of a vocabulary. Both arrays are read-only memory maps."""
 
-    ids: np.ndarray
-    starts: np.ndarray
+    ids: np.ndarray  # [N] int32
+    starts: np.ndarray  # [S] int64, the places in ids where lines begin
     report: Report
 
 
 class Corpus(NamedTuple):
-    """What training reads: :class:`Encoded` with its vocabulary. ``digest`` is the SHA-256 of all
-    three.
-    """
+    """What training reads: a vocabulary, and a source as its ids."""
 
     vocab: Vocab
     ids: np.ndarray  # [N] int32, a read-only memory map
-    starts: np.ndarray  # [S] int64, a read-only memory map
-    digest: str
-    reused: bool  # the files were there already
+    starts: np.ndarray  # [S] int64, a read-only memory map: the places in ids where lines begin
+    digest: str  # the SHA-256 of the other three
+    reused: bool  # whether the cache held the files already
+
+    def __repr__(self) -> str:
+        sizes = f"{len(self.vocab):,} words, {len(self.ids):,} tokens, {len(self.starts):,} lines"
+        return f"Corpus({sizes})"
 
     @property
     def counts(self) -> np.ndarray:
-        """[V] int64: how often each word occurs. :func:`prepare` refuses a vocabulary without
-        counts.
-        """
+        """[V] int64: how often each word occurs."""
         return np.asarray(self.vocab.counts)
 
     @property
     def report(self) -> Report:
-        """What was kept and dropped, which the vocabulary knows."""
+        """What was kept and dropped."""
         report = self.vocab.report
         if report is None:
             raise SettingError(
@@ -72,25 +78,32 @@ def encode(
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
 ) -> Encoded:
-    """Write a source as ids of ``vocab`` to ``path`` and its line starts to ``path.starts``; other
-    words are left out.
+    """Write a source as ids of a vocabulary. Words that it lacks are left out.
 
-    Raises :class:`~w2vjax.errors.CorpusError` if the source cannot be read or holds no word of the
-    vocabulary.
+    Args:
+        source: files, folders or token lists; see :mod:`w2vjax.corpus`.
+        vocab: the words.
+        path: the file for the ids. The line starts go to ``path.starts``.
+        tokenizer: a function from a line to its words. Default: words between white space.
+        reading: how files are read.
 
-    >>> vocab = Vocab(("a", "rose"), [2, 2])
-    >>> encoded = encode([["a", "rose", "is"], ["a", "rose"]], vocab, tempfile.mkdtemp() + "/rose.ids")
+    Raises:
+        CorpusError: the source cannot be read, or holds no word of the vocabulary.
+        FileError: a file cannot be written.
+
+    >>> vocab, path = Vocab(("a", "rose"), [2, 2]), tempfile.mkdtemp() + "/rose.ids"
+    >>> encoded = encode([["a", "rose", "is"], ["a", "rose"]], vocab, path)
     >>> encoded.ids.tolist(), encoded.starts.tolist()
     ([0, 1, 0, 1], [0, 2])
     """
     target = Path(path)
     beside = target.with_name(target.name + ".starts")
     with (
-        _scratch(target.parent) as numbers,
-        _scratch(target.parent) as starts,
+        scratch_file(target.parent) as numbers,
+        scratch_file(target.parent) as starts,
         atomic_files([target, beside]) as (ids_out, starts_out),
     ):
-        seen = scan(source, tokenizer, reading, numbers, starts)
+        seen = scan(source, tokenizer, reading.without(target, beside), numbers, starts)
         met = np.flatnonzero(seen.counts)
         ids_of = np.full(len(seen.counts), -1, np.int32)
         ids_of[met] = [vocab.ids.get(word, -1) for word in seen.spell(met)]
@@ -98,8 +111,8 @@ def encode(
         if not kept:
             raise CorpusError(
                 f"None of the {seen.tokens:,} tokens of the corpus is among the vocabulary's "
-                f"{len(vocab):,} words. "
-                "Check that corpus, tokenizer and vocabulary belong together."
+                f"{len(vocab):,} words. Check that corpus, tokenizer and vocabulary belong "
+                "together."
             )
     words = int(np.count_nonzero(ids_of >= 0))
     report = Report(seen.lines, words, len(met) - words, kept, seen.tokens - kept)
@@ -117,21 +130,25 @@ def prepare(
 ) -> Corpus:
     """Vocabulary and ids of a source, in one pass over its text.
 
-    With a ``cache_dir`` (made if need be) the files stay there and are used again when files,
-    settings and version are the same: paths, sizes, modification times and the hash of the first
-    and last MiB of every file. They are checked against their checksums first, and made anew if
-    damaged. Token lists, standard input and tokenizers other than the package's own are read every
-    time, for nothing tells whether they have changed. Without a ``cache_dir`` the files are
-    temporary and go when the corpus does.
+    The cache is used again if files, settings and version are the same. A file is the same if path,
+    size, time of modification and the hash of its first and last MiB are. The checksums of the
+    cache are compared, and a damaged cache is made again. Token lists, standard input and a
+    tokenizer of your own are read every time, because nothing shows whether they have changed.
 
-    ``min_count``: None is 5. ``vocab``: words and counts to use as they are, as ``Vocab.load``
-    reads them, in place of what min_count and max_vocab would choose. A source that is a
-    :class:`Corpus` already is returned as it is.
+    Args:
+        source: files, folders or token lists; see :mod:`w2vjax.corpus`. A :class:`Corpus` is
+            returned as it is.
+        cache_dir: a folder that keeps the files, made if need be. Without it they are temporary.
+        min_count: a word is kept if it occurs this many times. None is 5.
+        max_vocab: keep at most this many words, the most frequent ones.
+        tokenizer: a function from a line to its words. Default: words between white space.
+        reading: how files are read.
+        vocab: words and counts to use as they are, instead of those that min_count chooses.
 
-    Raises what :func:`build_vocab` raises, :class:`~w2vjax.errors.FileError` if the cache cannot be
-    written, and :class:`~w2vjax.errors.SettingError` for a ``vocab`` with a cache, max_vocab or a
-    Corpus, and for a min_count, max_vocab, tokenizer or cache that a Corpus or ``vocab`` was not
-    made with.
+    Raises:
+        CorpusError: nothing can be read, or no word is frequent enough.
+        FileError: the cache cannot be written.
+        SettingError: a setting cannot work, or has no effect on a ``vocab`` or Corpus.
 
     >>> corpus = prepare([["a", "rose", "is", "a", "rose"], ["is", "it"]], min_count=2)
     >>> corpus.vocab.words, corpus.ids.tolist(), corpus.starts.tolist()
@@ -143,32 +160,22 @@ def prepare(
     """
     least = USUAL_MIN_COUNT if min_count is None else min_count
     check_counts(least, max_vocab)
-    if vocab is not None and (
-        isinstance(source, Corpus) or cache_dir is not None or max_vocab is not None
-    ):
-        raise SettingError(
-            "A vocab takes the place of one that is chosen, cached or in a Corpus. Leave out "
-            "max_vocab and cache, and pass the text."
-        )
+    check_reading(reading)
+    if not isinstance(cache_dir, (str, os.PathLike, NoneType)):
+        raise SettingError(f"cache={cache_dir!r:.60} is no path. Pass the path of a folder.")
     if isinstance(source, Corpus):
-        if tokenizer is not None or cache_dir is not None:
-            name, value = (
-                ("cache", cache_dir)
-                if tokenizer is None
-                else ("tokenizer", _name(tokenizer) or tokenizer)
-            )
-            raise SettingError(
-                f"{name}={value!r} has no effect on a Corpus, whose text is read already. "
-                f"Pass it to prepare, or leave it out."
-            )
+        given = {"vocab": vocab, "cache": cache_dir, "tokenizer": tokenizer}
+        given |= {name: getattr(reading, name) for name in ("encoding", "errors")}
+        for name, value in given.items():
+            if value not in (None, getattr(READING, name, None)):
+                raise SettingError(
+                    f"{name}={value!r:.60} has no effect on a Corpus, whose text is read already. "
+                    "Pass it to prepare, or leave it out."
+                )
         require_chosen_by(source.vocab, min_count, max_vocab)
         return source
     if vocab is not None:
-        if vocab.counts is None:
-            raise SettingError(
-                "The vocab has no counts, which training needs. Pass a vocabulary with counts."
-            )
-        require_chosen_by(vocab, min_count, None)
+        _check_vocab(vocab, min_count, max_vocab, cache_dir)
         return _with_words_of(vocab, source, tokenizer, reading)
     settings = {
         "format": FORMAT,
@@ -176,34 +183,59 @@ def prepare(
         "max_vocab": max_vocab and int(max_vocab),
         "tokenizer": _name(tokenizer),
         "errors": reading.errors,
-        "source": _names(source),
+        "source": _names(source, reading.without(cache_dir)),
     }
+    if not reading.is_utf8():
+        settings["encoding"] = reading.encoding
     if cache_dir is None:
         with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as temporary:
-            paths = _paths(temporary, settings)
-            return _make(
-                paths, settings, None, source, tokenizer, reading
-            )  # the maps outlive their files' names
+            # the maps outlive the names of their files
+            return _make(_paths(temporary, settings), settings, None, source, tokenizer, reading)
+    return _cached(cache_dir, settings, source, tokenizer, reading)
+
+
+def _cached(
+    folder: str | os.PathLike[str],
+    settings: dict[str, Any],
+    source: Source,
+    tokenizer: Tokenizer | None,
+    reading: Reading,
+) -> Corpus:
+    """The corpus that a folder keeps, made if it is missing, damaged or of another text."""
     try:
-        os.makedirs(cache_dir, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise FileError(
-            f"{os.fspath(cache_dir)} cannot be made: {error.strerror}. Name a folder for the cache."
+            f"{os.fspath(folder)} cannot be made: {error.strerror}. Name a folder for the cache."
         ) from error
-    paths = _paths(cache_dir, settings)
-    marks = (
-        _fingerprints(source)
-        if settings["tokenizer"] and settings["source"] and is_text(source)
-        else None
-    )
-    if marks is not None and (corpus := _reuse(paths, settings, marks)):
-        return corpus
+    paths, marks, reading = _paths(folder, settings), None, reading.without(folder)
+    if settings["tokenizer"] and settings["source"] and is_text(source):
+        marks = _fingerprints(source, reading)
+        if corpus := _reuse(paths, settings, marks):
+            return corpus
     return _make(paths, settings, marks, source, tokenizer, reading)
 
 
+def _check_vocab(
+    vocab: Vocab, min_count: int | None, max_vocab: int | None, cache_dir: object
+) -> None:
+    """Raise SettingError for a vocabulary that cannot be used, or not with the other settings."""
+    if not isinstance(vocab, Vocab):
+        raise SettingError(f"vocab={vocab!r:.60} is no vocabulary. Pass Vocab.load(path).")
+    if cache_dir is not None or max_vocab is not None:
+        raise SettingError(
+            "A vocab takes the place of one that is chosen or cached. Leave out max_vocab and "
+            "cache."
+        )
+    if vocab.counts is None:
+        raise SettingError(
+            "The vocab has no counts, which training needs. Pass a vocabulary with counts."
+        )
+    require_chosen_by(vocab, min_count, None)
+
+
 def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
-    """(min_count, max_vocab) that explain which words are in a vocabulary; None where no word was
-    left out for room.
+    """(min_count, max_vocab) that chose the words of a vocabulary; None if there was no limit.
 
     >>> chosen_by(prepare([["a", "rose", "is", "a", "rose"]], min_count=1, max_vocab=2).vocab)
     (1, 2)
@@ -213,64 +245,55 @@ def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
 
 
 def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for numbers that would have chosen other words;
-    None is not asked.
-    """
+    """Raise SettingError for numbers that would have chosen other words. None is no number."""
     least, most = chosen_by(vocab)
     if min_count is not None and max(min_count, 1) != max(least, 1):
         raise SettingError(
-            f"min_count={min_count} has no effect on a vocabulary that is there already, chosen by "
-            f"min_count={least}. "
-            "Leave min_count out, or prepare the corpus with it."
+            f"min_count={min_count} has no effect on a vocabulary that min_count={least} has "
+            "chosen. Leave min_count out, or prepare the corpus with it."
         )
     if max_vocab is not None and (len(vocab) > max_vocab or (most or max_vocab) < max_vocab):
         raise SettingError(
-            f"max_vocab={max_vocab} has no effect on a vocabulary that is there already, of "
-            f"{len(vocab):,} words. "
-            "Leave max_vocab out, or prepare the corpus with it."
+            f"max_vocab={max_vocab} has no effect on a vocabulary of {len(vocab):,} words that is "
+            "there already. Leave max_vocab out, or prepare the corpus with it."
         )
 
 
 def _with_words_of(
     vocab: Vocab, source: Source, tokenizer: Tokenizer | None, reading: Reading
 ) -> Corpus:
-    """A source as ids of a vocabulary that is there already; the report is that of the source."""
+    """A source as ids of a vocabulary that is there already. The report is of the source."""
     with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
         ids, starts = Path(folder, "ids"), Path(folder, "ids.starts")
         report = encode(source, vocab, ids, tokenizer, reading).report
-        hashes = [sha256_of(ids), sha256_of(starts)]
-        # the maps outlive their files' names
-        return _open(
-            [Path(folder), ids, starts], replace(vocab, report=report), hashes, reused=False
-        )
+        hashes, vocab = [sha256_of(ids), sha256_of(starts)], replace(vocab, report=report)
+        # the maps outlive the names of their files
+        return _open([Path(folder), ids, starts], vocab, hashes, reused=False)
 
 
 def _name(tokenizer: Tokenizer | None) -> str | None:
-    """A name for the tokenizers whose behaviour a name settles: the package's own."""
+    """The name of one of the package's tokenizers; None for a tokenizer of somebody else."""
     if tokenizer in (None, tokenize_whitespace):
         return "whitespace"
     name = f"{getattr(tokenizer, '__module__', '')}.{getattr(tokenizer, '__qualname__', '')}"
     return "w2vjax.reference.tokenize" if name == "w2vjax.reference.one_hot.tokenize" else None
 
 
-def _names(source: Source) -> list[str] | None:
-    """What a text source is read from; None where nothing can tell whether it has changed."""
+def _names(source: Source, reading: Reading) -> list[str] | None:
+    """The files of a source; None if nothing shows whether it has changed."""
     if source is None:
         return ["the built-in text"]
-    names = files(source) if is_text(source) and source is not None else []
-    return (
-        [os.path.abspath(name) for name in names]
-        if names and all(map(os.path.isfile, names))
-        else None
-    )
+    names = files(source, reading.leave_out) if is_text(source) and source is not None else []
+    known = bool(names) and all(map(os.path.isfile, names))
+    return [os.path.abspath(name) for name in names] if known else None
 
 
-def _fingerprints(source: TextSource) -> list[list[Any]]:
+def _fingerprints(source: TextSource, reading: Reading) -> list[list[Any]]:
     """Size, time of modification and hash of both ends, for every file of a source."""
     if source is None:
         return [[hashlib.sha256(piece).hexdigest() for piece in builtin()]]
     marks: list[list[Any]] = []
-    for path in files(source):
+    for path in files(source, reading.leave_out):
         try:
             with open(path, "rb") as file:
                 status = os.fstat(file.fileno())
@@ -301,8 +324,8 @@ def _make(
     """Read the source and write the three files, which appear together or not at all."""
     folder = paths[0].parent
     with (
-        _scratch(folder) as numbers,
-        _scratch(folder) as begins,
+        scratch_file(folder) as numbers,
+        scratch_file(folder) as begins,
         atomic_files(paths) as (manifest, ids, starts),
     ):
         seen = scan(source, tokenizer, reading, numbers, begins)
@@ -329,9 +352,7 @@ def _make(
 
 
 def _signed(record: dict[str, Any]) -> bytes:
-    """JSON with its own checksum on the line before it: one flipped bit in a word would otherwise
-    go unseen.
-    """
+    """JSON behind a line with its checksum, without which a flipped bit in a word is not seen."""
     data = json.dumps(record).encode()
     return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
 
@@ -346,7 +367,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) -> Corpus | None:
-    """The corpus that was made before, if it was made from the same and is whole."""
+    """The corpus of an earlier run, if it was made from the same text and is whole."""
     paths = settled(paths)
     if not paths[0].exists():
         return None
@@ -381,18 +402,3 @@ def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> C
 
 def _mapped(path: Path, dtype: str) -> np.ndarray:
     return np.memmap(path, dtype, mode="r")
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[IO[bytes]]:
-    """A file for the numbers of the first pass, without a name: it is gone when it is closed, or
-    the process.
-    """
-    try:
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-    except OSError as error:
-        raise FileError(
-            f"{folder} cannot be written to: {error.strerror}. Name another folder."
-        ) from error
-    with file:
-        yield file

@@ -1,10 +1,8 @@
-"""Phrases: neighbouring words that come together more often than chance joined into one, as in
-``new_york``.
+"""Phrases: words that stand together more often than chance are joined, as in ``new_york``.
 
-How pairs are scored and counted is in :mod:`w2vjax.corpus.neighbours`. Further passes over the
-result join longer phrases. The text is read once, into ids on disk; counting and joining go over
-the ids in batches. Memory holds one part of the distinct pairs at a time and does not grow with the
-text.
+:mod:`w2vjax.corpus.neighbours` counts and scores the pairs. A further pass over the result joins
+longer phrases. The text is read once, into ids on disk. Counting and joining read the ids in
+batches and count one part of the pairs at a time, so memory does not grow with the text.
 """
 
 import os
@@ -28,51 +26,33 @@ from w2vjax.corpus.neighbours import (
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import FormatError, SettingError, whole_number
-from w2vjax.files import atomic_file
+from w2vjax.files import atomic_file, naming
 
-ENGLISH_CONNECTORS = frozenset(
-    (
-        "a",
-        "an",
-        "and",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "of",
-        "on",
-        "or",
-        "the",
-        "to",
-        "with",
-        "without",
-    )
-)
+ENGLISH_CONNECTORS = frozenset("a an and at by for from in of on or the to with without".split())
 USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.5}
 
 
 class Phrase(NamedTuple):
-    """A phrase of one pass: its parts (words, or phrases of an earlier pass), how often they met,
-    and their score.
-    """
+    """A phrase that one pass has found."""
 
-    parts: tuple[str, ...]
-    seen: int
+    parts: tuple[str, ...]  # words, or phrases of an earlier pass
+    seen: int  # how often the parts stand together
     score: float
 
 
 class Phrases(NamedTuple):
-    """What :func:`phrases` found. Iterating over ``lines()`` gives the corpus with its phrases
-    joined.
-    """
+    """What :func:`phrases` found. ``lines()`` is the corpus with its phrases joined."""
 
     found: tuple[tuple[Phrase, ...], ...]  # for every pass, by score descending
     delimiter: str
     connectors: frozenset[str]
     words: tuple[str, ...]
     ids: np.ndarray  # [N] int32, a read-only memory map: the joined corpus in ids of words
-    starts: np.ndarray  # [S] int64, a read-only memory map: where its lines begin
+    starts: np.ndarray  # [S] int64, a read-only memory map: the places in ids where lines begin
+
+    def __repr__(self) -> str:
+        found = " + ".join(f"{len(rules):,}" for rules in self.found)
+        return f"Phrases({found} found, {len(self.ids):,} tokens, {len(self.starts):,} lines)"
 
     def lines(self) -> "Lines":
         """The joined corpus as token lists, which can be iterated over again and again."""
@@ -107,16 +87,18 @@ class Phrases(NamedTuple):
         return joined
 
     def save_corpus(self, path: str | os.PathLike[str]) -> None:
-        """Write the joined corpus as text, a line a line, words separated by spaces; lines without
-        words are gone.
+        """Write the joined corpus as text, with spaces between words. Empty lines are left out.
+
+        Raises:
+            FormatError: a word holds white space, so the file would hold two words.
+            FileError: the file cannot be written.
         """
         with atomic_file(path) as file:
             for word in self.words:
                 if any(character <= " " for character in word):
                     raise FormatError(
                         f"{os.fspath(path)}: the word {word!r} holds white space, which would cut "
-                        "it in two. "
-                        "Train on lines() instead of a file."
+                        "it in two. Train on lines() instead of a file."
                     )
             encoded = [word.encode("utf-8", "surrogatepass") for word in self.words]
             for line, ids in _in_pieces(self.ids, self.starts):
@@ -125,7 +107,7 @@ class Phrases(NamedTuple):
             file.write(b"\n")
 
     def save_list(self, path: str | os.PathLike[str]) -> None:
-        """Write the phrases, ``phrase<TAB>count<TAB>score<TAB>pass`` a line, by pass and score."""
+        """Write the phrases by pass and score: ``phrase<TAB>count<TAB>score<TAB>pass`` a line."""
         with atomic_file(path) as file:
             file.write(b"phrase\tcount\tscore\tpass\n")
             for number, rules in enumerate(self.found, 1):
@@ -136,7 +118,7 @@ class Phrases(NamedTuple):
 
 
 class Lines:
-    """The lines of joined phrases: an iterable of token lists that starts anew each time."""
+    """The lines with joined phrases: token lists, which can be iterated over again and again."""
 
     def __init__(self, found: Phrases) -> None:
         self._found = found
@@ -152,7 +134,7 @@ class Lines:
 
 
 def _in_pieces(ids: np.ndarray, starts: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Lines in order, long ones in several pieces: ("first" | "next", ids)."""
+    """("first" or "next", ids) for each piece of a line. A long line has several pieces."""
     for begin in range(0, len(starts), BATCH):
         some = starts[begin : begin + BATCH + 1].tolist()
         ends = some[1:] if len(some) > BATCH else [*some[1:], len(ids)]
@@ -172,26 +154,38 @@ def phrases(
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
 ) -> Phrases:
-    """Find the phrases of a source (any that :func:`prepare` reads) and join them.
+    """Find the phrases of a source and join them.
 
-    ``threshold`` is what a score has to exceed, one for all passes or one each; 100 is usual for
-    :func:`word2phrase_score`, the default, and 0.5 for :func:`npmi_score`. ``score`` may be any
-    function of the same arguments. ``connectors`` are words that may stand inside a phrase, at most
-    three in a row, but not begin or end one; ``ENGLISH_CONNECTORS`` is a list to pass. Raises
-    :class:`~w2vjax.errors.SettingError` for settings that cannot work, and what :func:`prepare`
-    raises.
+    Args:
+        source: files, folders or token lists; see :mod:`w2vjax.corpus`.
+        min_count: words that occur less often are not joined.
+        threshold: a pair with a higher score is joined. One number, or one for each pass. Default:
+            100 for :func:`word2phrase_score` and 0.5 for :func:`npmi_score`.
+        passes: how often the text is searched. Two passes find phrases of up to four words.
+        score: the function that scores pairs, or your own with the same arguments.
+        connectors: words that may stand inside a phrase, up to three in a row, but not at its ends.
+            ``ENGLISH_CONNECTORS`` is a list of them.
+        delimiter: what joins the words.
+        tokenizer: a function from a line to its words. Default: words between white space.
+        reading: how files are read.
 
-    >>> text = [["machine", "learning", "is", "fun"], ["machine", "learning", "works"], ["it", "works"]] * 10
-    >>> found = phrases(text, min_count=5, threshold=2.5)
+    Raises:
+        SettingError: a setting cannot work. Nothing was read.
+        CorpusError: the source cannot be read or holds no words.
+        FileError: the folder for temporary files cannot be written to.
+
+    >>> text = [["machine", "learning", "is", "fun"], ["machine", "learning", "works"]] * 10
+    >>> found = phrases([*text, ["it", "works"]], min_count=5, threshold=1.5)
     >>> found.found[0][0]
-    Phrase(parts=('is', 'fun'), seen=10, score=4.5)
+    Phrase(parts=('is', 'fun'), seen=10, score=3.6)
     >>> next(iter(found.lines()))
     ['machine_learning', 'is_fun']
     """
-    thresholds = _thresholds(threshold, passes, score)
     whole_number("min_count", min_count)
+    linking = _connectors(connectors)
+    _check(score, delimiter)
+    thresholds = _thresholds(threshold, passes, score)
     corpus = prepare(source, None, 1, tokenizer=tokenizer, reading=reading)
-    linking = frozenset(connectors)
     words, ids, starts = list(corpus.vocab.words), corpus.ids, corpus.starts
     found = []
     for limit in thresholds:
@@ -202,18 +196,38 @@ def phrases(
         numbers = _numbers([delimiter.join(phrase.parts) for phrase in rules], words)
         with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
             paths = Path(folder, "ids"), Path(folder, "starts")
-            with open(paths[0], "wb") as ids_out, open(paths[1], "wb") as starts_out:
-                write_joined(stream, keys, numbers, ids_out, starts_out)
+            with naming(paths[0]), open(paths[0], "wb") as out, open(paths[1], "wb") as begins:
+                write_joined(stream, keys, numbers, out, begins)
             ids, starts = np.memmap(paths[0], "<i4", "r"), np.memmap(paths[1], "<i8", "r")
     return Phrases(tuple(found), delimiter, linking, tuple(words), ids, starts)
 
 
 def _numbers(phrases_found: list[str], words: list[str]) -> np.ndarray:
-    """The ids [n] int32 of phrases, which are added to the words unless they are there."""
+    """The ids [n] int32 of phrases. New phrases are added to ``words``."""
     ids_of = {word: place for place, word in enumerate(words)}
     numbers = [ids_of.setdefault(phrase, len(ids_of)) for phrase in phrases_found]
     words[:] = ids_of
     return np.array(numbers, np.int32)
+
+
+def _connectors(words: Iterable[str]) -> frozenset[str]:
+    if isinstance(words, Iterable) and not isinstance(words, (str, bytes)):
+        given = list(words)
+        if all(isinstance(word, str) for word in given):
+            return frozenset(given)
+    raise SettingError(f"connectors={words!r:.60} is no list of words. Pass a list of strings.")
+
+
+def _check(score: object, delimiter: object) -> None:
+    if not callable(score):
+        raise SettingError(
+            f"score={score!r:.60} is no function. Pass w2vjax.corpus.word2phrase_score, "
+            "w2vjax.corpus.npmi_score, or a function of the same arguments."
+        )
+    if not isinstance(delimiter, str) or any(character <= " " for character in delimiter):
+        raise SettingError(
+            f"delimiter={delimiter!r:.60} is no string without white space. Use '_'."
+        )
 
 
 def _thresholds(
@@ -224,13 +238,15 @@ def _thresholds(
         if score not in USUAL_THRESHOLDS:
             raise SettingError("A score of your own has no usual threshold. Pass threshold.")
         threshold = USUAL_THRESHOLDS[score]
-    thresholds = (
-        [float(threshold)] * passes
-        if isinstance(threshold, (int, float))
-        else list(map(float, threshold))
-    )
-    if len(thresholds) != passes or not all(np.isfinite(thresholds)):
+    try:
+        given = np.array(threshold, np.float64)
+        thresholds = given.tolist() if given.ndim else [float(given)] * passes
+        usable = given.ndim < 2 and not isinstance(threshold, (str, bytes))
+    except (TypeError, ValueError):
+        thresholds, usable = [], False
+    if not usable or len(thresholds) != passes or not all(np.isfinite(thresholds)):
         raise SettingError(
-            f"threshold={threshold} is not one finite number, or one for each of {passes} passes."
+            f"threshold={threshold!r:.60} is not one finite number, or one for each of {passes} "
+            "passes. Pass such a number."
         )
     return thresholds

@@ -1,9 +1,8 @@
-"""One pass over a source: number the words as they are first met, count them, write the numbers to
-disk.
+"""One pass over a source: give each new word a number, count the words, write the numbers to disk.
 
-The numbers are final only once every word has been counted; :func:`renumber` then replaces them in
-a second, much cheaper pass over the numbers (not over the text), which also drops the words that
-are not in the vocabulary.
+The ids are known only once every word has been counted. :func:`renumber` then replaces the numbers
+by ids and drops the words that are not in the vocabulary. It reads the numbers, not the text, which
+is much cheaper.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from w2vjax.corpus.sources import (
     lines,
 )
 from w2vjax.corpus.table import PIECE, WordTable
-from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
+from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError
 
 BATCH = 1 << 18  # numbers handled at a time, by renumber and when tokens come from Python
@@ -30,11 +29,10 @@ NEWLINE = 0x0A
 
 
 class Seen(NamedTuple):
-    """What a pass has met. S numbers exist; some numbers may stand for no word (their count is 0)."""
+    """What a pass has met. S numbers exist. A number with a count of 0 stands for no word."""
 
     counts: np.ndarray  # [S] int64
-    # [S] int64 place of the first occurrence among all tokens; -1 if there is none
-    first: np.ndarray
+    first: np.ndarray  # [S] int64, the place among all tokens where the word is first met, or -1
     spell: Callable[[np.ndarray], list[str]]  # numbers -> words
     tokens: int
     lines: int  # that hold a token
@@ -44,7 +42,7 @@ class NumberedWords(NamedTuple):
     """The next words of a source, each as its number."""
 
     numbers: np.ndarray  # [n] int64
-    starts: np.ndarray  # [m] int64, offsets in numbers at which a line's first word stands
+    starts: np.ndarray  # [m] int64, the places in numbers where lines begin
     size: int  # numbers below this exist
 
 
@@ -55,9 +53,8 @@ def scan(
     numbers_file: IO[bytes] | None = None,
     starts_file: IO[bytes] | None = None,
 ) -> Seen:
-    """Read a source once. Writes the words' numbers as int32 and the line starts as int64, if given
-    files for them.
-    """
+    """Read a source once. Writes the numbers as int32 and the line starts as int64, if asked to."""
+    check_tokenizer(tokenizer)
     spell: Callable[[np.ndarray], list[str]]
     if is_text(source) and tokenizer in (None, tokenize_whitespace):
         table = WordTable()
@@ -72,7 +69,7 @@ def scan(
             return [words[number] for number in numbers.tolist()]
 
     counts, first = np.zeros(1 << 10, np.int64), np.full(1 << 10, -1)
-    met = np.zeros(1 << 10, bool)  # first >= 0, small enough for the cache
+    met = np.zeros(1 << 10, bool)  # whether first >= 0, in an array that fits the cache
     tokens = found_lines = 0
     for batch in batches:
         if batch.size > len(counts):
@@ -97,7 +94,10 @@ def scan(
 
 def _empty(source: Source) -> str:
     if iter_is_self(source):
-        return "The corpus gave no tokens: it is an iterator, which can be read only once. Pass a list, or an object whose __iter__ starts anew."  # noqa: E501
+        return (
+            "The corpus gave no tokens: it is an iterator, which can be read only once. Pass a "
+            "list, or an object whose __iter__ starts anew."
+        )
     return "The corpus holds no words: it is empty, or nothing but white space. Read more text."
 
 
@@ -129,7 +129,7 @@ def _words_of_text(
 
 
 def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.ndarray, bool]:
-    """The first words of lines, from where lines end; and whether the next batch begins with one.
+    """(places of the first words of lines, whether the next batch begins a line).
 
     >>> _line_starts(np.array([2, 2, 5]), True, 5)  # two lines, an empty one between them
     (array([0, 2]), True)
@@ -182,9 +182,8 @@ def _words_of_lists(
         for token in tokens:
             if not isinstance(token, str):
                 raise CorpusError(
-                    f"Line {line} of the corpus holds {token!r}, a {type(token).__name__}. "
-                    "NumberedWords are strings: "
-                    "convert them with str."
+                    f"Line {line} of the corpus holds {token!r:.60}, a {type(token).__name__}. "
+                    "Words are strings: convert them with str."
                 )
             if token:  # what line.split(" ") makes of two spaces is no word
                 numbers.append(ids.setdefault(token, len(ids)))
@@ -203,17 +202,16 @@ def renumber(
     ids_out: IO[bytes],
     starts_out: IO[bytes],
 ) -> int:
-    """Write the final ids and line starts; returns the number of ids written.
+    """Write the ids and the line starts, and return the number of ids.
 
-    ``ids_of`` [S] int32 gives each number's id, or -1 for words that are dropped. A line none of
-    whose words is kept leaves no start behind.
+    ``ids_of`` [S] int32 is the id of each number, or -1 for a word that is dropped. A line that
+    keeps no word has no start.
     """
     numbers_file.seek(0)
     starts_file.seek(0)
     read = kept = 0
     pending = _read(starts_file, "<i8", BATCH)
-    # the last start: it is written once a kept word is known to follow
-    held = np.zeros(0, np.int64)
+    held = np.zeros(0, np.int64)  # the last start, which is written once a kept word follows it
     while len(numbers := _read(numbers_file, "<i4", BATCH)):
         ids = ids_of.take(numbers)
         keep = ids >= 0

@@ -1,133 +1,217 @@
-"""Where text comes from: files, compressed files, folders, standard input, token lists; read in
-blocks of bytes.
+"""Where text comes from: files, compressed files, folders, standard input. It is read in blocks.
 
-A block is a uint8 array that ends after a separator (a byte <= 0x20), so no word, UTF-8 sequence or
-CRLF is ever cut: what follows cannot depend on the block size.
+A block is a uint8 array that ends after a separator (a byte <= 0x20). So no block cuts a word, a
+UTF-8 sequence or a CRLF, and the result cannot depend on the size of the blocks.
 """
 
+import codecs
 import os
+import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, Literal, NamedTuple, TypeAlias, TypeGuard
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import IO, Literal, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
 import numpy as np
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError
+from w2vjax.reading import MARK, archive, wide_text
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words
-# bytes without a separator before the file is taken for something other than text
-LONGEST_WORD = 1 << 24
+LONGEST_WORD = 1 << 24  # bytes without a separator; a file with more is not text
+_START = 1 << 12  # bytes that show whether a file is text
 
 Errors = Literal["strict", "replace"]
 Path: TypeAlias = str | os.PathLike[str]
 TextSource: TypeAlias = Path | Sequence[Path] | None  # read from files; None is the built-in text
-# What can be read as a corpus: text, or an iterable of token lists (of lines, where there is a
-# tokenizer).
+# A corpus is text, or an iterable of token lists. With a tokenizer it may be an iterable of lines.
 Source: TypeAlias = TextSource | Iterable[str | Iterable[str]]
 
 
 class Reading(NamedTuple):
     """How files are read.
 
-    ``errors``: "strict" refuses invalid UTF-8, naming the byte; "replace" puts U+FFFD in its place.
-    ``max_expansion``: how many times its own size a compressed file may grow to (above 64 MiB)
-    before it is refused. ``block_bytes``: bytes read at a time; the result does not depend on it.
+    Args:
+        errors: "strict" refuses bytes that are invalid in the encoding; "replace" reads U+FFFD.
+        max_expansion: a compressed file may expand to this many times its size, or to 64 MiB.
+        block_bytes: bytes read at a time. The result does not depend on it.
+        encoding: the encoding of the text, by any name that Python knows.
+        leave_out: files and folders that a walk through a folder leaves out, such as results.
     """
 
     errors: Errors = "strict"
     max_expansion: float = 200.0
     block_bytes: int = BLOCK
+    encoding: str = "utf-8"
+    leave_out: tuple[Path, ...] = ()
+
+    def without(self, *paths: Path | None) -> "Reading":
+        """The same, with more paths to leave out. None is no path.
+
+        >>> Reading(encoding="latin-1").without("run", None).leave_out
+        ('run',)
+        """
+        more = (path for path in paths if path is not None)
+        return self._replace(leave_out=(*self.leave_out, *more))
+
+    def is_utf8(self) -> bool:
+        """Whether the encoding is UTF-8, which needs no conversion."""
+        return codecs.lookup(self.encoding).name == "utf-8"
 
 
 READING = Reading()
 
 
+def check_reading(reading: Reading) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` for a value that cannot work."""
+    if not isinstance(reading, Reading):
+        raise SettingError(f"reading={reading!r:.60} is no Reading. Pass w2vjax.corpus.Reading().")
+    if reading.errors not in ("strict", "replace"):
+        raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
+    if reading.block_bytes < 1 or not reading.max_expansion > 0:
+        raise SettingError(
+            f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion} must be "
+            "positive. Leave them out for the defaults."
+        )
+    paths = reading.leave_out
+    if type(paths) is not tuple or not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        raise SettingError(f"leave_out={paths!r:.60} is no list of paths. Pass a tuple of paths.")
+    try:
+        "a".encode(reading.encoding)  # fails for a codec that is not of text, such as rot13
+        codecs.getincrementaldecoder(reading.encoding)
+    except (LookupError, TypeError, ValueError) as error:
+        raise SettingError(
+            f"encoding={reading.encoding!r:.60} is no encoding that Python knows. Use a name such "
+            "as 'latin-1', 'cp1252' or 'utf-16'."
+        ) from error
+
+
 class Block(NamedTuple):
-    """Bytes of one file, ending after a separator; ``ends_file`` on the last (which may be a lone
-    newline).
-    """
+    """Bytes of one file, up to and with a separator. The last block of a file may be a newline."""
 
     data: np.ndarray  # [bytes] uint8
     ends_file: bool
 
 
 def is_text(source: Source) -> TypeGuard[TextSource]:
-    """Whether a source is read from files (a path, paths, "-", None), rather than iterated over as
-    token lists.
-    """
+    """Whether a source is read from files (a path, paths, "-", None) and is no token lists."""
     if source is None or isinstance(source, (str, os.PathLike)):
         return True
     paths = isinstance(source, (list, tuple)) and len(source) > 0
     return paths and all(isinstance(item, (str, os.PathLike)) for item in source)
 
 
-def files(source: Path | Sequence[Path]) -> list[str]:
-    """The files of a source in reading order: folders are walked recursively in sorted order, "-"
-    stays.
+def files(source: Path | Sequence[Path], leave_out: Iterable[Path] = ()) -> list[str]:
+    """The files of a source in the order of reading. A folder gives its files in sorted order.
 
-    Raises :class:`~w2vjax.errors.CorpusError` for a path that is not there and for a folder without
-    files.
+    Args:
+        source: paths of files and folders; "-" is standard input.
+        leave_out: files and folders that a walk passes over. A file that is named itself is read.
+
+    Raises:
+        CorpusError: a path is missing or cannot be read, a folder holds no file, or it holds a
+            link to a folder, a named pipe, a socket or a device.
     """
-    paths = [source] if isinstance(source, (str, os.PathLike)) else source
+    left_out = {os.path.realpath(path) for path in leave_out}
     found: list[str] = []
-    for path in [os.fspath(path) for path in paths]:
-        if path == "-":
-            found.append(path)
-        elif os.path.isdir(path):
-            inside = [
-                os.path.join(folder, name)
-                for folder, _, names in os.walk(path)
-                for name in names
-                if not name.startswith(".")
-            ]
-            if not inside:
-                raise CorpusError(
-                    f"The folder {path!r} holds no files. Name a folder with text files in it."
-                )
-            found += sorted(inside)
-        elif os.path.exists(path):
-            found.append(path)
+    for path in [source] if isinstance(source, (str, os.PathLike)) else source:
+        name = os.fspath(path)
+        if name == "-":
+            found.append(name)
+        elif stat.S_ISDIR(mode := _mode(name)):
+            found += _files_in(name, left_out)
+        elif stat.S_ISREG(mode) or stat.S_ISFIFO(mode):  # a shell makes <(zcat text.gz) a pipe
+            found.append(name)
         else:
-            shown = path if len(path) < 80 else path[:77] + "..."
-            raise CorpusError(
-                f"There is no file or folder {shown!r}. Check its name. (Python takes text in memory "
-                "as token lists.)"
-            )
+            raise CorpusError(f"{name} is {_kind(mode)}. Name a file, or - for standard input.")
     if found.count("-") > 1:
         raise CorpusError('Standard input ("-") is named twice. It can be read once: name it once.')
     return found
 
 
-def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
-    """Every file of a text source as blocks of valid UTF-8, byte-order marks dropped."""
-    if reading.errors not in ("strict", "replace"):
-        raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
-    if reading.block_bytes < 1 or not reading.max_expansion > 0:
-        raise SettingError(
-            f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion} must be "
-            "positive. "
-            "Leave them out for the defaults."
+def _mode(path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except PermissionError as error:
+        _refuse_unreadable(error)
+    except (OSError, ValueError) as error:
+        shown = path if len(path) < 80 else path[:77] + "..."
+        raise CorpusError(
+            f"There is no file or folder {shown!r}. Check its name. (Python takes text in memory "
+            "as token lists.)"
+        ) from error
+
+
+def _refuse_unreadable(error: OSError) -> NoReturn:
+    raise CorpusError(
+        f"{error.filename}: cannot be read: {error.strerror}. Check the path and its permissions."
+    ) from error
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _files_in(folder: str, left_out: Collection[str]) -> list[str]:
+    """The files in a folder and in its folders. Names that begin with a dot are passed over."""
+    if os.path.realpath(folder) in left_out:
+        raise CorpusError(
+            f"The folder {folder!r} is for results, which are no corpus. Write the results to "
+            "another folder."
         )
+    found = []
+    for place, folders, names in os.walk(folder, onerror=_refuse_unreadable):
+        paths = [os.path.join(place, name) for name in folders + names if name[0] != "."]
+        paths = [path for path in paths if not left_out or os.path.realpath(path) not in left_out]
+        folders[:] = [name for name in folders if os.path.join(place, name) in paths]
+        found += [path for path in paths if _is_file(path)]
+    if not found:
+        raise CorpusError(
+            f"The folder {folder!r} holds no files. Name a folder with text files in it."
+        )
+    return sorted(found)
+
+
+def _is_file(path: str) -> bool:
+    """Whether a path in a folder is a file; False for a folder. Everything else is refused."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        _refuse_unreadable(error)
+    if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not os.path.islink(path)):
+        return stat.S_ISREG(mode)
+    kind = ("a link to " if os.path.islink(path) else "") + _kind(mode)
+    raise CorpusError(
+        f"{path} is {kind}, which is not read as a part of a folder. Remove it, or name the files "
+        "and folders to read one by one."
+    )
+
+
+def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
+    """Every file of a text source as blocks of valid UTF-8, without byte order marks."""
+    check_reading(reading)
     if source is None:
         yield from _cut(builtin(), "the built-in text", reading)
         return
-    for path in files(source):
+    for path in files(source, reading.leave_out):
         name = "standard input" if path == "-" else path
-        yield from _cut(_pieces(path, name, reading), name, reading)
+        pieces = _of_text(_pieces(path, name, reading), name, reading)
+        if not reading.is_utf8():
+            pieces = _converted(pieces, name, reading)
+        yield from _cut(pieces, name, reading)
 
 
 def builtin() -> Iterator[bytes]:
-    """The built-in text, as the one piece it is."""
+    """The built-in text, in one piece."""
     yield machine_learning_text().encode()
 
 
 def _pieces(path: str, name: str, reading: Reading) -> Iterator[bytes]:
-    """The bytes of a file, decompressed, in pieces. Every error is a CorpusError that names the
-    file.
-    """
+    """The bytes of a file, decompressed, in pieces. Every error is a CorpusError with its name."""
     size = reading.block_bytes
     try:
         if path == "-":
@@ -146,15 +230,52 @@ def _pieces(path: str, name: str, reading: Reading) -> Iterator[bytes]:
         ) from error
 
 
+def _of_text(pieces: Iterator[bytes], name: str, reading: Reading) -> Iterator[bytes]:
+    """The same pieces. Refuses an archive, and UTF-16 that is taken for UTF-8."""
+    held, start = [], b""
+    while len(start) < _START and (piece := next(pieces, b"")):
+        held.append(piece)
+        start += piece
+    if found := archive(start):
+        raise CorpusError(f"{name}: it is {found[0]}. {found[1]}")
+    if reading.is_utf8() and (encoding := wide_text(start)):
+        raise CorpusError(
+            f"{name}: it is {encoding.upper()} text, which is not UTF-8. Convert the file, or name "
+            f"its encoding: --encoding {encoding} (Reading(encoding={encoding!r}))."
+        )
+    return chain(held, pieces)
+
+
+def _converted(pieces: Iterator[bytes], name: str, reading: Reading) -> Iterator[bytes]:
+    """Pieces in another encoding as UTF-8."""
+    decoder = codecs.getincrementaldecoder(reading.encoding)(reading.errors)
+    done = 0
+    for piece in chain(pieces, [b""]):
+        begin = done - len(decoder.getstate()[0])
+        try:
+            yield decoder.decode(piece, final=not piece).encode()
+        except UnicodeError as error:
+            place = begin + getattr(error, "start", 0)
+            why = f": {getattr(error, 'reason', error)}"
+            raise CorpusError(_invalid(name, reading.encoding, place, why)) from None
+        done += len(piece)
+
+
+def _invalid(name: str, encoding: str, place: int, why: str) -> str:
+    return (
+        f"{name}: invalid {encoding.upper()} at byte {place:,}{why}. Name the encoding of the file "
+        "(--encoding latin-1, Reading(encoding='latin-1')), or read U+FFFD for what is invalid "
+        "(--invalid replace, Reading(errors='replace'))."
+    )
+
+
 def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
     while piece := file.read(size):
         yield piece
 
 
 def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block]:
-    """Cut behind the last separator of each piece; check the UTF-8; drop the mark; close the file
-    with a newline.
-    """
+    """Pieces cut behind their last separator, as checked UTF-8. A newline ends the file."""
     rest = bytearray()  # since the last separator
     offset = 0  # of rest, in the (decompressed) file
     for piece in pieces:
@@ -175,9 +296,7 @@ def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block
 
 
 def _behind_last_separator(piece: bytes) -> int:
-    """The length of the longest beginning of ``piece`` that ends in a separator; 0 if it holds
-    none.
-    """
+    """Bytes of a piece up to and with its last separator; 0 if it holds none."""
     data = np.frombuffer(piece, np.uint8)
     end, width = len(data), 64
     while end > 0:
@@ -190,29 +309,25 @@ def _behind_last_separator(piece: bytes) -> int:
 
 
 def _checked(data: bytes, offset: int, name: str, errors: Errors) -> np.ndarray:
-    if offset == 0 and data.startswith(b"\xef\xbb\xbf"):
-        data, offset = data[3:], 3
+    """A block as an array. Raises CorpusError for invalid UTF-8, or replaces it."""
+    if offset == 0 and data.startswith(MARK):
+        data, offset = data[len(MARK) :], len(MARK)
     array = np.frombuffer(data, np.uint8)
     if not data.isascii():
         try:
             data.decode("utf-8", "strict")
         except UnicodeDecodeError as error:
             if errors == "strict":
-                raise CorpusError(
-                    f"{name}: invalid UTF-8 at byte {offset + error.start:,} "
-                    f"(0x{data[error.start]:02x}): "
-                    f"{error.reason}. Convert the file, or read it with errors='replace'."
-                ) from None
+                why = f" (0x{data[error.start]:02x}): {error.reason}"
+                raise CorpusError(_invalid(name, "UTF-8", offset + error.start, why)) from None
             array = np.frombuffer(data.decode("utf-8", "replace").encode(), np.uint8)
     return array
 
 
 def lines(source: TextSource, reading: Reading = READING) -> Iterator[str]:
-    """The lines of a text source as strings without their ends, for tokenizers that are Python
-    functions.
+    """The lines of a text source as strings without their ends, for a tokenizer in Python.
 
-    A line is held in memory whole; only the default tokenizer reads an endless line in constant
-    memory.
+    Memory holds a whole line. Only the default tokenizer reads an endless line in constant memory.
     """
     rest: list[bytes] = []
     for block in blocks(source, reading):

@@ -1,32 +1,27 @@
 """A hash table from words to numbers that looks up a whole block of words at once, in NumPy.
 
-A word is read eight bytes at a time, as unsigned 64-bit integers ("pieces"): a table of (state,
-piece) -> state is followed from the empty word, one step for most words of most languages. The
-state that a word ends in is its number. Pieces are compared in full, so no two words are ever
-confused; hashing only decides where to look first. Words hold no zero byte (it is a separator), so
-filling the last piece up with zeros keeps different words different.
+A word is read in pieces of eight bytes, each an unsigned 64-bit integer. A table (state, piece) ->
+state leads from the empty word, state 0, to the state of the whole word, which is its number. Most
+words take one step. Pieces are compared in full, so no two words are ever confused; hashing only
+says where to look first. The last piece is filled up with zero bytes. No word holds a zero byte,
+which is a separator, so different words stay different.
 """
 
 import numpy as np
 
 PIECE = 8  # bytes
 PIECES = 8  # words longer than PIECES * PIECE bytes, rare in any text, go through a dict
-MASKS = np.array(
-    [(1 << (8 * n)) - 1 for n in range(PIECE + 1)], np.uint64
-)  # keeps the first n bytes of a piece
+MASKS = np.array([(1 << (8 * n)) - 1 for n in range(PIECE + 1)], np.uint64)  # keep n bytes
 _MULTIPLIERS = np.random.default_rng(0x77327661).integers(
     1 << 63, 1 << 64, 32, np.uint64
 ) | np.uint64(1)
 _HALF = np.uint64(32)
 _ONE_PARENT = np.uint64(1 << 32)
-# probes before the table is built anew with the next multiplier: only crafted words come near
-_ROUNDS = 500
+_ROUNDS = 500  # probes before the next multiplier is taken; only crafted words come near
 
 
 class WordTable:
-    """States of all words seen so far, ``size`` in number; one that is no word is the beginning of
-    a longer one.
-    """
+    """``size`` states: the words seen so far, and the beginnings of longer words."""
 
     def __init__(self) -> None:
         self.size = 1  # state 0 is the empty word
@@ -37,14 +32,15 @@ class WordTable:
         self._rebuild(1 << 16)
 
     def states(self, text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """The states [words] of the words at ``starts`` in ``text``; new words get new states.
+        """The states [words] of words. New words get new states.
 
-        ``text`` is uint8 with PIECE more bytes behind the last word, ``starts`` and ``lengths`` are
-        int64 [words].
+        Args:
+            text: uint8, with PIECE more bytes behind the last word.
+            starts: [words] int64, where in text each word begins.
+            lengths: [words] int64, in bytes.
         """
-        windows = np.ndarray(
-            (len(text) - PIECE + 1,), "<u8", buffer=text, strides=(1,)
-        )  # the 8 bytes from each byte on
+        # the 8 bytes from each byte on
+        windows = np.ndarray((len(text) - PIECE + 1,), "<u8", buffer=text, strides=(1,))
         found = self._step(None, windows[starts] & MASKS.take(lengths, mode="clip"))
         longer = np.flatnonzero(lengths > PIECE)
         for level in range(1, PIECES):
@@ -79,9 +75,7 @@ class WordTable:
         return words
 
     def _spell(self, state: np.ndarray) -> list[str]:
-        """All words in one text, a line each: their pieces from the last to the first, zero bytes
-        taken out.
-        """
+        """Writes the words' pieces, from last to first, into one text with a word a line."""
         text = np.zeros((len(state), PIECES * PIECE + 1), np.uint8)
         text[:, -1] = ord("\n")
         for place in range(PIECES - 1, -1, -1):
@@ -95,7 +89,7 @@ class WordTable:
         return spelled.split("\n")[:-1]
 
     def _step(self, state: np.ndarray | None, piece: np.ndarray) -> np.ndarray:
-        """One step [words]: where (state, piece) leads. ``state`` None is the empty word for all."""
+        """One step [words]: where (state, piece) leads. ``state`` None is the empty word."""
         parent = np.zeros(1, np.uint64) if state is None else state.view(np.uint64) << _HALF
         slot = self._slot(parent, piece)
         link = self._link.take(slot) ^ parent  # the state alone, where the parent is the same
@@ -107,15 +101,14 @@ class WordTable:
         return found
 
     def _search(self, parent: np.ndarray, piece: np.ndarray) -> np.ndarray:
-        """:meth:`_step` by probing further, making states for what is not there."""
+        """:meth:`_step` by probing further. Makes states for what is not there."""
         self._reserve(self.size + len(piece))
         found = np.zeros(len(piece), np.int64)
         left = np.arange(len(piece))
         slot = self._slot(parent, piece)
         for distance in range(1, _ROUNDS):
             free = np.flatnonzero(self._link[slot] == 0)
-            # Several words may claim one free slot: each writes its place, and the one that is read
-            # back has won.
+            # Several words may claim one free slot. Each writes its place. The last one stays.
             self._link[slot[free]] = free
             won = free[self._link[slot[free]] == free]
             self._make(slot[won], parent[left[won]], piece[left[won]])
@@ -157,14 +150,12 @@ class WordTable:
     def _rebuild(self, slots: int) -> None:
         self._mask, self._shift = slots - 1, np.uint64(64 - (slots.bit_length() - 1))
         self._piece = np.zeros(slots, np.uint64)
-        self._link = np.zeros(
-            slots, np.uint64
-        )  # parent in the upper half, state in the lower; 0 is a free slot
+        # parent in the upper half, state in the lower; 0 is a free slot
+        self._link = np.zeros(slots, np.uint64)
         kept = np.ones(self.size, bool)
         kept[[0, *self.long_words.values()]] = False
-        left = np.flatnonzero(kept)[::-1].astype(
-            np.uint64
-        )  # backwards: of two that claim a slot, the older wins
+        # backwards, so that of two states that claim a slot the older one wins
+        left = np.flatnonzero(kept)[::-1].astype(np.uint64)
         slot = self._slot(self.parent[left].astype(np.uint64) << _HALF, self.piece[left])
         distance = 0
         while len(left):

@@ -1,23 +1,29 @@
-"""What a word is. A tokenizer is any function from a line to a list of words; this one is the
-default.
-"""
+"""What a word is. A tokenizer is a function from a line to a list of words."""
 
 import re
 from collections.abc import Callable, Sequence
+
+from w2vjax.errors import SettingError
 
 Tokenizer = Callable[[str], Sequence[str]]
 _WORD = re.compile("[^\0- ]+")
 
 
 def tokenize_whitespace(line: str) -> list[str]:
-    r"""Split at white space: every character up to U+0020 (space, tab, newline, control characters,
-    NUL).
+    r"""Split at white space: characters up to U+0020, such as space, tab, newline and NUL.
 
-    Other kinds of space, such as the no-break space U+00A0, belong to words, as they do in
-    word2vec. Reading files with this tokenizer never calls it: the same rule is applied to their
-    bytes, whole blocks at a time.
+    Other spaces, such as the no-break space U+00A0, belong to words, as they do in word2vec. This
+    is the default. Files are then split by the same rule as bytes, without a call of this function.
 
     >>> tokenize_whitespace("The king,\tthe  queen.")
     ['The', 'king,', 'the', 'queen.']
     """
     return _WORD.findall(line)
+
+
+def check_tokenizer(tokenizer: object) -> None:
+    """Raise SettingError for something that is no function. None is the default tokenizer."""
+    if tokenizer is not None and not callable(tokenizer):
+        raise SettingError(
+            f"tokenizer={tokenizer!r:.60} is no function. Pass a function from a line to its words."
+        )

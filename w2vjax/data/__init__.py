@@ -1,4 +1,4 @@
-"""Package data: the post's text and the figures it prints, read through ``importlib.resources``."""
+"""The text that the post trains on, and the figures that it prints."""
 
 import json
 from importlib.resources import files
@@ -6,8 +6,7 @@ from typing import Any
 
 
 def machine_learning_text() -> str:
-    """The excerpt on machine learning that the post trains on (Wikipedia, CC BY-SA; see
-    ``ATTRIBUTION.md``).
+    """The post's text on machine learning (Wikipedia, CC BY-SA; see ``ATTRIBUTION.md``).
 
     >>> machine_learning_text()[:16]
     'Machine learning'
@@ -16,10 +15,9 @@ def machine_learning_text() -> str:
 
 
 def published_figures() -> dict[str, Any]:
-    """What the post prints, with its source: vocabulary in its order, shapes, a ranking, a vector
-    and all of ``w1``.
+    """What the post prints: vocabulary in its order, shapes, a ranking, a vector, all of ``w1``.
 
-    The losses are only plotted there; ``["losses"]["note"]`` says how they were recomputed.
+    The post only plots its losses. ``["losses"]["note"]`` says how they were recomputed.
 
     >>> published_figures()["ranking"]["words"][0]
     'machine'

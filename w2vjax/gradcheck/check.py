@@ -151,9 +151,9 @@ def check_gradients(
     # infinities are findings here, not accidents worth a warning
     with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
         points = points_at(run, params, scales if exact else scales[:1])
-        first, examples = points[0], "examples" in also
-        seen, exercised = exercises(run, points, examples)
-        checks = judged(run, points, limits, seen, examples)
+        first = points[0]
+        seen, exercised = exercises(run, points, "examples" in also)
+        checks = judged(run, points, limits, seen)
         result = summary(narrowest(leaves), checks, points, loss_terms)._replace(
             repeatable=equal_bits(first.raw, call(run, run.calls.backward, params)),
             examples=exercised,
@@ -163,6 +163,8 @@ def check_gradients(
             return result  # it has failed already, and has no entries to compare
         if exact:
             result = with_exact_parts(result, run, first, samples, limits)
+        if not all(leaf.passed for leaf in checks):
+            return result  # other runs would only repeat the error
         if exact and "eager" in also:
             with jax.disable_jit():
                 slow = dense(call(run, backward, params)[1], params)
@@ -198,7 +200,7 @@ class Limit(NamedTuple):
     floor: float
 
 
-class Run(NamedTuple):
+class Prepared(NamedTuple):
     """The compiled functions of a check, and what it passes to them beside the params."""
 
     calls: Compiled
@@ -268,30 +270,30 @@ def leaf_limits(
     return limits
 
 
-def start(calls: Compiled, params: Tree, batch: Tree) -> Run:
+def start(calls: Compiled, params: Tree, batch: Tree) -> Prepared:
     """The run of a check. Its direction is drawn from a fixed seed."""
     rng = np.random.default_rng(0)
     direction = jax.tree.map(
         lambda leaf: rng.choice([-1.0, 1.0], leaf.shape) if is_float(leaf) else leaf, params
     )
     wide = any(leaf.dtype == np.float64 for leaf in float_leaves(params).values())
-    return Run(calls, batch, direction, wide)
+    return Prepared(calls, batch, direction, wide)
 
 
-def call(run: Run, backward: AnyBackward, params: Tree) -> Any:
+def call(run: Prepared, backward: AnyBackward, params: Tree) -> Any:
     """A backward, with 64 bits where the params have them."""
     with jax.enable_x64(run.wide):
         return backward(params, *run.batch)
 
 
-def reference(run: Run, params: Tree) -> tuple[float, Leaves, float]:
+def reference(run: Prepared, params: Tree) -> tuple[float, Leaves, float]:
     """Loss, gradient and slope of the loss in float64."""
     with jax.enable_x64(True):
         found = run.calls.reference(widen(params), run.direction, *widen(run.batch))
         return float(found[0]), named(found[1]), float(found[2])
 
 
-def points_at(run: Run, params: Tree, scales: Sequence[float]) -> list[Point]:
+def points_at(run: Prepared, params: Tree, scales: Sequence[float]) -> list[Point]:
     """The points of a check, except scales, other than 1, where the reference is not finite."""
     points = []
     for scale in scales:
@@ -306,7 +308,7 @@ def points_at(run: Run, params: Tree, scales: Sequence[float]) -> list[Point]:
 
 
 def exercises(
-    run: Run, points: Sequence[Point], examples: bool
+    run: Prepared, points: Sequence[Point], examples: bool
 ) -> tuple[dict[str, Exercise], tuple[Exercise, ...]]:
     """What the points exercise: rows of each leaf, and rows of each float leaf of the batch."""
     wanted = [point.wanted for point in points]
@@ -333,7 +335,7 @@ def exercises(
     return found(wanted, 0), tuple(found(influences, 1, "batch.").values())
 
 
-def probe(run: Run, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]] | None:
+def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]] | None:
     """Gradients and influences at random params, far from the given ones and near to them.
 
     They show which rows the loss depends on. None where the loss is finite at neither.
@@ -355,7 +357,7 @@ def probe(run: Run, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]]
     return found or None
 
 
-def influence(run: Run, params: Tree) -> Leaves:
+def influence(run: Prepared, params: Tree) -> Leaves:
     """How the gradient depends on each float array of the batch; none if the loss is rough."""
     try:
         with jax.enable_x64(True):
@@ -383,11 +385,10 @@ def floor_at(point: Point, first: Point, name: str, limit: Limit) -> float:
 
 
 def judged(
-    run: Run,
+    run: Prepared,
     points: Sequence[Point],
     limits: dict[str, Limit],
     exercised: dict[str, Exercise],
-    examples: bool,
 ) -> tuple[LeafCheck, ...]:
     """Each leaf, at the first point where it fails, or else where its error is largest."""
     parts: dict[float, list[Leaves]] = {}
@@ -400,7 +401,7 @@ def judged(
         failing = [i for i, error in enumerate(errors) if not error <= limit.tolerance]
         at = failing[0] if failing else int(np.argmax(errors))
         point = points[at]
-        if failing and examples and point.scale not in parts:
+        if failing and point.scale not in parts:
             parts[point.scale] = example_parts(run, point)
         looks = "agrees"
         if failing:
@@ -414,7 +415,7 @@ def judged(
     return tuple(checks)
 
 
-def example_parts(run: Run, point: Point) -> list[Leaves]:
+def example_parts(run: Prepared, point: Point) -> list[Leaves]:
     """What each example of the batch adds to the reference; none if that cannot be said.
 
     It can be said where all arrays of the batch have one length, and the gradient is the sum or the
@@ -468,7 +469,7 @@ def summary(
 
 
 def with_exact_parts(
-    result: GradientCheck, run: Run, point: Point, samples: int, limits: dict[str, Limit]
+    result: GradientCheck, run: Prepared, point: Point, samples: int, limits: dict[str, Limit]
 ) -> GradientCheck:
     """What float64 adds: forward mode along a direction, and central differences."""
     least = max(limit.floor for limit in limits.values())
@@ -507,7 +508,7 @@ def excess(pairs: Sequence[tuple[Leaves, Point]], limits: dict[str, Limit]) -> f
     return float(np.max(ratios)) * max(limit.tolerance for limit in limits.values())
 
 
-def under_vmap(run: Run, points: Sequence[Point], limits: dict[str, Limit]) -> float:
+def under_vmap(run: Prepared, points: Sequence[Point], limits: dict[str, Limit]) -> float:
     """The error of two backwards under vmap, at the first and last point; infinite if it raises."""
     two = points[0], points[-1]
 

@@ -70,13 +70,15 @@ def scaled(tree: Tree, factor: float) -> Any:
 
 
 def float_leaves(params: Tree) -> dict[str, Array]:
-    """Each leaf that has a gradient, by its name; raises SettingError where there is none.
+    """The leaves that have a gradient, by name; SettingError if there are none, or complex ones.
 
     >>> list(float_leaves({"ids": np.arange(3), "table": np.ones((3, 2))}))
     ['table']
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    named = {name_of(path): leaf for path, leaf in leaves if is_float(leaf)}
+    named = {
+        name_of(path): leaf for path, leaf in leaves if is_float(leaf) or np.iscomplexobj(leaf)
+    }
     if not named:
         raise SettingError("The parameters hold no floats, so they have no gradient. Give floats.")
     for name, leaf in named.items():

@@ -102,24 +102,33 @@ def as_a_whole(found: Array, wanted: Array, others: Mapping[str, Array]) -> str:
 
 def by_example(found: Array, wanted: Array, parts: Sequence[Array]) -> str:
     """A pattern of the examples, or nothing. The parts add up to the reference."""
+    gap = found - wanted
+    largest = np.abs(gap).max()
+    if found.ndim and (which := one_of_several(found, gap, np.stack(parts))):
+        return which
     each = np.stack([part.reshape(-1) for part in parts])  # [B, entries]
-    gap = (found - wanted).reshape(-1)
-    counts = np.rint(np.linalg.lstsq(each.T, gap, rcond=None)[0])
-    odd = np.flatnonzero(counts)
-    if odd.size and odd.size <= len(parts) / 2 and explains(counts @ each, gap, np.abs(gap).max()):
-        for count, words in ((-1, "lacks"), (1, "counts twice")):
-            if (counts[odd] == count).all():
+    fitted = np.rint(np.linalg.lstsq(each.T, gap.reshape(-1), rcond=None)[0])
+    for sign, words in ((-1, "lacks"), (1, "counts twice")):
+        for counts in (*(sign * np.eye(len(each))), sign * (fitted == sign)):
+            odd = np.flatnonzero(counts)
+            few = 0 < odd.size <= len(each) / 2
+            if few and explains(counts @ each, gap.reshape(-1), largest):
                 return f"{words} {listed('example', odd)}"
-    rows = np.stack([part.reshape(len(found), -1) for part in parts]) if found.ndim else each
-    off = np.flatnonzero(np.abs(gap.reshape(rows.shape[1], -1)).max(-1) > LEFT * np.abs(gap).max())
-    for kept in (0, -1):  # the first or the last example that touches a row
-        several = [np.flatnonzero(np.abs(rows[:, row]).max(-1)) for row in off]
-        if several and all(
-            touching.size > 1
-            and explains(rows[touching[kept], row], found[row].reshape(-1), np.abs(gap).max())
-            for touching, row in zip(several, off, strict=True)
-        ):
-            which = "first" if kept == 0 else "last"
+    return ""
+
+
+def one_of_several(found: Array, gap: Array, parts: Array) -> str:
+    """The pattern of a gradient that is set where it has to be added up, or nothing.
+
+    Then just those rows differ that several examples touch, and one of the examples is left.
+    """
+    touching = np.abs(parts).reshape(*parts.shape[:2], -1).max(-1) > 0  # [B, rows]
+    several = np.flatnonzero(touching.sum(0) > 1)
+    off = np.flatnonzero(np.abs(gap).reshape(len(gap), -1).max(-1) > LEFT * np.abs(gap).max())
+    if not np.array_equal(off, several):
+        return ""
+    for which, kept in (("first", touching.argmax(0)), ("last", -1 - touching[::-1].argmax(0))):
+        if explains(parts[kept[off], off], found[off], np.abs(gap).max()):
             return f"counts only the {which} of several examples in {listed('row', off)}"
     return ""
 
@@ -136,6 +145,9 @@ def by_row(found: Array, wanted: Array) -> str:
         return f"is zero in {where}"
     if (factor := factor_of(rows[off], right[off])) is not None:
         return f"{factor_words(factor)} in {where}"
+    gap = np.abs(found - wanted)
+    if len(places := np.argwhere(gap > 1e-3 * gap.max())) == 1:
+        return f"differs in one entry, [{', '.join(map(str, places[0].tolist()))}]"
     factors = [factor_of(rows[row], right[row]) for row in off]
     known = [factor for factor in factors if factor is not None]
     if len(known) == len(factors) and rows.shape[1] > 1:

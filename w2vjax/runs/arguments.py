@@ -18,6 +18,7 @@ from w2vjax.training.settings import RENAMED, Settings, Value, objective_name, s
 if TYPE_CHECKING:
     from jax.sharding import Mesh
 
+    from w2vjax.corpus.sources import Reading
     from w2vjax.corpus.tokenizers import Tokenizer
     from w2vjax.runs.checkpoint import Checkpoints
     from w2vjax.training.methods import Method
@@ -77,6 +78,9 @@ class Arguments(Settings):
         "Words and counts to use as they are, instead of those that min_count and max_vocab "
         "choose.",
     )
+    reading: "Reading | None" = described(
+        None, "How files are read, such as w2vjax.corpus.Reading(encoding='latin-1')."
+    )
     cache: str | os.PathLike[str] | None = described(
         None, "A folder that keeps the encoded corpus for the next run."
     )
@@ -126,6 +130,15 @@ class Arguments(Settings):
     def settings(self) -> Settings:
         """The settings alone."""
         return Settings(**{each.name: getattr(self, each.name) for each in fields(Settings)})
+
+    def reading_without_results(self) -> "Reading":
+        """How files are read, without what this run writes."""
+        from w2vjax.corpus.sources import READING, check_reading
+
+        reading = READING if self.reading is None else self.reading
+        check_reading(reading)
+        kept: Any = self.checkpoint
+        return reading.without(getattr(kept, "folder", kept), self.log)
 
     def chosen_method(self, words: int | None = None) -> "Method":
         """The method for ``words`` words, with the functions that are given beside it."""

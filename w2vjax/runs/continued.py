@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.corpus.count import REMEMBERED, build_vocab, check_counts
+from w2vjax.corpus.count import build_vocab, check_counts
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.corpus.sources import Source
+from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError
 from w2vjax.formats.model_file import load_model
@@ -24,6 +24,7 @@ def continue_from(
     tokenizer: Tokenizer | None = None,
     seed: int = 0,
     trees: bool = False,
+    reading: Reading = READING,
 ) -> tuple[Corpus, Params]:
     """The new text as ids of the grown vocabulary, and the tables to start from, for ``train``.
 
@@ -38,6 +39,7 @@ def continue_from(
         seed: of the fresh rows.
         trees: the output table is to belong to a Huffman tree. The tree follows the counts, so all
             output rows, its inner nodes, start at 0 again. They also do for a model by trees.
+        reading: how files are read.
 
     Raises:
         SettingError: the text cannot be read twice.
@@ -47,10 +49,11 @@ def continue_from(
         raise SettingError(
             "Going on needs a source that can be read twice. Pass files or a list of token lists."
         )
+    check_counts(min_count, None)
     model = load_model(path)
     counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
-    known = Vocab(model.words, counts)
-    vocab = known.grow(_new_counts(source, known, min_count, tokenizer))
+    new = build_vocab(source, 1, tokenizer=tokenizer, reading=reading)
+    vocab = Vocab(model.words, counts).grow(new, min_count)
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
     trees = (
@@ -63,17 +66,7 @@ def continue_from(
         jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),
         jnp.concatenate([output, jnp.zeros((len(vocab) - len(output), dim), dtype)]),
     )
-    return prepare(source, tokenizer=tokenizer, vocab=vocab), start
-
-
-def _new_counts(source: Source, known: Vocab, min_count: int, tokenizer: Tokenizer | None) -> Vocab:
-    """The known words of a text, however rare, and the others that occur ``min_count`` times."""
-    check_counts(min_count, None)
-    every = build_vocab(source, 1, tokenizer=tokenizer)
-    pairs = list(zip(every.words, np.asarray(every.counts).tolist(), strict=True))
-    kept = {word: count for word, count in pairs if count >= min_count or word in known}
-    left = dict([pair for pair in pairs if pair[0] not in kept][:REMEMBERED])
-    return Vocab(tuple(kept), list(kept.values()), max(min_count, 1), left, every.report)
+    return prepare(source, tokenizer=tokenizer, vocab=vocab, reading=reading), start
 
 
 def _repeatable(source: Source) -> bool:

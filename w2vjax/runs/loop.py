@@ -81,6 +81,9 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
             for the built-in text.
         **keywords:
 
+    Returns:
+        Vectors, params, the records of the log, and a summary of the run.
+
     Raises:
         SettingError: a setting is not known or cannot work. Nothing was read.
         CorpusError, FileError, CheckpointError: before anything is trained.
@@ -109,7 +112,7 @@ def train_prepared(
     corpus: Corpus, arguments: Arguments, checkpoints: Checkpoints | None, began: float
 ) -> Trained:
     """:func:`train` on a corpus of ids. Reading it ``began`` at this time."""
-    prepared = time.perf_counter()
+    encoded = time.perf_counter()
     job = make_run(corpus, arguments)
     program = compile_chunk(job.recipe, job.feed.size)
     lowered = lower(job, program)
@@ -127,8 +130,8 @@ def train_prepared(
         standing = run_rounds(job, workers, standing, report, watch, signals, saver)
     position = standing.position
     seconds = {
-        "corpus_seconds": prepared - began,
-        "compile_seconds": ready - prepared,
+        "corpus_seconds": encoded - began,
+        "compile_seconds": ready - encoded,
         "train_seconds": position.seconds,
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "total_seconds": time.perf_counter() - began,
@@ -157,7 +160,13 @@ def read_corpus(corpus: "Source | Corpus", arguments: Arguments) -> Corpus:
         tokenizer = tokenizer or tokenize
         least = 1 if least is None and arguments.vocab is None else least
     return prepare(
-        corpus, arguments.cache, least, arguments.max_vocab, tokenizer, vocab=arguments.vocab
+        corpus,
+        arguments.cache,
+        least,
+        arguments.max_vocab,
+        tokenizer,
+        reading=arguments.reading_without_results(),
+        vocab=arguments.vocab,
     )
 
 

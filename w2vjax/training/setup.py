@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
 from w2vjax.training.copies import counts_of
@@ -217,11 +217,10 @@ def first_state(
     recipe: Recipe, settings: Settings, shape: tuple[int, int], start: Params | None
 ) -> State:
     """The first state of a run: ``start`` or drawn params, placed on the recipe's mesh."""
-    schedule, optimizer, mesh = schedule_argument(recipe), recipe.optimizer, recipe.mesh
-    draw = partial(_draw_state, recipe.make_optimizer, shape, settings.dtype, schedule)
-    seed = np.uint32(settings.seed)
+    optimizer, mesh = recipe.optimizer, recipe.mesh
     if start is None:
-        state: State = draw(seed)
+        draw = _draw_state(recipe.make_optimizer, shape, settings.dtype)
+        state: State = draw(schedule_argument(recipe), np.uint32(settings.seed))
         if mesh is None:
             return state
     # a copy, for the caller's tables are not donated
@@ -236,17 +235,16 @@ def first_state(
 
 
 # one program: its operations one by one would take longer to compile than the tables to fill
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _draw_state(
-    make_optimizer: OptimizerMaker,
-    shape: tuple[int, int],
-    dtype: str,
-    schedule: ScalarOrSchedule,
-    seed: jax.Array,
-) -> State:
-    key = jax.random.fold_in(jax.random.key(seed), 2**31)
-    params = init_params(key, *shape, dtype)
-    return State(params, make_optimizer(schedule).init(params))
+@kept
+def _draw_state(make_optimizer: OptimizerMaker, shape: tuple[int, int], dtype: str) -> Any:
+    """(schedule, seed) -> the first state."""
+
+    def draw(schedule: ScalarOrSchedule, seed: jax.Array) -> State:
+        key = jax.random.fold_in(jax.random.key(seed), 2**31)
+        params = init_params(key, *shape, dtype)
+        return State(params, make_optimizer(schedule).init(params))
+
+    return jax.jit(draw)
 
 
 def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
@@ -262,9 +260,9 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     Returns:
         The folder, or None if nothing can be written there. Then nothing is kept.
     """
-    if folder is None and (given := jax.config.read("jax_compilation_cache_dir")):
+    if folder is None and (given := getattr(jax.config, "jax_compilation_cache_dir", None)):
         return Path(given)
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "w2vjax"
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "w2vjax")
     place = usual if folder is None else Path(folder)
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
