@@ -1,5 +1,6 @@
 """Each window shape equals its expansion into single pairs, and padding adds nothing."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -59,9 +60,12 @@ def expand_targets(
 ) -> Any:
     """The objective of the expansion and its targets. Each group keeps its negatives."""
     if not name.startswith(("negative", "shared", "nce")):
-        return OBJECTIVES[name], OBJECTIVES[name].select((), tables, single.words, single.weights)
+        return OBJECTIVES[name], jax.jit(OBJECTIVES[name].select)(
+            (), tables, single.words, single.weights
+        )
+    select = jax.jit(partial(negative_targets, num_negatives=5))
     drawn = jnp.asarray(oracles.negatives_of(batch, targets)[group])
-    rows = negative_targets(single.words, single.weights, drawn, num_negatives=5)
+    rows = select(single.words, single.weights, drawn)
     if name == "nce":
         shift = jnp.asarray(
             np.asarray(tables[1], np.float32)[np.asarray(rows.ids)][:, None].astype(float)

@@ -93,8 +93,8 @@ def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     pairs, origin = spread(block)
     for objective in (w2v.softmax(), w2v.hierarchical_softmax()):
         tables = objective.init(np.arange(1, 61))
-        of_block = objective.select((), tables, block.words, block.weights)
-        of_pairs = objective.select((), tables, pairs.words, pairs.weights)
+        of_block = jax.jit(objective.select)((), tables, block.words, block.weights)
+        of_pairs = jax.jit(objective.select)((), tables, pairs.words, pairs.weights)
         assert_same(
             gradients(objective, params, block, of_block),
             gradients(objective, params, pairs, of_pairs),
@@ -105,8 +105,9 @@ def test_a_block_equals_its_pairs_for_every_objective(x64: None) -> None:
     negatives = jnp.asarray(
         np.random.default_rng(0).integers(0, 5, (len(case.tokens), 12)), jnp.int32
     )
-    of_block = negative_targets(block.words, block.weights, negatives, 5)
-    of_pairs = negative_targets(pairs.words, pairs.weights, negatives[origin], 5)
+    select = jax.jit(partial(negative_targets, num_negatives=5))
+    of_block = select(block.words, block.weights, negatives)
+    of_pairs = select(pairs.words, pairs.weights, negatives[origin])
     assert_same(
         gradients(objective, params, block, of_block), gradients(objective, params, pairs, of_pairs)
     )
@@ -120,7 +121,7 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     centers = np.arange(20)
     batch = w2v.cbow(contexts, centers, dtype=float)
     objective = w2v.softmax()
-    targets = objective.select((), (), batch.words, batch.weights)
+    targets = jax.jit(objective.select)((), (), batch.words, batch.weights)
     loss, (d_input, d_output) = gradients(objective, params, batch, targets)
     mean_params = w2v.Params(params.input[contexts].mean(1), params.output)
     pairs = w2v.pairs(np.arange(20), centers, dtype=float)
@@ -128,10 +129,10 @@ def test_cbow_equals_its_expansion_into_pairs(x64: None) -> None:
     wanted = np.zeros((60, 10))
     np.add.at(wanted, contexts, d_mean[:, None] / 4)
     assert_same((loss, [d_input, d_output]), (pair_loss, [wanted, d_pair_output]))
-    block = double(cbow_apart_batch(*map(jnp.asarray, (case.tokens, case.segments, case.reach))))
+    block = double(jax.jit(cbow_apart_batch)(case.tokens, case.segments, case.reach))
     single = double(jax.jit(cbow_batch)(case.tokens, case.segments, case.reach))
-    of_block = objective.select((), (), block.words, block.weights)
-    of_single = objective.select((), (), single.words, single.weights)
+    of_block = jax.jit(objective.select)((), (), block.words, block.weights)
+    of_single = jax.jit(objective.select)((), (), single.words, single.weights)
     assert_same(
         gradients(objective, params, block, of_block),
         gradients(objective, params, single, of_single),
@@ -203,7 +204,7 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     results = []
     for windows in (cbow_apart_batch, cbow_block_batch, cbow_lone_batch):
         batch = jax.jit(windows)(tokens, segments, reach)
-        targets = softmax().select((), (), batch.words, batch.weights)
+        targets = jax.jit(softmax().select)((), (), batch.words, batch.weights)
         loss, dense = gradients(softmax(), params, batch, targets)
         results.append((loss, *dense))
     for blocks, *others in zip(*results, strict=True):
@@ -228,14 +229,14 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     )
 
     def found(batch: Batch, **other: Any) -> tuple[float, list[np.ndarray]]:
-        targets = softmax().select((), (), batch.words, batch.weights)
+        targets = jax.jit(softmax().select)((), (), batch.words, batch.weights)
         backward = jax.jit(partial(w2v.backward, softmax(), **other))
         loss, rows = backward(params, batch, targets)
         return float(loss), [
             np.asarray(w2v.to_dense(g, p)) for g, p in zip(rows, params, strict=True)
         ]
 
-    targets = softmax().select((), (), plain.words, plain.weights)
+    targets = jax.jit(softmax().select)((), (), plain.words, plain.weights)
     losses = softmax().loss(
         w2v.objectives.hidden_vectors(params.input, plain), params.output, targets
     )
