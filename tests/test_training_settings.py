@@ -482,11 +482,9 @@ def test_a_method_of_your_own_is_what_trains(planted):
         48,
     )
     assert (run.recipe.windows, run.recipe.block_words) == (w2v.windows.cbow_block_batch, 8)
-    own = w2v.train(planted, dim=8, epochs=1, method=mine._replace(objective=w2v.softmax()))
-    assert (own.summary["settings"]["model"], own.summary["settings"]["objective"]) == (
-        "cbow",
-        "custom",
-    )
+    softmax = mine._replace(objective=w2v.softmax())
+    own = make_run(planted, Arguments(dim=8, epochs=1, method=softmax)).settings.as_json()
+    assert (own["model"], own["objective"]) == ("cbow", "custom")
     for beside in ({"model": "cbow"}, {"objective": "softmax"}, {"objective": w2v.softmax()}):
         with pytest.raises(errors.SettingError, match="cannot go with a method"):
             w2v.train(Unread(), method=mine, **beside)

@@ -9,6 +9,7 @@ can go on from any chunk. A chunk's end is treated as a line's end: windows do n
 """
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -358,9 +359,10 @@ def _jitted(recipe: Recipe, chunk: int) -> Any:
         return train_chunk(made, chunk, state, tables, keep, tuple(piece), chunk_key(seed))
 
     # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
-    # nothing measurable
-    options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
-    return jax.jit(program, donate_argnums=1, compiler_options=options)
+    # nothing measurable. A level in XLA_FLAGS goes before.
+    level = "xla_backend_optimization_level"
+    own = jax.default_backend() == "cpu" and level not in os.environ.get("XLA_FLAGS", "")
+    return jax.jit(program, donate_argnums=1, compiler_options={level: 1} if own else None)
 
 
 def compile_chunk(recipe: Recipe, chunk: int) -> Program:
