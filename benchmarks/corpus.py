@@ -231,6 +231,20 @@ def write_planted(path: Path, eval_dir: Path, sentences: int, seed: int = 0) -> 
     return eval_dir
 
 
+def text_parser(about: str | None) -> argparse.ArgumentParser:
+    """A parser with options for texts and evaluation sets. ``about`` is its help."""
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=about, formatter_class=style)
+    sets = "folder with wordsim353.tsv, simlex999.tsv, questions-words.txt"
+    for name, about in {
+        "corpus": "a long text, such as 100 MB of Wikipedia",
+        "small-corpus": "a short text, such as its first 10 MB",
+        "eval-dir": sets,
+    }.items():
+        parser.add_argument(f"--{name}", type=Path, help=about)
+    return parser
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

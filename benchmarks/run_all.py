@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from corpus import text_parser
 from results_tables import RESULTS, renew_files
 
 HERE = Path(__file__).resolve().parent
@@ -195,35 +196,19 @@ def cpu_seconds() -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = text_parser(__doc__)
     mode = parser.add_mutually_exclusive_group(required=True)
-    mode.add_argument(
-        "--quick", action="store_true", help="small sizes, under 10 minutes on two cores"
-    )
-    mode.add_argument("--full", action="store_true", help="every size")
-    mode.add_argument(
-        "--tables", action="store_true", help="only renew tables and pictures from results"
-    )
-    add = parser.add_argument
+    for name, about in {
+        "quick": "small sizes, under 10 minutes on two cores",
+        "full": "every size",
+        "tables": "only renew tables and pictures from results",
+    }.items():
+        mode.add_argument(f"--{name}", action="store_true", help=about)
+    add, names = parser.add_argument, [job.name for job in JOBS]
     add("--write", action="store_true", help="keep results, tables and pictures")
     add("--resume", action="store_true", help="leave out what results has from the same code")
-    add(
-        "--only",
-        nargs="+",
-        metavar="NAME",
-        choices=[job.name for job in JOBS],
-        default=[],
-        help="only these: " + ", ".join(job.name for job in JOBS),
-    )
-    add("--corpus", type=Path, help="text for --full, such as 100 MB of Wikipedia")
-    add("--small-corpus", type=Path, help="text for --full, such as its first 10 MB")
-    add(
-        "--eval-dir",
-        type=Path,
-        help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
-    )
+    told = "only these: " + ", ".join(names)
+    add("--only", nargs="+", metavar="NAME", choices=names, default=[], help=told)
     add("--program", nargs="*", default=[], metavar="TOOL=PATH", help="see peers.py")
     arguments = parser.parse_args(argv)
     if arguments.resume and not (arguments.full and arguments.write):

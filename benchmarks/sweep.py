@@ -29,78 +29,51 @@ import inspect
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from corpus import text_parser
 from sweep_cells import CORPORA, MAIN, PAIRS, SPECIAL, Cell, axes_of, product
 from sweep_named import LEVELS, SWEEPS, USUAL_LEVELS, Group, grid, left_out_of_grid
 from sweep_run import BAD, LOCAL, Options, rows_of, run_all
 
+# Those that run_all.py has too are in corpus.py.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "pair": {
+        **{"nargs": 2, "action": "append", "metavar": ("MODEL", "OBJECTIVE")},
+        "help": "only this; may be repeated",
+    },
+    "corpus-name": {
+        **{"nargs": "+", "choices": CORPORA},
+        "help": "only these texts; custom needs one",
+    },
+    "cells": {"type": json.loads, "metavar": "JSON", "help": "a list of settings, one for a cell"},
+    "grid": {"nargs": "+", "metavar": "NAME=VALUE,VALUE", "help": "multiply the cells by these"},
+    "epochs": {"type": int},
+    "held-out": {"type": float, "help": "share of the text that is held out"},
+    "held-out-words": {"type": int, "help": "the most to score"},
+    "seeds": {"type": int, "nargs": "+"},
+    "level": {"nargs": "+", "metavar": "TEXT=LEVEL", "help": f"of grid: {', '.join(LEVELS)}"},
+    "only": {
+        **{"nargs": "+", "metavar": "SUBSTRING"},
+        "help": "cells whose name has one of these",
+    },
+    "list": {"action": "store_true", "help": "print the cells and train nothing"},
+    "jobs": {"type": int, "help": "cells at once; their seconds are then not comparable"},
+    "limit": {"type": float, "help": "seconds that a cell may take"},
+    "name": {"help": "of the result, results/DEVICE/NAME.json (default: sweep-SWEEP)"},
+    "resume": {"action": "store_true", "help": "do not repeat cells that local/NAME.jsonl has"},
+    "write": {"action": "store_true", "help": "keep the result under benchmarks/results"},
+}
+USUAL = {"grid": [], "level": [], "only": [], "jobs": 1}
+
 
 def arguments_of(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("sweep", choices=["custom", *SWEEPS])
-    add("--corpus", type=Path, help='the text "100mb"')
-    add("--small-corpus", type=Path, help='the text "10mb", whose beginning is "1mb"')
-    add(
-        "--eval-dir",
-        type=Path,
-        help="folder with wordsim353.tsv, simlex999.tsv, questions-words.txt",
-    )
-    add(
-        "--pair",
-        nargs=2,
-        action="append",
-        metavar=("MODEL", "OBJECTIVE"),
-        help="only this; may be repeated",
-    )
-    add("--corpus-name", nargs="+", choices=CORPORA, help="only these texts; custom needs one")
-    add(
-        "--cells",
-        type=json.loads,
-        metavar="JSON",
-        help="a list of objects, each the settings of a cell",
-    )
-    add(
-        "--grid",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE,VALUE",
-        help="multiply the cells by these",
-    )
-    add("--epochs", type=int)
-    add("--held-out", type=float, help="share of the text that is held out")
-    add(
-        "--held-out-words",
-        type=int,
-        default=Options._field_defaults["held_out_words"],
-        help="the most to score",
-    )
-    add("--seeds", type=int, nargs="+")
-    add(
-        "--level", nargs="+", default=[], metavar="TEXT=LEVEL", help=f"of grid: {', '.join(LEVELS)}"
-    )
-    add(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="SUBSTRING",
-        help="cells whose name has one of these",
-    )
-    add("--list", action="store_true", help="print the cells and train nothing")
-    add("--jobs", type=int, default=1, help="cells at once; their seconds are then not comparable")
-    add(
-        "--limit",
-        type=float,
-        default=Options._field_defaults["limit"],
-        help="seconds that a cell may take",
-    )
-    add("--name", help="of the result, results/DEVICE/NAME.json (default: sweep-SWEEP)")
-    add("--resume", action="store_true", help="do not repeat cells that local/NAME.jsonl has")
-    add("--write", action="store_true", help="keep the result under benchmarks/results")
+    parser = text_parser(__doc__)
+    parser.add_argument("sweep", choices=["custom", *SWEEPS])
+    for name, option in OPTIONS.items():
+        parser.add_argument(f"--{name}", **option)
+    usual = {name: Options._field_defaults[name] for name in ("held_out_words", "limit")}
+    parser.set_defaults(**USUAL, **usual)
     arguments = parser.parse_args(argv)
     arguments.name = arguments.name or f"sweep-{arguments.sweep}"
     arguments.pair = [tuple(pair) for pair in arguments.pair or []]

@@ -1,15 +1,6 @@
-"""The legend of shapes, the types of the data, and the interface of an objective.
+"""The types of the data, and the interface of an objective.
 
-Every shape in the package uses these letters::
-
-    V  words in the vocabulary          D  length of a vector (dim)
-    B  groups in a batch                T  hidden vectors of a group: 1 for pairs and CBOW,
-    C  words averaged into one hidden      the words of a block otherwise
-    P  positive words of a group        K  negatives of a group
-    R  rows of the output table that    L  longest Huffman code
-       are scored for a group
-
-The data flow, forward on top, backward below::
+``help(w2vjax)`` explains the letters of shapes. The data flow, forward on top::
 
     input rows --embed--> hidden --score--> scores --loss--> [B, T]
     input rows <--Rows--- d_hidden <------- error  <-------- weights
