@@ -58,7 +58,7 @@ class Method(NamedTuple):
 # sweep-bounds.json, for skip-gram with negatives.
 _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
-    Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.1, batch_words=256),
+    Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.05, batch_words=256),
     Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
     Method("cbow", "negative", cbow_block_batch, learning_rate=0.5, batch_words=384),
     Method("cbow", "hierarchical", cbow_counted_batch, learning_rate=0.15, batch_words=96),
