@@ -265,9 +265,10 @@ def test_an_old_name_of_a_window_shape_gets_a_sentence_with_the_new_one(name: st
     assert callable(getattr(w2v.windows, new))
 
 
-def test_the_letters_of_shapes_are_those_of_types_py() -> None:
+def test_the_letters_of_shapes_stand_in_the_package_and_nowhere_else() -> None:
     legend = [line for line in (w2v.__doc__ or "").splitlines() if line.startswith("    ")]
     letters = [line for line in legend if not line.startswith("    >>>")]
     assert len(letters) == 6
-    assert all(line in (w2v.types.__doc__ or "").splitlines() for line in letters)
+    assert not set(letters) & set((w2v.types.__doc__ or "").splitlines())
+    assert "``help(w2vjax)`` explains the letters of shapes" in " ".join((w2v.types.__doc__ or "").split())
     assert "[B, T, P] how much hidden vector t" in (w2v.Batch.__doc__ or "")
