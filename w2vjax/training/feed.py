@@ -151,7 +151,7 @@ def run_device(mesh: Mesh | None = None) -> jax.Device:
     if mesh is not None:
         first: jax.Device = mesh.devices.flat[0]
         return first
-    chosen = jax.config.jax_default_device
+    chosen = getattr(jax.config, "jax_default_device", None)  # a device, or a platform's name
     return chosen if isinstance(chosen, jax.Device) else jax.devices(chosen)[0]
 
 
