@@ -14,7 +14,7 @@ from w2vjax.errors import CorpusError
 # padded step are then small.
 CHUNK = 1 << 18
 # The same on a GPU or TPU, which trains them in some 20 ms.
-_ACCELERATOR_CHUNK = 1 << 21
+ACCELERATOR_CHUNK = 1 << 21
 # The most numbers that one call reads on a CPU: for each word the D numbers of its vector, times
 # window / 5 for wide windows, and times V for a full softmax. A signal, a bar and a checkpoint wait
 # for the end of a call. Objectives of your own are taken to cost as much as hierarchical softmax.
@@ -127,7 +127,7 @@ def feed(
     device = run_device(mesh)
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
-    longest = CHUNK if device.platform == "cpu" else _ACCELERATOR_CHUNK
+    longest = CHUNK if device.platform == "cpu" else ACCELERATOR_CHUNK
     if copies > 1:
         longest = max(step_words, join_interval(copies, table_bytes))
     if device.platform == "cpu":
