@@ -6,7 +6,6 @@ purpose of the command, then examples, then the options, in the width of the ter
 """
 
 import contextlib
-import difflib
 import functools
 import inspect
 import io
@@ -19,10 +18,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from w2vjax.cli.arguments import check_files
-from w2vjax.training.settings import setting_elsewhere
+from w2vjax.errors import did_you_mean
+from w2vjax.training.settings import ELSEWHERE, RENAMED
 
-# What other word2vec programs call an option that is no setting of training.
-_SYNONYMS = {"output": "out", "read-vocab": "vocab", "k": "topn", "format": "to"}
+# What other word2vec programs and earlier versions call an option.
+_SYNONYMS = {
+    **{name.replace("_", "-").lower(): ours for name, ours in (ELSEWHERE | RENAMED).items()},
+    **{"output": "out", "read-vocab": "vocab", "k": "topn", "format": "to"},
+}
 # One column of boxes: tyro starts a second one at 130.
 _TYRO_COLUMNS = "120"
 _TYPES = {"INT": "N", "FLOAT": "X", "STR": "TEXT"}
@@ -171,8 +174,9 @@ def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
         return f"{left!r} is left over. Leave it out, or write it before the options."
     if found := re.search(_CHOICE, said):
         choices = sorted(set(re.findall(r"'(.*?)'", found[3])) - {"None"})
-        remedy = closest(found[1], choices) or f"It is one of: {', '.join(choices)}."
-        return f"{found[2]} cannot be {found[1]!r}. {remedy.strip()}"
+        near = did_you_mean(found[1], {choice: choice for choice in choices})
+        remedy = near or f"It is one of: {', '.join(choices)}."
+        return f"{found[2]} cannot be {found[1]!r}. {remedy}"
     if found := re.search(_NUMBER, said):
         return f"{found[1]} takes a {'whole ' if found[2] else ''}number, not {found[3]!r}."
     if found := re.search(_VALUE, said):
@@ -193,17 +197,8 @@ def unknown_option(option: str, known: Collection[str]) -> str:
     >>> unknown_option("--vector-size", ["--dim", "--window"])
     'There is no option --vector-size. Did you mean --dim?'
     """
-    plain = option.lstrip("-").replace("_", "-").lower()
-    ours = _SYNONYMS.get(plain) or setting_elsewhere(plain.replace("-", "_")) or ""
-    meant = closest(option, known, "--" + ours.replace("_", "-"))
+    ours = {name: "--" + setting.replace("_", "-") for name, setting in _SYNONYMS.items()}
+    names = {name: option for name, option in ours.items() if option in known}
+    names |= {option.removeprefix("--"): option for option in known}
+    meant = did_you_mean(option.lstrip("-").replace("_", "-").lower(), names)
     return f"There is no option {option}. {meant}".strip()
-
-
-def closest(given: str, known: Collection[str], synonym: str = "") -> str:
-    """A question with the known name that is most like the given one. Empty if none is.
-
-    >>> closest("trian", ["train", "plan"])
-    'Did you mean train? '
-    """
-    found = [synonym] if synonym in known else difflib.get_close_matches(given, sorted(known), 1)
-    return f"Did you mean {found[0]}? " if found else ""
