@@ -270,5 +270,7 @@ def test_the_letters_of_shapes_stand_in_the_package_and_nowhere_else() -> None:
     letters = [line for line in legend if not line.startswith("    >>>")]
     assert len(letters) == 6
     assert not set(letters) & set((w2v.types.__doc__ or "").splitlines())
-    assert "``help(w2vjax)`` explains the letters of shapes" in " ".join((w2v.types.__doc__ or "").split())
+    assert "``help(w2vjax)`` explains the letters of shapes" in " ".join(
+        (w2v.types.__doc__ or "").split()
+    )
     assert "[B, T, P] how much hidden vector t" in (w2v.Batch.__doc__ or "")
