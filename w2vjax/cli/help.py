@@ -15,6 +15,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 from w2vjax.cli.arguments import check_files
@@ -92,12 +93,24 @@ def help_of(command: Callable[..., int], prog: str, told: str) -> str:
     width = min(max(shutil.get_terminal_size().columns, 40), 100)
     text = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0].strip()
     parts = [_filled(paragraph, width) for paragraph in text.split("\n\n")]
-    found = groups(told)
+    order = _order(command)
+    found = [
+        Group(title, sorted(entries, key=lambda entry: order.get(entry[0].partition(" ")[0], -1)))
+        for title, entries in groups(told)
+    ]
     positional = [name for name, _ in found[0].entries if found[0].title == "Arguments"]
     parts.append(_filled(" ".join(["Usage:", prog, *positional, "[OPTIONS]"]), width))
     names = [name for group in found for name, _ in group.entries]
     column = 4 + max((len(name) for name in names if len(name) <= 24), default=20)
     return "\n\n".join(parts + [_options(group, column, width) for group in found])
+
+
+def _order(command: Callable[..., int]) -> dict[str, int]:
+    """The place of each option in the signature. tyro lists the options of a dataclass last."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        names += vars(parameter.default) if is_dataclass(parameter.default) else [name]
+    return {f"--{name.strip('_').replace('_', '-')}": place for place, name in enumerate(names)}
 
 
 def _filled(paragraph: str, width: int) -> str:
