@@ -7,13 +7,15 @@ before a command begins its work.
 import inspect
 import os
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
+from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.files import check_writable
 
@@ -46,6 +48,29 @@ NewFileOrOutput = Annotated[str | None, Files.PRINTED, arg(metavar="FILE|-", hel
 Json = NewFileOrOutput
 Number = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 Count = Annotated[int, arg(metavar="N")]
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How the bytes of a text are read.
+
+    Args:
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
+    """
+
+    encoding: str = "utf-8"
+    invalid: Literal["strict", "replace"] = "strict"
+
+    def reading(self, *results: Any) -> Reading:
+        """The same for the library. A walk through a folder leaves the results out."""
+        return Reading(self.invalid, encoding=self.encoding).without(*results)
+
+
+# The options of a group stand among the others in the help, and have no prefix.
+together = arg(name="")
+Text = Annotated[TextOptions, together]
+AS_USUAL = TextOptions()
 
 
 def check_files(call: partial[Any]) -> None:
