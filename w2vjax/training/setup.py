@@ -18,7 +18,7 @@ from w2vjax.lazy import kept
 from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
 from w2vjax.training.copies import counts_of
-from w2vjax.training.feed import Feed, feed, longest_call
+from w2vjax.training.feed import Feed, feed, longest_call, run_device
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, chunk_seed, schedule_argument
@@ -85,8 +85,7 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
 
 def on_accelerator(mesh: Mesh | None) -> bool:
     """Whether a run is on a GPU or TPU."""
-    device = mesh.devices.flat[0] if isinstance(mesh, Mesh) else jax.devices()[0]
-    return bool(device.platform != "cpu")
+    return bool(run_device(mesh if isinstance(mesh, Mesh) else None).platform != "cpu")
 
 
 def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
@@ -207,6 +206,7 @@ def set_up(
         measured,
         every,
         mesh,
+        run_device(mesh).platform,
     )
     state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
