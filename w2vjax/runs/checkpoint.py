@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import claimed, remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
-from w2vjax.training.copies import Copies
+from w2vjax.training.copies import Joined
+from w2vjax.training.devices import placed_like
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
@@ -120,7 +120,7 @@ def digest(arrays: Tree) -> str:
 
 def save_checkpoint(
     folder: str | os.PathLike[str],
-    state: Copies,
+    state: Joined,
     position: Position,
     identity: dict[str, Any],
     history: list[dict[str, Any]],
@@ -176,10 +176,10 @@ def prepared(checkpoints: Checkpoints | None) -> Iterator[None]:
 
 def load_checkpoint(
     folder: str | os.PathLike[str],
-    like: Copies,
+    like: Joined,
     identity: dict[str, Any],
     allow: Iterable[str] = (),
-) -> tuple[Copies, Position, list[dict[str, Any]]] | None:
+) -> tuple[Joined, Position, list[dict[str, Any]]] | None:
     """The newest sound checkpoint of this very run, None where the folder has none at all.
 
     Args:
@@ -217,7 +217,7 @@ def load_checkpoint(
                 f"{path} holds other tables than this run's. Resume with the settings it was made "
                 "with."
             )
-        state = jax.tree.unflatten(structure, [jnp.array(array) for array in arrays])
+        state = jax.tree.unflatten(structure, map(placed_like, arrays, leaves))
         return (
             state,
             Position(*json.loads(tensors.metadata["place"])),

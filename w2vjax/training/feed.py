@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import CorpusError
+from w2vjax.training.devices import own_device, replicated
 
 # Words handed to one compiled call, unless _NUMBERS allows fewer. A call's fixed cost and its last,
 # padded step are then small.
@@ -99,6 +100,7 @@ def feed(
     table_bytes: int = 0,
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
+    join_words: int | None = None,
 ) -> Feed:
     """How a corpus is fed: from the memory map, or from an accelerator's memory if it has room.
 
@@ -112,6 +114,8 @@ def feed(
         table_bytes: of one copy. A join moves all copies, so large tables get long chunks.
         most: words of a chunk on a CPU.
         mesh: every device of it gets the ids.
+        join_words: words of a chunk, rounded up to whole steps. Chunks are then the same for any
+            number of copies.
 
     Raises:
         CorpusError: nothing is left to train on.
@@ -122,7 +126,7 @@ def feed(
             f"The corpus has {len(corpus.ids)} tokens to train on, and a word needs a neighbour. "
             "Lower min_count or read more text."
         )
-    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
+    device = own_device(mesh)
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK
@@ -134,12 +138,15 @@ def feed(
         longest = max(min(longest, most), min(longest, _FEWEST_STEPS * step_words))
     chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words
+    if join_words is not None:
+        size = -(-min(join_words, words) // step_words) * step_words
     place = Feed(corpus, words, size, copies, None)
     whole = place.chunks * size
     if 4 * whole > _RESIDENT_SHARE * memory(device):
         return place
-    target = device if mesh is None else NamedSharding(mesh, PartitionSpec())
-    return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), target))
+    ids = marked(corpus, 0, words, whole)
+    resident = jax.device_put(ids, device) if mesh is None else replicated(mesh, ids)
+    return place._replace(resident=resident)
 
 
 def memory(device: jax.Device) -> int:
