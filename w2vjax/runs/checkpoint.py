@@ -211,7 +211,7 @@ def load_checkpoint(
             path, _in_todays_words(json.loads(tensors.metadata["identity"])), identity, set(allow)
         )
         leaves, structure = jax.tree.flatten(like)
-        arrays = list(tensors.arrays.values())
+        arrays = _each_once(list(tensors.arrays.values()), like)
         if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
             raise CheckpointError(
                 f"{path} holds other tables than this run's. Resume with the settings it was made "
@@ -228,6 +228,16 @@ def load_checkpoint(
             f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
         )
     return None
+
+
+def _each_once(arrays: list[np.ndarray], like: Joined) -> list[np.ndarray]:
+    """The arrays of a checkpoint. Earlier versions kept the equal params of every copy as well."""
+    tables, copies = len(like.params), len(like.optimizers)
+    if len(arrays) != len(jax.tree.leaves(like)) + copies * tables:
+        return arrays
+    size = (len(arrays) - tables) // copies
+    ends = range(tables + size, len(arrays) + 1, size)
+    return arrays[:tables] + [one for end in ends for one in arrays[end - size + tables : end]]
 
 
 def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
