@@ -45,6 +45,7 @@ from w2vjax.training.copies import (
     progress_of,
     spread,
 )
+from w2vjax.training.devices import own_device
 from w2vjax.training.feed import rounds
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
@@ -295,7 +296,7 @@ def summarize(
         **seconds,
         "settings": job.settings.as_json(),
         "corpus": "" if corpus.vocab.report is None else str(corpus.report),
-        "device": jax.devices()[0].device_kind,
+        "device": own_device(job.recipe.mesh).device_kind,
         "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }
     if job.settings.held_out and isinstance(job.settings.objective, str):
