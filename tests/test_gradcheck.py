@@ -21,7 +21,6 @@ from cases import (
     largest_error,
     rounding_floors,
 )
-from marks import slow
 
 import w2vjax as w2v
 from w2vjax.cli import gradcheck as command
@@ -543,7 +542,9 @@ def test_what_ships_is_checked_with_its_own_parameters() -> None:
 
 # of CBOW, the default run has the objective that most people train
 QUICK_SHIPPED = [
-    one if one.model == "skip-gram" or one.name == "negative" else slow(one)[0]
+    one
+    if one.model == "skip-gram" or one.name == "negative"
+    else pytest.param(one, marks=pytest.mark.slow)
     for one in battery.shipped()
 ]
 
