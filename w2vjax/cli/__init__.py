@@ -5,7 +5,6 @@ The table below names the file of each command. A command is imported when it is
 """
 
 import importlib
-import importlib.metadata
 import os
 import signal
 import sys
@@ -127,7 +126,9 @@ def _dispatch(arguments: Sequence[str]) -> int:
         print(usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        print(f"w2vjax {importlib.metadata.version('w2vjax')}")
+        from importlib.metadata import version
+
+        print(f"w2vjax {version('w2vjax')}")
         return 0
     name, *rest = arguments
     from w2vjax.cli.help import run

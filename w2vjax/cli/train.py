@@ -42,6 +42,7 @@ _BESIDE: dict[str, tuple[Any, ...]] = {
     "tokenizer": (Literal["whitespace", "post"], _POST),
     "vocab": (Path, _VOCAB),
     "cache": (Path,),
+    "devices": (int,),
     "deterministic": (bool,),
 }
 _SETTINGS = [_option(setting, setting.metadata["kind"]) for setting in fields(Settings)]

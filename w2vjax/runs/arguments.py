@@ -67,7 +67,14 @@ class Arguments(Settings):
     start: "Params | None" = described(
         None, "Tables to go on from, [V, D] for the vocabulary of this corpus."
     )
-    mesh: "Mesh | None" = described(None, 'Devices with the axes "data" and "dim".')
+    devices: int | None = described(
+        None,
+        "Devices that train copies of the tables side by side. Default: one; all of them if the "
+        "run has several processes.",
+    )
+    mesh: "Mesh | None" = described(
+        None, 'Devices with the axis "copy", or with the axes "data" and "dim".'
+    )
     deterministic: bool = described(
         False, "Equal bits on a GPU too, by sorting, which is slower. A CPU's are always equal."
     )
@@ -125,6 +132,19 @@ class Arguments(Settings):
                 f"schedule={schedule!r:.60} cannot work. Pass a rate above 0, or a function of the "
                 "step."
             )
+
+    def chosen_mesh(self) -> "Mesh | None":
+        """The devices of the run. None for one device."""
+        from w2vjax.training.devices import mesh_of
+
+        if self.mesh is None:
+            return mesh_of(self.devices)
+        if self.devices is not None:
+            raise SettingError(
+                f"devices={self.devices} cannot go with a mesh, which says the devices. Leave one "
+                "of them out."
+            )
+        return self.mesh
 
     def settings(self) -> Settings:
         """The settings alone."""

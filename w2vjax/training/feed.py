@@ -5,14 +5,17 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import CorpusError
+from w2vjax.training.devices import own_device, replicated
 
 # Words handed to one compiled call, unless _NUMBERS allows fewer. A call's fixed cost and its last,
 # padded step are then small.
 CHUNK = 1 << 18
+# The same on a GPU or TPU, which trains them in some 20 ms.
+ACCELERATOR_CHUNK = 1 << 21
 # The most numbers that one call reads on a CPU: for each word the D numbers of its vector, times
 # window / 5 for wide windows, and times V for a full softmax. A signal, a bar and a checkpoint wait
 # for the end of a call. Objectives of your own are taken to cost as much as hierarchical softmax.
@@ -99,6 +102,7 @@ def feed(
     table_bytes: int = 0,
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
+    join_words: int | None = None,
 ) -> Feed:
     """How a corpus is fed: from the memory map, or from an accelerator's memory if it has room.
 
@@ -112,6 +116,8 @@ def feed(
         table_bytes: of one copy. A join moves all copies, so large tables get long chunks.
         most: words of a chunk on a CPU.
         mesh: every device of it gets the ids.
+        join_words: words of a chunk, rounded up to whole steps. Chunks are then the same for any
+            number of copies.
 
     Raises:
         CorpusError: nothing is left to train on.
@@ -122,10 +128,10 @@ def feed(
             f"The corpus has {len(corpus.ids)} tokens to train on, and a word needs a neighbour. "
             "Lower min_count or read more text."
         )
-    device = jax.devices()[0] if mesh is None else mesh.devices.flat[0]
+    device = own_device(mesh)
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
-    longest = CHUNK
+    longest = CHUNK if device.platform == "cpu" else ACCELERATOR_CHUNK
     if copies > 1:
         longest = max(step_words, join_interval(copies, table_bytes))
     if device.platform == "cpu":
@@ -134,12 +140,16 @@ def feed(
         longest = max(min(longest, most), min(longest, _FEWEST_STEPS * step_words))
     chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words
+    if join_words is not None:
+        size = -(-min(join_words, words) // step_words) * step_words
     place = Feed(corpus, words, size, copies, None)
     whole = place.chunks * size
-    if 4 * whole > _RESIDENT_SHARE * memory(device):
+    if 4 * whole > _RESIDENT_SHARE * memory(device) or whole > np.iinfo(np.int32).max:
         return place
-    target = device if mesh is None else NamedSharding(mesh, PartitionSpec())
-    return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), target))
+    ids = marked(corpus, 0, words, whole)
+    # Without a mesh the ids are not bound to the device. JAX would compile the program once more
+    # for tables that a bound argument has bound.
+    return place._replace(resident=jax.device_put(ids) if mesh is None else replicated(mesh, ids))
 
 
 def memory(device: jax.Device) -> int:

@@ -149,9 +149,16 @@ class Settings:
     copies: int | None = whole(
         None,
         "Copies of the tables that are trained side by side. Default: 2 on a CPU if the corpus "
-        "has more than half a million words, otherwise 1.",
+        "has more than half a million words, otherwise 1. Several devices: one on each.",
         1,
-        64,
+        1_024,
+    )
+    join_words: int | None = whole(
+        None,
+        "Words that each copy trains between two joins. Default: measured; fewer for many copies, "
+        "more for large tables.",
+        1,
+        2**30,
     )
     dtype: DtypeName = one_of(DtypeName, "float32", "Type of the tables.")
 
