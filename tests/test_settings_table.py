@@ -32,7 +32,8 @@ BAD = {
     "block_words": [0, -1, 4_097, 2.5],
     "seed": [-1, 2**32, 2**64, 0.5, NAN],
     "held_out": [-0.1, 0.95, 1, NAN, INF],
-    "copies": [0, -2, 65, 1.5],
+    "copies": [0, -2, 1_025, 1.5],
+    "join_words": [0, -1, 2**31, 1.5, "often"],
     "model": ["glove", "", "CBOW", "skipgram"],
     "objective": ["nce", "", "hs", "Negative"],
     "dtype": ["float16", "int8", "", "float64"],  # float64 is off in JAX by default

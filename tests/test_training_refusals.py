@@ -55,9 +55,9 @@ DEVICE = np.array(jax.devices()[:1])
         ({"method": "cbow"}, "method='cbow' cannot work"),
         ({"vocab": "vocab.txt"}, r"Vocab.load\(path\)"),
         *(({name: 3}, f"{name}=3 cannot work. Pass a function") for name in FUNCTIONS),
-        ({"mesh": "all"}, "A mesh needs the two axes"),
+        ({"mesh": "all"}, "A mesh needs the axis"),
         ({"mesh": Mesh(DEVICE.reshape(1, 1), ("x", "y"))}, r"a mesh of \('x', 'y'\)"),
-        ({"mesh": Mesh(DEVICE, ("data",))}, "A mesh needs the two axes"),
+        ({"mesh": Mesh(DEVICE, ("data",))}, "A mesh needs the axis"),
         ({"mesh": Mesh(DEVICE.reshape(1, 1), ("data", "dim")), "copies": 2}, "copies=2 cannot go"),
     ],
 )

@@ -447,6 +447,7 @@ def test_a_setting_is_written_once_and_read_everywhere(cli):
     [
         ("dmi", r"Did you mean dim\?"),
         ("learning_rte", r"Did you mean learning_rate\?"),
+        ("vectr_size", r"Did you mean dim\?"),
         ("xyzzy", r"help\(w2vjax.train\) lists the settings"),
         ("run", "now called block_words"),
         ("replicas", "now called copies"),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from w2vjax.cli.output import named_output
-from w2vjax.errors import FileError, W2VError
+from w2vjax.errors import FileError, W2VError, did_you_mean
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -131,12 +131,12 @@ def _dispatch(arguments: Sequence[str]) -> int:
         print(f"w2vjax {version('w2vjax')}")
         return 0
     name, *rest = arguments
-    from w2vjax.cli.help import closest, run
+    from w2vjax.cli.help import run
 
     if name not in COMMANDS:
-        meant = closest(name, list(COMMANDS))
-        remedy = f"{meant}w2vjax --help lists the commands."
-        print(f"w2vjax: There is no command {name!r}. {remedy}", file=sys.stderr)
+        meant = did_you_mean(name, {command: command for command in COMMANDS})
+        said = " ".join(filter(None, [f"There is no command {name!r}.", meant]))
+        print(f"w2vjax: {said} w2vjax --help lists the commands.", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[name]
     return run(getattr(importlib.import_module(module), function), rest, f"w2vjax {name}")

@@ -7,14 +7,16 @@ before a command begins its work.
 import inspect
 import os
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, get_type_hints
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
+from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.files import check_writable
 
@@ -28,8 +30,8 @@ class Files(Enum):
     FOLDER = "folder to write into"
 
 
-# To find that () is a tuple[str, ...] and None an int | None, tyro loads a type checker. That takes
-# a tenth of a second. tyro needs none for a plain tuple and for Optional.
+# tyro spends a tenth of a second on loading a type checker. It finds that () is a tuple[str, ...]
+# and that None is an int | None. It needs no type checker for a plain tuple and for Optional.
 # ruff: noqa: UP045
 if TYPE_CHECKING:
     Strings: TypeAlias = tuple[str, ...]
@@ -59,6 +61,29 @@ NewFileOrOutput = Annotated[
 Json = NewFileOrOutput
 Number = Annotated[Optional[int], arg(metavar="N", help_behavior_hint="")]
 Count = Annotated[int, arg(metavar="N")]
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How the bytes of a text are read.
+
+    Args:
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
+    """
+
+    encoding: str = "utf-8"
+    invalid: Literal["strict", "replace"] = "strict"
+
+    def reading(self, *results: Any) -> Reading:
+        """The same for the library. A walk through a folder leaves the results out."""
+        return Reading(self.invalid, encoding=self.encoding).without(*results)
+
+
+# The options of a group stand among the others in the help, and have no prefix.
+together = arg(name="")
+Text = Annotated[TextOptions, together]
+AS_USUAL = TextOptions()
 
 
 def check_files(call: partial[Any]) -> None:

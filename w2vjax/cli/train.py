@@ -3,15 +3,14 @@
 import argparse
 import json
 import sys
-from dataclasses import field, fields, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from w2vjax.cli.arguments import Corpus, Files, Json
+from w2vjax.cli.arguments import AS_USUAL, Corpus, Files, Json, Text, together
 from w2vjax.cli.output import write_json
-from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.runs.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName, Settings
@@ -43,6 +42,7 @@ _BESIDE: dict[str, tuple[Any, ...]] = {
     "tokenizer": (Literal["whitespace", "post"], _POST),
     "vocab": (Path, _VOCAB),
     "cache": (Path,),
+    "devices": (int,),
     "deterministic": (bool,),
 }
 _SETTINGS = [_option(setting, setting.metadata["kind"]) for setting in fields(Settings)]
@@ -64,18 +64,49 @@ else:
 _NONE_GIVEN = Options()
 
 
+@dataclass(frozen=True)
+class Saving:
+    """The checkpoints of a run.
+
+    Args:
+        checkpoint: Folder for checkpoints. With it, Ctrl-C (SIGINT), SIGTERM and SIGUSR1 save one
+            before the command ends.
+        checkpoint_every: Seconds between checkpoints.
+        resume: Go on from the last checkpoint, if there is one.
+        allow: Fields that may differ from the checkpoint's, such as "jax version".
+    """
+
+    checkpoint: Folder = None
+    checkpoint_every: float = 60.0
+    resume: bool = False
+    allow: Annotated[tuple[str, ...], arg(metavar="FIELD ...", help_behavior_hint="")] = ()
+
+    def checkpoints(self) -> Any:
+        """The value of train's ``checkpoint``. Without a folder, other options are refused."""
+        from w2vjax.runs.checkpoint import Checkpoints
+
+        if self.checkpoint is not None:
+            return Checkpoints(self.checkpoint, self.checkpoint_every, self.resume, self.allow)
+        for name, given in (("--resume", self.resume), ("--allow", self.allow)):
+            if given:
+                raise SettingError(
+                    f"{name} is for going on from a checkpoint, and no folder is named. Name it "
+                    "with --checkpoint."
+                )
+        return None
+
+
+_UNSAVED = Saving()
+
+
 def train(
     corpus: Corpus = (),
     /,
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
-    encoding: str = "utf-8",
-    invalid: Literal["strict", "replace"] = "strict",
-    checkpoint: Folder = None,
-    checkpoint_every: float = 60.0,
-    resume: bool = False,
-    allow: Annotated[tuple[str, ...], arg(metavar="FIELD ...", help_behavior_hint="")] = (),
+    text: Text = AS_USUAL,
+    saving: Annotated[Saving, together] = _UNSAVED,
     from_: Annotated[Folder, arg(name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
@@ -104,13 +135,8 @@ def train(
             built-in text.
         training: Settings of the model and of its training.
         out: Folder for the results. It is made if it is not there.
-        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
-        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
-        checkpoint: Folder for checkpoints. With it, Ctrl-C (SIGINT), SIGTERM and SIGUSR1 save one
-            before the command ends.
-        checkpoint_every: Seconds between checkpoints.
-        resume: Go on from the last checkpoint, if there is one.
-        allow: Fields that may differ from the checkpoint's, such as "jax version".
+        text: How its bytes are read.
+        saving: Where and when checkpoints are saved.
         from_: Go on from the model in this folder. New words of CORPUS join its vocabulary. Model
             and objective are those of the folder, unless they are given.
         no_compile_cache: Keep no compiled programs on disk. They are kept in ~/.cache/w2vjax, or in
@@ -131,18 +157,18 @@ def train(
     if from_ is not None:
         from_, given = _as_in(from_, given)
     keywords = _keywords(corpus, given)
-    keywords["reading"] = Reading(invalid, encoding=encoding).without(out, checkpoint, json)
-    keywords["checkpoint"] = _checkpoints(checkpoint, checkpoint_every, resume, allow)
+    keywords["reading"] = text.reading(out, saving.checkpoint, json)
+    keywords["checkpoint"] = saving.checkpoints()
     # what cannot work is refused before anything is read or made
     asked = arguments_of(keywords)
     check_arguments(asked, checkpoints_in(asked.checkpoint))
     log = out / "log.jsonl.partial"
-    with removed_if_empty(*filter(None, [checkpoint])), claimed(out):
-        text = _source(corpus)
+    with removed_if_empty(*filter(None, [saving.checkpoint])), claimed(out):
+        source = _source(corpus)
         if from_ is not None:
-            text, grown = _grown(from_, text, given, asked)
+            source, grown = _grown(from_, source, given, asked)
             keywords = {**keywords, **grown}
-        trained = run(text, **keywords, progress=not quiet, log=log)
+        trained = run(source, **keywords, progress=not quiet, log=log)
         names = trained.summary["settings"]
         summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
         with appearing_together(out) as place:
@@ -160,8 +186,7 @@ def plan(
     /,
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
-    encoding: str = "utf-8",
-    invalid: Literal["strict", "replace"] = "strict",
+    text: Text = AS_USUAL,
     json: Json = None,
 ) -> int:
     """Say how much memory and time a training run will take. The settings are those of train.
@@ -177,14 +202,13 @@ def plan(
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
             built-in text.
         training: Settings of the model and of its training.
-        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
-        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
+        text: How its bytes are read.
         json: Write the plan as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.runs.plan import plan as make
 
-    reading = Reading(invalid, encoding=encoding).without(json)
-    result = make(_source(corpus), **_keywords(corpus, _given(training)), reading=reading)
+    keywords = _keywords(corpus, _given(training))
+    result = make(_source(corpus), **keywords, reading=text.reading(json))
     if json is not None:
         write_json(json, result._asdict())
     if json != "-":
@@ -225,21 +249,6 @@ def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     elif not corpus:
         keywords.setdefault("min_count", 1)
     return keywords
-
-
-def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[str, ...]) -> Any:
-    """The value of train's ``checkpoint``. Options that need a folder are refused without one."""
-    from w2vjax.runs.checkpoint import Checkpoints
-
-    if folder is not None:
-        return Checkpoints(folder, every, resume, allow)
-    for name, given in (("--resume", resume), ("--allow", allow)):
-        if given:
-            raise SettingError(
-                f"{name} is for going on from a checkpoint, and no folder is named. Name it with "
-                "--checkpoint."
-            )
-    return None
 
 
 def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import claimed, remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
-from w2vjax.training.copies import Copies
+from w2vjax.training.copies import Joined
+from w2vjax.training.devices import placed_like
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
@@ -120,7 +120,7 @@ def digest(arrays: Tree) -> str:
 
 def save_checkpoint(
     folder: str | os.PathLike[str],
-    state: Copies,
+    state: Joined,
     position: Position,
     identity: dict[str, Any],
     history: list[dict[str, Any]],
@@ -176,10 +176,10 @@ def prepared(checkpoints: Checkpoints | None) -> Iterator[None]:
 
 def load_checkpoint(
     folder: str | os.PathLike[str],
-    like: Copies,
+    like: Joined,
     identity: dict[str, Any],
     allow: Iterable[str] = (),
-) -> tuple[Copies, Position, list[dict[str, Any]]] | None:
+) -> tuple[Joined, Position, list[dict[str, Any]]] | None:
     """The newest sound checkpoint of this very run, None where the folder has none at all.
 
     Args:
@@ -211,13 +211,13 @@ def load_checkpoint(
             path, _in_todays_words(json.loads(tensors.metadata["identity"])), identity, set(allow)
         )
         leaves, structure = jax.tree.flatten(like)
-        arrays = list(tensors.arrays.values())
+        arrays = _each_once(list(tensors.arrays.values()), like)
         if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
             raise CheckpointError(
                 f"{path} holds other tables than this run's. Resume with the settings it was made "
                 "with."
             )
-        state = jax.tree.unflatten(structure, [jnp.array(array) for array in arrays])
+        state = jax.tree.unflatten(structure, map(placed_like, arrays, leaves))
         return (
             state,
             Position(*json.loads(tensors.metadata["place"])),
@@ -228,6 +228,16 @@ def load_checkpoint(
             f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
         )
     return None
+
+
+def _each_once(arrays: list[np.ndarray], like: Joined) -> list[np.ndarray]:
+    """The arrays of a checkpoint. Earlier versions kept the equal params of every copy as well."""
+    tables, copies = len(like.params), len(like.optimizers)
+    if len(arrays) != len(jax.tree.leaves(like)) + copies * tables:
+        return arrays
+    size = (len(arrays) - tables) // copies
+    ends = range(tables + size, len(arrays) + 1, size)
+    return arrays[:tables] + [one for end in ends for one in arrays[end - size + tables : end]]
 
 
 def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,15 @@ from w2vjax.runs.checkpoint import (
 from w2vjax.runs.held_out import evaluate_held_out
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
-from w2vjax.training.copies import Copies, Workers, replicate
+from w2vjax.training.copies import (
+    Copies,
+    Joined,
+    Workers,
+    chunks_on,
+    joined_on_host,
+    progress_of,
+    spread,
+)
 from w2vjax.training.feed import rounds
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
@@ -48,7 +56,7 @@ from w2vjax.training.setup import (
     on_accelerator,
     set_up,
 )
-from w2vjax.training.step import Progress, State, chunk_seed, compile_chunk
+from w2vjax.training.step import State, chunk_seed, compile_chunk
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
@@ -123,7 +131,7 @@ def train_prepared(
     with (
         StopSignals(checkpoints is not None) as signals,
         Reporter(job, standing.position, arguments, history) as report,
-        Workers(program, job.feed.copies) as workers,
+        Workers(program, job.feed.copies, job.tables, job.keep, job.recipe.mesh) as workers,
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)
@@ -136,7 +144,7 @@ def train_prepared(
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "total_seconds": time.perf_counter() - began,
     }
-    job = job._replace(state=State(standing.copies.states[0].params, None))
+    job = job._replace(state=State(standing.copies.params, None))
     return trained_by(job, position, report, seconds, untrained())
 
 
@@ -144,9 +152,8 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     """Refuse what cannot work before the corpus is read or a file is made."""
     arguments.check_values()
     method = arguments.chosen_method()
-    check_mesh(
-        arguments.mesh, completed(arguments.settings(), method, on_accelerator(arguments.mesh))
-    )
+    mesh = arguments.chosen_mesh()
+    check_mesh(mesh, completed(arguments.settings(), method, on_accelerator(mesh)))
     check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     if checkpoints is not None:
@@ -188,7 +195,7 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
         method,
         schedule=arguments.schedule,
         start=arguments.start,
-        mesh=arguments.mesh,
+        mesh=arguments.chosen_mesh(),
         deterministic=arguments.deterministic,
     )
     if method.windows in SHIPPED_WINDOWS:  # windows of your own may make pairs of single words
@@ -202,7 +209,7 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
     Raises:
         SettingError: they differ. The message names the field.
     """
-    mesh = arguments.mesh
+    mesh = arguments.chosen_mesh()
     if mesh is None or len({device.process_index for device in mesh.devices.flat}) == 1:
         return
     start = None if arguments.start is None else digest(arguments.start)
@@ -224,21 +231,32 @@ class Standing(NamedTuple):
     copies: Copies
     position: Position
     # of the round that led here, until the reporter has taken them in
-    reports: list[Progress] | None = None
+    reports: Any = None
 
 
 def fresh_or_resumed(
     job: Run, lowered: jax.stages.Lowered, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
     """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
-    copies, found = replicate(job.state, job.feed.copies), None
-    if checkpoints is None:
-        return Standing(copies, Position()), [], {}
-    identity = run_identity(job, lowered.as_text(), start)
-    if checkpoints.resume:
-        found = load_checkpoint(checkpoints.folder, copies, identity, checkpoints.allow)
-    copies, position, history = found or (copies, Position(), [])
-    return Standing(copies, position), history, identity
+    joined, found = Joined(job.state.params, (job.state.optimizer,) * job.feed.copies), None
+    identity: dict[str, Any] = {}
+    if checkpoints is not None:
+        identity = run_identity(job, program_text(job, lowered), start)
+        if checkpoints.resume:
+            found = load_checkpoint(checkpoints.folder, joined, identity, checkpoints.allow)
+    joined, position, history = found or (joined, Position(), [])
+    return Standing(spread(joined, job.recipe.mesh), position), history, identity
+
+
+def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
+    """The program as it is for one device. So a run can go on with other devices."""
+    if job.recipe.mesh is None:
+        return lowered.as_text()
+    alone = job.recipe._replace(mesh=None)
+    given = (job.state, job.tables, job.keep, *job.feed.chunk(0), chunk_seed(0, 0, 0))
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), given)
+    text: str = compile_chunk(alone, job.feed.size).lower(*shapes).as_text()
+    return text
 
 
 def trained_by(
@@ -304,7 +322,7 @@ def run_rounds(
 
     def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
         """Wait for a round's reports and count its steps. True if the callback stops the run."""
-        reports = jax.block_until_ready(standing.reports) or []
+        reports = [] if standing.reports is None else progress_of(standing.reports)
         report.take_in(reports)
         watch.round(reports, report.steps)
         seconds = before + time.perf_counter() - began
@@ -314,7 +332,7 @@ def run_rounds(
 
     def checkpoint(standing: Standing) -> None:
         if saver is not None:
-            watch.tables(standing.copies.states[0].params, "a checkpoint", standing.position.steps)
+            watch.tables(standing.copies.params, "a checkpoint", standing.position.steps)
             saver.save(standing)
 
     for coming in rounds_ahead(job, standing.position):
@@ -329,7 +347,7 @@ def run_rounds(
             break
     jax.block_until_ready(standing.copies)
     standing, _ = settle(standing, record=not stopped)
-    watch.end(standing.copies.states[0].params, standing.position.steps, whole=not stopped)
+    watch.end(standing.copies.params, standing.position.steps, whole=not stopped)
     checkpoint(standing)
     if stopped:
         signals.leave(standing.position)
@@ -345,9 +363,10 @@ def advance(
     chunks: list[tuple[Any, ...]],
 ) -> Standing:
     """Start one round. Tables, position and reports after it are still being computed."""
-    copies, reports = workers.train(standing.copies, job.tables, job.keep, chunks)
-    last = numbers.stop == job.feed.chunks
-    words = standing.position.words + sum(int(chunk[2]) for chunk in chunks)
+    copies, reports = workers.train(standing.copies, chunks, len(numbers))
+    place, last = job.feed, numbers.stop == job.feed.chunks
+    end = place.words if last else numbers.stop * place.size
+    words = standing.position.words + end - numbers.start * place.size
     position = standing.position._replace(
         epoch=epoch + last, chunk=0 if last else numbers.stop, words=words
     )
@@ -362,7 +381,7 @@ def rounds_ahead(
     seed = job.settings.seed
 
     def make(epoch: int, numbers: range) -> tuple[int, range, list[tuple[Any, ...]]]:
-        return epoch, numbers, [(*job.feed.chunk(n), chunk_seed(seed, epoch, n)) for n in numbers]
+        return epoch, numbers, chunks_on(job.recipe.mesh, job.feed, seed, epoch, numbers)
 
     with ThreadPoolExecutor(1, "w2vjax-feed") as maker:
         waiting = None
@@ -387,5 +406,6 @@ class Saver:
 
     def save(self, standing: Standing) -> None:
         folder, history = self._checkpoints.folder, self._report.history
-        save_checkpoint(folder, standing.copies, standing.position, self._identity, history)
+        joined = joined_on_host(standing.copies, self._report.run.recipe.mesh)
+        save_checkpoint(folder, joined, standing.position, self._identity, history)
         self._saved = time.perf_counter()

@@ -11,6 +11,7 @@ from w2vjax.corpus.sources import Source
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
+from w2vjax.training.devices import trains_copies
 from w2vjax.training.setup import lower
 from w2vjax.training.step import chunk_seed, compile_chunk
 
@@ -63,6 +64,8 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     arguments = arguments_of(keywords)
     check_arguments(arguments, checkpoints_in(arguments.checkpoint))
     run = make_run(read_corpus(corpus, arguments), arguments)
+    if trains_copies(run.recipe.mesh):  # devices train at the same time, so one of them is timed
+        run = run._replace(recipe=run.recipe._replace(mesh=None))
     began = time.perf_counter()
     program = compile_chunk(run.recipe, run.feed.size)
     compiled = lower(run, program).compile()

@@ -18,20 +18,37 @@ A rare row gets the sum of what few copies saw of it. A frequent row, which ever
 to where it belongs, gets the mean: R full corrections would overshoot. Row optimizers count c, one
 number a row. For an optimizer that does not count, rows get the mean.
 
+On several devices (:mod:`w2vjax.training.devices`) the copies lie on them, and a join is one
+all-reduce in two halves. First each device gets its share of the rows of every copy, and joins
+them. Then it gets the other shares. The copies are added in the order of their numbers. So the
+result depends on the number of copies, and not on the number of devices.
+
 The join happens at fixed places of the corpus, so a run repeats bit for bit, whatever the timing of
 the threads. The number of copies is a setting and not the machine's number of cores. Model
 averaging between rounds is pWord2Vec's (Ji et al. 2016). The weight of each row is ours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from w2vjax.training.step import Progress, State
+from w2vjax.lazy import kept
+from w2vjax.training.devices import (
+    AXIS,
+    EACH,
+    WHOLE,
+    on_host,
+    replicated,
+    stacked,
+    trains_copies,
+)
+from w2vjax.training.feed import Feed
+from w2vjax.training.step import Progress, State, chunk_seed
 from w2vjax.training.updates import Gone, OptState, cleared
 from w2vjax.types import Params, Tables
 
@@ -40,20 +57,87 @@ Compiled = Callable[..., tuple[State, Progress]]
 
 
 class Copies(NamedTuple):
-    """R states whose params are equal when a round begins. Optimizer states differ. A pytree."""
+    """R states whose params are equal when a round begins. Optimizer states differ. A pytree.
+
+    On several devices there is one state for each turn, and its arrays have one row a device.
+    """
 
     # the params at the start of the round; None for a single copy, which needs no joining
     start: Params | None
     states: tuple[State, ...]
 
+    @property
+    def params(self) -> Params:
+        """The params of a copy when a round begins."""
+        return self.states[0].params if self.start is None else self.start
 
-def replicate(state: State, copies: int) -> Copies:
-    """R copies of a state. Each has its own memory, which the program overwrites."""
-    if copies == 1:
-        return Copies(None, (state,))
-    return Copies(
-        state.params, tuple(jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), [state] * copies))
-    )
+
+class Joined(NamedTuple):
+    """R copies when a round begins, without what is the same in each. A pytree.
+
+    It is what a checkpoint holds, and it does not depend on the number of devices.
+    """
+
+    params: Params
+    optimizers: tuple[OptState, ...]  # of each copy
+
+
+def spread(joined: Joined, mesh: Mesh | None = None) -> Copies:
+    """The copies, each with its own memory, which the program overwrites."""
+    params, optimizers = joined
+    if mesh is not None and trains_copies(mesh):
+        host: Params = jax.tree.map(np.asarray, params)
+
+        def turn(first: int) -> Any:
+            return stacked(mesh, lambda d: State(host, optimizers[first + d]))
+
+        turns = range(0, len(optimizers), mesh.size)
+        return Copies(replicated(mesh, host), tuple(map(turn, turns)))
+    if len(optimizers) == 1:
+        return Copies(None, (State(params, optimizers[0]),))
+    states = tuple(State(params, each) for each in optimizers)
+    return Copies(params, jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), states))
+
+
+def joined_on_host(copies: Copies, mesh: Mesh | None = None) -> Joined:
+    """:func:`spread` back to front, as arrays of NumPy. All processes call it together."""
+    optimizers = [jax.tree.map(on_host, state.optimizer) for state in copies.states]
+    if mesh is not None and trains_copies(mesh):
+        optimizers = [
+            jax.tree.map(lambda leaf, d=d: leaf[d], turn)
+            for turn in optimizers
+            for d in range(mesh.size)
+        ]
+    return Joined(jax.tree.map(on_host, copies.params), tuple(optimizers))
+
+
+def chunks_on(
+    mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: range
+) -> list[tuple[Any, ...]]:
+    """What a round reads: (ids, offset, count, seed) of each chunk, or of each turn of devices.
+
+    The text and the seed of a chunk follow from its number, whoever trains it. In a turn with too
+    few chunks, the last devices get a chunk of no words.
+    """
+
+    def chunk(number: int) -> tuple[Any, ...]:
+        return (*feed.chunk(number), chunk_seed(seed, epoch, number))
+
+    if mesh is None or not trains_copies(mesh):
+        return [chunk(number) for number in numbers]
+
+    def piece(number: int) -> tuple[Any, ...]:
+        if number < numbers.stop:
+            found = chunk(number)
+        else:
+            found = (np.zeros(feed.size, np.int32), *np.zeros(2, np.int32), chunk_seed(seed, 0, 0))
+        return found if feed.resident is None else found[1:]
+
+    def turn(first: int) -> tuple[Any, ...]:
+        own: tuple[Any, ...] = stacked(mesh, lambda d: piece(first + d))
+        return own if feed.resident is None else (feed.resident, *own)
+
+    return [turn(first) for first in numbers[:: mesh.size]]
 
 
 def join(start: jax.Array, copies: Sequence[jax.Array], gone: Sequence[jax.Array]) -> jax.Array:
@@ -84,19 +168,38 @@ def join_states(
 ) -> tuple[Params, tuple[State, ...]]:
     """The joined params, and R states that begin there with their counts at 0.
 
-    ``active`` of the copies trained in this round. States whose optimizer counts nothing get the
-    mean.
+    ``active`` of the copies trained in this round.
+    """
+    params = joined_params(start, states, active, lambda table: table, lambda leaf: [leaf])
+    return params, tuple(
+        State(jax.tree.map(jnp.copy, params), cleared(state.optimizer)) for state in states
+    )
+
+
+def joined_params(
+    start: Params,
+    states: Sequence[State],
+    active: jax.Array,
+    rows: Callable[[jax.Array], jax.Array],
+    copies: Callable[[jax.Array], Iterable[jax.Array]],
+) -> Params:
+    """The rows of the joined params. States whose optimizer counts nothing get the mean.
+
+    Args:
+        start: the params at the start of the round, [V, D] each.
+        states: of the copies, or of the turns of several devices.
+        active: how many copies trained in this round.
+        rows: of a table of ``start``, those to join.
+        copies: the same rows of an array of a state, for every copy in it.
     """
     counted = [found for state in states if (found := counts_of(state.optimizer)) is not None]
     joined = []
     for at, table in enumerate(start):
-        copies = [state.params[at] for state in states]
-        gone = [found[at] for found in counted]
-        joined.append(join(table, copies, gone) if gone else mean(table, copies, active))
-    params = Params(*joined)
-    return params, tuple(
-        State(jax.tree.map(jnp.copy, params), cleared(state.optimizer)) for state in states
-    )
+        tables = [one for state in states for one in copies(state.params[at])]
+        gone = [one for found in counted for one in copies(found[at])]
+        before = rows(table)
+        joined.append(join(before, tables, gone) if gone else mean(before, tables, active))
+    return Params(*joined)
 
 
 def counts_of(optimizer_state: OptState) -> Params | None:
@@ -108,12 +211,62 @@ def counts_of(optimizer_state: OptState) -> Params | None:
 _join_states = jax.jit(join_states, donate_argnums=(0, 1))
 
 
-class Workers:
-    """The program of a chunk, and a thread for each of R copies. A context manager."""
+@kept
+def join_on(mesh: Mesh) -> Any:
+    """:func:`join_states` for the turns of several devices, compiled. It also shares the notes.
 
-    def __init__(self, program: Compiled, copies: int):
-        self._program = program
-        self._threads = ThreadPoolExecutor(copies, "w2vjax-copy") if copies > 1 else None
+    (start, states, active, notes [D, N]) -> (params, states, notes [D, N] on every device).
+    """
+    devices = mesh.size
+
+    def padded(leaf: jax.Array) -> jax.Array:
+        missing = -leaf.shape[0] % devices
+        return jnp.pad(leaf, ((0, missing), *[(0, 0)] * (leaf.ndim - 1)))
+
+    def rows(table: jax.Array) -> jax.Array:
+        size = -(-table.shape[0] // devices)
+        begin = jax.lax.axis_index(AXIS) * size
+        return jax.lax.dynamic_slice_in_dim(padded(table), begin, size)
+
+    def exchanged(leaf: jax.Array) -> Iterable[jax.Array]:
+        """This device's rows of every copy of one turn."""
+        parts = padded(leaf[0]).reshape(devices, -1, *leaf.shape[2:])
+        return list(jax.lax.all_to_all(parts, AXIS, 0, 0))
+
+    def local(
+        start: Params, states: tuple[State, ...], active: jax.Array, notes: jax.Array
+    ) -> tuple[Params, tuple[State, ...], jax.Array]:
+        own = joined_params(start, states, active, rows, exchanged)
+        params = Params(
+            *(
+                jax.lax.all_gather(part, AXIS, tiled=True)[: len(table)]
+                for part, table in zip(own, start, strict=True)
+            )
+        )
+        each = jax.tree.map(lambda table: table[None], params)
+        begun = tuple(State(each, cleared(state.optimizer)) for state in states)
+        return params, begun, jax.lax.all_gather(notes[0], AXIS)
+
+    specs = (WHOLE, EACH, WHOLE, EACH)
+    spread = jax.shard_map(
+        local, mesh=mesh, in_specs=specs, out_specs=(WHOLE, EACH, WHOLE), check_vma=False
+    )
+    return jax.jit(spread, donate_argnums=(0, 1))
+
+
+class Workers:
+    """The program of a chunk, and who runs it for R copies. A context manager.
+
+    On one device that is a thread for each copy. Several devices run it at the same time.
+    """
+
+    def __init__(
+        self, program: Compiled, copies: int, tables: Tables, keep: jax.Array, mesh: Mesh | None
+    ):
+        self._program, self._mesh = program, mesh if trains_copies(mesh) else None
+        self._given = (tables, keep) if mesh is None else replicated(mesh, (tables, keep))
+        threads = copies > 1 and self._mesh is None
+        self._threads = ThreadPoolExecutor(copies, "w2vjax-copy") if threads else None
 
     def __enter__(self) -> "Workers":
         return self
@@ -123,21 +276,63 @@ class Workers:
             self._threads.shutdown()
 
     def train(
-        self, copies: Copies, tables: Tables, keep: jax.Array, chunks: Sequence[tuple[Any, ...]]
-    ) -> tuple[Copies, list[Progress]]:
-        """One round: copy r trains ``chunks[r]``. The last round may have fewer chunks."""
+        self, copies: Copies, chunks: Sequence[tuple[Any, ...]], active: int
+    ) -> tuple[Copies, Any]:
+        """One round: copy r trains ``chunks[r]``, ``active`` of them. The last may have fewer.
+
+        Returns:
+            The joined copies, and reports for :func:`progress_of`.
+        """
+        if self._mesh is not None:
+            return self._train_on_devices(self._mesh, copies, chunks, active)
         if self._threads is None or copies.start is None:
-            state, progress = self._program(copies.states[0], tables, keep, *chunks[0])
+            state, progress = self._program(copies.states[0], *self._given, *chunks[0])
             return Copies(None, (state,)), [progress]
 
         def run(state: State, chunk: tuple[Any, ...]) -> tuple[State, Progress]:
             # waits for the end: a CPU runs a program in the thread that waits for it
             done: tuple[State, Progress] = jax.block_until_ready(
-                self._program(state, tables, keep, *chunk)
+                self._program(state, *self._given, *chunk)
             )
             return done
 
         done = list(self._threads.map(run, copies.states, chunks))
         states = [*(state for state, _ in done), *copies.states[len(done) :]]
-        start, joined = _join_states(copies.start, tuple(states), np.float32(len(done)))
+        start, joined = _join_states(copies.start, tuple(states), np.float32(active))
         return Copies(start, joined), [progress for _, progress in done]
+
+    def _train_on_devices(
+        self, mesh: Mesh, copies: Copies, chunks: Sequence[tuple[Any, ...]], active: int
+    ) -> tuple[Copies, Any]:
+        done = [
+            self._program(state, *self._given, *chunk)
+            for state, chunk in zip(copies.states, chunks, strict=False)
+        ]
+        states = [*(state for state, _ in done), *copies.states[len(done) :]]
+        start, joined, notes = join_on(mesh)(
+            copies.start, tuple(states), np.float32(active), _noted([each for _, each in done])
+        )
+        return Copies(start, joined), notes
+
+
+@jax.jit
+def _noted(reports: list[Progress]) -> jax.Array:
+    """The reports of all turns, [D, 5 * turns] int32. Floats keep their bits."""
+
+    def bits(leaf: jax.Array) -> jax.Array:
+        return jax.lax.bitcast_convert_type(leaf, jnp.int32)
+
+    return jnp.stack([bits(leaf) for each in reports for leaf in each], 1)
+
+
+def progress_of(reports: Any) -> list[Progress]:
+    """What each copy reports of a round, in the order of their numbers. Waits for the round."""
+    if isinstance(reports, list):
+        return list(jax.block_until_ready(reports))
+    notes = np.asarray(reports)  # [D, 5 * turns]
+    kinds = (np.float32, np.float32, np.int32, np.int32, np.int32)
+    return [
+        Progress(*(row[at : at + 1].view(kind)[0] for at, kind in enumerate(kinds, turn)))
+        for turn in range(0, notes.shape[1], len(kinds))
+        for row in notes
+    ]

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.errors import CorpusError
+from w2vjax.training.devices import own_device, replicated
 
 # Words handed to one compiled call, unless _NUMBERS allows fewer. A call's fixed cost and its last,
 # padded step are then small.
@@ -101,6 +102,7 @@ def feed(
     table_bytes: int = 0,
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
+    join_words: int | None = None,
 ) -> Feed:
     """How a corpus is fed: from the memory map, or from an accelerator's memory if it has room.
 
@@ -114,6 +116,8 @@ def feed(
         table_bytes: of one copy. A join moves all copies, so large tables get long chunks.
         most: words of a chunk on a CPU.
         mesh: every device of it gets the ids.
+        join_words: words of a chunk, rounded up to whole steps. Chunks are then the same for any
+            number of copies.
 
     Raises:
         CorpusError: nothing is left to train on.
@@ -124,7 +128,7 @@ def feed(
             f"The corpus has {len(corpus.ids)} tokens to train on, and a word needs a neighbour. "
             "Lower min_count or read more text."
         )
-    device = run_device(mesh)
+    device = own_device(mesh)
     if copies is None:
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK if device.platform == "cpu" else ACCELERATOR_CHUNK
@@ -136,23 +140,16 @@ def feed(
         longest = max(min(longest, most), min(longest, _FEWEST_STEPS * step_words))
     chunks = -(-words // (copies * longest)) * copies
     size = -(-words // (chunks * step_words)) * step_words
+    if join_words is not None:
+        size = -(-min(join_words, words) // step_words) * step_words
     place = Feed(corpus, words, size, copies, None)
     whole = place.chunks * size
     if 4 * whole > _RESIDENT_SHARE * memory(device) or whole > np.iinfo(np.int32).max:
         return place
+    ids = marked(corpus, 0, words, whole)
     # Without a mesh the ids are not bound to the device. JAX would compile the program once more
     # for tables that a bound argument has bound.
-    target = None if mesh is None else NamedSharding(mesh, PartitionSpec())
-    return place._replace(resident=jax.device_put(marked(corpus, 0, words, whole), target))
-
-
-def run_device(mesh: Mesh | None = None) -> jax.Device:
-    """The device of a run, or the first of its mesh."""
-    if mesh is not None:
-        first: jax.Device = mesh.devices.flat[0]
-        return first
-    chosen = getattr(jax.config, "jax_default_device", None)  # a device, or a platform's name
-    return chosen if isinstance(chosen, jax.Device) else jax.devices(chosen)[0]
+    return place._replace(resident=jax.device_put(ids) if mesh is None else replicated(mesh, ids))
 
 
 def memory(device: jax.Device) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,12 @@ from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
 from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
-from w2vjax.training.copies import counts_of
-from w2vjax.training.feed import Feed, feed, longest_call, run_device
+from w2vjax.training.copies import chunks_on, counts_of
+from w2vjax.training.devices import EACH, WHOLE, own_device, trains_copies
+from w2vjax.training.feed import Feed, feed, longest_call
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
-from w2vjax.training.step import Program, Recipe, State, chunk_seed, schedule_argument
+from w2vjax.training.step import Program, Recipe, State, schedule_argument
 from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
@@ -85,18 +87,26 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
 
 def on_accelerator(mesh: Mesh | None) -> bool:
     """Whether a run is on a GPU or TPU."""
-    return bool(run_device(mesh if isinstance(mesh, Mesh) else None).platform != "cpu")
+    device = own_device(mesh if isinstance(mesh, Mesh) else None)
+    return bool(device.platform != "cpu")
 
 
 def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
     """Raise SettingError for a mesh that does not divide the tables or the groups of a step."""
     if mesh is None:
         return
+    if isinstance(mesh, Mesh) and trains_copies(mesh):
+        if settings.copies is not None and settings.copies % mesh.size:
+            raise SettingError(
+                f"copies={settings.copies} cannot be shared out to {mesh.size} devices. Use a "
+                f"multiple of {mesh.size}, or leave it out."
+            )
+        return
     if not isinstance(mesh, Mesh) or set(mesh.axis_names) != {"data", "dim"}:
         axes = f"a mesh of {mesh.axis_names}" if isinstance(mesh, Mesh) else repr(mesh)[:60]
         raise SettingError(
-            f'A mesh needs the two axes "data" and "dim", and this is {axes}. Use '
-            'jax.sharding.Mesh(devices, ("data", "dim")).'
+            f'A mesh needs the axis "copy", or the two axes "data" and "dim", and this is {axes}. '
+            'Use jax.sharding.Mesh(devices, ("copy",)).'
         )
     if any(kind != AxisType.Auto for kind in mesh.axis_types):
         raise SettingError(
@@ -155,7 +165,7 @@ def set_up(
             its names count.
         schedule: step -> learning rate, or one rate. Default: a linear fall over the run's steps.
         start: tables to go on from, [V, D] each.
-        mesh: devices with the axes "data" and "dim".
+        mesh: devices with the axis "copy", or with the axes "data" and "dim".
         deterministic: equal bits on a GPU too.
 
     Raises:
@@ -175,7 +185,10 @@ def set_up(
     objective = make_objective(settings.objective, *noise, len(corpus.ids))
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.copies
-    if mesh is not None or (
+    if mesh is not None and trains_copies(mesh):
+        copies = copies or mesh.size
+        settings = replace(settings, copies=copies)  # the result depends on it
+    elif mesh is not None or (
         copies is None and not counts_steps(method.optimizer, settings.learning_rate)
     ):
         copies = 1
@@ -183,7 +196,14 @@ def set_up(
         objective_name(settings.objective), len(corpus.vocab), settings.dim, settings.window
     )
     place = feed(
-        corpus, settings.held_out, settings.batch_words, copies, table_bytes, most=most, mesh=mesh
+        corpus,
+        settings.held_out,
+        settings.batch_words,
+        copies,
+        table_bytes,
+        most=most,
+        mesh=mesh,
+        join_words=settings.join_words,
     )
     steps = expected_steps(place, counts, settings)
     usual: Any = linear_decay(settings.learning_rate, steps)
@@ -206,7 +226,7 @@ def set_up(
         measured,
         every,
         mesh,
-        run_device(mesh).platform,
+        own_device(mesh).platform,
     )
     state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
@@ -217,7 +237,8 @@ def first_state(
     recipe: Recipe, settings: Settings, shape: tuple[int, int], start: Params | None
 ) -> State:
     """The first state of a run: ``start`` or drawn params, placed on the recipe's mesh."""
-    optimizer, mesh = recipe.optimizer, recipe.mesh
+    optimizer = recipe.optimizer
+    mesh = None if trains_copies(recipe.mesh) else recipe.mesh  # copies are made later
     if start is None:
         draw = _draw_state(recipe.make_optimizer, shape, settings.dtype)
         state: State = draw(schedule_argument(recipe), np.uint32(settings.seed))
@@ -281,4 +302,14 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
 
 def lower(run: Run, program: Program) -> Any:
     """The run's program, traced and lowered for its shapes: ``.compile()`` it, or hash its text."""
-    return program.lower(run.state, run.tables, run.keep, *run.feed.chunk(0), chunk_seed(0, 0, 0))
+    mesh = run.recipe.mesh
+    given: tuple[Any, ...] = (run.state, run.tables, run.keep)
+    if mesh is not None and trains_copies(mesh):
+
+        def like(leaf: jax.Array, spec: PartitionSpec, *rows: int) -> jax.ShapeDtypeStruct:
+            place = NamedSharding(mesh, spec)
+            return jax.ShapeDtypeStruct((*rows, *leaf.shape), leaf.dtype, sharding=place)
+
+        state = jax.tree.map(lambda leaf: like(leaf, EACH, mesh.size), run.state)
+        given = state, *jax.tree.map(lambda leaf: like(leaf, WHOLE), given[1:])
+    return program.lower(*given, *chunks_on(mesh, run.feed, 0, 0, range(1))[0])

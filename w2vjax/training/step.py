@@ -22,6 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from w2vjax.lazy import kept
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
+from w2vjax.training.devices import on_each_device, trains_copies
 from w2vjax.training.updates import LinearDecay, apply_gradients, cleared
 from w2vjax.types import (
     Batch,
@@ -58,7 +59,7 @@ class Recipe(NamedTuple):
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
     measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
     every: int = 1  # steps from one whose loss is read off to the next
-    mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables)
+    mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables), or "copy"
     platform: str = "cpu"  # of the run's devices: it decides about compiler options
 
     @property
@@ -373,10 +374,17 @@ def rate_at(recipe: Recipe, step: int) -> float:
 
 @kept
 def _jitted(recipe: Recipe, chunk: int) -> Any:
+    mesh = None if trains_copies(recipe.mesh) else recipe.mesh
+
     def program(schedule: ScalarOrSchedule, state: State, *arguments: Any) -> Any:
-        made, (tables, keep, *piece, seed) = recipe._replace(schedule=schedule), arguments
+        made, (tables, keep, *piece, seed) = (
+            recipe._replace(schedule=schedule, mesh=mesh),
+            arguments,
+        )
         return train_chunk(made, chunk, state, tables, keep, tuple(piece), chunk_key(seed))
 
+    if recipe.mesh is not None and mesh is None:
+        program = on_each_device(recipe.mesh, program)
     return jax.jit(program, donate_argnums=1, compiler_options=_compiler_options(recipe))
 
 

@@ -1,0 +1,142 @@
+"""Devices: a mesh with the one axis "copy", and what lies on it.
+
+A run lies on its devices in one of two layouts, which the axes of its mesh name:
+
+    "copy"         each device trains chunks of its own on tables of its own (copies.py)
+    "data", "dim"  all devices take each step together: groups and columns are divided (step.py)
+
+This module serves the first. Copy r of R copies is on device r % D of D devices. A device trains
+its R / D copies one after the other, in R / D turns. An array of a turn has one row a device.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from w2vjax.errors import SettingError
+from w2vjax.types import Tree
+
+AXIS = "copy"
+EACH, WHOLE = PartitionSpec(AXIS), PartitionSpec()
+
+
+def trains_copies(mesh: Mesh | None) -> bool:
+    """Whether each device of a mesh trains its own copies of the tables."""
+    return mesh is not None and mesh.axis_names == (AXIS,)
+
+
+def mesh_of(devices: int | None) -> Mesh | None:
+    """A mesh of so many devices, equally many of each process. None if one device trains alone.
+
+    Args:
+        devices: of all processes together. None for all devices if the run has several processes,
+            and else for one.
+
+    Raises:
+        SettingError: there are fewer devices, or the processes cannot share them equally.
+
+    >>> mesh_of(1) is None
+    True
+    """
+    processes, there = jax.process_count(), jax.device_count()
+    if devices is None:
+        devices = 1 if processes == 1 else there
+    if isinstance(devices, bool) or not isinstance(devices, int) or not 1 <= devices <= there:
+        remedy = f"Use a whole number from 1 to {there}."
+        if jax.default_backend() == "cpu":
+            remedy += " XLA_FLAGS=--xla_force_host_platform_device_count=N simulates N on a CPU."
+        raise SettingError(f"devices={devices!r:.60} cannot work: JAX has {there}. {remedy}")
+    if devices == 1 == processes:
+        return None
+    share, rest = divmod(devices, processes)
+    everyones = [[d for d in jax.devices() if d.process_index == p] for p in range(processes)]
+    fewest = min(map(len, everyones))
+    if rest or share > fewest:
+        raise SettingError(
+            f"devices={devices} cannot be shared out equally to {processes} processes, of which "
+            f"one has {fewest}. Use a multiple of {processes}, {fewest * processes} at most."
+        )
+    return Mesh(np.array([device for own in everyones for device in own[:share]]), (AXIS,))
+
+
+def own_device(mesh: Mesh | None) -> jax.Device:
+    """A device of the mesh that this process can reach."""
+    if mesh is None:
+        chosen = getattr(jax.config, "jax_default_device", None)  # a device, or a platform's name
+        return chosen if isinstance(chosen, jax.Device) else jax.local_devices(backend=chosen)[0]
+    return next(d for d in mesh.devices.flat if d.process_index == jax.process_index())
+
+
+def placed_like(array: np.ndarray, other: jax.Array) -> jax.Array:
+    """An array of the host on the devices of another array, divided in the same way."""
+    if len(other.sharding.device_set) == 1:
+        return jnp.array(array)
+    return jax.make_array_from_callback(array.shape, other.sharding, lambda index: array[index])
+
+
+def on_host(array: jax.Array) -> np.ndarray:
+    """An array whose parts may lie in several processes, which then call this together."""
+    if array.is_fully_addressable or array.is_fully_replicated:
+        return np.asarray(array)
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+
+
+def replicated(mesh: Mesh, tree: Tree) -> Any:
+    """The arrays of a tree, whole on every device. Each process has them and sends nothing."""
+
+    def place(leaf: jax.Array) -> jax.Array:
+        host = np.asarray(leaf)
+        sharding = NamedSharding(mesh, WHOLE)
+        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+
+    return jax.tree.map(place, tree)
+
+
+def stacked(mesh: Mesh, piece: Callable[[int], Tree]) -> Any:
+    """Arrays with one row a device: row d is ``piece(d)``. Each process makes its own rows."""
+    own = jax.process_index()
+
+    def put(d: int, device: jax.Device) -> Any:
+        return jax.tree.map(lambda leaf: jax.device_put(np.asarray(leaf)[None], device), piece(d))
+
+    rows = [put(d, at) for d, at in enumerate(mesh.devices.flat) if at.process_index == own]
+
+    def join(*leaves: jax.Array) -> jax.Array:
+        shape = (mesh.size, *leaves[0].shape[1:])
+        return jax.make_array_from_single_device_arrays(
+            shape, NamedSharding(mesh, EACH), list(leaves)
+        )
+
+    return jax.tree.map(join, *rows)
+
+
+def on_each_device(mesh: Mesh, program: Callable[..., Any]) -> Callable[..., Any]:
+    """``program`` for one turn: every device runs it on its own rows, without a word to others.
+
+    Args:
+        mesh: with the axis "copy".
+        program: (schedule, state, tables, keep, ids, offset, count, seed) -> (state, progress).
+
+    Returns:
+        The same function for a state, offset, count and seed with one row a device. Schedule,
+        tables and keep are whole on every device, and so are ids if they are of the whole corpus.
+    """
+
+    def run(schedule: Any, state: Any, tables: Any, keep: Any, ids: Any, *piece: Any) -> Any:
+        own = ids.ndim == 2
+
+        def local(schedule: Any, state: Any, tables: Any, keep: Any, ids: Any, *piece: Any) -> Any:
+            state, piece = jax.tree.map(lambda leaf: leaf[0], (state, piece))
+            done = program(schedule, state, tables, keep, ids[0] if own else ids, *piece)
+            return jax.tree.map(lambda leaf: leaf[None], done)
+
+        specs = (WHOLE, EACH, WHOLE, WHOLE, EACH if own else WHOLE, *[EACH] * len(piece))
+        spread = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False)
+        return spread(schedule, state, tables, keep, ids, *piece)
+
+    return run
