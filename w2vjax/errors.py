@@ -67,6 +67,12 @@ class StoppedError(W2VError, RuntimeError):
     exit_code = 143
 
 
+class ProcessError(W2VError, RuntimeError):
+    """A process of a run has failed, died or got stuck, or did not come. The message names it."""
+
+    exit_code = 8
+
+
 def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:
     """A setting as an int. True and False are no numbers.
 
