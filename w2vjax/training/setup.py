@@ -19,7 +19,7 @@ from w2vjax.lazy import kept
 from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
 from w2vjax.training.copies import chunks_on, counts_of
-from w2vjax.training.devices import EACH, WHOLE, own_device, trains_copies
+from w2vjax.training.devices import EACH, WHOLE, own_device, replicated, trains_copies
 from w2vjax.training.feed import CHUNK, Feed, feed, longest_call, memory
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
@@ -277,9 +277,10 @@ def first_state(
         if start is None
         else jax.tree.map(lambda t: jnp.array(t, settings.dtype, copy=True), start)
     )
-    if mesh is not None:
-        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec(None, "dim")))
-    return State(params, optimizer.init(params))
+    if mesh is None:
+        return State(params, optimizer.init(params))
+    params = replicated(mesh, params, PartitionSpec(None, "dim"))
+    return State(params, jax.jit(optimizer.init)(params))
 
 
 # one program: its operations one by one would take longer to compile than the tables to fill
