@@ -199,11 +199,11 @@ def test_an_error_ends_the_work_of_later_parts(tmp_path, monkeypatch):
 
 
 ENDLESS = """
-import sys, threading
+import os, sys, threading
 import numpy as np
 from w2vjax.corpus import scan, sources
 def blocks_of(part, reading):
-    print("reading", flush=True)
+    os.write(1, b"reading\\n")
     while True:
         yield sources.Block(np.frombuffer(b"a ", np.uint8), False)
 scan.blocks_of = blocks_of

@@ -102,7 +102,8 @@ def _run(calls: Sequence[Callable[[], None]], stop: Callable[[BaseException], No
         for thread in threads:
             thread.start()
         for end in ends:
-            end.wait()
+            while not end.wait(0.1):  # a wait without an end need not notice Ctrl-C
+                pass
     except BaseException as error:
         stop(error)
         for thread, end in zip(threads, ends, strict=True):
