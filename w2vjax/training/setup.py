@@ -19,7 +19,7 @@ from w2vjax.lazy import kept
 from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
 from w2vjax.training.copies import chunks_on, counts_of
-from w2vjax.training.devices import EACH, WHOLE, own_device, trains_copies
+from w2vjax.training.devices import EACH, WHOLE, own_device, replicated, trains_copies
 from w2vjax.training.feed import CHUNK, Feed, feed, longest_call, memory
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
@@ -28,8 +28,8 @@ from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
 
-# Programs that took fewer seconds to compile are not written to disk.
-_WORTH_KEEPING = 0.1
+# Programs that took fewer seconds to compile are not written to disk, and JAX's own number for it.
+_WORTH_KEEPING, _WORTH_KEEPING_TO_JAX = 0.1, 1.0
 
 
 class Run(NamedTuple):
@@ -277,9 +277,10 @@ def first_state(
         if start is None
         else jax.tree.map(lambda t: jnp.array(t, settings.dtype, copy=True), start)
     )
-    if mesh is not None:
-        params = jax.device_put(params, NamedSharding(mesh, PartitionSpec(None, "dim")))
-    return State(params, optimizer.init(params))
+    if mesh is None:
+        return State(params, optimizer.init(params))
+    params = replicated(mesh, params, PartitionSpec(None, "dim"))
+    return State(params, jax.jit(optimizer.init)(params))
 
 
 # one program: its operations one by one would take longer to compile than the tables to fill
@@ -299,7 +300,8 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     """Keep compiled programs in a folder, so that the next process need not compile them again.
 
     ``w2vjax train`` calls it. A program that cannot be written or read is compiled. Delete the
-    folder whenever you like.
+    folder whenever you like. Programs that compile in less than 0.1 s are not kept, unless
+    jax_persistent_cache_min_compile_time_secs says another number.
 
     Args:
         folder: it is made if it is not there. Default: the folder that JAX uses already
@@ -319,7 +321,9 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     except OSError:
         return None
     jax.config.update("jax_compilation_cache_dir", str(place))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+    least = "jax_persistent_cache_min_compile_time_secs"
+    if getattr(jax.config, least) == _WORTH_KEEPING_TO_JAX and least.upper() not in os.environ:
+        jax.config.update(least, _WORTH_KEEPING)
     reset_cache()  # JAX looks for the folder at its first compilation only
     return place
 
