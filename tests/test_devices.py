@@ -6,13 +6,17 @@ of its own.
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from planted import planted_text
 
 # Runs each of a list of settings, and prints what came out of it as JSON.
 RUNS = """
@@ -125,3 +129,281 @@ def test_a_checkpoint_goes_on_with_other_devices(
     assert 0 < halved["words"] < whole["words"] == resumed["words"]
     assert resumed["bits"] == whole["bits"]
     assert resumed["steps"] == whole["steps"]
+
+
+COMMAND = """
+import os, sys, time
+from w2vjax.cli import main
+import w2vjax.runs.loop as loop
+if pause := float(os.environ.get("TEST_PAUSE", 0)):  # one process pauses in its fourth round
+    advance, rounds = loop.advance, []
+    def paused(*given):
+        rounds.append(1)
+        if len(rounds) == 4:
+            time.sleep(pause)
+        return advance(*given)
+    loop.advance = paused
+sys.exit(main())
+"""
+HEARTBEAT = 6
+
+
+class Crew:
+    """The processes of one run of ``w2vjax train``. They are killed at the end."""
+
+    def __init__(
+        self,
+        count: int,
+        *arguments: object,
+        devices: int = 1,
+        coordinator: str = "",
+        each: dict[int, Sequence[object]] | None = None,
+        pauses: dict[int, float] | None = None,
+        only: Sequence[int] | None = None,
+    ):
+        place = coordinator or f"127.0.0.1:{free_port()}"
+        self.processes = []
+        for number in range(count) if only is None else only:
+            common = ["--distributed", "--coordinator", place, "--processes", count]
+            timing = ["--process", number, "--heartbeat", HEARTBEAT, "--start-timeout", 60]
+            alone = [*arguments, *common, *timing] if count > 1 else [*arguments]
+            words = map(str, ["train", *alone, *(each or {}).get(number, ())])
+            own = environment(devices) | {"TEST_PAUSE": str((pauses or {}).get(number, 0))}
+            self.processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", COMMAND, *words],
+                    env=own,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.processes:
+            process.kill()
+            process.communicate()
+
+    def ended(self, seconds: float, *but: int) -> list[tuple[int, str]]:
+        """(exit code, standard error) of all processes, or of all but these, within a time."""
+        until, found = time.monotonic() + seconds, []
+        for number, process in enumerate(self.processes):
+            if number not in but:
+                _, said = process.communicate(timeout=max(0.1, until - time.monotonic()))
+                found.append((process.returncode, said))
+        return found
+
+    def wait_for(self, folder: Path, name: str = "log.jsonl.partial", after: str = "") -> None:
+        """Until the folder has a file of this name that is not empty, and later than ``after``."""
+        until = time.monotonic() + 300
+        while not any(p.name > after and size_of(p) for p in folder.glob(name)):
+            assert all(process.poll() is None for process in self.processes)
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def size_of(path: Path) -> int:
+    """In bytes; 0 of a file that was removed meanwhile."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    path.write_text("".join(" ".join(line) + "\n" for line in planted_text(words=7)))
+    return path
+
+
+def options(text: Path, out: Path, epochs: int = 2, *more: object) -> list[object]:
+    named = {**SMALL, "copies": 4, "join_words": 512, "epochs": epochs, "min_count": 1}
+    pairs = [(f"--{name.replace('_', '-')}", value) for name, value in named.items()]
+    return [text, "--out", out, "--quiet", *(each for pair in pairs for each in pair), *more]
+
+
+def table_bits(out: Path) -> bytes:
+    return (out / "vectors.bin").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def alone(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process makes of the text on one device."""
+    out = tmp_path_factory.mktemp("alone")
+    with Crew(1, *options(text, out)) as crew:
+        [(code, said)] = crew.ended(300)
+    assert code == 0, said
+    return out
+
+
+@pytest.mark.parametrize(
+    ("processes", "devices"),
+    [
+        (2, 1),
+        *(pytest.param(p, d, marks=pytest.mark.slow) for p, d in [(1, 2), (2, 2), (4, 1)]),
+    ],
+)
+def test_processes_give_the_bits_of_one(
+    text: Path, alone: Path, tmp_path: Path, processes: int, devices: int
+) -> None:
+    more = ["--devices", devices] if processes == 1 else []
+    with Crew(processes, *options(text, tmp_path, 2, *more), devices=devices) as crew:
+        ended = crew.ended(300)
+    assert [code for code, _ in ended] == [0] * processes, ended
+    assert table_bits(tmp_path) == table_bits(alone)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        path.name for path in alone.iterdir()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("count", "victim", "number"),
+    [
+        (2, 1, signal.SIGKILL),
+        (2, 0, signal.SIGKILL),
+        (2, 1, signal.SIGSTOP),
+        (2, 0, signal.SIGSTOP),
+        (4, 3, signal.SIGKILL),
+    ],
+)
+def test_a_dead_process_ends_the_others_and_a_restart_resumes(
+    text: Path, tmp_path: Path, count: int, victim: int, number: int
+) -> None:
+    out, kept = tmp_path / "out", tmp_path / "kept"
+    saved = ["--checkpoint", kept, "--checkpoint-every", 0]
+    with Crew(count, *options(text, out, 100_000, *saved)) as crew:
+        crew.wait_for(out)
+        crew.wait_for(kept, "checkpoint-*.safetensors")
+        crew.processes[victim].send_signal(number)
+        ended = crew.ended(HEARTBEAT + 10, victim)
+    for code, said in ended:
+        assert code != 0
+        if victim == 0:  # the coordinator is gone, and JAX may be the one that says so
+            assert "Process 0" in said or "JAX distributed service" in said, said
+        else:
+            assert code == 8, said
+            assert f"Process {victim} has not been heard of" in said, said
+    before = max(kept.glob("checkpoint-*"))
+    resumed = options(text, out, 100_000, *saved, "--resume")
+    with Crew(count, *resumed) as crew:
+        crew.wait_for(kept, "checkpoint-*.safetensors", after=before.name)
+        crew.processes[-1].send_signal(signal.SIGTERM)
+        ended = crew.ended(60)
+    assert [code for code, _ in ended] == [143] * count, ended
+    assert max(kept.glob("checkpoint-*")) > before
+
+
+@pytest.mark.slow
+def test_a_stuck_process_is_named_and_a_slow_one_is_waited_for(
+    text: Path, alone: Path, tmp_path: Path
+) -> None:
+    limit = ["--step-timeout", 5]
+    with Crew(2, *options(text, tmp_path, 100_000, *limit), pauses={1: 1e6}) as crew:
+        crew.wait_for(tmp_path)
+        ended = crew.ended(5 + 10 + 20)
+    for code, said in ended:
+        assert code == 8, said
+        assert "Process 1 has not gone on for 5 s" in said, said
+    with Crew(2, *options(text, tmp_path, 2, "--step-timeout", 60), pauses={1: 20}) as crew:
+        assert [code for code, _ in crew.ended(300)] == [0, 0]
+    assert table_bits(tmp_path) == table_bits(alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2), (2, 4)])
+def test_a_signal_at_one_process_saves_at_all_and_others_go_on(
+    text: Path, tmp_path: Path, first: int, then: int
+) -> None:
+    """A run of ``first`` processes is stopped and goes on with ``then``: the bits of one run."""
+    whole, out, saved = tmp_path / "whole", tmp_path / "out", ["--checkpoint", tmp_path / "kept"]
+    epochs = 400
+    with Crew(1, *options(text, whole, epochs)) as crew:
+        assert crew.ended(300)[0][0] == 0
+    with Crew(first, *options(text, out, epochs, *saved)) as crew:
+        crew.wait_for(out)
+        crew.processes[-1].send_signal(signal.SIGTERM)
+        ended = crew.ended(60)
+    assert [code for code, _ in ended] == [143] * first, ended
+    assert all("Stopped by SIGTERM" in said for _, said in ended)
+    with Crew(then, *options(text, out, epochs, *saved, "--resume")) as crew:
+        ended = crew.ended(300)
+    assert [code for code, _ in ended] == [0] * then, ended
+    assert table_bits(out) == table_bits(whole)
+
+
+@pytest.mark.slow
+def test_processes_that_differ_or_fail_say_so(text: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("a b c a b c\n" * 50)
+    for own, says, codes in (
+        (["--seed", 3], "The processes of this run differ in seed", [2, 2]),
+        (["--dim", 9], "The processes of this run differ in dim", [2, 2]),
+        (["--window", 0], "window=0 cannot work", [8, 2]),
+        (["--devices", 3], "devices=3 cannot work: JAX has 2", [8, 2]),
+    ):
+        with Crew(2, *options(text, tmp_path / "out"), each={1: own}) as crew:
+            ended = crew.ended(120)
+        assert [code for code, _ in ended] == codes, ended
+        assert all(says in said for _, said in ended), ended
+    arguments = options(text, tmp_path / "out")
+    with Crew(2, *arguments, each={1: ["--vocab", "missing"]}) as crew:
+        ended = crew.ended(120)
+    assert [code for code, _ in ended] == [8, 7], ended
+    assert "Process 1 has ended, so this one ends too. It said: missing" in ended[0][1]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_do_not_meet_say_so(text: Path, tmp_path: Path) -> None:
+    arguments = options(text, tmp_path / "out")
+    for only in (0, 1):
+        late = {only: ["--start-timeout", 5]}
+        with Crew(2, *arguments, only=[only], each=late) as crew:
+            [(code, said)] = crew.ended(5 + 10 + 10)
+        assert code == 8, said
+        assert "After 5 s, not all of the 2 processes have come to 127.0.0.1" in said
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Crew(2, *arguments, only=[0], coordinator=address) as crew:
+            [(code, said)] = crew.ended(60)
+    assert code == 2
+    assert "cannot be used: Address already in use. Name another port" in said
+    for count, number in ((2, 2), (3, 1)):
+        place = f"127.0.0.1:{free_port()}"
+        wrong = ["--processes", count, "--process", number]
+        late = ["--start-timeout", 8]
+        with Crew(2, *arguments, coordinator=place, each={0: late, 1: wrong}) as crew:
+            ended = crew.ended(8 + 10 + 10)
+        assert all(code in (2, 8) for code, _ in ended), ended
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--processes", 2], "--processes is for several processes. Add --distributed."),
+        (["--distributed", "--processes", 2], "one is missing"),
+        (["--distributed", "--coordinator", "x", "--processes", 2, "--process", 0], "HOST:PORT"),
+        (["--distributed", "--coordinator", "x:1", "--processes", 2, "--process", 2], "not one of"),
+        (["--devices", 3], "devices=3 cannot work: JAX has 1"),
+        (["--devices", 0], "devices=0 cannot work"),
+        (["--step-timeout", "nan"], "step_timeout=nan cannot work"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(
+    cli: Any, tmp_path: Path, given: list[object], says: str
+) -> None:
+    done = cli("train", "missing.txt", "--out", tmp_path / "out", *given)
+    assert done.code == 2
+    assert says in done.err
+    assert done.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())

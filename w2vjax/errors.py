@@ -69,6 +69,12 @@ class StoppedError(W2VError, RuntimeError):
     exit_code = 143
 
 
+class ProcessError(W2VError, RuntimeError):
+    """A process of a run has failed, died or got stuck, or did not come. The message names it."""
+
+    exit_code = 8
+
+
 def did_you_mean(given: str, names: Mapping[str, str]) -> str:
     """A question with the value of the key that is spelled most like ``given``. "" if none is near.
 

@@ -3,13 +3,14 @@
 import argparse
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from w2vjax.cli.arguments import AS_USUAL, Corpus, Files, Json, Text, together
+from w2vjax.cli.arguments import AS_USUAL, Corpus, Files, NewFileOrOutput, Text, together
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
 from w2vjax.runs.arguments import Arguments
@@ -43,6 +44,7 @@ _BESIDE: dict[str, tuple[Any, ...]] = {
     "vocab": (Path, _VOCAB),
     "cache": (Path,),
     "devices": (int,),
+    "step_timeout": (float,),
     "deterministic": (bool,),
 }
 _SETTINGS = [_option(setting, setting.metadata["kind"]) for setting in fields(Settings)]
@@ -99,10 +101,33 @@ class Saving:
 _UNSAVED = Saving()
 
 
+@dataclass(frozen=True)
+class Processes:
+    """Several processes, which the same command starts on every host."""
+
+    distributed: bool = False
+    """Train one model by several processes. SLURM, Open MPI and Cloud TPU say which; elsewhere the
+    next three options do."""
+    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    """An address of process 0 that all processes reach."""
+    processes: Annotated[int | None, arg(metavar="N")] = None
+    """How many processes there are."""
+    process: Annotated[int | None, arg(metavar="I")] = None
+    """The number of this process, from 0."""
+    start_timeout: Annotated[float, arg(metavar="SECONDS")] = 300.0
+    """All processes have to come within this time."""
+    heartbeat: Annotated[float, arg(metavar="SECONDS")] = 100.0
+    """A process that is silent for this long is taken to be dead."""
+
+
+_ALONE = Processes()
+
+
 def train(
     corpus: Corpus = (),
     /,
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
+    hosts: OmitArgPrefixes[Processes] = _ALONE,
     *,
     out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
     text: Text = AS_USUAL,
@@ -110,7 +135,7 @@ def train(
     from_: Annotated[Folder, arg(name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
-    json: Json = None,
+    json: NewFileOrOutput = None,
 ) -> int:
     """Train word vectors on text files.
 
@@ -120,6 +145,7 @@ def train(
       w2vjax train text.txt --out run --checkpoint run/checkpoints --resume
       w2vjax train newer.txt --out further --from run
       zcat huge.gz | w2vjax train - --out run
+      srun w2vjax train text.txt --out run --distributed
 
     A text has one document or sentence a line, and spaces between words. At its end the command
     writes four files into the folder of --out: vectors.bin (word2vec binary), model.safetensors
@@ -128,12 +154,13 @@ def train(
 
     The exit code is 0 at the end of a run, and 128 + N if signal N stopped it. Other codes say
     what is wrong: 2 a setting, 3 the corpus, 4 what a file holds, 5 a checkpoint, 6 the run has
-    diverged, 7 a file cannot be read or written.
+    diverged, 7 a file cannot be read or written, 8 another process has failed.
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
             built-in text.
         training: Settings of the model and of its training.
+        hosts: Several processes, on one host or on many. Process 0 alone writes results.
         out: Folder for the results. It is made if it is not there.
         text: How its bytes are read.
         saving: Where and when checkpoints are saved.
@@ -144,41 +171,80 @@ def train(
         quiet: Show no progress bar and no summary.
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
-    from w2vjax.files import appearing_together, claimed, removed_if_empty
-    from w2vjax.runs.arguments import arguments_of
-    from w2vjax.runs.checkpoint import checkpoints_in
-    from w2vjax.runs.loop import check_arguments
-    from w2vjax.runs.loop import train as run
+    from w2vjax.runs.processes import guarded
     from w2vjax.training.setup import use_compile_cache
 
-    if not no_compile_cache:
-        use_compile_cache()
-    given = _given(training)
-    if from_ is not None:
-        from_, given = _as_in(from_, given)
-    keywords = _keywords(corpus, given)
-    keywords["reading"] = text.reading(out, saving.checkpoint, json)
-    keywords["checkpoint"] = saving.checkpoints()
-    # what cannot work is refused before anything is read or made
-    asked = arguments_of(keywords)
-    check_arguments(asked, checkpoints_in(asked.checkpoint))
-    log = out / "log.jsonl.partial"
-    with removed_if_empty(*filter(None, [saving.checkpoint])), claimed(out):
-        source = _source(corpus)
+    _connect(hosts)
+    with guarded(hosts.heartbeat):
+        if not no_compile_cache:
+            use_compile_cache()
+        given = _given(training)
         if from_ is not None:
-            source, grown = _grown(from_, source, given, asked)
-            keywords = {**keywords, **grown}
-        trained = run(source, **keywords, progress=not quiet, log=log)
-        names = trained.summary["settings"]
-        summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
-        with appearing_together(out) as place:
-            _save(trained, place, summary)
-        log.unlink(missing_ok=True)
+            from_, given = _as_in(from_, given)
+        keywords = _keywords(corpus, given)
+        keywords["reading"] = text.reading(out, saving.checkpoint, json)
+        keywords["checkpoint"] = saving.checkpoints()
+        summary = _train_into(out, corpus, given, keywords, from_, not quiet)
+    if summary is None:  # process 0 has the results
+        return 0
     if json is not None:
         write_json(json, summary)
     if not quiet:
         print(_sentences(summary, out), file=sys.stderr if json == "-" else sys.stdout)
     return 0
+
+
+def _connect(hosts: Processes) -> None:
+    """Join the other processes, if there are some."""
+    from w2vjax.runs.processes import connect
+
+    values = vars(hosts).copy()
+    if values.pop("distributed"):
+        connect(**values)
+    for name in ("coordinator", "processes", "process"):
+        if not hosts.distributed and values[name] is not None:
+            raise SettingError(f"--{name} is for several processes. Add --distributed.")
+
+
+def _train_into(
+    out: Path,
+    corpus: tuple[str, ...],
+    given: dict[str, Any],
+    keywords: dict[str, Any],
+    from_: Path | None,
+    progress: bool,
+) -> dict[str, Any] | None:
+    """Train, and write the results if this is the first process. It returns the summary."""
+    from w2vjax.files import appearing_together, claimed, removed_if_empty
+    from w2vjax.runs.arguments import arguments_of
+    from w2vjax.runs.checkpoint import checkpoints_in
+    from w2vjax.runs.loop import check_arguments
+    from w2vjax.runs.loop import train as run
+    from w2vjax.runs.processes import is_first
+
+    # what cannot work is refused before anything is read or made
+    asked = arguments_of(keywords)
+    checkpoints = checkpoints_in(asked.checkpoint)
+    check_arguments(asked, checkpoints)
+    first, log = is_first(), out / "log.jsonl.partial"
+    with ExitStack() as places:
+        if first:
+            made = [] if checkpoints is None else [checkpoints.folder]
+            places.enter_context(removed_if_empty(*made))
+            places.enter_context(claimed(out))
+        text = _source(corpus)
+        if from_ is not None:
+            text, grown = _grown(from_, text, given, asked)
+            keywords = {**keywords, **grown}
+        trained = run(text, **keywords, progress=progress, log=log)
+        if not first:
+            return None
+        names = trained.summary["settings"]
+        summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
+        with appearing_together(out) as place:
+            _save(trained, place, summary)
+        log.unlink(missing_ok=True)
+    return summary
 
 
 def plan(
@@ -187,7 +253,7 @@ def plan(
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     text: Text = AS_USUAL,
-    json: Json = None,
+    json: NewFileOrOutput = None,
 ) -> int:
     """Say how much memory and time a training run will take. The settings are those of train.
 

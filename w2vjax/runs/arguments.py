@@ -75,6 +75,9 @@ class Arguments(Settings):
     mesh: "Mesh | None" = described(
         None, 'Devices with the axis "copy", or with the axes "data" and "dim".'
     )
+    step_timeout: float = described(
+        600.0, "With several processes: seconds without a step forward after which the run ends."
+    )
     deterministic: bool = described(
         False, "Equal bits on a GPU too, by sorting, which is slower. A CPU's are always equal."
     )

@@ -8,9 +8,12 @@ saves. The parts are public, for a loop of your own.
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +37,14 @@ from w2vjax.runs.checkpoint import (
     save_checkpoint,
 )
 from w2vjax.runs.held_out import evaluate_held_out
+from w2vjax.runs.processes import (
+    Wishes,
+    agreed,
+    forward,
+    guarded,
+    is_first,
+    told_by_first,
+)
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training.copies import (
@@ -42,9 +53,11 @@ from w2vjax.training.copies import (
     Workers,
     chunks_on,
     joined_on_host,
-    progress_of,
+    own_part,
+    read_reports,
     spread,
 )
+from w2vjax.training.devices import on_own_device, own_device, placed_like, trains_copies
 from w2vjax.training.feed import rounds
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
@@ -109,11 +122,14 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
     arguments = arguments_of(keywords)
     checkpoints = checkpoints_in(arguments.checkpoint)
     began = time.perf_counter()
-    # hours of reading come after these checks
-    check_arguments(arguments, checkpoints)
-    read = read_corpus(corpus, arguments)
-    with prepared(checkpoints):
-        return train_prepared(read, arguments, checkpoints, began)
+    with guarded(step_timeout=arguments.step_timeout):
+        # hours of reading come after these checks
+        check_arguments(arguments, checkpoints)
+        if not is_first():
+            arguments = replace(arguments, progress=False, log=None, callback=None)
+        read = read_corpus(corpus, arguments)
+        with prepared(checkpoints) if is_first() else nullcontext():
+            return train_prepared(read, arguments, checkpoints, began)
 
 
 def train_prepared(
@@ -144,7 +160,10 @@ def train_prepared(
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "total_seconds": time.perf_counter() - began,
     }
-    job = job._replace(state=State(standing.copies.params, None))
+    params = standing.copies.params
+    if trains_copies(job.recipe.mesh) or jax.process_count() > 1:
+        params = jax.tree.map(on_own_device, params)
+    job = job._replace(state=State(params, None))
     return trained_by(job, position, report, seconds, untrained())
 
 
@@ -156,7 +175,8 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     check_mesh(mesh, completed(arguments.settings(), method, on_accelerator(mesh)))
     check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
-    if checkpoints is not None:
+    check_seconds(f"step_timeout={arguments.step_timeout!r}", arguments.step_timeout)
+    if checkpoints is not None and is_first():
         checkpoints.check()
 
 
@@ -213,7 +233,13 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
     if mesh is None or len({device.process_index for device in mesh.devices.flat}) == 1:
         return
     start = None if arguments.start is None else digest(arguments.start)
-    facts = {**arguments.settings().as_json(), "corpus": corpus.digest, "start": start}
+    facts = {
+        **arguments.settings().as_json(),
+        "corpus": corpus.digest,
+        "start": start,
+        "jax version": jax.__version__,
+        "checkpoint (whether there is one)": arguments.checkpoint is not None,
+    }
     hashes = [hashlib.sha256(repr(value).encode()).digest() for value in facts.values()]
     own = np.stack([np.frombuffer(each, np.uint8) for each in hashes])
     everyones = np.asarray(multihost_utils.process_allgather(own))  # [processes, facts, 32]
@@ -242,9 +268,13 @@ def fresh_or_resumed(
     identity: dict[str, Any] = {}
     if checkpoints is not None:
         identity = run_identity(job, program_text(job, lowered), start)
-        if checkpoints.resume:
+        if checkpoints.resume and is_first():
             found = load_checkpoint(checkpoints.folder, joined, identity, checkpoints.allow)
     joined, position, history = found or (joined, Position(), [])
+    if checkpoints is not None and checkpoints.resume and jax.process_count() > 1:
+        said, arrays = told_by_first(json.dumps([position, history]), joined)
+        joined = jax.tree.map(placed_like, arrays, joined)
+        position, history = Position(*json.loads(said)[0]), json.loads(said)[1]
     return Standing(spread(joined, job.recipe.mesh), position), history, identity
 
 
@@ -295,7 +325,7 @@ def summarize(
         **seconds,
         "settings": job.settings.as_json(),
         "corpus": "" if corpus.vocab.report is None else str(corpus.report),
-        "device": jax.devices()[0].device_kind,
+        "device": own_device(job.recipe.mesh).device_kind,
         "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }
     if job.settings.held_out and isinstance(job.settings.objective, str):
@@ -320,37 +350,48 @@ def run_rounds(
     began = time.perf_counter()
     before, stopped = standing.position.seconds, False
 
-    def settle(standing: Standing, record: bool = True) -> tuple[Standing, bool]:
-        """Wait for a round's reports and count its steps. True if the callback stops the run."""
-        reports = [] if standing.reports is None else progress_of(standing.reports)
+    def wishes() -> Wishes:
+        """Of this process."""
+        due = saver is not None and saver.due()
+        return Wishes(signals.received or 0, int(due), int(stopped))
+
+    def settle(standing: Standing, record: bool = True) -> tuple[Standing, Wishes]:
+        """Wait for a round's reports and count its steps; what all processes then have to do."""
+        nonlocal stopped
+        forward(standing.reports and own_part(standing.reports))
+        reports, noted = read_reports(standing.reports or [])
         report.take_in(reports)
         watch.round(reports, report.steps)
         seconds = before + time.perf_counter() - began
         position = standing.position._replace(steps=report.steps, seconds=seconds)
-        stop = record and bool(reports) and report.round(position)
-        return Standing(standing.copies, position), stop
+        stopped |= record and bool(reports) and report.round(position)
+        return Standing(standing.copies, position), agreed(wishes(), noted, bool(reports))
 
     def checkpoint(standing: Standing) -> None:
         if saver is not None:
             watch.tables(standing.copies.params, "a checkpoint", standing.position.steps)
             saver.save(standing)
 
+    asked = Wishes()
     for coming in rounds_ahead(job, standing.position):
-        following = advance(job, workers, standing, *coming)
-        _, stopped = settle(standing)
+        following = advance(job, workers, standing, wishes(), *coming)
+        forward()
+        _, asked = settle(standing)
         standing = following
-        if not stopped and (signals.received or (saver is not None and saver.due())):
-            standing, stopped = settle(standing)
+        if not asked.stop and (asked.signal or asked.save):
+            signal = asked.signal
+            standing, asked = settle(standing)
             checkpoint(standing)
-            signals.leave(standing.position)
-        if stopped:
+            signals.leave(standing.position, signal)
+        if asked.stop:
             break
     jax.block_until_ready(standing.copies)
-    standing, _ = settle(standing, record=not stopped)
-    watch.end(standing.copies.params, standing.position.steps, whole=not stopped)
+    standing, _ = settle(standing, record=not asked.stop)
+    watch.end(standing.copies.params, standing.position.steps, whole=not asked.stop)
     checkpoint(standing)
-    if stopped:
-        signals.leave(standing.position)
+    forward(training=False)
+    if asked.stop:
+        signals.leave(standing.position, asked.signal)
     return standing
 
 
@@ -358,12 +399,13 @@ def advance(
     job: Run,
     workers: Workers,
     standing: Standing,
+    wishes: Wishes,
     epoch: int,
     numbers: range,
     chunks: list[tuple[Any, ...]],
 ) -> Standing:
     """Start one round. Tables, position and reports after it are still being computed."""
-    copies, reports = workers.train(standing.copies, chunks, len(numbers))
+    copies, reports = workers.train(standing.copies, chunks, len(numbers), wishes)
     place, last = job.feed, numbers.stop == job.feed.chunks
     end = place.words if last else numbers.stop * place.size
     words = standing.position.words + end - numbers.start * place.size
@@ -402,10 +444,13 @@ class Saver:
         self._saved = time.perf_counter()
 
     def due(self) -> bool:
-        return time.perf_counter() - self._saved > self._checkpoints.every
+        """The first process says when."""
+        return is_first() and time.perf_counter() - self._saved > self._checkpoints.every
 
     def save(self, standing: Standing) -> None:
+        """Write a checkpoint. All processes call it together, and the first one writes."""
         folder, history = self._checkpoints.folder, self._report.history
         joined = joined_on_host(standing.copies, self._report.run.recipe.mesh)
-        save_checkpoint(folder, joined, standing.position, self._identity, history)
+        if is_first():
+            save_checkpoint(folder, joined, standing.position, self._identity, history)
         self._saved = time.perf_counter()

@@ -204,14 +204,18 @@ class StopSignals:
         del frame
         self.received = number
 
-    def leave(self, position: Position) -> None:
-        """Raise StoppedError if a signal came. The checkpoint has just been saved."""
-        if self.received is None:
+    def leave(self, position: Position, told: int = 0) -> None:
+        """Raise StoppedError if a signal came, here or ``told`` by another process.
+
+        The checkpoint has just been saved.
+        """
+        number = self.received or told
+        if not number:
             return
-        name = signal.Signals(self.received).name
+        name = signal.Signals(number).name
         error = StoppedError(
             f"Stopped by {name} after {position.words:,} words; the checkpoint is saved. Go on "
             "with --resume."
         )
-        error.exit_code = 128 + self.received
+        error.exit_code = 128 + number
         raise error

@@ -43,6 +43,7 @@ from w2vjax.training.devices import (
     EACH,
     WHOLE,
     on_host,
+    own_device,
     replicated,
     stacked,
     trains_copies,
@@ -124,7 +125,10 @@ def chunks_on(
         return (*feed.chunk(number), chunk_seed(seed, epoch, number))
 
     if mesh is None or not trains_copies(mesh):
-        return [chunk(number) for number in numbers]
+        found = [chunk(number) for number in numbers]
+        # a GPU gets the next chunk while it trains this one
+        ahead = mesh is None and own_device(None).platform != "cpu"
+        return jax.device_put(found) if ahead else found
 
     def piece(number: int) -> tuple[Any, ...]:
         if number < numbers.stop:
@@ -276,15 +280,20 @@ class Workers:
             self._threads.shutdown()
 
     def train(
-        self, copies: Copies, chunks: Sequence[tuple[Any, ...]], active: int
+        self,
+        copies: Copies,
+        chunks: Sequence[tuple[Any, ...]],
+        active: int,
+        wishes: Sequence[int] = (),
     ) -> tuple[Copies, Any]:
         """One round: copy r trains ``chunks[r]``, ``active`` of them. The last may have fewer.
 
         Returns:
-            The joined copies, and reports for :func:`progress_of`.
+            The joined copies, and reports for :func:`read_reports`. On several devices the wishes
+            of every process are part of them.
         """
         if self._mesh is not None:
-            return self._train_on_devices(self._mesh, copies, chunks, active)
+            return self._train_on_devices(self._mesh, copies, chunks, active, wishes)
         if self._threads is None or copies.start is None:
             state, progress = self._program(copies.states[0], *self._given, *chunks[0])
             return Copies(None, (state,)), [progress]
@@ -302,37 +311,59 @@ class Workers:
         return Copies(start, joined), [progress for _, progress in done]
 
     def _train_on_devices(
-        self, mesh: Mesh, copies: Copies, chunks: Sequence[tuple[Any, ...]], active: int
+        self,
+        mesh: Mesh,
+        copies: Copies,
+        chunks: Sequence[tuple[Any, ...]],
+        active: int,
+        wishes: Sequence[int],
     ) -> tuple[Copies, Any]:
         done = [
             self._program(state, *self._given, *chunk)
             for state, chunk in zip(copies.states, chunks, strict=False)
         ]
         states = [*(state for state, _ in done), *copies.states[len(done) :]]
-        start, joined, notes = join_on(mesh)(
-            copies.start, tuple(states), np.float32(active), _noted([each for _, each in done])
+        wished = stacked(mesh, lambda _: np.asarray(wishes, np.int32))
+        notes = _noted([each for _, each in done], wished)
+        start, joined, shared = join_on(mesh)(
+            copies.start, tuple(states), np.float32(active), notes
         )
-        return Copies(start, joined), notes
+        return Copies(start, joined), Noted(done[-1][1], shared, len(done))
+
+
+class Noted(NamedTuple):
+    """What a round on several devices reports."""
+
+    own: Progress  # of the last turn: this process has trained when it is there
+    notes: jax.Array  # [D, 5 * turns + wishes] int32, of all processes; floats keep their bits
+    turns: int
 
 
 @jax.jit
-def _noted(reports: list[Progress]) -> jax.Array:
-    """The reports of all turns, [D, 5 * turns] int32. Floats keep their bits."""
+def _noted(reports: list[Progress], wishes: jax.Array) -> jax.Array:
+    """[D, 5 * turns + wishes] int32."""
 
     def bits(leaf: jax.Array) -> jax.Array:
         return jax.lax.bitcast_convert_type(leaf, jnp.int32)
 
-    return jnp.stack([bits(leaf) for each in reports for leaf in each], 1)
+    numbers = [bits(leaf) for each in reports for leaf in each]
+    return jnp.concatenate([jnp.stack(numbers, 1), wishes], 1)
 
 
-def progress_of(reports: Any) -> list[Progress]:
-    """What each copy reports of a round, in the order of their numbers. Waits for the round."""
-    if isinstance(reports, list):
-        return list(jax.block_until_ready(reports))
-    notes = np.asarray(reports)  # [D, 5 * turns]
+def own_part(reports: Any) -> Any:
+    """What is there when the devices of this process have trained, before they meet the others."""
+    return reports.own if isinstance(reports, Noted) else reports
+
+
+def read_reports(reports: Any) -> tuple[list[Progress], np.ndarray | None]:
+    """What each copy reports of a round, in order, and the wishes [D, W]. Waits for the round."""
+    if not isinstance(reports, Noted):
+        return list(jax.block_until_ready(reports)), None
+    notes = np.asarray(reports.notes)
     kinds = (np.float32, np.float32, np.int32, np.int32, np.int32)
-    return [
+    progress = [
         Progress(*(row[at : at + 1].view(kind)[0] for at, kind in enumerate(kinds, turn)))
-        for turn in range(0, notes.shape[1], len(kinds))
+        for turn in range(0, reports.turns * len(kinds), len(kinds))
         for row in notes
     ]
+    return progress, notes[:, reports.turns * len(kinds) :]

@@ -86,12 +86,22 @@ def on_host(array: jax.Array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-def replicated(mesh: Mesh, tree: Tree) -> Any:
-    """The arrays of a tree, whole on every device. Each process has them and sends nothing."""
+def on_own_device(array: jax.Array) -> jax.Array:
+    """A whole array on one device of this process. All processes call it together."""
+    if array.is_fully_replicated:
+        return array.addressable_data(0)
+    return jnp.asarray(on_host(array))
+
+
+def replicated(mesh: Mesh, tree: Tree, spec: PartitionSpec = WHOLE) -> Any:
+    """The arrays of a tree on a mesh, whole on every device or divided as ``spec`` says.
+
+    Each process has all of them and sends nothing.
+    """
 
     def place(leaf: jax.Array) -> jax.Array:
         host = np.asarray(leaf)
-        sharding = NamedSharding(mesh, WHOLE)
+        sharding = NamedSharding(mesh, spec)
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
     return jax.tree.map(place, tree)
