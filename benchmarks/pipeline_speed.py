@@ -1,4 +1,4 @@
-"""Text to ids on one core: count the words, build the vocabulary, encode the text, ids on disk.
+"""Text to ids: count the words, build the vocabulary, encode the text, ids on disk.
 
     python benchmarks/pipeline_speed.py                          a generated text, 20 MB
     python benchmarks/pipeline_speed.py --corpus text8 --write   a file of yours, the result kept
@@ -15,6 +15,9 @@ Candidates, all of which keep the words that occur five times and write the same
 - Arrow: words cut out by NumPy, ``dictionary_encode`` by pyarrow (skipped where it is not
   installed).
 
+All of them have one core. The two of w2vjax are then timed again on all cores, with one thread and
+with as many as there are cores, in turns.
+
 Before anything is timed every candidate has to give the ids that split + Counter + dict gives.
 """
 
@@ -24,6 +27,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +37,8 @@ from timing import CheckFailed, compare, parser_of, report, table
 from w2vjax.corpus.count import choose
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.scan import renumber, scan
+from w2vjax.corpus.sources import Reading
+from w2vjax.files import scratch_files
 
 MIN_COUNT = 5
 
@@ -64,20 +70,16 @@ def by_counter(path: Path) -> np.ndarray:
     return np.array([ids_of[word] for word in words if word in ids_of], np.int32)
 
 
-def by_w2vjax(path: Path) -> np.ndarray:
+def by_w2vjax(path: Path, threads: int = 1) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
-        return prepare(path, folder, MIN_COUNT).ids
+        return prepare(path, folder, MIN_COUNT, reading=Reading(threads=threads)).ids
 
 
-def by_w2vjax_in_memory(path: Path) -> np.ndarray:
-    with (
-        tempfile.TemporaryFile() as numbers,
-        tempfile.TemporaryFile() as begins,
-        tempfile.TemporaryFile() as ids,
-        tempfile.TemporaryFile() as starts,
-    ):
-        _, ids_of = choose(scan(path, numbers_file=numbers, starts_file=begins), MIN_COUNT, None)
-        renumber(numbers, begins, ids_of, ids, starts)
+def by_w2vjax_in_memory(path: Path, threads: int = 1) -> np.ndarray:
+    with scratch_files(tempfile.gettempdir()) as scratch:
+        ids, starts = scratch(), scratch()
+        seen = scan(path, reading=Reading(threads=threads), scratch=scratch)
+        renumber(seen, choose(seen, MIN_COUNT, None)[1], ids, starts)
         ids.seek(0)
         return np.fromfile(ids, "<i4")
 
@@ -193,13 +195,26 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def on_all_cores(path: Path, cores: int) -> dict[str, Callable[[], np.ndarray]]:
+    """The candidates of w2vjax with one thread and with a thread for each core."""
+    return {
+        f"{name}, {threads} thread{'s' * (threads > 1)}": partial(CANDIDATES[name], path, threads)  # type: ignore[call-arg]
+        for name in list(CANDIDATES)[:2]
+        for threads in (1, cores)
+    }
+
+
 def run(path: Path, rounds: int, write: bool, quick: bool = False) -> dict[str, Any]:
+    cores = os.cpu_count() or 1
     with one_core():
         check(path)
     words = len(path.read_bytes().split())
     candidates = {name: lambda call=call: call(path) for name, call in available().items()}  # type: ignore[misc]
+    options: dict[str, Any] = {"rounds": rounds, "warmup": 1, "sample_seconds": 0.0}
     with one_core():
-        timings = compare(candidates, rounds=rounds, warmup=1, sample_seconds=0.0)
+        timings = compare(candidates, **options)
+    if cores > 1:
+        timings |= compare(on_all_cores(path, cores), **options)
     rows = [
         timing.row(million_words_a_second=words / timing.median / 1e6, best_s=min(timing.seconds))
         for timing in timings.values()
@@ -212,7 +227,7 @@ def run(path: Path, rounds: int, write: bool, quick: bool = False) -> dict[str, 
         "words": words,
         "min_count": MIN_COUNT,
         "report": str(vocab.report),
-        "cores": 1,
+        "cores": cores,
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return report(

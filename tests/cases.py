@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
+import jax
 import pytest
 
 import w2vjax as w2v
 from w2vjax.gradcheck import objectives as battery
+from w2vjax.gradcheck.compare import leaf_error, name_of, place_of, rounding_floor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 from nce import nce
@@ -26,3 +29,20 @@ LISTED = [
     pytest.param(name, marks=[] if name in QUICK_OBJECTIVES else pytest.mark.slow)
     for name in OBJECTIVES
 ]
+
+
+def rounding_floors(dtype: str, tolerance: float, terms: Any) -> Any:
+    """:func:`rounding_floor` of each leaf of ``terms``."""
+    return jax.tree.map(lambda size: rounding_floor(dtype, tolerance, size), terms)
+
+
+def largest_error(gradient: Any, reference: Any, floors: Any) -> tuple[float, str]:
+    """The error of the worst leaf and the name of its worst entry: "input[3, 2]"."""
+    worst = (0.0, "")
+    named = jax.tree_util.tree_leaves_with_path(gradient)
+    leaves = zip(named, jax.tree.leaves(reference), jax.tree.leaves(floors), strict=True)
+    for (path, found), wanted, floor in leaves:
+        error, at = leaf_error(found, wanted, floor)
+        if found.size and error >= worst[0]:
+            worst = (error, place_of(name_of(path), found, wanted, at))
+    return worst

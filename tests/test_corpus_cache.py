@@ -165,7 +165,7 @@ def test_folders_that_cannot_be_written_are_named(tmp_path, text):
     (tmp_path / "file").write_text("")
     with pytest.raises(w2v.errors.FileError, match="cannot be made"):
         prepare(text, tmp_path / "file" / "cache", min_count=1)
-    with pytest.raises(w2v.errors.FileError, match="nowhere cannot be written to"):
+    with pytest.raises(w2v.errors.FileError, match="nowhere/ids cannot be written"):
         encode(text, build_vocab(text, 1), tmp_path / "nowhere" / "ids")
 
 

@@ -37,11 +37,11 @@ def reference(text):
     return lines, words, counts, vocabulary
 
 
-def encoded(source, min_count, block_bytes, max_vocab=None, tokenizer=None):
-    numbers, begins, ids, starts = (io.BytesIO() for _ in range(4))
-    seen = scan(source, tokenizer, Reading(block_bytes=block_bytes), numbers, begins)
+def encoded(source, min_count, block_bytes, max_vocab=None, tokenizer=None, threads=1):
+    ids, starts = io.BytesIO(), io.BytesIO()
+    seen = scan(source, tokenizer, Reading(block_bytes=block_bytes, threads=threads), io.BytesIO)
     vocab, ids_of = choose(seen, min_count, max_vocab)
-    kept = renumber(numbers, begins, ids_of, ids, starts)
+    kept = renumber(seen, ids_of, ids, starts)
     assert kept * 4 == len(ids.getvalue())
     return (
         vocab,

@@ -166,6 +166,13 @@ def test_every_page_is_reached_from_the_readme() -> None:
     ] == []
 
 
+@pytest.mark.parametrize(("page", "named"), [("design.md", "`{}`"), ("loop.md", "`w2vjax/{}/`")])
+def test_a_page_names_every_room(page: str, named: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    rooms = [folder.name for folder in Path(w2vjax.__path__[0]).iterdir() if folder.is_dir()]
+    assert [room for room in rooms if room[0] != "_" and named.format(room) not in text] == []
+
+
 def test_the_automatic_checks_are_those_of_the_whole_check() -> None:
     """The hooks run the tools of .ci/run, and CI tests the oldest JAX that is allowed."""
     check = (ROOT / ".ci" / "run").read_text()

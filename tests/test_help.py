@@ -2,10 +2,13 @@
 
 import re
 import shlex
+from dataclasses import fields
 
 import pytest
 
 from w2vjax.cli import COMMANDS
+from w2vjax.cli.help import unknown_option
+from w2vjax.training.settings import Settings
 
 # What tyro writes and people should not have to read.
 TYPES = (
@@ -91,6 +94,11 @@ def test_the_overview_lists_every_command(cli):
         ("train --vector_size 3", "There is no option --vector_size.*--dim"),
         ("train --widnow 3", "There is no option --widnow. Did you mean --window"),
         ("train --alpha 3", "There is no option --alpha.*--learning-rate"),
+        ("train --vectr-size 3", "There is no option --vectr-size. Did you mean --dim"),
+        ("train --Sizee=3", "There is no option --Sizee. Did you mean --dim"),
+        ("plan --alhpa 3", "There is no option --alhpa. Did you mean --learning-rate"),
+        ("train --colour red", "There is no option --colour. w2vjax train --help lists"),
+        ("plot map a b --methd pca", "There is no option --methd. Did you mean --method"),
         ("nn vectors.bin tea --top 3", "There is no option --top. Did you mean --topn"),
         ("nn vectors.bin tea --size 3", "There is no option --size. w2vjax nn --help lists"),
         ("nn vectors.bin --topn", "--topn has no value. Give one after it."),
@@ -109,6 +117,15 @@ def test_a_mistake_is_one_sentence_with_its_remedy(cli, line, said):
     assert re.search(said, done.err)
     assert done.err.count("\n") == 1
     assert re.match(r"w2vjax( \w+)?: ", done.err)
+
+
+def test_a_letter_that_is_missing_or_swapped_leads_to_the_option():
+    known = {f"--{each.name.replace('_', '-')}" for each in fields(Settings)}
+    for option in known:
+        for at in range(2, len(option) - 1):
+            swapped = option[:at] + option[at + 1] + option[at] + option[at + 2 :]
+            for typo in {option[:at] + option[at + 1 :], swapped} - known:
+                assert f"Did you mean {option}?" in unknown_option(typo, known)
 
 
 def test_names_with_underscores_and_negated_flags_are_accepted(cli, tmp_path):

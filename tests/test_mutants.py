@@ -6,13 +6,14 @@ import jax
 import mutants
 import numpy as np
 import pytest
+from cases import largest_error, rounding_floors
 from marks import slow
 from mutants import Mutant
 from mutants_shared import SPANS
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, Size, make_case
-from w2vjax.gradcheck.compare import largest_error, rounding_floors, widen
+from w2vjax.gradcheck.compare import widen
 from w2vjax.gradcheck.compiled import compiled
 from w2vjax.gradcheck.objectives import (
     WINDOWS,
@@ -106,7 +107,7 @@ class Situation:
             inputs = jax.tree.map(jax.numpy.asarray, (params, *widen((batch, targets))))
             reference = compiled(*functions(name)).reference(params, params, *inputs[1:])[1]
             terms = tuple(magnitudes(params, batch)["terms"])
-            floors = rounding_floors("float64", TOLERANCE, terms, tuple(params))
+            floors = rounding_floors("float64", TOLERANCE, terms)
             cls.made[key] = (objective, inputs, tuple(map(np.asarray, reference)), floors)
         return cls.made[key]
 
@@ -208,7 +209,7 @@ def test_every_mutant_of_what_ships_is_caught(
         inputs = jax.tree.map(jax.numpy.asarray, inputs)
         reference = compiled(*functions_of(method.objective)).reference(inputs[0], *inputs)[1]
         terms = tuple(magnitudes(*inputs[:2])["terms"])
-        floors = rounding_floors("float64", TOLERANCE, terms, tuple(inputs[0]))
+        floors = rounding_floors("float64", TOLERANCE, terms)
         for name, mutant in list(left.items()):
             found = tuple(map(np.asarray, mutant(method.objective, *inputs)))
             if largest_error(found, tuple(map(np.asarray, reference)), floors)[0] > TOLERANCE:

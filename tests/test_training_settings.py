@@ -19,7 +19,7 @@ from w2vjax import errors
 from w2vjax.cli.train import Options, _given, _keywords
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.loop import make_run
-from w2vjax.training import methods
+from w2vjax.training import methods, setup
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
 
@@ -107,12 +107,26 @@ def test_compiled_programs_are_kept_where_jax_keeps_them_or_nowhere(tmp_path, mo
     assert jax.config.jax_compilation_cache_dir == before
 
 
+def test_tables_that_a_device_cannot_hold_are_refused(planted, monkeypatch):
+    settings = w2v.Settings(**SMALL | {"dim": 100})
+    words = len(planted.vocab)
+    for share in (0.5, 0.9, 0.99):
+        have = round(2 * 4 * words * 100 * share)
+        monkeypatch.setattr(setup, "memory", lambda _, have=have: have)
+        with pytest.raises(errors.SettingError, match=rf"Use dim={int(100 * share)} or less"):
+            w2v.set_up(planted, settings)
+    monkeypatch.setattr(setup, "memory", lambda _: 2 * 4 * words * 100)
+    w2v.set_up(planted, settings)
+
+
 def test_plan_counts_what_train_uses(planted):
     made = w2v.plan(planted, **SMALL)
     assert made.params_bytes == 2 * 24 * 8 * 4
     assert made.words == 2 * len(planted.ids)
     assert made.steps == w2v.train(planted, **SMALL).summary["steps"]
     assert "temporaries" in str(made)
+    assert "does not fit" not in str(made._replace(device_bytes=10**9))
+    assert "does not fit: 0.0 GB of 0.0 GB. Use a smaller" in str(made._replace(device_bytes=9))
 
 
 def test_every_option_of_the_command_reaches_training(tmp_path):
@@ -137,6 +151,8 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
         "dtype": "bfloat16",
         "held_out": 0.2,
         "copies": 3,
+        "join_words": 700,
+        "devices": 1,
         "cache": Path("kept"),
         "vocab": words,
         "cbow_sum_gradient": True,
@@ -429,6 +445,7 @@ def test_a_setting_is_written_once_and_read_everywhere(cli):
     [
         ("dmi", r"Did you mean dim\?"),
         ("learning_rte", r"Did you mean learning_rate\?"),
+        ("vectr_size", r"Did you mean dim\?"),
         ("xyzzy", r"help\(w2vjax.train\) lists the settings"),
         ("run", "now called block_words"),
         ("replicas", "now called copies"),

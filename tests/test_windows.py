@@ -269,6 +269,7 @@ def test_the_letters_of_shapes_stand_in_the_package_and_nowhere_else() -> None:
     legend = [line for line in (w2v.__doc__ or "").splitlines() if line.startswith("    ")]
     letters = [line for line in legend if not line.startswith("    >>>")]
     assert len(letters) == 6
-    assert not set(letters) & set((w2v.types.__doc__ or "").splitlines())
-    assert "``help(w2vjax)`` explains the letters of shapes" in " ".join((w2v.types.__doc__ or "").split())
+    elsewhere = w2v.types.__doc__ or ""
+    assert not set(letters) & set(elsewhere.splitlines())
+    assert "``help(w2vjax)`` explains the letters of shapes" in elsewhere
     assert "[B, T, P] how much hidden vector t" in (w2v.Batch.__doc__ or "")

@@ -6,6 +6,8 @@ prints it on one line, without a traceback, and exits with ``exit_code``. A fail
 built-in class that a caller expects, so ``except ValueError`` works.
 """
 
+import difflib
+from collections.abc import Mapping
 from numbers import Integral
 
 
@@ -71,6 +73,18 @@ class ProcessError(W2VError, RuntimeError):
     """A process of a run has failed, died or got stuck, or did not come. The message names it."""
 
     exit_code = 8
+
+
+def did_you_mean(given: str, names: Mapping[str, str]) -> str:
+    """A question with the value of the key that is spelled most like ``given``. "" if none is near.
+
+    >>> did_you_mean("vectr_size", {"dim": "dim", "vector_size": "dim", "objective": "objective"})
+    'Did you mean dim?'
+    >>> did_you_mean("colour", {"dim": "dim", "objective": "objective"})
+    ''
+    """
+    near = difflib.get_close_matches(given, sorted(names), 1, cutoff=0.65)  # "dmi" and "dim": 0.67
+    return f"Did you mean {names[near[0]]}?" if near else ""
 
 
 def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -113,27 +113,32 @@ def _remove(temporaries: Sequence[Path]) -> None:
 
 
 @contextmanager
-def scratch_file(folder: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file without a name, to write and read. It is gone when it is closed or the process ends.
+def scratch_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[], IO[bytes]]]:
+    """Makes files without a name, to write and read. They are gone when the work or process ends.
 
     Raises:
         FileError: the folder cannot be written to.
 
-    >>> with scratch_file(tempfile.gettempdir()) as file:
+    >>> with scratch_files(tempfile.gettempdir()) as scratch:
+    ...     file = scratch()
     ...     _ = file.write(b"numbers"), file.seek(0)
     ...     file.read()
     b'numbers'
     """
-    try:
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-    except OSError as error:
-        raise FileError(
-            f"{folder} cannot be written to: {error.strerror}. Name another folder."
-        ) from error
-    try:
-        yield file
-    finally:
-        _close_quietly(file)  # closing flushes again, and nobody reads the file any more
+    with ExitStack() as opened:
+
+        def scratch() -> IO[bytes]:
+            try:
+                file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+            except OSError as error:
+                raise FileError(
+                    f"{folder} cannot be written to: {error.strerror}. Name another folder."
+                ) from error
+            # closing flushes again, and nobody reads the file any more
+            opened.callback(_close_quietly, file)
+            return file
+
+        yield scratch
 
 
 def _followed(path: str | os.PathLike[str]) -> Path:

@@ -5,7 +5,6 @@ The table below names the file of each command. A command is imported when it is
 """
 
 import importlib
-import importlib.metadata
 import os
 import signal
 import sys
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from w2vjax.cli.output import named_output
-from w2vjax.errors import FileError, W2VError
+from w2vjax.errors import FileError, W2VError, did_you_mean
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -127,15 +126,17 @@ def _dispatch(arguments: Sequence[str]) -> int:
         print(usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        print(f"w2vjax {importlib.metadata.version('w2vjax')}")
+        from importlib.metadata import version
+
+        print(f"w2vjax {version('w2vjax')}")
         return 0
     name, *rest = arguments
-    from w2vjax.cli.help import closest, run
+    from w2vjax.cli.help import run
 
     if name not in COMMANDS:
-        meant = closest(name, list(COMMANDS))
-        remedy = f"{meant}w2vjax --help lists the commands."
-        print(f"w2vjax: There is no command {name!r}. {remedy}", file=sys.stderr)
+        meant = did_you_mean(name, {command: command for command in COMMANDS})
+        said = " ".join(filter(None, [f"There is no command {name!r}.", meant]))
+        print(f"w2vjax: {said} w2vjax --help lists the commands.", file=sys.stderr)
         return 2
     module, function, _ = COMMANDS[name]
     return run(getattr(importlib.import_module(module), function), rest, f"w2vjax {name}")

@@ -7,13 +7,16 @@ before a command begins its work.
 import inspect
 import os
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, get_type_hints
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
 
+from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.files import check_writable
 
@@ -27,25 +30,60 @@ class Files(Enum):
     FOLDER = "folder to write into"
 
 
+# tyro spends a tenth of a second on loading a type checker. It finds that () is a tuple[str, ...]
+# and that None is an int | None. It needs no type checker for a plain tuple and for Optional.
+# ruff: noqa: UP045
+if TYPE_CHECKING:
+    Strings: TypeAlias = tuple[str, ...]
+else:
+    Strings = Annotated[
+        tuple,
+        PrimitiveConstructorSpec("*", "TEXT", tuple, lambda given: isinstance(given, tuple), list),
+    ]
 # Without a hint tyro appends "(default: None)". The help texts say what happens by default.
 Flag = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="")]]
 VectorsFile = Positional[Annotated[Path, Files.READ, arg(metavar="VECTORS", help_behavior_hint="")]]
 Source = Positional[Annotated[Path, Files.READ, arg(metavar="IN", help_behavior_hint="")]]
 Target = Positional[Annotated[Path, Files.WRITTEN, arg(metavar="OUT", help_behavior_hint="")]]
 Corpus = Positional[
-    Annotated[tuple[str, ...], Files.READ, arg(metavar="[CORPUS ...]", help_behavior_hint="")]
+    Annotated[Strings, Files.READ, arg(metavar="[CORPUS ...]", help_behavior_hint="")]
 ]
-Words = Positional[Annotated[tuple[str, ...], arg(metavar="[WORD ...]", help_behavior_hint="")]]
-SomeWords = Positional[Annotated[tuple[str, ...], arg(metavar="WORD ...", help_behavior_hint="")]]
+Words = Positional[Annotated[Strings, arg(metavar="[WORD ...]", help_behavior_hint="")]]
+SomeWords = Positional[Annotated[Strings, arg(metavar="WORD ...", help_behavior_hint="")]]
 Paths = Annotated[
     tuple[Path, ...], Files.READ, arg(metavar="FILE [FILE ...]", help_behavior_hint="")
 ]
-PathOrNone = Annotated[Path | None, Files.READ, arg(metavar="FILE", help_behavior_hint="")]
-NewFile = Annotated[Path | None, Files.WRITTEN, arg(metavar="FILE", help_behavior_hint="")]
-NewFileOrOutput = Annotated[str | None, Files.PRINTED, arg(metavar="FILE|-", help_behavior_hint="")]
+PathOrNone = Annotated[Optional[Path], Files.READ, arg(metavar="FILE", help_behavior_hint="")]
+NewFile = Annotated[Optional[Path], Files.WRITTEN, arg(metavar="FILE", help_behavior_hint="")]
+NewFileOrOutput = Annotated[
+    Optional[str], Files.PRINTED, arg(metavar="FILE|-", help_behavior_hint="")
+]
 Json = NewFileOrOutput
-Number = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+Number = Annotated[Optional[int], arg(metavar="N", help_behavior_hint="")]
 Count = Annotated[int, arg(metavar="N")]
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How the bytes of a text are read.
+
+    Args:
+        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
+        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
+    """
+
+    encoding: str = "utf-8"
+    invalid: Literal["strict", "replace"] = "strict"
+
+    def reading(self, *results: Any) -> Reading:
+        """The same for the library. A walk through a folder leaves the results out."""
+        return Reading(self.invalid, encoding=self.encoding).without(*results)
+
+
+# The options of a group stand among the others in the help, and have no prefix.
+together = arg(name="")
+Text = Annotated[TextOptions, together]
+AS_USUAL = TextOptions()
 
 
 def check_files(call: partial[Any]) -> None:

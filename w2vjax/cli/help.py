@@ -6,7 +6,6 @@ purpose of the command, then examples, then the options, in the width of the ter
 """
 
 import contextlib
-import difflib
 import functools
 import inspect
 import io
@@ -16,13 +15,18 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 from w2vjax.cli.arguments import check_files
-from w2vjax.training.settings import setting_elsewhere
+from w2vjax.errors import did_you_mean
+from w2vjax.training.settings import ELSEWHERE, RENAMED
 
-# What other word2vec programs call an option that is no setting of training.
-_SYNONYMS = {"output": "out", "read-vocab": "vocab", "k": "topn", "format": "to"}
+# What other word2vec programs and earlier versions call an option.
+_SYNONYMS = {
+    **{name.replace("_", "-").lower(): ours for name, ours in (ELSEWHERE | RENAMED).items()},
+    **{"output": "out", "read-vocab": "vocab", "k": "topn", "format": "to"},
+}
 # One column of boxes: tyro starts a second one at 130.
 _TYRO_COLUMNS = "120"
 _TYPES = {"INT": "N", "FLOAT": "X", "STR": "TEXT"}
@@ -89,12 +93,24 @@ def help_of(command: Callable[..., int], prog: str, told: str) -> str:
     width = min(max(shutil.get_terminal_size().columns, 40), 100)
     text = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0].strip()
     parts = [_filled(paragraph, width) for paragraph in text.split("\n\n")]
-    found = groups(told)
+    order = _order(command)
+    found = [
+        Group(title, sorted(entries, key=lambda entry: order.get(entry[0].partition(" ")[0], -1)))
+        for title, entries in groups(told)
+    ]
     positional = [name for name, _ in found[0].entries if found[0].title == "Arguments"]
     parts.append(_filled(" ".join(["Usage:", prog, *positional, "[OPTIONS]"]), width))
     names = [name for group in found for name, _ in group.entries]
     column = 4 + max((len(name) for name in names if len(name) <= 24), default=20)
     return "\n\n".join(parts + [_options(group, column, width) for group in found])
+
+
+def _order(command: Callable[..., int]) -> dict[str, int]:
+    """The place of each option in the signature. tyro lists the options of a dataclass last."""
+    names: list[str] = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        names += vars(parameter.default) if is_dataclass(parameter.default) else [name]
+    return {f"--{name.strip('_').replace('_', '-')}": place for place, name in enumerate(names)}
 
 
 def _filled(paragraph: str, width: int) -> str:
@@ -171,8 +187,9 @@ def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
         return f"{left!r} is left over. Leave it out, or write it before the options."
     if found := re.search(_CHOICE, said):
         choices = sorted(set(re.findall(r"'(.*?)'", found[3])) - {"None"})
-        remedy = closest(found[1], choices) or f"It is one of: {', '.join(choices)}."
-        return f"{found[2]} cannot be {found[1]!r}. {remedy.strip()}"
+        near = did_you_mean(found[1], {choice: choice for choice in choices})
+        remedy = near or f"It is one of: {', '.join(choices)}."
+        return f"{found[2]} cannot be {found[1]!r}. {remedy}"
     if found := re.search(_NUMBER, said):
         return f"{found[1]} takes a {'whole ' if found[2] else ''}number, not {found[3]!r}."
     if found := re.search(_VALUE, said):
@@ -193,17 +210,8 @@ def unknown_option(option: str, known: Collection[str]) -> str:
     >>> unknown_option("--vector-size", ["--dim", "--window"])
     'There is no option --vector-size. Did you mean --dim?'
     """
-    plain = option.lstrip("-").replace("_", "-").lower()
-    ours = _SYNONYMS.get(plain) or setting_elsewhere(plain.replace("-", "_")) or ""
-    meant = closest(option, known, "--" + ours.replace("_", "-"))
+    ours = {name: "--" + setting.replace("_", "-") for name, setting in _SYNONYMS.items()}
+    names = {name: option for name, option in ours.items() if option in known}
+    names |= {option.removeprefix("--"): option for option in known}
+    meant = did_you_mean(option.lstrip("-").replace("_", "-").lower(), names)
     return f"There is no option {option}. {meant}".strip()
-
-
-def closest(given: str, known: Collection[str], synonym: str = "") -> str:
-    """A question with the known name that is most like the given one. Empty if none is.
-
-    >>> closest("trian", ["train", "plan"])
-    'Did you mean train? '
-    """
-    found = [synonym] if synonym in known else difflib.get_close_matches(given, sorted(known), 1)
-    return f"Did you mean {found[0]}? " if found else ""

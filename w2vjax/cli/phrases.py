@@ -1,17 +1,26 @@
 """``w2vjax phrases``: join words that belong together, before training."""
 
 import sys
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from w2vjax.cli.arguments import Corpus, Count, Json, NewFile, NewFileOrOutput
+from w2vjax.cli.arguments import (
+    AS_USUAL,
+    Corpus,
+    Count,
+    Json,
+    NewFile,
+    NewFileOrOutput,
+    Text,
+    together,
+)
 from w2vjax.cli.output import columns, write_json, write_lines
 from w2vjax.compressed import is_compressed
 from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
 from w2vjax.corpus.phrases import ENGLISH_CONNECTORS, Phrases
 from w2vjax.corpus.phrases import phrases as find
-from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 
 SCORES = {"word2phrase": word2phrase_score, "npmi": npmi_score}
@@ -19,18 +28,38 @@ Numbers = Annotated[tuple[float, ...], arg(metavar="X [X ...]", help_behavior_hi
 Connectors = Annotated[tuple[str, ...], arg(metavar="WORD [WORD ...]", help_behavior_hint="")]
 
 
+@dataclass(frozen=True)
+class Joining:
+    """Which words are joined, and how.
+
+    Args:
+        score: How a pair is scored.
+        threshold: Scores above this are joined: one number, or one for each pass.
+            Default: 100 for word2phrase, 0.5 for npmi.
+        passes: Number of passes over the text.
+        min_count: Words that occur less often are not joined.
+        connectors: Words that may stand inside a phrase, as in bill_of_rights. 'english' is a list
+            of them.
+        delimiter: What joins the words.
+    """
+
+    score: Literal["word2phrase", "npmi"] = "word2phrase"
+    threshold: Numbers = ()
+    passes: Count = 1
+    min_count: Count = 5
+    connectors: Connectors = ()
+    delimiter: str = "_"
+
+
+_USUAL = Joining()
+
+
 def phrases(
     corpus: Corpus = (),
     out: NewFileOrOutput = None,
     list: NewFile = None,
-    score: Literal["word2phrase", "npmi"] = "word2phrase",
-    threshold: Numbers = (),
-    passes: Count = 1,
-    min_count: Count = 5,
-    connectors: Connectors = (),
-    delimiter: str = "_",
-    encoding: str = "utf-8",
-    invalid: Literal["strict", "replace"] = "strict",
+    joining: Annotated[Joining, together] = _USUAL,
+    text: Text = AS_USUAL,
     topn: Count = 20,
     json: Json = None,
 ) -> int:
@@ -53,19 +82,13 @@ def phrases(
         out: Write the corpus with its phrases joined to this file, line by line. With '-', write it
             to standard output, and the rest to standard error.
         list: Write the phrases to this file: phrase, count, score, pass, separated by tabs.
-        score: How a pair is scored.
-        threshold: Scores above this are joined: one number, or one for each pass.
-            Default: 100 for word2phrase, 0.5 for npmi.
-        passes: Number of passes over the text.
-        min_count: Words that occur less often are not joined.
-        connectors: Words that may stand inside a phrase, as in bill_of_rights. 'english' is a list
-            of them.
-        delimiter: What joins the words.
-        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
-        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
+        joining: Which words are joined, and how.
+        text: How its bytes are read.
         topn: Number of phrases of each pass to print.
         json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
+    threshold, delimiter = joining.threshold, joining.delimiter
+    english = joining.connectors == ("english",)
     if not delimiter or any(character <= " " for character in delimiter):
         raise SettingError(
             f"delimiter={delimiter!r} would not join words: it is empty or white space. Use '_'."
@@ -76,13 +99,13 @@ def phrases(
         raise SettingError(f"{out}: text is not written compressed. Compress it after.")
     found = find(
         [*corpus] or None,
-        min_count=min_count,
+        min_count=joining.min_count,
         threshold=(threshold[0] if len(threshold) == 1 else threshold) if threshold else None,
-        passes=passes,
-        score=SCORES[score],
-        connectors=ENGLISH_CONNECTORS if connectors == ("english",) else connectors,
+        passes=joining.passes,
+        score=SCORES[joining.score],
+        connectors=ENGLISH_CONNECTORS if english else joining.connectors,
         delimiter=delimiter,
-        reading=Reading(invalid, encoding=encoding).without(out, list, json),
+        reading=text.reading(out, list, json),
     )
     if out == "-":
         write_lines(" ".join(line) for line in found.lines())

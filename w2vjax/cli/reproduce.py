@@ -1,6 +1,7 @@
 """``w2vjax reproduce``: compute every figure of the post again, and compare it with the post."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from tyro.conf import arg
 
 from w2vjax import data, reference
-from w2vjax.cli.arguments import Files, Json, PathOrNone
+from w2vjax.cli.arguments import Files, Json, PathOrNone, together
 from w2vjax.cli.output import write_json
 from w2vjax.errors import CorpusError, FileError
 from w2vjax.files import atomic_file
@@ -45,6 +46,28 @@ class Check(NamedTuple):
     ok: bool | None
 
 
+@dataclass(frozen=True)
+class Training:
+    """The settings of the post.
+
+    Args:
+        window: Neighbours to each side.
+        dim: Length of a vector.
+        learning_rate: Step length of gradient descent.
+        steps: Steps, each on all pairs.
+        seed: Seed of NumPy's legacy generator.
+    """
+
+    window: int = 2
+    dim: int = 10
+    learning_rate: float = 0.05
+    steps: int = 50
+    seed: int = 42
+
+
+_OF_THE_POST = Training()
+
+
 def reproduce(
     dtype: Literal["float64", "float32", "bfloat16"] = "float64",
     json: Json = None,
@@ -52,11 +75,7 @@ def reproduce(
     text: PathOrNone = None,
     word: str = "learning",
     vector_of: str = "machine",
-    window: int = 2,
-    dim: int = 10,
-    learning_rate: float = 0.05,
-    steps: int = 50,
-    seed: int = 42,
+    training: Annotated[Training, together] = _OF_THE_POST,
 ) -> int:
     """Recompute every figure of the post "Word2vec from Scratch", and compare it with the post.
 
@@ -78,19 +97,13 @@ def reproduce(
         text: Train on this text file instead of the built-in one.
         word: Rank the vocabulary for this word.
         vector_of: Show the vector of this word.
-        window: Neighbours to each side.
-        dim: Length of a vector.
-        learning_rate: Step length of gradient descent.
-        steps: Steps, each on all pairs.
-        seed: Seed of NumPy's legacy generator.
+        training: Settings of the model and of its training.
     """
     published = data.published_figures() if text is None else None
     source = data.machine_learning_text() if text is None else _read(text)
     order = published["vocabulary"] if published else None
-    settings: dict[str, Any] = {"window": window, "dim": dim, "numpy_seed": seed}
-    settings |= {"learning_rate": learning_rate, "steps": steps}
     with jax.enable_x64(dtype == "float64"), jax.default_matmul_precision("highest"):
-        run = compute(source, order, dtype, word, vector_of, settings)
+        run = compute(source, order, dtype, word, vector_of, training)
     checks = judge(run, published, dtype, word, vector_of) if published else []
     verdict = conclude(run, checks, published, dtype)
     judged = [check.ok for check in checks if check.ok is not None]
@@ -100,6 +113,8 @@ def reproduce(
     if out is not None:
         write_files(run, out, quiet=json == "-")
     if json is not None:
+        named = {"seed": "numpy_seed"}
+        settings = {named.get(name, name): value for name, value in vars(training).items()}
         record = {
             "command": "reproduce",
             "dtype": dtype,
@@ -128,16 +143,16 @@ def compute(
     dtype: str,
     word: str,
     vector_of: str,
-    settings: dict[str, Any],
+    training: Training,
 ) -> Recomputed:
     """The post from its text to its last figure."""
     tokens = reference.tokenize(text)
     word_to_id, id_to_word = reference.mapping(tokens, order)
-    X, y = reference.generate_training_data(tokens, word_to_id, settings["window"])
+    X, y = reference.generate_training_data(tokens, word_to_id, training.window)
     params = reference.init_network(
-        len(word_to_id), settings["dim"], numpy_seed=settings["numpy_seed"], dtype=dtype
+        len(word_to_id), training.dim, numpy_seed=training.seed, dtype=dtype
     )
-    params, history = reference.train(params, X, y, settings["learning_rate"], settings["steps"])
+    params, history = reference.train(params, X, y, training.learning_rate, training.steps)
     vector = reference.get_embedding(params, vector_of, word_to_id)
     return Recomputed(
         tokens=len(tokens),

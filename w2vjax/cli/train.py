@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from w2vjax.cli.arguments import Corpus, Files, Json
+from w2vjax.cli.arguments import AS_USUAL, Corpus, Files, Json, Text, together
 from w2vjax.cli.output import write_json
-from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.runs.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName, Settings
@@ -69,39 +68,73 @@ _NONE_GIVEN = Options()
 
 @dataclass(frozen=True)
 class Processes:
-    """Several processes, which the same command starts on every host."""
+    """Several processes, which the same command starts on every host.
+
+    Args:
+        distributed: Train one model by several processes. SLURM, Open MPI and Cloud TPU say which.
+            Elsewhere the next three options do.
+        coordinator: An address of process 0 that all processes reach.
+        processes: How many processes there are.
+        process: The number of this process, from 0.
+        start_timeout: Seconds within which all processes have to come.
+        heartbeat: Seconds after which a silent process is taken to be dead.
+    """
 
     distributed: bool = False
-    """Train one model by several processes. SLURM, Open MPI and Cloud TPU say which; elsewhere the
-    next three options do."""
     coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
-    """An address of process 0 that all processes reach."""
     processes: Annotated[int | None, arg(metavar="N")] = None
-    """How many processes there are."""
     process: Annotated[int | None, arg(metavar="I")] = None
-    """The number of this process, from 0."""
-    start_timeout: Annotated[float, arg(metavar="SECONDS")] = 300.0
-    """All processes have to come within this time."""
-    heartbeat: Annotated[float, arg(metavar="SECONDS")] = 100.0
-    """A process that is silent for this long is taken to be dead."""
+    start_timeout: float = 300.0
+    heartbeat: float = 100.0
 
 
 _ALONE = Processes()
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The checkpoints of a run.
+
+    Args:
+        checkpoint: Folder for checkpoints. With it, Ctrl-C (SIGINT), SIGTERM and SIGUSR1 save one
+            before the command ends.
+        checkpoint_every: Seconds between checkpoints.
+        resume: Go on from the last checkpoint, if there is one.
+        allow: Fields that may differ from the checkpoint's, such as "jax version".
+    """
+
+    checkpoint: Folder = None
+    checkpoint_every: float = 60.0
+    resume: bool = False
+    allow: Annotated[tuple[str, ...], arg(metavar="FIELD ...", help_behavior_hint="")] = ()
+
+    def checkpoints(self) -> Any:
+        """The value of train's ``checkpoint``. Without a folder, other options are refused."""
+        from w2vjax.runs.checkpoint import Checkpoints
+
+        if self.checkpoint is not None:
+            return Checkpoints(self.checkpoint, self.checkpoint_every, self.resume, self.allow)
+        for name, given in (("--resume", self.resume), ("--allow", self.allow)):
+            if given:
+                raise SettingError(
+                    f"{name} is for going on from a checkpoint, and no folder is named. Name it "
+                    "with --checkpoint."
+                )
+        return None
+
+
+_UNSAVED = Saving()
 
 
 def train(
     corpus: Corpus = (),
     /,
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
-    hosts: OmitArgPrefixes[Processes] = _ALONE,
     *,
+    hosts: Annotated[Processes, together] = _ALONE,
     out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
-    encoding: str = "utf-8",
-    invalid: Literal["strict", "replace"] = "strict",
-    checkpoint: Folder = None,
-    checkpoint_every: float = 60.0,
-    resume: bool = False,
-    allow: Annotated[tuple[str, ...], arg(metavar="FIELD ...", help_behavior_hint="")] = (),
+    text: Text = AS_USUAL,
+    saving: Annotated[Saving, together] = _UNSAVED,
     from_: Annotated[Folder, arg(name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
@@ -132,13 +165,8 @@ def train(
         training: Settings of the model and of its training.
         hosts: Several processes, on one host or on many. Process 0 alone writes results.
         out: Folder for the results. It is made if it is not there.
-        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
-        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
-        checkpoint: Folder for checkpoints. With it, Ctrl-C (SIGINT), SIGTERM and SIGUSR1 save one
-            before the command ends.
-        checkpoint_every: Seconds between checkpoints.
-        resume: Go on from the last checkpoint, if there is one.
-        allow: Fields that may differ from the checkpoint's, such as "jax version".
+        text: How its bytes are read.
+        saving: Where and when checkpoints are saved.
         from_: Go on from the model in this folder. New words of CORPUS join its vocabulary. Model
             and objective are those of the folder, unless they are given.
         no_compile_cache: Keep no compiled programs on disk. They are kept in ~/.cache/w2vjax, or in
@@ -157,8 +185,8 @@ def train(
         if from_ is not None:
             from_, given = _as_in(from_, given)
         keywords = _keywords(corpus, given)
-        keywords["reading"] = Reading(invalid, encoding=encoding).without(out, checkpoint, json)
-        keywords["checkpoint"] = _checkpoints(checkpoint, checkpoint_every, resume, allow)
+        keywords["reading"] = text.reading(out, saving.checkpoint, json)
+        keywords["checkpoint"] = saving.checkpoints()
         summary = _train_into(out, corpus, given, keywords, from_, not quiet)
     if summary is None:  # process 0 has the results
         return 0
@@ -227,8 +255,7 @@ def plan(
     /,
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
-    encoding: str = "utf-8",
-    invalid: Literal["strict", "replace"] = "strict",
+    text: Text = AS_USUAL,
     json: Json = None,
 ) -> int:
     """Say how much memory and time a training run will take. The settings are those of train.
@@ -244,14 +271,13 @@ def plan(
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
             built-in text.
         training: Settings of the model and of its training.
-        encoding: Encoding of the text, such as latin-1, cp1252 or utf-16.
-        invalid: strict: invalid bytes are an error. replace: U+FFFD takes their place.
+        text: How its bytes are read.
         json: Write the plan as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.runs.plan import plan as make
 
-    reading = Reading(invalid, encoding=encoding).without(json)
-    result = make(_source(corpus), **_keywords(corpus, _given(training)), reading=reading)
+    keywords = _keywords(corpus, _given(training))
+    result = make(_source(corpus), **keywords, reading=text.reading(json))
     if json is not None:
         write_json(json, result._asdict())
     if json != "-":
@@ -292,21 +318,6 @@ def _keywords(corpus: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
     elif not corpus:
         keywords.setdefault("min_count", 1)
     return keywords
-
-
-def _checkpoints(folder: Path | None, every: float, resume: bool, allow: tuple[str, ...]) -> Any:
-    """The value of train's ``checkpoint``. Options that need a folder are refused without one."""
-    from w2vjax.runs.checkpoint import Checkpoints
-
-    if folder is not None:
-        return Checkpoints(folder, every, resume, allow)
-    for name, given in (("--resume", resume), ("--allow", allow)):
-        if given:
-            raise SettingError(
-                f"{name} is for going on from a checkpoint, and no folder is named. Name it with "
-                "--checkpoint."
-            )
-    return None
 
 
 def _as_in(folder: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:

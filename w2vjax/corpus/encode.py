@@ -26,7 +26,7 @@ from w2vjax.corpus.sources import (
 )
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError, FileError, SettingError
-from w2vjax.files import atomic_files, scratch_file, settled, sha256_of
+from w2vjax.files import atomic_files, scratch_files, settled, sha256_of
 from w2vjax.vocab import Report, Vocab
 
 FORMAT = 1  # a change of the files, or of what is a word, raises it; older files are made again
@@ -99,15 +99,14 @@ def encode(
     target = Path(path)
     beside = target.with_name(target.name + ".starts")
     with (
-        scratch_file(target.parent) as numbers,
-        scratch_file(target.parent) as starts,
+        scratch_files(target.parent) as scratch,
         atomic_files([target, beside]) as (ids_out, starts_out),
     ):
-        seen = scan(source, tokenizer, reading.without(target, beside), numbers, starts)
+        seen = scan(source, tokenizer, reading.without(target, beside), scratch)
         met = np.flatnonzero(seen.counts)
         ids_of = np.full(len(seen.counts), -1, np.int32)
         ids_of[met] = [vocab.ids.get(word, -1) for word in seen.spell(met)]
-        kept = renumber(numbers, starts, ids_of, ids_out, starts_out)
+        kept = renumber(seen, ids_of, ids_out, starts_out)
         if not kept:
             raise CorpusError(
                 f"None of the {seen.tokens:,} tokens of the corpus is among the vocabulary's "
@@ -322,15 +321,13 @@ def _make(
     reading: Reading,
 ) -> Corpus:
     """Read the source and write the three files, which appear together or not at all."""
-    folder = paths[0].parent
     with (
-        scratch_file(folder) as numbers,
-        scratch_file(folder) as begins,
+        scratch_files(paths[0].parent) as scratch,
         atomic_files(paths) as (manifest, ids, starts),
     ):
-        seen = scan(source, tokenizer, reading, numbers, begins)
+        seen = scan(source, tokenizer, reading, scratch)
         vocab, ids_of = choose(seen, settings["min_count"], settings["max_vocab"])
-        renumber(numbers, begins, ids_of, ids, starts)
+        renumber(seen, ids_of, ids, starts)
         hashes = []
         for file in (ids, starts):
             file.flush()

@@ -1,17 +1,17 @@
-"""Counting, scoring and joining neighbouring words, in batches of ids.
+"""Count, score and join neighbouring words, in batches of ids.
 
-Mikolov et al. 2013 (arXiv:1310.4546, section 4) score a pair of neighbours a, b by
+Mikolov et al. 2013 (arXiv:1310.4546, section 4) score two neighbours a and b by::
 
     (count(a b) - min_count) * N / (count(a) * count(b))             N tokens in the corpus
 
-and join those above a threshold, from left to right. The other score is the normalised pointwise
-mutual information of Bouma 2009, between -1 and 1:
+They join the pairs whose score is above a threshold, from left to right. The other score is the
+normalised pointwise mutual information (Bouma 2009). It is between -1 and 1::
 
     log(p(a b) / (p(a) p(b))) / -log p(a b)
 
-Connector words ("of", "the") may stand between a and b; they are then part of the pair, and are
-skipped in looking for neighbours. A pair is one integer, its key: (what is between, a, b) as
-digits.
+Connector words ("of", "the") may stand between a and b. They do not end the search for a neighbour,
+and a pair includes the connectors between its words. The key of a pair is one integer. Its digits
+are the connectors, a and b.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 
-LONGEST_GAP = 3  # connector words that may stand inside a phrase
-BATCH = 1 << 20  # ids handled at a time; above LONGEST_GAP
-PART = 1 << 26  # pairs counted in one round over the ids, which bounds the memory
+LONGEST_GAP = 3  # the most connectors between two words of a phrase
+BATCH = 1 << 20  # ids read at a time; more than LONGEST_GAP
+PART = 1 << 26  # the most pairs counted in one pass over the ids; bounds the memory
 
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray, int, int], np.ndarray]
 
@@ -31,7 +31,7 @@ Score = Callable[[np.ndarray, np.ndarray, np.ndarray, int, int], np.ndarray]
 def word2phrase_score(
     pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_count: int
 ) -> np.ndarray:
-    """(pair - min_count) * tokens / (a * b), from counts [n]; the usual threshold is 100.
+    """(pair - min_count) * tokens / (a * b), from counts [n]. The usual threshold is 100.
 
     >>> word2phrase_score(np.array([15]), np.array([20]), np.array([50]), 100_000, 5).tolist()
     [1000.0]
@@ -43,10 +43,10 @@ def word2phrase_score(
 def npmi_score(
     pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_count: int
 ) -> np.ndarray:
-    """log(p_pair / (p_a p_b)) / -log p_pair, from counts [n]: 1 where the two only come together, 0
-    by chance.
+    """log(p_pair / (p_a p_b)) / -log p_pair, from counts [n]. The usual threshold is 0.5.
 
-    Pairs seen fewer than ``min_count`` times get -inf. The usual threshold is 0.5.
+    Two words that occur only together get 1. Independent words get 0. A pair that occurs fewer than
+    ``min_count`` times gets -inf.
 
     >>> npmi_score(np.array([10]), np.array([10]), np.array([10]), 1000, 5).round(9).tolist()
     [1.0]
@@ -56,28 +56,40 @@ def npmi_score(
 
 
 class PairStream(NamedTuple):
-    """The ids of one pass, and what tells which of them can make a phrase. F words are frequent and
-    no connectors.
+    """The ids of a text, and which of its V words can begin or end a phrase: the F frequent ones.
+
+    Attributes:
+        words: [V].
+        ids: [N] int32.
+        starts: [S] int64, the place in ``ids`` where each line begins.
+        counts: [V] int64.
+        connector: [V] int64, 1, 2, ... for connectors and 0 for other words.
+        connectors: ids of connectors 1, 2, ...
+        rank: [V] int64, the place of a word in ``frequent``, or -1.
+        frequent: [F] ids of words that occur ``min_count`` times and are no connectors.
+        min_count: the fewest occurrences of a word in a phrase.
     """
 
-    words: list[str]  # [V]
-    ids: np.ndarray  # [N] int32
-    starts: np.ndarray  # [S] int64
-    counts: np.ndarray  # [V] int64
-    connector: np.ndarray  # [V] int64: 1, 2, ... for connectors, 0 for other words
-    connectors: np.ndarray  # the ids of connectors 1, 2, ...
-    rank: np.ndarray  # [V] int64: place among the frequent, -1 for others
-    frequent: np.ndarray  # [F] ids
+    words: list[str]
+    ids: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+    connector: np.ndarray
+    connectors: np.ndarray
+    rank: np.ndarray
+    frequent: np.ndarray
     min_count: int
+
+    def digits(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The parts of each key: the number of its connectors, and the ids of a and b."""
+        rest, b = np.divmod(keys, max(len(self.frequent), 1))
+        between, a = np.divmod(rest, max(len(self.frequent), 1))
+        return between, self.frequent[a], self.frequent[b]
 
     def spell(self, keys: np.ndarray) -> list[tuple[str, ...]]:
         """The words of each key."""
-        rest, b = np.divmod(keys, max(len(self.frequent), 1))
-        between, a = np.divmod(rest, max(len(self.frequent), 1))
         found = []
-        for first, gap, last in zip(
-            self.frequent[a].tolist(), between.tolist(), self.frequent[b].tolist(), strict=True
-        ):
+        for gap, first, last in zip(*(part.tolist() for part in self.digits(keys)), strict=True):
             inside: list[str] = []
             while gap:
                 gap, digit = divmod(gap, len(self.connectors) + 1)
@@ -93,7 +105,7 @@ def neighbours(
     connectors: frozenset[str],
     min_count: int,
 ) -> PairStream:
-    """Count the words of a pass and rank those that can be part of a phrase."""
+    """Count the words, and number those that can begin or end a phrase."""
     counts = np.zeros(len(words), np.int64)
     for begin in range(0, len(ids), BATCH):
         np.add.at(counts, ids[begin : begin + BATCH], 1)
@@ -105,23 +117,30 @@ def neighbours(
     if (len(linking) + 1) ** LONGEST_GAP * len(frequent) ** 2 >= 1 << 63:
         raise SettingError(
             f"{len(frequent):,} words and {len(linking)} connectors make more pairs than 64 bits "
-            "can number. "
-            "Raise min_count."
+            "can number. Raise min_count."
         )
     return PairStream(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
 
 
 class Stretch(NamedTuple):
-    """Some ids in a row. The last word that could begin a pair comes again as the first of the next
-    stretch.
+    """Up to BATCH consecutive ids, and the p pairs of neighbours among them.
+
+    The last word may have its neighbour in the next stretch, so the next stretch begins with it.
+
+    Attributes:
+        ids: [n].
+        opens: [n] bool, where a line begins.
+        left: [p] places in ``ids`` of the first word of each pair.
+        right: [p] places of the second word.
+        keys: [p] int64, -1 for a pair that is no candidate.
+        last: where the next stretch begins, counted from the first id of this one.
     """
 
-    ids: np.ndarray  # [n]
-    opens: np.ndarray  # [n] bool: a line begins here
-    left: np.ndarray  # [p] places in ids of neighbours, the earlier one
-    right: np.ndarray  # [p] the later one
-    keys: np.ndarray  # [p] int64, -1 for neighbours that make no phrase
-    # where the next batch may begin: the last word that could begin a pair, n if there is none
+    ids: np.ndarray
+    opens: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    keys: np.ndarray
     last: int
 
 
@@ -150,9 +169,7 @@ def _stretch(stream: PairStream, begin: int) -> Stretch:
 def choose_pairs(
     stream: PairStream, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The keys of pairs scored above ``threshold``, rising, with their counts and scores: three
-    arrays [n].
-    """
+    """Keys (rising), counts and scores of the pairs above ``threshold``: three arrays [n]."""
     parts = -(-len(stream.ids) // PART)
     chosen = [
         _scored(stream, *_count(stream, parts, part), score, threshold) for part in range(parts)
@@ -163,7 +180,7 @@ def choose_pairs(
 
 
 def _count(stream: PairStream, parts: int, part: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys, rising, and their counts, of one part of all keys."""
+    """Distinct keys (rising) and their counts, of the keys that fall into one part."""
     keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
     waiting = [(keys, counts)]
     begin = 0
@@ -171,9 +188,8 @@ def _count(stream: PairStream, parts: int, part: int) -> tuple[np.ndarray, np.nd
         stretch = _stretch(stream, begin)
         mine = stretch.keys[(stretch.keys >= 0) & (stretch.keys % parts == part)]
         waiting.append(np.unique(mine, return_counts=True))
-        if (
-            sum(len(some) for some, _ in waiting) > len(keys) + BATCH
-        ):  # rarely enough for the whole to stay cheap
+        # merging rarely keeps the sum of all merges cheap
+        if sum(len(some) for some, _ in waiting) > len(keys) + BATCH:
             keys, counts = _merged([(keys, counts), *waiting])
             waiting = []
         begin += stretch.last
@@ -191,12 +207,9 @@ def _merged(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np
 def _scored(
     stream: PairStream, keys: np.ndarray, counts: np.ndarray, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rest, b = np.divmod(keys, max(len(stream.frequent), 1))
-    a = rest % max(len(stream.frequent), 1)
-    word_counts = stream.counts[stream.frequent]
-    scores = np.asarray(
-        score(counts, word_counts[a], word_counts[b], len(stream.ids), stream.min_count), np.float64
-    )
+    _, a, b = stream.digits(keys)
+    found = score(counts, stream.counts[a], stream.counts[b], len(stream.ids), stream.min_count)
+    scores = np.asarray(found, np.float64)
     above = scores > threshold
     return keys[above], counts[above], scores[above]
 
@@ -208,11 +221,17 @@ def write_joined(
     ids_out: IO[bytes],
     starts_out: IO[bytes],
 ) -> None:
-    """Write the ids with every chosen pair (``keys``, rising) replaced by its number, and where the
-    lines then begin.
+    """Write the ids with each chosen pair as one id, and the places where the lines then begin.
 
-    Pairs are joined from left to right: of pairs in a row that share words, the first, the third
-    and so on.
+    Pairs are joined from left to right. Of consecutive pairs that share words, the first, the
+    third and so on are joined.
+
+    Args:
+        stream: the text.
+        keys: [n] chosen pairs, rising.
+        numbers: [n] the new id of each pair.
+        ids_out: takes the ids, little-endian int32.
+        starts_out: takes the places, little-endian int64.
     """
     begin = written = 0
     while begin < len(stream.ids):
@@ -220,23 +239,21 @@ def write_joined(
         slot = np.minimum(np.searchsorted(keys, stretch.keys), max(len(keys) - 1, 0))
         chosen = keys[slot] == stretch.keys if len(keys) else np.zeros(len(stretch.keys), bool)
         pair = np.arange(len(chosen))
-        run = (
-            np.maximum.accumulate(np.where(chosen, -1, pair)) if len(pair) else pair
-        )  # the last pair not chosen
-        joined = np.flatnonzero(chosen & ((pair - run) % 2 == 1))
+        # for each pair, the nearest pair to its left that is not chosen
+        before = np.maximum.accumulate(np.where(chosen, -1, pair)) if len(pair) else pair
+        joined = np.flatnonzero(chosen & ((pair - before) % 2 == 1))
         stretch.ids[stretch.left[joined]] = numbers[slot[joined]]
-        inside = np.zeros(
-            len(stretch.ids) + 1, np.int64
-        )  # 1 where the rest of a phrase begins, -1 behind its end
+        # 1 where the rest of a phrase begins, -1 behind its end
+        inside = np.zeros(len(stretch.ids) + 1, np.int64)
         inside[stretch.left[joined] + 1] += 1
         inside[stretch.right[joined] + 1] -= 1
         end = stretch.last
-        # it is used up, and can begin nothing
+        # the last word is joined already, so the next stretch begins behind it
         if len(joined) and int(stretch.right[joined[-1]]) == end:
             end = len(stretch.ids)
         keep = np.cumsum(inside)[:end] == 0
-        before = np.cumsum(keep) - 1
-        starts_out.write((before[stretch.opens[:end]] + written).astype("<i8").data)
+        places = np.cumsum(keep) - 1 + written
+        starts_out.write(places[stretch.opens[:end]].astype("<i8").data)
         ids_out.write(stretch.ids[:end][keep].astype("<i4").data)
         written += int(np.count_nonzero(keep))
         begin += end

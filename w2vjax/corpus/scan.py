@@ -6,21 +6,29 @@ is much cheaper.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import takewhile
 from typing import IO, NamedTuple
 
 import numpy as np
 
+from w2vjax.corpus.reader import NumberedWords, Reader, Written
 from w2vjax.corpus.sources import (
     READING,
     SEPARATOR,
+    Block,
+    Part,
     Reading,
     Source,
     TextSource,
-    blocks,
+    blocks_of,
     is_text,
     lines,
+    parts,
+    split,
 )
 from w2vjax.corpus.table import PIECE, WordTable
+from w2vjax.corpus.threads import how_many, in_order, share
 from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError
 
@@ -32,64 +40,72 @@ class Seen(NamedTuple):
     """What a pass has met. S numbers exist. A number with a count of 0 stands for no word."""
 
     counts: np.ndarray  # [S] int64
-    first: np.ndarray  # [S] int64, the place among all tokens where the word is first met, or -1
+    first: np.ndarray  # [S] int64, the place among all tokens where the word is first met
     spell: Callable[[np.ndarray], list[str]]  # numbers -> words
     tokens: int
     lines: int  # that hold a token
-
-
-class NumberedWords(NamedTuple):
-    """The next words of a source, each as its number."""
-
-    numbers: np.ndarray  # [n] int64
-    starts: np.ndarray  # [m] int64, the places in numbers where lines begin
-    size: int  # numbers below this exist
+    written: list[Written]  # in the order of the text
+    number_of: list[np.ndarray]  # for each reader the number here [S] of its numbers
 
 
 def scan(
     source: Source,
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
-    numbers_file: IO[bytes] | None = None,
-    starts_file: IO[bytes] | None = None,
+    scratch: Callable[[], IO[bytes]] | None = None,
 ) -> Seen:
-    """Read a source once. Writes the numbers as int32 and the line starts as int64, if asked to."""
+    """Read a source once. Writes the numbers to files that ``scratch()`` makes, if it is given."""
     check_tokenizer(tokenizer)
     spell: Callable[[np.ndarray], list[str]]
     if is_text(source) and tokenizer in (None, tokenize_whitespace):
-        table = WordTable()
-        batches = _words_of_text(source, table, reading)
-        spell = table.spell
+        readers, written = _read_text(source, reading, scratch)
+        spell = readers[0].table.spell
     else:
         ids: dict[str, int] = {}
-        batches = _words_of_lists(_token_lists(source, tokenizer, reading), ids)
+        readers = [Reader(0, scratch)]
+        lists = _words_of_lists(_token_lists(source, tokenizer, reading), ids)
+        written = [readers[0].read(lists)]
 
         def spell(numbers: np.ndarray) -> list[str]:
             words = list(ids)
             return [words[number] for number in numbers.tolist()]
 
-    counts, first = np.zeros(1 << 10, np.int64), np.full(1 << 10, -1)
-    met = np.zeros(1 << 10, bool)  # whether first >= 0, in an array that fits the cache
-    tokens = found_lines = 0
-    for batch in batches:
-        if batch.size > len(counts):
-            more = max(batch.size, 2 * len(counts)) - len(counts)
-            counts, met = np.pad(counts, (0, more)), np.pad(met, (0, more))
-            first = np.pad(first, (0, more), constant_values=-1)
-        # backwards: the earliest is written last
-        new = np.flatnonzero(~met.take(batch.numbers))[::-1]
-        met[batch.numbers[new]] = True
-        first[batch.numbers[new]] = new + tokens
-        np.add.at(counts, batch.numbers, 1)
-        if numbers_file is not None:
-            numbers_file.write(batch.numbers.astype("<i4").data)
-        if starts_file is not None:
-            starts_file.write((batch.starts + tokens).astype("<i8", copy=False).data)
-        tokens += len(batch.numbers)
-        found_lines += len(batch.starts)
+    written = _with_line_begins(written)
+    tokens, begun = sum(part.tokens for part in written), sum(part.lines for part in written)
     if not tokens:
         raise CorpusError(_empty(source))
-    return Seen(counts, first, spell, tokens, found_lines)
+    for reader in readers:
+        reader.place(written)
+    whole = readers[0]
+    number_of = [np.arange(len(whole.counts)), *map(whole.join, readers[1:])]
+    return Seen(whole.counts, whole.first, spell, tokens, begun, written, number_of)
+
+
+def _read_text(
+    source: TextSource, reading: Reading, scratch: Callable[[], IO[bytes]] | None
+) -> tuple[list[Reader], list[Written]]:
+    """The words of a text as bytes, read by one thread or more."""
+    found = parts(source, reading)
+    readers = [Reader(name, scratch) for name in range(how_many(found, reading))]
+    if len(readers) > 1:
+        found = [piece for part in found for piece in split(part, reading)]
+    return readers, share(found, readers, partial(_read_part, reading))
+
+
+def _read_part(reading: Reading, reader: Reader, part: Part, wanted: Callable[[], bool]) -> Written:
+    found = takewhile(lambda block: wanted(), blocks_of(part, reading))
+    return reader.read(_words_of_blocks(found, reader.table))
+
+
+def _with_line_begins(written: Iterable[Written]) -> list[Written]:
+    """The same parts. Each knows now whether the part before it ends a line."""
+    line_begins, found = True, []
+    for part in written:
+        begins_line = line_begins or part.begins_line
+        more = int(part.tokens > 0 and begins_line and not part.begins_line)
+        found.append(part._replace(begins_line=begins_line, lines=part.lines + more))
+        line_begins = part.ends_line or (line_begins and not part.tokens)
+    return found
 
 
 def _empty(source: Source) -> str:
@@ -106,11 +122,8 @@ def iter_is_self(source: Source) -> bool:
     return not is_text(source) and hasattr(source, "__next__")
 
 
-def _words_of_text(
-    source: TextSource, table: WordTable, reading: Reading
-) -> Iterator[NumberedWords]:
-    line_begins = True
-    for block in blocks(source, reading):
+def _words_of_blocks(found: Iterable[Block], table: WordTable) -> Iterator[NumberedWords]:
+    for block in found:
         separators = np.flatnonzero(block.data <= SEPARATOR)
         starts = np.concatenate([[0], separators[:-1] + 1])
         lengths = separators - starts
@@ -124,21 +137,7 @@ def _words_of_text(
         numbers = table.states(
             np.concatenate([block.data, np.zeros(PIECE, np.uint8)]), starts, lengths
         )
-        opens, line_begins = _line_starts(opens, line_begins, len(numbers))
         yield NumberedWords(numbers, opens, table.size)
-
-
-def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.ndarray, bool]:
-    """(places of the first words of lines, whether the next batch begins a line).
-
-    >>> _line_starts(np.array([2, 2, 5]), True, 5)  # two lines, an empty one between them
-    (array([0, 2]), True)
-    """
-    if line_begins:
-        opens = np.concatenate([[0], opens])
-    opens = opens[np.diff(opens, prepend=-1) > 0]
-    begins = bool(len(opens)) and int(opens[-1]) == words
-    return (opens[:-1] if begins else opens), begins
 
 
 def _token_lists(
@@ -195,42 +194,45 @@ def _words_of_lists(
     yield NumberedWords(np.array(numbers, np.int64), np.array(starts, np.int64), len(ids))
 
 
-def renumber(
-    numbers_file: IO[bytes],
-    starts_file: IO[bytes],
-    ids_of: np.ndarray,
-    ids_out: IO[bytes],
-    starts_out: IO[bytes],
-) -> int:
+def renumber(seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[bytes]) -> int:
     """Write the ids and the line starts, and return the number of ids.
 
     ``ids_of`` [S] int32 is the id of each number, or -1 for a word that is dropped. A line that
     keeps no word has no start.
     """
-    numbers_file.seek(0)
-    starts_file.seek(0)
-    read = kept = 0
-    pending = _read(starts_file, "<i8", BATCH)
-    held = np.zeros(0, np.int64)  # the last start, which is written once a kept word follows it
-    while len(numbers := _read(numbers_file, "<i4", BATCH)):
-        ids = ids_of.take(numbers)
-        keep = ids >= 0
-        kept_before: np.ndarray = np.cumsum(keep) - keep
-        while True:
-            inside = int(np.searchsorted(pending, read + len(numbers)))
-            moved = np.concatenate([held, kept + kept_before[pending[:inside] - read]])
-            moved = moved[np.diff(moved, prepend=-1) > 0]
-            starts_out.write(moved[:-1].astype("<i8").data)
-            held, pending = moved[-1:], pending[inside:]
-            if len(pending) or not len(pending := _read(starts_file, "<i8", BATCH)):
-                break
-        ids_out.write(ids[keep].astype("<i4").data)
-        read += len(numbers)
-        kept += int(np.count_nonzero(keep))
+    kept, held = 0, np.zeros(0, np.int64)  # the last start, written once a kept word follows it
+    for ids, starts in in_order(_ids_of_batch, _batches(seen, ids_of), len(seen.number_of)):
+        starts = np.concatenate([held, starts + kept])
+        starts = starts[np.diff(starts, prepend=-1) > 0]
+        starts_out.write(starts[:-1].astype("<i8").data)
+        held = starts[-1:]
+        ids_out.write(ids.astype("<i4", copy=False).data)
+        kept += len(ids)
     starts_out.write(held[held < kept].astype("<i8").data)
     return kept
 
 
-def _read(file: IO[bytes], dtype: str, count: int) -> np.ndarray:
-    data = file.read(count * np.dtype(dtype).itemsize)
-    return np.frombuffer(data, dtype)
+def _batches(seen: Seen, ids_of: np.ndarray) -> Iterator[tuple[bytes, bool, np.ndarray]]:
+    """(numbers, whether their first begins a line, the id of each number), in their order."""
+    ids_of_own = [ids_of[numbers] for numbers in seen.number_of]
+    places = [0] * len(ids_of_own)
+    for part in seen.written:
+        assert part.file is not None
+        for done in range(0, part.tokens, BATCH):
+            part.file.seek(places[part.reader])
+            data = part.file.read(4 * min(BATCH, part.tokens - done))
+            places[part.reader] += len(data)
+            yield data, part.begins_line and done == 0, ids_of_own[part.reader]
+
+
+def _ids_of_batch(
+    data: bytes, begins_line: bool, ids_of: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(the ids that are kept, for each place where a line begins the kept ids before it)."""
+    numbers = np.frombuffer(data, "<i4")
+    opens = np.flatnonzero(numbers < 0)
+    ids = ids_of.take(numbers ^ (numbers >> 31))  # ~number for what is negative
+    kept = np.flatnonzero(ids >= 0)
+    if begins_line:
+        opens = np.concatenate([[0], opens])
+    return ids.take(kept), np.searchsorted(kept, opens)

@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import IO, Literal, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
@@ -16,12 +17,13 @@ import numpy as np
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
-from w2vjax.errors import CorpusError, FileError, FormatError, SettingError
+from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
 from w2vjax.reading import MARK, archive, wide_text
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words
 LONGEST_WORD = 1 << 24  # bytes without a separator; a file with more is not text
+PART = 1 << 22  # bytes of a plain file that a thread reads before it takes the next part
 _START = 1 << 12  # bytes that show whether a file is text
 
 Errors = Literal["strict", "replace"]
@@ -40,6 +42,8 @@ class Reading(NamedTuple):
         block_bytes: bytes read at a time. The result does not depend on it.
         encoding: the encoding of the text, by any name that Python knows.
         leave_out: files and folders that a walk through a folder leaves out, such as results.
+        threads: threads that read. None is one for each core, at most 8, and 1 for little text.
+            The result does not depend on it.
     """
 
     errors: Errors = "strict"
@@ -47,6 +51,7 @@ class Reading(NamedTuple):
     block_bytes: int = BLOCK
     encoding: str = "utf-8"
     leave_out: tuple[Path, ...] = ()
+    threads: int | None = None
 
     def without(self, *paths: Path | None) -> "Reading":
         """The same, with more paths to leave out. None is no path.
@@ -76,6 +81,8 @@ def check_reading(reading: Reading) -> None:
             f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion} must be "
             "positive. Leave them out for the defaults."
         )
+    if reading.threads is not None:
+        whole_number("threads", reading.threads)
     paths = reading.leave_out
     if type(paths) is not tuple or not all(isinstance(path, (str, os.PathLike)) for path in paths):
         raise SettingError(f"leave_out={paths!r:.60} is no list of paths. Pass a tuple of paths.")
@@ -87,6 +94,14 @@ def check_reading(reading: Reading) -> None:
             f"encoding={reading.encoding!r:.60} is no encoding that Python knows. Use a name such "
             "as 'latin-1', 'cp1252' or 'utf-16'."
         ) from error
+
+
+class Part(NamedTuple):
+    """Bytes of one file that one thread reads. They begin and end between two words."""
+
+    path: str | None  # None is the built-in text
+    begin: int = 0
+    end: int | None = None  # None is the end of the file
 
 
 class Block(NamedTuple):
@@ -191,18 +206,58 @@ def _is_file(path: str) -> bool:
     )
 
 
-def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
-    """Every file of a text source as blocks of valid UTF-8, without byte order marks."""
+def parts(source: TextSource, reading: Reading = READING) -> list[Part]:
+    """A text source in the order of reading. Only threads need more than one part of a file."""
     check_reading(reading)
     if source is None:
-        yield from _cut(builtin(), "the built-in text", reading)
+        return [Part(None)]
+    return [Part(path) for path in files(source, reading.leave_out)]
+
+
+def split(part: Part, reading: Reading) -> list[Part]:
+    """A whole file in parts of about PART bytes. Compressed text and other encodings stay whole."""
+    path = part.path
+    if path is None or is_compressed(path) or not reading.is_utf8():
+        return [part]
+    cuts = [0]
+    with suppress(OSError), open(path, "rb") as file:  # whoever reads the part names the error
+        for place in range(PART, os.fstat(file.fileno()).st_size, PART):
+            if place > cuts[-1]:
+                if (behind := _behind_next_separator(file, place)) is None:
+                    break
+                cuts.append(behind)
+    return [Part(path, *ends) for ends in zip(cuts, [*cuts[1:], None], strict=True)]
+
+
+def _behind_next_separator(file: IO[bytes], place: int) -> int | None:
+    """The place behind the first separator from a place on; None if no word can be that long."""
+    file.seek(place)
+    for piece in _chunks(file, 1 << 16, LONGEST_WORD):
+        found = np.flatnonzero(np.frombuffer(piece, np.uint8) <= SEPARATOR)
+        if len(found):
+            return place + int(found[0]) + 1
+        place += len(piece)
+    return None
+
+
+def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
+    """Every file of a text source as blocks of valid UTF-8, without byte order marks."""
+    for part in parts(source, reading):
+        yield from blocks_of(part, reading)
+
+
+def blocks_of(part: Part, reading: Reading) -> Iterator[Block]:
+    """One part of a source as blocks of valid UTF-8, without a byte order mark."""
+    if part.path is None:
+        yield from _cut(builtin(), part, "the built-in text", reading)
         return
-    for path in files(source, reading.leave_out):
-        name = "standard input" if path == "-" else path
-        pieces = _of_text(_pieces(path, name, reading), name, reading)
-        if not reading.is_utf8():
-            pieces = _converted(pieces, name, reading)
-        yield from _cut(pieces, name, reading)
+    name = "standard input" if part.path == "-" else part.path
+    pieces = _pieces(part, name, reading)
+    if part.begin == 0:
+        pieces = _of_text(pieces, name, reading)
+    if not reading.is_utf8():
+        pieces = _converted(pieces, name, reading)
+    yield from _cut(pieces, part, name, reading)
 
 
 def builtin() -> Iterator[bytes]:
@@ -210,9 +265,9 @@ def builtin() -> Iterator[bytes]:
     yield machine_learning_text().encode()
 
 
-def _pieces(path: str, name: str, reading: Reading) -> Iterator[bytes]:
-    """The bytes of a file, decompressed, in pieces. Every error is a CorpusError with its name."""
-    size = reading.block_bytes
+def _pieces(part: Part, name: str, reading: Reading) -> Iterator[bytes]:
+    """The bytes of a part, decompressed, in pieces. Every error is a CorpusError with its name."""
+    path, size = str(part.path), reading.block_bytes
     try:
         if path == "-":
             yield from _chunks(sys.stdin.buffer, size)
@@ -221,7 +276,9 @@ def _pieces(path: str, name: str, reading: Reading) -> Iterator[bytes]:
             yield from decompress(path, size, reading.max_expansion, remedy)
         else:
             with open(path, "rb") as file:
-                yield from _chunks(file, size)
+                if part.begin:  # a pipe cannot seek, and has no parts
+                    file.seek(part.begin)
+                yield from _chunks(file, size, (part.end or sys.maxsize) - part.begin)
     except (FormatError, FileError) as error:
         raise CorpusError(str(error)) from error
     except OSError as error:
@@ -236,6 +293,7 @@ def _of_text(pieces: Iterator[bytes], name: str, reading: Reading) -> Iterator[b
     while len(start) < _START and (piece := next(pieces, b"")):
         held.append(piece)
         start += piece
+    start = start[:_START]
     if found := archive(start):
         raise CorpusError(f"{name}: it is {found[0]}. {found[1]}")
     if reading.is_utf8() and (encoding := wide_text(start)):
@@ -269,15 +327,17 @@ def _invalid(name: str, encoding: str, place: int, why: str) -> str:
     )
 
 
-def _chunks(file: IO[bytes], size: int) -> Iterator[bytes]:
-    while piece := file.read(size):
+def _chunks(file: IO[bytes], size: int, most: int = sys.maxsize) -> Iterator[bytes]:
+    """At most ``most`` bytes of a file, ``size`` at a time."""
+    while piece := file.read(min(size, most)):
         yield piece
+        most -= len(piece)
 
 
-def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block]:
+def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> Iterator[Block]:
     """Pieces cut behind their last separator, as checked UTF-8. A newline ends the file."""
     rest = bytearray()  # since the last separator
-    offset = 0  # of rest, in the (decompressed) file
+    offset = part.begin  # of rest, in the (decompressed) file
     for piece in pieces:
         cut = _behind_last_separator(piece)
         if cut == 0:
@@ -292,7 +352,9 @@ def _cut(pieces: Iterable[bytes], name: str, reading: Reading) -> Iterator[Block
         rest = bytearray(piece[cut:])
         yield Block(_checked(data, offset, name, reading.errors), ends_file=False)
         offset += len(data)
-    yield Block(_checked(bytes(rest) + b"\n", offset, name, reading.errors), ends_file=True)
+    ends_file = part.end is None
+    rest += b"\n" if ends_file else b" "
+    yield Block(_checked(bytes(rest), offset, name, reading.errors), ends_file)
 
 
 def _behind_last_separator(piece: bytes) -> int:

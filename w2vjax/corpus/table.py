@@ -53,13 +53,41 @@ class WordTable:
             )
             longer = longer[left > PIECE]
         for word in longer.tolist():
-            key = text[starts[word] : starts[word] + lengths[word]].tobytes()
-            if (state := self.long_words.get(key)) is None:
-                self._reserve(self.size + 1)
-                state = self.long_words[key] = self.size
-                self.size += 1
-            found[word] = state
+            found[word] = self._long(text[starts[word] : starts[word] + lengths[word]].tobytes())
         return found
+
+    def merge(self, other: "WordTable") -> np.ndarray:
+        """Add the words of another table. Returns the state here [other.size] of each of its own.
+
+        The words are added by length: a state is found once the state it was read in is.
+        """
+        found, known = np.zeros(other.size, np.int64), np.zeros(other.size, bool)
+        known[0] = True
+        left = other._in_pieces()
+        while len(left):
+            is_ready = known[other.parent[left]]
+            ready, left = left[is_ready], left[~is_ready]
+            for begin in range(0, len(ready), 1 << 16):
+                states = ready[begin : begin + (1 << 16)]
+                found[states] = self._step(found[other.parent[states]], other.piece[states])
+            known[ready] = True
+        for word, state in other.long_words.items():
+            found[state] = self._long(word)
+        return found
+
+    def _long(self, word: bytes) -> int:
+        """The state of a word of more than PIECES * PIECE bytes."""
+        if (state := self.long_words.get(word)) is None:
+            self._reserve(self.size + 1)
+            state = self.long_words[word] = self.size
+            self.size += 1
+        return state
+
+    def _in_pieces(self) -> np.ndarray:
+        """The states that a piece leads to: all but the empty word and the long words."""
+        kept = np.ones(self.size, bool)
+        kept[[0, *self.long_words.values()]] = False
+        return np.flatnonzero(kept)
 
     def spell(self, states: np.ndarray) -> list[str]:
         """The words that end in the given states."""
@@ -152,10 +180,8 @@ class WordTable:
         self._piece = np.zeros(slots, np.uint64)
         # parent in the upper half, state in the lower; 0 is a free slot
         self._link = np.zeros(slots, np.uint64)
-        kept = np.ones(self.size, bool)
-        kept[[0, *self.long_words.values()]] = False
         # backwards, so that of two states that claim a slot the older one wins
-        left = np.flatnonzero(kept)[::-1].astype(np.uint64)
+        left = self._in_pieces()[::-1].astype(np.uint64)
         slot = self._slot(self.parent[left].astype(np.uint64) << _HALF, self.piece[left])
         distance = 0
         while len(left):

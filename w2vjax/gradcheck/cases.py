@@ -16,39 +16,28 @@ Array = np.ndarray
 
 
 class Size(NamedTuple):
-    """The size of a case.
+    """The size of a case."""
 
-    Attributes:
-        vocab_size: V.
-        dim: D.
-        blocks: B.
-        centers: T, the words of a block.
-        window: how many words each center sees to each side, at most.
-    """
-
-    vocab_size: int
-    dim: int
-    blocks: int
-    centers: int
-    window: int
+    vocab_size: int  # V
+    dim: int  # D
+    blocks: int  # B
+    centers: int  # T, the words of a block
+    window: int  # the most words that a center sees on either side
 
 
 class Case(NamedTuple):
-    """Params, and blocks of tokens as the window shapes take them.
+    """Params, and blocks of tokens as the window shapes take them."""
 
-    Attributes:
-        input: [V, D].
-        output: [V, D].
-        tokens: [B, T + 2*window] int32.
-        segments: [B, T + 2*window] int32, the lines; -1 on padding.
-        reach: [B, T] int32, how far each center looks.
-    """
+    input: Array  # [V, D]
+    output: Array  # [V, D]
+    tokens: Array  # [B, T + 2*window] int32
+    segments: Array  # [B, T + 2*window] int32, the lines; -1 on padding
+    reach: Array  # [B, T] int32, how far each center looks
 
-    input: Array
-    output: Array
-    tokens: Array
-    segments: Array
-    reach: Array
+    @property
+    def window(self) -> int:
+        """The words around a block, on either side."""
+        return int(self.tokens.shape[1] - self.reach.shape[1]) // 2
 
 
 SIZES = {
@@ -87,10 +76,14 @@ def ordinary(size: Size, rng: np.random.Generator) -> Case:
 
 def one_line(case: Case) -> Case:
     """Every center sees its whole window."""
-    window = (case.tokens.shape[1] - case.reach.shape[1]) // 2
     return case._replace(
-        segments=np.zeros_like(case.segments), reach=np.full_like(case.reach, window)
+        segments=np.zeros_like(case.segments), reach=np.full_like(case.reach, case.window)
     )
+
+
+def one_word(case: Case, word: int) -> Case:
+    """The whole text is one word."""
+    return one_line(case._replace(tokens=np.full_like(case.tokens, word)))
 
 
 def padded(case: Case, columns: Array) -> Case:
@@ -102,8 +95,7 @@ def padded(case: Case, columns: Array) -> Case:
 def repeated_centers(case: Case, rng: np.random.Generator) -> Case:
     """All centers are one word; its neighbours differ."""
     tokens = case.tokens.copy()
-    window = (tokens.shape[1] - case.reach.shape[1]) // 2
-    tokens[:, window : window + case.reach.shape[1] : 2] = tokens[0, window]
+    tokens[:, case.window : case.window + case.reach.shape[1] : 2] = tokens[0, case.window]
     return one_line(case._replace(tokens=tokens))
 
 
@@ -113,44 +105,10 @@ def zipf(case: Case, rng: np.random.Generator) -> Case:
     return case._replace(tokens=(size ** rng.random(case.tokens.shape) - 1).astype(np.int32))
 
 
-def two_words(case: Case, rng: np.random.Generator) -> Case:
-    """Two frequent words only: positives that are negatives of their neighbours."""
-    return one_line(case._replace(tokens=case.tokens % min(2, len(case.input))))
-
-
-def everything_equal(case: Case, rng: np.random.Generator) -> Case:
-    """Center = context = most negatives: one id, 0, everywhere."""
-    return one_line(case._replace(tokens=np.zeros_like(case.tokens)))
-
-
-def last_id(case: Case, rng: np.random.Generator) -> Case:
-    """All at id V - 1, to which an id that is too large is clamped."""
-    return one_line(case._replace(tokens=np.full_like(case.tokens, len(case.input) - 1)))
-
-
-def half_padded(case: Case, rng: np.random.Generator) -> Case:
-    """The second half of every block is padding."""
-    width = case.tokens.shape[1]
-    return padded(case, np.broadcast_to(np.arange(width) >= width // 2, case.tokens.shape))
-
-
-def fully_padded(case: Case, rng: np.random.Generator) -> Case:
-    """Nothing but padding: loss 0, gradient 0."""
-    return padded(case, np.ones(case.tokens.shape, bool))
-
-
-def one_word_lines(case: Case, rng: np.random.Generator) -> Case:
-    """Every token on a line of its own: centers without any context."""
-    return case._replace(
-        segments=np.broadcast_to(np.arange(case.tokens.shape[1], dtype=np.int32), case.tokens.shape)
-    )
-
-
 def one_real_pair(case: Case, rng: np.random.Generator) -> Case:
     """A single line of two words in a batch of padding."""
     real = np.zeros(case.tokens.shape, bool)
-    window = (case.tokens.shape[1] - case.reach.shape[1]) // 2
-    real[0, window : window + 2] = True
+    real[0, case.window : case.window + 2] = True
     return padded(case, ~real)
 
 
@@ -164,70 +122,57 @@ def huge_logits(case: Case, rng: np.random.Generator) -> Case:
     return case._replace(input=inputs, output=outputs)
 
 
-def past_six(case: Case, rng: np.random.Generator) -> Case:
-    """Scores of +-5 to +-50: beyond the +-6 at which word2vec implementations clip."""
-    return case._replace(input=4 * case.input, output=4 * case.output)
-
-
-def zero_output(case: Case, rng: np.random.Generator) -> Case:
-    """The start of word2vec.c: inputs of size 1 / (2 D), outputs 0."""
-    return case._replace(input=case.input / case.input.shape[1], output=np.zeros_like(case.output))
-
-
-def zero_params(case: Case, rng: np.random.Generator) -> Case:
-    """All params zero: the gradient vanishes."""
-    return case._replace(input=np.zeros_like(case.input), output=np.zeros_like(case.output))
-
-
 def uneven_rows(case: Case, rng: np.random.Generator) -> Case:
     """Rows whose sizes span six orders of magnitude."""
-    size = len(case.input)
-    scale = 10.0 ** np.linspace(-5, 1, size)[:, None]
+    scale = 10.0 ** np.linspace(-5, 1, len(case.input))[:, None]
     return case._replace(input=case.input * scale, output=case.output * scale[::-1])
 
 
-def short_reach(case: Case, rng: np.random.Generator) -> Case:
-    """Every center sees one word to each side, so most words of a block weigh nothing."""
-    return case._replace(reach=np.ones_like(case.reach))
-
-
-def empty(case: Case, rng: np.random.Generator) -> Case:
-    """No blocks: B = 0."""
-    return case._replace(tokens=case.tokens[:0], segments=case.segments[:0], reach=case.reach[:0])
-
-
 KINDS: dict[str, Callable[[Case, np.random.Generator], Case]] = {
-    "ordinary": lambda case, rng: case,
-    "whole windows": lambda case, rng: one_line(case),
+    "ordinary": lambda case, _: case,
+    "whole windows": lambda case, _: one_line(case),
     "repeated centers": repeated_centers,
     "zipf duplicates": zipf,
-    "two words": two_words,
-    "everything equal": everything_equal,
-    "all at the last id": last_id,
-    "half padded": half_padded,
-    "fully padded": fully_padded,
-    "one-word lines": one_word_lines,
+    # positives that are negatives of their neighbours
+    "two words": lambda case, _: one_line(
+        case._replace(tokens=case.tokens % min(2, len(case.input)))
+    ),
+    # center = context = most negatives
+    "everything equal": lambda case, _: one_word(case, 0),
+    # an id that is too large is clamped to the last one
+    "all at the last id": lambda case, _: one_word(case, len(case.input) - 1),
+    "half padded": lambda case, _: padded(
+        case, np.arange(case.tokens.shape[1]) >= case.tokens.shape[1] // 2
+    ),
+    # loss 0, gradient 0
+    "fully padded": lambda case, _: padded(case, np.ones(case.tokens.shape, bool)),
+    # centers without any context
+    "one-word lines": lambda case, _: case._replace(
+        segments=np.zeros_like(case.tokens) + np.arange(case.tokens.shape[1], dtype=np.int32)
+    ),
     "one real pair": one_real_pair,
     "huge logits": huge_logits,
-    "scores past 6": past_six,
-    "zero output": zero_output,
-    "zero params": zero_params,
+    # scores of +-5 to +-50, beyond the +-6 at which word2vec implementations clip
+    "scores past 6": lambda case, _: case._replace(input=4 * case.input, output=4 * case.output),
+    # the start of word2vec.c: inputs of size 1 / (2 D)
+    "zero output": lambda case, _: case._replace(
+        input=case.input / case.input.shape[1], output=np.zeros_like(case.output)
+    ),
+    # the gradient vanishes
+    "zero params": lambda case, _: case._replace(
+        input=np.zeros_like(case.input), output=np.zeros_like(case.output)
+    ),
     "uneven rows": uneven_rows,
-    "short reach": short_reach,
-    "empty": empty,
+    # most words of a block weigh nothing
+    "short reach": lambda case, _: case._replace(reach=np.ones_like(case.reach)),
+    "empty": lambda case, _: case._replace(
+        tokens=case.tokens[:0], segments=case.segments[:0], reach=case.reach[:0]
+    ),
 }
 
 
 def make_case(kind: str, size: Size, seed: int = 60) -> Case:
-    """The case of one kind.
-
-    Args:
-        kind: a key of KINDS.
-        size: shapes.
-        seed: of the random numbers.
-
-    Raises:
-        SettingError: there is no such kind.
+    """The case of one kind, a key of KINDS. Another name raises SettingError.
 
     >>> make_case("half padded", SIZES["V=2, D=1"]).segments.tolist()
     [[0, 0, -1, -1, -1], [0, 0, -1, -1, -1]]

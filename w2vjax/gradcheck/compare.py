@@ -17,33 +17,20 @@ ROUNDOFFS = 16  # the hardest batch needs 12.3: shared negatives, V = 1, every s
 
 
 class Entry(NamedTuple):
-    """One entry of a gradient.
+    """One entry of a gradient: as the backward gives it, and as the reference does."""
 
-    Attributes:
-        place: the indices, "3, 2".
-        found: the value that the backward gives.
-        expected: the value of the reference.
-    """
-
-    place: str
+    place: str  # the indices, "3, 2"
     found: float
     expected: float
 
 
 class Exercise(NamedTuple):
-    """How much of one leaf a check has exercised.
-
-    Attributes:
-        name: of the leaf.
-        rows: rows of the leaf: indices of its first axis, 1 for a number.
-        touched: rows that the loss depends on.
-        tested: touched rows whose reference is not zero at one of the scales.
-    """
+    """How much of one leaf a check has exercised."""
 
     name: str
-    rows: int
-    touched: int
-    tested: int
+    rows: int  # indices of the first axis, 1 for a number
+    touched: int  # rows that the loss depends on
+    tested: int  # touched rows whose reference is not zero at one of the scales
 
 
 def host_copy(tree: Tree) -> Any:
@@ -142,13 +129,6 @@ def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:
     return max(ROUNDOFFS * roundoff * float(terms) / tolerance, 1e-300)
 
 
-def rounding_floors(dtype: str, tolerance: float, terms: Tree, params: Tree) -> Any:
-    """:func:`rounding_floor` of each leaf; terms are a tree like params, or one number."""
-    if isinstance(terms, int | float):
-        terms = jax.tree.map(lambda _: terms, params)
-    return jax.tree.map(lambda size: rounding_floor(dtype, tolerance, size), terms)
-
-
 def leaf_error(found: Array, wanted: Array, floor: float) -> tuple[float, tuple[int, ...]]:
     """The norm-wise error of one leaf, and the place of its worst entry. NaN counts as infinite."""
     if found.shape != wanted.shape:
@@ -158,18 +138,6 @@ def leaf_error(found: Array, wanted: Array, floor: float) -> tuple[float, tuple[
     gap = np.nan_to_num(np.abs(found - wanted), nan=np.inf)
     at = np.unravel_index(int(np.argmax(gap)), gap.shape)
     return float(gap[at] / max(float(np.abs(wanted).max()), floor)), tuple(map(int, at))
-
-
-def largest_error(gradient: Tree, reference: Tree, floors: Tree) -> tuple[float, str]:
-    """The error of the worst leaf and the name of its worst entry: "input[3, 2]"."""
-    worst = (0.0, "")
-    named = jax.tree_util.tree_leaves_with_path(gradient)
-    leaves = zip(named, jax.tree.leaves(reference), jax.tree.leaves(floors), strict=True)
-    for (path, found), wanted, floor in leaves:
-        error, at = leaf_error(found, wanted, floor)
-        if found.size and error >= worst[0]:
-            worst = (error, place_of(name_of(path), found, wanted, at))
-    return worst
 
 
 def place_of(name: str, found: Array, wanted: Array, at: tuple[int, ...]) -> str:

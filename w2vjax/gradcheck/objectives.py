@@ -91,23 +91,14 @@ LEAST_SHARE = 0.95
 
 
 class Record(NamedTuple):
-    """What was checked, and what was found.
-
-    Attributes:
-        objective: its name.
-        window: the window shape, a key of WINDOWS or "train: ...".
-        size: a key of SIZES or SHIPPED_SIZES.
-        kind: the kind of batch.
-        check: of the backward.
-        bounded: of the gradient beside bounds, which trains; None where it was not checked.
-    """
+    """What was checked, and what was found."""
 
     objective: str
-    window: str
-    size: str
+    window: str  # a key of WINDOWS, or "train: ..."
+    size: str  # a key of SIZES or SHIPPED_SIZES
     kind: str
-    check: GradientCheck
-    bounded: GradientCheck | None = None
+    check: GradientCheck  # of the backward
+    bounded: GradientCheck | None = None  # of the gradient beside bounds, which trains
 
     @property
     def passed(self) -> bool:
@@ -140,20 +131,12 @@ def exercised(records: Iterable[Record]) -> dict[tuple[str, str, str], tuple[int
 
 
 class Shipped(NamedTuple):
-    """What ``train`` uses for one pair of model and objective and one kind of text.
-
-    Attributes:
-        model: "skip-gram" or "cbow".
-        name: of the objective, as train has it.
-        text: "short text", "middling text", "long text", or "15 negatives".
-        objective: with the settings of train.
-        windows: the window shape.
-    """
+    """What ``train`` uses for one pair of model and objective and one kind of text."""
 
     model: str
-    name: str
-    text: str
-    objective: Objective
+    name: str  # of the objective, as train has it
+    text: str  # "short text", "middling text", "long text", or "15 negatives"
+    objective: Objective  # with the settings of train
     windows: Windows
 
     @property
@@ -187,14 +170,10 @@ def find_shipped(name: str) -> list[Shipped]:
 
 
 def find_objectives(name: str) -> dict[str, Objective]:
-    """The objectives that a name stands for.
+    """The objectives that a name stands for. Another name raises SettingError.
 
-    Args:
-        name: "all", what train calls an objective, the name of one form of it, or
-            "package.module:name" of an Objective or of a function that makes one.
-
-    Raises:
-        SettingError: the name leads nowhere.
+    It is "all", what train calls an objective, the name of one form of it, or
+    "package.module:name" of an Objective or of a function that makes one.
 
     >>> list(find_objectives("softmax"))
     ['softmax', 'chunked_softmax']

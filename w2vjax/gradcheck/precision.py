@@ -9,7 +9,7 @@ import numpy as np
 
 from w2vjax.gradcheck.cases import SIZES, make_case
 from w2vjax.gradcheck.check import check_gradients
-from w2vjax.gradcheck.compare import TOLERANCES, dense, largest_error
+from w2vjax.gradcheck.compare import TOLERANCES, dense, leaf_error
 from w2vjax.gradcheck.compiled import compiled_backward
 from w2vjax.gradcheck.objectives import (
     DTYPES,
@@ -20,31 +20,24 @@ from w2vjax.gradcheck.objectives import (
     make_inputs,
 )
 from w2vjax.gradcheck.report import failed_check
-from w2vjax.types import Objective, Params
+from w2vjax.types import Objective
 
 
 class Drift(NamedTuple):
     """The drift of one objective, window and dtype from float64.
 
-    Attributes:
-        objective: its name.
-        window: the window shape.
-        dtype: of the params.
-        loss: relative drift of the loss, by the arithmetic alone: both sides at the rounded params.
-        gradient: norm-wise drift of the gradient, by the arithmetic alone.
-        loss_stored: drift of the loss, with the rounding of the params.
-        gradient_stored: drift of the gradient, with the rounding of the params.
-        raised: what ended the measurement; all numbers are then NaN.
+    Both sides of ``loss`` and ``gradient`` are at the rounded params: the arithmetic alone. The two
+    "stored" ones include the rounding of the params.
     """
 
     objective: str
     window: str
     dtype: str
-    loss: float
-    gradient: float
+    loss: float  # relative
+    gradient: float  # norm-wise
     loss_stored: float
     gradient_stored: float
-    raised: str | None = None
+    raised: str | None = None  # what ended the measurement; all numbers are then NaN
 
 
 def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> Iterator[Drift]:
@@ -82,8 +75,7 @@ def drift_of(name: str, objective: Objective, window: str, dtype: str) -> Drift:
     )
     with jax.enable_x64(dtype == "float64"):
         found_loss, found = compiled(*inputs)
-    error = largest_error(
-        dense(found, exact[0]), dense(true_gradient, exact[0]), Params(1e-30, 1e-30)
-    )[0]
+    tables = zip(dense(found, exact[0]), dense(true_gradient, exact[0]), strict=True)
+    error = max(leaf_error(*pair, 1e-30)[0] for pair in tables)
     loss_error = abs(float(found_loss) - float(true_loss)) / max(abs(float(true_loss)), 1.0)
     return Drift(name, window, dtype, check.loss_error, check.error, loss_error, error)

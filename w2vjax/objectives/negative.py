@@ -9,6 +9,7 @@ negative weighs num_negatives / K times the positives that are other words. Miko
 "Distributed Representations of Words and Phrases and their Compositionality", 2013.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -178,23 +179,23 @@ def negative_sampling(
             "Use at least 1 negative and a finite exponent."
         )
 
-    def init(counts: ArrayLike) -> Alias:
-        return alias_table(counts, exponent)
-
-    def draw_negatives(key: jax.Array, tables: Alias, shape: tuple[int, ...]) -> jax.Array:
-        return draw(key, tables, (*shape, drawn))
-
-    def select(
-        negatives: jax.Array, tables: Alias, words: jax.Array, weights: jax.Array
-    ) -> Targets:
-        del tables
-        return negative_targets(words, weights, negatives, num_negatives)
-
     return Objective(
-        init,
-        select,
+        partial(alias_table, exponent=exponent),
+        partial(_select, num_negatives),
         logistic_rows_loss,
         logistic_rows_backward,
-        draw_negatives,
+        partial(_draw_negatives, drawn),
         logistic_rows_bounded,
     )
+
+
+def _draw_negatives(
+    number: int, key: jax.Array, tables: Alias, shape: tuple[int, ...]
+) -> jax.Array:
+    return draw(key, tables, (*shape, number))
+
+
+def _select(
+    number: int, negatives: jax.Array, _: Alias, words: jax.Array, weights: jax.Array
+) -> Targets:
+    return negative_targets(words, weights, negatives, number)

@@ -20,6 +20,7 @@ hidden vectors, keep the noise diverse.
 """
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -191,26 +192,29 @@ def shared_negatives(
     if span < 1:
         raise SettingError(f"span={span} blocks cannot share negatives. Use at least 1.")
 
-    def draw_shared(key: jax.Array, tables: Alias, shape: tuple[int, ...]) -> jax.Array:
-        *steps, blocks = shape
-        return draw(key, tables, (*steps, blocks // math.gcd(span, blocks), shared))
-
-    def select(
-        negatives: jax.Array, tables: Alias, words: jax.Array, weights: jax.Array
-    ) -> SharedTargets:
-        del tables
-        of_block = jnp.repeat(negatives, words.shape[0] // max(negatives.shape[0], 1), 0)  # [B, K]
-        repeats = (words[:, :, None] == of_block[:, None, :]).sum(-1).astype(weights.dtype)
-        scale = jnp.full((words.shape[0], 1), num_negatives / shared, weights.dtype)
-        return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)
-
     return Objective(
         clear.init,
-        select,
+        partial(_select, num_negatives),
         shared_loss,
         shared_backward,
-        draw_shared,
+        partial(_draw_shared, shared, span),
         shared_bounded,
         sharing=blocks_of_a_span,
         ahead=True,
     )
+
+
+def _draw_shared(
+    number: int, span: int, key: jax.Array, tables: Alias, shape: tuple[int, ...]
+) -> jax.Array:
+    *steps, blocks = shape
+    return draw(key, tables, (*steps, blocks // math.gcd(span, blocks), number))
+
+
+def _select(
+    number: int, negatives: jax.Array, _: Alias, words: jax.Array, weights: jax.Array
+) -> SharedTargets:
+    of_block = jnp.repeat(negatives, words.shape[0] // max(negatives.shape[0], 1), 0)  # [B, K]
+    repeats = (words[:, :, None] == of_block[:, None, :]).sum(-1).astype(weights.dtype)
+    scale = jnp.full((words.shape[0], 1), number / negatives.shape[1], weights.dtype)
+    return SharedTargets(words, negatives, weights, 1 - scale * repeats, scale)

@@ -4,7 +4,6 @@ The keywords of both are the fields of :class:`Arguments`. So a type checker, ``
 itself see the same names, and a name that is not one of them is refused with a suggestion.
 """
 
-import difflib
 import inspect
 import os
 import textwrap
@@ -12,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar, cast
 
-from w2vjax.errors import SettingError
-from w2vjax.training.settings import RENAMED, Settings, Value, objective_name, setting_elsewhere
+from w2vjax.errors import SettingError, did_you_mean
+from w2vjax.training.settings import ELSEWHERE, RENAMED, Settings, Value, objective_name
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -270,8 +269,8 @@ def refuse(name: str, known: set[str]) -> NoReturn:
         raise SettingError(
             f"The setting {name} is now called {RENAMED[name]}. Use {RENAMED[name]}."
         )
-    if instead := _VALUES.get(name) or setting_elsewhere(name) or _INSTEAD.get(name):
+    if instead := _VALUES.get(name) or ELSEWHERE.get(name) or _INSTEAD.get(name):
         raise SettingError(f"There is no setting {name}. In w2vjax it is {instead}.")
-    near = difflib.get_close_matches(name, sorted(known), 1)
-    remedy = f"Did you mean {near[0]}?" if near else "help(w2vjax.train) lists the settings."
+    names = {**ELSEWHERE, **{each: each for each in known}}
+    remedy = did_you_mean(name, names) or "help(w2vjax.train) lists the settings."
     raise SettingError(f"There is no setting {name}. {remedy}")

@@ -74,8 +74,10 @@ def evaluate_held_out(
     measure = partial(_measure, objective, params, run.tables, unigram, offset, dropped)
     groups = min(run.recipe.groups, max(1, _BATCH_WORDS // run.recipe.block_words))
     sums = np.zeros(3)
-    for batch in held_out_batches(run.recipe._replace(groups=groups), run.feed, most_words):
-        sums += np.array([float(value) for value in measure(batch)])
+    # a GPU's products have three digits otherwise
+    with jax.default_matmul_precision("highest"):
+        for batch in held_out_batches(run.recipe._replace(groups=groups), run.feed, most_words):
+            sums += np.array([float(value) for value in measure(batch)])
     loss, base, pairs = sums.tolist()
     if not pairs:
         return {"loss": None, "unigram_loss": None, "pairs": 0.0}

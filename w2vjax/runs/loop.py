@@ -57,7 +57,7 @@ from w2vjax.training.copies import (
     read_reports,
     spread,
 )
-from w2vjax.training.devices import on_own_device, placed_like, trains_copies
+from w2vjax.training.devices import on_own_device, own_device, placed_like, trains_copies
 from w2vjax.training.feed import rounds
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
@@ -325,7 +325,7 @@ def summarize(
         **seconds,
         "settings": job.settings.as_json(),
         "corpus": "" if corpus.vocab.report is None else str(corpus.report),
-        "device": jax.devices()[0].device_kind,
+        "device": own_device(job.recipe.mesh).device_kind,
         "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }
     if job.settings.held_out and isinstance(job.settings.objective, str):

@@ -11,7 +11,8 @@ from w2vjax.corpus.sources import Source
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
-from w2vjax.training.devices import trains_copies
+from w2vjax.training.devices import own_device, trains_copies
+from w2vjax.training.feed import memory
 from w2vjax.training.setup import lower
 from w2vjax.training.step import chunk_seed, compile_chunk
 
@@ -30,12 +31,19 @@ class Plan(NamedTuple):
     temporary_bytes: int  # of the compiled program
     corpus_bytes: int  # of ids: on disk and mapped, or on the device
     resident: bool  # the corpus lies on the device
+    device_bytes: int  # the device's own memory; 0 if it has none, as a CPU
     compile_seconds: float
     train_seconds: float
 
     def __str__(self) -> str:
         mega = 1e6
         place = "on the device" if self.resident else "mapped from disk"
+        needed = self.params_bytes + self.optimizer_bytes + self.temporary_bytes
+        needed += self.corpus_bytes if self.resident else 0
+        tight = [
+            f"does not fit: {needed / 1e9:.1f} GB of {self.device_bytes / 1e9:.1f} GB. Use a "
+            "smaller dim or batch_words, bfloat16, or a higher min_count."
+        ] * (0 < self.device_bytes < needed)
         return "\n".join(
             [
                 f"{self.vocabulary:,} words in the vocabulary, {self.words:,} words to train on, "
@@ -46,6 +54,7 @@ class Plan(NamedTuple):
                 f"{place}",
                 f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s "
                 f"training ({self.words / max(self.train_seconds, 1e-9) / mega:.2f} M words/s)",
+                *tight,
             ]
         )
 
@@ -85,7 +94,7 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
         times.append((time.perf_counter() - began) / int(piece[2]))
     words, copies = run.feed.words * run.settings.epochs, run.feed.copies
     return Plan(
-        jax.devices()[0].device_kind,
+        own_device(run.recipe.mesh).device_kind,
         len(run.feed.corpus.vocab),
         words,
         run.steps * copies,
@@ -94,6 +103,7 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
         temporaries * copies,
         4 * len(run.feed.corpus.ids),
         run.feed.resident is not None,
+        memory(own_device(run.recipe.mesh)),
         compile_seconds,
         float(np.median(times[1:])) * words / copies,
     )

@@ -43,6 +43,7 @@ from w2vjax.training.devices import (
     EACH,
     WHOLE,
     on_host,
+    own_device,
     replicated,
     stacked,
     trains_copies,
@@ -124,7 +125,10 @@ def chunks_on(
         return (*feed.chunk(number), chunk_seed(seed, epoch, number))
 
     if mesh is None or not trains_copies(mesh):
-        return [chunk(number) for number in numbers]
+        found = [chunk(number) for number in numbers]
+        # a GPU gets the next chunk while it trains this one
+        ahead = mesh is None and own_device(None).platform != "cpu"
+        return jax.device_put(found) if ahead else found
 
     def piece(number: int) -> tuple[Any, ...]:
         if number < numbers.stop:

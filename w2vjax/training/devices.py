@@ -67,7 +67,8 @@ def mesh_of(devices: int | None) -> Mesh | None:
 def own_device(mesh: Mesh | None) -> jax.Device:
     """A device of the mesh that this process can reach."""
     if mesh is None:
-        return jax.local_devices()[0]
+        chosen = getattr(jax.config, "jax_default_device", None)  # a device, or a platform's name
+        return chosen if isinstance(chosen, jax.Device) else jax.local_devices(backend=chosen)[0]
     return next(d for d in mesh.devices.flat if d.process_index == jax.process_index())
 
 

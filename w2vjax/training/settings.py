@@ -25,7 +25,7 @@ MOST_BATCH_WORDS = 65_536
 # What earlier versions called a setting.
 RENAMED = {"run": "block_words", "replicas": "copies"}
 # What gensim, word2vec.c and fastText call a setting.
-_ELSEWHERE = {
+ELSEWHERE = {
     **dict.fromkeys(("vector_size", "size", "layer1_size"), "dim"),
     **dict.fromkeys(("negative", "neg"), "negatives"),
     "ns_exponent": "noise_exponent",
@@ -251,15 +251,6 @@ def _check_name(name: str, kind: Any, value: Any) -> None:
                 "dtype='float64' needs the 64-bit numbers of JAX, which are off. Set the "
                 "environment variable JAX_ENABLE_X64=1, or use float32."
             )
-
-
-def setting_elsewhere(name: str) -> str | None:
-    """The setting that an earlier version, gensim, word2vec.c or fastText calls ``name``.
-
-    >>> setting_elsewhere("vector_size"), setting_elsewhere("dim")
-    ('dim', None)
-    """
-    return RENAMED.get(name) or _ELSEWHERE.get(name)
 
 
 def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:

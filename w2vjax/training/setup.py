@@ -20,7 +20,7 @@ from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
 from w2vjax.training.copies import chunks_on, counts_of
 from w2vjax.training.devices import EACH, WHOLE, own_device, replicated, trains_copies
-from w2vjax.training.feed import Feed, feed, longest_call
+from w2vjax.training.feed import CHUNK, Feed, feed, longest_call, memory
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, schedule_argument
@@ -130,6 +130,30 @@ def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
             )
 
 
+def check_memory(
+    have: int, table_bytes: int, dim: int, copies: int, mesh: Mesh | None = None
+) -> None:
+    """Raise SettingError if a device of ``have`` bytes cannot hold both tables; 0: it is not known.
+
+    A device holds its copies, and what they were when they were last joined.
+
+    >>> check_memory(80 * 10**9, 10**9, 100, 1)
+    >>> check_memory(8 * 10**9, 10**10, 300, 1)
+    Traceback (most recent call last):
+        ...
+    w2vjax.errors.SettingError: The tables take 10.0 GB of a device that has 8.0 GB. Use dim=240 ...
+    """
+    columns = 1 if mesh is None else dict(mesh.shape).get("dim", 1)
+    own = -(-copies // (mesh.size if mesh is not None and trains_copies(mesh) else 1))
+    needed = table_bytes // columns * (own + (copies > 1))
+    if have and needed > have:
+        raise SettingError(
+            f"The tables take {needed / 1e9:.1f} GB of a device that has {have / 1e9:.1f} GB. Use "
+            f'dim={dim * have // needed} or less, dtype="bfloat16", a higher min_count, fewer '
+            'copies, or a mesh whose axis "dim" divides the columns.'
+        )
+
+
 def check_start(start: Params | None, shape: tuple[int, int]) -> None:
     """Raise :class:`~w2vjax.errors.SettingError` for tables of another shape than the run's."""
     for name, table in () if start is None else start._asdict().items():
@@ -192,6 +216,7 @@ def set_up(
         copies is None and not counts_steps(method.optimizer, settings.learning_rate)
     ):
         copies = 1
+    check_memory(memory(own_device(mesh)), table_bytes, settings.dim, copies or 1, mesh)
     most = longest_call(
         objective_name(settings.objective), len(corpus.vocab), settings.dim, settings.window
     )
@@ -210,7 +235,9 @@ def set_up(
     groups = settings.batch_words // settings.block_words
     # a corpus of a few steps is measured whole: its log would be noise otherwise
     measured, every = (
-        (groups, 1) if place.chunks == 1 else (max(1, groups // 8), measured_every(place, settings))
+        (groups, 1)
+        if place.chunks == 1 and place.words <= CHUNK
+        else (max(1, groups // 8), measured_every(place, settings))
     )
     recipe = Recipe(
         objective,
@@ -226,6 +253,7 @@ def set_up(
         measured,
         every,
         mesh,
+        own_device(mesh).platform,
     )
     state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)

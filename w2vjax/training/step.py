@@ -60,6 +60,7 @@ class Recipe(NamedTuple):
     measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
     every: int = 1  # steps from one whose loss is read off to the next
     mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables), or "copy"
+    platform: str = "cpu"  # of the run's devices: it decides about compiler options
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
@@ -111,6 +112,9 @@ def gradient_step(
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch: draw, select, backward, update. Pure, for a loop of your own.
 
+    If a table or a score is not finite, measured or not, the loss is NaN and the optimizer gets
+    zeros. Then row_sgd and row_adagrad move no row.
+
     Args:
         recipe: the functions and shapes. Its schedule has to fit the steps of your loop.
         state: the params and what the optimizer keeps.
@@ -120,39 +124,39 @@ def gradient_step(
         measure: whether to compute the loss.
 
     Returns:
-        (state, loss, pairs), as :func:`descend` does.
-    """
-    return descend(
-        recipe, state, batch, draw_targets(recipe.objective, key, tables, batch), measure
-    )
-
-
-def descend(
-    recipe: Recipe, state: State, batch: Batch, targets: Goal, measure: bool | jax.Array = True
-) -> tuple[State, jax.Array, jax.Array]:
-    """One step on one batch with its targets: backward, update.
-
-    If a table or a score is not finite, measured or not, the loss is NaN and the optimizer gets
-    zeros. Then row_sgd and row_adagrad move no row.
-
-    Returns:
         (state, loss, pairs). The loss before the step and its positive pairs, float32, are sums
         over the first ``recipe.measured`` groups and those that share their targets. Both are 0 if
         ``measure`` is false.
     """
-    gradients, bounds = bounded_backward(
-        recipe.objective, state.params, batch, targets, recipe.embed_backward
-    )
+    targets = draw_targets(recipe.objective, key, tables, batch)
+    zero = jnp.zeros((), jnp.float32)
     loss, pairs = jax.lax.cond(
         measure,
         lambda params: measured_loss(recipe, params, batch, targets),
-        lambda _: (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.float32)),
+        lambda _: (zero, zero),
         state.params,
     )
+    state, sound = descend(recipe, state, batch, targets, jnp.isfinite(loss))
+    return state, jnp.where(sound, loss, jnp.nan), pairs
+
+
+def descend(
+    recipe: Recipe, state: State, batch: Batch, targets: Goal, sound: bool | jax.Array = True
+) -> tuple[State, jax.Array]:
+    """One step on one batch with its targets: backward, update.
+
+    If a table or a score is not finite, the optimizer gets zeros, and so it does if what came
+    before was not ``sound``.
+
+    Returns:
+        (state, sound): whether all numbers were finite.
+    """
+    gradients, bounds = bounded_backward(
+        recipe.objective, state.params, batch, targets, recipe.embed_backward
+    )
     # The bounds of hidden vectors are made of every row and every error of the step, so their sum
-    # sees all that is not finite. The loss takes part so that its reading of the tables comes
-    # before their update: left open, XLA copies both in every step.
-    sound = jnp.isfinite(bounds.input.sum()) & jnp.isfinite(loss)
+    # sees all that is not finite.
+    sound &= jnp.isfinite(bounds.input.sum())
     if recipe.objective.bounded is None:  # bounds by weights have not seen the errors
         sound &= jnp.isfinite(
             sum(leaf.sum() for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2)
@@ -167,7 +171,7 @@ def descend(
     params, optimizer = apply_gradients(
         recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
     )
-    return State(params, optimizer), jnp.where(sound, loss, jnp.nan), pairs
+    return State(params, optimizer), sound
 
 
 def _on_every_device(mesh: Mesh, rows: Tree) -> Any:
@@ -213,13 +217,12 @@ def cut_streams(
     segments = jnp.pad(segments, (window, window + size), constant_values=-1)
     reach = recipe.reach(key, tokens.shape, window)
     steps = (kept + size - 1) // size
-    streams: list[jax.Array] = jax.lax.map(
-        lambda start: [
-            jax.lax.dynamic_slice_in_dim(row, start, length) for row in (tokens, segments, reach)
-        ],
-        jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.block_words,
-    )
-    return streams, steps
+    starts = jnp.arange(recipe.groups, dtype=jnp.int32) * steps * recipe.block_words
+
+    def cut(row: jax.Array) -> jax.Array:
+        return jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(row, start, length))(starts)
+
+    return [cut(row) for row in (tokens, segments, reach)], steps
 
 
 def train_chunk(
@@ -271,31 +274,47 @@ def train_chunk(
             lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), ahead
         )
 
-    # Each step reads for the next one. What is carried lies in memory; read where it is used, it
-    # would be read anew for every number of every mask, as the compiler fuses slices into what
-    # follows them.
-    def step(number: jax.Array, carry: tuple[State, Progress, Any]) -> tuple[State, Progress, Any]:
-        state, progress, ((words, lines, reach), random) = carry
+    def examples(carried: Any) -> tuple[Batch, Goal]:
+        """The batch of a step and its targets, from what it read."""
+        (words, lines, reach), random = carried
         batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
         if recipe.mesh is not None:
             batch = jax.lax.with_sharding_constraint(
                 batch, NamedSharding(recipe.mesh, PartitionSpec("data"))
             )
-        measure = number % recipe.every == 0
         draws = random if objective.ahead else objective.draw(random, tables, batch.words.shape[:1])
-        targets = objective.select(draws, tables, batch.words, batch.weights)
-        state, loss, pairs = descend(recipe, state, batch, targets, measure)
-        first = (progress.failed < 0) & ~jnp.isfinite(loss)
-        progress = progress._replace(
-            loss=progress.loss + loss,
-            pairs=progress.pairs + pairs,
-            failed=jnp.where(first, number.astype(jnp.int32), progress.failed),
+        return batch, objective.select(draws, tables, batch.words, batch.weights)
+
+    # Each step reads for the next one. What is carried lies in memory; read where it is used, it
+    # would be read anew for every number of every mask, as the compiler fuses slices into what
+    # follows them.
+    def step(number: jax.Array, carry: tuple[State, jax.Array, Any]) -> Any:
+        state, failed, carried = carry
+        state, sound = descend(recipe, state, *examples(carried), failed < 0)
+        return state, jnp.where((failed < 0) & ~sound, number, failed), read(number + 1)
+
+    every = recipe.every
+
+    def block(i: jax.Array, carry: tuple[State, Progress, Any]) -> Any:
+        """``every`` steps, or what is left. The loss is that of the first.
+
+        The steps wait for the loss. Left open, XLA would copy both tables for it.
+        """
+        state, progress, carried = carry
+        number = i * every
+        loss, pairs = measured_loss(recipe, state.params, *examples(carried))
+        failed = jnp.where((progress.failed < 0) & ~jnp.isfinite(loss), number, progress.failed)
+        state, failed, carried = jax.lax.fori_loop(
+            number, jnp.minimum(number + every, steps), step, (state, failed, carried)
         )
-        return state, progress, read(number + 1)
+        loss = progress.loss + jnp.where(failed < 0, loss, jnp.nan)
+        return state, Progress(loss, progress.pairs + pairs, kept, steps, failed), carried
 
     zero = jnp.zeros((), jnp.float32)
     start = Progress(zero, zero, kept, steps, jnp.int32(-1))
-    state, progress, _ = jax.lax.fori_loop(0, steps, step, (state, start, read(jnp.int32(0))))
+    state, progress, _ = jax.lax.fori_loop(
+        0, -(-steps // every), block, (state, start, read(jnp.int32(0)))
+    )
     return state, progress
 
 
@@ -366,12 +385,29 @@ def _jitted(recipe: Recipe, chunk: int) -> Any:
 
     if recipe.mesh is not None and mesh is None:
         program = on_each_device(recipe.mesh, program)
+    return jax.jit(program, donate_argnums=1, compiler_options=_compiler_options(recipe))
 
-    # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
-    # nothing measurable. A level in XLA_FLAGS goes before.
-    level = "xla_backend_optimization_level"
-    own = jax.default_backend() == "cpu" and level not in os.environ.get("XLA_FLAGS", "")
-    return jax.jit(program, donate_argnums=1, compiler_options={level: 1} if own else None)
+
+def _compiler_options(recipe: Recipe) -> dict[str, Any] | None:
+    """What XLA is told beside the program. An option that XLA_FLAGS names is left as it is."""
+    options: dict[str, Any] = {}
+    if recipe.platform == "cpu":
+        # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
+        # nothing measurable.
+        options = {"xla_backend_optimization_level": 1}
+    elif recipe.platform == "gpu":
+        # Without the first, jaxlib 0.10.2 compiles additions to rows to slow loops. With WHILE, the
+        # last, a chunk is one CUDA graph, and no step waits for the host.
+        captured = "FUSION CUBLAS CUBLASLT CUDNN CUSTOM_CALL DYNAMIC_SLICE_FUSION CONDITIONAL WHILE"
+        options = {
+            "xla_gpu_ftz": True,
+            "xla_gpu_enable_command_buffer": captured.replace(" ", ","),
+        }
+        if recipe.deterministic:
+            # measured anew in each process, the fastest product may add in another order
+            options["xla_gpu_autotune_level"] = 0
+    flags = os.environ.get("XLA_FLAGS", "")
+    return {name: value for name, value in options.items() if name not in flags} or None
 
 
 def compile_chunk(recipe: Recipe, chunk: int) -> Program:

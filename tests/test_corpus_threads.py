@@ -1,0 +1,240 @@
+"""Threads that read parts of the text give what one thread gives, to the bit, errors included."""
+
+import errno
+import gzip
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from w2vjax.corpus import scan as scan_module
+from w2vjax.corpus import sources, threads
+from w2vjax.corpus.count import choose
+from w2vjax.corpus.encode import prepare
+from w2vjax.corpus.scan import renumber, scan
+from w2vjax.corpus.sources import Part, Reading, parts, split
+from w2vjax.errors import CorpusError, SettingError
+
+TOKENS = ["a", "b", "the", "é", "日本語", "internet" * 9, "x" * 40, "\ufeff"]
+BETWEEN = [b" ", b"\n", b"\r\n", b"\t\t", b"\0", b"\n\n \n", b""]
+INVALID = [b"\xff", b"\xc3", b"\xe6\x97", b"\xed\xa0\x80"]
+PIECES = st.tuples(
+    st.sampled_from([*(token.encode() for token in TOKENS), *INVALID[:1]]), st.sampled_from(BETWEEN)
+)
+FILES = st.lists(st.lists(PIECES, max_size=30).map(lambda found: b"".join(map(b"".join, found))))
+
+
+def read(paths, **options):
+    """(words, counts, ids, starts, tokens, lines) of a source, or the message of its error."""
+    ids, starts = io.BytesIO(), io.BytesIO()
+    try:
+        seen = scan(paths, reading=Reading(**options), scratch=io.BytesIO)
+    except CorpusError as error:
+        return str(error)
+    vocab, ids_of = choose(seen, 1, None)
+    renumber(seen, ids_of, ids, starts)
+    numbers = np.frombuffer(ids.getvalue(), "<i4").tolist()
+    lines = np.frombuffer(starts.getvalue(), "<i8").tolist()
+    firsts = [numbers.index(word) for word in range(len(vocab))]
+    assert sorted(seen.first[seen.counts > 0].tolist()) == sorted(firsts)
+    return vocab.words, vocab.counts.tolist(), numbers, lines, seen.tokens, seen.lines
+
+
+def written(folder, texts):
+    paths = [folder / f"{number}.txt" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_bytes(text)
+    return paths
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    texts=FILES.filter(bool),
+    size=st.sampled_from([1, 2, 3, 5, 17, 64]),
+    count=st.integers(2, 7),
+    block=st.sampled_from([1, 3, 1000]),
+    errors=st.sampled_from(["strict", "replace"]),
+)
+@example([b"\xef\xbb\xbfa b\r\nc"], 1, 3, 1000, "strict")
+@example([b"", b"a", b"", b"\n\nb c"], 2, 2, 1, "strict")
+@example([b"a b \xff c", b"\xff"], 3, 2, 1000, "strict")
+def test_any_cuts_and_any_number_of_threads(tmp_path_factory, texts, size, count, block, errors):
+    paths = written(tmp_path_factory.mktemp("threads"), texts)
+    options = {"errors": errors, "block_bytes": block}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "PART", size)
+        assert read(paths, threads=count, **options) == read(paths, threads=1, **options)
+
+
+@pytest.mark.parametrize(
+    "text", ["a b\r\nc é\n\nx日本 y", "\ufeffone line only", "\n\na", "a " * 9]
+)
+def test_every_place_to_cut(tmp_path, monkeypatch, text):
+    """A cut inside a line, a character or CRLF moves behind the next separator."""
+    (path,) = written(tmp_path, [text.encode()])
+    expected = read(path, threads=1)
+    for place in range(1, len(text.encode()) + 2):
+        monkeypatch.setattr(sources, "PART", place)
+        found = split(Part(str(path)), Reading())
+        assert found[0].begin == 0
+        assert found[-1].end is None
+        for before, after in pairwise(found):
+            assert before.end == after.begin
+            assert text.encode()[before.end - 1] <= 0x20
+        assert read(path, threads=2) == expected
+
+
+@pytest.mark.parametrize("where", [0, 1, 5])
+def test_a_word_that_is_longer_than_parts_and_one_that_is_too_long(tmp_path, monkeypatch, where):
+    monkeypatch.setattr(sources, "PART", 7)
+    monkeypatch.setattr(sources, "LONGEST_WORD", 100)
+    short = [b"word"] * 5
+    (path,) = written(tmp_path, [b" ".join([*short[:where], b"y" * 90, *short[where:]])])
+    assert read(path, threads=3, block_bytes=8) == read(path, threads=1, block_bytes=8)
+    path.write_bytes(b" ".join([*short[:where], b"y" * 190, *short[where:]]))
+    message = read(path, threads=3, block_bytes=8)
+    assert message == read(path, threads=1, block_bytes=8)
+    assert f"no white space in 100 bytes from byte {5 * where} on" in message
+
+
+def test_compressed_files_and_other_encodings_are_read_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "PART", 10)
+    texts = [f"the {name} king\nand the {name}".encode("latin-1") for name in "äbcö"]
+    paths = written(tmp_path, texts)
+    for path in paths[:2]:
+        (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    for count in (2, 3, 5):
+        found = read(tmp_path, threads=count, encoding="latin-1")
+        assert found == read(tmp_path, threads=1, encoding="latin-1")
+        assert found[4] == 24
+
+
+def test_a_large_text_on_disk_is_equal_and_its_cache_is_shared(tmp_path):
+    rng = np.random.default_rng(3)
+    words = np.array([f"w{n}" * (1 + n % 9) for n in range(5000)])
+    lines = [" ".join(words[rng.zipf(1.2, 9) % 5000]) for _ in range(120_000)]
+    (path,) = written(tmp_path, ["\n".join(lines).encode()])
+    assert path.stat().st_size > 2 * sources.PART
+    found = {prepare(path, min_count=5, reading=Reading(threads=n)).digest for n in (1, 2, 5)}
+    assert len(found) == 1
+    prepare(path, tmp_path / "cache", reading=Reading(threads=1))
+    assert prepare(path, tmp_path / "cache", reading=Reading(threads=3)).reused
+
+
+def test_how_many_threads_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(threads, "PART", 10)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(32), raising=False)
+    for size, expected in [(0, 1), (9, 1), (19, 1), (20, 2), (55, 5), (999, 8)]:
+        (path,) = written(tmp_path, [b"a" * size])
+        assert threads.how_many(parts(path), Reading()) == expected
+    assert threads.how_many(parts(path), Reading(threads=3)) == 3
+    os.mkfifo(tmp_path / "pipe")
+    for stream in ("-", tmp_path / "pipe", None):
+        found = parts(stream if stream is None else [stream, path])
+        assert threads.how_many(found, Reading(threads=3)) == 1
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5}, raising=False)
+    assert threads.how_many(parts(path), Reading()) == 1
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "two", True])
+def test_a_number_of_threads_that_cannot_work(value):
+    with pytest.raises(SettingError, match="threads="):
+        prepare([["a"]], min_count=1, reading=Reading(threads=value))
+
+
+def test_a_little_text_starts_no_thread(tmp_path, monkeypatch):
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", lambda *_: pytest.fail("a thread"))
+    prepare(written(tmp_path, [b"a b c\n" * 1000]), min_count=1)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("no memory"), OSError(errno.EIO, "I/O"), RuntimeError()]
+)
+@pytest.mark.parametrize("fails", [[2], [4, 1], range(9)])
+def test_the_error_of_the_earliest_part_is_raised(tmp_path, monkeypatch, error, fails):
+    """Whatever it is, as from one thread. No thread is left."""
+    monkeypatch.setattr(sources, "PART", 8)
+    right = scan_module.blocks_of
+
+    def blocks_of(part, reading):
+        if part.begin // 8 in fails:
+            raise error.with_traceback(None)
+        return right(part, reading)
+
+    monkeypatch.setattr(scan_module, "blocks_of", blocks_of)
+    before = threading.active_count()
+    with pytest.raises(type(error)) as caught:
+        scan(written(tmp_path, [b"a bcd ef" * 9]), reading=Reading(threads=3))
+    assert caught.value is error
+    assert threading.active_count() == before
+
+
+def test_an_error_ends_the_work_of_later_parts(tmp_path, monkeypatch):
+    """A part that would never end is given up when an earlier one has failed."""
+    begun = threading.Event()
+
+    def blocks_of(part, reading):
+        if part.path.endswith("0.txt"):
+            begun.wait(20)
+            raise MemoryError
+        begun.set()
+        while True:
+            yield sources.Block(np.frombuffer(b"a ", np.uint8), False)
+
+    monkeypatch.setattr(scan_module, "blocks_of", blocks_of)
+    with pytest.raises(MemoryError):
+        scan(written(tmp_path, [b"a", b"b"]), reading=Reading(threads=2))
+
+
+ENDLESS = """
+import sys, threading
+import numpy as np
+from w2vjax.corpus import scan, sources
+def blocks_of(part, reading):
+    print("reading", flush=True)
+    while True:
+        yield sources.Block(np.frombuffer(b"a ", np.uint8), False)
+scan.blocks_of = blocks_of
+try:
+    scan.scan(sys.argv[1:], reading=sources.Reading(threads=3))
+except KeyboardInterrupt:
+    print(threading.active_count(), "thread left")
+"""
+
+
+def test_ctrl_c_ends_all_threads(tmp_path):
+    paths = written(tmp_path, [b"a"] * 4)
+    command = [sys.executable, "-c", ENDLESS, *paths]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(3):
+            assert process.stdout.readline() == "reading\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "1 thread left\n"
+        assert process.returncode == 0
+
+
+def test_a_table_takes_in_another():
+    """Words of one piece, of several and of more than the table has, in both orders."""
+    rng = np.random.default_rng(4)
+    words = [f"{n * 7919:x}" * int(rng.integers(1, 20)) for n in range(3000)]
+    mine, others = words[:2000], words[1000:][::-1]
+    tables, states = [], []
+    for chosen in (mine, others):
+        data = np.frombuffer(b"".join(word.encode() + b" " for word in chosen) + bytes(8), np.uint8)
+        lengths = np.array([len(word) for word in chosen])
+        tables.append(scan_module.Reader(0, None).table)
+        states.append(tables[-1].states(data, np.cumsum(lengths + 1) - lengths - 1, lengths))
+    number_of = tables[0].merge(tables[1])
+    assert tables[0].spell(states[0]) == mine
+    assert tables[0].spell(number_of[states[1]]) == others
+    assert tables[0].merge(tables[1]).tolist() == number_of.tolist()
+    assert number_of[states[1][words[1000:][::-1].index(mine[1500])]] == states[0][1500]

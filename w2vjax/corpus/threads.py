@@ -1,0 +1,110 @@
+"""Threads for the text. NumPy and the decompressors release Python's lock in most of their work.
+
+So threads scale nearly as processes do. They share memory, and none of them outlives the program.
+"""
+
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
+
+from w2vjax.corpus.sources import PART, Part, Reading
+
+MOST = 8  # with more threads the part of the work that holds Python's lock sets the speed
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Reader = TypeVar("Reader")
+
+
+def how_many(parts: Sequence[Part], reading: Reading) -> int:
+    """Threads that read these files. One thread reads a little text, and pipes and other streams.
+
+    Ctrl-C can end a read that waits only where the main thread reads.
+    """
+    sizes = [_size(part.path) for part in parts]
+    if None in sizes:
+        return 1
+    if reading.threads is not None:
+        return reading.threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, MOST, sum(filter(None, sizes)) // PART))
+
+
+def _size(path: str | None) -> int | None:
+    """Bytes of a file; None for what is no file."""
+    try:
+        status = os.stat(path or "-")
+    except OSError:
+        return None
+    return status.st_size if path != "-" and stat.S_ISREG(status.st_mode) else None
+
+
+def share(
+    items: Iterable[Item],
+    readers: Sequence[Reader],
+    read: Callable[[Reader, Item, Callable[[], bool]], Result],
+) -> list[Result]:
+    """``read(reader, item, wanted)`` of each item, by one thread for each reader.
+
+    A reader takes the next item when it is done with one, so it meets the items in their order.
+    The error of the earliest item that fails is raised, as one thread would raise it. ``read``
+    gives up when ``wanted()`` is false: an earlier item has failed, or Ctrl-C was pressed.
+
+    >>> share(["a", "b"], [0, 1], lambda reader, item, wanted: item.upper())
+    ['A', 'B']
+    """
+    waiting = deque(enumerate(items))
+    done: dict[int, Result] = {}
+    failed: dict[int, BaseException] = {}
+
+    def work(reader: Reader) -> None:
+        with suppress(IndexError):
+            while True:
+                order, item = waiting.popleft()
+                take(reader, order, item)
+
+    def take(reader: Reader, order: int, item: Item) -> None:
+        try:
+            done[order] = read(reader, item, lambda: min(tuple(failed), default=order) >= order)
+        except BaseException as error:
+            fail(order, error)
+
+    def fail(order: int, error: BaseException) -> None:
+        failed[order] = error
+        waiting.clear()
+
+    if len(readers) == 1:
+        work(readers[0])
+    else:
+        with ThreadPoolExecutor(len(readers), "w2vjax-text") as pool:
+            try:
+                deque(pool.map(work, readers), maxlen=0)
+            except BaseException as error:  # Ctrl-C, in the thread that waits
+                fail(-1, error)
+    if failed:
+        raise failed[min(failed)]
+    return [done[order] for order in sorted(done)]
+
+
+def in_order(
+    call: Callable[..., Result], items: Iterable[tuple[object, ...]], threads: int
+) -> Iterator[Result]:
+    """``call(*item)`` of each item, in their order. A few results wait at most.
+
+    >>> list(in_order(pow, [(2, 1), (2, 2), (2, 3)], threads=2))
+    [2, 4, 8]
+    """
+    if threads == 1:
+        yield from (call(*item) for item in items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, "w2vjax-text") as pool:
+        for item in items:
+            waiting.append(pool.submit(call, *item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        for future in waiting:
+            yield future.result()
