@@ -3,23 +3,21 @@
 The reference is JAX's own gradient of the loss in float64, at the params as rounded to their dtype.
 Automatic differentiation in bfloat16 is itself off by 0.17 where ids repeat. A probe along one
 random direction (``jax.test_util.check_grads``) passes 18 of 23 broken softmax gradients. The error
-of a leaf is relative to its largest entry::
+of a leaf is relative to its largest entry, for a softmax that saturates has entries of exactly 0::
 
     error = max |gradient - reference| / max(max |reference|, floor)
 
-Ratios of single entries mean nothing where a softmax saturates and the reference is exactly 0. The
-floor is 0 unless the caller says what the ``terms`` of an entry add up to in magnitude. Where they
-cancel, no arithmetic keeps a digit of what is left, and only then does the floor act. It makes 16
-unit roundoffs u of that magnitude weigh as much as the tolerance (a sum of n numbers is known to
-n u of their magnitudes: Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section
-4.2)::
+The floor is 0 unless the caller says what the ``terms`` of an entry add up to in magnitude. Where
+they cancel, no arithmetic keeps a digit of what is left. A sum of n numbers is known to n unit
+roundoffs u of their magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
+section 4.2). The floor makes 16 u of these magnitudes weigh as much as the tolerance::
 
     floor = 16 u / tolerance * terms          u = 2^-53 in float64, 2^-24 below: sums are float32
 
-So a gradient passes if it is off by at most tolerance * max |reference|, or by at most 16 u *
-terms. In the battery of ``w2vjax gradcheck`` the second half decides for a vocabulary of one word
-only, whose gradient vanishes (at most 13 u measured). With 60 words every batch passes with a floor
-of 0 (float64 1.6e-14, float32 3.0e-6), and a test keeps it so. Losses are judged alike.
+So a gradient passes if it is off by at most tolerance * max |reference| or 16 u * terms. In
+``w2vjax gradcheck`` the floor decides for a vocabulary of one word only, whose gradient vanishes
+(at most 13 u measured). With 60 words every batch passes with a floor of 0 (float64 1.6e-14,
+float32 3.0e-6), and a test keeps it so. Losses are judged alike.
 
 A reference of zero proves nothing: a backward that forgets the leaf, or multiplies it by -17, has
 the same zero there. So the check compares at several scales of the params, and it fails where a row

@@ -9,25 +9,15 @@ from w2vjax.gradcheck.differences import TOLERANCE as DIFFERENCES
 
 
 class LeafCheck(NamedTuple):
-    """What a check found for one leaf of the params.
+    """What a check found for one leaf of the params."""
 
-    Attributes:
-        name: its place in the params, "input".
-        error: max |gradient - reference| / max |reference|, at the scale shown.
-        tolerance: the largest error that passes.
-        scale: what the params were multiplied by where the leaf failed first, or was worst.
-        worst: the entries with the largest differences.
-        looks: "agrees", or what the difference looks like.
-        exercise: the rows that the reference exercises.
-    """
-
-    name: str
-    error: float
-    tolerance: float
-    scale: float
-    worst: tuple[Entry, ...]
-    looks: str
-    exercise: Exercise
+    name: str  # its place in the params, "input"
+    error: float  # max |gradient - reference| / max |reference|, at the scale shown
+    tolerance: float  # the largest error that passes
+    scale: float  # what the params were multiplied by where the leaf failed first, or was worst
+    worst: tuple[Entry, ...]  # the entries with the largest differences
+    looks: str  # "agrees", or what the difference looks like
+    exercise: Exercise  # the rows that the reference exercises
 
     @property
     def passed(self) -> bool:
