@@ -569,8 +569,15 @@ def test_what_ships_is_proven(shipped: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert all(record.bounded is not None and record.bounded.error <= 1e-12 for record in records)
 
 
+THIRTY = battery.shipped()[-1]._replace(
+    text="30 negatives", objective=make_objective("negative", negatives=30)
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("shipped", battery.shipped(), ids=lambda one: f"{one.name}, {one.window}")
+@pytest.mark.parametrize(
+    "shipped", [*battery.shipped(), THIRTY], ids=lambda one: f"{one.name}, {one.window}"
+)
 def test_what_ships_is_proven_on_every_kind_and_dtype(shipped: Any) -> None:
     records = list(check_shipped([shipped]))
     assert len(records) == len(SHIPPED_SIZES) * len(KINDS) * len(battery.DTYPES)
