@@ -50,6 +50,7 @@ def arguments_of(argv: list[str] | None = None) -> argparse.Namespace:
     add("--models", nargs="+", default=["sg"], choices=["sg", "cbow"])
     add("--objectives", nargs="+", default=["ns"], choices=["ns", "hs"])
     add("--passes", type=int, default=3)
+    add("--dim", type=int, default=Setting._field_defaults["dim"])
     add("--seeds", type=int, nargs="+", default=[1])
     add("--rates", nargs="*", default=[], metavar="TOOL=R,R", help="rates to try, or 'default'")
     add("--program", nargs="*", default=[], metavar="TOOL=PATH", help="its binary, or its Python")
@@ -106,6 +107,7 @@ def plan(arguments: argparse.Namespace) -> list[Setting]:
                             rates[tool][turn],
                             seed,
                             arguments.passes,
+                            arguments.dim,
                             threads=arguments.threads,
                             torch_seconds=arguments.torch_seconds,
                         )
@@ -277,12 +279,13 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     fixed = {
         name: Setting._field_defaults[name]
-        for name in ("dim", "window", "negatives", "min_count", "sample")
+        for name in ("window", "negatives", "min_count", "sample")
     }
     settings = {
         "corpus": arguments.corpus.name,
         **corpus,
         "passes": arguments.passes,
+        "dim": arguments.dim,
         "threads": arguments.threads,
         "line_words": arguments.line_words,
         **fixed,

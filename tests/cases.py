@@ -1,6 +1,7 @@
 """The one list of objectives and window shapes: all tests of them run on what is added here."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ LISTED = [
     pytest.param(name, marks=[] if name in QUICK_OBJECTIVES else pytest.mark.slow)
     for name in OBJECTIVES
 ]
+
+
+@partial(jax.jit, static_argnums=0)
+def dense_gradients(objective: w2v.Objective, params: Any, batch: Any, targets: Any) -> Any:
+    """Loss and gradients of both tables, in one program: jax.numpy compiles every step alone."""
+    loss, found = w2v.backward(objective, params, batch, targets)
+    return loss, [w2v.to_dense(g, p) for g, p in zip(found, params, strict=True)]
 
 
 def rounding_floors(dtype: str, tolerance: float, terms: Any) -> Any:

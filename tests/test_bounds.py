@@ -232,8 +232,13 @@ def test_the_gradient_beside_bounds_is_the_objectives_own(name: str, x64: None) 
         backward=lambda *i: jax.tree.map(lambda g: g + g, objective.backward(*i))
     )
     for changed in (objective, twice) if not name.endswith("softmax") else (objective,):
-        expected = jax.jit(partial(w2v.backward, changed))(*inputs)[1]
-        found, _ = jax.jit(partial(w2v.objectives.bounded_backward, changed))(*inputs)
+
+        @jax.jit
+        def both(*inputs: Any, changed: Any = changed) -> Any:
+            bounded = w2v.objectives.bounded_backward(changed, *inputs)
+            return w2v.backward(changed, *inputs)[1], bounded[0]
+
+        expected, found = both(*inputs)
         for one, other in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)  # measured 3e-15
 
@@ -243,14 +248,15 @@ def test_bounds_of_another_number_than_the_rows_are_refused() -> None:
     wrong = objective._replace(
         bounded=lambda f, h, o, t: (*f(h, o, t), jnp.zeros(h.shape[:2]), jnp.zeros(3))
     )
-    batch = w2v.pairs([0, 1], [1, 2], vocab_size=3)
-    targets = w2v.draw_targets(objective, jax.random.key(0), objective.init([3, 2, 1]), batch)
-    params = w2v.init_params(jax.random.key(0), 3, 2)
+    batch, tables = w2v.pairs([0, 1], [1, 2], vocab_size=3), objective.init([3, 2, 1])
+    draw = partial(w2v.draw_targets, objective)
+    targets = jax.eval_shape(draw, jax.random.key(0), tables, batch)
+    params = w2v.Params(jnp.zeros((3, 2)), jnp.zeros((3, 2)))
     with pytest.raises(
         SettingError,
         match=r"bounds of shapes \(2, 1\) and \(3,\) for hidden vectors \(2, 1\) and 12 rows",
     ):
-        w2v.objectives.bounded_backward(wrong, params, batch, targets)
+        jax.eval_shape(partial(w2v.objectives.bounded_backward, wrong), params, batch, targets)
 
 
 def test_the_bound_costs_no_product_with_a_vector() -> None:

@@ -233,6 +233,15 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(path):
     assert "standard output cannot be written: No space left" in done.stderr
 
 
+def test_a_query_loads_neither_jax_nor_a_type_checker(path):
+    program = "import sys; from w2vjax.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    for command in (("nn", path, "cat", "--topn", "2"), ("similarity", path, "cat", "dog")):
+        done = subprocess.run([sys.executable, "-c", program, *command], stdout=subprocess.PIPE)
+        loaded = set(done.stdout.decode().split())
+        assert "w2vjax.vectors.queries" in loaded
+        assert not {"jax", "typeguard", "asyncio", "importlib.metadata"} & loaded, command
+
+
 def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
     before = path.read_bytes()
     link = tmp_path / "link.txt"

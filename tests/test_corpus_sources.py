@@ -481,11 +481,12 @@ def test_reading_settings_are_checked(options):
 PEAK = """
 import sys
 from w2vjax.corpus.encode import prepare
+from w2vjax.corpus.sources import Reading
 def peak():
     (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
     return int(line.split()[1])
 before = peak()
-corpus = prepare(sys.argv[1], min_count=1)
+corpus = prepare(sys.argv[1], min_count=1, reading=Reading(threads=2))
 print(len(corpus.ids), len(corpus.vocab), len(corpus.starts), peak() - before)
 """
 
@@ -530,7 +531,7 @@ def test_a_bomb_is_refused_in_constant_memory(tmp_path, suffix):
     "kind", ["one 200 MB line", "one line of a million tokens", "1 MB tokens", "short lines"]
 )
 def test_memory_is_flat_in_the_size_of_the_corpus(tmp_path, kind):
-    """Measured 12 to 87 MB. One-letter words take most: a block has most of them."""
+    """Measured up to 164 MB for two threads. A block of one-letter words has most of them."""
     path = tmp_path / "text"
     line = b" ".join(b"w%d" % n for n in range(1000))
     expected = {
@@ -546,7 +547,7 @@ def test_memory_is_flat_in_the_size_of_the_corpus(tmp_path, kind):
     got = peak(path)
     assert got[:3] == (len(unit.split()) * times, words, starts)
     print(f"{kind}: {got[3]:.0f} MB")
-    assert got[3] < 150
+    assert got[3] < 220
 
 
 def test_without_zstandard_the_sentence_says_what_to_install(tmp_path, monkeypatch):

@@ -261,6 +261,14 @@ def test_the_safetensors_library_reads_ours(tmp_path):
     assert w2v.load(path).words == PETS.words
 
 
+@pytest.mark.parametrize("count", range(1, 9))
+def test_tensors_begin_at_a_multiple_of_64_bytes(tmp_path, count):
+    words = [f"w{n}" * n for n in range(1, count + 1)]
+    w2v.save(w2v.Vectors(words, np.eye(count)), tmp_path / "x.safetensors")
+    header = int.from_bytes((tmp_path / "x.safetensors").read_bytes()[:8], "little")
+    assert (8 + header) % 64 == 0
+
+
 def test_the_first_bytes_tell_a_format_apart(tmp_path):
     for name in ("safetensors", "text", "binary", "npy"):
         w2v.save(PETS, tmp_path / "x", name)

@@ -4,6 +4,7 @@ place.
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import re
@@ -16,6 +17,8 @@ import pytest
 import zstandard
 
 import w2vjax as w2v
+from w2vjax.formats.safetensors import pack_words, write_tensors
+from w2vjax.formats.table import first_non_finite
 
 ONE = struct.pack("<f", 1.0)
 NAN = struct.pack("<f", float("nan"))
@@ -57,6 +60,7 @@ BAD = [
     ("more words promised than bytes", "x.txt", b"1000000 2\na 1 2\n", "line 1"),
     ("fewer words promised", "x.txt", b"1 2\na 1 2\nb 1 2\n", "line 3"),
     ("a short row", "x.txt", b"2 2\na 1.5 2.5\nb 1.5\n", "line 3"),
+    ("a row that lacks its word or a number", "x.txt", b"2 2\n1 2\nb 3 4\n", "line 2: there are 1"),
     ("a single number, which gensim broadcasts", "x.txt", b"2 3\na 1.5 2.5 3.5\nb 1.5\n", "line 3"),
     ("rows longer than the header says", "x.txt", b"2 2\na 1. 2 3\nb 1e5 2 3\n", "line 1"),
     ("a long row without a header", "x.txt", b"a 1 2\nb 1 2 3\n", "line 2"),
@@ -504,3 +508,41 @@ def test_a_lying_header_costs_nothing(tmp_path):
     print(f"slowest refusal {worst * 1000:.1f} ms, {megabytes:.1f} MB more")
     assert worst < 0.1  # measured: 0.3 ms
     assert megabytes < 50  # measured: 0.0 MB
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (2, 1, 1), (1, 2)])
+def test_a_tensor_of_another_shape_is_no_table(tmp_path, shape):
+    words = pack_words("words", [b"a", b"b"])
+    write_tensors(tmp_path / "x.safetensors", {"input": np.ones(shape, np.float32), **words}, {})
+    with pytest.raises(
+        w2v.errors.FormatError, match=r"tensor 'input': .* is not a table for 2 words"
+    ):
+        w2v.load(tmp_path / "x.safetensors")
+
+
+def test_the_first_row_that_is_not_finite_is_found_in_any_piece():
+    matrix = np.zeros((7, 1_300_000), np.float32)  # three rows a piece
+    assert first_non_finite(matrix) is None
+    for row in (5, 4, 3, 0):
+        matrix[row, row] = np.nan
+        assert first_non_finite(matrix) == row
+
+
+PATHS = [w2v.load, w2v.load_model, w2v.describe, w2v.Vocab.load, w2v.formats.read_vocabulary]
+PATHS += [w2v.formats.load_word2vec_format, w2v.evaluation.read_word_pairs]
+PATHS += [w2v.evaluation.read_word_analogies, w2v.Vocab(("a",), [1]).save]
+PATHS += [lambda path: w2v.save(w2v.Vectors(["a"], np.eye(1)), path)]
+
+
+@pytest.mark.parametrize("call", PATHS)
+def test_what_is_no_path_is_refused(call):
+    for given in (io.BytesIO(b"1 1\na 1\n"), 3, None, b"x.bin", ["x.bin"], True):
+        with pytest.raises(w2v.errors.SettingError, match=r"is of type \w+\. Pass the path"):
+            call(given)
+
+
+@pytest.mark.parametrize("name", ["x.bin", "x.txt", "x.npy", "x.safetensors"])
+def test_vectors_are_no_model_to_train_further(tmp_path, name):
+    w2v.save(w2v.Vectors(["a", "b"], np.eye(2)), tmp_path / name)
+    with pytest.raises(w2v.errors.FormatError, match=r"Give (a|the) .*safetensors.* training wr"):
+        w2v.load_model(tmp_path / name)

@@ -103,7 +103,7 @@ def check_round_trip(folder, name, given_vectors):
 
 
 QUICK = settings(
-    max_examples=200,
+    max_examples=100,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,

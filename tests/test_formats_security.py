@@ -29,12 +29,12 @@ def test_the_audit_hook_sees_what_it_has_to_see(tmp_path):
 
 
 def test_no_load_path_runs_code(tmp_path):
-    """1,200 fuzzed files, and pickles under every extension, loaded between the two marks."""
-    report = fuzz(tmp_path, "files", 1200)
+    """500 fuzzed files, and pickles under every extension, loaded between the two marks."""
+    report = fuzz(tmp_path, "files", 500)
     assert report["events"] == {}
     assert report["untyped"] == []
-    assert report["files"] >= 1200 + 60
-    assert report["refused"] > 600
+    assert report["files"] >= 500 + 60
+    assert report["refused"] > 250
     assert report["slowest"] < 5
     assert not (tmp_path / "ran").exists()
 

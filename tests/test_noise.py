@@ -1,5 +1,8 @@
 """The noise of negative sampling: its table, its draws, and negatives that blocks share."""
 
+from functools import partial
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,9 +62,12 @@ def test_negatives_follow_the_noise(exponent: float) -> None:
     objective = w2v.negative_sampling(num_negatives=1, exponent=exponent, shared=1000)
     words, weights = jnp.zeros((200, 1), jnp.int32), jnp.ones((200, 1, 1))
     tables = objective.init(mass)
-    targets = objective.select(
-        objective.draw(jax.random.key(3), tables, (200,)), tables, words, weights
-    )
+
+    @jax.jit
+    def select(key: jax.Array) -> Any:
+        return objective.select(objective.draw(key, tables, (200,)), tables, words, weights)
+
+    targets = select(jax.random.key(3))
     drawn = np.bincount(np.asarray(targets.ids)[:, 1:].ravel(), minlength=40)
     wanted = mass**exponent / (mass**exponent).sum() * drawn.sum()
     assert ((drawn - wanted) ** 2 / wanted).sum() < 73.4  # measured 27 to 45
@@ -69,8 +75,10 @@ def test_negatives_follow_the_noise(exponent: float) -> None:
 
 def test_shared_negatives_keep_the_expected_weight() -> None:
     objective = w2v.negative_sampling(num_negatives=5, shared=10)
-    batch = w2v.windows.block_batch(*(jnp.asarray(x) for x in make_case("two words", TINY)[2:]))
-    targets = w2v.draw_targets(objective, jax.random.key(0), objective.init(counts(TINY)), batch)
+    batch = jax.jit(w2v.windows.block_batch)(*make_case("two words", TINY)[2:])
+    draw = jax.jit(partial(w2v.draw_targets, objective))
+    targets = draw(jax.random.key(0), objective.init(counts(TINY)), batch)
+    batch, targets = jax.tree.map(np.asarray, (batch, targets))
     P = batch.words.shape[1]
     for b, t, k in np.ndindex(*batch.weights.shape[:2], 10):
         differs = np.asarray(batch.words[b] != targets.ids[b, P + k])
@@ -95,13 +103,19 @@ def test_the_fast_shared_negatives_equal_the_clear_ones(window: str, span: int, 
     fast, clear = w2v.shared_negatives(5, shared=10, span=span), w2v.negative_sampling(5, shared=10)
     case, key = make_case("ordinary", CLASHING), jax.random.key(1)
     tables = tables_of(clear, CLASHING)
-    batch = WINDOWS[window](*(jnp.asarray(x) for x in case[2:]), dtype=jnp.float64)
-    mine = w2v.draw_targets(fast, key, tables, batch)
-    if span == 1:
-        other = w2v.draw_targets(clear, key, tables, batch)
-    else:
-        drawn = jnp.repeat(mine.negatives, span, 0)
-        other = negative_targets(batch.words, batch.weights, drawn, 5)
+
+    @jax.jit
+    def made(*blocks: jax.Array) -> Any:
+        batch = WINDOWS[window](*blocks, dtype=jnp.float64)
+        mine = w2v.draw_targets(fast, key, tables, batch)
+        if span == 1:
+            other = w2v.draw_targets(clear, key, tables, batch)
+        else:
+            drawn = jnp.repeat(mine.negatives, span, 0)
+            other = negative_targets(batch.words, batch.weights, drawn, 5)
+        return batch, mine, other
+
+    batch, mine, other = made(*case[2:])
     kept = np.asarray(mine.kept)[np.asarray(batch.weights).any(1)]
     assert (kept == 0).any()
     assert (kept < 0).any()
@@ -143,7 +157,7 @@ def test_a_key_of_the_old_kind_draws_what_a_new_one_does(name: str) -> None:
     objective, batch = OBJECTIVES[name], w2v.pairs([0, 1, 2, 3], [1, 2, 3, 0], vocab_size=4)
     tables = objective.init([4, 3, 2, 1])
     old, new = (
-        w2v.draw_targets(objective, key, tables, batch)
+        jax.jit(partial(w2v.draw_targets, objective))(key, tables, batch)
         for key in (jax.random.PRNGKey(7), jax.random.key(7, impl="threefry2x32"))
     )
     for one, other in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True):

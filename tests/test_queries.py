@@ -10,7 +10,7 @@ from keyed_vectors import keyed_vectors
 
 import w2vjax as w2v
 from w2vjax.vectors import batches as search
-from w2vjax.vectors.nearest import largest
+from w2vjax.vectors.nearest import cosines, largest
 
 # float32 cosines of 40 numbers, ours and gensim's: measured at most 2.4e-7 over all tests here
 TOLERANCE = 1e-6
@@ -291,3 +291,17 @@ def test_bad_arguments_are_refused(pets):
     ):
         with pytest.raises(w2v.errors.UnknownWordError, match="'cup'"):
             unknown()
+
+
+@pytest.mark.parametrize("V", [1, 2, 7, 100])
+def test_threads_give_the_bits_of_one_and_equal_rows_equal_scores(monkeypatch, V):
+    monkeypatch.setattr("w2vjax.vectors.nearest._OF_A_THREAD", 8)
+    rng = np.random.default_rng(V)
+    unit, query = rng.standard_normal((V, 33), np.float32), rng.standard_normal(33, np.float32)
+    unit[-1] = unit[0]
+    for cores in (None, 1, 2, 3, 64):
+        monkeypatch.setattr("w2vjax.vectors.nearest.os.cpu_count", lambda cores=cores: cores)
+        scores = cosines(unit, query)
+        np.testing.assert_array_equal(scores, np.vecdot(unit, query))
+        assert scores[-1] == scores[0]
+        assert not cosines(unit[:0], query).size

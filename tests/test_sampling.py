@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import w2vjax as w2v
-from w2vjax.windows.sampling import keep_probabilities
+from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
 
 
 def test_keep_probabilities_are_word2vecs():
@@ -13,6 +14,14 @@ def test_keep_probabilities_are_word2vecs():
     f = counts / counts.sum()
     expected = np.minimum(1, (np.sqrt(f / 1e-3) + 1) * 1e-3 / f)
     np.testing.assert_allclose(keep_probabilities(counts, 1e-3), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sample", [0.0, 1e-5, 1e-3, 0.1, 1.0])
+def test_thresholds_are_the_probabilities_times_two_to_the_32(sample):
+    counts = np.array([60_000, 3_000, 50, 1])
+    share, found = keep_probabilities(counts, sample), np.asarray(keep_thresholds(counts, sample))
+    assert (found[share == 1] == 2**32 - 1).all()
+    np.testing.assert_allclose(found / 2.0**32, share, rtol=0, atol=2.0**-32)
 
 
 def test_subsampling_keeps_order_lines_and_the_expected_share():

@@ -100,7 +100,7 @@ def test_a_chunk_of_the_engine_equals_a_loop_over_pairs_in_numpy():
     keep = keep_thresholds(np.ones(9), 0)
     state = State(jax.tree.map(jnp.copy, params), recipe.optimizer.init(params))
     arguments = ((jnp.asarray(ids), jnp.int32(0), jnp.int32(40)), jax.random.key(0))
-    state, progress = train_chunk(recipe, 40, state, (), keep, *arguments)
+    state, progress = jax.jit(partial(train_chunk, recipe, 40))(state, (), keep, *arguments)
     w1, w2 = (np.asarray(table, np.float64) for table in params)
     for start in range(0, 40, 8):
         g1, g2 = np.zeros_like(w1), np.zeros_like(w2)
@@ -226,17 +226,12 @@ def test_a_join_clears_what_was_counted_and_means_what_was_not():
         (optax.sgd(0.1), False),
     ):
         params = Params(jnp.zeros((3, 2)), jnp.zeros((3, 2)))
-        states = []
+        apply, states = jax.jit(partial(apply_gradients, optimizer)), []
         for copy in (1, 2):
             rows = Rows(jnp.asarray([0, copy]), jnp.ones((2, 2)))
             bounds = Params(jnp.full(2, 1e-3), jnp.full(2, 1e-3))
-            states.append(
-                State(
-                    *apply_gradients(
-                        optimizer, optimizer.init(params), params, Params(rows, rows), bounds
-                    )
-                )
-            )
+            before = optimizer.init(params), params
+            states.append(State(*apply(*before, Params(rows, rows), bounds)))
         joined, after = join_states(params, tuple(states), jnp.float32(2))
         moved = sum(np.asarray(state.params.input) for state in states)
         # rows met by next to nothing are added up; a mean halves them

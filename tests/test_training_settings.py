@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -101,10 +102,27 @@ def test_compiled_programs_are_kept_where_jax_keeps_them_or_nowhere(tmp_path, mo
     assert str(w2v.use_compile_cache()) == before  # the tests have a folder
     (tmp_path / "file").touch()
     assert w2v.use_compile_cache(tmp_path / "file" / "folder") is None
-    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    assert jax.config.jax_compilation_cache_dir == before
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "kept"),
+    [(1.0, False, 0.1), (1.0, True, 1.0), (0.5, False, 0.5), (0, False, 0)],
+)
+def test_a_compile_cache_leaves_the_least_seconds_of_the_user_alone(
+    tmp_path, monkeypatch, value, said, kept
+):
+    least = "jax_persistent_cache_min_compile_time_secs"
+    found = {"jax_compilation_cache_dir": None, least: value}
+    config = SimpleNamespace(**found, update=found.__setitem__)
+    monkeypatch.setattr("w2vjax.training.setup.jax", SimpleNamespace(config=config))
+    monkeypatch.delenv(least.upper(), raising=False)
+    if said:
+        monkeypatch.setenv(least.upper(), "1")
+    monkeypatch.setattr("w2vjax.training.setup.reset_cache", lambda: None)
     assert w2v.use_compile_cache(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert (tmp_path / "a" / "b").is_dir()
-    assert jax.config.jax_compilation_cache_dir == before
+    assert found == {"jax_compilation_cache_dir": str(tmp_path / "a" / "b"), least: kept}
 
 
 def test_tables_that_a_device_cannot_hold_are_refused(planted, monkeypatch):
@@ -153,6 +171,7 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
         "copies": 3,
         "join_words": 700,
         "devices": 1,
+        "step_timeout": 9.5,
         "cache": Path("kept"),
         "vocab": words,
         "cbow_sum_gradient": True,

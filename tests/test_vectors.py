@@ -2,7 +2,9 @@
 
 import copy
 import dataclasses
+import inspect
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
+from w2vjax import errors
 from w2vjax.vocab import Vocab
 
 
@@ -235,6 +238,24 @@ def test_gensims_names():
     assert vectors.index_to_key == vectors.words
     assert vectors.key_to_index["tea"] == 2
     assert vectors.vector_size == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "said"),
+    [
+        ("most_similar", {"topN": 5}, "most_similar has no argument topN. Did you mean topn?"),
+        ("most_similar", {"restrict": 5}, "Did you mean restrict_vocab?"),
+        ("similar_by_vector", {"top": 5}, "Did you mean topn?"),
+        ("nearest", {"indexer": None}, "Its arguments: queries, topn, restrict_vocab."),
+        ("mean_vector", {"ignore_mising": True}, "Did you mean ignore_missing?"),
+        ("doesnt_match", {"topn": 5}, "Its arguments: words."),
+    ],
+)
+def test_a_misspelt_keyword_of_a_question_is_named_with_a_remedy(method, given, said):
+    ask = getattr(pets(), method)
+    with pytest.raises(errors.SettingError, match=re.escape(said)):
+        ask("cat", **given)
+    assert set(given).isdisjoint(inspect.signature(ask).parameters)
 
 
 # Vectors are made before JAX is imported, asked by NumPy in a new process, and then a pytree.

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import dense_gradients
 from marks import slow
 
 import w2vjax as w2v
@@ -60,9 +61,8 @@ def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> No
 
 
 def gradients(objective: Any, params: Any, batch: Batch, targets: Any) -> Any:
-    loss, found = jax.jit(w2v.backward, static_argnums=0)(objective, params, batch, targets)
-    dense = [np.asarray(w2v.to_dense(g, p)) for g, p in zip(found, params, strict=True)]
-    return float(loss), dense
+    loss, found = dense_gradients(objective, params, batch, targets)
+    return float(loss), [np.asarray(table) for table in found]
 
 
 def assert_same(first: Any, second: Any) -> None:
@@ -217,7 +217,8 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     case = make_case("zipf duplicates", SIZE)
     runs = (case.tokens, case.segments, case.reach)
     plain, counted = (
-        windows(*runs, jnp.float64) for windows in (cbow_lone_batch, cbow_counted_batch)
+        jax.jit(partial(windows, dtype=jnp.float64))(*runs)
+        for windows in (cbow_lone_batch, cbow_counted_batch)
     )
     words = np.asarray(plain.inputs.weights > 0).sum(-1).reshape(-1)
     assert set(words) > {0, 2, 6}
@@ -228,22 +229,21 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
         *(jnp.asarray(random.normal(size=(SIZE.vocab_size, SIZE.dim))) for _ in range(2))
     )
 
-    def found(batch: Batch, **other: Any) -> tuple[float, list[np.ndarray]]:
-        targets = jax.jit(softmax().select)((), (), batch.words, batch.weights)
-        backward = jax.jit(partial(w2v.backward, softmax(), **other))
-        loss, rows = backward(params, batch, targets)
-        return float(loss), [
-            np.asarray(w2v.to_dense(g, p)) for g, p in zip(rows, params, strict=True)
-        ]
+    @jax.jit
+    def found(counted: Batch, plain: Batch) -> Any:
+        select, undivided = softmax().select, w2v.objectives.embed_backward_undivided
+        targets = select((), (), plain.words, plain.weights)
+        hidden = w2v.objectives.hidden_vectors(params.input, plain)
+        losses = softmax().loss(hidden, params.output, targets)
+        _, rows = w2v.backward(softmax(), params, plain, targets, undivided)
+        targets = select((), (), counted.words, counted.weights)
+        loss, by_input = w2v.backward(softmax(), params, counted, targets)
+        dense = [w2v.to_dense(found.input, params.input) for found in (by_input, rows)]
+        return losses, loss, *dense
 
-    targets = jax.jit(softmax().select)((), (), plain.words, plain.weights)
-    losses = softmax().loss(
-        w2v.objectives.hidden_vectors(params.input, plain), params.output, targets
-    )
-    loss, (by_input, _) = found(counted)
+    losses, loss, by_input, undivided = map(np.asarray, found(counted, plain))
     # measured 2e-16
-    assert scale * loss == pytest.approx(words @ np.asarray(losses).reshape(-1), rel=1e-12)
-    _, (undivided, _) = found(plain, embed_backward=w2v.objectives.embed_backward_undivided)
+    assert scale * loss == pytest.approx(words @ losses.reshape(-1), rel=1e-12)
     # measured 5e-16
     np.testing.assert_allclose(scale * by_input, undivided, rtol=1e-12, atol=1e-14)
 

@@ -42,7 +42,11 @@ else:
     ]
 # Without a hint tyro appends "(default: None)". The help texts say what happens by default.
 Flag = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="")]]
-VectorsFile = Positional[Annotated[Path, Files.READ, arg(metavar="VECTORS", help_behavior_hint="")]]
+_VECTORS = "File of vectors, in a format that `w2vjax convert` reads."
+_JSON = "Write JSON to this file. With '-', write it to standard output, and nothing else."
+VectorsFile = Positional[
+    Annotated[Path, Files.READ, arg(help=_VECTORS, metavar="VECTORS", help_behavior_hint="")]
+]
 Source = Positional[Annotated[Path, Files.READ, arg(metavar="IN", help_behavior_hint="")]]
 Target = Positional[Annotated[Path, Files.WRITTEN, arg(metavar="OUT", help_behavior_hint="")]]
 Corpus = Positional[
@@ -58,7 +62,9 @@ NewFile = Annotated[Optional[Path], Files.WRITTEN, arg(metavar="FILE", help_beha
 NewFileOrOutput = Annotated[
     Optional[str], Files.PRINTED, arg(metavar="FILE|-", help_behavior_hint="")
 ]
-Json = NewFileOrOutput
+Json = Annotated[
+    Optional[str], Files.PRINTED, arg(help=_JSON, metavar="FILE|-", help_behavior_hint="")
+]
 Number = Annotated[Optional[int], arg(metavar="N", help_behavior_hint="")]
 Count = Annotated[int, arg(metavar="N")]
 

@@ -46,14 +46,12 @@ def evaluate(
     0. The exit code is 1 if nothing in a file could be answered.
 
     Args:
-        vectors: File of vectors, in a format that `w2vjax convert` reads.
         pairs: Files of scored word pairs.
         analogies: Files of analogy questions.
         restrict_vocab: Use only the N most frequent words. The word None takes all of them.
         measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and
             Goldberg 2014).
         case_sensitive: Treat capital and small letters as different.
-        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if not pairs and not analogies:
         raise SettingError("There is nothing to evaluate on. Give --pairs or --analogies.")

@@ -105,7 +105,6 @@ def export(
       w2vjax export model.safetensors map.html --html --limit 10000 --method tsne
 
     Args:
-        vectors: File of vectors, in a format that `w2vjax convert` reads.
         out: File to write.
         to: Format of the new file, if its extension does not name it. A wrong name lists all
             formats.
@@ -153,7 +152,6 @@ def info(
         from_: Format of the file, if neither its extension nor its first bytes show it.
         allow: Faults to accept: duplicates, non-finite, trailing-bytes, nameless-rows,
             unfinished-line.
-        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     found = describe(file, format=from_, allow=allow)
     if json is not None:

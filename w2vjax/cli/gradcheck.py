@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from tyro.conf import arg
 
-from w2vjax.cli.arguments import Flag, Json
+from w2vjax.cli.arguments import Flag, NewFileOrOutput
 from w2vjax.cli.output import columns, write_json
 from w2vjax.errors import SettingError
 from w2vjax.gradcheck.cases import KINDS
@@ -37,7 +37,7 @@ def gradcheck(
     objective: str = "all",
     dtype: Dtypes = ("float64", "float32", "bfloat16"),
     kind: Kinds = tuple(KINDS),
-    json: Json = None,
+    json: NewFileOrOutput = None,
     audit: Flag = False,
 ) -> int:
     """Check every handwritten gradient against jax.grad in float64, on difficult batches.

@@ -85,7 +85,6 @@ def phrases(
         joining: Which words are joined, and how.
         text: How its bytes are read.
         topn: Number of phrases of each pass to print.
-        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     threshold, delimiter = joining.threshold, joining.delimiter
     english = joining.connectors == ("english",)

@@ -37,11 +37,9 @@ def nn(
     mean of their vectors. The exit code is 1 if a line of a file or a pipe has no answer.
 
     Args:
-        vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: Words to look up.
         topn: How many words to show.
         restrict_vocab: Search only the N most frequent words.
-        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     loaded = load(vectors)
 
@@ -84,13 +82,11 @@ def analogy(
     (Ctrl-D). The exit code is 1 if a line of a file or a pipe has no answer.
 
     Args:
-        vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: The three words A, B and C.
         topn: How many words to show.
         measure: 3cosadd adds cosines (Mikolov et al. 2013). 3cosmul multiplies them (Levy and
             Goldberg 2014).
         restrict_vocab: Search only the N most frequent words.
-        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if words:
         _three(words)
@@ -123,9 +119,7 @@ def similarity(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int
       w2vjax similarity vectors.bin cat dog --json -
 
     Args:
-        vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: Two or more words.
-        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     if len(words) < 2:
         raise SettingError(f"{_given(words)}, and a similarity is between words. Give two or more.")
@@ -151,9 +145,7 @@ def odd(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int:
       w2vjax odd vectors.bin cat dog tea horse --json -
 
     Args:
-        vectors: File of vectors, in a format that `w2vjax convert` reads.
         words: Two or more words.
-        json: Write JSON to this file. With '-', write it to standard output, and nothing else.
     """
     loaded = load(vectors)
     require_words(loaded, words)

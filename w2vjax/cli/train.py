@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from w2vjax.cli.arguments import AS_USUAL, Corpus, Files, Json, Text, together
+from w2vjax.cli.arguments import AS_USUAL, Corpus, Files, NewFileOrOutput, Text, together
 from w2vjax.cli.output import write_json
 from w2vjax.errors import SettingError
 from w2vjax.runs.arguments import Arguments
@@ -138,7 +138,7 @@ def train(
     from_: Annotated[Folder, arg(name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
-    json: Json = None,
+    json: NewFileOrOutput = None,
 ) -> int:
     """Train word vectors on text files.
 
@@ -256,7 +256,7 @@ def plan(
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
     *,
     text: Text = AS_USUAL,
-    json: Json = None,
+    json: NewFileOrOutput = None,
 ) -> int:
     """Say how much memory and time a training run will take. The settings are those of train.
 

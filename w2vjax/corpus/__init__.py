@@ -29,6 +29,10 @@ A source is one of these:
 ``reading=Reading(...)`` reads another encoding, invalid text, or a folder without some of its
 files. Files are UTF-8 if it names no other encoding. A byte order mark is dropped.
 
+Files of more than 8 MiB in all are read by a thread for each core, at most 8, with an equal result.
+A plain file is cut between words for that. A compressed file, or one in another encoding, has one
+thread. Streams, token lists and a tokenizer of your own are read by the main thread alone.
+
 To the default tokenizer a word is a longest sequence of bytes above 0x20. Space, tab, newline,
 carriage return and the other control characters, also NUL, separate words. A line is one document
 or sentence, and windows do not cross lines. A newline and the end of a file end a line. A file that

@@ -4,7 +4,6 @@ So threads scale nearly as processes do. They share memory, and none of them out
 """
 
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,11 +34,9 @@ def how_many(parts: Sequence[Part], reading: Reading) -> int:
 
 def _size(path: str | None) -> int | None:
     """Bytes of a file; None for what is no file."""
-    try:
-        status = os.stat(path or "-")
-    except OSError:
+    if path is None or path == "-" or not os.path.isfile(path):
         return None
-    return status.st_size if path != "-" and stat.S_ISREG(status.st_mode) else None
+    return os.path.getsize(path)
 
 
 def share(

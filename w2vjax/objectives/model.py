@@ -130,7 +130,7 @@ def backward(
     >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
     >>> batch = pairs([0, 1], [1, 3])
     >>> targets = objective.select((), (), batch.words, batch.weights)
-    >>> loss, gradients = backward(objective, params, batch, targets)
+    >>> loss, gradients = jax.jit(backward, static_argnums=0)(objective, params, batch, targets)
     >>> gradients.input.ids.tolist(), gradients.output.shape
     ([0, 1], (4, 2))
     """
@@ -172,7 +172,8 @@ def bounded_backward(
     >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
     >>> batch = pairs([0, 1], [1, 3])
     >>> targets = objective.select((), (), batch.words, batch.weights)
-    >>> gradients, bounds = bounded_backward(objective, params, batch, targets)
+    >>> step = jax.jit(bounded_backward, static_argnums=0)
+    >>> gradients, bounds = step(objective, params, batch, targets)
     >>> print(bounds.input.round(4))  # output rows are 0: (1/4 * 3 + 3/4) / 6
     [0.25 0.25]
     """
@@ -273,11 +274,11 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
     >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
     >>> batch = pairs([0, 1], [1, 3])
     >>> inputs = params, batch, objective.select((), (), batch.words, batch.weights)
-    >>> gradient = jax.grad(compose(objective))
+    >>> gradient = jax.jit(jax.grad(compose(objective)))
     >>> gradient(*inputs).output.shape
     (4, 2)
     >>> along = lambda params: gradient(params, *inputs[1:]).input.sum()
-    >>> jax.grad(along)(params).output.shape
+    >>> jax.jit(jax.grad(along))(params).output.shape
     (4, 2)
     """
 
@@ -321,7 +322,8 @@ def per_example_backward(
     >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
     >>> batch = pairs([0, 1], [1, 3])
     >>> targets = objective.select((), (), batch.words, batch.weights)
-    >>> losses, gradients = per_example_backward(objective, params, batch, targets)
+    >>> single = jax.jit(per_example_backward, static_argnums=0)
+    >>> losses, gradients = single(objective, params, batch, targets)
     >>> losses.shape, gradients.output.shape
     ((2,), (2, 4, 2))
     >>> jnp.sqrt(jnp.square(gradients.output).sum((1, 2))).shape  # how much each pair matters

@@ -249,6 +249,7 @@ _INSTEAD = {
     **dict.fromkeys(("min_alpha", "end_alpha"), "schedule"),
     "cbow_mean": "embed_backward",
     "shrink_windows": "reach",
+    "topn": "an argument of vectors.most_similar",
     "callbacks": "callback",
     **dict.fromkeys(("sentences", "corpus_file", "corpus_iterable"), "the first argument, corpus"),
     "checkpoint_every": "checkpoint=Checkpoints(folder, every=...)",

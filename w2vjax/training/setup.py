@@ -28,8 +28,8 @@ from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
 
-# Programs that took fewer seconds to compile are not written to disk.
-_WORTH_KEEPING = 0.1
+# Programs that took fewer seconds to compile are not written to disk, and JAX's own number for it.
+_WORTH_KEEPING, _WORTH_KEEPING_TO_JAX = 0.1, 1.0
 
 
 class Run(NamedTuple):
@@ -300,7 +300,8 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     """Keep compiled programs in a folder, so that the next process need not compile them again.
 
     ``w2vjax train`` calls it. A program that cannot be written or read is compiled. Delete the
-    folder whenever you like.
+    folder whenever you like. Programs that compile in less than 0.1 s are not kept, unless
+    jax_persistent_cache_min_compile_time_secs says another number.
 
     Args:
         folder: it is made if it is not there. Default: the folder that JAX uses already
@@ -320,7 +321,9 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     except OSError:
         return None
     jax.config.update("jax_compilation_cache_dir", str(place))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+    least = "jax_persistent_cache_min_compile_time_secs"
+    if getattr(jax.config, least) == _WORTH_KEEPING_TO_JAX and least.upper() not in os.environ:
+        jax.config.update(least, _WORTH_KEEPING)
     reset_cache()  # JAX looks for the folder at its first compilation only
     return place
 

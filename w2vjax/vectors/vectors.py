@@ -13,20 +13,40 @@
 
 import dataclasses
 import functools
+import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import DivergedError, IdError, SettingError
+from w2vjax.errors import DivergedError, IdError, SettingError, did_you_mean
 from w2vjax.vectors import nearest, queries
 from w2vjax.vectors.pytree import pytree
 from w2vjax.vocab import Vocab, not_a_word
 
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
 # Rows that are brought to length 1 at once; they stay in a processor's cache.
 _ROWS = 1024
+
+
+def asked(question: Callable[Given, Answer]) -> Callable[Given, Answer]:
+    """A question as a method. A misspelt keyword raises SettingError with a suggestion."""
+    known = list(inspect.signature(question).parameters)[1:]
+
+    @functools.wraps(question)
+    def ask(*given: Given.args, **named: Given.kwargs) -> Answer:
+        for name in named:
+            if name not in known:
+                near = did_you_mean(name, {each: each for each in known})
+                remedy = near or f"Its arguments: {', '.join(known)}."
+                raise SettingError(f"{question.__name__} has no argument {name}. {remedy}")
+        return question(*given, **named)
+
+    return ask
 
 
 @pytree
@@ -223,17 +243,17 @@ class Vectors:
         return Vectors.tree_unflatten(self.vocab, (self.unit,))
 
     # The questions are plain functions of the vectors. Here they become methods.
-    most_similar = queries.most_similar
-    most_similar_batch = queries.most_similar_batch
-    most_similar_cosmul = queries.most_similar_cosmul
-    similar_by_vector = queries.similar_by_vector
-    nearest = nearest.nearest
-    similarity = queries.similarity
-    n_similarity = queries.n_similarity
-    distances = queries.distances
-    doesnt_match = queries.doesnt_match
-    rank = queries.rank
-    mean_vector = queries.mean_vector
+    most_similar = asked(queries.most_similar)
+    most_similar_batch = asked(queries.most_similar_batch)
+    most_similar_cosmul = asked(queries.most_similar_cosmul)
+    similar_by_vector = asked(queries.similar_by_vector)
+    nearest = asked(nearest.nearest)
+    similarity = asked(queries.similarity)
+    n_similarity = asked(queries.n_similarity)
+    distances = asked(queries.distances)
+    doesnt_match = asked(queries.doesnt_match)
+    rank = asked(queries.rank)
+    mean_vector = asked(queries.mean_vector)
 
 
 def _matrix(matrix: ArrayLike) -> Any:
