@@ -6,12 +6,13 @@ of its own.
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,12 @@ def environment(devices: int = 1) -> dict[str, str]:
 
 def runs(jobs: Sequence[dict[str, Any]], devices: int) -> list[dict[str, Any]]:
     """What came out of each job, in one process."""
-    command = [sys.executable, "-c", RUNS, json.dumps([SMALL | job for job in jobs])]
+    return printed(RUNS, jobs, devices)
+
+
+def printed(code: str, jobs: Sequence[dict[str, Any]], devices: int) -> list[dict[str, Any]]:
+    """What a process prints of each job, a line of JSON."""
+    command = [sys.executable, "-c", code, json.dumps([SMALL | job for job in jobs])]
     done = subprocess.run(
         command, env=environment(devices), capture_output=True, text=True, timeout=600
     )
@@ -129,6 +135,99 @@ def test_a_checkpoint_goes_on_with_other_devices(
     assert 0 < halved["words"] < whole["words"] == resumed["words"]
     assert resumed["bits"] == whole["bits"]
     assert resumed["steps"] == whole["steps"]
+
+
+# Prints the collectives of compiled programs: (kind, bytes of the result) of each, as JSON.
+COLLECTIVES = """
+import collections, json, math, re, sys
+import jax, numpy as np
+from jax.sharding import Mesh
+import w2vjax as w2v
+from planted import planted_text
+from w2vjax.training.copies import Joined, join_on, spread, stacked
+from w2vjax.training.devices import mesh_of
+from w2vjax.training.setup import lower
+
+KINDS = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
+
+def collectives(lowered):
+    found, inside = collections.defaultdict(list), None
+    for line in lowered.compile().as_text().splitlines():
+        if line.endswith("{") and not line.startswith(" "):
+            inside = line.split()[0]
+        if match := re.search(rf"= (.*?) ({KINDS})(-start)?[(]", line):
+            shapes = re.findall(r"[a-z]+[0-9]*[[]([0-9,]*)[]]", match[1])
+            sizes = [4 * math.prod(int(n) for n in each.split(",") if n) for each in shapes]
+            found[inside].append((match[2], sum(sizes)))
+    return list(found.values())
+
+corpus = w2v.prepare(planted_text(words=7), min_count=1)
+for job in json.loads(sys.argv[1]):
+    axes, copies = job.pop("axes", None), job.get("copies")
+    mesh = mesh_of(job.pop("devices", None))
+    if axes:
+        devices = np.array(jax.devices()[: math.prod(axes)]).reshape(axes)
+        mesh = Mesh(devices, ("data", "dim"))
+    run = w2v.set_up(corpus, w2v.Settings(**job), mesh=mesh)
+    made = {"chunk": collectives(lower(run, w2v.compile_chunk(run.recipe, run.feed.size)))}
+    if copies:
+        turns = copies // mesh.size
+        held = spread(Joined(run.state.params, (run.state.optimizer,) * copies), mesh)
+        notes = stacked(mesh, lambda d: np.zeros(5 * turns + 3, np.int32))
+        given = held.start, held.states, np.float32(copies), notes
+        made["join"] = collectives(join_on(mesh).lower(*given))
+    print(json.dumps(made), flush=True)
+"""
+
+
+def collectives(jobs: Sequence[dict[str, Any]], devices: int) -> list[dict[str, Any]]:
+    """The collectives of the programs of each job, in lists of the computations they are in."""
+    return printed(COLLECTIVES, jobs, devices)
+
+
+def page_formula() -> Callable[..., float]:
+    """``join_bytes``, as docs/devices.md has it."""
+    page = Path(HERE, "..", "docs", "devices.md").read_text()
+    names: dict[str, Any] = {}
+    exec(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0], names)
+    formula: Callable[..., float] = names["join_bytes"]
+    return formula
+
+
+@pytest.mark.parametrize(
+    ("devices", "copies"), [(2, 2), *(pytest.param(4, r, marks=pytest.mark.slow) for r in (4, 12))]
+)
+def test_a_join_sends_the_bytes_of_the_page_and_a_chunk_none(devices: int, copies: int) -> None:
+    [made] = collectives([{"copies": copies, "devices": devices, "min_count": 1}], devices)
+    assert made["chunk"] == []
+    [join] = made["join"]
+    assert {kind for kind, _ in join} == {"all-gather", "all-to-all"}
+    sent = sum(size for _, size in join) * (devices - 1) / devices
+    assert sent == page_formula()(21, SMALL["dim"], devices, copies // devices)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("devices", "dim"), [(2, 8), (4, 12)])
+def test_a_step_of_all_devices_exchanges_the_numbers_of_the_page(devices: int, dim: int) -> None:
+    blocks, block, window, negatives = 8, 8, 5, 48
+    near = block + 2 * window
+    base = {"dim": dim, "batch_words": blocks * block, "min_count": 1}
+    data, columns = collectives(
+        [base | {"axes": [devices, 1]}, base | {"axes": [1, devices]}], devices
+    )
+    # the step has more than what runs beside it, such as a measured loss
+    step = max(data["chunk"], key=lambda found: sum(size for _, size in found))
+    by_kind = {kind: sum(size for k, size in step if k == kind) for kind, _ in step}
+    rows = blocks * (near + negatives)
+    assert by_kind == {
+        "all-gather": 4 * (blocks * block + rows) * (dim + 2),
+        "all-reduce": 4,
+        "all-to-all": 2 * 4 * rows * dim // devices,
+    }
+    step = max(columns["chunk"], key=lambda found: sum(size for _, size in found))
+    scores = 2 * block * (near + negatives) + near + negatives + block
+    assert [kind for kind, _ in step] == ["all-reduce"]
+    assert step[0][1] == 4 * blocks * scores
 
 
 COMMAND = """
@@ -307,8 +406,7 @@ def test_a_stuck_process_is_named_and_a_slow_one_is_waited_for(
 ) -> None:
     limit = ["--step-timeout", 5]
     with Crew(2, *options(text, tmp_path, 100_000, *limit), pauses={1: 1e6}) as crew:
-        crew.wait_for(tmp_path)
-        ended = crew.ended(5 + 10 + 20)
+        ended = crew.ended(120)
     for code, said in ended:
         assert code == 8, said
         assert "Process 1 has not gone on for 5 s" in said, said
@@ -358,7 +456,7 @@ def test_processes_that_differ_or_fail_say_so(text: Path, tmp_path: Path) -> Non
         ended = crew.ended(120)
     assert [code for code, _ in ended] == [8, 7], ended
     assert "Process 1 has ended, so this one ends too. It said: missing" in ended[0][1]
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "vectors.bin").exists()
 
 
 @pytest.mark.slow

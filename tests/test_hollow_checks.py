@@ -359,3 +359,62 @@ def test_mutants_of_the_example_are_caught() -> None:
     for factor, passed in ((1.0, True), (0.0, False), (2.0, False), (-1.0, False)):
         inputs = battery.WINDOWS["pairs"], size, "ordinary", "float64", False, False
         assert battery.check_case(shift_changed(factor), *inputs)[0].passed == passed
+
+
+def outside(x: Any) -> Any:
+    """A loss of NumPy, which JAX can call but not differentiate."""
+    total = jax.ShapeDtypeStruct((), x.dtype)
+    ask = lambda x: np.asarray(np.sinh(x).sum(), x.dtype)  # noqa: E731
+    return jax.pure_callback(ask, total, x, vmap_method="sequential")
+
+
+def outside_times(rule: Any) -> Any:
+    """:func:`outside` of x times a whole number, with a gradient of its own."""
+
+    @jax.custom_vjp
+    def times(x: Any, number: Any) -> Any:
+        return outside(x * number)
+
+    times.defvjp(lambda x, n: (times(x, n), (x, n)), lambda kept, d: (d * rule(*kept), None))
+    return times
+
+
+def branch(x: Any) -> Any:
+    """A loss that looks at the numbers, which ``jit`` refuses."""
+    return 3 * x.sum() if x[0] > 0 else x.sum()
+
+
+@pytest.mark.parametrize(
+    ("loss", "backward", "inputs", "said"),
+    [
+        (outside_times(lambda x, n: n * jnp.cosh(n * x)), None, (X, 2), ""),
+        (
+            outside_times(lambda x, n: jnp.cosh(n * x)),
+            None,
+            (X, 2),
+            "2.0 times too small in every row",
+        ),
+        (outside, lambda x: (outside(x), jnp.cosh(x)), (X,), ""),
+        (outside, lambda x: (outside(x), jnp.cosh(x)), (X.astype(np.float32),), ""),
+        (outside, lambda x: (outside(x), (1 + 1e-5) * jnp.cosh(x)), (X,), "0.001 % too large"),
+        (outside, lambda x: (outside(x), jnp.sinh(x)), (X[:1],), "params differs"),
+        (branch, lambda x: (3 * x.sum(), jnp.full_like(x, 3)), (X[0],), ""),
+        (lambda x: np.tanh(np.asarray(x)).sum(), jax.value_and_grad(jnp.tanh), (X[0, 0],), ""),
+    ],
+)
+def test_differences_are_the_reference_where_jax_has_no_derivative(
+    loss: Any, backward: Any, inputs: Any, said: str
+) -> None:
+    check = check_gradients(loss, backward, *inputs, also=("vmap",), scales=(1,))
+    assert check.reference == "central differences"
+    assert check.passed is not bool(said), check.report
+    assert said in check.sentence
+    assert check.report.count("central differences") == 1
+
+
+def test_what_differences_cannot_answer_is_refused() -> None:
+    square = lambda x: (outside(x), 2 * x)  # noqa: E731
+    with pytest.raises(w2v.errors.SettingError, match=r"5,000 entries\. Give at most 4,096"):
+        check_gradients(outside, square, np.ones(5000))
+    with pytest.raises(ValueError, match="mismatch in its core"):  # the loss says what is wrong
+        check_gradients(lambda x: x @ np.ones(7), square, np.ones(3))

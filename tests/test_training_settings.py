@@ -171,6 +171,7 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
         "copies": 3,
         "join_words": 700,
         "devices": 1,
+        "step_timeout": 9.5,
         "cache": Path("kept"),
         "vocab": words,
         "cbow_sum_gradient": True,

@@ -1,11 +1,12 @@
 """``w2vjax plot``: pictures of vectors and of a training run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import DisallowNone, Positional, arg
 
-from w2vjax.cli.arguments import Number, Paths, Source, Target, Words
+from w2vjax.cli.arguments import Number, Paths, Source, Target, Words, together
 from w2vjax.cli.query import require_words
 from w2vjax.errors import SettingError
 from w2vjax.formats.formats import load
@@ -21,13 +22,28 @@ Kind = Positional[
 Method = DisallowNone[Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]]
 
 
+@dataclass(frozen=True)
+class MapOptions:
+    """What a map shows, and how.
+
+    Args:
+        limit: For a map: draw the N most frequent words. Default: 150.
+        method: For a map: principal components, or t-SNE, which needs scikit-learn. Default: pca.
+    """
+
+    limit: Number = None
+    method: Method = None
+
+
+_USUAL = MapOptions()
+
+
 def plot(
     kind: Kind,
     source: Source,
     out: Target,
     words: Words = (),
-    limit: Number = None,
-    method: Method = None,
+    map: Annotated[MapOptions, together] = _USUAL,
     compare: Paths = (),
     title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
 ) -> int:
@@ -53,17 +69,16 @@ def plot(
         source: File to read.
         out: Picture to write.
         words: Words to draw. An analogy takes three words, or fours: A is to B as C is to D.
-        limit: For a map: draw the N most frequent words. Default: 150.
-        method: For a map: principal components, or t-SNE, which needs scikit-learn. Default: pca.
+        map: What a map shows, and how.
         compare: For a loss: logs of other runs, drawn into the same picture.
         title: Text above the picture.
     """
-    _refuse_unused(kind, words, limit, method, compare)
+    _refuse_unused(kind, words, map, compare)
     if kind == "loss":
         figure = plot_loss([source, *compare], out, title=title)
     elif kind == "map":
-        project = tsne if method == "tsne" else pca
-        most = 150 if limit is None else limit
+        project = tsne if map.method == "tsne" else pca
+        most = 150 if map.limit is None else map.limit
         vectors = _holding(source, words)
         figure = plot_map(
             vectors, out, words=words or None, limit=most, project=project, title=title
@@ -80,19 +95,20 @@ def plot(
 
 
 def _refuse_unused(
-    kind: str,
-    words: tuple[str, ...],
-    limit: int | None,
-    method: str | None,
-    compare: tuple[Path, ...],
+    kind: str, words: tuple[str, ...], options: MapOptions, compare: tuple[Path, ...]
 ) -> None:
     """Refuse an option that the picture does not use."""
-    given = {"words": words, "--limit": limit, "--method": method, "--compare": compare}
+    given: dict[str, object] = {
+        "words": words,
+        "--limit": options.limit,
+        "--method": options.method,
+    }
+    given["--compare"] = compare
     used = {"loss": ["--compare"], "map": ["words", "--limit", "--method"]}.get(kind, ["words"])
     for option, value in given.items():
         if value not in (None, ()) and option not in used:
             raise SettingError(f"A {kind} picture does not use {option}. Leave {option} out.")
-    if words and limit is not None:
+    if words and options.limit is not None:
         raise SettingError("--limit and chosen words exclude each other. Leave one out.")
 
 

@@ -67,6 +67,31 @@ _NONE_GIVEN = Options()
 
 
 @dataclass(frozen=True)
+class Processes:
+    """Several processes, which the same command starts on every host.
+
+    Args:
+        distributed: Train one model by several processes. SLURM, Open MPI and Cloud TPU say which.
+            Elsewhere the next three options do.
+        coordinator: An address of process 0 that all processes reach.
+        processes: How many processes there are.
+        process: The number of this process, from 0.
+        start_timeout: Seconds within which all processes have to come.
+        heartbeat: Seconds after which a silent process is taken to be dead.
+    """
+
+    distributed: bool = False
+    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    processes: Annotated[int | None, arg(metavar="N")] = None
+    process: Annotated[int | None, arg(metavar="I")] = None
+    start_timeout: float = 300.0
+    heartbeat: float = 100.0
+
+
+_ALONE = Processes()
+
+
+@dataclass(frozen=True)
 class Saving:
     """The checkpoints of a run.
 
@@ -101,34 +126,12 @@ class Saving:
 _UNSAVED = Saving()
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Several processes, which the same command starts on every host."""
-
-    distributed: bool = False
-    """Train one model by several processes. SLURM, Open MPI and Cloud TPU say which; elsewhere the
-    next three options do."""
-    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
-    """An address of process 0 that all processes reach."""
-    processes: Annotated[int | None, arg(metavar="N")] = None
-    """How many processes there are."""
-    process: Annotated[int | None, arg(metavar="I")] = None
-    """The number of this process, from 0."""
-    start_timeout: Annotated[float, arg(metavar="SECONDS")] = 300.0
-    """All processes have to come within this time."""
-    heartbeat: Annotated[float, arg(metavar="SECONDS")] = 100.0
-    """A process that is silent for this long is taken to be dead."""
-
-
-_ALONE = Processes()
-
-
 def train(
     corpus: Corpus = (),
     /,
     training: OmitArgPrefixes[Options] = _NONE_GIVEN,
-    hosts: OmitArgPrefixes[Processes] = _ALONE,
     *,
+    hosts: Annotated[Processes, together] = _ALONE,
     out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
     text: Text = AS_USUAL,
     saving: Annotated[Saving, together] = _UNSAVED,

@@ -3,28 +3,29 @@
 The reference is JAX's own gradient of the loss in float64, at the params as rounded to their dtype.
 Automatic differentiation in bfloat16 is itself off by 0.17 where ids repeat. A probe along one
 random direction (``jax.test_util.check_grads``) passes 18 of 23 broken softmax gradients. The error
-of a leaf is relative to its largest entry::
+of a leaf is relative to its largest entry, for a softmax that saturates has entries of exactly 0::
 
     error = max |gradient - reference| / max(max |reference|, floor)
 
-Ratios of single entries mean nothing where a softmax saturates and the reference is exactly 0. The
-floor is 0 unless the caller says what the ``terms`` of an entry add up to in magnitude. Where they
-cancel, no arithmetic keeps a digit of what is left, and only then does the floor act. It makes 16
-unit roundoffs u of that magnitude weigh as much as the tolerance (a sum of n numbers is known to
-n u of their magnitudes: Higham, "Accuracy and Stability of Numerical Algorithms", 2002, section
-4.2)::
+The floor is 0 unless the caller says what the ``terms`` of an entry add up to in magnitude. Where
+they cancel, no arithmetic keeps a digit of what is left. A sum of n numbers is known to n unit
+roundoffs u of their magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
+section 4.2). The floor makes 16 u of these magnitudes weigh as much as the tolerance::
 
     floor = 16 u / tolerance * terms          u = 2^-53 in float64, 2^-24 below: sums are float32
 
-So a gradient passes if it is off by at most tolerance * max |reference|, or by at most 16 u *
-terms. In the battery of ``w2vjax gradcheck`` the second half decides for a vocabulary of one word
-only, whose gradient vanishes (at most 13 u measured). With 60 words every batch passes with a floor
-of 0 (float64 1.6e-14, float32 3.0e-6), and a test keeps it so. Losses are judged alike.
+So a gradient passes if it is off by at most tolerance * max |reference| or 16 u * terms. In
+``w2vjax gradcheck`` the floor decides for a vocabulary of one word only, whose gradient vanishes
+(at most 13 u measured). With 60 words every batch passes with a floor of 0 (float64 1.6e-14,
+float32 3.0e-6), and a test keeps it so. Losses are judged alike.
 
 A reference of zero proves nothing: a backward that forgets the leaf, or multiplies it by -17, has
 the same zero there. So the check compares at several scales of the params, and it fails where a row
 that the loss depends on has a zero reference at all of them. Random params show which rows these
 are.
+
+Where JAX has no derivative of the loss, as for a callback to NumPy, central differences of every
+entry are the reference, and the tolerance is at least theirs, 1e-7.
 
 A wrong forward has a wrong ``jax.grad`` too. Central differences see a discontinuous one, and an
 independent loss sees any.
@@ -64,7 +65,8 @@ from w2vjax.gradcheck.compiled import (
     is_float,
     of_floats,
 )
-from w2vjax.gradcheck.differences import difference_error
+from w2vjax.gradcheck.differences import TOLERANCE as DIFFERENCES
+from w2vjax.gradcheck.differences import difference_error, difference_gradient
 from w2vjax.gradcheck.patterns import looks_like
 from w2vjax.gradcheck.report import GradientCheck, LeafCheck
 from w2vjax.types import Tree
@@ -99,8 +101,8 @@ def check_gradients(
     lambdas, and nothing is compiled twice.
 
     Args:
-        loss: any JAX function of one number. A ``custom_vjp`` or ``custom_jvp`` rule of your own in
-            it is left out of the reference.
+        loss: any function of one number. A ``custom_vjp`` or ``custom_jvp`` rule of your own in it
+            is left out of the reference. It may call NumPy, if params have few entries.
         backward: the gradient to check; it is like params, and a leaf may be
             :class:`~w2vjax.types.Rows`. None checks the gradient that ``jax.grad`` takes of the
             loss, with its own rules, for all arguments; the loss may then return any arrays.
@@ -147,9 +149,12 @@ def check_gradients(
     leaves = float_leaves(params)
     limits = leaf_limits(leaves, tolerance, terms)
     exact = all(leaf.dtype == np.float64 for leaf in leaves.values())
-    run = start(compiled(loss, backward), params, batch)
     # infinities are findings here, not accidents worth a warning
     with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
+        run = start(loss, compiled(loss, backward), params, batch)
+        if run.value is not None:
+            least = {name: max(DIFFERENCES, limit.tolerance) for name, limit in limits.items()}
+            limits = leaf_limits(leaves, least, terms)
         points = points_at(run, params, scales if exact else scales[:1])
         first = points[0]
         seen, exercised = exercises(run, points, "examples" in also)
@@ -158,10 +163,11 @@ def check_gradients(
             repeatable=equal_bits(first.raw, call(run, run.calls.backward, params)),
             examples=exercised,
             untested=untested([*(leaf.exercise for leaf in checks), *exercised], allow_zero),
+            reference="jax.grad" if run.value is None else "central differences",
         )
         if any(first.gradient[name].shape != leaf.shape for name, leaf in leaves.items()):
             return result  # it has failed already, and has no entries to compare
-        if exact:
+        if exact and run.value is None:
             result = with_exact_parts(result, run, first, samples, limits)
         if not all(leaf.passed for leaf in checks):
             return result  # other runs would only repeat the error
@@ -207,6 +213,7 @@ class Prepared(NamedTuple):
     batch: Tree
     direction: Tree  # like params, +-1 in float64
     wide: bool  # whether the backward runs with 64 bits enabled
+    value: AnyLoss | None = None  # the loss, if JAX has no derivative of it
 
 
 class Point(NamedTuple):
@@ -270,14 +277,27 @@ def leaf_limits(
     return limits
 
 
-def start(calls: Compiled, params: Tree, batch: Tree) -> Prepared:
+def start(loss: AnyLoss, calls: Compiled, params: Tree, batch: Tree) -> Prepared:
     """The run of a check. Its direction is drawn from a fixed seed."""
     rng = np.random.default_rng(0)
     direction = jax.tree.map(
         lambda leaf: rng.choice([-1.0, 1.0], leaf.shape) if is_float(leaf) else leaf, params
     )
     wide = any(leaf.dtype == np.float64 for leaf in float_leaves(params).values())
-    return Prepared(calls, batch, direction, wide)
+    inputs = widen(params), *widen(batch)
+    with jax.enable_x64(True):
+        by_jax = can_trace(calls.reference, inputs[0], direction, *inputs[1:])
+        value = None if by_jax else jax.jit(loss) if can_trace(loss, *inputs) else loss
+    return Prepared(calls, batch, direction, wide, value)
+
+
+def can_trace(function: AnyLoss, *inputs: Tree) -> bool:
+    """Whether JAX can make a program of a function. If not, the function says itself why."""
+    try:
+        jax.eval_shape(function, *inputs)
+    except (TypeError, ValueError, NotImplementedError):
+        return False
+    return True
 
 
 def call(run: Prepared, backward: AnyBackward, params: Tree) -> Any:
@@ -289,6 +309,10 @@ def call(run: Prepared, backward: AnyBackward, params: Tree) -> Any:
 def reference(run: Prepared, params: Tree) -> tuple[float, Leaves, float]:
     """Loss, gradient and slope of the loss in float64."""
     with jax.enable_x64(True):
+        if (value := run.value) is not None:
+            wide, batch = widen(params), widen(run.batch)
+            gradient = difference_gradient(lambda moved: value(moved, *batch), wide)
+            return float(value(wide, *batch)), dict(zip(named(params), gradient, strict=True)), 0.0
         found = run.calls.reference(widen(params), run.direction, *widen(run.batch))
         return float(found[0]), named(found[1]), float(found[2])
 
@@ -362,7 +386,7 @@ def influence(run: Prepared, params: Tree) -> Leaves:
     try:
         with jax.enable_x64(True):
             found = run.calls.influence(widen(params), run.direction, *widen(run.batch))
-    except (TypeError, ValueError, NotImplementedError):  # no second derivative
+    except (TypeError, ValueError, NotImplementedError):  # no derivative, or no second one
         return {}
     return {name: leaf for name, leaf in named(found).items() if leaf.ndim and leaf.size}
 

@@ -29,20 +29,14 @@ QUICK = {"xla_backend_optimization_level": 0}
 class Compiled(NamedTuple):
     """The compiled forms of one loss and one backward. Batches of one shape share them.
 
-    Attributes:
-        reference: (params, direction, *batch) -> loss, gradient, slope along the direction. The
-            gradient has None in the place of a leaf that is not a float.
-        backward: (params, *batch) -> loss, gradients.
-        influence: (params, direction, *batch) -> the derivative of the slope by the batch, with
-            None in the place of a leaf that is not a float. It is 0 for an example that has no
-            part in the gradient.
-        under_vmap: (two params, stacked, *batch) -> two losses and gradients, stacked.
+    Gradients and derivatives have None in the place of a leaf that is not a float. The derivative
+    by the batch is 0 for an example that has no part in the gradient.
     """
 
-    reference: Callable[..., Any]
-    backward: AnyBackward
-    influence: Callable[..., Any]
-    under_vmap: AnyBackward
+    reference: Callable[..., Any]  # (params, direction, *batch) -> loss, gradient, slope along it
+    backward: AnyBackward  # (params, *batch) -> loss, gradients
+    influence: Callable[..., Any]  # (params, direction, *batch) -> derivative of the slope by batch
+    under_vmap: AnyBackward  # (two params, stacked, *batch) -> two losses and gradients, stacked
 
 
 def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:

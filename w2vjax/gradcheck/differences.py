@@ -1,11 +1,12 @@
 """Central differences of a loss, with an estimate of their own error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from w2vjax.errors import SettingError
 from w2vjax.gradcheck.compiled import of_floats
 from w2vjax.types import Tree
 
@@ -15,6 +16,8 @@ TOLERANCE = 1e-7  # fourth-order central differences in float64
 STEPS = (1e-3, 1e-4, 1e-2, 1e-5, 1e-6)
 # An estimate above this share of the gradient says that no step suits the loss; it excuses nothing.
 MOST = 1e-4
+# Without a derivative from JAX, every entry takes up to twenty losses.
+MOST_ENTRIES = 4096
 
 
 def difference(change: Callable[[float], float], size: float, enough: float) -> tuple[float, float]:
@@ -45,8 +48,39 @@ def difference(change: Callable[[float], float], size: float, enough: float) -> 
     return best
 
 
+def slopes(
+    value_of: Callable[[Tree], Any], params: Tree, places: Sequence[int], enough: float
+) -> list[tuple[float, float]]:
+    """The slope of a loss at some entries of the params, and an estimate of its error, for each.
+
+    Args:
+        value_of: params -> loss, in float64.
+        params: float64 leaves, and others, which stay as they are.
+        places: the entries. The float leaves count as one array.
+        enough: see :func:`difference`.
+    """
+    leaves, value = of_floats(value_of, params)
+    ends = np.cumsum([leaf.size for leaf in leaves])
+    found = []
+    for place in places:
+        which = int(np.searchsorted(ends, place, side="right"))
+        at = int(place - ends[which] + leaves[which].size)
+        here = float(leaves[which].reshape(-1)[at])
+
+        def change(h: float, which: int = which, at: int = at, here: float = here) -> float:
+            moved = []
+            for number in (here + h, here - h):
+                leaf = leaves[which].copy()
+                leaf.reshape(-1)[at] = number
+                moved.append(float(value([*leaves[:which], leaf, *leaves[which + 1 :]])))
+            return moved[0] - moved[1]
+
+        found.append(difference(change, max(1.0, abs(here)), enough))
+    return found
+
+
 def difference_error(
-    value_of: Callable[[Tree], float],
+    value_of: Callable[[Tree], Any],
     gradient: Tree,
     params: Tree,
     samples: int,
@@ -57,7 +91,7 @@ def difference_error(
 
     Args:
         value_of: params -> loss, in float64.
-        gradient: what is checked, in the structure of params.
+        gradient: what is checked: a tree of the float leaves.
         params: float64 leaves, and others, which stay as they are.
         samples: the number of entries.
         rng: draws the entries.
@@ -67,29 +101,39 @@ def difference_error(
         The largest error and the largest estimate of the error of a difference, both relative to
         the largest entry of the gradient. An entry within its estimate has error 0.
     """
-    leaves, value = of_floats(value_of, params)
-    found: list[Any] = jax.tree.leaves(gradient)
-    ends = np.cumsum([leaf.size for leaf in leaves])
-    if not ends[-1]:
+    flat = np.concatenate([np.zeros(0), *map(np.ravel, jax.tree.leaves(gradient))])
+    if not flat.size:
         return None
-    scale = max([floor, *(float(np.abs(g).max(initial=0)) for g in found)])
+    scale = max(floor, float(np.abs(flat).max()))
+    places = rng.choice(flat.size, min(samples, flat.size), replace=False).tolist()
     errors = [(0.0, 0.0)]
-    for place in rng.choice(ends[-1], min(samples, ends[-1]), replace=False):
-        which = int(np.searchsorted(ends, place, side="right"))
-        at = int(place - ends[which] + leaves[which].size)
-        here = float(leaves[which].reshape(-1)[at])
-
-        def change(h: float, which: int = which, at: int = at, here: float = here) -> float:
-            moved = []
-            for number in (here + h, here - h):
-                leaf = leaves[which].copy()
-                leaf.reshape(-1)[at] = number
-                moved.append(value([*leaves[:which], leaf, *leaves[which + 1 :]]))
-            return float(moved[0] - moved[1])
-
-        slope, estimate = difference(change, max(1.0, abs(here)), 0.1 * TOLERANCE * scale)
-        gap = abs(slope - float(found[which].reshape(-1)[at])) / scale
+    found = slopes(value_of, params, places, 0.1 * TOLERANCE * scale)
+    for place, (slope, estimate) in zip(places, found, strict=True):
+        gap = abs(slope - flat[place]) / scale
         excused = gap <= estimate / scale <= MOST
         errors.append((0.0 if excused else gap, estimate / scale))
     gaps, estimates = np.nan_to_num(np.transpose(errors), nan=np.inf)
     return float(gaps.max()), float(estimates.max())
+
+
+def difference_gradient(value_of: Callable[[Tree], Any], params: Tree) -> list[np.ndarray]:
+    """The gradient of a loss by central differences, for each float leaf.
+
+    >>> difference_gradient(lambda p: np.square(p["w"]).sum(), {"w": np.ones(2)})[0].round(9)
+    array([2., 2.])
+
+    Raises:
+        SettingError: the params have more entries than this can take.
+    """
+    leaves, _ = of_floats(value_of, params)
+    total = sum(leaf.size for leaf in leaves)
+    if total > MOST_ENTRIES:
+        raise SettingError(
+            f"JAX has no derivative of the loss, and its params have {total:,} entries. Give at "
+            f"most {MOST_ENTRIES:,}: the check takes a difference for each."
+        )
+    flat = np.array([slope for slope, _ in slopes(value_of, params, range(total), 0.0)])
+    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1]
+    return [
+        part.reshape(leaf.shape) for part, leaf in zip(np.split(flat, cuts), leaves, strict=True)
+    ]

@@ -9,25 +9,15 @@ from w2vjax.gradcheck.differences import TOLERANCE as DIFFERENCES
 
 
 class LeafCheck(NamedTuple):
-    """What a check found for one leaf of the params.
+    """What a check found for one leaf of the params."""
 
-    Attributes:
-        name: its place in the params, "input".
-        error: max |gradient - reference| / max |reference|, at the scale shown.
-        tolerance: the largest error that passes.
-        scale: what the params were multiplied by where the leaf failed first, or was worst.
-        worst: the entries with the largest differences.
-        looks: "agrees", or what the difference looks like.
-        exercise: the rows that the reference exercises.
-    """
-
-    name: str
-    error: float
-    tolerance: float
-    scale: float
-    worst: tuple[Entry, ...]
-    looks: str
-    exercise: Exercise
+    name: str  # its place in the params, "input"
+    error: float  # max |gradient - reference| / max |reference|, at the scale shown
+    tolerance: float  # the largest error that passes
+    scale: float  # what the params were multiplied by where the leaf failed first, or was worst
+    worst: tuple[Entry, ...]  # the entries with the largest differences
+    looks: str  # "agrees", or what the difference looks like
+    exercise: Exercise  # the rows that the reference exercises
 
     @property
     def passed(self) -> bool:
@@ -56,6 +46,7 @@ class GradientCheck(NamedTuple):
         examples: the parts of the batch that are floats, and their rows that have a part in the
             gradient.
         precision: dtype, device and precision of matrix products in which the backward ran.
+        reference: "jax.grad", or "central differences" where JAX has no derivative of the loss.
         raised: what ended the check. It has failed, and all other parts are NaN or None.
     """
 
@@ -75,6 +66,7 @@ class GradientCheck(NamedTuple):
     leaves: tuple[LeafCheck, ...] = ()
     examples: tuple[Exercise, ...] = ()
     precision: str = ""
+    reference: str = "jax.grad"
     raised: str | None = None
 
     @property
@@ -145,7 +137,9 @@ class GradientCheck(NamedTuple):
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         verdict = "passed" if self.passed else "FAILED"
-        return "\n".join([*lines, f"{verdict} ({self.precision}): {self.sentence}"])
+        told = self.reference != "jax.grad"
+        how = f"{self.precision}; reference: {self.reference}" if told else self.precision
+        return "\n".join([*lines, f"{verdict} ({how}): {self.sentence}"])
 
     def row(self) -> dict[str, Any]:
         """All parts for JSON: leaves and examples as dicts."""

@@ -58,7 +58,7 @@ from w2vjax.training.copies import (
     spread,
 )
 from w2vjax.training.devices import on_own_device, own_device, placed_like, trains_copies
-from w2vjax.training.feed import rounds
+from w2vjax.training.feed import rounds as rounds_of
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import (
@@ -347,52 +347,68 @@ def run_rounds(
     So a callback that stops the run does so after one more round, whose tables and position are
     what is saved.
     """
-    began = time.perf_counter()
-    before, stopped = standing.position.seconds, False
-
-    def wishes() -> Wishes:
-        """Of this process."""
-        due = saver is not None and saver.due()
-        return Wishes(signals.received or 0, int(due), int(stopped))
-
-    def settle(standing: Standing, record: bool = True) -> tuple[Standing, Wishes]:
-        """Wait for a round's reports and count its steps; what all processes then have to do."""
-        nonlocal stopped
-        forward(standing.reports and own_part(standing.reports))
-        reports, noted = read_reports(standing.reports or [])
-        report.take_in(reports)
-        watch.round(reports, report.steps)
-        seconds = before + time.perf_counter() - began
-        position = standing.position._replace(steps=report.steps, seconds=seconds)
-        stopped |= record and bool(reports) and report.round(position)
-        return Standing(standing.copies, position), agreed(wishes(), noted, bool(reports))
-
-    def checkpoint(standing: Standing) -> None:
-        if saver is not None:
-            watch.tables(standing.copies.params, "a checkpoint", standing.position.steps)
-            saver.save(standing)
-
+    rounds = Rounds(standing.position.seconds, report, watch, signals, saver)
     asked = Wishes()
     for coming in rounds_ahead(job, standing.position):
-        following = advance(job, workers, standing, wishes(), *coming)
+        following = advance(job, workers, standing, rounds.wishes(), *coming)
         forward()
-        _, asked = settle(standing)
+        _, asked = rounds.settle(standing)
         standing = following
         if not asked.stop and (asked.signal or asked.save):
             signal = asked.signal
-            standing, asked = settle(standing)
-            checkpoint(standing)
+            standing, asked = rounds.settle(standing)
+            rounds.save(standing)
             signals.leave(standing.position, signal)
         if asked.stop:
             break
     jax.block_until_ready(standing.copies)
-    standing, _ = settle(standing, record=not asked.stop)
+    standing, _ = rounds.settle(standing, record=not asked.stop)
     watch.end(standing.copies.params, standing.position.steps, whole=not asked.stop)
-    checkpoint(standing)
+    rounds.save(standing)
     forward(training=False)
     if asked.stop:
         signals.leave(standing.position, asked.signal)
     return standing
+
+
+class Rounds:
+    """What is done between two rounds: reports are taken in, wishes are told, tables are saved."""
+
+    def __init__(
+        self,
+        seconds: float,
+        report: Reporter,
+        watch: Watch,
+        signals: StopSignals,
+        saver: "Saver | None",
+    ):
+        self._report, self._watch, self._signals, self._saver = report, watch, signals, saver
+        self._begin, self._stopped = time.perf_counter() - seconds, False
+
+    def wishes(self) -> Wishes:
+        """Of this process."""
+        due = self._saver is not None and self._saver.due()
+        return Wishes(self._signals.received or 0, int(due), int(self._stopped))
+
+    def settle(self, standing: Standing, record: bool = True) -> tuple[Standing, Wishes]:
+        """Wait for a round's reports and count its steps; what all processes then have to do."""
+        report = self._report
+        forward(standing.reports and own_part(standing.reports))
+        reports, noted = read_reports(standing.reports or [])
+        report.take_in(reports)
+        self._watch.round(reports, report.steps)
+        seconds = time.perf_counter() - self._begin
+        position = standing.position._replace(steps=report.steps, seconds=seconds)
+        self._stopped |= record and bool(reports) and report.round(position)
+        settled = Standing(standing.copies, position)
+        return settled, agreed(self.wishes(), noted, bool(reports))
+
+    def save(self, standing: Standing) -> None:
+        """Save a checkpoint, if the run has them and its tables are sound."""
+        if self._saver is not None:
+            steps = standing.position.steps
+            self._watch.tables(standing.copies.params, "a checkpoint", steps)
+            self._saver.save(standing)
 
 
 def advance(
@@ -427,7 +443,7 @@ def rounds_ahead(
 
     with ThreadPoolExecutor(1, "w2vjax-feed") as maker:
         waiting = None
-        for round_ in rounds(job.feed, job.settings.epochs, (position.epoch, position.chunk)):
+        for round_ in rounds_of(job.feed, job.settings.epochs, (position.epoch, position.chunk)):
             coming = maker.submit(make, *round_)
             if waiting is not None:
                 yield waiting.result()

@@ -27,6 +27,7 @@ from w2vjax.errors import ProcessError, SettingError, StoppedError
 _BEAT = 0.5  # seconds from one note of a guard to the next
 _GRACE = 3.0  # seconds that a process has to end by its own error, when another one has failed
 _NOTES = "w2vjax/notes/"
+_SAME = "Give all the same --coordinator and --processes, and each its own --process."
 
 
 class Wishes(NamedTuple):
@@ -100,27 +101,23 @@ def connect(
     late = threading.Timer(start_timeout, _too_late, (coordinator, processes, start_timeout))
     late.daemon = True
     late.start()
+    # JAX ends a process by a signal when its own time is over; the timer is there before
+    timing: dict[str, Any] = {
+        "initialization_timeout": int(start_timeout) + 10,
+        "heartbeat_timeout_seconds": max(1, int(heartbeat)),
+    }
     try:
-        jax.distributed.initialize(
-            coordinator,
-            processes,
-            process,
-            # JAX ends a process by a signal when the time is over; the timer is there before
-            initialization_timeout=int(start_timeout) + 10,
-            heartbeat_timeout_seconds=max(1, int(heartbeat)),
-        )
+        jax.distributed.initialize(coordinator, processes, process, **timing)
         there = jax.process_count()
     except (RuntimeError, ValueError, TypeError) as error:
         raise ProcessError(
-            f"JAX cannot connect the processes of this run: {_reason(error)} Give every process "
-            "the same --coordinator and --processes, and a --process of its own."
+            f"JAX cannot connect the processes of this run: {_reason(error)} {_SAME}"
         ) from error
     finally:
         late.cancel()
     if processes not in (None, there):
         raise SettingError(
-            f"This process was told of {processes} processes, and {there} have come. Give every "
-            "process the same --processes."
+            f"This process expects {processes} processes, and {there} have come. {_SAME}"
         )
 
 
@@ -165,9 +162,8 @@ def _check_port(port: int) -> None:
 
 def _too_late(coordinator: str | None, processes: int | None, seconds: float) -> NoReturn:
     _end(
-        f"After {seconds:g} s, not all of the {processes or ''} processes have come to "
-        f"{coordinator or 'the coordinator'}. Start all of them, with the same --coordinator and "
-        "--processes."
+        f"After {seconds:g} s, not all of the {processes or 'other'} processes have come to "
+        f"{coordinator or 'the coordinator'}. Start all of them. {_SAME}"
     )
 
 

@@ -204,12 +204,12 @@ class StopSignals:
         del frame
         self.received = number
 
-    def leave(self, position: Position, told: int = 0) -> None:
-        """Raise StoppedError if a signal came, here or ``told`` by another process.
+    @staticmethod
+    def leave(position: Position, number: int) -> None:
+        """Raise StoppedError if signal ``number`` came to any process. 0 is none.
 
         The checkpoint has just been saved.
         """
-        number = self.received or told
         if not number:
             return
         name = signal.Signals(number).name

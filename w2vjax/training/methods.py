@@ -47,6 +47,7 @@ class Method(NamedTuple):
     learning_rate: float
     batch_words: int  # on a CPU
     # batch_words on a GPU or TPU, where a small step costs as much as a large one
+    # (benchmarks/results/nvidia-h100-80gb-hbm3/gpu-train.json)
     accelerator_words: int = 8192
     block_words: int = 16  # T
     optimizer: OptimizerMaker = row_sgd
@@ -54,8 +55,8 @@ class Method(NamedTuple):
     embed_backward: EmbedBackward = embed_backward
 
 
-# Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json. Words of a step:
-# sweep-bounds.json, for skip-gram with negatives.
+# Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json, and for skip-gram
+# by trees sweep-rates-trees.json. Words of a step: sweep-bounds.json, for skip-gram with negatives.
 _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.05, batch_words=256),
