@@ -4,22 +4,20 @@
     python benchmarks/query_speed.py --questions questions-words.txt --write
     python benchmarks/query_speed.py --quick --write    single queries only, V=70,000, D=100
 
-Candidates get the same vectors and have to give the same answers before anything is timed: the same
-words, with similarities within 1e-5; the same number of right answers in each section; the same
-words and numbers from the file.
+Both candidates get the same vectors. Before anything is timed, they have to give the same answers:
+the same words, with similarities within 1e-5; the same number of right answers in each section; the
+same words and numbers from the file.
 
-- similarity: 1,000 queries for 10 words each; one ``most_similar_batch`` against a loop over
-  ``most_similar``;
-- mixed: 1,000 queries of 1 to 6 words for 1 to 50 neighbours, by a loop over ``most_similar`` in
-  both;
-- shell: a new process that loads a word2vec binary file and answers one query, ``w2vjax nn``
-  against a program of four lines;
-- analogies: 3CosAdd among the 30,000 most frequent words, a whole file at once against
-  ``evaluate_word_analogies``, which takes the same time for each question and so gets every n-th of
-  each section, ``--peer-questions`` in all; compared are seconds a question, and the first call,
-  with its compilation, is reported too;
-- loading: a word2vec binary file, read whole by both (from the page cache, which the check before
-  has filled).
+- similarity: 1,000 queries for 10 words each. ``most_similar_batch`` runs once, against a loop over
+  ``most_similar``.
+- mixed: 1,000 queries of 1 to 6 words for 1 to 50 neighbours. Both run a loop over
+  ``most_similar``.
+- shell: a new process loads a word2vec binary file and answers one query. ``w2vjax nn`` runs
+  against a program of four lines.
+- analogies: 3CosAdd among the 30,000 most frequent words. Gensim takes the same time for each
+  question, so it gets every n-th one, ``--peer-questions`` in all. The seconds for one question are
+  compared. The first call, with its compilation, is reported too.
+- loading: both read a word2vec binary file. It lies in the page cache, as the check has read it.
 """
 
 import argparse
@@ -43,12 +41,10 @@ TOLERANCE = 1e-5  # of similarities, in float32: measured 1.5e-7
 
 
 def generated(V: int, D: int, questions: Path | None) -> w2v.Vectors:
-    """Normal vectors of many lengths; the words of the questions lie scattered among the first
-    30,000.
+    """Normal vectors of many lengths. The words of the questions are among the first 30,000.
 
-    In each section the second word of a pair is the first, moved by what the section has in common,
-    and by noise: some questions come out right and others wrong, so that equal counts say
-    something.
+    In each section the second word of a pair is the first one, moved by what the section has in
+    common and by noise. So some answers are right and others wrong, and equal counts say something.
     """
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(V)]
@@ -163,9 +159,7 @@ def shell(vectors: w2v.Vectors, folder: str) -> dict[str, Callable[[], Any]]:
 
 
 def every_nth(path: Path, folder: str, number: int) -> Path:
-    """A file of about ``number`` of the questions, evenly from every section; the file itself if it
-    has no more.
-    """
+    """A file of about ``number`` questions, evenly from every section."""
     sections = w2v.evaluation.read_word_analogies(path)
     step = max(1, round(sum(map(len, sections.values())) / number))
     if step == 1:
@@ -220,9 +214,7 @@ def loading(vectors: w2v.Vectors, folder: str) -> dict[str, Callable[[], Any]]:
 def measure(
     task: str, candidates: Mapping[str, Callable[[], Any]], counts: tuple[int, int], rounds: int
 ) -> list[dict[str, Any]]:
-    """A row for each candidate. Compared are seconds for one of the ``counts`` queries or questions
-    of a call.
-    """
+    """A row for each candidate, which compares the seconds for one of the ``counts`` questions."""
     timings = compare(candidates, rounds=rounds, warmup=0)  # the check has warmed both up
     ours, theirs = timings.values()
     rows = [

@@ -152,7 +152,8 @@ def test_a_number_of_threads_that_cannot_work(value):
 
 
 def test_a_little_text_starts_no_thread(tmp_path, monkeypatch):
-    monkeypatch.setattr(threads, "ThreadPoolExecutor", lambda *_: pytest.fail("a thread"))
+    for name in ("ThreadPoolExecutor", "Thread"):
+        monkeypatch.setattr(threads, name, lambda *_, **__: pytest.fail("a thread"))
     prepare(written(tmp_path, [b"a b c\n" * 1000]), min_count=1)
 
 
@@ -171,11 +172,13 @@ def test_the_error_of_the_earliest_part_is_raised(tmp_path, monkeypatch, error, 
         return right(part, reading)
 
     monkeypatch.setattr(scan_module, "blocks_of", blocks_of)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with pytest.raises(type(error)) as caught:
         scan(written(tmp_path, [b"a bcd ef" * 9]), reading=Reading(threads=3))
     assert caught.value is error
-    assert threading.active_count() == before
+    for thread in set(threading.enumerate()) - before:
+        thread.join(9)
+        assert not thread.is_alive()
 
 
 def test_an_error_ends_the_work_of_later_parts(tmp_path, monkeypatch):
@@ -207,6 +210,8 @@ scan.blocks_of = blocks_of
 try:
     scan.scan(sys.argv[1:], reading=sources.Reading(threads=3))
 except KeyboardInterrupt:
+    for thread in threading.enumerate()[1:]:
+        thread.join(9)
     print(threading.active_count(), "thread left")
 """
 
@@ -215,11 +220,13 @@ def test_ctrl_c_ends_all_threads(tmp_path):
     paths = written(tmp_path, [b"a"] * 4)
     command = [sys.executable, "-c", ENDLESS, *paths]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for _ in range(3):
-            assert process.stdout.readline() == "reading\n"
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30)[0] == "1 thread left\n"
-        assert process.returncode == 0
+        try:
+            for _ in range(3):
+                assert process.stdout.readline() == "reading\n"
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=60)[0] == "1 thread left\n"
+        finally:
+            process.kill()
 
 
 def test_a_table_takes_in_another():

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from threading import Event, Thread
 from typing import TypeVar
 
 from w2vjax.corpus.sources import PART, Part, Reading
@@ -57,11 +59,9 @@ def share(
     done: dict[int, Result] = {}
     failed: dict[int, BaseException] = {}
 
-    def work(reader: Reader) -> None:
-        with suppress(IndexError):
-            while True:
-                order, item = waiting.popleft()
-                take(reader, order, item)
+    def fail(order: int, error: BaseException) -> None:
+        failed[order] = error
+        waiting.clear()
 
     def take(reader: Reader, order: int, item: Item) -> None:
         try:
@@ -69,21 +69,45 @@ def share(
         except BaseException as error:
             fail(order, error)
 
-    def fail(order: int, error: BaseException) -> None:
-        failed[order] = error
-        waiting.clear()
+    def work(reader: Reader) -> None:
+        with suppress(IndexError):
+            while True:
+                take(reader, *waiting.popleft())
 
     if len(readers) == 1:
         work(readers[0])
     else:
-        with ThreadPoolExecutor(len(readers), "w2vjax-text") as pool:
-            try:
-                deque(pool.map(work, readers), maxlen=0)
-            except BaseException as error:  # Ctrl-C, in the thread that waits
-                fail(-1, error)
+        _run([partial(work, reader) for reader in readers], partial(fail, -1))
     if failed:
         raise failed[min(failed)]
     return [done[order] for order in sorted(done)]
+
+
+def _run(calls: Sequence[Callable[[], None]], stop: Callable[[BaseException], None]) -> None:
+    """Each call in a thread of its own. Ctrl-C in the thread that waits goes to ``stop``.
+
+    An event is waited for, because an interrupted ``join`` takes a thread that runs for ended.
+    """
+    ends = [Event() for _ in calls]
+
+    def run(call: Callable[[], None], end: Event) -> None:
+        try:
+            call()
+        finally:
+            end.set()
+
+    pairs = zip(calls, ends, strict=True)
+    threads = [Thread(target=run, args=pair, name="w2vjax-text", daemon=True) for pair in pairs]
+    try:
+        for thread in threads:
+            thread.start()
+        for end in ends:
+            end.wait()
+    except BaseException as error:
+        stop(error)
+        for thread, end in zip(threads, ends, strict=True):
+            if thread.ident is not None:  # one that did not begin finds no work
+                end.wait()
 
 
 def in_order(
