@@ -465,7 +465,7 @@ def test_processes_that_do_not_meet_say_so(text: Path, tmp_path: Path) -> None:
     for only in (0, 1):
         late = {only: ["--start-timeout", 5]}
         with Crew(2, *arguments, only=[only], each=late) as crew:
-            [(code, said)] = crew.ended(5 + 10 + 10)
+            [(code, said)] = crew.ended(90)
         assert code == 8, said
         assert "After 5 s, not all of the 2 processes have come to 127.0.0.1" in said
     with socket.socket() as taken:
@@ -481,8 +481,9 @@ def test_processes_that_do_not_meet_say_so(text: Path, tmp_path: Path) -> None:
         wrong = ["--processes", count, "--process", number]
         late = ["--start-timeout", 8]
         with Crew(2, *arguments, coordinator=place, each={0: late, 1: wrong}) as crew:
-            ended = crew.ended(8 + 10 + 10)
-        assert all(code in (2, 8) for code, _ in ended), ended
+            ended = crew.ended(90)
+        # JAX's heartbeat may be what ends process 0
+        assert all(code in (2, 8, -signal.SIGABRT) for code, _ in ended), ended
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ def connect(
     finally:
         late.cancel()
     if processes not in (None, there):
+        atexit.register(_leave, SettingError.exit_code)  # the others are not waited for
         raise SettingError(
             f"This process expects {processes} processes, and {there} have come. {_SAME}"
         )
@@ -183,7 +184,7 @@ class Guard:
         self.step_timeout = step_timeout
         self._mark, self._since, self._training = 0, time.monotonic(), False
         self._heard: dict[int, tuple[str, float]] = {}
-        self._failed: dict[int, float] = {}
+        self._failed: dict[int, tuple[float, str]] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="w2vjax-guard", daemon=True)
 
@@ -213,6 +214,13 @@ class Guard:
             "hosts and the network, and start all processes again with --resume."
         )
 
+    def _leave(self, message: str) -> NoReturn:
+        """End this process. The notes end with process 0, so it gives the others time to read."""
+        if self._own == 0:
+            self._leave_note(f"failed {message}")
+            time.sleep(_GRACE)
+        _end(message)
+
     def _leave_note(self, note: str) -> None:
         self._client.key_value_set(f"{_NOTES}{self._own}", note, allow_overwrite=True)
 
@@ -221,6 +229,8 @@ class Guard:
             while not self._over.wait(_BEAT):
                 self._look()
         except jax.errors.JaxRuntimeError as error:  # JAX is about to end this process itself
+            for process, (_, said) in self._failed.items():  # the failure that process 0 ended by
+                _end(f"Process {process} has ended, so this one ends too. It said: {said}")
             _end(
                 f"Process 0, which connects the others, cannot be reached: {_reason(error)} "
                 "Look why it or its host has ended, and start all processes again with --resume."
@@ -239,7 +249,7 @@ class Guard:
     def _judge(self, process: int, note: str, now: float, marks: dict[int, int]) -> None:
         kind, _, rest = note.partition(" ")
         if kind == "failed":
-            if now - self._failed.setdefault(process, now) > _GRACE:
+            if now - self._failed.setdefault(process, (now, rest))[0] > _GRACE:
                 _end(f"Process {process} has ended, so this one ends too. It said: {rest}")
             return
         if kind == "done":
@@ -249,7 +259,7 @@ class Guard:
         if note != before:
             self._heard[process] = note, now
         elif now - since > self._silence:
-            _end(
+            self._leave(
                 f"Process {process} has not been heard of for {self._silence:g} s. Look why it or "
                 "its host has ended, and start all processes again with --resume."
             )
@@ -260,7 +270,7 @@ class Guard:
         what = f"Process {', '.join(map(str, sorted(behind)))} has"
         if len(behind) == len(marks):
             what = "A round of all processes has"
-        _end(
+        self._leave(
             f"{what} not gone on for {self.step_timeout:g} s. Look at what it waits for, or raise "
             "step_timeout (--step-timeout)."
         )
