@@ -110,13 +110,9 @@ def test_the_result_follows_from_the_copies_and_not_from_the_devices(
         assert other == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("first", "then", "optimizer"),
-    [
-        (4, 1, "none"),
-        pytest.param(1, 4, "none", marks=pytest.mark.slow),
-        pytest.param(2, 4, "adagrad", marks=pytest.mark.slow),
-    ],
+    ("first", "then", "optimizer"), [(4, 1, "none"), (1, 4, "none"), (2, 4, "adagrad")]
 )
 def test_a_checkpoint_goes_on_with_other_devices(
     tmp_path: Path, first: int, then: int, optimizer: str

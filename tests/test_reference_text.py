@@ -52,7 +52,7 @@ def test_mapping_orders_by_frequency_then_first_occurrence(tokens: list[str]) ->
     assert {id_to_word[i] for i in range(len(counts))} == set(word_to_id)
 
 
-def test_twenty_hash_seeds_give_one_vocabulary() -> None:
+def test_five_hash_seeds_give_one_vocabulary() -> None:
     # Arrays play no part in it and importing them is nearly all of the start-up, so stand-ins take
     # their place.
     program = (
@@ -64,7 +64,7 @@ def test_twenty_hash_seeds_give_one_vocabulary() -> None:
         "print(reference.mapping(tokens), list(set(tokens)))"
     )
     outputs = set()
-    for seed in range(20):
+    for seed in range(5):
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, check=True
