@@ -54,7 +54,6 @@ dnn_version_info { major: 9 minor: 10 } runtime_version { major: 13 minor: 0 }
 _WORDS, _TOKENS = 70_000, 17_000_000  # like 100 MB of Wikipedia
 _LAYOUTS = {"one": (1, 1), "data": (2, 1), "dim": (1, 2)}
 _COLLECTIVES = "all-reduce all-gather reduce-scatter collective-permute all-to-all".split()
-_BYTES = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "pred": 1}
 
 
 def zipf_corpus(words: int = _WORDS, tokens: int = _TOKENS) -> Corpus:
@@ -141,6 +140,12 @@ def waits_for_host(thunks: str) -> int:
     return waits
 
 
+def _bytes_of(kind: str) -> int:
+    """The bytes of a number of XLA's, such as f32 or u8. A truth value, pred, has one."""
+    bits = re.search(r"\d+", kind)
+    return max(1, int(bits[0]) // 8) if bits else 1
+
+
 def collective_bytes(program: str) -> dict[str, int]:
     """Bytes of the results of each kind of collective in the loops of a compiled program."""
     found = dict.fromkeys(_COLLECTIVES, 0)
@@ -149,7 +154,7 @@ def collective_bytes(program: str) -> dict[str, int]:
         if match and "while" in line:  # the name of the operation says where it is
             for kind, sizes in re.findall(r"(\w+)\[([\d,]*)\]", match[1]):
                 numbers = np.prod([int(n) for n in sizes.split(",") if n], dtype=np.int64)
-                found[match[2]] += int(numbers) * _BYTES[kind]
+                found[match[2]] += int(numbers) * _bytes_of(kind)
     return {kind: size for kind, size in found.items() if size}
 
 

@@ -46,6 +46,8 @@ def test_bytes_of_collectives_are_counted_in_loops_alone() -> None:
     line = '%a = (f32[3,4]{1,0}, s32[2]{0}) all-gather-start(%x), metadata={op_name="jit/while/a"}'
     assert gpu_program.collective_bytes(line) == {"all-gather": 56}
     assert gpu_program.collective_bytes(line.replace("while", "body")) == {}
+    small = "%a = (u8[5]{0}, pred[3]{0}, bf16[2,2]{1,0}, s64[]) all-reduce(%x), op_name=while"
+    assert gpu_program.collective_bytes(small) == {"all-reduce": 5 + 3 + 8 + 8}
 
 
 @pytest.mark.slow
