@@ -101,10 +101,11 @@ def connect(
     late = threading.Timer(start_timeout, _too_late, (coordinator, processes, start_timeout))
     late.daemon = True
     late.start()
-    # JAX ends a process by a signal when its own time is over; the timer is there before
+    # JAX ends a process by a signal when its own time is over. The timer and the guard are there
+    # before, and say who it was.
     timing: dict[str, Any] = {
         "initialization_timeout": int(start_timeout) + 10,
-        "heartbeat_timeout_seconds": max(1, int(heartbeat)),
+        "heartbeat_timeout_seconds": int(heartbeat) + 8,
     }
     try:
         jax.distributed.initialize(coordinator, processes, process, **timing)
@@ -179,7 +180,7 @@ class Guard:
 
     def __init__(self, client: Any, heartbeat: float, step_timeout: float):
         self._client, self._own = client, jax.process_index()
-        # JAX ends all processes after its heartbeat, without naming the dead one in a sentence
+        # Process 0 waits for the others before it ends, and JAX must not be the first
         self._silence = max(heartbeat / 2, heartbeat - 5)
         self.step_timeout = step_timeout
         self._mark, self._since, self._training = 0, time.monotonic(), False
