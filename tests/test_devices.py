@@ -492,6 +492,12 @@ def test_processes_that_do_not_meet_say_so(text: Path, tmp_path: Path) -> None:
         (["--devices", 3], "devices=3 cannot work: JAX has 1"),
         (["--devices", 0], "devices=0 cannot work"),
         (["--step-timeout", "nan"], "step_timeout=nan cannot work"),
+        (["--step-timeout", 0], "step_timeout=0.0 would end every run"),
+        (["--step-timeout", 0.5], "step_timeout=0.5 would end every run"),
+        (["--distributed", "--heartbeat", 0], "--heartbeat 0 cannot work"),
+        (["--distributed", "--heartbeat", "nan"], "--heartbeat nan cannot work"),
+        (["--distributed", "--start-timeout", -3], "--start-timeout -3 cannot work"),
+        (["--distributed", "--start-timeout", "inf"], "--start-timeout inf cannot work"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence(

@@ -176,6 +176,11 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     check_seconds(f"step_timeout={arguments.step_timeout!r}", arguments.step_timeout)
+    if arguments.step_timeout < 1:
+        raise SettingError(
+            f"step_timeout={arguments.step_timeout!r} would end every run of several processes. "
+            "Use 1 second or more."
+        )
     if checkpoints is not None and is_first():
         checkpoints.check()
 

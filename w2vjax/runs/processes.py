@@ -92,9 +92,12 @@ def connect(
         heartbeat: seconds after which a silent process is taken to be dead.
 
     Raises:
-        SettingError: the address or the numbers cannot work, or the port is taken.
+        SettingError: the address, the numbers or the times cannot work, or the port is taken.
         ProcessError: JAX cannot connect.
     """
+    for name, seconds in (("--start-timeout", start_timeout), ("--heartbeat", heartbeat)):
+        if not 1 <= seconds <= 1e6:  # a guard with no time would end every run
+            raise SettingError(f"{name} {seconds:g} cannot work. Use 1 to 1,000,000 seconds.")
     _check(coordinator, processes, process)
     # SIGTERM is ours: it saves a checkpoint
     jax.config.update("jax_enable_preemption_service", False)
