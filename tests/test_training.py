@@ -462,9 +462,10 @@ def row_adagrad_in_numpy(gradient, bounds, rates, epsilon):
     return table
 
 
-@pytest.mark.parametrize("epsilon", [1e-6, 2.0])
 @pytest.mark.parametrize("ids", [None, [2, 0, 2, 3]])
-@pytest.mark.parametrize("bounds", [[1e-3, 1e-3, 1e-3, 1e-3], [50.0, 1e-3, 7.0, 3.0]])
+@pytest.mark.parametrize(
+    ("bounds", "epsilon"), [([1e-3] * 4, 1e-6), ([50.0, 1e-3, 7.0, 3.0], 1e-6), ([5.0] * 4, 2.0)]
+)
 def test_row_adagrad_equals_its_formula_in_numpy(bounds, ids, epsilon):
     """Whole tables, and rows of which one occurs twice. The bounds limit some steps or none."""
     values = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
@@ -478,8 +479,9 @@ def test_row_adagrad_equals_its_formula_in_numpy(bounds, ids, epsilon):
     optimizer = w2v.row_adagrad(lambda step: jnp.asarray(rates)[step], epsilon)
     params = Params(jnp.zeros((4, 3)), jnp.zeros((4, 3)))
     state, bounds = optimizer.init(params), Params(jnp.asarray(bounds), jnp.asarray(bounds))
+    step = jax.jit(partial(apply_gradients, optimizer))
     for _ in rates:
-        params, state = apply_gradients(optimizer, state, params, Params(leaf, leaf), bounds)
+        params, state = step(state, params, Params(leaf, leaf), bounds)
     expected = row_adagrad_in_numpy(gradient, total, rates, epsilon)
     np.testing.assert_allclose(params.input, expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_array_equal(params.output, params.input)

@@ -16,7 +16,7 @@ import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.runs import watch
-from w2vjax.runs.checkpoint import Position, prepared
+from w2vjax.runs.checkpoint import Position, _compare, prepared, run_identity
 from w2vjax.types import Params
 
 
@@ -102,6 +102,22 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
     with pytest.raises(errors.CheckpointError, match=named):
         w2v.train(**arguments, checkpoint=w2v.Checkpoints(saved, resume=True))
     assert contents(saved) == before
+
+
+def test_every_difference_of_the_start_is_another_run(planted):
+    job = w2v.set_up(planted, w2v.Settings(**SMALL))
+    ones, twos = np.ones((24, 8), np.float32), np.full((24, 8), 2, np.float32)
+    nearly = ones.copy()
+    nearly[-1, -1] = np.nextafter(np.float32(1), np.float32(2))  # one bit
+    pairs = itertools.product((ones, twos, nearly), repeat=2)
+    starts = [None, *itertools.starmap(Params, pairs)]
+    found = [run_identity(job, "p", start) for start in starts]
+    for (i, theirs), (j, ours) in itertools.product(enumerate(found), repeat=2):
+        if i == j:
+            _compare(Path("checkpoint"), theirs, run_identity(job, "p", starts[i]), set())
+        else:
+            with pytest.raises(errors.CheckpointError, match="was made with start="):
+                _compare(Path("checkpoint"), theirs, ours, set())
 
 
 def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):
