@@ -453,13 +453,14 @@ def test_clipping_before_row_sgd_clips_each_example_and_before_sgd_each_row():
 
 
 def row_adagrad_in_numpy(gradient, bounds, rates, epsilon):
-    """A table [V, D], from zeros, after a step for each rate. The gradient stays the same."""
-    table, total = np.zeros_like(gradient), np.zeros(len(gradient))
+    """A table [V, D] and how far its rows have gone [V], from zeros, after a step for each rate."""
+    table, total, gone = np.zeros_like(gradient), np.zeros(len(gradient)), np.zeros(len(gradient))
     for rate in rates:
         total += (gradient**2).mean(1)
         size = rate / np.sqrt(total + epsilon)
+        gone += size * bounds
         table -= np.minimum(size, 1 / np.maximum(bounds, 1e-30))[:, None] * gradient
-    return table
+    return table, gone
 
 
 @pytest.mark.parametrize("ids", [None, [2, 0, 2, 3]])
@@ -482,8 +483,9 @@ def test_row_adagrad_equals_its_formula_in_numpy(bounds, ids, epsilon):
     step = jax.jit(partial(apply_gradients, optimizer))
     for _ in rates:
         params, state = step(state, params, Params(leaf, leaf), bounds)
-    expected = row_adagrad_in_numpy(gradient, total, rates, epsilon)
-    np.testing.assert_allclose(params.input, expected, rtol=1e-5, atol=1e-7)
+    table, gone = row_adagrad_in_numpy(gradient, total, rates, epsilon)
+    np.testing.assert_allclose(params.input, table, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(state.gone.rows.input, gone, rtol=1e-5)
     np.testing.assert_array_equal(params.output, params.input)
 
 
