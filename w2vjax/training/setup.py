@@ -42,6 +42,7 @@ class Run(NamedTuple):
     state: State
     tables: Any
     keep: jax.Array
+    join_share: float = 1.0  # the method's
 
     def __repr__(self) -> str:
         settings, words = self.settings, len(self.feed.corpus.vocab)
@@ -257,7 +258,9 @@ def set_up(
     )
     state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
-    return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
+    return Run(
+        settings, place, recipe, steps, state, objective.init(counts), keep, method.join_share
+    )
 
 
 def first_state(
