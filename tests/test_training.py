@@ -514,6 +514,43 @@ def test_clipping_before_row_sgd_clips_each_example_and_before_sgd_each_row():
     np.testing.assert_allclose(by_sgd[:, 0], [-0.1, 0, -0.1, 0], rtol=1e-6)
 
 
+def row_adagrad_in_numpy(gradient, bounds, rates, epsilon):
+    """A table [V, D] and how far its rows have gone [V], from zeros, after a step for each rate."""
+    table, total, gone = np.zeros_like(gradient), np.zeros(len(gradient)), np.zeros(len(gradient))
+    for rate in rates:
+        total += (gradient**2).mean(1)
+        size = rate / np.sqrt(total + epsilon)
+        gone += size * bounds
+        table -= np.minimum(size, 1 / np.maximum(bounds, 1e-30))[:, None] * gradient
+    return table, gone
+
+
+@pytest.mark.parametrize("ids", [None, [2, 0, 2, 3]])
+@pytest.mark.parametrize(
+    ("bounds", "epsilon"), [([1e-3] * 4, 1e-6), ([50.0, 1e-3, 7.0, 3.0], 1e-6), ([5.0] * 4, 2.0)]
+)
+def test_row_adagrad_equals_its_formula_in_numpy(bounds, ids, epsilon):
+    """Whole tables, and rows of which one occurs twice. The bounds limit some steps or none."""
+    values = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    gradient, total = values.copy(), np.asarray(bounds)
+    if ids:
+        gradient, total = np.zeros_like(values), np.zeros(4)
+        np.add.at(gradient, ids, values)
+        np.add.at(total, ids, bounds)
+    leaf = Rows(jnp.asarray(ids), jnp.asarray(values)) if ids else jnp.asarray(values)
+    rates = [0.5, 0.25, 0.1]
+    optimizer = w2v.row_adagrad(lambda step: jnp.asarray(rates)[step], epsilon)
+    params = Params(jnp.zeros((4, 3)), jnp.zeros((4, 3)))
+    state, bounds = optimizer.init(params), Params(jnp.asarray(bounds), jnp.asarray(bounds))
+    step = jax.jit(partial(apply_gradients, optimizer))
+    for _ in rates:
+        params, state = step(state, params, Params(leaf, leaf), bounds)
+    table, gone = row_adagrad_in_numpy(gradient, total, rates, epsilon)
+    np.testing.assert_allclose(params.input, table, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(state.gone.rows.input, gone, rtol=1e-5)
+    np.testing.assert_array_equal(params.output, params.input)
+
+
 def test_an_optimizer_of_rows_and_tables_at_once_is_refused():
     params = Params(jnp.zeros((4, 2)), jnp.zeros((4, 2)))
     with pytest.raises(errors.SettingError, match="Use one kind"):
