@@ -49,8 +49,8 @@ def watched(mesh, place, seed, epoch, numbers):
                 assert seen.setdefault((epoch, number), digest(row)) == digest(row)
     return turns
 
-import w2vjax.runs.loop
-w2vjax.runs.loop.chunks_on = watched
+import w2vjax.runs.rounds
+w2vjax.runs.rounds.chunks_on = watched
 corpus = w2v.prepare(planted_text(words=7), min_count=1)  # 21 words: no number of devices divides
 for job in jobs:
     seen.clear()
@@ -170,7 +170,7 @@ for job in json.loads(sys.argv[1]):
         turns = copies // mesh.size
         held = spread(Joined(run.state.params, (run.state.optimizer,) * copies), mesh)
         notes = stacked(mesh, lambda d: np.zeros(5 * turns + 3, np.int32))
-        given = held.start, held.states, np.float32(copies), notes
+        given = held.start, held.states, np.float32(copies), np.float32(1), notes
         made["join"] = collectives(join_on(mesh).lower(*given))
     print(json.dumps(made), flush=True)
 """
@@ -229,7 +229,7 @@ def test_a_step_of_all_devices_exchanges_the_numbers_of_the_page(devices: int, d
 COMMAND = """
 import os, sys, time
 from w2vjax.cli import main
-import w2vjax.runs.loop as loop
+import w2vjax.runs.rounds as loop
 if pause := float(os.environ.get("TEST_PAUSE", 0)):  # one process pauses in its fourth round
     advance, rounds = loop.advance, []
     def paused(*given):

@@ -176,6 +176,68 @@ def test_two_runs_give_the_same_bits_and_another_seed_others(planted, plain):
     assert bits(w2v.train(planted, **SMALL | {"seed": 1}).params) != bits(plain.params)
 
 
+@pytest.fixture
+def in_chunks(monkeypatch):
+    """Chunks so short that a small text has several."""
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+
+
+@pytest.mark.parametrize("cores", [1, 3, *slow(2, 9)])
+def test_many_runs_are_what_each_would_be_alone_on_any_number_of_cores(
+    planted, in_chunks, monkeypatch, cores
+):
+    monkeypatch.setattr("w2vjax.runs.many._cores", lambda: cores)
+    seeds, rates = [0, 7, 2**32 - 1, 7], [0.1, 0.05, 0.1, 0.2]
+    many = w2v.train_many(planted, seeds, rates, **SMALL)
+    assert len(many.input) == len(many.output) == 4
+    chosen = range(4) if cores == 3 else (3,)
+    for at in chosen:
+        own = {"seed": seeds[at], "learning_rate": rates[at], "copies": 1}
+        alone = w2v.train(planted, **SMALL, **own)
+        assert alone.run.feed.chunks > 1
+        for table, expected in zip(many, alone.params, strict=True):
+            np.testing.assert_array_equal(table[at], expected)
+
+
+def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(planted):
+    given = {**SMALL, "objective": "hierarchical", "model": "cbow"}
+    usual = w2v.train_many(planted, range(2), **given).input
+    for schedule, alike in ((None, True), (0.01, False)):
+        alone = w2v.train(planted, **given, copies=1, seed=1, schedule=schedule).params.input
+        assert np.array_equal(usual[1], alone) == alike
+        if schedule:
+            many = w2v.train_many(planted, [1], schedule=schedule, **given).input
+            np.testing.assert_array_equal(many[0], alone)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seeds": []}, "seeds=\\[\\] is no list of numbers"),
+        ({"seeds": 5}, "seeds=5 is no list of numbers"),
+        ({"seeds": [[1]]}, "is no list of numbers"),
+        ({"seeds": [1, -1]}, "seed=-1"),
+        ({"seeds": ["1"]}, "seed='1'"),
+        ({"seeds": [1, 2], "learning_rates": [0.1]}, "2 seeds cannot go with 1 learning rates"),
+        ({"seeds": [1], "learning_rates": [-1.0]}, "learning_rate=-1"),
+        ({"seeds": [1], "learning_rates": 0.1}, "learning_rates=0.1 is no list"),
+        ({"seeds": [1], "learning_rates": [0.1], "schedule": 0.1}, "cannot go with a schedule"),
+        ({"copies": 2}, "copies cannot go with train_many"),
+        ({"checkpoint": "here"}, "checkpoint cannot go with train_many"),
+        ({"dmi": 3}, "Did you mean dim"),
+    ],
+)
+def test_many_runs_refuse_what_cannot_be_theirs(planted, given, message):
+    with pytest.raises(w2v.errors.SettingError, match=message):
+        w2v.train_many(planted, **given)
+
+
+def test_a_run_of_many_that_diverges_is_named_by_its_seed(planted, monkeypatch):
+    monkeypatch.setattr("w2vjax.runs.watch._LARGEST", 0.2)
+    with pytest.raises(w2v.errors.DivergedError, match=r"seed=5: Training has diverged.*rate=3\.0"):
+        w2v.train_many(planted, [4, 5], [1e-6, 3.0], **SMALL)
+
+
 def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(
     planted, monkeypatch
 ):

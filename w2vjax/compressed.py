@@ -109,10 +109,8 @@ def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, t
     try:
         import zstandard
     except ImportError as error:
-        raise FileError(
-            f"{os.fspath(path)}: reading .zst files needs the zstandard package. "
-            "Install it: pip install 'w2vjax[zstd]'."
-        ) from error
+        cause = f"{os.fspath(path)}: reading .zst files needs the zstandard package"
+        raise FileError(f"{cause}. Install it: pip install 'w2vjax[zstd]'.") from error
     return lambda: zstandard.ZstdDecompressor().decompressobj(), _PIECE, zstandard.ZstdError
 
 

@@ -79,9 +79,8 @@ def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[by
     folder = targets[0].parent
     if any(target.parent != folder for target in targets):
         names = " and ".join(map(str, targets))
-        raise FileError(
-            f"{names} cannot be written together: they lie in different folders. Choose one folder."
-        )
+        cause = f"{names} cannot be written together: they lie in different folders"
+        raise FileError(f"{cause}. Choose one folder.")
     with naming(targets[0]), ExitStack() as locks:
         for path in paths:
             _check_replaceable(Path(path))
@@ -131,9 +130,8 @@ def scratch_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[], IO[by
             try:
                 file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
             except OSError as error:
-                raise FileError(
-                    f"{folder} cannot be written to: {error.strerror}. Name another folder."
-                ) from error
+                cause = f"{folder} cannot be written to: {error.strerror}"
+                raise FileError(f"{cause}. Name another folder.") from error
             # closing flushes again, and nobody reads the file any more
             opened.callback(_close_quietly, file)
             return file
@@ -391,9 +389,8 @@ def _lock(file: Path, locks: ExitStack) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FileError(
-                f"Another run writes into {file.parent}. Wait for its end, or name another folder."
-            ) from None
+            cause = f"Another run writes into {file.parent}"
+            raise FileError(f"{cause}. Wait for its end, or name another folder.") from None
         with suppress(OSError):  # else its last owner removed it before it was locked
             if os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 locks.callback(file.unlink, missing_ok=True)

@@ -171,9 +171,8 @@ class Vocab:
         """
         whole_number("min_count", min_count, least=0)
         if self.counts is None or new.counts is None:
-            raise SettingError(
-                "Counts of both texts are needed to add them up. Pass vocabularies with counts."
-            )
+            cause = "Counts of both texts are needed to add them up"
+            raise SettingError(f"{cause}. Pass vocabularies with counts.")
         seen = {**dict(zip(new.words, new.counts.tolist(), strict=True)), **new.dropped}
         grown = dict(zip(self.words, self.counts.tolist(), strict=True))
         dropped: dict[str, int] = {}
@@ -199,9 +198,8 @@ class Vocab:
         words, counts = read_vocabulary(path)
         if counts is None:
             missing = "counts" if words else "words"
-            raise FormatError(
-                f"{os.fspath(path)} holds no {missing}. Give a word and its count on each line."
-            )
+            cause = f"{os.fspath(path)} holds no {missing}"
+            raise FormatError(f"{cause}. Give a word and its count on each line.")
         return cls(words, counts)
 
 
@@ -217,10 +215,8 @@ def _check(vocab: Vocab) -> None:
             position for position, word in enumerate(words) if vocab.ids[word] != position
         )
         word = words[position]
-        raise SettingError(
-            f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}. "
-            "Keep one of them."
-        )
+        cause = f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}"
+        raise SettingError(f"{cause}. Keep one of them.")
     if counts is not None and (counts.shape != (len(words),) or (counts < 0).any()):
         raise SettingError(
             f"{len(words)} words need as many counts of 0 or more; their shape is {counts.shape}. "

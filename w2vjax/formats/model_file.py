@@ -127,9 +127,8 @@ def _write(
     try:
         settings = json.dumps(metadata, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise SettingError(
-            f"{path}: the metadata is not JSON ({error}). Pass numbers, text, lists and dicts."
-        ) from error
+        cause = f"{path}: the metadata is not JSON ({error})"
+        raise SettingError(f"{cause}. Pass numbers, text, lists and dicts.") from error
     arrays = dict(tables)
     arrays |= pack_words("words", encoded(path, words, "", "safetensors"))
     if counts is not None:

@@ -102,9 +102,8 @@ def _stored(path: Path, name: str, array: ArrayLike) -> np.ndarray:
     plain = np.asarray(array, order="C")  # ascontiguousarray would give a scalar a dimension
     little = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
     if little.dtype not in _NAMES:
-        raise FormatError(
-            f"{path}: tensor {name!r} has the type {plain.dtype}. Use one of {', '.join(_DTYPES)}."
-        )
+        cause = f"{path}: tensor {name!r} has the type {plain.dtype}"
+        raise FormatError(f"{cause}. Use one of {', '.join(_DTYPES)}.")
     return little
 
 

@@ -50,16 +50,12 @@ def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
     """
     mass = np.asarray(counts, np.float64)
     if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
-        raise SettingError(
-            "Word counts must be finite and at least 0, one for each word. Count the vocabulary "
-            "again."
-        )
+        cause = "Word counts must be finite and at least 0, one for each word"
+        raise SettingError(f"{cause}. Count the vocabulary again.")
     mass = np.where(mass > 0, np.maximum(mass, 1e-300) ** exponent, 0.0)
     if not 0 < mass.sum() < np.inf:
-        raise SettingError(
-            f"Counts raised to exponent={exponent} sum to {mass.sum()}. Use an exponent near 0.75 "
-            "and positive counts."
-        )
+        cause = f"Counts raised to exponent={exponent} sum to {mass.sum()}"
+        raise SettingError(f"{cause}. Use an exponent near 0.75 and positive counts.")
     return mass
 
 
@@ -174,10 +170,8 @@ def negative_sampling(
     """
     drawn = num_negatives if shared is None else shared
     if num_negatives < 1 or drawn < 1 or not np.isfinite(exponent):
-        raise SettingError(
-            f"num_negatives={num_negatives}, shared={shared}, exponent={exponent} cannot work. "
-            "Use at least 1 negative and a finite exponent."
-        )
+        cause = f"num_negatives={num_negatives}, shared={shared}, exponent={exponent} cannot work"
+        raise SettingError(f"{cause}. Use at least 1 negative and a finite exponent.")
 
     return Objective(
         partial(alias_table, exponent=exponent),

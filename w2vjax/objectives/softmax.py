@@ -270,10 +270,8 @@ def softmax(chunk: int | None = None) -> Objective:
             no_tables, select_words, dense_loss, dense_backward, bounded=softmax_bounded
         )
     if chunk < 1:
-        raise SettingError(
-            f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense "
-            "form."
-        )
+        cause = f"chunk={chunk} words at a time cannot work"
+        raise SettingError(f"{cause}. Use at least 1, or None for the dense form.")
     return Objective(
         no_tables,
         select_words,

@@ -66,9 +66,8 @@ def fonts() -> list[str]:
 def check_suffix(path: str | PathLike[str] | None) -> None:
     """Refuse a path that is neither PNG nor SVG before any work is done."""
     if path is not None and as_path(path).suffix.lower() not in SUFFIXES:
-        raise SettingError(
-            f"{path}: pictures are written as PNG or SVG. End the name in .png or .svg."
-        )
+        cause = f"{path}: pictures are written as PNG or SVG"
+        raise SettingError(f"{cause}. End the name in .png or .svg.")
 
 
 def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":

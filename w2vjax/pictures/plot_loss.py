@@ -58,9 +58,8 @@ def read_losses(path: str | PathLike[str]) -> Losses:
     try:
         data = as_path(path).read_bytes()
     except OSError as error:
-        raise FileError(
-            f"{path} cannot be read: {error.strerror}. Check its name and permissions."
-        ) from error
+        cause = f"{path} cannot be read: {error.strerror}"
+        raise FileError(f"{cause}. Check its name and permissions.") from error
     *lines, last = data.split(b"\n")
     records: list[tuple[int, float, float]] = []
     for number, line in enumerate(lines, 1):
@@ -83,17 +82,15 @@ def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, f
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise FormatError(
-            f"{path}, line {number}: it is not JSON. Give the log that training wrote."
-        ) from error
+        cause = f"{path}, line {number}: it is not JSON"
+        raise FormatError(f"{cause}. Give the log that training wrote.") from error
     if not isinstance(record, dict):
-        raise FormatError(
-            f"{path}, line {number}: it is not a JSON object. Give the log that training wrote."
-        )
+        cause = f"{path}, line {number}: it is not a JSON object"
+        raise FormatError(f"{cause}. Give the log that training wrote.")
     if "loss" not in record:
         return None
 
-    def value(name: str, kinds: type | UnionType, absent: Any = None) -> Any:
+    def value(name: str, kinds: type | UnionType, absent: object = None) -> Any:
         found = record.get(name, absent)
         if isinstance(found, bool) or not isinstance(found, kinds):
             raise FormatError(

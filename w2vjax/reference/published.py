@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.reference.one_hot import (
     generate_training_data,
@@ -63,12 +64,7 @@ class Check(NamedTuple):
 
 
 def compute(
-    text: str,
-    order: list[str] | None,
-    dtype: str,
-    word: str,
-    vector_of: str,
-    training: Training,
+    text: str, order: list[str] | None, dtype: str, word: str, vector_of: str, training: Training
 ) -> Recomputed:
     """The post from its text to its last figure."""
     tokens = tokenize(text)
@@ -97,14 +93,14 @@ def judge(
     def verdict(agrees: bool) -> bool | None:
         return agrees if tolerance else None
 
-    def exact(name: str, expected: Any, found: Any) -> Check:
+    def exact(name: str, expected: object, found: object) -> Check:
         return Check(name, expected, found, verdict(found == expected))
 
     def close(name: str, expected: float, found: float) -> Check:
         error = abs(found - expected) / (abs(expected) if dtype == "float32" else 1.0)
         return Check(name, expected, found, verdict(error <= tolerance.get("loss", 0.0)))
 
-    def within(name: str, expected: Any, found: Any) -> Check:
+    def within(name: str, expected: ArrayLike, found: ArrayLike) -> Check:
         error = error_of(found, expected)
         return Check(name, 0.0, error, verdict(error <= tolerance.get("w1", 0.0)))
 
@@ -125,10 +121,11 @@ def judge(
     return checks
 
 
-def error_of(found: Any, expected: Any) -> float:
+def error_of(found: ArrayLike, expected: ArrayLike) -> float:
     """max |found - expected|. It is infinite if the shapes differ."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    return float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
+    if np.shape(found) != np.shape(expected):
+        return float("inf")
+    return float(np.abs(np.asarray(found) - np.asarray(expected)).max())
 
 
 def equal_ranks(found: list[str], expected: list[str]) -> int:

@@ -101,7 +101,11 @@ def connect(
     _check(coordinator, processes, process)
     # SIGTERM is ours: it saves a checkpoint
     jax.config.update("jax_enable_preemption_service", False)
-    late = threading.Timer(start_timeout, _too_late, (coordinator, processes, start_timeout))
+    too_late = (
+        f"After {start_timeout:g} s, not all of the {processes or 'other'} processes have come to "
+        f"{coordinator or 'the coordinator'}. Start all of them. {_SAME}"
+    )
+    late = threading.Timer(start_timeout, _end, (too_late,))
     late.daemon = True
     late.start()
     # JAX ends a process by a signal when its own time is over. The timer and the guard are there
@@ -130,21 +134,15 @@ def _check(coordinator: str | None, processes: int | None, process: int | None) 
     if coordinator is None and processes is None and process is None:
         return
     if coordinator is None or processes is None or process is None:
-        raise SettingError(
-            "--coordinator, --processes and --process go together, and one is missing. Give all "
-            "three, or none on SLURM, Open MPI and Cloud TPU."
-        )
+        cause = "--coordinator, --processes and --process go together, and one is missing"
+        raise SettingError(f"{cause}. Give all three, or none on SLURM, Open MPI and Cloud TPU.")
     host, _, port = coordinator.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise SettingError(
-            f"--coordinator {coordinator} is no address. Use HOST:PORT of process 0, such as "
-            "10.0.0.1:1234."
-        )
+        cause = f"--coordinator {coordinator} is no address"
+        raise SettingError(f"{cause}. Use HOST:PORT of process 0, such as 10.0.0.1:1234.")
     if not 0 <= process < processes:
-        raise SettingError(
-            f"--process {process} is not one of {processes} processes. Number them from 0 to "
-            f"{processes - 1}."
-        )
+        cause = f"--process {process} is not one of {processes} processes"
+        raise SettingError(f"{cause}. Number them from 0 to {processes - 1}.")
     if process == 0:
         _check_port(int(port))
 
@@ -159,17 +157,8 @@ def _check_port(port: int) -> None:
         except OSError as error:
             if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):  # no IPv6 here, say
                 continue
-            raise SettingError(
-                f"Port {port} of this host cannot be used: {error.strerror}. Name another port "
-                "with --coordinator."
-            ) from error
-
-
-def _too_late(coordinator: str | None, processes: int | None, seconds: float) -> NoReturn:
-    _end(
-        f"After {seconds:g} s, not all of the {processes or 'other'} processes have come to "
-        f"{coordinator or 'the coordinator'}. Start all of them. {_SAME}"
-    )
+            cause = f"Port {port} of this host cannot be used: {error.strerror}"
+            raise SettingError(f"{cause}. Name another port with --coordinator.") from error
 
 
 def _end(message: str) -> NoReturn:
@@ -191,8 +180,6 @@ class Guard:
         self._failed: dict[int, tuple[float, str]] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="w2vjax-guard", daemon=True)
-
-    def start(self) -> None:
         self._thread.start()
 
     def mark(self, training: bool = True) -> None:
@@ -252,11 +239,9 @@ class Guard:
 
     def _judge(self, process: int, note: str, now: float, marks: dict[int, int]) -> None:
         kind, _, rest = note.partition(" ")
-        if kind == "failed":
-            if now - self._failed.setdefault(process, (now, rest))[0] > _GRACE:
-                _end(f"Process {process} has ended, so this one ends too. It said: {rest}")
-            return
-        if kind == "done":
+        if kind == "failed" and now - self._failed.setdefault(process, (now, rest))[0] > _GRACE:
+            _end(f"Process {process} has ended, so this one ends too. It said: {rest}")
+        if kind != "alive":
             return
         marks[process] = int(rest.split()[0])
         before, since = self._heard.get(process, ("", now))
@@ -269,8 +254,7 @@ class Guard:
             )
 
     def _stuck(self, marks: dict[int, int]) -> NoReturn:
-        least = min(marks.values())
-        behind = [process for process, mark in marks.items() if mark == least]
+        behind = [process for process, mark in marks.items() if mark == min(marks.values())]
         what = f"Process {', '.join(map(str, sorted(behind)))} has"
         if len(behind) == len(marks):
             what = "A round of all processes has"
@@ -281,8 +265,7 @@ class Guard:
 
 
 def _reason(failure: BaseException) -> str:
-    text = " ".join(str(failure).split())
-    return f"{text or type(failure).__name__}"[:500]
+    return (" ".join(str(failure).split()) or type(failure).__name__)[:500]
 
 
 _guards: list[Guard] = []
@@ -310,7 +293,6 @@ def guarded(heartbeat: float = 100.0, step_timeout: float = float("inf")) -> Ite
 
     guard = Guard(distributed.global_state.client, heartbeat, step_timeout)
     _guards.append(guard)
-    guard.start()
     failure: BaseException | None = None
     try:
         yield

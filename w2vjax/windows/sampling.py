@@ -39,9 +39,8 @@ def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
     [0.444, 1.0]
     """
     if not (math.isfinite(sample) and sample >= 0):
-        raise SettingError(
-            f"sample={sample} cannot work. Use about 1e-3 or 1e-5, or 0 to keep every word."
-        )
+        cause = f"sample={sample} cannot work"
+        raise SettingError(f"{cause}. Use about 1e-3 or 1e-5, or 0 to keep every word.")
     mass = np.asarray(counts, np.float64)
     if sample == 0 or not mass.sum():
         return np.ones(mass.shape)
