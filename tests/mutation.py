@@ -4,8 +4,8 @@
 
 It needs `pip install cosmic-ray`, and is no part of the test suite. It copies the project to a
 temporary folder, makes one change at a time there (another operator, another number, a condition
-turned round, a loop left out), and runs the tests of the group until one fails. It prints the
-changes that no test finds, and the share of those that a test finds.
+turned round, a loop left out), and runs the tests of the group, quickest first, until one fails.
+It prints the changes that no test finds, and the share of those that a test finds.
 """
 
 import argparse
@@ -40,6 +40,24 @@ timeout = {timeout}
 excluded-modules = []
 test-command = {command}
 distributor = {{ name = "local" }}
+"""
+# a plugin of pytest: most changes are found by a quick test, so the quick ones go first
+QUICK_FIRST = """
+import collections, json, pathlib
+
+TIMES, taken = pathlib.Path("times.json"), collections.Counter()
+
+def pytest_runtest_logreport(report):
+    taken[report.nodeid] += report.duration
+
+def pytest_sessionfinish():
+    if not TIMES.exists():
+        TIMES.write_text(json.dumps(taken))
+
+def pytest_collection_modifyitems(items):
+    if TIMES.exists():
+        times = json.loads(TIMES.read_text())
+        items.sort(key=lambda item: times.get(item.nodeid, 0))
 """
 
 
@@ -103,8 +121,9 @@ def main() -> None:
         copied(folder)
         modules = sorted(str(path.relative_to(folder)) for path in folder.glob(pattern))
         tests = [f"tests/test_{name}.py" for name in names.split()]
-        command = [options.python, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
-        command += [f"-k={chosen or 'test'} or w2vjax", "--doctest-modules", *modules, *tests]
+        words = "-m pytest -q -x -n 0 -p no:cacheprovider -p quick_first".split()
+        command = [options.python, *words, f"-k={chosen or 'test'} or w2vjax", "--doctest-modules"]
+        command += [*modules, *tests]
         (folder / "config.toml").write_text(
             CONFIG.format(
                 modules=json.dumps(modules),
@@ -112,6 +131,7 @@ def main() -> None:
                 command=json.dumps(shlex.join(command)),
             )
         )
+        (folder / "quick_first.py").write_text(QUICK_FIRST)
         environment = os.environ | {"PYTHONPATH": str(folder), "JAX_PLATFORMS": "cpu"}
         environment |= {
             "JAX_COMPILATION_CACHE_DIR": str(folder / "programs"),

@@ -45,6 +45,9 @@ class Model(NamedTuple):
     counts: np.ndarray | None
     metadata: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"Model({len(self.words):,} words x {self.params.input.shape[1]})"
+
 
 def save_model(
     path: str | PathLike[str],

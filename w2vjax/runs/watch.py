@@ -190,7 +190,7 @@ class Watch:
 
     def tables(self, params: Params, where: str, step: int) -> None:
         """Raise DivergedError if a table is not finite, or larger than any that learns."""
-        require_sound(params, where, step, self._bound, self._remedy())
+        require_sound(params, where, step, self._bound, self.remedy())
 
     @cached_property
     def _untrained(self) -> Untrained:
@@ -208,10 +208,11 @@ class Watch:
         raise DivergedError(
             f"Training has diverged: at step {step:,} the loss is {self._last[0]:,.4g} nats a "
             f"positive pair, and tables that have learned nothing have {self._untrained.loss:.4g}. "
-            f"{self._remedy()}"
+            f"{self.remedy()}"
         )
 
-    def _remedy(self) -> str:
+    def remedy(self) -> str:
+        """What to do about a run that has diverged."""
         rate, words = self.job.settings.learning_rate, self.job.settings.batch_words
         return f"Lower learning_rate={rate} or batch_words={words}."
 

@@ -42,6 +42,7 @@ class Run(NamedTuple):
     state: State
     tables: Any
     keep: jax.Array
+    join_share: float = 1.0  # the method's
 
     def __repr__(self) -> str:
         settings, words = self.settings, len(self.feed.corpus.vocab)
@@ -257,7 +258,9 @@ def set_up(
     )
     state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
-    return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
+    return Run(
+        settings, place, recipe, steps, state, objective.init(counts), keep, method.join_share
+    )
 
 
 def first_state(
@@ -289,11 +292,15 @@ def _draw_state(make_optimizer: OptimizerMaker, shape: tuple[int, int], dtype: s
     """(schedule, seed) -> the first state."""
 
     def draw(schedule: ScalarOrSchedule, seed: jax.Array) -> State:
-        key = jax.random.fold_in(jax.random.key(seed), 2**31)
-        params = init_params(key, *shape, dtype)
+        params = drawn_params(seed, shape, dtype)
         return State(params, make_optimizer(schedule).init(params))
 
     return jax.jit(draw)
+
+
+def drawn_params(seed: jax.Array, shape: tuple[int, int], dtype: str) -> Params:
+    """The first params of a run, [V, D] each, which follow from its seed. Jit-able."""
+    return init_params(jax.random.fold_in(jax.random.key(seed), 2**31), *shape, dtype)
 
 
 def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
