@@ -222,7 +222,7 @@ def bounded_by_weights(
 
 
 def require_weights(targets: Goal) -> tuple[Array, Array]:
-    """The ids [B, R] and weights [B, T, R] of types.Weighted targets; SettingError for others."""
+    """The ids [B, R] and weights [B, T, R] of Weighted targets; SettingError for others."""
     if (
         not isinstance(targets, types.Weighted)
         or targets.weights.shape[-1] != targets.ids.shape[-1]
