@@ -115,9 +115,7 @@ def train_prepared(
     with (
         StopSignals(checkpoints is not None) as signals,
         Reporter(job, standing.position, arguments, history) as report,
-        Workers(
-            *(program, job.feed.copies, job.tables, job.keep, job.recipe.mesh, job.join_share)
-        ) as workers,
+        Workers(program, job.feed.copies, job.tables, job.keep, job.recipe.mesh) as workers,
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)
