@@ -170,7 +170,7 @@ for job in json.loads(sys.argv[1]):
         turns = copies // mesh.size
         held = spread(Joined(run.state.params, (run.state.optimizer,) * copies), mesh)
         notes = stacked(mesh, lambda d: np.zeros(5 * turns + 3, np.int32))
-        given = held.start, held.states, np.float32(copies), np.float32(1), notes
+        given = held.start, held.states, np.float32(copies), notes
         made["join"] = collectives(join_on(mesh).lower(*given))
     print(json.dumps(made), flush=True)
 """

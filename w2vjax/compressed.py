@@ -86,15 +86,13 @@ def decompress(
         if isinstance(error, OSError) and error.errno is not None:
             raise
         # bz2 raises an OSError without a number for damaged data.
-        raise FormatError(
-            _sentence(path, done, f"the compressed data is damaged ({error})")
-        ) from error
+        cause = f"the compressed data is damaged ({error})"
+        raise FormatError(_sentence(path, done, cause)) from error
 
 
 def _sentence(path: str | os.PathLike[str], done: int, cause: str) -> str:
-    return (
-        f"{os.fspath(path)}, byte {done:,} of the decompressed data: {cause}. Get the file again."
-    )
+    place = f"{os.fspath(path)}, byte {done:,} of the decompressed data"
+    return f"{place}: {cause}. Get the file again."
 
 
 def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, type[Exception]]:

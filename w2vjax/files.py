@@ -159,27 +159,23 @@ def naming(target: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        of = (
-            Path(os.fsdecode(error.filename))
-            if isinstance(error.filename, str | os.PathLike)
-            else None
-        )
+        named = isinstance(error.filename, str | os.PathLike)
+        of = Path(os.fsdecode(error.filename)) if named else None
         if of not in (None, target, target.parent) and not of.name.endswith((_TEMPORARY, _JOURNAL)):
             raise  # the error is of another file, which the caller reads while writing this one
+        folder = target.parent
+        missing = "Write elsewhere." if folder.is_dir() else f"Create the folder {folder} first."
         remedy = {
             errno.ENOSPC: "Free some space or write elsewhere.",
             errno.EDQUOT: "Free some of the quota or write elsewhere.",
-            errno.ENOENT: "Write elsewhere."
-            if target.parent.is_dir()
-            else f"Create the folder {target.parent} first.",
-            errno.ENOTDIR: f"{target.parent} is no folder: write elsewhere.",
+            errno.ENOENT: missing,
+            errno.ENOTDIR: f"{folder} is no folder: write elsewhere.",
             errno.ENAMETOOLONG: "Choose a shorter name.",
             errno.EACCES: "Ask for write permission or write elsewhere.",
             errno.EROFS: "The disk is read-only: write elsewhere.",
         }.get(error.errno or 0, "Check the disk and try again.")
-        raise FileError(
-            f"{target} cannot be written: {error.strerror or error}. {remedy}"
-        ) from error
+        said = f"{target} cannot be written: {error.strerror or error}. {remedy}"
+        raise FileError(said) from error
 
 
 def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> IO[bytes]:
@@ -214,9 +210,8 @@ def _flush_and_close(file: IO[bytes]) -> None:
 def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
     """Write the journal, from which on the new files count; rename them; remove the journal."""
     journal = _journal(targets[0])
-    names = {
-        target.name: temporary.name for target, temporary in zip(targets, temporaries, strict=True)
-    }
+    pairs = zip(targets, temporaries, strict=True)
+    names = {target.name: temporary.name for target, temporary in pairs}
     written: list[Path] = []
     with ExitStack() as locks:
         try:

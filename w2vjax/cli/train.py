@@ -69,7 +69,7 @@ def train(
         quiet: Show no progress bar and no summary.
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
-    from w2vjax.runs.processes import guarded
+    from w2vjax.processes.guard import guarded
     from w2vjax.training.setup import use_compile_cache
 
     _connect(hosts)
@@ -94,7 +94,7 @@ def train(
 
 def _connect(hosts: Processes) -> None:
     """Join the other processes, if there are some."""
-    from w2vjax.runs.processes import connect
+    from w2vjax.processes.connect import connect
 
     values = vars(hosts).copy()
     if values.pop("distributed"):
@@ -109,10 +109,10 @@ def _train_into(
 ) -> Given | None:
     """Train, and write the results if this is the first process. It returns the summary."""
     from w2vjax.files import appearing_together, claimed, removed_if_empty
+    from w2vjax.processes.connect import is_first
     from w2vjax.runs import loop
     from w2vjax.runs.arguments import arguments_of
     from w2vjax.runs.checkpoint import checkpoints_in
-    from w2vjax.runs.processes import is_first
 
     # what cannot work is refused before anything is read or made
     asked = arguments_of(keywords)

@@ -70,6 +70,7 @@ EVERY_SIZE = ("pairs", "cbow_blocks", "blocks")
 # The size of the costly extras: empty batches, every window, and blocks of every kind without jit.
 MAIN_SIZE = "60 x 10, 330 pairs"
 EAGER_KINDS = ("ordinary", "two words", "scores past 6")  # without jit at the other sizes too
+AS_IT_IS: dict[str, Any] = {"scales": (1,), "allow_zero": True}  # how a case is checked
 DTYPES = ("float64", "float32", "bfloat16")
 # The least share of the rows touched by the batches whose reference has to be other than zero.
 LEAST_SHARE = 0.95
@@ -225,7 +226,7 @@ def make_inputs(
 
 
 def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
-    """How check_gradients judges a case: at one scale, with what adds up before it cancels.
+    """``terms`` and ``loss_terms`` of a case for check_gradients: what adds up before it cancels.
 
     An example (hidden t, positive p) adds a row times an error of at most 1, and the same for each
     of its 5 negatives, which cancel where they are one word. ``terms`` counts the examples of the
@@ -241,8 +242,7 @@ def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
     score = params.input.shape[1] * largest[0] * largest[1]
     hits *= 6
     terms = Params(float(hits[0].max()) * largest[1], float(hits[1].max()) * largest[0])
-    loss_terms = float(examples.sum()) * (1 + score)
-    return {"terms": terms, "loss_terms": loss_terms, "scales": (1,), "allow_zero": True}
+    return {"terms": terms, "loss_terms": float(examples.sum()) * (1 + score)}
 
 
 def applies(window: str, size: str, kind: str) -> bool:
@@ -298,7 +298,7 @@ def check_case(
     def check(rule: BackwardOf, also: tuple[str, ...], samples: int) -> GradientCheck:
         try:
             inputs = make_inputs(objective, window, size, make_case(kind, size), dtype)
-            options = {"also": also, "samples": samples, **magnitudes(*inputs[:2])}
+            options = {"also": also, "samples": samples, **AS_IT_IS, **magnitudes(*inputs[:2])}
             return check_gradients(loss, rule, *inputs, **options)
         except MemoryError:
             raise

@@ -9,11 +9,12 @@ import jax
 import numpy as np
 
 from w2vjax import reference
+from w2vjax.gradcheck import objectives as forms
 from w2vjax.gradcheck.cases import KINDS, SIZES, Case, Size, make_case
 from w2vjax.gradcheck.check import check_gradients
 from w2vjax.gradcheck.differences import difference_error
 from w2vjax.gradcheck.expansions import pair_batch
-from w2vjax.gradcheck.objectives import DTYPES, EAGER_KINDS, MAIN_SIZE, Names, Record, applies
+from w2vjax.gradcheck.objectives import AS_IT_IS, DTYPES, Names, Record
 from w2vjax.gradcheck.report import GradientCheck
 from w2vjax.types import Tree
 
@@ -25,12 +26,12 @@ def check_reference(
 ) -> Iterator[Record]:
     """One record for each size, kind and dtype, and one against :func:`numpy_loss`."""
     for size, kind in product(sizes, kinds):
-        if not applies("pairs", size, kind):
+        if not forms.applies("pairs", size, kind):
             continue
         case = make_case(kind, SIZES[size])
         for dtype in dtypes:
             inputs = one_hot_case(case, dtype)
-            eager = size == MAIN_SIZE or kind in EAGER_KINDS
+            eager = size == forms.MAIN_SIZE or kind in forms.EAGER_KINDS
             check = self_check(inputs, ("eager",) if eager else ())
             yield Record("reference", "one-hot pairs", size, kind, check)
     inputs = one_hot_case(make_case("ordinary", Size(7, 3, 2, 4, 2)), "float64")
@@ -40,7 +41,7 @@ def check_reference(
 
 def self_check(inputs: tuple[Tree, np.ndarray, np.ndarray], also: Sequence[str]) -> GradientCheck:
     """The check of the reference model's own backward on one case."""
-    options = {"also": also, **magnitudes(*inputs)}
+    options = {"also": also, **AS_IT_IS, **magnitudes(*inputs)}
     return check_gradients(loss, reference.backward, *inputs, **options)
 
 
@@ -62,14 +63,13 @@ def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndar
 
 
 def magnitudes(params: Tree, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """How a case is judged: by the pairs of its busiest word and a logit, before any cancels."""
+    """What a case adds up before anything cancels: the pairs of its busiest word, and a logit."""
     pairs = y.sum(-1)
     w1, w2 = (float(np.abs(params[name].astype(np.float64)).max()) for name in ("w1", "w2"))
     logit = params["w1"].shape[1] * w1 * w2
     centers, contexts = (X * pairs[:, None]).sum(0).max(initial=0), y.sum(0).max(initial=0)
     terms = {"w1": float(centers) * w2, "w2": float(contexts) * w1}
-    loss_terms = float(pairs.sum()) * (1 + logit)
-    return {"terms": terms, "loss_terms": loss_terms, "scales": (1,), "allow_zero": True}
+    return {"terms": terms, "loss_terms": float(pairs.sum()) * (1 + logit)}
 
 
 def numpy_loss(params: Tree, X: np.ndarray, y: np.ndarray) -> float:

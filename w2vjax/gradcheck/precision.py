@@ -63,7 +63,7 @@ def drift_of(name: str, objective: Objective, window: str, dtype: str) -> Drift:
     with jax.enable_x64(True):
         true_loss, true_gradient = compiled(*exact)
     inputs = forms.make_inputs(objective, WINDOWS[window], size, case, dtype)
-    options = {"also": (), **forms.magnitudes(*inputs[:2])}
+    options = {"also": (), **forms.AS_IT_IS, **forms.magnitudes(*inputs[:2])}
     check = check_gradients(loss, handwritten, *inputs, **options)
     with jax.enable_x64(dtype == "float64"):
         found_loss, found = compiled(*inputs)

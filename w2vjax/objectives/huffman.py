@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
@@ -40,9 +41,9 @@ class Huffman(NamedTuple):
         lengths: [V] int32, the steps of each path.
     """
 
-    nodes: jax.Array
-    codes: jax.Array
-    lengths: jax.Array
+    nodes: Array
+    codes: Array
+    lengths: Array
 
 
 def huffman_lengths(counts: np.ndarray) -> np.ndarray:
@@ -172,7 +173,7 @@ def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return nodes, codes
 
 
-def select_paths(draws: Draws, tree: Huffman, words: jax.Array, weights: jax.Array) -> Targets:
+def select_paths(draws: Draws, tree: Huffman, words: Array, weights: Array) -> Targets:
     """The paths of words [B, P] as targets with R = P * L rows."""
     del draws
     groups, hidden, positives = weights.shape
@@ -207,13 +208,8 @@ def hierarchical_softmax(spare: float | None = None) -> Objective:
     [[0], [1]]
     """
     tree = partial(huffman_tree, spare=spare)
-    return Objective(
-        tree,
-        select_paths,
-        logistic_rows_loss,
-        logistic_rows_backward,
-        bounded=logistic_rows_bounded,
-    )
+    logistic = logistic_rows_loss, logistic_rows_backward
+    return Objective(tree, select_paths, *logistic, bounded=logistic_rows_bounded)
 
 
 class Dropped(NamedTuple):
@@ -235,7 +231,7 @@ def dropped_paths(tree: Huffman, keep: np.ndarray) -> Dropped:
     return Dropped(rows, paths, spared, np.log(keep).astype(np.float32))
 
 
-def path_correction(params: Params, batch: Batch, dropped: Dropped) -> jax.Array:
+def path_correction(params: Params, batch: Batch, dropped: Dropped) -> Array:
     """The sum of log keep(w) + log Z(h) over a batch, which a tree's loss lacks.
 
     A tree has no score of a word for an offset to join. Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1),
@@ -245,11 +241,11 @@ def path_correction(params: Params, batch: Batch, dropped: Dropped) -> jax.Array
     each = max(1, _NUMBERS // (hidden.shape[1] * dropped.paths.nodes.size))
     log_z = jax.lax.map(lambda one: log_normaliser(one, output, dropped), hidden, batch_size=each)
     log_keep = jnp.asarray(dropped.log_keep)[batch.words][:, None]
-    correction: jax.Array = (batch.weights * (log_z[..., None] + log_keep)).sum()
+    correction: Array = (batch.weights * (log_z[..., None] + log_keep)).sum()
     return correction
 
 
-def log_normaliser(hidden: jax.Array, output: jax.Array, dropped: Dropped) -> jax.Array:
+def log_normaliser(hidden: Array, output: Array, dropped: Dropped) -> Array:
     """log Z [T] of ``hidden`` [T, D] for the scores of ``output``, the rows of ``dropped``."""
     nodes, codes, lengths = dropped.paths
     steps = (hidden @ output.T)[:, nodes]  # [T, F, L]

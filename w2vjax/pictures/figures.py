@@ -23,17 +23,9 @@ DPI = 100  # 12 inches make 1200 px
 SUFFIXES = (".png", ".svg")
 # matplotlib's own font, then fonts for the scripts that it lacks. Missing ones are left out.
 _FONTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "Noto Sans Devanagari",
-    "Noto Sans Arabic",
-    "Noto Sans Thai",
-    "Arial Unicode MS",
-    "Microsoft YaHei",
-    "PingFang SC",
-)
+    "DejaVu Sans|Noto Sans CJK SC|Noto Sans CJK JP|WenQuanYi Zen Hei|Noto Sans Devanagari|"
+    "Noto Sans Arabic|Noto Sans Thai|Arial Unicode MS|Microsoft YaHei|PingFang SC"
+).split("|")
 
 
 def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":

@@ -70,12 +70,8 @@ def read_losses(path: str | PathLike[str]) -> Losses:
     if not records:
         raise FormatError(f'{path}: no line has a "loss". Give the log that training wrote.')
     steps, words, losses = zip(*records, strict=True)
-    return Losses(
-        np.array(steps, np.int64),
-        np.array(words, float),
-        np.array(losses, float),
-        bool(last.strip()),
-    )
+    numbers = np.array(steps, np.int64), np.array(words, float), np.array(losses, float)
+    return Losses(*numbers, bool(last.strip()))
 
 
 def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, float, float] | None:
@@ -93,9 +89,8 @@ def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, f
     def value(name: str, kinds: type | UnionType, absent: object = None) -> Any:
         found = record.get(name, absent)
         if isinstance(found, bool) or not isinstance(found, kinds):
-            raise FormatError(
-                f'{path}, line {number}: "{name}" is {found!r:.40}, not a number. Mend the line.'
-            )
+            cause = f'{path}, line {number}: "{name}" is {found!r:.40}, not a number'
+            raise FormatError(f"{cause}. Mend the line.")
         return found
 
     # null: no pair was measured since the last record

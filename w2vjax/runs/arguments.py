@@ -75,7 +75,7 @@ class Arguments(Settings):
         "Words and counts to use as they are, instead of a choice by min_count and max_vocab."
     )
     reading: "Reading | None" = about(
-        "How files are read: w2vjax.corpus.Reading(encoding='latin-1')."
+        "How files are read, such as w2vjax.corpus.Reading(encoding='latin-1')."
     )
     cache: AnyPath | None = about("A folder that keeps the encoded corpus for the next run.")
     checkpoint: "AnyPath | Checkpoints | None" = about(

@@ -21,12 +21,13 @@ from jax.experimental import multihost_utils
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
 from w2vjax.corpus.sources import Source
 from w2vjax.errors import SettingError
+from w2vjax.processes.connect import is_first, told_by_first
+from w2vjax.processes.guard import guarded
 from w2vjax.reference import tokenize
 from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
 from w2vjax.runs.held_out import evaluate_held_out
-from w2vjax.runs.processes import guarded, is_first, told_by_first
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
@@ -114,9 +115,7 @@ def train_prepared(
     with (
         StopSignals(checkpoints is not None) as signals,
         Reporter(job, standing.position, arguments, history) as report,
-        Workers(
-            *(program, job.feed.copies, job.tables, job.keep, job.recipe.mesh, job.join_share)
-        ) as workers,
+        Workers(program, job.feed.copies, job.tables, job.keep, job.recipe.mesh) as workers,
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import jax
 
+from w2vjax.processes.connect import Wishes, agreed, is_first
+from w2vjax.processes.guard import forward
 from w2vjax.runs.checkpoint import Checkpoints, Position, save_checkpoint
-from w2vjax.runs.processes import Wishes, agreed, forward, is_first
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.watch import Watch
 from w2vjax.training.copies import (

@@ -18,10 +18,6 @@ A rare row gets the sum of what few copies saw of it. A frequent row, which ever
 to where it belongs, gets the mean: R full corrections would overshoot. Row optimizers count c, one
 number a row. For an optimizer that does not count, rows get the mean.
 
-The bound adds up the rows that an example is scored against. The nodes of a path are many rows, and
-their vectors point in different directions, so a row has gone less far along each. The method of
-hierarchical softmax says a share of c that counts (``Method.join_share``).
-
 On several devices (:mod:`w2vjax.training.devices`) the copies lie on them, and a join is one
 all-reduce in two halves. First each device gets its share of the rows of every copy, and joins
 them. Then it gets the other shares. The copies are added in the order of their numbers. So the
@@ -40,7 +36,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jax.typing import ArrayLike
 
 from w2vjax.lazy import kept
 from w2vjax.training.devices import (
@@ -173,13 +168,13 @@ def mean(start: jax.Array, copies: Sequence[jax.Array], active: jax.Array) -> ja
 
 
 def join_states(
-    start: Params, states: tuple[State, ...], active: jax.Array, share: ArrayLike = 1.0
+    start: Params, states: tuple[State, ...], active: jax.Array
 ) -> tuple[Params, tuple[State, ...]]:
     """The joined params, and R states that begin there with their counts at 0.
 
-    ``active`` of the copies trained in this round. ``share`` of the counts counts.
+    ``active`` of the copies trained in this round.
     """
-    params = joined_params(start, states, active, share, lambda table: table, lambda leaf: [leaf])
+    params = joined_params(start, states, active, lambda table: table, lambda leaf: [leaf])
     return params, tuple(
         State(jax.tree.map(jnp.copy, params), cleared(state.optimizer)) for state in states
     )
@@ -189,7 +184,6 @@ def joined_params(
     start: Params,
     states: Sequence[State],
     active: jax.Array,
-    share: ArrayLike,
     rows: Callable[[jax.Array], jax.Array],
     copies: Callable[[jax.Array], Iterable[jax.Array]],
 ) -> Params:
@@ -199,7 +193,6 @@ def joined_params(
         start: the params at the start of the round, [V, D] each.
         states: of the copies, or of the turns of several devices.
         active: how many copies trained in this round.
-        share: of the counts that counts.
         rows: of a table of ``start``, those to join.
         copies: the same rows of an array of a state, for every copy in it.
     """
@@ -207,7 +200,7 @@ def joined_params(
     joined = []
     for at, table in enumerate(start):
         tables = [one for state in states for one in copies(state.params[at])]
-        gone = [one * share for found in counted for one in copies(found[at])]
+        gone = [one for found in counted for one in copies(found[at])]
         before = rows(table)
         joined.append(join(before, tables, gone) if gone else mean(before, tables, active))
     return Params(*joined)
@@ -226,7 +219,7 @@ _join_states = jax.jit(join_states, donate_argnums=(0, 1))
 def join_on(mesh: Mesh) -> Any:
     """:func:`join_states` for the turns of several devices, compiled. It also shares the notes.
 
-    (start, states, active, share, notes [D, N]) -> (params, states, notes [D, N] on every device).
+    (start, states, active, notes [D, N]) -> (params, states, notes [D, N] on every device).
     """
     devices = mesh.size
 
@@ -245,13 +238,9 @@ def join_on(mesh: Mesh) -> Any:
         return list(jax.lax.all_to_all(parts, AXIS, 0, 0))
 
     def local(
-        start: Params,
-        states: tuple[State, ...],
-        active: jax.Array,
-        share: jax.Array,
-        notes: jax.Array,
+        start: Params, states: tuple[State, ...], active: jax.Array, notes: jax.Array
     ) -> tuple[Params, tuple[State, ...], jax.Array]:
-        own = joined_params(start, states, active, share, rows, exchanged)
+        own = joined_params(start, states, active, rows, exchanged)
         params = Params(
             *(
                 jax.lax.all_gather(part, AXIS, tiled=True)[: len(table)]
@@ -262,7 +251,7 @@ def join_on(mesh: Mesh) -> Any:
         begun = tuple(State(each, cleared(state.optimizer)) for state in states)
         return params, begun, jax.lax.all_gather(notes[0], AXIS)
 
-    specs = (WHOLE, EACH, WHOLE, WHOLE, EACH)
+    specs = (WHOLE, EACH, WHOLE, EACH)
     spread = jax.shard_map(
         local, mesh=mesh, in_specs=specs, out_specs=(WHOLE, EACH, WHOLE), check_vma=False
     )
@@ -276,15 +265,8 @@ class Workers:
     """
 
     def __init__(
-        self,
-        program: Compiled,
-        copies: int,
-        tables: Tables,
-        keep: jax.Array,
-        mesh: Mesh | None,
-        join_share: float = 1.0,
+        self, program: Compiled, copies: int, tables: Tables, keep: jax.Array, mesh: Mesh | None
     ):
-        self._share = np.float32(join_share)
         self._program, self._mesh = program, mesh if trains_copies(mesh) else None
         self._given = (tables, keep) if mesh is None else replicated(mesh, (tables, keep))
         threads = copies > 1 and self._mesh is None
@@ -325,7 +307,7 @@ class Workers:
 
         done = list(self._threads.map(run, copies.states, chunks))
         states = [*(state for state, _ in done), *copies.states[len(done) :]]
-        start, joined = _join_states(copies.start, tuple(states), np.float32(active), self._share)
+        start, joined = _join_states(copies.start, tuple(states), np.float32(active))
         return Copies(start, joined), [progress for _, progress in done]
 
     def _train_on_devices(
@@ -344,7 +326,7 @@ class Workers:
         wished = stacked(mesh, lambda _: np.asarray(wishes, np.int32))
         notes = _noted([each for _, each in done], wished)
         start, joined, shared = join_on(mesh)(
-            copies.start, tuple(states), np.float32(active), self._share, notes
+            copies.start, tuple(states), np.float32(active), notes
         )
         return Copies(start, joined), Noted(done[-1][1], shared, len(done))
 

@@ -53,7 +53,6 @@ class Method(NamedTuple):
     optimizer: OptimizerMaker = row_sgd
     reach: Reach = draw_reach
     embed_backward: EmbedBackward = embed_backward
-    join_share: float = 1.0  # of how far steps have gone, what a join of copies counts: copies.py
 
 
 # Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json, and for skip-gram

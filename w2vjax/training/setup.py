@@ -42,7 +42,6 @@ class Run(NamedTuple):
     state: State
     tables: Any
     keep: jax.Array
-    join_share: float = 1.0  # the method's
 
     def __repr__(self) -> str:
         settings, words = self.settings, len(self.feed.corpus.vocab)
@@ -258,9 +257,7 @@ def set_up(
     )
     state = first_state(recipe, settings, shape, start)
     keep = keep_thresholds(counts, settings.sample)
-    return Run(
-        settings, place, recipe, steps, state, objective.init(counts), keep, method.join_share
-    )
+    return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
 
 
 def first_state(

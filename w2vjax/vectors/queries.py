@@ -78,9 +78,8 @@ def most_similar(
     >>> [word for word, similarity in vectors.most_similar("cat")]
     ['dog', 'tea']
     """
-    return most_similar_batch(
-        vectors, [query_items(positive)], [query_items(negative)], topn, restrict_vocab
-    )[0]
+    plus, minus = [query_items(positive)], [query_items(negative)]
+    return most_similar_batch(vectors, plus, minus, topn, restrict_vocab)[0]
 
 
 def most_similar_batch(
@@ -333,9 +332,8 @@ def mean_vector(
     words = several(words)
     scale = np.ones(len(words)) if weights is None else numbers(weights).astype(np.float64)
     if scale.shape != (len(words),):
-        raise SettingError(
-            f"{len(words)} words need as many weights; their shape is {scale.shape}."
-        )
+        cause = f"{len(words)} words need as many weights"
+        raise SettingError(f"{cause}; their shape is {scale.shape}.")
     kept = [place for place, word in enumerate(words) if not ignore_missing or word in vectors]
     total = np.abs(scale[kept]).sum()
     if not total > 0:
