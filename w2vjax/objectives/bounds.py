@@ -21,14 +21,14 @@ times. Real steps mix many examples, whose curvatures point in different directi
 constants are faster and still stable.
 """
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 # Measured: benchmarks/results/cpu-2-cores/sweep-bounds.json
 A, B = 8.0, 6.0
 
 
-def stiffness(vectors: jax.Array, a: float = A, b: float = B) -> jax.Array:
+def stiffness(vectors: Array, a: float = A, b: float = B) -> Array:
     """|v|^2 / a + 1 / b: what an example of error 1 adds to the bound of the other vector.
 
     Args:

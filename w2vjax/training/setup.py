@@ -289,11 +289,15 @@ def _draw_state(make_optimizer: OptimizerMaker, shape: tuple[int, int], dtype: s
     """(schedule, seed) -> the first state."""
 
     def draw(schedule: ScalarOrSchedule, seed: jax.Array) -> State:
-        key = jax.random.fold_in(jax.random.key(seed), 2**31)
-        params = init_params(key, *shape, dtype)
+        params = drawn_params(seed, shape, dtype)
         return State(params, make_optimizer(schedule).init(params))
 
     return jax.jit(draw)
+
+
+def drawn_params(seed: jax.Array, shape: tuple[int, int], dtype: str) -> Params:
+    """The first params of a run, [V, D] each, which follow from its seed. Jit-able."""
+    return init_params(jax.random.fold_in(jax.random.key(seed), 2**31), *shape, dtype)
 
 
 def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:

@@ -391,10 +391,10 @@ def _jitted(recipe: Recipe, chunk: int) -> Any:
 
     if recipe.mesh is not None and mesh is None:
         program = on_each_device(recipe.mesh, program)
-    return jax.jit(program, donate_argnums=1, compiler_options=_compiler_options(recipe))
+    return jax.jit(program, donate_argnums=1, compiler_options=compiler_options(recipe))
 
 
-def _compiler_options(recipe: Recipe) -> dict[str, Any] | None:
+def compiler_options(recipe: Recipe) -> dict[str, Any] | None:
     """What XLA is told beside the program. An option that XLA_FLAGS names is left as it is."""
     options: dict[str, Any] = {}
     if recipe.platform == "cpu":
