@@ -141,7 +141,7 @@ from jax.sharding import Mesh
 import w2vjax as w2v
 from planted import planted_text
 from w2vjax.training.copies import Joined, join_on, spread, stacked
-from w2vjax.training.devices import mesh_of
+from w2vjax.devices.mesh import mesh_of
 from w2vjax.training.setup import lower
 
 KINDS = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"

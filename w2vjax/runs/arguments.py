@@ -138,7 +138,7 @@ class Arguments(Settings):
 
     def chosen_mesh(self) -> "Mesh | None":
         """The devices of the run. None for one device."""
-        from w2vjax.training.devices import mesh_of
+        from w2vjax.devices.mesh import mesh_of
 
         if self.mesh is None:
             return mesh_of(self.devices)

@@ -23,7 +23,6 @@ from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import claimed, remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training.copies import Joined
-from w2vjax.training.devices import placed_like
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
@@ -184,7 +183,7 @@ def load_checkpoint(
 
     Args:
         folder: of the checkpoints.
-        like: a state of the run's shapes.
+        like: a state of the run's shapes. The arrays that are returned are NumPy's.
         identity: see :func:`run_identity`.
         allow: names of fields that may differ.
 
@@ -211,13 +210,13 @@ def load_checkpoint(
             path, _in_todays_words(json.loads(tensors.metadata["identity"])), identity, set(allow)
         )
         leaves, structure = jax.tree.flatten(like)
-        arrays = _each_once(list(tensors.arrays.values()), like)
+        arrays = _in_one(_each_once(list(tensors.arrays.values()), like), leaves)
         if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
             raise CheckpointError(
                 f"{path} holds other tables than this run's. Resume with the settings it was made "
                 "with."
             )
-        state = jax.tree.unflatten(structure, map(placed_like, arrays, leaves))
+        state = jax.tree.unflatten(structure, arrays)
         return (
             state,
             Position(*json.loads(tensors.metadata["place"])),
@@ -238,6 +237,16 @@ def _each_once(arrays: list[np.ndarray], like: Joined) -> list[np.ndarray]:
     size = (len(arrays) - tables) // copies
     ends = range(tables + size, len(arrays) + 1, size)
     return arrays[:tables] + [one for end in ends for one in arrays[end - size + tables : end]]
+
+
+def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
+    """The arrays of a checkpoint. Earlier versions kept the counts of the two tables apart."""
+    left, found = list(arrays), []
+    for leaf in leaves:
+        apart = len(left) > 1 and left[0].ndim == 1 and leaf.shape == (len(left[0]), 2)
+        found += [np.stack([left.pop(0), left.pop(0)], 1)] if apart else left[:1]
+        left = left if apart else left[1:]
+    return found + left
 
 
 def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,8 @@ from jax.experimental import multihost_utils
 
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
 from w2vjax.corpus.sources import Source
+from w2vjax.devices.mesh import on_host, on_own_device, own_device, placed_like, trains_copies
+from w2vjax.devices.tables import cut
 from w2vjax.errors import SettingError
 from w2vjax.reference import tokenize
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
@@ -57,14 +60,13 @@ from w2vjax.training.copies import (
     read_reports,
     spread,
 )
-from w2vjax.training.devices import on_own_device, own_device, placed_like, trains_copies
 from w2vjax.training.feed import rounds as rounds_of
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import (
     Run,
-    check_mesh,
     check_optimizer_maker,
+    check_run_mesh,
     lower,
     on_accelerator,
     set_up,
@@ -160,8 +162,10 @@ def train_prepared(
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "total_seconds": time.perf_counter() - began,
     }
-    params = standing.copies.params
-    if trains_copies(job.recipe.mesh) or jax.process_count() > 1:
+    params, rows = standing.copies.params, job.state.params.input.shape[0]
+    if rows > len(corpus.vocab):
+        params = of_words(job, jax.tree.map(on_host, params))
+    elif trains_copies(job.recipe.mesh) or jax.process_count() > 1:
         params = jax.tree.map(on_own_device, params)
     job = job._replace(state=State(params, None))
     return trained_by(job, position, report, seconds, untrained())
@@ -172,7 +176,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     arguments.check_values()
     method = arguments.chosen_method()
     mesh = arguments.chosen_mesh()
-    check_mesh(mesh, completed(arguments.settings(), method, on_accelerator(mesh)))
+    check_run_mesh(mesh, completed(arguments.settings(), method, on_accelerator(mesh)))
     check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     check_seconds(f"step_timeout={arguments.step_timeout!r}", arguments.step_timeout)
@@ -269,18 +273,28 @@ def fresh_or_resumed(
     job: Run, lowered: jax.stages.Lowered, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
     """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
-    joined, found = Joined(job.state.params, (job.state.optimizer,) * job.feed.copies), None
+    joined = Joined(job.state.params, (job.state.optimizer,) * job.feed.copies)
+    like, found = jax.eval_shape(partial(of_words, job), joined), None
     identity: dict[str, Any] = {}
     if checkpoints is not None:
         identity = run_identity(job, program_text(job, lowered), start)
         if checkpoints.resume and is_first():
-            found = load_checkpoint(checkpoints.folder, joined, identity, checkpoints.allow)
-    joined, position, history = found or (joined, Position(), [])
+            found = load_checkpoint(checkpoints.folder, like, identity, checkpoints.allow)
+    arrays, position, history = found or (None, Position(), [])
     if checkpoints is not None and checkpoints.resume and jax.process_count() > 1:
-        said, arrays = told_by_first(json.dumps([position, history]), joined)
+        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+        told = json.dumps([arrays is None, position, history])
+        said, arrays = told_by_first(told, arrays or blank)
+        fresh, place, history = json.loads(said)
+        arrays, position = None if fresh else arrays, Position(*place)
+    if arrays is not None:
         joined = jax.tree.map(placed_like, arrays, joined)
-        position, history = Position(*json.loads(said)[0]), json.loads(said)[1]
     return Standing(spread(joined, job.recipe.mesh), position), history, identity
+
+
+def of_words(job: Run, tree: Any) -> Any:
+    """Arrays of a run without the rows that only make the shares of devices equal."""
+    return cut(tree, job.state.params.input.shape[0], len(job.feed.corpus.vocab))
 
 
 def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
@@ -288,7 +302,8 @@ def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
     if job.recipe.mesh is None:
         return lowered.as_text()
     alone = job.recipe._replace(mesh=None)
-    given = (job.state, job.tables, job.keep, *job.feed.chunk(0), chunk_seed(0, 0, 0))
+    state = jax.eval_shape(partial(of_words, job), job.state)
+    given = (state, job.tables, job.keep, *job.feed.chunk(0), chunk_seed(0, 0, 0))
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), given)
     text: str = compile_chunk(alone, job.feed.size).lower(*shapes).as_text()
     return text
@@ -471,7 +486,8 @@ class Saver:
     def save(self, standing: Standing) -> None:
         """Write a checkpoint. All processes call it together, and the first one writes."""
         folder, history = self._checkpoints.folder, self._report.history
-        joined = joined_on_host(standing.copies, self._report.run.recipe.mesh)
+        run = self._report.run
+        joined = of_words(run, joined_on_host(standing.copies, run.recipe.mesh))
         if is_first():
             save_checkpoint(folder, joined, standing.position, self._identity, history)
         self._saved = time.perf_counter()

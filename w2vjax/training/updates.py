@@ -29,6 +29,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 
@@ -100,12 +101,19 @@ class Gone(NamedTuple):
     back to 0 by :func:`cleared`.
     """
 
-    rows: Params  # of [V] float32
+    # [V, 2] float32 of input and output rows. One array, so that a GPU adds to both at once
+    rows: jax.Array
 
 
 def not_gone(params: Params) -> Gone:
     """The state before the first step."""
-    return Gone(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
+    return Gone(jnp.zeros((params.input.shape[0], 2), jnp.float32))
+
+
+def counts_of(state: OptState) -> jax.Array | None:
+    """What an optimizer counted, [V, 2], anywhere in its state. None if it does not count."""
+    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, Gone))
+    return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
 
 
 def cleared(state: OptState) -> OptState:
@@ -113,9 +121,9 @@ def cleared(state: OptState) -> OptState:
 
     >>> params = Params(jnp.ones((2, 1)), jnp.ones((2, 1)))
     >>> state = row_sgd(0.1).init(params)
-    >>> state = state._replace(gone=Gone(Params(jnp.ones(2), jnp.ones(2))))
-    >>> print(cleared(state).gone.rows.input)
-    [0. 0.]
+    >>> state = state._replace(gone=Gone(jnp.ones((2, 2))))
+    >>> print(cleared(state).gone.rows.sum())
+    0.0
     """
 
     def clear(leaf: OptState) -> OptState:
@@ -124,24 +132,44 @@ def cleared(state: OptState) -> OptState:
     return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, Gone))
 
 
-def bounded_step(
-    values: jax.Array, ids: jax.Array | None, bound: jax.Array, size: ArrayLike, gone: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def bounded_steps(
+    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone
+) -> tuple[Params, Gone]:
     """(-min(size, 1 / total) * values, gone). total: a row's bound over all its examples.
 
-    values [N, D] of rows ids [N], or dense [V, D] for None; bound [N] or [V]; size: a step size, a
-    scalar or [N].
+    Args:
+        values: [N, D] of rows ids [N], or dense [V, D] for None.
+        ids: of both tables.
+        bounds: [N] or [V].
+        sizes: step sizes, scalars or [N].
+        gone: before the step.
     """
-    way = jnp.asarray(size, gone.dtype) * jnp.abs(bound).astype(gone.dtype)
-    if ids is None:
-        gone = gone + way
-    else:
-        before = gone[ids]
+    rows = gone.rows
+    ways = [
+        jnp.asarray(size, rows.dtype) * jnp.abs(bound).astype(rows.dtype)
+        for size, bound in zip(sizes, bounds, strict=True)
+    ]
+    found = [at for at in range(2) if ids[at] is not None]
+    if found:
+        places = jnp.concatenate([2 * ids[at] + at for at in found])
+        way = jnp.concatenate([ways[at] for at in found])
+        flat = rows.reshape(-1)
+        before = flat[places]
         # plus 0, as it is not negative: so that the reading is seen to come before the adding,
         # which else copies
-        gone = gone.at[ids].add(way + jnp.minimum(before, 0))
-        way = jnp.maximum(gone[ids] - before, way)
-    return -jnp.asarray(size / jnp.maximum(1, way))[:, None].astype(values.dtype) * values, gone
+        flat = flat.at[places].add(way + jnp.minimum(before, 0))
+        way = jnp.maximum(flat[places] - before, way)
+        rows = flat.reshape(rows.shape)
+        ends = np.cumsum([ways[at].size for at in found])[:-1]
+        for at, part in zip(found, jnp.split(way, ends), strict=True):
+            ways[at] = part
+    for at in {0, 1}.difference(found):
+        rows = rows.at[:, at].add(ways[at])
+
+    def step(value: jax.Array, size: ArrayLike, way: jax.Array) -> jax.Array:
+        return -jnp.asarray(size / jnp.maximum(1, way))[:, None].astype(value.dtype) * value
+
+    return Params(*map(step, values, sizes, ways)), Gone(rows)
 
 
 class RowSgdState(NamedTuple):
@@ -185,10 +213,8 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
     ) -> tuple[Params, RowSgdState]:
         del params
         size = learning_rate(state.steps) if callable(learning_rate) else learning_rate
-        leaves = zip(values, ids, bounds, state.gone.rows, strict=True)
-        stepped = [bounded_step(v, i, bound, size, gone) for v, i, bound, gone in leaves]
-        values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowSgdState(optax.safe_increment(state.steps), Gone(gone))
+        values, gone = bounded_steps(values, ids, bounds, Params(size, size), state.gone)
+        return values, RowSgdState(optax.safe_increment(state.steps), gone)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -241,16 +267,11 @@ def row_adagrad(
     ) -> tuple[Params, RowAdagradState]:
         del params
         rate = learning_rate(state.steps) if callable(learning_rate) else learning_rate
-        totals, stepped = [], []
-        leaves = zip(values, ids, bounds, state.total, state.gone.rows, strict=True)
-        for v, i, bound, total, gone in leaves:
-            total, here = accumulate(v, i, total)
-            totals.append(total)
-            stepped.append(bounded_step(v, i, bound, rate / jnp.sqrt(here + epsilon), gone))
-        values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowAdagradState(
-            Params(*totals), optax.safe_increment(state.steps), Gone(gone)
-        )
+        sums = list(map(accumulate, values, ids, state.total))
+        sizes = Params(*(rate / jnp.sqrt(here + epsilon) for _, here in sums))
+        values, gone = bounded_steps(values, ids, bounds, sizes, state.gone)
+        total = Params(*(total for total, _ in sums))
+        return values, RowAdagradState(total, optax.safe_increment(state.steps), gone)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -324,8 +345,8 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
             )
         return
     shapes = {table.shape for table in params}
-    for leaf in jax.tree.leaves(state):
-        if leaf.shape in shapes:
+    for leaf in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, Gone)):
+        if not isinstance(leaf, Gone) and leaf.shape in shapes:
             raise SettingError(
                 "The optimizer keeps a state of the tables' shape and cannot take row gradients. "
                 "Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or "
