@@ -18,6 +18,7 @@ import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
+from w2vjax.objectives.bounds import counts_of
 from w2vjax.objectives.softmax import softmax
 from w2vjax.runs import loop
 from w2vjax.training import methods
@@ -30,7 +31,6 @@ from w2vjax.training.updates import (
     WholeTables,
     apply_gradients,
     check_optimizer,
-    counts_of,
     parts,
 )
 from w2vjax.types import Params, Rows

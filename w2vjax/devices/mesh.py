@@ -76,7 +76,7 @@ def memory(device: jax.Device) -> int:
 
 
 def placed_like(array: np.ndarray, other: jax.Array) -> jax.Array:
-    """An array of the host on the devices of another one, divided like it, with zeros at its end."""
+    """An array of the host placed like another one, with zeros up to its shape."""
     missing = [more - less for more, less in zip(other.shape, array.shape, strict=True)]
     if any(missing):
         array = np.pad(array, [(0, number) for number in missing])

@@ -73,7 +73,7 @@ class Arguments(Settings):
         "run has several processes.",
     )
     mesh: "Mesh | None" = described(
-        None, 'Devices with the axis "copy", or with the axes "data" and "dim".'
+        None, 'Devices with the axis "copy", or with some of "data", "dim" and "vocabulary".'
     )
     step_timeout: float = described(
         600.0, "With several processes: seconds without a step forward after which the run ends."

@@ -15,6 +15,7 @@ from w2vjax.devices.mesh import EACH, WHOLE, memory, own_device, trains_copies
 from w2vjax.devices.tables import check_memory, check_mesh, divided, kept_in_place, rows_of
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
+from w2vjax.objectives.bounds import counts_of
 from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
 from w2vjax.training.copies import chunks_on
@@ -22,7 +23,7 @@ from w2vjax.training.feed import CHUNK, Feed, feed, longest_call
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, schedule_argument
-from w2vjax.training.updates import check_optimizer, counts_of, linear_decay
+from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
 
@@ -202,15 +203,14 @@ def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | 
     """The first state of a run: ``start`` or drawn params, placed on the recipe's mesh."""
     mesh = None if trains_copies(recipe.mesh) else recipe.mesh  # copies are made later
     shape = rows_of(mesh, words), settings.dim
-    begin = _begin(recipe.make_optimizer, shape, settings.dtype, mesh)
-    given = None
     if start is not None and mesh is None:
         # a copy, for the caller's tables are not donated
         given = jax.tree.map(lambda t: jnp.array(t, settings.dtype, copy=True), start)
         return State(given, recipe.optimizer.init(given))
-    if start is not None:
-        given = jax.tree.map(partial(divided, mesh, shape, settings.dtype), start)
-    state: State = begin(schedule_argument(recipe), np.uint32(settings.seed), given)
+    if start is not None and mesh is not None:
+        start = jax.tree.map(partial(divided, mesh, shape, settings.dtype), start)
+    begin = _begin(recipe.make_optimizer, shape, settings.dtype, mesh)
+    state: State = begin(schedule_argument(recipe), np.uint32(settings.seed), start)
     return state
 
 

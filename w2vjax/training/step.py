@@ -31,9 +31,10 @@ from w2vjax.devices.tables import (
     place,
 )
 from w2vjax.lazy import kept
+from w2vjax.objectives.bounds import cleared
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
-from w2vjax.training.updates import LinearDecay, apply_gradients, cleared
+from w2vjax.training.updates import LinearDecay, apply_gradients
 from w2vjax.types import (
     Batch,
     EmbedBackward,

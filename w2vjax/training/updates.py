@@ -29,11 +29,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.objectives.bounds import Gone, bounded_steps, not_gone
 from w2vjax.objectives.model import to_dense
 from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
 
@@ -90,86 +90,6 @@ def parts(state: OptState, kind: type) -> bool:
     """
     leaves = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, kind))
     return any(isinstance(leaf, kind) for leaf in leaves)
-
-
-class Gone(NamedTuple):
-    """How far bounded steps have gone, since a chunk began or copies were joined: see copies.py.
-
-    It is the sum of step sizes times bounds, for each row. A step reads it before and after it adds
-    its own. So the bounds of a row's examples add up without memory of their own. For that it has
-    to stay below 1e6 or so in float32. A loop of your own with more than some 10,000 steps sets it
-    back to 0 by :func:`cleared`.
-    """
-
-    # [V, 2] float32 of input and output rows. One array, so that a GPU adds to both at once
-    rows: jax.Array
-
-
-def not_gone(params: Params) -> Gone:
-    """The state before the first step."""
-    return Gone(jnp.zeros((params.input.shape[0], 2), jnp.float32))
-
-
-def counts_of(state: OptState) -> jax.Array | None:
-    """What an optimizer counted, [V, 2], anywhere in its state. None if it does not count."""
-    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, Gone))
-    return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
-
-
-def cleared(state: OptState) -> OptState:
-    """An optimizer's state with every :class:`Gone` in it at 0.
-
-    >>> params = Params(jnp.ones((2, 1)), jnp.ones((2, 1)))
-    >>> state = row_sgd(0.1).init(params)
-    >>> state = state._replace(gone=Gone(jnp.ones((2, 2))))
-    >>> print(cleared(state).gone.rows.sum())
-    0.0
-    """
-
-    def clear(leaf: OptState) -> OptState:
-        return jax.tree.map(jnp.zeros_like, leaf) if isinstance(leaf, Gone) else leaf
-
-    return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, Gone))
-
-
-def bounded_steps(
-    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone
-) -> tuple[Params, Gone]:
-    """(-min(size, 1 / total) * values, gone). total: a row's bound over all its examples.
-
-    Args:
-        values: [N, D] of rows ids [N], or dense [V, D] for None.
-        ids: of both tables.
-        bounds: [N] or [V].
-        sizes: step sizes, scalars or [N].
-        gone: before the step.
-    """
-    rows = gone.rows
-    ways = [
-        jnp.asarray(size, rows.dtype) * jnp.abs(bound).astype(rows.dtype)
-        for size, bound in zip(sizes, bounds, strict=True)
-    ]
-    found = [at for at in range(2) if ids[at] is not None]
-    if found:
-        places = jnp.concatenate([2 * ids[at] + at for at in found])
-        way = jnp.concatenate([ways[at] for at in found])
-        flat = rows.reshape(-1)
-        before = flat[places]
-        # plus 0, as it is not negative: so that the reading is seen to come before the adding,
-        # which else copies
-        flat = flat.at[places].add(way + jnp.minimum(before, 0))
-        way = jnp.maximum(flat[places] - before, way)
-        rows = flat.reshape(rows.shape)
-        ends = np.cumsum([ways[at].size for at in found])[:-1]
-        for at, part in zip(found, jnp.split(way, ends), strict=True):
-            ways[at] = part
-    for at in {0, 1}.difference(found):
-        rows = rows.at[:, at].add(ways[at])
-
-    def step(value: jax.Array, size: ArrayLike, way: jax.Array) -> jax.Array:
-        return -jnp.asarray(size / jnp.maximum(1, way))[:, None].astype(value.dtype) * value
-
-    return Params(*map(step, values, sizes, ways)), Gone(rows)
 
 
 class RowSgdState(NamedTuple):
