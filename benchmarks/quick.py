@@ -12,9 +12,9 @@ the speed of one large product, nor less than its rows, read and written, at the
 "compile" is the time of the first run before its first step. Gensim trains on the same file with as
 many threads as cores. A run that did not train all words, or learned nothing, ends the benchmark.
 
-``--seeds`` times three ways to train a model of 2,000 words from many seeds: a loop over
-``w2v.train``, the same in a thread for each core, and one program by ``jax.vmap``. Threads must
-give the bits of the loop, and vmap the same vectors to 1e-4.
+``--seeds`` times three ways to train models of up to 2,000 different words from many seeds: a loop
+over ``w2v.train``, the same in a thread for each core, and ``w2v.train_many``. Threads must give
+the bits of the loop, and ``train_many`` the same vectors to 1e-4.
 """
 
 import json
@@ -38,7 +38,6 @@ from timing import CheckFailed, check_close, compare, parser_of, report, table, 
 import w2vjax as w2v
 from w2vjax.training.methods import METHODS
 from w2vjax.training.setup import Run
-from w2vjax.training.step import State, chunk_key, train_chunk
 
 VOCABULARY, SOFTMAX_VOCABULARY = 20_000, 2_000  # a softmax costs V numbers a word
 KEY = ("model", "objective", "dim")
@@ -152,57 +151,38 @@ def compared(
     ]
 
 
-def in_one_program(corpus: w2v.Corpus, seeds: np.ndarray, **settings: Any) -> Callable[[], Any]:
-    """Input tables [seeds, V, D] of a model of one chunk, trained side by side by ``jax.vmap``."""
-    run = w2v.set_up(corpus, w2v.Settings(**settings))
-    (piece,) = map(run.feed.chunk, range(run.feed.chunks))
-
-    def train_from(seed: jax.Array) -> jax.Array:
-        def epoch(number: jax.Array, state: State) -> State:
-            key = chunk_key((seed, number, np.uint32(0)))
-            size = run.feed.size
-            return train_chunk(run.recipe, size, state, run.tables, run.keep, piece, key)[0]
-
-        key = jax.random.fold_in(jax.random.key(seed), 2**31)  # as train draws its tables
-        params = w2v.init_params(key, len(corpus.vocab), run.settings.dim)
-        start = State(params, run.recipe.optimizer.init(params))
-        first, last = np.uint32([0, run.settings.epochs])
-        return jax.lax.fori_loop(first, last, epoch, start).params.input
-
-    program = jax.jit(jax.vmap(train_from))
-    return lambda: jax.block_until_ready(program(seeds))
+def from_seeds(number: int, words: Sequence[int], dim: int, rounds: int) -> list[dict[str, Any]]:
+    """Rows for each way to train a model of 2,000 words from ``number`` seeds, by words of text."""
+    return [row for size in words for row in _from_seeds(number, size, dim, rounds)]
 
 
-def from_seeds(number: int, words: int, dim: int, rounds: int) -> list[dict[str, Any]]:
-    """A row for each way to train a model of 2,000 words from ``number`` seeds."""
-    seeds = np.arange(number, dtype=np.uint32)
-    settings = {"dim": dim, "min_count": 1}
+def _from_seeds(number: int, words: int, dim: int, rounds: int) -> list[dict[str, Any]]:
+    seeds = range(number)
+    settings = {"dim": dim, "min_count": 1, "copies": 1}
     with tempfile.TemporaryDirectory() as folder:
         write_text(Path(folder) / "text.txt", words, SOFTMAX_VOCABULARY)
         corpus = w2v.prepare(Path(folder) / "text.txt", min_count=1)
 
     def one(seed: int) -> np.ndarray:
-        return w2v.train(corpus, seed=int(seed), **settings).vectors.matrix
+        return w2v.train(corpus, seed=seed, **settings).vectors.matrix
 
     def in_threads() -> list[np.ndarray]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return list(pool.map(one, seeds))
 
-    ways = {
+    ways: dict[str, Callable[[], Any]] = {
         "a loop over train": lambda: [one(seed) for seed in seeds],
         "train in threads": in_threads,
-        "vmap": in_one_program(corpus, seeds, **settings),
+        "train_many": lambda: w2v.train_many(corpus, seeds, dim=dim, min_count=1).input,
     }
-    looped, threaded, mapped = (np.asarray(way()) for way in ways.values())
+    looped, threaded, together = (np.asarray(way()) for way in ways.values())
     if not np.array_equal(looped, threaded):
         raise CheckFailed("Training in threads gave other bits than a loop.")
-    check_close("vmap", mapped, looped, 1e-4)
+    check_close("train_many", together, looped, 1e-4)
     timings = compare(ways, rounds=rounds, warmup=0)  # the check has warmed all of them up
     loop = timings["a loop over train"].median
-    return [
-        timing.row(seeds=number, dim=dim, times_faster=loop / timing.median)
-        for timing in timings.values()
-    ]
+    sizes = {"words": words, "vocabulary": len(corpus.vocab), "seeds": number, "dim": dim}
+    return [timing.row(**sizes, times_faster=loop / timing.median) for timing in timings.values()]
 
 
 def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -242,10 +222,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--seeds", type=int, help="train one small model from so many seeds instead")
     options = parser.parse_args(arguments)
     if options.seeds:
-        few = options.words // 25
-        rows = from_seeds(options.seeds, few, options.dims[0], options.rounds)
+        sizes = [options.words // 250, options.words // 25, options.words // 5]
+        rows = from_seeds(options.seeds, sizes, options.dims[0], options.rounds)
         print(table(rows))
-        report("quick-seeds", {"words": few, "epochs": 5}, rows, write=options.write)
+        settings = {"epochs": 5, "rounds": options.rounds}
+        report("quick-seeds", settings, rows, write=options.write)
         return
     chosen = [pair for pair in METHODS if "-".join(pair) in options.methods]
     rows, peaks = measure(chosen, options.dims, options.words, options.rounds)

@@ -4,8 +4,8 @@
 
 It needs `pip install cosmic-ray`, and is no part of the test suite. It copies the project to a
 temporary folder, makes one change at a time there (another operator, another number, a condition
-turned round, a loop left out), and runs the tests of the group until one fails. It prints the
-changes that no test finds, and the share of those that a test finds.
+turned round, a loop left out), and runs the tests of the group, quickest first, until one fails.
+It prints the changes that no test finds, and the share of those that a test finds.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,63 @@ timeout = {timeout}
 excluded-modules = []
 test-command = {command}
 distributor = {{ name = "local" }}
+"""
+# Importing JAX would take most of the time. So one process imports it, and a copy of that process
+# runs the tests of each change. The quick tests go first: most changes are found by one of them.
+SERVER = """
+import collections, json, os, pathlib, select, signal, socket, sys
+import jax, matplotlib.pyplot, numpy, optax, pytest
+
+class QuickFirst:
+    times, taken = pathlib.Path("times.json"), collections.Counter()
+
+    def pytest_runtest_logreport(self, report):
+        self.taken[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self):
+        if not self.times.exists():
+            self.times.write_text(json.dumps(self.taken))
+
+    def pytest_collection_modifyitems(self, items):
+        if self.times.exists():
+            known = json.loads(self.times.read_text())
+            items.sort(key=lambda item: known.get(item.nodeid, 0))
+
+def tested(client):
+    child = os.fork()
+    if not child:
+        try:
+            os.dup2(client.fileno(), 1)
+            code = int(pytest.main(sys.argv[1:], [QuickFirst()]))
+            sys.stdout.flush()
+            os._exit(code)
+        finally:
+            os._exit(1)
+    while not (done := os.waitpid(child, os.WNOHANG))[0]:
+        if select.select([client], [], [], 0.05)[0]:  # cosmic-ray has given up
+            os.kill(child, signal.SIGKILL)
+    client.sendall(bytes([os.waitstatus_to_exitcode(done[1]) != 0]))
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("tests.socket")
+listener.listen()
+while True:
+    with listener.accept()[0] as client:
+        try:
+            tested(client)
+        except OSError:
+            pass
+"""
+# asks for the tests, prints what they print, and ends as they do
+CLIENT = """
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect("tests.socket")
+told = b""
+while data := server.recv(1 << 16):
+    told += data
+sys.stdout.write(told[:-1].decode(errors="replace"))
+sys.exit(told[-1])
 """
 
 
@@ -103,8 +161,11 @@ def main() -> None:
         copied(folder)
         modules = sorted(str(path.relative_to(folder)) for path in folder.glob(pattern))
         tests = [f"tests/test_{name}.py" for name in names.split()]
-        command = [options.python, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider"]
-        command += [f"-k={chosen or 'test'} or w2vjax", "--doctest-modules", *modules, *tests]
+        (folder / "server.py").write_text(SERVER)
+        (folder / "client.py").write_text(CLIENT)
+        wanted = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--doctest-modules"]
+        wanted += [f"-k={chosen or 'test'} or w2vjax", *modules, *tests]
+        command = [options.python, "-IS", "client.py"]
         (folder / "config.toml").write_text(
             CONFIG.format(
                 modules=json.dumps(modules),
@@ -124,10 +185,17 @@ def main() -> None:
                 words, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
             ).stdout
 
-        run(*command)  # they have to pass before a change
         run("cosmic-ray", "init", "config.toml", "session.sqlite")
         total = keep_sample(folder / "session.sqlite", folder, options.sample, options.seed)
-        run("cosmic-ray", "exec", "config.toml", "session.sqlite")
+        served = [options.python, "server.py", *wanted]
+        with subprocess.Popen(served, cwd=folder, env=environment) as server:
+            try:
+                while not (folder / "tests.socket").exists() and server.poll() is None:
+                    time.sleep(0.1)
+                run(*command)  # they have to pass before a change
+                run("cosmic-ray", "exec", "config.toml", "session.sqlite")
+            finally:
+                server.terminate()
         rows = map(json.loads, run("cosmic-ray", "dump", "session.sqlite").splitlines())
         show(list(rows), total)
 
@@ -137,7 +205,9 @@ def show(rows: list[list[dict[str, Any]]], total: int) -> None:
     for result in survived:
         print(result["diff"], "\n")
     killed = len(rows) - len(survived)
+    slow = sum(result["output"] == "timeout" for _, result in rows)
     print(f"killed {killed} of {len(rows)} ({killed / len(rows):.0%}), a sample of {total:,}")
+    print(f"{slow} of the killed ran longer than the timeout")
 
 
 if __name__ == "__main__":

@@ -150,11 +150,11 @@ def test_renumber_in_many_small_steps(monkeypatch):
         assert np.array_equal(starts, whole[2])
 
 
-def states(table, words):
+def numbers(table, words):
     text = "".join(word + " " for word in words).encode()
     ends = np.cumsum([len(word.encode()) + 1 for word in words]) - 1
     lengths = np.array([len(word.encode()) for word in words])
-    return table.states(
+    return table.numbers(
         np.frombuffer(text + bytes(PIECE), np.uint8), ends - lengths, lengths
     ).tolist()
 
@@ -167,9 +167,9 @@ def test_crafted_collisions_change_the_speed_only(monkeypatch):
     monkeypatch.setattr(table_module, "_MULTIPLIERS", multipliers)
     words = [f"{n}{'z' * (n % 30)}" for n in range(500)]
     table = WordTable()
-    first = states(table, words)
+    first = numbers(table, words)
     assert len(set(first)) == len(words)
-    assert states(table, words[::-1]) == first[::-1]
+    assert numbers(table, words[::-1]) == first[::-1]
     assert table.spell(np.array(first)) == words
 
 
@@ -179,12 +179,12 @@ def test_a_table_that_grows_keeps_its_states():
     ]
     table = WordTable()
     first = [
-        state
+        number
         for begin in range(0, len(words), 777)
-        for state in states(table, words[begin : begin + 777])
+        for number in numbers(table, words[begin : begin + 777])
     ]
     assert len(set(first)) == len(words)
-    assert states(table, words) == first
+    assert numbers(table, words) == first
     assert table.spell(np.array(first)) == words
 
 

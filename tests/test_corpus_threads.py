@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from w2vjax.corpus import scan as scan_module
 from w2vjax.corpus import sources, threads
+from w2vjax.corpus import table as table_module
 from w2vjax.corpus.count import choose
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.scan import renumber, scan
@@ -229,19 +230,34 @@ def test_ctrl_c_ends_all_threads(tmp_path):
             process.kill()
 
 
-def test_a_table_takes_in_another():
-    """Words of one piece, of several and of more than the table has, in both orders."""
+@pytest.mark.parametrize("crafted", [False, True])
+def test_threads_share_a_table(monkeypatch, crafted):
+    """Words of one piece, of several and of more, met by all threads at once and by one alone."""
+    if crafted:  # all pieces in one slot, until another multiplier is taken
+        monkeypatch.setattr(table_module, "_ROUNDS", 40)
+        multipliers = table_module._MULTIPLIERS.copy()
+        multipliers[0] = 0
+        monkeypatch.setattr(table_module, "_MULTIPLIERS", multipliers)
     rng = np.random.default_rng(4)
     words = [f"{n * 7919:x}" * int(rng.integers(1, 20)) for n in range(3000)]
-    mine, others = words[:2000], words[1000:][::-1]
-    tables, states = [], []
-    for chosen in (mine, others):
-        data = np.frombuffer(b"".join(word.encode() + b" " for word in chosen) + bytes(8), np.uint8)
-        lengths = np.array([len(word) for word in chosen])
-        tables.append(scan_module.Reader(0, None).table)
-        states.append(tables[-1].states(data, np.cumsum(lengths + 1) - lengths - 1, lengths))
-    number_of = tables[0].merge(tables[1])
-    assert tables[0].spell(states[0]) == mine
-    assert tables[0].spell(number_of[states[1]]) == others
-    assert tables[0].merge(tables[1]).tolist() == number_of.tolist()
-    assert number_of[states[1][words[1000:][::-1].index(mine[1500])]] == states[0][1500]
+    table, found = table_module.WordTable(), {}
+    every = threading.Barrier(4)
+
+    def meet(thread):
+        order = np.random.default_rng(thread).permutation(3000)
+        for chosen in np.array_split(order, 30):
+            every.wait(60)
+            data = b"".join(words[n].encode() + b" " for n in chosen) + bytes(8)
+            lengths = np.array([len(words[n]) for n in chosen])
+            starts = np.cumsum(lengths + 1) - lengths - 1
+            numbers = table.numbers(np.frombuffer(data, np.uint8), starts, lengths)
+            found[thread] = found.get(thread, {}) | dict(zip(chosen, numbers, strict=True))
+
+    running = [threading.Thread(target=meet, args=[n]) for n in range(4)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join(60)
+    assert len(set(found[0].values())) == 3000
+    assert all(found[thread] == found[0] for thread in range(4))
+    assert table.spell(np.array([found[0][n] for n in range(3000)])) == words

@@ -49,8 +49,8 @@ def watched(mesh, place, seed, epoch, numbers):
                 assert seen.setdefault((epoch, number), digest(row)) == digest(row)
     return turns
 
-import w2vjax.runs.loop
-w2vjax.runs.loop.chunks_on = watched
+import w2vjax.runs.rounds
+w2vjax.runs.rounds.chunks_on = watched
 corpus = w2v.prepare(planted_text(words=7), min_count=1)  # 21 words: no number of devices divides
 for job in jobs:
     seen.clear()
@@ -285,7 +285,7 @@ def test_all_axes_together_train_as_on_one_device(model: str, objective: str) ->
 COMMAND = """
 import os, sys, time
 from w2vjax.cli import main
-import w2vjax.runs.loop as loop
+import w2vjax.runs.rounds as loop
 if pause := float(os.environ.get("TEST_PAUSE", 0)):  # one process pauses in its fourth round
     advance, rounds = loop.advance, []
     def paused(*given):

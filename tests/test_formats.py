@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import pickle
 import re
 import shutil
 import struct
@@ -239,6 +240,7 @@ def test_the_model_file_keeps_everything(tmp_path):
             assert kept.tobytes() == ours.tobytes()
         assert (model.words, model.counts.tolist()) == (["a b", "", "\n\0"], [3, 2, 1])
         assert model.metadata == {"dim": 4, "min_count": 2}
+        assert repr(model) == "Model(3 words x 4)"
         read = w2v.load(path)
         assert np.array_equal(read.matrix, params.input.astype(np.float32))
         assert (read.vocab.dropped, read.vocab.min_count) == ({"rare": 1}, 2)
@@ -413,18 +415,42 @@ def test_a_large_vocabulary_notes_what_the_projector_shows(cli, tmp_path):
     assert "--limit 10000" in cli("convert", tmp_path / "x.bin", tmp_path / "tensors.tsv").err
 
 
-def test_a_file_of_another_kind_is_called_what_it_is(tmp_path):
-    np.savez(tmp_path / "x.npy", PETS.matrix)
-    (tmp_path / "x.npy.npz").rename(tmp_path / "x.npy")
-    w2v.save(PETS, tmp_path / "x.bin")
-    (tmp_path / "x.safetensors").write_bytes((tmp_path / "x.bin").read_bytes())
-    for name in ("x.npy", "x.safetensors"):
-        says = {"x.npy": "a zip archive", "x.safetensors": "not a safetensors file"}[name]
+def made_of_kind(kind, folder):
+    """The bytes of a file of vectors, by the ending of its name, or of something else."""
+    path = folder / f"source{kind}"
+    if kind == ".zip":
+        with open(path, "wb") as file:
+            np.savez(file, PETS.matrix)
+    elif kind in (".pickle", ".gz"):
+        path.write_bytes(pickle.dumps([1.0]) if kind == ".pickle" else gzip.compress(b"1 1\na 1\n"))
+    else:
+        w2v.save(PETS, path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (".zip", "a zip archive"),
+        (".pickle", "a Python pickle"),
+        (".gz", "compressed by gzip|not a safetensors file"),
+        (".bin", "not a safetensors file|not how an .npy file"),
+        (".txt", "not a safetensors file|not how an .npy file"),
+        (".npy", "not a safetensors file"),
+        (".safetensors", "without the output table|not how an .npy file"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, kind, says):
+    data = made_of_kind(kind, tmp_path)
+    reads = [(w2v.load_model, ".bin"), (w2v.load, ".npy"), (w2v.load, ".safetensors")]
+    for read, ending in reads:
+        if read == w2v.load and ending == kind:
+            continue  # it is what its name says
+        path = tmp_path / f"x{ending}"
+        path.write_bytes(data)
         with pytest.raises(w2v.errors.FormatError, match=says) as raised:
-            w2v.load(tmp_path / name)
-        assert not re.search("pickle|[0-9]{7}", str(raised.value))
-    with pytest.raises(w2v.errors.FormatError, match="not a safetensors file"):
-        w2v.load_model(tmp_path / "x.bin")
+            read(path)
+        assert kind == ".pickle" or not re.search("pickle|[0-9]{7}", str(raised.value))
 
 
 def test_importing_the_package_imports_no_reader():

@@ -289,6 +289,29 @@ def test_malformed_files_are_named_with_the_place(tmp_path, cli, name, data, pla
     assert run.err == f"w2vjax info: {message}\n"
 
 
+# 3.4028235e38 is the largest float32; from half a step above it on, a number rounds to infinity.
+BEYOND = [3.40282346e38, -3.40282356e38, 3.40282357e38, -3.4028236e38, 1e39, -1e300]
+
+
+@pytest.mark.parametrize("number", BEYOND)
+@pytest.mark.parametrize("name", ["x.txt", "x.npy", "x.safetensors", "tensors.tsv"])
+def test_a_number_beyond_float32_is_refused_and_the_largest_is_kept(tmp_path, name, number):
+    table = np.array([[1.0], [number]])
+    np.save(tmp_path / "x.npy", table)
+    (tmp_path / "x.vocab").write_bytes(b"a 2\nb 1\n")
+    write_tensors(
+        tmp_path / "x.safetensors", {"input": table} | pack_words("words", [b"a", b"b"]), {}
+    )
+    (tmp_path / "x.txt").write_text(f"2 1\na 1\nb {number!r}\n")
+    (tmp_path / "tensors.tsv").write_text(f"1\n{number!r}\n")
+    (tmp_path / "metadata.tsv").write_text("a\nb\n")
+    if abs(number) < 3.402823567e38:
+        assert w2v.load(tmp_path / name)["b"] == np.copysign(np.finfo(np.float32).max, number)
+    else:
+        with pytest.raises(w2v.errors.FormatError, match=r"row 1|line [23]"):
+            w2v.load(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("data", "place"),
     [

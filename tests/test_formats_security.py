@@ -29,7 +29,7 @@ def test_the_audit_hook_sees_what_it_has_to_see(tmp_path):
 
 
 def test_no_load_path_runs_code(tmp_path):
-    """500 fuzzed files, and pickles under every extension, loaded between the two marks."""
+    """500 fuzzed files, and pickles under every extension, cause no event of the audit hook."""
     report = fuzz(tmp_path, "files", 500)
     assert report["events"] == {}
     assert report["untyped"] == []

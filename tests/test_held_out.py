@@ -11,13 +11,8 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.runs.held_out import (
-    dropped_paths,
-    evaluate_held_out,
-    held_out_batches,
-    log_normaliser,
-    offsets,
-)
+from w2vjax.objectives.huffman import dropped_paths, log_normaliser
+from w2vjax.runs.held_out import evaluate_held_out, held_out_batches, offsets
 
 
 def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:

@@ -61,7 +61,7 @@ def test_every_public_name_is_what_its_stub_says(package: str) -> None:
 
 def test_about_fifty_names_stand_at_the_top() -> None:
     assert (
-        len([name for name in w2vjax.__all__ if not inspect.ismodule(getattr(w2vjax, name))]) <= 55
+        len([name for name in w2vjax.__all__ if not inspect.ismodule(getattr(w2vjax, name))]) <= 56
     )
 
 

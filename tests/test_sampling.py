@@ -41,3 +41,27 @@ def test_subsampling_keeps_order_lines_and_the_expected_share():
         assert (out[lines == line] == 1).sum() == (tokens[segments == line] == 1).sum()
     share = (out[:count] == 0).sum() / (tokens[real] == 0).sum()
     assert abs(share - 0.5) < 0.02  # 3.2 standard deviations of a binomial of 6,500
+
+
+@pytest.mark.parametrize(
+    ("drawn", "kept"),
+    [
+        (0, [1, 2, 3]),
+        (6, [1, 2, 3]),
+        (7, [2, 3]),
+        (2**32 - 3, [2, 3]),
+        (2**32 - 2, [3]),
+        (2**32 - 1, [3]),
+    ],
+)
+def test_a_word_stays_where_the_random_bits_are_below_its_threshold_or_it_always_stays(
+    monkeypatch, drawn, kept
+):
+    bits = lambda key, shape, dtype: jnp.full(shape, np.uint32(drawn), dtype)  # noqa: E731
+    monkeypatch.setattr(jax.random, "bits", bits)
+    keep = jnp.asarray([0, 7, 2**32 - 2, 2**32 - 1], jnp.uint32)
+    tokens = jnp.arange(4, dtype=jnp.int32)
+    out, lines, count = w2v.windows.subsample(jax.random.key(0), tokens, tokens + 5, keep)
+    assert out[: len(kept)].tolist() == kept
+    assert lines[: len(kept)].tolist() == [5 + word for word in kept]
+    assert int(count) == len(kept)

@@ -177,6 +177,68 @@ def test_two_runs_give_the_same_bits_and_another_seed_others(planted, plain):
     assert bits(w2v.train(planted, **SMALL | {"seed": 1}).params) != bits(plain.params)
 
 
+@pytest.fixture
+def in_chunks(monkeypatch):
+    """Chunks so short that a small text has several."""
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+
+
+@pytest.mark.parametrize("cores", [1, 3, *slow(2, 9)])
+def test_many_runs_are_what_each_would_be_alone_on_any_number_of_cores(
+    planted, in_chunks, monkeypatch, cores
+):
+    monkeypatch.setattr("w2vjax.runs.many._cores", lambda: cores)
+    seeds, rates = [0, 7, 2**32 - 1, 7], [0.1, 0.05, 0.1, 0.2]
+    many = w2v.train_many(planted, seeds, rates, **SMALL)
+    assert len(many.input) == len(many.output) == 4
+    chosen = range(4) if cores == 3 else (3,)
+    for at in chosen:
+        own = {"seed": seeds[at], "learning_rate": rates[at], "copies": 1}
+        alone = w2v.train(planted, **SMALL, **own)
+        assert alone.run.feed.chunks > 1
+        for table, expected in zip(many, alone.params, strict=True):
+            np.testing.assert_array_equal(table[at], expected)
+
+
+def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(planted):
+    given = {**SMALL, "objective": "hierarchical", "model": "cbow"}
+    usual = w2v.train_many(planted, range(2), **given).input
+    for schedule, alike in ((None, True), (0.01, False)):
+        alone = w2v.train(planted, **given, copies=1, seed=1, schedule=schedule).params.input
+        assert np.array_equal(usual[1], alone) == alike
+        if schedule:
+            many = w2v.train_many(planted, [1], schedule=schedule, **given).input
+            np.testing.assert_array_equal(many[0], alone)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seeds": []}, "seeds=\\[\\] is no list of numbers"),
+        ({"seeds": 5}, "seeds=5 is no list of numbers"),
+        ({"seeds": [[1]]}, "is no list of numbers"),
+        ({"seeds": [1, -1]}, "seed=-1"),
+        ({"seeds": ["1"]}, "seed='1'"),
+        ({"seeds": [1, 2], "learning_rates": [0.1]}, "2 seeds cannot go with 1 learning rates"),
+        ({"seeds": [1], "learning_rates": [-1.0]}, "learning_rate=-1"),
+        ({"seeds": [1], "learning_rates": 0.1}, "learning_rates=0.1 is no list"),
+        ({"seeds": [1], "learning_rates": [0.1], "schedule": 0.1}, "cannot go with a schedule"),
+        ({"copies": 2}, "copies cannot go with train_many"),
+        ({"checkpoint": "here"}, "checkpoint cannot go with train_many"),
+        ({"dmi": 3}, "Did you mean dim"),
+    ],
+)
+def test_many_runs_refuse_what_cannot_be_theirs(planted, given, message):
+    with pytest.raises(w2v.errors.SettingError, match=message):
+        w2v.train_many(planted, **given)
+
+
+def test_a_run_of_many_that_diverges_is_named_by_its_seed(planted, monkeypatch):
+    monkeypatch.setattr("w2vjax.runs.watch._LARGEST", 0.2)
+    with pytest.raises(w2v.errors.DivergedError, match=r"seed=5: Training has diverged.*rate=3\.0"):
+        w2v.train_many(planted, [4, 5], [1e-6, 3.0], **SMALL)
+
+
 def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(
     planted, monkeypatch
 ):
@@ -451,6 +513,43 @@ def test_clipping_before_row_sgd_clips_each_example_and_before_sgd_each_row():
     by_sgd = one_step(optax.chain(CLIP, optax.sgd(0.1)), rows, bounds)
     np.testing.assert_allclose(by_row[:, 0], [-0.1, 0, -0.2, 0], rtol=1e-6)
     np.testing.assert_allclose(by_sgd[:, 0], [-0.1, 0, -0.1, 0], rtol=1e-6)
+
+
+def row_adagrad_in_numpy(gradient, bounds, rates, epsilon):
+    """A table [V, D] and how far its rows have gone [V], from zeros, after a step for each rate."""
+    table, total, gone = np.zeros_like(gradient), np.zeros(len(gradient)), np.zeros(len(gradient))
+    for rate in rates:
+        total += (gradient**2).mean(1)
+        size = rate / np.sqrt(total + epsilon)
+        gone += size * bounds
+        table -= np.minimum(size, 1 / np.maximum(bounds, 1e-30))[:, None] * gradient
+    return table, gone
+
+
+@pytest.mark.parametrize("ids", [None, [2, 0, 2, 3]])
+@pytest.mark.parametrize(
+    ("bounds", "epsilon"), [([1e-3] * 4, 1e-6), ([50.0, 1e-3, 7.0, 3.0], 1e-6), ([5.0] * 4, 2.0)]
+)
+def test_row_adagrad_equals_its_formula_in_numpy(bounds, ids, epsilon):
+    """Whole tables, and rows of which one occurs twice. The bounds limit some steps or none."""
+    values = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    gradient, total = values.copy(), np.asarray(bounds)
+    if ids:
+        gradient, total = np.zeros_like(values), np.zeros(4)
+        np.add.at(gradient, ids, values)
+        np.add.at(total, ids, bounds)
+    leaf = Rows(jnp.asarray(ids), jnp.asarray(values)) if ids else jnp.asarray(values)
+    rates = [0.5, 0.25, 0.1]
+    optimizer = w2v.row_adagrad(lambda step: jnp.asarray(rates)[step], epsilon)
+    params = Params(jnp.zeros((4, 3)), jnp.zeros((4, 3)))
+    state, bounds = optimizer.init(params), Params(jnp.asarray(bounds), jnp.asarray(bounds))
+    step = jax.jit(partial(apply_gradients, optimizer))
+    for _ in rates:
+        params, state = step(state, params, Params(leaf, leaf), bounds)
+    table, gone = row_adagrad_in_numpy(gradient, total, rates, epsilon)
+    np.testing.assert_allclose(params.input, table, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(state.gone.rows.input, gone, rtol=1e-5)
+    np.testing.assert_array_equal(params.output, params.input)
 
 
 def test_an_optimizer_of_rows_and_tables_at_once_is_refused():

@@ -16,7 +16,15 @@ import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.runs import watch
-from w2vjax.runs.checkpoint import Position, prepared
+from w2vjax.runs.checkpoint import (
+    Position,
+    _compare,
+    load_checkpoint,
+    prepared,
+    run_identity,
+    save_checkpoint,
+)
+from w2vjax.training.copies import Joined
 from w2vjax.types import Params
 
 
@@ -79,6 +87,42 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
         w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, resume=True))
 
 
+@pytest.mark.parametrize(("flips", "cuts"), [(40, 10), *slow((1000, 200))])
+def test_no_flipped_bit_and_no_cut_of_a_checkpoint_is_loaded(tmp_path, flips, cuts):
+    """The checkpoint before the damaged one is loaded, with a warning. Without one, none is."""
+    rng, identity = np.random.default_rng(flips), {"program": "p", "start": None}
+    identity |= {f"settings.{name}": value for name, value in w2v.Settings().as_json().items()}
+
+    def state(number):
+        table = jnp.full((9, 4), float(number))
+        return Joined(Params(table, -table), ((jnp.int32(number),),))
+
+    for number in (1, 2):
+        save_checkpoint(tmp_path, state(number), Position(words=number), identity, [])
+    older, newest = sorted(tmp_path.glob("checkpoint-*"))
+    data, sound = newest.read_bytes(), older.read_bytes()
+
+    def check(damaged, alone):
+        newest.write_bytes(damaged)
+        older.write_bytes(b"" if alone else sound)
+        if alone:
+            with pytest.raises(errors.CheckpointError, match=r"No checkpoint in .* is sound"):
+                load_checkpoint(tmp_path, state(0), identity)
+        else:
+            with pytest.warns(UserWarning, match="because a later one is damaged"):
+                found, place, _ = load_checkpoint(tmp_path, state(0), identity)
+            assert (place.words, float(found.params.input[0, 0])) == (1, 1.0)
+
+    for number, bit in enumerate(rng.integers(0, 8 * len(data), flips)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << (bit % 8)
+        check(damaged, alone=number % 2)
+    for number, size in enumerate([0, *rng.integers(0, len(data), cuts)]):
+        check(data[:size], alone=number % 2)
+    newest.write_bytes(data)
+    assert load_checkpoint(tmp_path, state(0), identity)[1].words == 2
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -102,6 +146,22 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
     with pytest.raises(errors.CheckpointError, match=named):
         w2v.train(**arguments, checkpoint=w2v.Checkpoints(saved, resume=True))
     assert contents(saved) == before
+
+
+def test_every_difference_of_the_start_is_another_run(planted):
+    job = w2v.set_up(planted, w2v.Settings(**SMALL))
+    ones, twos = np.ones((24, 8), np.float32), np.full((24, 8), 2, np.float32)
+    nearly = ones.copy()
+    nearly[-1, -1] = np.nextafter(np.float32(1), np.float32(2))  # one bit
+    pairs = itertools.product((ones, twos, nearly), repeat=2)
+    starts = [None, *itertools.starmap(Params, pairs)]
+    found = [run_identity(job, "p", start) for start in starts]
+    for (i, theirs), (j, ours) in itertools.product(enumerate(found), repeat=2):
+        if i == j:
+            _compare(Path("checkpoint"), theirs, run_identity(job, "p", starts[i]), set())
+        else:
+            with pytest.raises(errors.CheckpointError, match="was made with start="):
+                _compare(Path("checkpoint"), theirs, ours, set())
 
 
 def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):

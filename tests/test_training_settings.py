@@ -17,7 +17,7 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.cli.train import Options, _given, _keywords
+from w2vjax.cli.options import Options, given_in, keywords_for
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.loop import make_run
 from w2vjax.training import methods, setup
@@ -178,17 +178,17 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
         "deterministic": True,
     }
     assert set(other) == {field.name for field in dataclasses.fields(Options)}
-    assert _keywords(("text.txt",), _given(Options())) == {}
+    assert keywords_for(("text.txt",), given_in(Options())) == {}
     known = {field.name for field in dataclasses.fields(Arguments)}
     for name in other.keys() - {"cbow_sum_gradient"}:
-        keywords = _keywords(("text.txt",), _given(Options(**{name: other[name]})))
+        keywords = keywords_for(("text.txt",), given_in(Options(**{name: other[name]})))
         assert set(keywords) == {name} <= known
         assert getattr(Arguments(**keywords), name) != getattr(Arguments(), name)
 
 
 def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_alike(planted):
     given = {"model": "cbow", "cbow_sum_gradient": True}
-    undivided = _keywords(("text.txt",), given)["embed_backward"]
+    undivided = keywords_for(("text.txt",), given)["embed_backward"]
     assert undivided is w2v.objectives.embed_backward_undivided
     for given, rate in ((None, 0.05), (0.1, 0.1)):
         asked = Arguments(
@@ -205,7 +205,7 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
         asked = Arguments(model="cbow", objective=objective, embed_backward=backward)
         assert asked.chosen_method(methods.SHORT_TEXT - 1).windows is windows
     with pytest.raises(errors.SettingError, match="is for --model cbow, and this is skip-gram"):
-        _keywords(("text.txt",), {"cbow_sum_gradient": True})
+        keywords_for(("text.txt",), {"cbow_sum_gradient": True})
 
 
 def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):

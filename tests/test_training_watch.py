@@ -16,7 +16,7 @@ from planted import SMALL, bits, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.runs.checkpoint import Position
-from w2vjax.runs.watch import Untrained, Watch, require_sound, untrained_loss
+from w2vjax.runs.watch import Untrained, Watch, advice, require_sound, untrained_loss
 from w2vjax.training.methods import METHODS
 from w2vjax.types import Params
 
@@ -234,6 +234,21 @@ def test_the_command_exits_6_and_writes_no_vectors(cli, tmp_path, monkeypatch):
     assert "have learned nothing" in done.err
     assert done.err.count("\n") == 1
     assert {path.name for path in (tmp_path / "out").glob("*")} <= {"log.jsonl"}
+
+
+@pytest.mark.parametrize("untrained", [0.7, 4.1589, 30.0])
+@pytest.mark.parametrize(
+    ("share", "short"), [(0.5, False), (0.89, False), (0.91, True), (1.0, True), (1.5, True)]
+)
+def test_a_run_that_learned_little_is_told_what_to_try(untrained, share, short):
+    said = advice(share * untrained, untrained, 1234)
+    assert (said is not None) == short
+    if said:
+        assert (
+            f"1,234 steps. Its loss of {share * untrained:.4f} is near the {untrained:.4f}" in said
+        )
+        assert "Try ten times as many epochs" in said
+    assert advice(None, untrained, 1) is advice(share, None, 1) is None
 
 
 def test_the_command_says_what_untrained_tables_have(cli, tmp_path):

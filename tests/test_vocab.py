@@ -208,12 +208,28 @@ def test_a_vocabulary_needs_words_and_counts(tmp_path, data, missing):
         Vocab.load(tmp_path)
 
 
-def test_a_vocabulary_file_that_is_missing_or_bad_has_the_exit_code_of_its_fault(cli, tmp_path):
-    text, words = tmp_path / "text.txt", tmp_path / "words.txt"
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("missing", None, 7),
+        ("missing/words.txt", None, 7),
+        (".", None, 7),
+        ("words.txt", b"to 2\nbe 2", 4),
+        ("words.txt", b"", 4),
+        ("words.txt", b"to two\n", 4),
+    ],
+)
+def test_a_vocabulary_file_that_is_missing_or_bad_has_the_exit_code_of_its_fault(
+    cli, tmp_path, name, data, code
+):
+    text, words = tmp_path / "text.txt", tmp_path / name
     text.write_text("to be or not to be\n")
-    assert cli("train", text, "--vocab", words, "--out", tmp_path / "out").code == 7
-    words.write_bytes(b"to 2\nbe 2")
-    assert cli("train", text, "--vocab", words, "--out", tmp_path / "out").code == 4
+    if data is not None:
+        words.write_bytes(data)
+    done = cli("train", text, "--vocab", words, "--out", tmp_path / "out")
+    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
+    assert str(words) in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_growing_adds_words_and_counts():

@@ -40,6 +40,7 @@ from w2vjax.runs.continued import continue_from as continue_from
 from w2vjax.runs.held_out import evaluate_held_out as evaluate_held_out
 from w2vjax.runs.loop import Trained as Trained
 from w2vjax.runs.loop import train as train
+from w2vjax.runs.many import train_many as train_many
 from w2vjax.runs.plan import Plan as Plan
 from w2vjax.runs.plan import plan as plan
 from w2vjax.training import updates as updates

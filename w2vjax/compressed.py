@@ -86,15 +86,13 @@ def decompress(
         if isinstance(error, OSError) and error.errno is not None:
             raise
         # bz2 raises an OSError without a number for damaged data.
-        raise FormatError(
-            _sentence(path, done, f"the compressed data is damaged ({error})")
-        ) from error
+        cause = f"the compressed data is damaged ({error})"
+        raise FormatError(_sentence(path, done, cause)) from error
 
 
 def _sentence(path: str | os.PathLike[str], done: int, cause: str) -> str:
-    return (
-        f"{os.fspath(path)}, byte {done:,} of the decompressed data: {cause}. Get the file again."
-    )
+    place = f"{os.fspath(path)}, byte {done:,} of the decompressed data"
+    return f"{place}: {cause}. Get the file again."
 
 
 def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, type[Exception]]:
@@ -109,10 +107,8 @@ def _opener(path: str | os.PathLike[str]) -> tuple[Callable[[], _Member], int, t
     try:
         import zstandard
     except ImportError as error:
-        raise FileError(
-            f"{os.fspath(path)}: reading .zst files needs the zstandard package. "
-            "Install it: pip install 'w2vjax[zstd]'."
-        ) from error
+        cause = f"{os.fspath(path)}: reading .zst files needs the zstandard package"
+        raise FileError(f"{cause}. Install it: pip install 'w2vjax[zstd]'.") from error
     return lambda: zstandard.ZstdDecompressor().decompressobj(), _PIECE, zstandard.ZstdError
 
 

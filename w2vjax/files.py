@@ -79,9 +79,8 @@ def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[by
     folder = targets[0].parent
     if any(target.parent != folder for target in targets):
         names = " and ".join(map(str, targets))
-        raise FileError(
-            f"{names} cannot be written together: they lie in different folders. Choose one folder."
-        )
+        cause = f"{names} cannot be written together: they lie in different folders"
+        raise FileError(f"{cause}. Choose one folder.")
     with naming(targets[0]), ExitStack() as locks:
         for path in paths:
             _check_replaceable(Path(path))
@@ -131,9 +130,8 @@ def scratch_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[], IO[by
             try:
                 file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
             except OSError as error:
-                raise FileError(
-                    f"{folder} cannot be written to: {error.strerror}. Name another folder."
-                ) from error
+                cause = f"{folder} cannot be written to: {error.strerror}"
+                raise FileError(f"{cause}. Name another folder.") from error
             # closing flushes again, and nobody reads the file any more
             opened.callback(_close_quietly, file)
             return file
@@ -161,27 +159,23 @@ def naming(target: Path) -> Iterator[None]:
     except FileError:
         raise
     except OSError as error:
-        of = (
-            Path(os.fsdecode(error.filename))
-            if isinstance(error.filename, str | os.PathLike)
-            else None
-        )
+        named = isinstance(error.filename, str | os.PathLike)
+        of = Path(os.fsdecode(error.filename)) if named else None
         if of not in (None, target, target.parent) and not of.name.endswith((_TEMPORARY, _JOURNAL)):
             raise  # the error is of another file, which the caller reads while writing this one
+        folder = target.parent
+        missing = "Write elsewhere." if folder.is_dir() else f"Create the folder {folder} first."
         remedy = {
             errno.ENOSPC: "Free some space or write elsewhere.",
             errno.EDQUOT: "Free some of the quota or write elsewhere.",
-            errno.ENOENT: "Write elsewhere."
-            if target.parent.is_dir()
-            else f"Create the folder {target.parent} first.",
-            errno.ENOTDIR: f"{target.parent} is no folder: write elsewhere.",
+            errno.ENOENT: missing,
+            errno.ENOTDIR: f"{folder} is no folder: write elsewhere.",
             errno.ENAMETOOLONG: "Choose a shorter name.",
             errno.EACCES: "Ask for write permission or write elsewhere.",
             errno.EROFS: "The disk is read-only: write elsewhere.",
         }.get(error.errno or 0, "Check the disk and try again.")
-        raise FileError(
-            f"{target} cannot be written: {error.strerror or error}. {remedy}"
-        ) from error
+        said = f"{target} cannot be written: {error.strerror or error}. {remedy}"
+        raise FileError(said) from error
 
 
 def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> IO[bytes]:
@@ -216,9 +210,8 @@ def _flush_and_close(file: IO[bytes]) -> None:
 def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
     """Write the journal, from which on the new files count; rename them; remove the journal."""
     journal = _journal(targets[0])
-    names = {
-        target.name: temporary.name for target, temporary in zip(targets, temporaries, strict=True)
-    }
+    pairs = zip(targets, temporaries, strict=True)
+    names = {target.name: temporary.name for target, temporary in pairs}
     written: list[Path] = []
     with ExitStack() as locks:
         try:
@@ -391,9 +384,8 @@ def _lock(file: Path, locks: ExitStack) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FileError(
-                f"Another run writes into {file.parent}. Wait for its end, or name another folder."
-            ) from None
+            cause = f"Another run writes into {file.parent}"
+            raise FileError(f"{cause}. Wait for its end, or name another folder.") from None
         with suppress(OSError):  # else its last owner removed it before it was locked
             if os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 locks.callback(file.unlink, missing_ok=True)

@@ -5,17 +5,16 @@ scatter past the end is dropped, a 64-bit id is cut to 32 bits. After this check
 jit can trust their ids.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import IdError
 from w2vjax.types import Batch
 
 
-def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
+def check_ids(ids: ArrayLike, vocab_size: int) -> np.ndarray:
     """Ids as an int32 array. Each is checked to lie in [0, vocab_size).
 
     Args:
@@ -33,10 +32,8 @@ def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
     w2vjax.errors.IdError: Id 3 at position 0 is outside [0, 3). Encode the text with ...
     """
     if not 0 < vocab_size <= 2**31:
-        raise IdError(
-            f"vocab_size={vocab_size} cannot be indexed by int32 ids. Use a vocabulary of 1 to "
-            "2^31 words."
-        )
+        cause = f"vocab_size={vocab_size} cannot be indexed by int32 ids"
+        raise IdError(f"{cause}. Use a vocabulary of 1 to 2^31 words.")
     array = integers(ids)
     narrow = (
         isinstance(ids, np.ndarray | np.generic | jax.Array)
@@ -50,44 +47,37 @@ def check_ids(ids: Any, vocab_size: int) -> np.ndarray:
     bad = (array < 0) | (array >= vocab_size)
     if bad.any():
         place = int(np.argmax(bad))
-        raise IdError(
-            f"Id {array.reshape(-1)[place]} at position {place} is outside [0, {vocab_size}). "
-            "Encode the text with the vocabulary of this model."
-        )
+        cause = f"Id {array.reshape(-1)[place]} at position {place} is outside [0, {vocab_size})"
+        raise IdError(f"{cause}. Encode the text with the vocabulary of this model.")
     return array.astype(np.int32)
 
 
-def integers(ids: Any) -> np.ndarray:
+def integers(ids: ArrayLike) -> np.ndarray:
     """Ids as a NumPy integer array of any width. Raises IdError for anything but integers."""
     is_array = isinstance(ids, np.ndarray | np.generic | jax.Array)
     try:
         # object, because NumPy would make [0, True] and [0, 2**63] arrays of one innocent dtype
         array = np.asarray(ids) if is_array else np.asarray(ids, object)
     except (ValueError, TypeError) as error:
-        raise IdError(
-            f"Ids are not an array of integers ({error}). Pass equally long rows of integers."
-        ) from None
+        cause = f"Ids are not an array of integers ({error})"
+        raise IdError(f"{cause}. Pass equally long rows of integers.") from None
     if array.dtype != object:
         if np.issubdtype(array.dtype, np.integer):
             return array
         first = array.reshape(-1)[0] if array.size else "none"
-        raise IdError(
-            f"Ids must be integers, not {array.dtype} (the first is {first}). Encode the words as "
-            "int32."
-        )
+        cause = f"Ids must be integers, not {array.dtype} (the first is {first})"
+        raise IdError(f"{cause}. Encode the words as int32.")
     for place, item in enumerate(array.reshape(-1).tolist()):
         if isinstance(item, bool) or not isinstance(item, int | np.integer):
-            raise IdError(
-                f"Id {item!r} at position {place} is not an integer. Pass ids in [0, vocab_size)."
-            )
+            cause = f"Id {item!r} at position {place} is not an integer"
+            raise IdError(f"{cause}. Pass ids in [0, vocab_size).")
         if not -(2**63) <= int(item) < 2**63:
-            raise IdError(
-                f"Id {item} at position {place} is wider than 64 bits. Pass ids in [0, vocab_size)."
-            )
+            cause = f"Id {item} at position {place} is wider than 64 bits"
+            raise IdError(f"{cause}. Pass ids in [0, vocab_size).")
     return array.astype(np.int64)
 
 
-def as_ids(ids: Any, vocab_size: int | None) -> jax.Array:
+def as_ids(ids: ArrayLike, vocab_size: int | None) -> jax.Array:
     """int32 ids for a batch, checked on the host. Under jit only the dtype can be checked.
 
     ``vocab_size`` None checks that they are ids, of any vocabulary.

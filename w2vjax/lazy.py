@@ -66,9 +66,8 @@ def names_of(init: str, package: dict[str, Any]) -> tuple[list[str], Callable[[s
         module, there = found[name]
         holder = importlib.import_module(module)
         is_module = hasattr(holder, "__path__")  # a stub imports only modules from a package
-        package[name] = (
-            importlib.import_module(f"{module}.{there}") if is_module else getattr(holder, there)
-        )
+        inner = importlib.import_module(f"{module}.{there}") if is_module else None
+        package[name] = inner or getattr(holder, there)
         return package[name]
 
     return sorted(found), load

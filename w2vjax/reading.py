@@ -92,26 +92,21 @@ def contents(path: Path) -> Data:
     """
     try:
         if is_compressed(path):
-            pieces = decompress(
-                path, 1 << 20, MAX_EXPANSION, "If you trust it, decompress it yourself."
-            )
+            remedy = "If you trust it, decompress it yourself."
+            pieces = decompress(path, 1 << 20, MAX_EXPANSION, remedy)
             return b"".join(pieces)
         with path.open("rb") as file:
             if not os.path.isfile(path):
                 return file.read()
-            return (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else b""
-            )
+            empty = not path.stat().st_size
+            return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileError:
         raise
     except OSError as error:
         if path.is_dir():
             raise FileError(f"{path} cannot be read: it is a folder. Name a file in it.") from error
-        remedy = (
-            "Check the name."
-            if isinstance(error, FileNotFoundError)
-            else "Check the file and the disk."
-        )
+        missing = isinstance(error, FileNotFoundError)
+        remedy = "Check the name." if missing else "Check the file and the disk."
         raise FileError(f"{path} cannot be read: {error.strerror or error}. {remedy}") from error
 
 
@@ -135,19 +130,11 @@ def split_lines(data: Data) -> list[bytes]:
 
 def refuse_unfinished(path: Path, data: Data, options: ReadOptions) -> None:
     """Refuse a last line without an end. Every writer ends it, and 0.25 may be a cut 0.2537."""
-    if (
-        len(data)
-        and data[-1:] != b"\n"
-        and options.limit is None
-        and "unfinished-line" not in options.allow
-    ):
+    allowed = options.limit is not None or "unfinished-line" in options.allow
+    if len(data) and data[-1:] != b"\n" and not allowed:
         cause = "the last line has no end, so it may have been cut"
-        refuse(
-            path,
-            f"byte {len(data):,}",
-            cause,
-            "Get the whole file, or read with allow='unfinished-line'.",
-        )
+        remedy = "Get the whole file, or read with allow='unfinished-line'."
+        refuse(path, f"byte {len(data):,}", cause, remedy)
 
 
 _ARCHIVES = (  # how a file begins, what it is, and the remedy
@@ -223,16 +210,11 @@ def encoded(path: Path, words: Iterable[str], forbidden: str, form: str) -> list
     for row, word in enumerate(words):
         shown = repr(word if len(word) <= 60 else word[:60] + "...")
         if forbidden and not word:
-            refuse(
-                path,
-                "",
-                f"{form} cannot carry an empty word, and row {row} is one",
-                "Write safetensors.",
-            )
+            cause = f"{form} cannot carry an empty word, and row {row} is one"
+            refuse(path, "", cause, "Write safetensors.")
         if found := pattern.search(word):
-            cause = (
-                f"{form} cannot carry {found.group()!r}, and the word {shown} (row {row}) holds it"
-            )
+            bad = found.group()
+            cause = f"{form} cannot carry {bad!r}, and the word {shown} (row {row}) holds it"
             refuse(path, "", cause, "Write safetensors, or replace the character.")
         try:
             result.append(word.encode())

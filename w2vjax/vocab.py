@@ -81,13 +81,8 @@ class Vocab:
         if kept is not None:
             kept.setflags(write=False)
         # A frozen dataclass has no other way to set what its __init__ converts.
-        vars(self).update(
-            words=tuple(words),
-            counts=kept,
-            min_count=min_count,
-            dropped=dict(dropped or {}),
-            report=report,
-        )
+        vars(self).update(words=tuple(words), counts=kept, min_count=min_count, report=report)
+        vars(self).update(dropped=dict(dropped or {}))
         _check(self)
 
     @cached_property
@@ -141,11 +136,9 @@ class Vocab:
         seen = self.dropped.get(word)
         if seen is None:
             return ""
-        limit = (
-            f", min_count={self.min_count}"
-            if seen < self.min_count
-            else ", and max_vocab left it out"
-        )
+        limit = ", and max_vocab left it out"
+        if seen < self.min_count:
+            limit = f", min_count={self.min_count}"
         return f": it was seen {seen:,} time{'' if seen == 1 else 's'}{limit}"
 
     def lookup(self, words: Iterable[str]) -> np.ndarray:
@@ -171,9 +164,8 @@ class Vocab:
         """
         whole_number("min_count", min_count, least=0)
         if self.counts is None or new.counts is None:
-            raise SettingError(
-                "Counts of both texts are needed to add them up. Pass vocabularies with counts."
-            )
+            cause = "Counts of both texts are needed to add them up"
+            raise SettingError(f"{cause}. Pass vocabularies with counts.")
         seen = {**dict(zip(new.words, new.counts.tolist(), strict=True)), **new.dropped}
         grown = dict(zip(self.words, self.counts.tolist(), strict=True))
         dropped: dict[str, int] = {}
@@ -199,9 +191,8 @@ class Vocab:
         words, counts = read_vocabulary(path)
         if counts is None:
             missing = "counts" if words else "words"
-            raise FormatError(
-                f"{os.fspath(path)} holds no {missing}. Give a word and its count on each line."
-            )
+            cause = f"{os.fspath(path)} holds no {missing}"
+            raise FormatError(f"{cause}. Give a word and its count on each line.")
         return cls(words, counts)
 
 
@@ -213,14 +204,10 @@ def _check(vocab: Vocab) -> None:
                 f"Word {position} is {word!r:.60}, not a string. Decode or convert it first."
             )
     if len(vocab.ids) != len(words):
-        position = next(
-            position for position, word in enumerate(words) if vocab.ids[word] != position
-        )
-        word = words[position]
-        raise SettingError(
-            f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}. "
-            "Keep one of them."
-        )
+        places = enumerate(words)
+        position, word = next((place, word) for place, word in places if vocab.ids[word] != place)
+        cause = f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}"
+        raise SettingError(f"{cause}. Keep one of them.")
     if counts is not None and (counts.shape != (len(words),) or (counts < 0).any()):
         raise SettingError(
             f"{len(words)} words need as many counts of 0 or more; their shape is {counts.shape}. "
@@ -244,29 +231,22 @@ def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWor
     forms = [unicodedata.normalize(form, word) for form in ("NFC", "NFD", "NFKC", "NFKD")]
     if known := [form for form in forms if form in ids]:
         remedy = f"Ask for {known[0]!r}, {known[0]!a}: the text has this Unicode form."
-        return UnknownWordError(
-            f"The word {word!r}, {word!a}, is not among the {len(ids):,} words{why}. {remedy}"
-        )
+        named = f"The word {word!r}, {word!a},"
+        return UnknownWordError(f"{named} is not among the {len(ids):,} words{why}. {remedy}")
     close = closest_spellings(word, ids)
-    remedy = (
-        f"Did you mean {', '.join(map(repr, close))}?"
-        if close
-        else "Check its spelling and its capitals."
-    )
+    meant = f"Did you mean {', '.join(map(repr, close))}?"
+    remedy = meant if close else "Check its spelling and its capitals."
     return UnknownWordError(f"The word {word!r} is not among the {len(ids):,} words{why}. {remedy}")
 
 
-def closest_spellings(word: str, ids: Mapping[str, int], n: int = 3) -> list[str]:
-    """At most ``n`` words of ``ids`` with a spelling like ``word``: first other capitals.
+def closest_spellings(word: str, ids: Mapping[str, int]) -> list[str]:
+    """At most 3 words of ``ids`` with a spelling like ``word``: first other capitals.
 
     >>> closest_spellings("wommen", {"woman": 0, "king": 1, "women": 2})
     ['women', 'woman']
     """
     folded = word.casefold()
     same = [other for other in dict.fromkeys((folded, word.title(), word.upper())) if other in ids]
-    near = [
-        other
-        for other in islice(ids, _SEARCHED)
-        if abs(len(other) - len(word)) <= 2 and other not in same
-    ]
-    return [*same, *difflib.get_close_matches(folded, near, n, cutoff=0.7)][:n]
+    likely = (other for other in islice(ids, _SEARCHED) if abs(len(other) - len(word)) <= 2)
+    near = [other for other in likely if other not in same]
+    return [*same, *difflib.get_close_matches(folded, near, 3, cutoff=0.7)][:3]

@@ -10,20 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from w2vjax import reading
 from w2vjax.errors import FormatError
 from w2vjax.files import as_path, atomic_file
-from w2vjax.reading import (
-    MARK,
-    STRICT,
-    ReadOptions,
-    contents,
-    decode,
-    encoded,
-    refuse,
-    refuse_foreign,
-    refuse_unfinished,
-    split_lines,
-)
+from w2vjax.reading import MARK, STRICT, ReadOptions, contents, decode, encoded, refuse
 
 FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split at all white space
 _LINE = re.compile(rb"([^ \t\n\r\v\f\0]+)(?: ([0-9]{1,19}))?")
@@ -49,21 +39,17 @@ def read_vocabulary(
     """
     path = as_path(path)
     data = contents(path)
-    refuse_foreign(path, data[:8])
-    refuse_unfinished(path, data, options)
+    reading.refuse_foreign(path, data[:8])
+    reading.refuse_unfinished(path, data, options)
     words: dict[str, int | None] = {}
-    for number, line in enumerate(split_lines(data), 1):
+    for number, line in enumerate(reading.split_lines(data), 1):
         place = f"line {number}"
         if "nameless-rows" in options.allow and re.fullmatch(rb" +[0-9]{1,19}", line):
             continue
         match = _LINE.fullmatch(line)
         if match is None or int(match[2] or 0) > _MOST:
-            refuse(
-                path,
-                place,
-                f"{line[:60]!r} is not a word, one space and a count",
-                "Correct the line.",
-            )
+            cause = f"{line[:60]!r} is not a word, one space and a count"
+            refuse(path, place, cause, "Correct the line.")
         word = decode(path, match[1], place, options)
         if word not in words:
             words[word] = None if match[2] is None else int(match[2])
@@ -71,12 +57,8 @@ def read_vocabulary(
             remedy = "Keep one of them, or read with allow='duplicates' to keep the first."
             refuse(path, place, f"the word {word!r} is on an earlier line too", remedy)
         if (match[2] is None) != (next(iter(words.values())) is None):
-            refuse(
-                path,
-                place,
-                "only one of this line and line 1 has a count",
-                "Give every word a count.",
-            )
+            cause = "only one of this line and line 1 has a count"
+            refuse(path, place, cause, "Give every word a count.")
     counts = list(words.values())
     return list(words), None if not counts or counts[0] is None else np.array(counts, np.int64)
 
@@ -87,15 +69,13 @@ def vocabulary_bytes(
     """The bytes of the file, without counts if ``counts`` is None. Refuses unfit words."""
     names = encoded(path, words, FORBIDDEN, "a vocabulary file")
     if names and names[0].startswith(MARK):
-        cause = (
-            f"a vocabulary file cannot start with a byte order mark, and the word {words[0]!r} does"
-        )
+        what = "a vocabulary file cannot start with a byte order mark"
+        cause = f"{what}, and the word {words[0]!r} does"
         refuse(path, "", cause, "Write safetensors, or remove the mark.")
     if counts is None:
         return b"".join(name + b"\n" for name in names)
-    return b"".join(
-        b"%b %d\n" % pair for pair in zip(names, np.asarray(counts).tolist(), strict=True)
-    )
+    pairs = zip(names, np.asarray(counts).tolist(), strict=True)
+    return b"".join(b"%b %d\n" % pair for pair in pairs)
 
 
 def write_vocabulary(

@@ -1,7 +1,6 @@
-"""``w2vjax COMMAND``: thin. Each command's file parses its arguments, calls the library and prints.
+"""``w2vjax COMMAND``. The file of a command has its arguments. It calls the library and prints.
 
-The table below names the file of each command. A command is imported when it is called, so
-``w2vjax reproduce`` does not wait for what ``w2vjax train`` imports.
+A command is imported when it is called, so none waits for what another one imports.
 """
 
 import importlib
@@ -38,16 +37,13 @@ def usage() -> str:
     """The text of ``w2vjax --help``."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {line}" for name, (_, _, line) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "Train word vectors, ask them, prove their gradients.\n",
-            "Examples:\n  w2vjax train text.txt --out run\n  w2vjax nn run/vectors.bin king\n",
-            "Usage: w2vjax COMMAND [OPTIONS]\n",
-            "Commands:",
-            *lines,
-            "\nw2vjax COMMAND --help shows the options of a command.",
-        ]
-    )
+    head = [
+        "Train word vectors, ask them, prove their gradients.\n",
+        "Examples:\n  w2vjax train text.txt --out run\n  w2vjax nn run/vectors.bin king\n",
+        "Usage: w2vjax COMMAND [OPTIONS]\n",
+        "Commands:",
+    ]
+    return "\n".join([*head, *lines, "\nw2vjax COMMAND --help shows the options of a command."])
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,7 +1,6 @@
 """The types of arguments that several commands share, with their names in the help.
 
-A type also says whether its files are read or written, so that :func:`check_files` can look at them
-before a command begins its work.
+A type also says whether its files are read or written, for :func:`check_files`.
 """
 
 import inspect
@@ -40,32 +39,29 @@ else:
         tuple,
         PrimitiveConstructorSpec("*", "TEXT", tuple, lambda given: isinstance(given, tuple), list),
     ]
-# Without a hint tyro appends "(default: None)". The help texts say what happens by default.
-Flag = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="")]]
+
+
+def shown(metavar: str | None = None, about: str | None = None, name: str | None = None) -> object:
+    """How the help shows an option. Without a hint tyro appends "(default: None)"."""
+    return arg(name=name, help=about, metavar=metavar, help_behavior_hint="")
+
+
+Flag = FlagCreatePairsOff[Annotated[bool, shown()]]
 _VECTORS = "File of vectors, in a format that `w2vjax convert` reads."
 _JSON = "Write JSON to this file. With '-', write it to standard output, and nothing else."
-VectorsFile = Positional[
-    Annotated[Path, Files.READ, arg(help=_VECTORS, metavar="VECTORS", help_behavior_hint="")]
-]
-Source = Positional[Annotated[Path, Files.READ, arg(metavar="IN", help_behavior_hint="")]]
-Target = Positional[Annotated[Path, Files.WRITTEN, arg(metavar="OUT", help_behavior_hint="")]]
-Corpus = Positional[
-    Annotated[Strings, Files.READ, arg(metavar="[CORPUS ...]", help_behavior_hint="")]
-]
-Words = Positional[Annotated[Strings, arg(metavar="[WORD ...]", help_behavior_hint="")]]
-SomeWords = Positional[Annotated[Strings, arg(metavar="WORD ...", help_behavior_hint="")]]
-Paths = Annotated[
-    tuple[Path, ...], Files.READ, arg(metavar="FILE [FILE ...]", help_behavior_hint="")
-]
-PathOrNone = Annotated[Optional[Path], Files.READ, arg(metavar="FILE", help_behavior_hint="")]
-NewFile = Annotated[Optional[Path], Files.WRITTEN, arg(metavar="FILE", help_behavior_hint="")]
-NewFileOrOutput = Annotated[
-    Optional[str], Files.PRINTED, arg(metavar="FILE|-", help_behavior_hint="")
-]
-Json = Annotated[
-    Optional[str], Files.PRINTED, arg(help=_JSON, metavar="FILE|-", help_behavior_hint="")
-]
-Number = Annotated[Optional[int], arg(metavar="N", help_behavior_hint="")]
+VectorsFile = Positional[Annotated[Path, Files.READ, shown("VECTORS", _VECTORS)]]
+Source = Positional[Annotated[Path, Files.READ, shown("IN")]]
+Target = Positional[Annotated[Path, Files.WRITTEN, shown("OUT")]]
+Corpus = Positional[Annotated[Strings, Files.READ, shown("[CORPUS ...]")]]
+Words = Positional[Annotated[Strings, shown("[WORD ...]")]]
+SomeWords = Positional[Annotated[Strings, shown("WORD ...")]]
+Paths = Annotated[tuple[Path, ...], Files.READ, shown("FILE [FILE ...]")]
+PathOrNone = Annotated[Optional[Path], Files.READ, shown("FILE")]
+NewFile = Annotated[Optional[Path], Files.WRITTEN, shown("FILE")]
+NewFolder = Annotated[Optional[Path], Files.FOLDER, shown("FOLDER")]
+NewFileOrOutput = Annotated[Optional[str], Files.PRINTED, shown("FILE|-")]
+Json = Annotated[Optional[str], Files.PRINTED, shown("FILE|-", _JSON)]
+Number = Annotated[Optional[int], shown("N")]
 Count = Annotated[int, arg(metavar="N")]
 
 
@@ -81,7 +77,7 @@ class TextOptions:
     encoding: str = "utf-8"
     invalid: Literal["strict", "replace"] = "strict"
 
-    def reading(self, *results: Any) -> Reading:
+    def reading(self, *results: str | os.PathLike[str] | None) -> Reading:
         """The same for the library. A walk through a folder leaves the results out."""
         return Reading(self.invalid, encoding=self.encoding).without(*results)
 
@@ -89,15 +85,10 @@ class TextOptions:
 # The options of a group stand among the others in the help, and have no prefix.
 together = arg(name="")
 Text = Annotated[TextOptions, together]
-AS_USUAL = TextOptions()
 
 
 def check_files(call: partial[Any]) -> None:
-    """Refuse files that could not be written, or that are read and written at once.
-
-    Raises :class:`~w2vjax.errors.SettingError` or :class:`~w2vjax.errors.FileError`, before the
-    command does anything.
-    """
+    """Refuse files that cannot be written, or that are read too. Nothing has been done by then."""
     bound = inspect.signature(call.func).bind(*call.args, **call.keywords)
     bound.apply_defaults()
     named: dict[Files, list[str]] = {use: [] for use in Files}

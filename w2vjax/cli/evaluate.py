@@ -8,20 +8,15 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg
 
 from w2vjax.cli.arguments import Flag, Json, Paths, VectorsFile
-from w2vjax.cli.output import columns, write_json
+from w2vjax.cli.output import answer, columns
 from w2vjax.errors import SettingError
-from w2vjax.evaluation.analogies import (
-    Accuracy,
-    AnalogyScores,
-    evaluate_word_analogies,
-    three_cos_add,
-    three_cos_mul,
-)
+from w2vjax.evaluation import analogies as questions
+from w2vjax.evaluation.analogies import Accuracy, AnalogyScores, evaluate_word_analogies
 from w2vjax.evaluation.word_pairs import PairScores, evaluate_word_pairs
 from w2vjax.formats.formats import load
 
 Record = dict[str, Any]
-MEASURES = {"3cosadd": three_cos_add, "3cosmul": three_cos_mul}
+MEASURES = {"3cosadd": questions.three_cos_add, "3cosmul": questions.three_cos_mul}
 
 
 def evaluate(
@@ -40,10 +35,10 @@ def evaluate(
       w2vjax eval vectors.bin --analogies questions-words.txt --measure both
       w2vjax eval vectors.bin --pairs wordsim353.tsv --json -
 
-    A file of pairs has one pair a line, "word TAB word TAB score". A file of analogies has four
-    words a line, under lines ": section". A question cannot be answered if the vectors lack one of
-    its words. The columns "over all" count such an analogy as wrong and such a pair as similarity
-    0. The exit code is 1 if nothing in a file could be answered.
+    A line of pairs has two words and a score, with tabs between. A line of analogies has four
+    words; a line ": name" begins a section. The columns "over all" count an analogy with an unknown
+    word as wrong, and such a pair as similarity 0. The exit code is 1 if nothing in a file could be
+    answered.
 
     Args:
         pairs: Files of scored word pairs.
@@ -64,18 +59,16 @@ def evaluate(
         for path in analogies
         for name, by in measures.items()
     ]
-    if json is not None:
-        record: Record = {
-            "command": "eval",
-            "vectors": str(vectors),
-            "restrict_vocab": restrict_vocab,
-        }
-        record |= {"case_insensitive": not case_sensitive}
-        record |= {"pairs": [_pairs_record(*each) for each in scored]}
-        write_json(json, record | {"analogies": [_analogies_record(*each) for each in solved]})
-    if json != "-":
-        tables = [_pairs_table(scored)] if scored else []
-        print("\n\n".join(tables + [_analogies_table(*each) for each in solved]))
+    record = {
+        **{"command": "eval", "vectors": str(vectors), "restrict_vocab": restrict_vocab, **fold},
+        "pairs": [
+            {"file": str(path), **score._asdict(), "coverage": score.coverage}
+            for path, score in scored
+        ],
+        "analogies": [_analogies_record(*each) for each in solved],
+    }
+    tables = [_pairs_table(scored)] if scored else []
+    answer(json, record, "\n\n".join(tables + [_analogies_table(*each) for each in solved]))
     results = [(path, score.answered) for path, score in scored]
     results += [(path, score.overall.answered) for path, _, score in solved]
     nothing = [str(path) for path, answered in results if not answered]
@@ -84,18 +77,13 @@ def evaluate(
     return 1 if nothing else 0
 
 
-def _pairs_record(path: Path, scores: PairScores) -> Record:
-    return {"file": str(path), **scores._asdict(), "coverage": scores.coverage}
-
-
 def _analogies_record(path: Path, measure: str, scores: AnalogyScores) -> Record:
     def section(part: Accuracy) -> Record:
         figures = ("accuracy", "accuracy_all", "coverage")
         return part._asdict() | {name: getattr(part, name) for name in figures}
 
-    sections = [section(part) for part in scores.sections]
-    record = {"file": str(path), "measure": measure, "overall": section(scores.overall)}
-    return record | {"sections": sections}
+    head = {"file": str(path), "measure": measure, "overall": section(scores.overall)}
+    return {**head, "sections": [section(part) for part in scores.sections]}
 
 
 def _pairs_table(scored: Sequence[tuple[Path, PairScores]]) -> str:
@@ -114,7 +102,6 @@ def _analogies_table(path: Path, measure: str, scores: AnalogyScores) -> str:
     for part in (*scores.sections, scores.overall):
         accuracy = f"{part.accuracy:.1%}" if part.answered else "-"
         counts = [str(part.correct), str(part.answered), str(part.total)]
-        rows.append(
-            [part.section, accuracy, f"{part.accuracy_all:.1%}", *counts, f"{part.coverage:.1%}"]
-        )
+        share = f"{part.accuracy_all:.1%}"
+        rows.append([part.section, accuracy, share, *counts, f"{part.coverage:.1%}"])
     return columns(rows)

@@ -1,16 +1,25 @@
 """``w2vjax convert``, ``export`` and ``info``: copy vectors to another format, describe a file."""
 
-import json as json_format
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from tyro.conf import DisallowNone, Positional, arg
+from tyro.conf import DisallowNone, Positional
 
-from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, Target, VectorsFile
-from w2vjax.cli.output import write_json
+from w2vjax.cli.arguments import (
+    Files,
+    Flag,
+    Json,
+    Number,
+    PathOrNone,
+    Source,
+    Target,
+    VectorsFile,
+    shown,
+)
+from w2vjax.cli.output import answer
 from w2vjax.errors import SettingError
-from w2vjax.formats.formats import FORMATS, describe, format_of, load, save
+from w2vjax.formats.formats import FORMATS, describe, format_of, lines_of, load, save
 from w2vjax.formats.projector import SHOWN
 from w2vjax.reading import ALLOWANCES
 
@@ -19,12 +28,10 @@ if TYPE_CHECKING:
     Allowance: TypeAlias = str
 else:  # the command line offers what the tables list
     FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
-File = Positional[Annotated[Path, Files.READ, arg(metavar="FILE", help_behavior_hint="")]]
-To = DisallowNone[Annotated[str | None, arg(metavar="FORMAT", help_behavior_hint="")]]
-From = DisallowNone[
-    Annotated[str | None, arg(name="from", metavar="FORMAT", help_behavior_hint="")]
-]
-Allowances = Annotated[tuple[Allowance, ...], arg(metavar="FAULT ...", help_behavior_hint="")]
+File = Positional[Annotated[Path, Files.READ, shown("FILE")]]
+To = DisallowNone[Annotated[str | None, shown("FORMAT")]]
+From = DisallowNone[Annotated[str | None, shown("FORMAT", name="from")]]
+Allowances = Annotated[tuple[Allowance, ...], shown("FAULT ...")]
 
 
 def convert(
@@ -50,42 +57,30 @@ def convert(
 
     The extension names the format: .safetensors; .txt or .vec (word2vec text, and GloVe to read);
     .bin (word2vec binary); .npy (NumPy, with a .vocab beside it); .tsv (TensorBoard embedding
-    projector, with its metadata); .vocab (word2vec's vocabulary file, as of -save-vocab). The
-    command also reads compressed files (.gz, .bz2, .xz, .zst). It ends with an error if the new
-    format cannot hold a word.
+    projector, with its metadata); .vocab (word2vec's vocabulary file). The file to read may be
+    compressed (.gz, .bz2, .xz, .zst). It is an error if the new format cannot hold a word.
 
     Args:
         source: File to read.
         out: File to write.
-        to: Format of the new file, if its extension does not name it. A wrong name lists all
-            formats.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all.
         from_: Format of the file to read, if neither its extension nor its first bytes show it.
         table: The table of a model to take.
-        vocabulary: Vocabulary file: the words of a .npy file, or the counts for word2vec text and
-            binary.
+        vocabulary: Vocabulary file, for the words of .npy, or the counts of word2vec text, binary.
         allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes,
             nameless-rows (they are left out), unfinished-line.
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the N first words.
     """
-    vectors = load(
-        source,
-        format=from_,
-        table=table,
-        vocabulary=vocabulary,
-        allow=allow,
-        unicode_errors=unicode_errors,
-        limit=limit,
-    )
+    how: dict[str, Any] = {"allow": allow, "unicode_errors": unicode_errors, "limit": limit}
+    vectors = load(source, format=from_, table=table, vocabulary=vocabulary, **how)
     save(vectors, out, to)
     form = to or format_of(out)
     sizes = f"{len(vectors):,} words" + ("" if form == "vocabulary" else f" x {vectors.dim}")
     print(f"{out}: {sizes}, {FORMATS[form].about} ({out.stat().st_size:,} bytes)")
     if form == "projector" and len(vectors) > SHOWN:
-        warnings.warn(
-            f"The projector shows about {SHOWN:,} rows. Take the first: --limit {SHOWN}.",
-            stacklevel=2,
-        )
+        said = f"The projector shows about {SHOWN:,} rows. Take the first: --limit {SHOWN}."
+        warnings.warn(said, stacklevel=2)
     return 0
 
 
@@ -106,15 +101,14 @@ def export(
 
     Args:
         out: File to write.
-        to: Format of the new file, if its extension does not name it. A wrong name lists all
-            formats.
+        to: Format of the new file, if its extension does not name it. A wrong name lists all.
         html: Write one page with a map to search and the nearest words of each word.
         limit: Take only the N most frequent words. Default: 5000 for a page, otherwise all.
         method: Projection of the map: principal components, or t-SNE, which needs scikit-learn.
     """
+    if not html and method != "pca":
+        raise SettingError(f"--method {method} is for the map of a page. Add --html.")
     if not html:
-        if method != "pca":
-            raise SettingError(f"--method {method} is for the map of a page. Add --html.")
         return convert(vectors, out, to, limit=limit)
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
@@ -128,18 +122,12 @@ def export(
     page = write_html(load(vectors), out, limit=most, project=project)
     print(f"{out}: {page.words:,} words; open it in a browser ({page.bytes:,} bytes)")
     if page.left_out:
-        warnings.warn(
-            f"{page.left_out:,} rarer words are not on the page. Take more: --limit.", stacklevel=2
-        )
+        said = f"{page.left_out:,} rarer words are not on the page. Take more: --limit."
+        warnings.warn(said, stacklevel=2)
     return 0
 
 
-def info(
-    file: File,
-    from_: From = None,
-    allow: Allowances = (),
-    json: Json = None,
-) -> int:
+def info(file: File, from_: From = None, allow: Allowances = (), json: Json = None) -> int:
     """Say what a file of vectors holds, after reading all of it. A damaged file is an error.
 
     Examples:
@@ -150,38 +138,8 @@ def info(
     Args:
         file: Vectors, a model or a vocabulary, in a format that `w2vjax convert` reads.
         from_: Format of the file, if neither its extension nor its first bytes show it.
-        allow: Faults to accept: duplicates, non-finite, trailing-bytes, nameless-rows,
-            unfinished-line.
+        allow: Faults to accept. `w2vjax convert --help` lists them.
     """
     found = describe(file, format=from_, allow=allow)
-    if json is not None:
-        write_json(json, found)
-        if json == "-":
-            return 0
-    for name, line in _lines(found):
-        print(f"{name:<9} {line}")
+    answer(json, found, *(f"{name:<9} {line}" for name, line in lines_of(found)))
     return 0
-
-
-def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """(label, text) for people."""
-    sizes = f"{found['words']:,} words" + (f" x {found['dim']}" if found["dim"] else "")
-    lines = [
-        ("file", f"{found['file']} ({found['bytes']:,} bytes)"),
-        ("format", FORMATS[found["format"]].about),
-        ("holds", f"{found['holds']}, {sizes}"),
-    ]
-    if found["tokens"] is not None:
-        lines.append(("counts", f"{found['tokens']:,} tokens of text"))
-    for name, table in found.get("tables", {}).items():
-        shape = " x ".join(f"{size:,}" for size in table["shape"])
-        lines.append((name, f"{shape} {table['dtype']}"))
-    if found["holds"] == "model":
-        lines.append(("training", "can go on from here: both tables are present"))
-    if found.get("settings"):
-        lines.append(("settings", json_format.dumps(found["settings"], ensure_ascii=False)))
-    if "sha256" in found:
-        digest = found["sha256"]
-        lines.append(("checksum", f"{digest[:16]}... verified" if digest else "none in the file"))
-    words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
-    return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]

@@ -1,8 +1,8 @@
 """One style for the help and the mistakes of every command.
 
 tyro reads the options of a command from its signature. It prints help and mistakes in boxes, with
-Python's own names for types and defaults. This module reads that text and writes it anew: the
-purpose of the command, then examples, then the options, in the width of the terminal.
+Python's names for types and defaults. This module reads that text and writes it anew: purpose,
+examples and options of the command, in the width of the terminal.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _VALUE = r"Missing value for argument '(.*)'\."
 
 
 class Group(NamedTuple):
-    """The options of one box: its title, and a (how it is written, what it does) for each."""
+    """The options of one box: its title, and (how it is written, what it does) of each."""
 
     title: str
     entries: list[tuple[str, str]]
@@ -83,25 +83,24 @@ def _captured() -> Iterator[io.BytesIO]:
             yield taken
     finally:
         stream.detach()
-        del os.environ["COLUMNS"]
-        if before is not None:
-            os.environ["COLUMNS"] = before
+        os.environ.pop("COLUMNS")
+        os.environ |= {} if before is None else {"COLUMNS": before}
 
 
 def help_of(command: Callable[..., int], prog: str, told: str) -> str:
     """The help of a command: its docstring up to "Args:", the usage, and the options."""
     width = min(max(shutil.get_terminal_size().columns, 40), 100)
     text = (inspect.getdoc(command) or "").partition("\nArgs:\n")[0].strip()
-    parts = [_filled(paragraph, width) for paragraph in text.split("\n\n")]
     order = _order(command)
     found = [
         Group(title, sorted(entries, key=lambda entry: order.get(entry[0].partition(" ")[0], -1)))
         for title, entries in groups(told)
     ]
     positional = [name for name, _ in found[0].entries if found[0].title == "Arguments"]
-    parts.append(_filled(" ".join(["Usage:", prog, *positional, "[OPTIONS]"]), width))
+    usage = " ".join(["Usage:", prog, *positional, "[OPTIONS]"])
     names = [name for group in found for name, _ in group.entries]
     column = 4 + max((len(name) for name in names if len(name) <= 24), default=20)
+    parts = [_filled(paragraph, width) for paragraph in [*text.split("\n\n"), usage]]
     return "\n\n".join(parts + [_options(group, column, width) for group in found])
 
 
@@ -126,8 +125,7 @@ def _options(group: Group, column: int, width: int) -> str:
             lines.append(f"  {name}")
             name = ""
         first, indent = f"  {name:<{column - 2}}", " " * column
-        wrap = textwrap.TextWrapper(width, first, indent, break_on_hyphens=False)
-        lines += wrap.wrap(text)
+        lines += textwrap.TextWrapper(width, first, indent, break_on_hyphens=False).wrap(text)
     return "\n".join(lines)
 
 
@@ -147,8 +145,7 @@ def groups(told: str) -> list[Group]:
             if row.startswith(" "):
                 entries[-1][1] += " " + row.strip()
             else:
-                name, _, text = row.partition("  ")
-                entries.append([name, text.strip()])
+                entries.append([part.strip() for part in row.partition("  ")[::2]])
         shown = "Arguments" if title.startswith("positional") else title.capitalize()
         found.append(Group(shown, [(_written(name), _said(text)) for name, text in entries]))
     return found
@@ -211,7 +208,7 @@ def unknown_option(option: str, known: Collection[str]) -> str:
     'There is no option --vector-size. Did you mean --dim?'
     """
     ours = {name: "--" + setting.replace("_", "-") for name, setting in _SYNONYMS.items()}
+    ours |= {option.removeprefix("--"): option for option in known}
     names = {name: option for name, option in ours.items() if option in known}
-    names |= {option.removeprefix("--"): option for option in known}
     meant = did_you_mean(option.lstrip("-").replace("_", "-").lower(), names)
     return f"There is no option {option}. {meant}".strip()

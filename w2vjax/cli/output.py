@@ -1,7 +1,7 @@
 """How commands print: JSON for scripts, aligned columns for people."""
 
 import contextlib
-import json
+import json as json_format
 import math
 import os
 import sys
@@ -46,8 +46,8 @@ def _naming() -> Iterator[None]:
 def named_output() -> Iterator[None]:
     """Name standard output in its errors, and flush it at the end.
 
-    Characters that its encoding lacks are written as escapes. Bytes of standard input that are not
-    text in its encoding are read as escapes.
+    Characters that its encoding lacks are written as escapes, and foreign bytes of standard input
+    are read as escapes.
     """
     if sys.stdout is None:
         raise FileError("Standard output is closed. Send it to /dev/null if you do not need it.")
@@ -69,19 +69,30 @@ def _reconfigure(stream: Any, **how: str) -> None:
         stream.reconfigure(**how)
 
 
-def write_json(target: str, record: Any) -> None:
+def write_json(target: str, record: object) -> None:
     """Write a record to a file, whole or not at all, or to standard output for ``-``.
 
     NaN and infinity become null. A standard output that is not UTF-8 gets ASCII with JSON's own
-    escapes. Bytes of a file name that are not UTF-8 become escapes too.
+    escapes, and so do bytes of a file name that are not UTF-8.
     """
     ascii_only = target == "-" and (sys.stdout.encoding or "utf-8").lower() != "utf-8"
-    text = json.dumps(_finite(record), indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
+    text = (
+        json_format.dumps(_finite(record), indent=2, ensure_ascii=ascii_only, allow_nan=False)
+        + "\n"
+    )
     if target == "-":
         sys.stdout.write(text)
         return
     with atomic_file(Path(target)) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def answer(json: str | None, record: object, *texts: str) -> None:
+    """Write a record to ``json``, if it is named. Print the texts, unless that is "-"."""
+    if json is not None:
+        write_json(json, record)
+    if json != "-":
+        print(*texts, sep="\n")
 
 
 def write_lines(lines: Iterable[str]) -> None:
@@ -106,7 +117,7 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(map(line, rows))
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

@@ -4,16 +4,15 @@ import sys
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tyro.conf import arg
-
 from w2vjax.cli.arguments import (
-    AS_USUAL,
     Corpus,
     Count,
     Json,
     NewFile,
     NewFileOrOutput,
     Text,
+    TextOptions,
+    shown,
     together,
 )
 from w2vjax.cli.output import columns, write_json, write_lines
@@ -24,8 +23,8 @@ from w2vjax.corpus.phrases import phrases as find
 from w2vjax.errors import SettingError
 
 SCORES = {"word2phrase": word2phrase_score, "npmi": npmi_score}
-Numbers = Annotated[tuple[float, ...], arg(metavar="X [X ...]", help_behavior_hint="")]
-Connectors = Annotated[tuple[str, ...], arg(metavar="WORD [WORD ...]", help_behavior_hint="")]
+Numbers = Annotated[tuple[float, ...], shown("X [X ...]")]
+Connectors = Annotated[tuple[str, ...], shown("WORD [WORD ...]")]
 
 
 @dataclass(frozen=True)
@@ -51,15 +50,12 @@ class Joining:
     delimiter: str = "_"
 
 
-_USUAL = Joining()
-
-
 def phrases(
     corpus: Corpus = (),
     out: NewFileOrOutput = None,
     list: NewFile = None,
-    joining: Annotated[Joining, together] = _USUAL,
-    text: Text = AS_USUAL,
+    joining: Annotated[Joining, together] = Joining(),
+    text: Text = TextOptions(),
     topn: Count = 20,
     json: Json = None,
 ) -> int:
@@ -72,40 +68,29 @@ def phrases(
       zcat corpus.gz | w2vjax phrases - --json -
 
     word2phrase scores a pair by (count(a b) - min_count) * tokens / (count(a) * count(b)). npmi is
-    the normalised pointwise mutual information, between -1 and 1. The command joins the pairs above
-    the threshold, from left to right. A second pass can join what the first has joined, so two
-    passes find phrases of up to four words.
+    the normalised pointwise mutual information, from -1 to 1. Pairs above the threshold are joined
+    from left to right. Two passes find phrases of up to four words.
 
     Args:
         corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default:
             the built-in text.
         out: Write the corpus with its phrases joined to this file, line by line. With '-', write it
             to standard output, and the rest to standard error.
-        list: Write the phrases to this file: phrase, count, score, pass, separated by tabs.
-        joining: Which words are joined, and how.
-        text: How its bytes are read.
+        list: Write the phrases to this file: phrase, count, score, pass, with tabs between.
         topn: Number of phrases of each pass to print.
     """
-    threshold, delimiter = joining.threshold, joining.delimiter
-    english = joining.connectors == ("english",)
-    if not delimiter or any(character <= " " for character in delimiter):
-        raise SettingError(
-            f"delimiter={delimiter!r} would not join words: it is empty or white space. Use '_'."
-        )
+    options, threshold = dict(vars(joining)), joining.threshold
+    if not joining.delimiter:
+        raise SettingError("delimiter='' would not join words. Use '_'.")
     if topn < 0:
         raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
     if out is not None and is_compressed(out):
         raise SettingError(f"{out}: text is not written compressed. Compress it after.")
-    found = find(
-        [*corpus] or None,
-        min_count=joining.min_count,
-        threshold=(threshold[0] if len(threshold) == 1 else threshold) if threshold else None,
-        passes=joining.passes,
-        score=SCORES[joining.score],
-        connectors=ENGLISH_CONNECTORS if english else joining.connectors,
-        delimiter=delimiter,
-        reading=text.reading(out, list, json),
-    )
+    options["score"] = SCORES[joining.score]
+    options["threshold"] = threshold[0] if len(threshold) == 1 else threshold or None
+    if joining.connectors == ("english",):
+        options["connectors"] = ENGLISH_CONNECTORS
+    found = find([*corpus] or None, **options, reading=text.reading(out, list, json))
     if out == "-":
         write_lines(" ".join(line) for line in found.lines())
     elif out is not None:
@@ -113,28 +98,26 @@ def phrases(
     if list is not None:
         found.save_list(list)
     if json is not None:
-        passes_found = [
-            [
-                {"phrase": delimiter.join(parts), "count": count, "score": value}
-                for parts, count, value in rules
-            ]
-            for rules in found.found
-        ]
-        write_json(json, {"command": "phrases", "tokens": len(found.ids), "passes": passes_found})
+        fields = ("phrase", "count", "score")
+        passes = [[dict(zip(fields, row, strict=True)) for row in rows] for rows in _rows(found)]
+        write_json(json, {"command": "phrases", "tokens": len(found.ids), "passes": passes})
     if json != "-":
         print(_summary(found, topn, out), file=sys.stderr if out == "-" else sys.stdout)
     return 0
 
 
+def _rows(found: Phrases) -> list[list[tuple[str, int, float]]]:
+    """(phrase, count, score) of each phrase, for each pass."""
+    join = found.delimiter.join
+    return [[(join(parts), count, score) for parts, count, score in rules] for rules in found.found]
+
+
 def _summary(found: Phrases, topn: int, out: str | None) -> str:
     """The best phrases of each pass as tables, for people."""
     lines = []
-    for number, rules in enumerate(found.found, 1):
+    for number, rules in enumerate(_rows(found), 1):
         lines.append(f"pass {number}: {len(rules):,} phrases above the threshold")
-        rows = [
-            (found.delimiter.join(parts), f"{count:,}", f"{value:.4g}")
-            for parts, count, value in rules[:topn]
-        ]
+        rows = [(phrase, f"{count:,}", f"{score:.4g}") for phrase, count, score in rules[:topn]]
         if rows:
             lines.append(columns([("phrase", "count", "score"), *rows]))
     written = f", written to {out}" if out not in (None, "-") else ""

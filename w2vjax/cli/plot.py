@@ -1,25 +1,20 @@
 """``w2vjax plot``: pictures of vectors and of a training run."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import DisallowNone, Positional, arg
+from tyro.conf import DisallowNone, Positional
 
-from w2vjax.cli.arguments import Number, Paths, Source, Target, Words, together
-from w2vjax.cli.query import require_words
+from w2vjax.cli.arguments import Number, Paths, Source, Target, Words, shown, together
+from w2vjax.cli.query import holding
 from w2vjax.errors import SettingError
-from w2vjax.formats.formats import load
 from w2vjax.pictures.figures import DPI
 from w2vjax.pictures.plot import plot_analogy, plot_heatmap, plot_map
 from w2vjax.pictures.plot_loss import plot_loss
 from w2vjax.pictures.projection import pca, tsne
-from w2vjax.vectors.vectors import Vectors
 
-Kind = Positional[
-    Annotated[Literal["loss", "map", "analogy", "heatmap"], arg(help_behavior_hint="")]
-]
-Method = DisallowNone[Annotated[Literal["pca", "tsne"] | None, arg(help_behavior_hint="")]]
+Kind = Positional[Annotated[Literal["loss", "map", "analogy", "heatmap"], shown()]]
+Method = DisallowNone[Annotated[Literal["pca", "tsne"] | None, shown()]]
 
 
 @dataclass(frozen=True)
@@ -35,20 +30,16 @@ class MapOptions:
     method: Method = None
 
 
-_USUAL = MapOptions()
-
-
 def plot(
     kind: Kind,
     source: Source,
     out: Target,
     words: Words = (),
-    map: Annotated[MapOptions, together] = _USUAL,
+    map: Annotated[MapOptions, together] = MapOptions(),
     compare: Paths = (),
-    title: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None,
+    title: Annotated[str | None, shown("TEXT")] = None,
 ) -> int:
-    """Draw a picture: the loss of a training run, a map of words, analogies as parallelograms, or a
-    heat map.
+    """Draw a training loss, a map of words, analogies as parallelograms, or a heat map.
 
     Examples:
       w2vjax plot loss log.jsonl loss.png
@@ -69,7 +60,6 @@ def plot(
         source: File to read.
         out: Picture to write.
         words: Words to draw. An analogy takes three words, or fours: A is to B as C is to D.
-        map: What a map shows, and how.
         compare: For a loss: logs of other runs, drawn into the same picture.
         title: Text above the picture.
     """
@@ -79,31 +69,23 @@ def plot(
     elif kind == "map":
         project = tsne if map.method == "tsne" else pca
         most = 150 if map.limit is None else map.limit
-        vectors = _holding(source, words)
-        figure = plot_map(
-            vectors, out, words=words or None, limit=most, project=project, title=title
-        )
+        vectors, chosen = holding(source, words), words or None
+        figure = plot_map(vectors, out, words=chosen, limit=most, project=project, title=title)
     elif kind == "analogy":
         analogies = _fours(words)
-        figure = plot_analogy(_holding(source, words), analogies, out, title=title)
+        figure = plot_analogy(holding(source, words), analogies, out, title=title)
     else:
-        figure = plot_heatmap(_holding(source, words), words, out, title=title)
+        figure = plot_heatmap(holding(source, words), words, out, title=title)
     width, height = (round(DPI * inches) for inches in figure.get_size_inches())
     size = "any size" if out.suffix.lower() == ".svg" else f"{width:,} x {height:,} pixels"
     print(f"{out}: {size} ({out.stat().st_size:,} bytes)")
     return 0
 
 
-def _refuse_unused(
-    kind: str, words: tuple[str, ...], options: MapOptions, compare: tuple[Path, ...]
-) -> None:
+def _refuse_unused(kind: str, words: Words, options: MapOptions, compare: Paths) -> None:
     """Refuse an option that the picture does not use."""
-    given: dict[str, object] = {
-        "words": words,
-        "--limit": options.limit,
-        "--method": options.method,
-    }
-    given["--compare"] = compare
+    given = {"words": words, "--compare": compare}
+    given |= {f"--{name}": value for name, value in vars(options).items()}
     used = {"loss": ["--compare"], "map": ["words", "--limit", "--method"]}.get(kind, ["words"])
     for option, value in given.items():
         if value not in (None, ()) and option not in used:
@@ -112,19 +94,10 @@ def _refuse_unused(
         raise SettingError("--limit and chosen words exclude each other. Leave one out.")
 
 
-def _holding(source: Path, words: tuple[str, ...]) -> Vectors:
-    """The vectors of a file, which hold all of ``words``."""
-    vectors = load(source)
-    require_words(vectors, words)
-    return vectors
-
-
 def _fours(words: tuple[str, ...]) -> list[tuple[str, ...]]:
     if len(words) == 3:
         return [words]
     if not words or len(words) % 4:
-        raise SettingError(
-            f"Words given for analogies: {len(words)}. Give three, A B C, or fours: A is to B as C "
-            "is to D."
-        )
+        remedy = "Give three, A B C, or fours: A is to B as C is to D."
+        raise SettingError(f"Words given for analogies: {len(words)}. {remedy}")
     return [words[start : start + 4] for start in range(0, len(words), 4)]

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from w2vjax.cli.arguments import Count, Json, Number, SomeWords, VectorsFile, Words
-from w2vjax.cli.output import columns, write_json
+from w2vjax.cli.output import answer, columns, write_json
 from w2vjax.errors import SettingError, UnknownWordError
 from w2vjax.formats.formats import load
 from w2vjax.vectors.vectors import Vectors
 
 Record = dict[str, Any]
+Reply = Callable[[Sequence[str]], Record]
 
 
 def nn(
@@ -43,23 +44,20 @@ def nn(
     """
     loaded = load(vectors)
 
-    def answer(query: Sequence[str]) -> Record:
+    def reply(query: Sequence[str]) -> Record:
         require_words(loaded, query)
         found = loaded.most_similar(list(query), topn=topn, restrict_vocab=restrict_vocab)
         return {"query": list(query), "neighbours": _answers(found, "similarity")}
 
-    if words:
-        require_words(loaded, words)
-        batch = loaded.most_similar_batch(words, topn=topn, restrict_vocab=restrict_vocab)
-        records = [
-            {"query": [word], "neighbours": _answers(found, "similarity")}
-            for word, found in zip(words, batch, strict=True)
-        ]
-        _show_all(records, json)
-    else:
-        records = _converse("word> ", answer, json)
-    _finish("nn", vectors, records, json)
-    return _exit_code(records)
+    if not words:
+        return _finish("nn", vectors, _converse("word> ", reply, json), json)
+    require_words(loaded, words)
+    batch = loaded.most_similar_batch(words, topn=topn, restrict_vocab=restrict_vocab)
+    records = [
+        {"query": [word], "neighbours": _answers(found, "similarity")}
+        for word, found in zip(words, batch, strict=True)
+    ]
+    return _finish("nn", vectors, _shown(records, json), json)
 
 
 def analogy(
@@ -92,7 +90,7 @@ def analogy(
         _three(words)
     loaded = load(vectors)
 
-    def answer(query: Sequence[str]) -> Record:
+    def reply(query: Sequence[str]) -> Record:
         a, b, c = _three(query)
         require_words(loaded, query)
         if measure == "3cosadd":
@@ -101,13 +99,8 @@ def analogy(
             found, column = loaded.most_similar_cosmul([b, c], [a], topn, restrict_vocab), "score"
         return {"query": [a, b, c], "measure": measure, "neighbours": _answers(found, column)}
 
-    if words:
-        records = [answer(words)]
-        _show_all(records, json)
-    else:
-        records = _converse("A B C> ", answer, json)
-    _finish("analogy", vectors, records, json)
-    return _exit_code(records)
+    records = _shown([reply(words)], json) if words else _converse("A B C> ", reply, json)
+    return _finish("analogy", vectors, records, json)
 
 
 def similarity(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int:
@@ -123,17 +116,13 @@ def similarity(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int
     """
     if len(words) < 2:
         raise SettingError(f"{_given(words)}, and a similarity is between words. Give two or more.")
-    loaded = load(vectors)
-    require_words(loaded, words)
+    loaded = holding(vectors, words)
     pairs = [(a, b) for place, a in enumerate(words) for b in words[place + 1 :]]
-    values = [loaded.similarity(a, b) for a, b in pairs]
-    if json is not None:
-        asked = zip(pairs, values, strict=True)
-        found = [{"words": list(pair), "similarity": value} for pair, value in asked]
-        write_json(json, {"command": "similarity", "vectors": str(vectors), "pairs": found})
-    if json != "-":
-        rows = [[f"{a} {b}", f"{value:.6f}"] for (a, b), value in zip(pairs, values, strict=True)]
-        print(columns(rows) if len(rows) > 1 else rows[0][1])
+    asked = [(pair, loaded.similarity(*pair)) for pair in pairs]
+    rows = [[f"{a} {b}", f"{value:.6f}"] for (a, b), value in asked]
+    found = [{"words": list(pair), "similarity": value} for pair, value in asked]
+    record = {"command": "similarity", "vectors": str(vectors), "pairs": found}
+    answer(json, record, columns(rows) if len(rows) > 1 else rows[0][1])
     return 0
 
 
@@ -147,15 +136,17 @@ def odd(vectors: VectorsFile, words: SomeWords, json: Json = None) -> int:
     Args:
         words: Two or more words.
     """
-    loaded = load(vectors)
-    require_words(loaded, words)
-    found = loaded.doesnt_match(words)
-    if json is not None:
-        record = {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
-        write_json(json, record)
-    if json != "-":
-        print(found)
+    found = holding(vectors, words).doesnt_match(words)
+    record = {"command": "odd", "vectors": str(vectors), "words": list(words), "odd": found}
+    answer(json, record, found)
     return 0
+
+
+def holding(source: Path, words: Sequence[str]) -> Vectors:
+    """The vectors of a file. UnknownWordError names all of ``words`` that it lacks."""
+    vectors = load(source)
+    require_words(vectors, words)
+    return vectors
 
 
 def require_words(vectors: Vectors, words: Sequence[str]) -> None:
@@ -185,14 +176,12 @@ def _answers(found: Sequence[tuple[str, float]], column: str) -> list[Record]:
     return [{"word": word, column: value} for word, value in found]
 
 
-def _converse(
-    prompt: str, answer: Callable[[Sequence[str]], Record], json: str | None
-) -> list[Record]:
+def _converse(prompt: str, reply: Reply, json: str | None) -> list[Record]:
     """Answer each line of standard input as it comes. After a mistake the next line is read."""
     records = []
     for words in _lines(prompt):
         try:
-            record = answer(words)
+            record = reply(words)
         except (UnknownWordError, SettingError) as error:
             print(error, file=sys.stderr)
             records.append({"query": list(words), "error": str(error)})
@@ -208,13 +197,11 @@ def _converse(
 def _lines(prompt: str) -> Iterator[list[str]]:
     asked = sys.stdin.isatty()
     if asked:
-        with contextlib.suppress(ImportError):
-            # importing it gives input() a history and cursor keys
+        with contextlib.suppress(ImportError):  # it gives input() a history and cursor keys
             importlib.import_module("readline")
     while True:
         try:
-            # on a pipe, a prompt would be printed among the answers
-            line = input(prompt) if asked else input()
+            line = input(prompt if asked else "")  # on a pipe, a prompt would be among the answers
         except (EOFError, KeyboardInterrupt):
             if asked:
                 print()
@@ -223,23 +210,23 @@ def _lines(prompt: str) -> Iterator[list[str]]:
             yield words
 
 
-def _show_all(records: Sequence[Record], json: str | None) -> None:
-    if json == "-":
-        return
-    for record in records:
+def _shown(records: list[Record], json: str | None) -> list[Record]:
+    """The records, printed for people."""
+    for record in records if json != "-" else ():
         if len(records) > 1:
             print(f"{' '.join(record['query'])}:")
         print(_neighbours(record))
+    return records
 
 
-def _exit_code(records: Sequence[Record]) -> int:
-    """1 if a question from a file or a pipe had no answer. A person at a terminal asks again."""
-    return int(any("error" in record for record in records) and not sys.stdin.isatty())
+def _finish(command: str, vectors: Path, records: list[Record], json: str | None) -> int:
+    """Write the records, and return the exit code.
 
-
-def _finish(command: str, vectors: Path, records: Sequence[Record], json: str | None) -> None:
+    It is 1 if a question from a file or a pipe had no answer. A person at a terminal asks again.
+    """
     if json is not None:
-        write_json(json, {"command": command, "vectors": str(vectors), "queries": list(records)})
+        write_json(json, {"command": command, "vectors": str(vectors), "queries": records})
+    return int(any("error" in record for record in records) and not sys.stdin.isatty())
 
 
 def _neighbours(record: Record) -> str:

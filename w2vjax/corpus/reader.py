@@ -1,6 +1,6 @@
-"""What one thread counts and writes of the parts of a source that it reads."""
+"""What the threads that read a source count together, and what each writes of its parts."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -8,13 +8,15 @@ import numpy as np
 from w2vjax.corpus.table import WordTable
 
 NEVER = np.iinfo(np.int64).max  # the place of a word that was not met
+_PLACES = 40  # bits of a place within a part; the bits above are the number of the part
+_TOGETHER = 1 << 20  # tokens counted at a time
 
 
 class Written(NamedTuple):
     """The numbers [tokens] int32 of a part of a source, on disk. ~number begins a line."""
 
     file: IO[bytes] | None  # None if they were not asked for
-    reader: int  # whose numbers these are
+    begin: int  # the first byte in the file
     tokens: int
     lines: int  # that begin in this part
     begins_line: bool  # whether the first word begins a line
@@ -29,67 +31,76 @@ class NumberedWords(NamedTuple):
     size: int  # numbers below this exist
 
 
-class Reader:
-    """What one thread has met."""
+class Tally:
+    """The words of a source, their counts and first places. Threads share it."""
 
-    def __init__(self, name: int, scratch: Callable[[], IO[bytes]] | None) -> None:
-        self.name, self.table, self.tokens = name, WordTable(), 0
-        self.file = scratch() if scratch else None
+    def __init__(self) -> None:
+        self.table = WordTable()
         self.counts, self.first = np.zeros(1 << 10, np.int64), np.full(1 << 10, NEVER)
-        self.met = np.zeros(1 << 10, bool)  # whether first < NEVER, in an array that fits the cache
 
-    def read(self, batches: Iterable[NumberedWords]) -> Written:
-        """Count the words of a part, and write their numbers."""
+    def reserve(self, size: int) -> None:
+        """Room for ``size`` numbers."""
+        with self.table.lock:
+            if size > len(self.counts):
+                more = max(size, 2 * len(self.counts)) - len(self.counts)
+                self.counts = np.pad(self.counts, (0, more))
+                self.first = np.pad(self.first, (0, more), constant_values=NEVER)
+
+    def meet(self, numbers: np.ndarray, place: int) -> None:
+        """Note that words stand at ``place`` and behind it."""
+        places = np.arange(place, place + len(numbers))
+        earlier = np.flatnonzero(self.first.take(numbers) > places)
+        with self.table.lock:
+            np.minimum.at(self.first, numbers[earlier], places[earlier])
+
+    def add(self, batches: list[np.ndarray]) -> None:
+        """Count the words of batches. ``np.add.at`` would keep other threads from running."""
+        counts = np.bincount(np.concatenate(batches))
+        with self.table.lock:
+            self.counts[: len(counts)] += counts
+
+    def places(self, written: Iterable[Written]) -> np.ndarray:
+        """[size] int64: the place of the first of each word among all tokens."""
+        tokens = np.array([part.tokens for part in written])
+        begins = np.append(np.cumsum(tokens) - tokens, NEVER)
+        part = np.minimum(self.first >> _PLACES, len(tokens))
+        inside = np.where(part < len(tokens), self.first & ((1 << _PLACES) - 1), 0)
+        places: np.ndarray = begins[part] + inside
+        return places
+
+
+class Reader:
+    """What one thread writes."""
+
+    def __init__(self, tally: Tally, scratch: Callable[[], IO[bytes]] | None) -> None:
+        self.tally, self.file = tally, scratch() if scratch else None
+
+    def read(self, part: int, batches: Iterable[NumberedWords]) -> Written:
+        """Count the words of a part, of which ``part`` lie before it, and write their numbers."""
+        begin = self.file.tell() if self.file else 0
         begins_line = line_begins = False
         tokens = found_lines = 0
+        waiting: list[np.ndarray] = []
         for batch in batches:
             opens, line_begins = _line_starts(batch.opens, line_begins, len(batch.numbers))
             if not tokens:
                 begins_line = bool(len(opens)) and int(opens[0]) == 0
-            self._count(batch)
+            self.tally.reserve(batch.size)
+            self.tally.meet(batch.numbers, (part << _PLACES) + tokens)
             if self.file is not None:
                 numbers = batch.numbers.astype("<i4")
                 numbers[opens] = ~numbers[opens]
                 self.file.write(numbers.data)
             tokens += len(batch.numbers)
             found_lines += len(opens)
-        return Written(self.file, self.name, tokens, found_lines, begins_line, line_begins)
-
-    def _count(self, batch: NumberedWords) -> None:
-        self.reserve(batch.size)
-        # backwards: the earliest is written last
-        new = np.flatnonzero(~self.met.take(batch.numbers))[::-1]
-        self.met[batch.numbers[new]] = True
-        self.first[batch.numbers[new]] = new + self.tokens
-        np.add.at(self.counts, batch.numbers, 1)
-        self.tokens += len(batch.numbers)
-
-    def reserve(self, size: int) -> None:
-        """Room for ``size`` numbers."""
-        if size > len(self.counts):
-            more = max(size, 2 * len(self.counts)) - len(self.counts)
-            self.counts, self.met = np.pad(self.counts, (0, more)), np.pad(self.met, (0, more))
-            self.first = np.pad(self.first, (0, more), constant_values=NEVER)
-
-    def place(self, written: Sequence[Written]) -> None:
-        """Turn ``first`` from a place among the tokens of this reader into one among all."""
-        tokens = np.array([part.tokens for part in written])
-        mine = np.array([part.reader == self.name for part in written])
-        begins: np.ndarray = (np.cumsum(tokens) - tokens)[mine]
-        own: np.ndarray = np.cumsum(tokens[mine]) - tokens[mine]
-        met = np.flatnonzero(self.met)
-        part = np.searchsorted(own, self.first[met], "right") - 1
-        self.first[met] += (begins - own)[part]
-
-    def join(self, other: "Reader") -> np.ndarray:
-        """Add what another reader has met. Returns the number here [S] of each of its numbers."""
-        number_of = self.table.merge(other.table)
-        self.reserve(self.table.size)
-        size = min(len(number_of), len(other.counts))
-        self.counts[number_of[:size]] += other.counts[:size]
-        first = np.minimum(self.first[number_of[:size]], other.first[:size])
-        self.first[number_of[:size]] = first
-        return number_of
+            waiting.append(batch.numbers)
+            # a count takes as long as the table is large, so large tables count more at a time
+            if sum(map(len, waiting)) > max(_TOGETHER, batch.size):
+                self.tally.add(waiting)
+                waiting = []
+        if waiting:
+            self.tally.add(waiting)
+        return Written(self.file, begin, tokens, found_lines, begins_line, line_begins)
 
 
 def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.ndarray, bool]:

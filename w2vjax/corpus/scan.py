@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from w2vjax.corpus.reader import NumberedWords, Reader, Written
+from w2vjax.corpus.reader import NumberedWords, Reader, Tally, Written
 from w2vjax.corpus.sources import (
     READING,
     SEPARATOR,
@@ -45,7 +45,7 @@ class Seen(NamedTuple):
     tokens: int
     lines: int  # that hold a token
     written: list[Written]  # in the order of the text
-    number_of: list[np.ndarray]  # for each reader the number here [S] of its numbers
+    threads: int  # that read it
 
 
 def scan(
@@ -56,15 +56,14 @@ def scan(
 ) -> Seen:
     """Read a source once. Writes the numbers to files that ``scratch()`` makes, if it is given."""
     check_tokenizer(tokenizer)
-    spell: Callable[[np.ndarray], list[str]]
+    tally, threads = Tally(), 1
+    spell: Callable[[np.ndarray], list[str]] = tally.table.spell
     if is_text(source) and tokenizer in (None, tokenize_whitespace):
-        readers, written = _read_text(source, reading, scratch)
-        spell = readers[0].table.spell
+        written, threads = _read_text(source, reading, tally, scratch)
     else:
         ids: dict[str, int] = {}
-        readers = [Reader(0, scratch)]
         lists = _words_of_lists(_token_lists(source, tokenizer, reading), ids)
-        written = [readers[0].read(lists)]
+        written = [Reader(tally, scratch).read(0, lists)]
 
         def spell(numbers: np.ndarray) -> list[str]:
             words = list(ids)
@@ -74,27 +73,26 @@ def scan(
     tokens, begun = sum(part.tokens for part in written), sum(part.lines for part in written)
     if not tokens:
         raise CorpusError(_empty(source))
-    for reader in readers:
-        reader.place(written)
-    whole = readers[0]
-    number_of = [np.arange(len(whole.counts)), *map(whole.join, readers[1:])]
-    return Seen(whole.counts, whole.first, spell, tokens, begun, written, number_of)
+    return Seen(tally.counts, tally.places(written), spell, tokens, begun, written, threads)
 
 
 def _read_text(
-    source: TextSource, reading: Reading, scratch: Callable[[], IO[bytes]] | None
-) -> tuple[list[Reader], list[Written]]:
-    """The words of a text as bytes, read by one thread or more."""
+    source: TextSource, reading: Reading, tally: Tally, scratch: Callable[[], IO[bytes]] | None
+) -> tuple[list[Written], int]:
+    """(the parts of a text, the threads that have read them)."""
     found = parts(source, reading)
-    readers = [Reader(name, scratch) for name in range(how_many(found, reading))]
+    readers = [Reader(tally, scratch) for _ in range(how_many(found, reading))]
     if len(readers) > 1:
         found = [piece for part in found for piece in split(part, reading)]
-    return readers, share(found, readers, partial(_read_part, reading))
+    return share(list(enumerate(found)), readers, partial(_read_part, reading)), len(readers)
 
 
-def _read_part(reading: Reading, reader: Reader, part: Part, wanted: Callable[[], bool]) -> Written:
+def _read_part(
+    reading: Reading, reader: Reader, numbered: tuple[int, Part], wanted: Callable[[], bool]
+) -> Written:
+    number, part = numbered
     found = takewhile(lambda block: wanted(), blocks_of(part, reading))
-    return reader.read(_words_of_blocks(found, reader.table))
+    return reader.read(number, _words_of_blocks(found, reader.tally.table))
 
 
 def _with_line_begins(written: Iterable[Written]) -> list[Written]:
@@ -125,19 +123,19 @@ def iter_is_self(source: Source) -> bool:
 def _words_of_blocks(found: Iterable[Block], table: WordTable) -> Iterator[NumberedWords]:
     for block in found:
         separators = np.flatnonzero(block.data <= SEPARATOR)
-        starts = np.concatenate([[0], separators[:-1] + 1])
-        lengths = separators - starts
-        opens = np.zeros(0, np.int64)  # for every newline, the words of this block before it
+        starts: np.ndarray = np.empty_like(separators)
+        starts[0] = 0
+        np.add(separators[:-1], 1, out=starts[1:])
+        lengths: np.ndarray = separators - starts
+        opens: np.ndarray = np.zeros(0, np.int64)  # for every newline, the words before it
         if NEWLINE in block.data:
-            newline = np.flatnonzero(block.data[separators] == NEWLINE)
+            newline = np.flatnonzero(block.data.take(separators) == NEWLINE)
             opens = newline + 1 if lengths.all() else np.cumsum(lengths > 0)[newline]
         if not lengths.all():
             real = np.flatnonzero(lengths)
             starts, lengths = starts[real], lengths[real]
-        numbers = table.states(
-            np.concatenate([block.data, np.zeros(PIECE, np.uint8)]), starts, lengths
-        )
-        yield NumberedWords(numbers, opens, table.size)
+        padded = np.concatenate([block.data, np.zeros(PIECE, np.uint8)])
+        yield NumberedWords(table.numbers(padded, starts, lengths), opens, table.size)
 
 
 def _token_lists(
@@ -201,7 +199,7 @@ def renumber(seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[
     keeps no word has no start.
     """
     kept, held = 0, np.zeros(0, np.int64)  # the last start, written once a kept word follows it
-    for ids, starts in in_order(_ids_of_batch, _batches(seen, ids_of), len(seen.number_of)):
+    for ids, starts in in_order(_ids_of_batch, _batches(seen.written, ids_of), seen.threads):
         starts = np.concatenate([held, starts + kept])
         starts = starts[np.diff(starts, prepend=-1) > 0]
         starts_out.write(starts[:-1].astype("<i8").data)
@@ -212,17 +210,16 @@ def renumber(seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[
     return kept
 
 
-def _batches(seen: Seen, ids_of: np.ndarray) -> Iterator[tuple[bytes, bool, np.ndarray]]:
-    """(numbers, whether their first begins a line, the id of each number), in their order."""
-    ids_of_own = [ids_of[numbers] for numbers in seen.number_of]
-    places = [0] * len(ids_of_own)
-    for part in seen.written:
+def _batches(
+    written: Iterable[Written], ids_of: np.ndarray
+) -> Iterator[tuple[bytes, bool, np.ndarray]]:
+    """(numbers, whether their first begins a line, ``ids_of``), in the order of the text."""
+    for part in written:
         assert part.file is not None
         for done in range(0, part.tokens, BATCH):
-            part.file.seek(places[part.reader])
+            part.file.seek(part.begin + 4 * done)
             data = part.file.read(4 * min(BATCH, part.tokens - done))
-            places[part.reader] += len(data)
-            yield data, part.begins_line and done == 0, ids_of_own[part.reader]
+            yield data, part.begins_line and done == 0, ids_of
 
 
 def _ids_of_batch(

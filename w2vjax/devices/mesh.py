@@ -6,6 +6,7 @@ devices. A device trains its R / D copies one after the other, in R / D turns. A
 has one row a device.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,11 @@ def memory(device: jax.Device) -> int:
     """The bytes of a device's own memory. A CPU has none: it reads the memory map."""
     own = None if device.platform == "cpu" else device.memory_stats()
     return int((own or {}).get("bytes_limit", 0))
+
+
+def bytes_of_a_device(array: jax.Array) -> int:
+    """The bytes of an array that lie on one of its devices."""
+    return math.prod(array.sharding.shard_shape(array.shape)) * array.dtype.itemsize
 
 
 def placed_like(array: np.ndarray, other: jax.Array) -> jax.Array:

@@ -193,9 +193,8 @@ def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measu
         # The last slice overlaps the one before. Another size would be compiled for itself.
         start = min(begin, len(first) - width)
         asked = questions.reshape(-1, batch, 6)
-        values, columns = _best(
-            unit, rows.astype(np.int32), first, asked, np.int32(start), width, measure
-        )
+        places = rows.astype(np.int32)
+        values, columns = _best(unit, places, first, asked, np.int32(start), width, measure)
         better = np.asarray(values).ravel() > best
         best[better] = np.asarray(values).ravel()[better]
         answers[better] = np.asarray(columns).ravel()[better] + start
@@ -224,15 +223,12 @@ def _best(
 
     def answer(questions: jax.Array) -> tuple[jax.Array, jax.Array]:
         a, b, c = (cosines[questions[:, side]] for side in range(3))  # [Q, width] each
-        given = functools.reduce(
-            jnp.logical_or, (first[None] == questions[:, side, None] for side in (3, 4, 5))
-        )
+        asked = (first[None] == questions[:, side, None] for side in (3, 4, 5))
+        given = functools.reduce(jnp.logical_or, asked)
         scores = jnp.where(given, -jnp.inf, measure(a, b, c))
         # argmax is slow on a CPU; maxima of blocks are not. Both keep the first of equals.
-        block = (1, _BLOCK)
-        maxima = jax.lax.reduce_window(
-            scores, -jnp.inf, jax.lax.max, block, block, ((0, 0), (0, -width % _BLOCK))
-        )
+        block, ends = (1, _BLOCK), ((0, 0), (0, -width % _BLOCK))
+        maxima = jax.lax.reduce_window(scores, -jnp.inf, jax.lax.max, block, block, ends)
         columns = jnp.argmax(maxima, axis=1)[:, None] * _BLOCK + jnp.arange(_BLOCK)[None]
         columns = jnp.minimum(columns, width - 1)
         candidates = jnp.take_along_axis(scores, columns, axis=1)

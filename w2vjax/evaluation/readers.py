@@ -54,9 +54,8 @@ def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
             raise FormatError(f"{path}, line {number}: {cause}. {remedy}")
         header_allowed = False
     if not pairs:
-        raise FormatError(
-            f"{path} holds no word pairs. Give lines of two words and a score, separated by tabs."
-        )
+        cause = f"{path} holds no word pairs"
+        raise FormatError(f"{cause}. Give lines of two words and a score, separated by tabs.")
     return pairs
 
 
@@ -91,15 +90,12 @@ def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question
         words = line.split()
         if current is None or len(words) != 4:
             what = "is not four words" if current is not None else "stands before the first section"
-            raise FormatError(
-                f"{path}, line {number}: {line!r:.80} {what}. "
-                "Write ': name' above each section and four words on each line under it."
-            )
+            remedy = "Write ': name' above each section and four words on each line under it."
+            raise FormatError(f"{path}, line {number}: {line!r:.80} {what}. {remedy}")
         current.append((words[0], words[1], words[2], words[3]))
     if not any(sections.values()):
-        raise FormatError(
-            f"{path} holds no questions. Give lines of four words under ': name' lines."
-        )
+        cause = f"{path} holds no questions"
+        raise FormatError(f"{cause}. Give lines of four words under ': name' lines.")
     return sections
 
 
@@ -108,13 +104,11 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     try:
         text = as_path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise FileError(
-            f"{path} cannot be read: {error.strerror}. Check the path and its permissions."
-        ) from error
+        cause = f"{path} cannot be read: {error.strerror}"
+        raise FileError(f"{cause}. Check the path and its permissions.") from error
     except UnicodeDecodeError as error:
-        raise FormatError(
-            f"{path} is not UTF-8 at byte {error.start}. Convert it to UTF-8."
-        ) from error
+        cause = f"{path} is not UTF-8 at byte {error.start}"
+        raise FormatError(f"{cause}. Convert it to UTF-8.") from error
     for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
         if line.strip():
             yield number, line.strip()

@@ -98,15 +98,10 @@ def evaluate_word_pairs(
     similarities[known] = np.einsum("nd,nd->n", first, second).astype(np.float32)
     words = (word for triple in triples for word in triple[:2])
     unknown = dict.fromkeys(word for word in words if fold(word) not in lookup)
-    return PairScores(
-        spearman(gold[known], similarities[known]),
-        pearson(gold[known], similarities[known]),
-        spearman(gold, similarities),
-        pearson(gold, similarities),
-        int(known.sum()),
-        len(triples),
-        tuple(unknown),
-    )
+    of_answered = gold[known], similarities[known]
+    scores = spearman(*of_answered), pearson(*of_answered)
+    scores_all = spearman(gold, similarities), pearson(gold, similarities)
+    return PairScores(*scores, *scores_all, int(known.sum()), len(triples), tuple(unknown))
 
 
 def has_words(given: object, n: int) -> bool:

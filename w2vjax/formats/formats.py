@@ -12,6 +12,7 @@ True
 """
 
 import functools
+import json
 from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
@@ -204,6 +205,30 @@ def describe(
     else:
         found = describe_vectors(form.read(path, options))
     return {"file": str(path), "format": name, **found, "bytes": path.stat().st_size}
+
+
+def lines_of(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """(label, text) of what :func:`describe` found, for people."""
+    sizes = f"{found['words']:,} words" + (f" x {found['dim']}" if found["dim"] else "")
+    lines = [
+        ("file", f"{found['file']} ({found['bytes']:,} bytes)"),
+        ("format", FORMATS[found["format"]].about),
+        ("holds", f"{found['holds']}, {sizes}"),
+    ]
+    if found["tokens"] is not None:
+        lines.append(("counts", f"{found['tokens']:,} tokens of text"))
+    for name, table in found.get("tables", {}).items():
+        shape = " x ".join(f"{size:,}" for size in table["shape"])
+        lines.append((name, f"{shape} {table['dtype']}"))
+    if found["holds"] == "model":
+        lines.append(("training", "can go on from here: both tables are present"))
+    if found.get("settings"):
+        lines.append(("settings", json.dumps(found["settings"], ensure_ascii=False)))
+    if "sha256" in found:
+        digest = found["sha256"]
+        lines.append(("checksum", f"{digest[:16]}... verified" if digest else "none in the file"))
+    words = [word if word.isprintable() and word else repr(word) for word in found["first_words"]]
+    return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]
 
 
 def _by_suffix(path: Path) -> str | None:

@@ -16,13 +16,8 @@ from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import as_path
-from w2vjax.formats.safetensors import (
-    Tensors,
-    pack_words,
-    read_tensors,
-    unpack_words,
-    write_tensors,
-)
+from w2vjax.formats import safetensors
+from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
 from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.vectors.vectors import Vectors
@@ -49,6 +44,9 @@ class Model(NamedTuple):
     words: list[str]
     counts: np.ndarray | None
     metadata: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Model({len(self.words):,} words x {self.params.input.shape[1]})"
 
 
 def save_model(
@@ -124,16 +122,15 @@ def _write(
     try:
         settings = json.dumps(metadata, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise SettingError(
-            f"{path}: the metadata is not JSON ({error}). Pass numbers, text, lists and dicts."
-        ) from error
+        cause = f"{path}: the metadata is not JSON ({error})"
+        raise SettingError(f"{cause}. Pass numbers, text, lists and dicts.") from error
     arrays = dict(tables)
-    arrays |= pack_words("words", encoded(path, words, "", "safetensors"))
+    arrays |= safetensors.pack_words("words", encoded(path, words, "", "safetensors"))
     if counts is not None:
         arrays["counts"] = np.asarray(counts, np.int64)
     if dropped:
         arrays["dropped.counts"] = np.array(list(dropped.values()), np.int64)
-        arrays |= pack_words("dropped", encoded(path, dropped, "", "safetensors"))
+        arrays |= safetensors.pack_words("dropped", encoded(path, dropped, "", "safetensors"))
     write_tensors(path, arrays, {"format": _FORMAT, "settings": settings})
 
 
@@ -158,7 +155,7 @@ def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
     if "input" in tensors.arrays and "output" not in tensors.arrays:
         cause = "it holds vectors without the output table, so it cannot be trained further"
         refuse(path, "", cause, _REMEDY)
-    words = unpack_words(path, tensors, "words")
+    words = safetensors.unpack_words(path, tensors, "words")
     for name in TABLES:
         _table(path, tensors, name, len(words))
     from w2vjax.types import Params
@@ -184,7 +181,7 @@ def open_tensors(path: Path, verify: bool = True) -> Tensors:
 def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
     """The words with the input or the output table of a model, or with the vectors of a file."""
     tensors = open_tensors(path, options.verify)
-    words, settings = unpack_words(path, tensors, "words"), metadata(path, tensors)
+    words, settings = safetensors.unpack_words(path, tensors, "words"), metadata(path, tensors)
     matrix = _table(path, tensors, options.table, len(words))
     tree = options.table == "output" and settings.get("objective") == "hierarchical"
     if tree or len(matrix) != len(words):
@@ -195,7 +192,7 @@ def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
         options = replace(options, allow=(*options.allow, "non-finite"))
     dropped = None
     if "dropped.bytes" in tensors.arrays:
-        rare = unpack_words(path, tensors, "dropped")
+        rare = safetensors.unpack_words(path, tensors, "dropped")
         rare_counts = _counts(path, tensors, "dropped.counts", len(rare))
         dropped = dict(zip(rare, [] if rare_counts is None else rare_counts.tolist(), strict=False))
     min_count = settings.get("min_count")
@@ -255,12 +252,7 @@ def _sniff(start: bytes, size: int) -> bool:
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size
 
 
+_ABOUT, _TAKES = "safetensors with words and checksum", frozenset({"table"})
 FORMAT = Format(
-    "safetensors with words and checksum",
-    (".safetensors",),
-    _sniff,
-    read_safetensors,
-    write_safetensors,
-    frozenset({"table"}),
-    _describe,
+    _ABOUT, (".safetensors",), _sniff, read_safetensors, write_safetensors, _TAKES, _describe
 )

@@ -33,9 +33,8 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
             its size disagrees with the size of the file or of the vocabulary.
     """
     beside = Path(options.vocabulary or path.with_suffix(".vocab"))
-    matrix_file, words_file = (
-        settled([path, beside]) if beside.parent == path.parent else [path, beside]
-    )
+    files = [path, beside]
+    matrix_file, words_file = settled(files) if beside.parent == path.parent else files
     matrix, start = _matrix(path, contents(matrix_file))
     # Each line names a row, so no line can be left out.
     every = replace(options, allow=set(options.allow) - {"duplicates", "nameless-rows"})
@@ -85,9 +84,8 @@ def write_npy(path: Path, vectors: Vectors) -> None:
     words = vocabulary_bytes(path.with_suffix(".vocab"), vectors.words, vectors.counts)
     with atomic_files([path, path.with_suffix(".vocab")]) as (matrix_file, words_file):
         # numpy.save would write with ndarray.tofile, which loses the error of a full disk.
-        np.lib.format.write_array_header_1_0(
-            matrix_file, np.lib.format.header_data_from_array_1_0(rows)
-        )
+        header = np.lib.format.header_data_from_array_1_0(rows)
+        np.lib.format.write_array_header_1_0(matrix_file, header)
         matrix_file.write(rows.reshape(-1).view(np.uint8).data)
         words_file.write(words)
 

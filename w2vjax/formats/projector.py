@@ -9,18 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from w2vjax import reading
 from w2vjax.files import atomic_files, settled
 from w2vjax.formats.decimals import decimals, plain_numbers, shortest, slow_numbers
 from w2vjax.formats.table import Format, Table, checked, never, writable
-from w2vjax.reading import (
-    ReadOptions,
-    contents,
-    decode,
-    refuse,
-    refuse_foreign,
-    refuse_unfinished,
-    split_lines,
-)
+from w2vjax.reading import ReadOptions, contents, decode, refuse
 from w2vjax.vectors.vectors import Vectors
 
 FORBIDDEN = "\t\n\r\0"
@@ -49,9 +42,9 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
     beside = metadata_path(path)
     tensors, labels = settled([path, beside])
     data = contents(tensors)
-    refuse_foreign(path, data[:8])
-    refuse_unfinished(path, data, options)
-    rows = split_lines(data)
+    reading.refuse_foreign(path, data[:8])
+    reading.refuse_unfinished(path, data, options)
+    rows = reading.split_lines(data)
     if not rows:
         refuse(path, "line 1", "it is empty")
     dim = rows[0].count(b"\t") + 1
@@ -66,8 +59,10 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
         fields = [row.split(b"\t") for row in rows]
         plain = np.stack([slow_numbers(path, f"line {n}", row) for n, row in enumerate(fields, 1)])
     label_data = contents(labels)
-    refuse_unfinished(beside, label_data, options)
-    words, counts, first = _labels(beside, split_lines(label_data), len(rows), path, options)
+    reading.refuse_unfinished(beside, label_data, options)
+    words, counts, first = _labels(
+        beside, reading.split_lines(label_data), len(rows), path, options
+    )
 
     def place(row: int) -> str:
         return f"line {row + 1} (label line {row + first})"
@@ -126,10 +121,5 @@ def write_projector(path: Path, vectors: Vectors) -> None:
             labels_file.write(_HEADER + b"\n" + b"".join(b"%b\t%d\n" % pair for pair in pairs))
 
 
-FORMAT = Format(
-    "TensorBoard projector, its words in a metadata file",
-    (".tsv",),
-    never,
-    read_projector,
-    write_projector,
-)
+_ABOUT = "TensorBoard projector, its words in a metadata file"
+FORMAT = Format(_ABOUT, (".tsv",), never, read_projector, write_projector)

@@ -30,21 +30,10 @@ from w2vjax.errors import FormatError
 from w2vjax.files import atomic_file
 from w2vjax.reading import Data, contents, refuse, refuse_foreign
 
-_DTYPES = {
-    "F64": np.dtype("<f8"),
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "I64": np.dtype("<i8"),
-    "I32": np.dtype("<i4"),
-    "I16": np.dtype("<i2"),
-    "I8": np.dtype("i1"),
-    "U64": np.dtype("<u8"),
-    "U32": np.dtype("<u4"),
-    "U16": np.dtype("<u2"),
-    "U8": np.dtype("u1"),
-    "BOOL": np.dtype("?"),
-}
+# The format's names of types, and NumPy's.
+_CODES = "F64<f8 F32<f4 F16<f2 I64<i8 I32<i4 I16<i2 I8<i1 U64<u8 U32<u4 U16<u2 U8<u1".split()
+_DTYPES = {code[:-3]: np.dtype(code[-3:]) for code in _CODES}
+_DTYPES |= {"BF16": np.dtype(ml_dtypes.bfloat16), "BOOL": np.dtype("?")}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LONGEST_HEADER = 100_000_000  # the limit of the format's own library
 _ALIGNMENT = 64
@@ -102,9 +91,8 @@ def _stored(path: Path, name: str, array: ArrayLike) -> np.ndarray:
     plain = np.asarray(array, order="C")  # ascontiguousarray would give a scalar a dimension
     little = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
     if little.dtype not in _NAMES:
-        raise FormatError(
-            f"{path}: tensor {name!r} has the type {plain.dtype}. Use one of {', '.join(_DTYPES)}."
-        )
+        cause = f"{path}: tensor {name!r} has the type {plain.dtype}"
+        raise FormatError(f"{cause}. Use one of {', '.join(_DTYPES)}.")
     return little
 
 
@@ -179,9 +167,8 @@ def _place(path: Path, name: str, entry: object) -> tuple[str, np.dtype, int, in
         refuse(path, where, cause)
     shape, offsets = entry["shape"], entry["data_offsets"]
     for numbers in (shape, offsets):
-        if not isinstance(numbers, list) or not all(
-            type(number) is int and 0 <= number < 2**48 for number in numbers
-        ):
+        given = numbers if isinstance(numbers, list) else [None]
+        if not all(type(number) is int and 0 <= number < 2**48 for number in given):
             refuse(path, where, f"{str(numbers)[:60]} is not a list of sizes")
     size = math.prod(shape) * dtype.itemsize
     if len(offsets) != 2 or len(shape) > 8 or offsets[1] - offsets[0] != size:

@@ -10,18 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from w2vjax import reading
 from w2vjax.files import atomic_file
 from w2vjax.formats.table import Format, Table, checked, header, nameless, writable
-from w2vjax.reading import (
-    MARK,
-    Data,
-    ReadOptions,
-    contents,
-    decode_all,
-    refuse,
-    refuse_foreign,
-    release,
-)
+from w2vjax.reading import MARK, Data, ReadOptions, contents, decode_all, refuse
 from w2vjax.vectors.vectors import Vectors
 
 FORBIDDEN = " \n\0"
@@ -37,7 +29,7 @@ def read_binary(path: Path, options: ReadOptions) -> Vectors:
             bytes after the last row, and what :func:`~w2vjax.formats.table.checked` refuses.
     """
     data = contents(path)
-    refuse_foreign(path, data[:8])
+    reading.refuse_foreign(path, data[:8])
     end = data.find(b"\n", 0, _HEADER)
     if end < 0:
         cause = f"there is no header line 'words dimensions' in its first {_HEADER} bytes"
@@ -105,9 +97,9 @@ def _gather(data: Data, starts: list[int], dim: int) -> np.ndarray:
     into, offsets = matrix.view(np.uint8), np.array(starts)
     step = max(1, _BLOCK // (4 * dim))
     for start in range(0, len(starts), step):
-        release(data)
+        reading.release(data)
         into[start : start + step] = window[offsets[start : start + step]]
-    release(data)
+    reading.release(data)
     return matrix.astype(np.float32, copy=False)
 
 

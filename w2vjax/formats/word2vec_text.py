@@ -15,20 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from w2vjax import reading
 from w2vjax.files import atomic_file
 from w2vjax.formats.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
 from w2vjax.formats.table import Format, Table, checked, header, nameless, writable
-from w2vjax.reading import (
-    MARK,
-    Data,
-    ReadOptions,
-    contents,
-    decode,
-    decode_all,
-    refuse,
-    refuse_foreign,
-    refuse_unfinished,
-)
+from w2vjax.reading import MARK, Data, ReadOptions, contents, decode, decode_all, refuse
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import FORBIDDEN
 
@@ -86,8 +77,8 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
 
 def _layout(path: Path, data: Data, options: ReadOptions) -> _Layout:
     """Where the rows start and how wide they are."""
-    refuse_foreign(path, data[:8])
-    refuse_unfinished(path, data, options)
+    reading.refuse_foreign(path, data[:8])
+    reading.refuse_unfinished(path, data, options)
     start, last = len(MARK) if data[:3] == MARK else 0, len(data)
     while ends := re.search(rb"\n\r?\n\Z", data[max(0, last - 3) : last]):
         last -= len(ends[0]) - 1
@@ -136,9 +127,8 @@ def _rows(
     """Words and [n, D] numbers: all at once if every line is plain, otherwise line by line."""
     lines = [text.rstrip(b"\r ") if text[-1:] in {b"\r", b" "} else text for text in lines]
     parts = [text.split(b" ", 1) for text in lines]
-    if all(len(part) == 2 and part[0] for part in parts) and b"\0" not in b"".join(
-        [part[0] for part in parts]
-    ):
+    plain = all(len(part) == 2 and part[0] for part in parts)
+    if plain and b"\0" not in b"".join([part[0] for part in parts]):
         block = plain_numbers([part[1] for part in parts], layout.dim)
         if block is not None:
             names = [part[0] for part in parts]

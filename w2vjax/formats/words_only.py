@@ -21,12 +21,5 @@ def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
     return {"holds": "vocabulary", **describe_words(*read_vocabulary(path, options))}
 
 
-FORMAT = Format(
-    "word2vec vocabulary file (words and counts)",
-    (".vocab",),
-    never,
-    _read,
-    _write,
-    frozenset(),
-    _describe,
-)
+_ABOUT = "word2vec vocabulary file (words and counts)"
+FORMAT = Format(_ABOUT, (".vocab",), never, _read, _write, frozenset(), _describe)

@@ -1,8 +1,7 @@
 """Batches that break wrong gradients. On ordinary batches, 6 of 23 wrong softmax gradients pass.
 
-A case is params and blocks of tokens, of which every window shape makes its batch. Each kind below
-changes one thing about an ordinary case. Shapes stay, so all kinds of one size share their
-compilations.
+A case is params and blocks of tokens, of which every window shape makes its batch. Each kind
+changes one thing about an ordinary case. Shapes stay, so the kinds of one size compile once.
 """
 
 from collections.abc import Callable
@@ -58,16 +57,15 @@ ZERO_ON_PURPOSE = ("zero output", "zero params", "huge logits")
 
 def counts(size: Size) -> Array:
     """Zipf counts [V]. The first word makes up much of the noise, so negatives repeat."""
-    ranks = np.arange(1, size.vocab_size + 1, dtype=np.float64)
-    return np.asarray(np.floor(1e6 / ranks**1.3) + 1)
+    return np.asarray(np.floor(1e6 / np.arange(1.0, size.vocab_size + 1) ** 1.3) + 1)
 
 
 def ordinary(size: Size, rng: np.random.Generator) -> Case:
     """Uniform tokens on lines of random length; params of size one half."""
-    shape = (size.blocks, size.centers + 2 * size.window)
+    shape, tables = (size.blocks, size.centers + 2 * size.window), (size.vocab_size, size.dim)
     return Case(
-        0.5 * rng.normal(size=(size.vocab_size, size.dim)),
-        0.5 * rng.normal(size=(size.vocab_size, size.dim)),
+        0.5 * rng.normal(size=tables),
+        0.5 * rng.normal(size=tables),
         rng.integers(0, size.vocab_size, shape).astype(np.int32),
         np.cumsum(rng.random(shape) < 0.1, axis=1).astype(np.int32),
         rng.integers(1, size.window + 1, (size.blocks, size.centers)).astype(np.int32),
@@ -76,9 +74,8 @@ def ordinary(size: Size, rng: np.random.Generator) -> Case:
 
 def one_line(case: Case) -> Case:
     """Every center sees its whole window."""
-    return case._replace(
-        segments=np.zeros_like(case.segments), reach=np.full_like(case.reach, case.window)
-    )
+    reach = np.full_like(case.reach, case.window)
+    return case._replace(segments=np.zeros_like(case.segments), reach=reach)
 
 
 def one_word(case: Case, word: int) -> Case:
@@ -115,8 +112,7 @@ def one_real_pair(case: Case, rng: np.random.Generator) -> Case:
 def huge_logits(case: Case, rng: np.random.Generator) -> Case:
     """Scores up to +-2e4: sigmoid and softmax saturate, probabilities underflow."""
     size, dim = case.input.shape
-    # no two scores are equal
-    rank = np.arange(1, size + 1) * np.where(np.arange(size) % 2, -1.0, 1.0)
+    rank = np.arange(1, size + 1) * np.where(np.arange(size) % 2, -1.0, 1.0)  # scores all differ
     inputs = np.repeat(rng.integers(1, 4, (size, 1)).astype(float), dim, 1)
     outputs = np.repeat(rank[:, None] * (2e4 / (3 * size * dim)), dim, 1)
     return case._replace(input=inputs, output=outputs)
@@ -128,46 +124,49 @@ def uneven_rows(case: Case, rng: np.random.Generator) -> Case:
     return case._replace(input=case.input * scale, output=case.output * scale[::-1])
 
 
+def times(case: Case, a: float, b: float) -> Case:
+    """Both tables times a number."""
+    return case._replace(input=a * case.input, output=b * case.output)
+
+
+def columns(case: Case) -> Array:
+    """The numbers of the columns of tokens."""
+    return np.arange(case.tokens.shape[1], dtype=np.int32)
+
+
+def few_words(case: Case, many: int) -> Case:
+    """A text of at most ``many`` different words."""
+    return one_line(case._replace(tokens=case.tokens % min(many, len(case.input))))
+
+
 KINDS: dict[str, Callable[[Case, np.random.Generator], Case]] = {
     "ordinary": lambda case, _: case,
     "whole windows": lambda case, _: one_line(case),
     "repeated centers": repeated_centers,
     "zipf duplicates": zipf,
     # positives that are negatives of their neighbours
-    "two words": lambda case, _: one_line(
-        case._replace(tokens=case.tokens % min(2, len(case.input)))
-    ),
+    "two words": lambda case, _: few_words(case, 2),
     # center = context = most negatives
     "everything equal": lambda case, _: one_word(case, 0),
     # an id that is too large is clamped to the last one
     "all at the last id": lambda case, _: one_word(case, len(case.input) - 1),
-    "half padded": lambda case, _: padded(
-        case, np.arange(case.tokens.shape[1]) >= case.tokens.shape[1] // 2
-    ),
+    "half padded": lambda case, _: padded(case, columns(case) >= len(columns(case)) // 2),
     # loss 0, gradient 0
     "fully padded": lambda case, _: padded(case, np.ones(case.tokens.shape, bool)),
     # centers without any context
-    "one-word lines": lambda case, _: case._replace(
-        segments=np.zeros_like(case.tokens) + np.arange(case.tokens.shape[1], dtype=np.int32)
-    ),
+    "one-word lines": lambda case, _: case._replace(segments=0 * case.tokens + columns(case)),
     "one real pair": one_real_pair,
     "huge logits": huge_logits,
     # scores of +-5 to +-50, beyond the +-6 at which word2vec implementations clip
-    "scores past 6": lambda case, _: case._replace(input=4 * case.input, output=4 * case.output),
+    "scores past 6": lambda case, _: times(case, 4, 4),
     # the start of word2vec.c: inputs of size 1 / (2 D)
-    "zero output": lambda case, _: case._replace(
-        input=case.input / case.input.shape[1], output=np.zeros_like(case.output)
-    ),
+    "zero output": lambda case, _: times(case, 1 / case.input.shape[1], 0),
     # the gradient vanishes
-    "zero params": lambda case, _: case._replace(
-        input=np.zeros_like(case.input), output=np.zeros_like(case.output)
-    ),
+    "zero params": lambda case, _: times(case, 0, 0),
     "uneven rows": uneven_rows,
     # most words of a block weigh nothing
     "short reach": lambda case, _: case._replace(reach=np.ones_like(case.reach)),
-    "empty": lambda case, _: case._replace(
-        tokens=case.tokens[:0], segments=case.segments[:0], reach=case.reach[:0]
-    ),
+    "empty": lambda case, _: Case(*case[:2], *(blocks[:0] for blocks in case[2:])),
 }
 
 

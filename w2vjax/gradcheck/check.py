@@ -8,63 +8,38 @@ of a leaf is relative to its largest entry, for a softmax that saturates has ent
     error = max |gradient - reference| / max(max |reference|, floor)
 
 The floor is 0 unless the caller says what the ``terms`` of an entry add up to in magnitude. Where
-they cancel, no arithmetic keeps a digit of what is left. A sum of n numbers is known to n unit
+they cancel, no arithmetic keeps a digit of what is left: a sum of n numbers is known to n unit
 roundoffs u of their magnitudes (Higham, "Accuracy and Stability of Numerical Algorithms", 2002,
-section 4.2). The floor makes 16 u of these magnitudes weigh as much as the tolerance::
+section 4.2). So a gradient passes if it is off by at most tolerance * max |reference| or 16 u *
+terms::
 
     floor = 16 u / tolerance * terms          u = 2^-53 in float64, 2^-24 below: sums are float32
 
-So a gradient passes if it is off by at most tolerance * max |reference| or 16 u * terms. In
-``w2vjax gradcheck`` the floor decides for a vocabulary of one word only, whose gradient vanishes
+In ``w2vjax gradcheck`` the floor decides for a vocabulary of one word only, whose gradient vanishes
 (at most 13 u measured). With 60 words every batch passes with a floor of 0 (float64 1.6e-14,
 float32 3.0e-6), and a test keeps it so. Losses are judged alike.
 
 A reference of zero proves nothing: a backward that forgets the leaf, or multiplies it by -17, has
-the same zero there. So the check compares at several scales of the params, and it fails where a row
-that the loss depends on has a zero reference at all of them. Random params show which rows these
-are.
+the same zero there. So the check compares at several scales of the params. It fails where a row
+that the loss depends on, as random params show, has a zero reference at all of them.
 
 Where JAX has no derivative of the loss, as for a callback to NumPy, central differences of every
-entry are the reference, and the tolerance is at least theirs, 1e-7.
-
-A wrong forward has a wrong ``jax.grad`` too. Central differences see a discontinuous one, and an
-independent loss sees any.
+entry are the reference, and the tolerance is at least theirs, 1e-7. A wrong forward has a wrong
+``jax.grad`` too. Central differences see a discontinuous one, and an independent loss sees any.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.gradcheck.compare import (
-    TOLERANCES,
-    Exercise,
-    dense,
-    equal_bits,
-    exercise,
-    float_leaves,
-    host_copy,
-    leaf_error,
-    live_rows,
-    name_of,
-    place_of,
-    rounding_floor,
-    scaled,
-    widen,
-    worst_entries,
-)
-from w2vjax.gradcheck.compiled import (
-    AnyBackward,
-    AnyLoss,
-    Compiled,
-    compiled,
-    in_place,
-    is_float,
-    of_floats,
-)
+from w2vjax.gradcheck import compare
+from w2vjax.gradcheck import compiled as programs
+from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error, name_of, widen
+from w2vjax.gradcheck.compiled import AnyBackward, AnyLoss, Compiled, compiled, is_float
 from w2vjax.gradcheck.differences import TOLERANCE as DIFFERENCES
 from w2vjax.gradcheck.differences import difference_error, difference_gradient
 from w2vjax.gradcheck.patterns import looks_like
@@ -73,6 +48,7 @@ from w2vjax.types import Tree
 
 Array = np.ndarray
 Leaves = dict[str, Array]
+Tolerance: TypeAlias = float | dict[str, float] | None  # of all leaves, or by the name of a leaf
 
 EVERYTHING = ("eager", "vmap", "examples")
 SCALES = (1.0, 4.0, 0.25)
@@ -85,7 +61,7 @@ def check_gradients(
     backward: AnyBackward | None,
     params: Tree,
     *batch: Tree,
-    tolerance: float | dict[str, float] | None = None,
+    tolerance: Tolerance = None,
     samples: int = 6,
     also: Sequence[str] = EVERYTHING,
     scales: Sequence[float] = SCALES,
@@ -116,8 +92,8 @@ def check_gradients(
             on two params at once, "examples" to see which examples have a part in the gradient.
         scales: what the params are multiplied by, 1 first (float64 only).
         allow_zero: True, or the names of leaves, where a zero reference is allowed.
-        terms: a tree like params, or one number: the magnitude that the terms of an entry add up
-            to before anything cancels. By default no rounding error is excused.
+        terms: a tree like params, or one number: the magnitude of what an entry adds up, before
+            anything cancels. By default no rounding error is excused.
         loss_terms: the same for the loss.
 
     Returns:
@@ -145,8 +121,8 @@ def check_gradients(
     if backward is None:
         loss, backward = own_rule(loss)
         params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
-    params, batch = host_copy(params), host_copy(batch)
-    leaves = float_leaves(params)
+    params, batch = compare.host_copy(params), compare.host_copy(batch)
+    leaves = compare.float_leaves(params)
     limits = leaf_limits(leaves, tolerance, terms)
     exact = all(leaf.dtype == np.float64 for leaf in leaves.values())
     # infinities are findings here, not accidents worth a warning
@@ -160,7 +136,7 @@ def check_gradients(
         seen, exercised = exercises(run, points, "examples" in also)
         checks = judged(run, points, limits, seen)
         result = summary(narrowest(leaves), checks, points, loss_terms)._replace(
-            repeatable=equal_bits(first.raw, call(run, run.calls.backward, params)),
+            repeatable=compare.equal_bits(first.raw, call(run, run.calls.backward, params)),
             examples=exercised,
             untested=untested([*(leaf.exercise for leaf in checks), *exercised], allow_zero),
             reference="jax.grad" if run.value is None else "central differences",
@@ -244,16 +220,16 @@ def own_rule(function: AnyLoss) -> tuple[AnyLoss, AnyBackward]:
         return sum((x * w).sum() for x, w in zip(floats, weights, strict=True))
 
     def backward(arguments: Tree) -> tuple[jax.Array, Tree]:
-        floats, value = of_floats(loss, arguments)
+        floats, value = programs.of_floats(loss, arguments)
         total, gradient = jax.value_and_grad(value)(floats)
-        return total, in_place(gradient, arguments)
+        return total, programs.in_place(gradient, arguments)
 
     return loss, backward
 
 
 def named(tree: Tree) -> Leaves:
     """The float leaves of a tree by name, as NumPy arrays."""
-    leaves = jax.tree_util.tree_leaves_with_path(host_copy(tree))
+    leaves = jax.tree_util.tree_leaves_with_path(compare.host_copy(tree))
     return {name_of(path): np.asarray(leaf) for path, leaf in leaves if is_float(leaf)}
 
 
@@ -262,9 +238,7 @@ def narrowest(leaves: Leaves) -> str:
     return max((leaf.dtype.name for leaf in leaves.values()), key=TOLERANCES.__getitem__)
 
 
-def leaf_limits(
-    leaves: Leaves, tolerance: float | dict[str, float] | None, terms: Tree
-) -> dict[str, Limit]:
+def leaf_limits(leaves: Leaves, tolerance: Tolerance, terms: Tree) -> dict[str, Limit]:
     """The tolerance and the floor of each leaf."""
     sizes = {} if isinstance(terms, int | float) else named(terms)
     limits = {}
@@ -273,17 +247,15 @@ def leaf_limits(
         given = tolerance.get(name, usual) if isinstance(tolerance, dict) else tolerance
         allowed = usual if given is None else given
         size = float(sizes[name]) if sizes else float(terms)
-        limits[name] = Limit(allowed, rounding_floor(leaf.dtype.name, allowed, size))
+        limits[name] = Limit(allowed, compare.rounding_floor(leaf.dtype.name, allowed, size))
     return limits
 
 
 def start(loss: AnyLoss, calls: Compiled, params: Tree, batch: Tree) -> Prepared:
     """The run of a check. Its direction is drawn from a fixed seed."""
     rng = np.random.default_rng(0)
-    direction = jax.tree.map(
-        lambda leaf: rng.choice([-1.0, 1.0], leaf.shape) if is_float(leaf) else leaf, params
-    )
-    wide = any(leaf.dtype == np.float64 for leaf in float_leaves(params).values())
+    direction = compare.of_floats_only(lambda leaf: rng.choice([-1.0, 1.0], leaf.shape), params)
+    wide = any(leaf.dtype == np.float64 for leaf in compare.float_leaves(params).values())
     inputs = widen(params), *widen(batch)
     with jax.enable_x64(True):
         by_jax = can_trace(calls.reference, inputs[0], direction, *inputs[1:])
@@ -318,10 +290,10 @@ def reference(run: Prepared, params: Tree) -> tuple[float, Leaves, float]:
 
 
 def points_at(run: Prepared, params: Tree, scales: Sequence[float]) -> list[Point]:
-    """The points of a check, except scales, other than 1, where the reference is not finite."""
+    """The points of a check, without the scales other than 1 where the reference is not finite."""
     points = []
     for scale in scales:
-        there = params if scale == 1 else scaled(params, scale)
+        there = params if scale == 1 else compare.scaled(params, scale)
         loss, wanted, slope = reference(run, there)
         finite = np.isfinite([loss, *(np.abs(leaf).sum() for leaf in wanted.values())]).all()
         if finite or scale == 1:
@@ -339,7 +311,7 @@ def exercises(
     influences = [influence(run, point.params) if examples else {} for point in points]
 
     def hollow(seen: Sequence[Leaves]) -> bool:
-        rows = ([live_rows(leaves[name]) for leaves in seen] for name in seen[0])
+        rows = ([compare.live_rows(leaves[name]) for leaves in seen] for name in seen[0])
         return not all(np.any(each, axis=0).all() for each in rows)
 
     probes = None
@@ -347,34 +319,28 @@ def exercises(
         probes = probe(run, points[0].params, examples)
 
     def found(seen: Sequence[Leaves], which: int, prefix: str = "") -> dict[str, Exercise]:
-        return {
-            name: exercise(
-                prefix + name,
-                [leaves[name] for leaves in seen],
-                None if probes is None else [each[which][name] for each in probes],
-            )
-            for name in seen[0]
-        }
+        parts = {}
+        for name in seen[0]:
+            probed = None if probes is None else [each[which][name] for each in probes]
+            parts[name] = compare.exercise(prefix + name, [leaves[name] for leaves in seen], probed)
+        return parts
 
     return found(wanted, 0), tuple(found(influences, 1, "batch.").values())
 
 
 def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]] | None:
-    """Gradients and influences at random params, far from the given ones and near to them.
+    """Gradients and influences at random params, which show the rows that the loss depends on.
 
-    They show which rows the loss depends on. None where the loss is finite at neither.
+    They are far from the given params, and near to them. None if the loss is finite at neither.
     """
     rng = np.random.default_rng(1)
 
     def far(leaf: Array) -> Array:
         return leaf + (np.abs(leaf).max(initial=0) or 1.0) * rng.normal(size=leaf.shape)
 
-    def near(leaf: Array) -> Array:
-        return leaf * rng.uniform(0.5, 1.5, leaf.shape)
-
     found = []
-    for move in (far, near):
-        there = jax.tree.map(lambda x, move=move: move(x) if is_float(x) else x, widen(params))
+    for move in (far, lambda leaf: leaf * rng.uniform(0.5, 1.5, leaf.shape)):
+        there = compare.of_floats_only(move, widen(params))
         loss, wanted, _ = reference(run, there)
         if np.isfinite(loss):
             found.append((wanted, influence(run, there) if examples else {}))
@@ -397,8 +363,8 @@ def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tup
     found = []
     for part in parts:
         silent = part.rows and not part.tested and not part.name.startswith("batch.")
-        rows = part.touched or part.rows
         if (part.tested < part.touched or silent) and part.name not in allowed:
+            rows = part.touched or part.rows
             found.append(f"{part.name} in {rows - part.tested} of {rows} rows")
     return tuple(found)
 
@@ -409,10 +375,7 @@ def floor_at(point: Point, first: Point, name: str, limit: Limit) -> float:
 
 
 def judged(
-    run: Prepared,
-    points: Sequence[Point],
-    limits: dict[str, Limit],
-    exercised: dict[str, Exercise],
+    run: Prepared, points: Sequence[Point], limits: dict[str, Limit], exercised: dict[str, Exercise]
 ) -> tuple[LeafCheck, ...]:
     """Each leaf, at the first point where it fails, or else where its error is largest."""
     parts: dict[float, list[Leaves]] = {}
@@ -432,18 +395,17 @@ def judged(
             others = {other: leaf for other, leaf in point.wanted.items() if other != name}
             each = [part[name] for part in parts.get(point.scale, [])]
             looks = looks_like(point.gradient[name], point.wanted[name], others, each)
-        worst = worst_entries(point.gradient[name], point.wanted[name])
-        checks.append(
-            LeafCheck(name, errors[at], limit.tolerance, point.scale, worst, looks, exercised[name])
-        )
+        worst = compare.worst_entries(point.gradient[name], point.wanted[name])
+        size = errors[at], limit.tolerance, point.scale
+        checks.append(LeafCheck(name, *size, worst, looks, exercised[name]))
     return tuple(checks)
 
 
 def example_parts(run: Prepared, point: Point) -> list[Leaves]:
-    """What each example of the batch adds to the reference; none if that cannot be said.
+    """What each example of the batch adds to the reference, or nothing if that cannot be said.
 
-    It can be said where all arrays of the batch have one length, and the gradient is the sum or the
-    mean of the gradients of their rows.
+    It can where all arrays of the batch have one length, and the gradient is the sum or the mean of
+    the gradients of their rows.
     """
     sizes = {len(leaf) for leaf in jax.tree.leaves(run.batch) if np.ndim(leaf)}
     if len(sizes) != 1 or not 1 < max(sizes) <= FEW_EXAMPLES:
@@ -473,19 +435,15 @@ def summary(
     point = next(point for point in points if point.scale == worst.scale)
     found, wanted = point.gradient[worst.name], point.wanted[worst.name]
     at = leaf_error(found, wanted, 1e-300)[1]
-    place = place_of(worst.name, found, wanted, at) if found.size else ""
+    place = compare.place_of(worst.name, found, wanted, at) if found.size else ""
     first = points[0]
-    least = rounding_floor(dtype, worst.tolerance, loss_terms)
-    losses = [
-        abs(float(p.raw[0]) - p.loss) / max(abs(p.loss), abs(first.loss), least) for p in points
-    ]
+    least = max(abs(first.loss), compare.rounding_floor(dtype, worst.tolerance, loss_terms))
+    losses = [abs(float(p.raw[0]) - p.loss) / max(abs(p.loss), least) for p in points]
     gradients = [np.isfinite(leaf).all() for leaf in first.gradient.values()]
+    figures = worst.error, worst.tolerance, place, float(np.max(losses))
     return GradientCheck(
         dtype,
-        worst.error,
-        worst.tolerance,
-        place,
-        float(np.max(losses)),
+        *figures,
         finite=bool(np.isfinite(float(first.raw[0])) and all(gradients)),
         leaves=tuple(checks),
         precision=f"{dtype} on {jax.default_backend()}, matrix products in the highest precision",
@@ -497,20 +455,13 @@ def with_exact_parts(
 ) -> GradientCheck:
     """What float64 adds: forward mode along a direction, and central differences."""
     least = max(limit.floor for limit in limits.values())
-    found = difference_error(
-        lambda params: reference(run, params)[0],
-        list(point.gradient.values()),
-        point.params,
-        samples,
-        np.random.default_rng(0),
-        least,
-    )
-    error, estimate = found or (None, None)
-    return result._replace(
-        forward_error=directional_error(point, named(run.direction), least),
-        difference_error=error,
-        difference_estimate=estimate,
-    )
+    gradient, rng = list(point.gradient.values()), np.random.default_rng(0)
+    error, estimate = difference_error(
+        lambda params: reference(run, params)[0], gradient, point.params, samples, rng, least
+    ) or (None, None)
+    slope = directional_error(point, named(run.direction), least)
+    found = result._replace(difference_error=error, difference_estimate=estimate)
+    return found._replace(forward_error=slope)
 
 
 def directional_error(point: Point, direction: Leaves, floor: float) -> float:
@@ -536,7 +487,7 @@ def under_vmap(run: Prepared, points: Sequence[Point], limits: dict[str, Limit])
     """The error of two backwards under vmap, at the first and last point; infinite if it raises."""
     two = points[0], points[-1]
 
-    def stacked(*leaves: Any) -> Any:
+    def stacked(*leaves: Array) -> Any:
         return np.stack(leaves) if is_float(leaves[0]) else jnp.stack([*map(jnp.asarray, leaves)])
 
     both = jax.tree.map(stacked, *(point.params for point in two))
@@ -544,6 +495,6 @@ def under_vmap(run: Prepared, points: Sequence[Point], limits: dict[str, Limit])
         found = jax.tree.map(np.asarray, call(run, run.calls.under_vmap, both)[1])
     except Exception:  # what a caller's function raises
         return np.inf
-    each = [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(2)]
-    pairs = [(named(dense(each[i], points[0].params)), two[i]) for i in range(2)]
-    return excess(pairs, limits)
+    parts = [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(2)]
+    dense_parts = [named(dense(part, points[0].params)) for part in parts]
+    return excess(list(zip(dense_parts, two, strict=True)), limits)

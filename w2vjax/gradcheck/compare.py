@@ -1,6 +1,6 @@
 """How far a gradient is from its reference, leaf by leaf, and which rows it exercises."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -33,27 +33,25 @@ class Exercise(NamedTuple):
     tested: int  # touched rows whose reference is not zero at one of the scales
 
 
+def of_floats_only(change: Callable[[Array], object], tree: Tree) -> Any:
+    """A tree with its float leaves changed; keys and ids as they are."""
+    return jax.tree.map(lambda leaf: change(leaf) if is_float(leaf) else leaf, tree)
+
+
 def host_copy(tree: Tree) -> Any:
     """Floats as NumPy arrays, which no configuration of JAX narrows; keys and ids as they are."""
-
-    def copy(leaf: Any) -> Any:
-        return np.asarray(leaf) if is_float(leaf) or isinstance(leaf, float) else leaf
-
-    return jax.tree.map(copy, tree)
+    arrays = jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
+    return of_floats_only(np.asarray, arrays)
 
 
 def widen(tree: Tree) -> Any:
     """The same numbers in float64; keys and ids as they are."""
-    return jax.tree.map(
-        lambda leaf: np.asarray(leaf).astype(np.float64) if is_float(leaf) else leaf, tree
-    )
+    return of_floats_only(lambda leaf: np.asarray(leaf).astype(np.float64), tree)
 
 
 def scaled(tree: Tree, factor: float) -> Any:
     """The float leaves times a factor, each in its dtype."""
-    return jax.tree.map(
-        lambda leaf: (leaf * factor).astype(leaf.dtype) if is_float(leaf) else leaf, tree
-    )
+    return of_floats_only(lambda leaf: (leaf * factor).astype(leaf.dtype), tree)
 
 
 def float_leaves(params: Tree) -> dict[str, Array]:
@@ -63,17 +61,14 @@ def float_leaves(params: Tree) -> dict[str, Array]:
     ['table']
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    named = {
-        name_of(path): leaf for path, leaf in leaves if is_float(leaf) or np.iscomplexobj(leaf)
-    }
+    kinds = [(path, leaf) for path, leaf in leaves if is_float(leaf) or np.iscomplexobj(leaf)]
+    named = {name_of(path): leaf for path, leaf in kinds}
     if not named:
         raise SettingError("The parameters hold no floats, so they have no gradient. Give floats.")
     for name, leaf in named.items():
         if leaf.dtype.name not in TOLERANCES:
-            raise SettingError(
-                f"{name} is {leaf.dtype.name}, which has no tolerance. Use one of: "
-                f"{', '.join(TOLERANCES)}."
-            )
+            cause = f"{name} is {leaf.dtype.name}, which has no tolerance"
+            raise SettingError(f"{cause}. Use one of: {', '.join(TOLERANCES)}.")
     return named
 
 
@@ -107,10 +102,8 @@ def dense(gradient: Tree, params: Tree) -> Any:
     try:
         parts = structure.flatten_up_to(gradient)
     except ValueError as error:
-        raise SettingError(
-            f"The gradient has another structure than the params: {str(error).splitlines()[0]}. "
-            "Return one leaf for each leaf of the params."
-        ) from None
+        cause = f"The gradient has another structure than the params: {str(error).splitlines()[0]}"
+        raise SettingError(f"{cause}. Return one leaf for each leaf of the params.") from None
     return structure.unflatten([leaf(*pair) for pair in zip(parts, leaves, strict=True)])
 
 
@@ -121,10 +114,8 @@ def equal_bits(first: Tree, second: Tree) -> bool:
 
 
 def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:
-    """The gradient for which 16 unit roundoffs of ``terms`` are as much as the tolerance; never 0.
-
-    Float64 sums in float64, and everything else in float32.
-    """
+    """The gradient for which 16 roundoffs of ``terms`` are as much as the tolerance, never 0."""
+    # float64 sums in float64, and everything else in float32
     roundoff = float(np.finfo("float64" if dtype == "float64" else "float32").eps) / 2
     return max(ROUNDOFFS * roundoff * float(terms) / tolerance, 1e-300)
 
@@ -147,20 +138,15 @@ def place_of(name: str, found: Array, wanted: Array, at: tuple[int, ...]) -> str
     return f"{name}[{', '.join(map(str, at))}]"
 
 
-def worst_entries(found: Array, wanted: Array, most: int = 3) -> tuple[Entry, ...]:
-    """The entries with the largest differences, the worst first."""
+def worst_entries(found: Array, wanted: Array) -> tuple[Entry, ...]:
+    """The three entries with the largest differences, the worst first."""
     if found.shape != wanted.shape:
         return ()
     gap = np.nan_to_num(np.abs(found - wanted), nan=np.inf).reshape(-1)
-    places = [i for i in np.argsort(-gap, kind="stable")[:most].tolist() if gap[i] > 0]
-    return tuple(
-        Entry(
-            ", ".join(map(str, map(int, np.unravel_index(i, found.shape)))),
-            float(found.reshape(-1)[i]),
-            float(wanted.reshape(-1)[i]),
-        )
-        for i in places
-    )
+    at = [i for i in np.argsort(-gap, kind="stable")[:3].tolist() if gap[i] > 0]
+    names = [", ".join(str(int(n)) for n in np.unravel_index(i, found.shape)) for i in at]
+    pairs = zip(names, found.reshape(-1)[at].tolist(), wanted.reshape(-1)[at].tolist(), strict=True)
+    return tuple(Entry(*each) for each in pairs)
 
 
 def live_rows(leaf: Array) -> Array:
@@ -170,12 +156,9 @@ def live_rows(leaf: Array) -> Array:
 
 
 def exercise(name: str, seen: Sequence[Array], probed: Sequence[Array] | None) -> Exercise:
-    """What references ``seen`` at the scales exercise, of the rows that ``probed`` ones touch.
-
-    Without a probe, every row is taken to be touched.
-    """
+    """What references ``seen`` at all scales exercise, of the rows that ``probed`` ones touch."""
     tested = np.any([live_rows(leaf) for leaf in seen], axis=0)
-    touched = np.ones_like(tested)
+    touched = np.ones_like(tested)  # without a probe, every row is taken to be touched
     if probed is not None:
         touched = np.any([tested, *(live_rows(leaf) for leaf in probed)], axis=0)
     return Exercise(name, tested.size, int(touched.sum()), int(tested.sum()))

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 
 from w2vjax.types import Tree
 
-AnyLoss: TypeAlias = Callable[..., Any]  # (params, *batch) -> a scalar
-# (params, *batch) -> loss, gradients like params
+# (params, *batch) -> a scalar; (params, *batch) -> loss, gradients like params
+AnyLoss: TypeAlias = Callable[..., Any]
 AnyBackward: TypeAlias = Callable[..., tuple[jax.Array, Tree]]
 
 _JAX = str(Path(jax.__file__).parent)
@@ -29,8 +29,8 @@ QUICK = {"xla_backend_optimization_level": 0}
 class Compiled(NamedTuple):
     """The compiled forms of one loss and one backward. Batches of one shape share them.
 
-    Gradients and derivatives have None in the place of a leaf that is not a float. The derivative
-    by the batch is 0 for an example that has no part in the gradient.
+    Gradients have None in the place of a leaf that is not a float. The derivative by the batch is 0
+    for an example that has no part in the gradient.
     """
 
     reference: Callable[..., Any]  # (params, direction, *batch) -> loss, gradient, slope along it
@@ -137,10 +137,8 @@ def inner_programs(step: core.JaxprEqn) -> dict[str, list[core.ClosedJaxpr]]:
     """The programs in the parameters of one step of a program, such as the body of a loop."""
     found = {}
     for name, value in step.params.items():
-        several = [
-            core.ClosedJaxpr(each, ()) if isinstance(each, core.Jaxpr) else each
-            for each in (value if isinstance(value, tuple | list) else [value])
-        ]
+        each = value if isinstance(value, tuple | list) else [value]
+        several = [core.ClosedJaxpr(x, ()) if isinstance(x, core.Jaxpr) else x for x in each]
         if several and all(isinstance(each, core.ClosedJaxpr) for each in several):
             found[name] = several
     return found

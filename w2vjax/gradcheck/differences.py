@@ -51,13 +51,10 @@ def difference(change: Callable[[float], float], size: float, enough: float) -> 
 def slopes(
     value_of: Callable[[Tree], Any], params: Tree, places: Sequence[int], enough: float
 ) -> list[tuple[float, float]]:
-    """The slope of a loss at some entries of the params, and an estimate of its error, for each.
+    """The slope of a loss at some entries of the params, with an estimate of its error.
 
-    Args:
-        value_of: params -> loss, in float64.
-        params: float64 leaves, and others, which stay as they are.
-        places: the entries. The float leaves count as one array.
-        enough: see :func:`difference`.
+    ``params`` has float64 leaves, whose entries count as one array, and others, which stay as they
+    are. :func:`difference` says what is ``enough``.
     """
     leaves, value = of_floats(value_of, params)
     ends = np.cumsum([leaf.size for leaf in leaves])
@@ -91,10 +88,7 @@ def difference_error(
 
     Args:
         value_of: params -> loss, in float64.
-        gradient: what is checked: a tree of the float leaves.
-        params: float64 leaves, and others, which stay as they are.
-        samples: the number of entries.
-        rng: draws the entries.
+        gradient: what is checked: a tree of the float leaves of ``params``.
         floor: the least size of a gradient that errors are relative to.
 
     Returns:
@@ -128,12 +122,8 @@ def difference_gradient(value_of: Callable[[Tree], Any], params: Tree) -> list[n
     leaves, _ = of_floats(value_of, params)
     total = sum(leaf.size for leaf in leaves)
     if total > MOST_ENTRIES:
-        raise SettingError(
-            f"JAX has no derivative of the loss, and its params have {total:,} entries. Give at "
-            f"most {MOST_ENTRIES:,}: the check takes a difference for each."
-        )
+        cause = f"JAX has no derivative of the loss, and its params have {total:,} entries"
+        raise SettingError(f"{cause}. Each takes a difference: give at most {MOST_ENTRIES:,}.")
     flat = np.array([slope for slope, _ in slopes(value_of, params, range(total), 0.0)])
-    cuts = np.cumsum([leaf.size for leaf in leaves])[:-1]
-    return [
-        part.reshape(leaf.shape) for part, leaf in zip(np.split(flat, cuts), leaves, strict=True)
-    ]
+    parts = np.split(flat, np.cumsum([leaf.size for leaf in leaves])[:-1])
+    return [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)]

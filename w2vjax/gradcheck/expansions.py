@@ -48,6 +48,5 @@ def cbow_apart_batch(
     centers, contexts, mask = around_each(tokens, segments, reach)
     alive = mask.any(-1).astype(dtype)  # [B, T]
     identity = jnp.eye(centers.shape[1], dtype=dtype)
-    return Batch(
-        Inputs(contexts, mean_weights(mask, dtype)), centers, alive[..., None] * identity[None]
-    )
+    inputs = Inputs(contexts, mean_weights(mask, dtype))
+    return Batch(inputs, centers, alive[..., None] * identity[None])

@@ -11,20 +11,11 @@ from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
-import ml_dtypes
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck.cases import (
-    KINDS,
-    SHIPPED_SIZES,
-    SIZES,
-    ZERO_ON_PURPOSE,
-    Case,
-    Size,
-    counts,
-    make_case,
-)
+from w2vjax.gradcheck import cases
+from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, Case, Size, counts, make_case
 from w2vjax.gradcheck.check import check_gradients
 from w2vjax.gradcheck.compare import TOLERANCES, host_copy, widen
 from w2vjax.gradcheck.compiled import QUICK
@@ -37,12 +28,7 @@ from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_objective, method
 from w2vjax.types import Batch, Goal, Objective, Params, Tables, Windows
-from w2vjax.windows.cbow import (
-    cbow_block_batch,
-    cbow_counted_batch,
-    cbow_counted_block_batch,
-    cbow_lone_batch,
-)
+from w2vjax.windows import cbow
 from w2vjax.windows.skipgram import block_batch, fan_batch
 
 # The forms of each objective of train, clear and fast, with settings that are easy to get wrong.
@@ -61,20 +47,19 @@ FORMS: dict[str, dict[str, Objective]] = {
     },
     "hierarchical": {"hierarchical_softmax": hierarchical_softmax()},
 }
-OBJECTIVES: dict[str, Objective] = {
-    name: form for forms in FORMS.values() for name, form in forms.items()
-}
+OBJECTIVES = {name: form for forms in FORMS.values() for name, form in forms.items()}
 WINDOWS: dict[str, Windows] = {
     "pairs": pair_batch,
     "cbow": cbow_batch,
     "cbow_apart": cbow_apart_batch,
-    "cbow_blocks": cbow_block_batch,
-    "cbow_lone": cbow_lone_batch,
-    "cbow_counted": cbow_counted_batch,
-    "cbow_counted_blocks": cbow_counted_block_batch,
+    "cbow_blocks": cbow.cbow_block_batch,
+    "cbow_lone": cbow.cbow_lone_batch,
+    "cbow_counted": cbow.cbow_counted_batch,
+    "cbow_counted_blocks": cbow.cbow_counted_block_batch,
     "blocks": block_batch,
     "fans": fan_batch,
 }
+Names: TypeAlias = Iterable[str]
 LossOf: TypeAlias = Callable[[Params, Batch, Goal], jax.Array]
 BackwardOf: TypeAlias = Callable[[Params, Batch, Goal], tuple[jax.Array, Params]]
 # Words of a text, for each length that changes what train uses.
@@ -85,6 +70,7 @@ EVERY_SIZE = ("pairs", "cbow_blocks", "blocks")
 # The size of the costly extras: empty batches, every window, and blocks of every kind without jit.
 MAIN_SIZE = "60 x 10, 330 pairs"
 EAGER_KINDS = ("ordinary", "two words", "scores past 6")  # without jit at the other sizes too
+AS_IT_IS: dict[str, Any] = {"scales": (1,), "allow_zero": True}  # how a case is checked
 DTYPES = ("float64", "float32", "bfloat16")
 # The least share of the rows touched by the batches whose reference has to be other than zero.
 LEAST_SHARE = 0.95
@@ -115,12 +101,12 @@ class Record(NamedTuple):
 def exercised(records: Iterable[Record]) -> dict[tuple[str, str, str], tuple[int, int]]:
     """(rows tested, rows touched) of each objective, window and dtype.
 
-    A row is tested if its reference is not zero. Left out are kinds with zero gradients on purpose,
-    and a vocabulary of one word, whose gradient vanishes.
+    A row is tested if its reference is not zero. Kinds with zero gradients on purpose are left out,
+    and so is a vocabulary of one word, whose gradient vanishes.
     """
     found: dict[tuple[str, str, str], tuple[int, int]] = {}
     for record in records:
-        if record.kind in ZERO_ON_PURPOSE or record.size == "V=1":
+        if record.kind in cases.ZERO_ON_PURPOSE or record.size == "V=1":
             continue
         key = (record.objective, record.window, record.check.dtype)
         tested, touched = found.get(key, (0, 0))
@@ -147,16 +133,15 @@ class Shipped(NamedTuple):
 
 @lru_cache(maxsize=1)
 def shipped() -> tuple[Shipped, ...]:
-    """All methods that ``train`` has: for each pair, those that differ between texts.
+    """All methods of ``train``: for each pair, those that differ between texts.
 
     With more than 12 negatives a positive, train draws 4 for each of them: one more method.
     """
     found: dict[tuple[str, str, Windows, bool], Shipped] = {}
     for each, (length, words) in product(METHODS.values(), TEXTS.items()):
         name, windows = str(each.objective), method(each.model, each.objective, words).windows
-        one = Shipped(
-            each.model, name, f"{length} text", make_objective(name, words=words), windows
-        )
+        objective = make_objective(name, words=words)
+        one = Shipped(each.model, name, f"{length} text", objective, windows)
         many = name == "negative" and words >= MANY_WORDS
         found.setdefault((each.model, name, windows, many), one)
     fifteen = make_objective("negative", negatives=15)
@@ -172,36 +157,30 @@ def find_shipped(name: str) -> list[Shipped]:
 def find_objectives(name: str) -> dict[str, Objective]:
     """The objectives that a name stands for. Another name raises SettingError.
 
-    It is "all", what train calls an objective, the name of one form of it, or
-    "package.module:name" of an Objective or of a function that makes one.
+    It is "all", what train calls an objective, one form of it, or "package.module:name" of an
+    Objective or of a function that makes one.
 
     >>> list(find_objectives("softmax"))
     ['softmax', 'chunked_softmax']
     """
-    if name == "all":
-        return OBJECTIVES
-    if name in FORMS:
-        return FORMS[name]
-    if name in OBJECTIVES:
-        return {name: OBJECTIVES[name]}
+    alone = {each: {each: objective} for each, objective in OBJECTIVES.items()}
+    known = {"all": OBJECTIVES} | alone | FORMS
+    if name in known:
+        return known[name]
     module, separator, attribute = name.partition(":")
     if not separator:
-        names = ", ".join(dict.fromkeys([*FORMS, *OBJECTIVES]))
-        raise SettingError(
-            f"There is no objective {name!r}. It is one of: all, reference, {names}; or "
-            "package.module:name."
-        )
+        names = ", ".join(["all", "reference", *dict.fromkeys([*FORMS, *OBJECTIVES])])
+        remedy = f"It is one of: {names}; or package.module:name."
+        raise SettingError(f"There is no objective {name!r}. {remedy}")
     try:
         found = getattr(importlib.import_module(module), attribute)
         objective = found() if callable(found) and not isinstance(found, Objective) else found
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise SettingError(
-            f"{name!r} cannot be loaded ({error}). Give package.module:name."
-        ) from None
+        said = f"{name!r} cannot be loaded ({error}). Give package.module:name."
+        raise SettingError(said) from None
     if not isinstance(objective, Objective):
-        raise SettingError(
-            f"{name!r} is a {type(objective).__name__}, not an Objective. Name one, or its factory."
-        )
+        cause = f"{name!r} is a {type(objective).__name__}, not an Objective"
+        raise SettingError(f"{cause}. Name one, or its factory.")
     return {name: objective}
 
 
@@ -240,12 +219,9 @@ def make_inputs(
     objective: Objective, window: Windows, size: Size, case: Case, dtype: str
 ) -> tuple[Params, Batch, Goal]:
     """Params in dtype, with batch and targets in float64, or float32 for a narrower dtype."""
-    storage = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
-    params = Params(case.input.astype(storage), case.output.astype(storage))
-    blocks = (case.tokens, case.segments, case.reach)
-    batch, targets = compiled_select(objective, window)(
-        jax.random.key(0), tables_of(objective, size), *blocks
-    )
+    params = Params(case.input.astype(dtype), case.output.astype(dtype))
+    select, blocks = compiled_select(objective, window), (case.tokens, case.segments, case.reach)
+    batch, targets = select(jax.random.key(0), tables_of(objective, size), *blocks)
     return params, *((widen if dtype == "float64" else host_copy)((batch, targets)))
 
 
@@ -253,7 +229,7 @@ def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
     """``terms`` and ``loss_terms`` of a case for check_gradients: what adds up before it cancels.
 
     An example (hidden t, positive p) adds a row times an error of at most 1, and the same for each
-    of its 5 negatives. They cancel where they are one word. ``terms`` counts the examples of the
+    of its 5 negatives, which cancel where they are one word. ``terms`` counts the examples of the
     busiest word, times the largest entry of the rows that it may meet. The loss adds scores.
     """
     examples = np.asarray(batch.weights, np.float64)  # [B, T, P]
@@ -262,12 +238,10 @@ def magnitudes(params: Params, batch: Batch) -> dict[str, Any]:
     hits = np.zeros((2, len(params.input)))
     np.add.at(hits[0], np.broadcast_to(np.asarray(batch.inputs.ids), of_inputs.shape), of_inputs)
     np.add.at(hits[1], np.asarray(batch.words), examples.sum(1))
-    largest_input, largest_output = (
-        float(np.abs(table.astype(np.float64)).max(initial=0)) for table in params
-    )
-    score = params.input.shape[1] * largest_input * largest_output
+    largest = [float(np.abs(table.astype(np.float64)).max(initial=0)) for table in params]
+    score = params.input.shape[1] * largest[0] * largest[1]
     hits *= 6
-    terms = Params(float(hits[0].max()) * largest_output, float(hits[1].max()) * largest_input)
+    terms = Params(float(hits[0].max()) * largest[1], float(hits[1].max()) * largest[0])
     return {"terms": terms, "loss_terms": float(examples.sum()) * (1 + score)}
 
 
@@ -278,15 +252,14 @@ def applies(window: str, size: str, kind: str) -> bool:
 
 def check_objectives(
     objectives: dict[str, Objective],
-    windows: Iterable[str] = tuple(WINDOWS),
-    sizes: Iterable[str] = tuple(SIZES),
-    kinds: Iterable[str] = tuple(KINDS),
-    dtypes: Iterable[str] = DTYPES,
+    windows: Names = tuple(WINDOWS),
+    sizes: Names = tuple(SIZES),
+    kinds: Names = tuple(KINDS),
+    dtypes: Names = DTYPES,
 ) -> Iterator[Record]:
     """One record for each objective, window, size, kind and dtype that :func:`applies`.
 
-    An objective that raises on a batch has failed there. The gradient beside bounds is checked on
-    blocks of 60 words.
+    The gradient beside bounds is checked on blocks of 60 words.
     """
     for name, window, size, kind in product(objectives, windows, sizes, kinds):
         if not applies(window, size, kind):
@@ -294,24 +267,19 @@ def check_objectives(
         every_kind = size == MAIN_SIZE and window == "blocks"
         eager = kind != "empty" and (every_kind or kind in EAGER_KINDS)
         for dtype in dtypes:
-            found = check_case(
-                objectives[name], WINDOWS[window], SIZES[size], kind, dtype, eager, every_kind
-            )
+            given = objectives[name], WINDOWS[window], SIZES[size], kind, dtype
+            found = check_case(*given, eager, every_kind)
             yield Record(name, window, size, kind, *found)
 
 
 def check_shipped(
-    methods: Iterable[Shipped], kinds: Iterable[str] = tuple(KINDS), dtypes: Iterable[str] = DTYPES
+    methods: Iterable[Shipped], kinds: Names = tuple(KINDS), dtypes: Names = DTYPES
 ) -> Iterator[Record]:
-    """One record for each method of ``train``, size in SHIPPED_SIZES, kind and dtype.
-
-    Each record has the gradient beside bounds too.
-    """
+    """One record for each method, size, kind and dtype, with the gradient beside bounds."""
     for one, size, kind, dtype in product(methods, SHIPPED_SIZES, kinds, dtypes):
-        eager = kind in EAGER_KINDS and SHIPPED_SIZES[size].vocab_size < 100
-        found = check_case(
-            one.objective, one.windows, SHIPPED_SIZES[size], kind, dtype, eager, True
-        )
+        shape = SHIPPED_SIZES[size]
+        eager = kind in EAGER_KINDS and shape.vocab_size < 100
+        found = check_case(one.objective, one.windows, shape, kind, dtype, eager, True)
         yield Record(one.name, one.window, size, kind, *found)
 
 
@@ -327,27 +295,17 @@ def check_case(
     """The check of one batch, and that of the gradient beside bounds where there are bounds."""
     loss, handwritten = functions(objective)
 
-    def check(rule: BackwardOf, eager: bool, samples: int) -> GradientCheck:
+    def check(rule: BackwardOf, also: tuple[str, ...], samples: int) -> GradientCheck:
         try:
             inputs = make_inputs(objective, window, size, make_case(kind, size), dtype)
-            terms = magnitudes(*inputs[:2])
-            also = ("eager",) if eager else ()
-            return check_gradients(
-                loss,
-                rule,
-                *inputs,
-                samples=samples,
-                also=also,
-                scales=(1,),
-                allow_zero=True,
-                **terms,
-            )
+            options = {"also": also, "samples": samples, **AS_IT_IS, **magnitudes(*inputs[:2])}
+            return check_gradients(loss, rule, *inputs, **options)
         except MemoryError:
             raise
         except Exception as error:  # of a caller's own objective, on this batch: the others may do
             return failed_check(dtype, TOLERANCES[dtype], error)
 
-    own = check(handwritten, eager, 6)
+    own = check(handwritten, ("eager",) if eager else (), 6)
     # without ``bounded``, the gradient beside bounds is the handwritten one itself
     beside = beside and objective.bounded is not None
-    return own, check(beside_bounds(objective), False, 0) if beside else None
+    return own, check(beside_bounds(objective), (), 0) if beside else None

@@ -1,20 +1,20 @@
 """The reference model on the same batches, and against a loss that shares no line with it."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
 import jax
-import ml_dtypes
 import numpy as np
 
 from w2vjax import reference
+from w2vjax.gradcheck import objectives as forms
 from w2vjax.gradcheck.cases import KINDS, SIZES, Case, Size, make_case
 from w2vjax.gradcheck.check import check_gradients
 from w2vjax.gradcheck.differences import difference_error
 from w2vjax.gradcheck.expansions import pair_batch
-from w2vjax.gradcheck.objectives import DTYPES, EAGER_KINDS, MAIN_SIZE, Record, applies
+from w2vjax.gradcheck.objectives import AS_IT_IS, DTYPES, Names, Record
 from w2vjax.gradcheck.report import GradientCheck
 from w2vjax.types import Tree
 
@@ -22,18 +22,16 @@ compiled_pairs = jax.jit(pair_batch)
 
 
 def check_reference(
-    sizes: Iterable[str] = tuple(SIZES),
-    kinds: Iterable[str] = tuple(KINDS),
-    dtypes: Iterable[str] = DTYPES,
+    sizes: Names = tuple(SIZES), kinds: Names = tuple(KINDS), dtypes: Names = DTYPES
 ) -> Iterator[Record]:
     """One record for each size, kind and dtype, and one against :func:`numpy_loss`."""
     for size, kind in product(sizes, kinds):
-        if not applies("pairs", size, kind):
+        if not forms.applies("pairs", size, kind):
             continue
         case = make_case(kind, SIZES[size])
         for dtype in dtypes:
             inputs = one_hot_case(case, dtype)
-            eager = size == MAIN_SIZE or kind in EAGER_KINDS
+            eager = size == forms.MAIN_SIZE or kind in forms.EAGER_KINDS
             check = self_check(inputs, ("eager",) if eager else ())
             yield Record("reference", "one-hot pairs", size, kind, check)
     inputs = one_hot_case(make_case("ordinary", Size(7, 3, 2, 4, 2)), "float64")
@@ -43,15 +41,8 @@ def check_reference(
 
 def self_check(inputs: tuple[Tree, np.ndarray, np.ndarray], also: Sequence[str]) -> GradientCheck:
     """The check of the reference model's own backward on one case."""
-    return check_gradients(
-        loss,
-        reference.backward,
-        *inputs,
-        also=also,
-        scales=(1,),
-        allow_zero=True,
-        **magnitudes(*inputs),
-    )
+    options = {"also": also, **AS_IT_IS, **magnitudes(*inputs)}
+    return check_gradients(loss, reference.backward, *inputs, **options)
 
 
 def loss(params: Tree, X: jax.Array, y: jax.Array) -> jax.Array:
@@ -64,12 +55,11 @@ def one_hot_case(case: Case, dtype: str) -> tuple[dict[str, np.ndarray], np.ndar
 
     A padding row of y is 0.
     """
-    storage = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
     batch = compiled_pairs(case.tokens, case.segments, case.reach)
     words = np.eye(len(case.input), dtype=np.float32)
     X = words[np.asarray(batch.inputs.ids)[:, 0, 0]]
     y = words[np.asarray(batch.words)[:, 0]] * np.asarray(batch.weights)[:, 0]
-    return {"w1": case.input.astype(storage), "w2": case.output.T.astype(storage)}, X, y
+    return {"w1": case.input.astype(dtype), "w2": case.output.T.astype(dtype)}, X, y
 
 
 def magnitudes(params: Tree, X: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -102,9 +92,7 @@ def check_independently(params: Tree, X: np.ndarray, y: np.ndarray) -> GradientC
     everything = sum(leaf.size for leaf in jax.tree.leaves(params))
     rng = np.random.default_rng(0)
     found = difference_error(lambda p: numpy_loss(p, X, y), gradient, params, everything, rng, 1e-3)
-    error, estimate = found or (np.nan, np.nan)
+    gap, estimate = found or (np.nan, np.nan)
     wanted = numpy_loss(params, X, y)
     loss_error = abs(float(value) - wanted) / max(abs(wanted), 1.0)
-    return check._replace(
-        loss_error=loss_error, difference_error=error, difference_estimate=estimate
-    )
+    return check._replace(loss_error=loss_error, difference_error=gap, difference_estimate=estimate)

@@ -5,24 +5,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 Array = np.ndarray
+Others = Mapping[str, Array]
 
 # A pattern explains a difference if it leaves at most this share of it.
 LEFT = 1e-2
 
 
 def looks_like(
-    found: Array,
-    wanted: Array,
-    others: Mapping[str, Array] | None = None,
-    parts: Sequence[Array] | None = None,
+    found: Array, wanted: Array, others: Others | None = None, parts: Sequence[Array] | None = None
 ) -> str:
     """How a leaf differs from its reference, as the predicate of a sentence about the leaf.
 
-    Args:
-        found: the leaf as the backward gives it, float64.
-        wanted: the reference.
-        others: the references of the other leaves, by name.
-        parts: what each example adds to the reference, if that is known.
+    ``others`` are the references of the other leaves, by name. ``parts`` are what each example adds
+    to the reference, if that is known.
 
     >>> wanted = np.asarray([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     >>> looks_like(2 * wanted, wanted)
@@ -83,7 +78,7 @@ def factor_words(factor: float) -> str:
     return f"is {number(1 / factor)} times too small"
 
 
-def as_a_whole(found: Array, wanted: Array, others: Mapping[str, Array]) -> str:
+def as_a_whole(found: Array, wanted: Array, others: Others) -> str:
     """A pattern of the whole leaf, or nothing."""
     gap, everywhere = np.abs(found - wanted).max(), "in every row" if found.ndim > 1 else ""
     if (factor := factor_of(found, wanted)) is not None:
@@ -120,7 +115,7 @@ def by_example(found: Array, wanted: Array, parts: Sequence[Array]) -> str:
 def one_of_several(found: Array, gap: Array, parts: Array) -> str:
     """The pattern of a gradient that is set where it has to be added up, or nothing.
 
-    Then just those rows differ that several examples touch, and one of the examples is left.
+    Just the rows that several examples touch then differ, and one of the examples is left.
     """
     touching = np.abs(parts).reshape(*parts.shape[:2], -1).max(-1) > 0  # [B, rows]
     several = np.flatnonzero(touching.sum(0) > 1)

@@ -7,18 +7,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from w2vjax.gradcheck import objectives as forms
 from w2vjax.gradcheck.cases import SIZES, make_case
 from w2vjax.gradcheck.check import check_gradients
 from w2vjax.gradcheck.compare import TOLERANCES, dense, leaf_error
 from w2vjax.gradcheck.compiled import compiled_backward
-from w2vjax.gradcheck.objectives import (
-    DTYPES,
-    MAIN_SIZE,
-    WINDOWS,
-    functions,
-    magnitudes,
-    make_inputs,
-)
+from w2vjax.gradcheck.objectives import DTYPES, WINDOWS
 from w2vjax.gradcheck.report import failed_check
 from w2vjax.types import Objective
 
@@ -50,29 +44,27 @@ def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> I
     >>> drift.window, drift.gradient < 1e-5
     ('pairs', True)
     """
-    for name, window in product(objectives, WINDOWS):
-        for dtype in dtypes:
-            try:
-                yield drift_of(name, objectives[name], window, dtype)
-            except MemoryError:
-                raise
-            except Exception as error:  # of a caller's own objective
-                said = failed_check(dtype, TOLERANCES[dtype], error).raised
-                yield Drift(name, window, dtype, np.nan, np.nan, np.nan, np.nan, said)
+    for name, window, dtype in product(objectives, WINDOWS, dtypes):
+        try:
+            yield drift_of(name, objectives[name], window, dtype)
+        except MemoryError:
+            raise
+        except Exception as error:  # of a caller's own objective
+            said = failed_check(dtype, TOLERANCES[dtype], error).raised
+            yield Drift(name, window, dtype, np.nan, np.nan, np.nan, np.nan, said)
 
 
 def drift_of(name: str, objective: Objective, window: str, dtype: str) -> Drift:
     """One :class:`Drift`."""
-    size = SIZES[MAIN_SIZE]
-    case, (loss, handwritten) = make_case("ordinary", size), functions(objective)
-    exact = make_inputs(objective, WINDOWS[window], size, case, "float64")
+    size = SIZES[forms.MAIN_SIZE]
+    case, (loss, handwritten) = make_case("ordinary", size), forms.functions(objective)
+    exact = forms.make_inputs(objective, WINDOWS[window], size, case, "float64")
     compiled = compiled_backward(handwritten)
     with jax.enable_x64(True):
         true_loss, true_gradient = compiled(*exact)
-    inputs = make_inputs(objective, WINDOWS[window], size, case, dtype)
-    check = check_gradients(
-        loss, handwritten, *inputs, also=(), scales=(1,), allow_zero=True, **magnitudes(*inputs[:2])
-    )
+    inputs = forms.make_inputs(objective, WINDOWS[window], size, case, dtype)
+    options = {"also": (), **forms.AS_IT_IS, **forms.magnitudes(*inputs[:2])}
+    check = check_gradients(loss, handwritten, *inputs, **options)
     with jax.enable_x64(dtype == "float64"):
         found_loss, found = compiled(*inputs)
     tables = zip(dense(found, exact[0]), dense(true_gradient, exact[0]), strict=True)

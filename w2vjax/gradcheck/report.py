@@ -26,48 +26,26 @@ class LeafCheck(NamedTuple):
 
 
 class GradientCheck(NamedTuple):
-    """What one check found. ``None`` stands for a part that does not apply.
+    """What one check found. ``None`` stands for a part that does not apply."""
 
-    Attributes:
-        dtype: the narrowest dtype of the params.
-        error: the error of the worst leaf, against the reference in float64.
-        tolerance: the largest error that passes, of that leaf.
-        worst: the entry with the largest error, "input[3, 2]".
-        loss_error: the relative error of the loss that backward returns.
-        eager_error: the error without jit.
-        vmap_error: the error under vmap, on two params at once; infinite if vmap raises.
-        forward_error: against forward mode along a random direction.
-        difference_error: against central differences, on sampled entries.
-        difference_estimate: how exact these differences are, by their own estimate.
-        repeatable: whether two runs gave equal bits.
-        finite: whether loss and gradient are finite at the params as given.
-        untested: the leaves and the parts of the batch that were not exercised, and how much.
-        leaves: each leaf.
-        examples: the parts of the batch that are floats, and their rows that have a part in the
-            gradient.
-        precision: dtype, device and precision of matrix products in which the backward ran.
-        reference: "jax.grad", or "central differences" where JAX has no derivative of the loss.
-        raised: what ended the check. It has failed, and all other parts are NaN or None.
-    """
-
-    dtype: str
-    error: float
-    tolerance: float
-    worst: str
-    loss_error: float
-    eager_error: float | None = None
-    vmap_error: float | None = None
-    forward_error: float | None = None
-    difference_error: float | None = None
-    difference_estimate: float | None = None
-    repeatable: bool | None = None
-    finite: bool | None = None
-    untested: tuple[str, ...] = ()
+    dtype: str  # the narrowest of the params
+    error: float  # of the worst leaf, against the reference in float64
+    tolerance: float  # of that leaf
+    worst: str  # the entry with the largest error, "input[3, 2]"
+    loss_error: float  # relative, of the loss that backward returns
+    eager_error: float | None = None  # without jit
+    vmap_error: float | None = None  # on two params at once; infinite if vmap raises
+    forward_error: float | None = None  # against forward mode along a random direction
+    difference_error: float | None = None  # against central differences, on sampled entries
+    difference_estimate: float | None = None  # how exact these differences are, by their estimate
+    repeatable: bool | None = None  # whether two runs gave equal bits
+    finite: bool | None = None  # whether loss and gradient are finite at the params as given
+    untested: tuple[str, ...] = ()  # leaves and parts of the batch not exercised, and how much
     leaves: tuple[LeafCheck, ...] = ()
-    examples: tuple[Exercise, ...] = ()
-    precision: str = ""
-    reference: str = "jax.grad"
-    raised: str | None = None
+    examples: tuple[Exercise, ...] = ()  # float parts of the batch: rows that the gradient needs
+    precision: str = ""  # dtype, device and precision of products in which the backward ran
+    reference: str = "jax.grad"  # or "central differences", where JAX has no derivative
+    raised: str | None = None  # what ended the check: other parts are then NaN or None
 
     @property
     def passed(self) -> bool:
@@ -92,11 +70,8 @@ class GradientCheck(NamedTuple):
             parts |= {name: error for name, error in runs.items() if error is not None}
             if self.difference_error is not None and not self.difference_error <= DIFFERENCES:
                 parts["the reference, against central differences,"] = self.difference_error
-        found = [
-            f"{name} is off by {error:.1e}"
-            for name, error in parts.items()
-            if not error <= self.tolerance
-        ]
+        off = {name: error for name, error in parts.items() if not error <= self.tolerance}
+        found = [f"{name} is off by {error:.1e}" for name, error in off.items()]
         found += ["it cannot run under vmap"] if self.vmap_error == np.inf else []
         found += [] if self.repeatable else ["two runs differ"]
         found += [] if self.finite else ["not all is finite"]
@@ -122,18 +97,11 @@ class GradientCheck(NamedTuple):
     def report(self) -> str:
         """The closing sentence, below a table of the leaves: errors, rows, worst entries."""
         rows = [["leaf", "error", "tolerance", "rows tested", "worst entries: found, expected"]]
-        rows += [
-            [
-                leaf.name,
-                f"{leaf.error:.1e}",
-                f"{leaf.tolerance:.0e}",
-                f"{leaf.exercise.tested} of {leaf.exercise.touched}",
-                "; ".join(f"[{e.place}] {e.found:.6g}, {e.expected:.6g}" for e in leaf.worst)
-                if not leaf.passed
-                else "-",
-            ]
-            for leaf in self.leaves
-        ]
+        for leaf in self.leaves:
+            entries = [f"[{e.place}] {e.found:.6g}, {e.expected:.6g}" for e in leaf.worst]
+            tested = f"{leaf.exercise.tested} of {leaf.exercise.touched}"
+            shown = "-" if leaf.passed else "; ".join(entries)
+            rows.append([leaf.name, f"{leaf.error:.1e}", f"{leaf.tolerance:.0e}", tested, shown])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         verdict = "passed" if self.passed else "FAILED"
@@ -143,14 +111,10 @@ class GradientCheck(NamedTuple):
 
     def row(self) -> dict[str, Any]:
         """All parts for JSON: leaves and examples as dicts."""
-        leaves = [
-            {
-                **leaf._asdict(),
-                "worst": [entry._asdict() for entry in leaf.worst],
-                "exercise": leaf.exercise._asdict(),
-            }
-            for leaf in self.leaves
-        ]
+        leaves = []
+        for leaf in self.leaves:
+            worst = [entry._asdict() for entry in leaf.worst]
+            leaves.append({**leaf._asdict(), "worst": worst, "exercise": leaf.exercise._asdict()})
         examples = [each._asdict() for each in self.examples]
         return {**self._asdict(), "leaves": leaves, "examples": examples, "sentence": self.sentence}
 

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.types import Params, Tree
@@ -34,7 +35,7 @@ from w2vjax.types import Params, Tree
 A, B = 8.0, 6.0
 
 
-def stiffness(vectors: jax.Array, a: float = A, b: float = B) -> jax.Array:
+def stiffness(vectors: Array, a: float = A, b: float = B) -> Array:
     """|v|^2 / a + 1 / b: what an example of error 1 adds to the bound of the other vector.
 
     Args:
@@ -60,7 +61,7 @@ class Gone(NamedTuple):
     """
 
     # [V, 2] float32 of input and output rows. One array, so that a GPU adds to both at once
-    rows: jax.Array
+    rows: Array
 
 
 def not_gone(params: Params) -> Gone:
@@ -68,7 +69,7 @@ def not_gone(params: Params) -> Gone:
     return Gone(jnp.zeros((params.input.shape[0], 2), jnp.float32))
 
 
-def counts_of(state: Tree) -> jax.Array | None:
+def counts_of(state: Tree) -> Array | None:
     """What an optimizer counted, [V, 2], anywhere in its state. None if it does not count."""
     leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, Gone))
     return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
@@ -101,10 +102,10 @@ def bounded_steps(
     """
     rows = gone.rows
 
-    def way(at: int) -> jax.Array:
+    def way(at: int) -> Array:
         return jnp.asarray(sizes[at], rows.dtype) * jnp.abs(bounds[at]).astype(rows.dtype)
 
-    def short(size: ArrayLike, way: jax.Array) -> jax.Array:
+    def short(size: ArrayLike, way: Array) -> Array:
         return -jnp.asarray(size / jnp.maximum(1, way))
 
     found = [at for at in range(2) if ids[at] is not None]

@@ -9,11 +9,12 @@ batch has float32 weights by default, so bfloat16 params are read once and compu
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from w2vjax.types import Batch, Inputs, Rows
 
 
-def embed(table: jax.Array, inputs: Inputs) -> jax.Array:
+def embed(table: Array, inputs: Inputs) -> Array:
     """The weighted sums of input rows.
 
     Args:
@@ -29,13 +30,10 @@ def embed(table: jax.Array, inputs: Inputs) -> jax.Array:
     """
     # NumPy's promotion also works under jax_numpy_dtype_promotion="strict"
     dtype = np.promote_types(table.dtype, inputs.weights.dtype)
+    weights = inputs.weights.astype(dtype)
     if shared(inputs):
-        return jnp.einsum(
-            "btc,bcd->btd", inputs.weights.astype(dtype), table[inputs.ids[:, 0]].astype(dtype)
-        )
-    return jnp.einsum(
-        "btc,btcd->btd", inputs.weights.astype(dtype), table[inputs.ids].astype(dtype)
-    )
+        return jnp.einsum("btc,bcd->btd", weights, table[inputs.ids[:, 0]].astype(dtype))
+    return jnp.einsum("btc,btcd->btd", weights, table[inputs.ids].astype(dtype))
 
 
 def shared(inputs: Inputs) -> bool:
@@ -43,13 +41,13 @@ def shared(inputs: Inputs) -> bool:
     return inputs.ids.shape[1] == 1 < inputs.weights.shape[1]
 
 
-def hidden_vectors(table: jax.Array, batch: Batch) -> jax.Array:
+def hidden_vectors(table: Array, batch: Batch) -> Array:
     """:func:`embed` of a batch, [B, T, D] with the B and T of ``batch.weights``."""
     hidden = embed(table, batch.inputs)
     return hidden.reshape(*batch.weights.shape[:2], hidden.shape[-1])
 
 
-def embed_backward(d_hidden: jax.Array, inputs: Inputs) -> Rows:
+def embed_backward(d_hidden: Array, inputs: Inputs) -> Rows:
     """The derivative of :func:`embed`: each word receives its weight times d_hidden.
 
     Args:
@@ -76,7 +74,7 @@ def embed_backward(d_hidden: jax.Array, inputs: Inputs) -> Rows:
     return Rows(inputs.ids.reshape(-1), values.reshape(inputs.ids.size, values.shape[-1]))
 
 
-def embed_backward_undivided(d_hidden: jax.Array, inputs: Inputs) -> Rows:
+def embed_backward_undivided(d_hidden: Array, inputs: Inputs) -> Rows:
     """The step of word2vec.c's CBOW: every context word receives d_hidden, not divided by count.
 
     This is not the gradient of the loss: it is count times too large. It fails a gradient check,

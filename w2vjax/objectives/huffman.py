@@ -14,19 +14,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
+from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
     logistic_rows_bounded,
     logistic_rows_loss,
 )
-from w2vjax.types import Draws, Objective, Targets
+from w2vjax.types import Batch, Draws, Objective, Params, Targets
 
 # The most levels whose nodes 64-bit integers can number. A word so deep has a share below 2^-42.
 _MOST_LEVELS = 62
+_NUMBERS = 1 << 24  # the most scores of paths that are made at once
 
 
 class Huffman(NamedTuple):
@@ -38,9 +41,9 @@ class Huffman(NamedTuple):
         lengths: [V] int32, the steps of each path.
     """
 
-    nodes: jax.Array
-    codes: jax.Array
-    lengths: jax.Array
+    nodes: Array
+    codes: Array
+    lengths: Array
 
 
 def huffman_lengths(counts: np.ndarray) -> np.ndarray:
@@ -131,14 +134,11 @@ def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
     """
     mass = np.asarray(counts, np.float64)
     if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
-        raise SettingError(
-            "Word counts must be finite and at least 0, one for each word. Count the vocabulary "
-            "again."
-        )
+        cause = "Word counts must be finite and at least 0, one for each word"
+        raise SettingError(f"{cause}. Count the vocabulary again.")
     if spare is not None and spare < 0:
-        raise SettingError(
-            f"spare={spare} leaves no room for the words. Use about 1/3, or None for no limit."
-        )
+        cause = f"spare={spare} leaves no room for the words"
+        raise SettingError(f"{cause}. Use about 1/3, or None for no limit.")
     size = mass.size
     leaves = 2.0**_MOST_LEVELS if spare is None else size * (1 + spare)
     longest = min(_MOST_LEVELS, math.ceil(math.log2(leaves)))
@@ -173,7 +173,7 @@ def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return nodes, codes
 
 
-def select_paths(draws: Draws, tree: Huffman, words: jax.Array, weights: jax.Array) -> Targets:
+def select_paths(draws: Draws, tree: Huffman, words: Array, weights: Array) -> Targets:
     """The paths of words [B, P] as targets with R = P * L rows."""
     del draws
     groups, hidden, positives = weights.shape
@@ -208,10 +208,48 @@ def hierarchical_softmax(spare: float | None = None) -> Objective:
     [[0], [1]]
     """
     tree = partial(huffman_tree, spare=spare)
-    return Objective(
-        tree,
-        select_paths,
-        logistic_rows_loss,
-        logistic_rows_backward,
-        bounded=logistic_rows_bounded,
-    )
+    logistic = logistic_rows_loss, logistic_rows_backward
+    return Objective(tree, select_paths, *logistic, bounded=logistic_rows_bounded)
+
+
+class Dropped(NamedTuple):
+    """The F words that subsampling drops at all, in a Huffman tree: see :func:`path_correction`."""
+
+    rows: np.ndarray  # the nodes on their paths; of few words there are few to score
+    paths: Huffman  # [F, L], whose nodes count ``rows``
+    spared: np.ndarray  # [F] 1 / keep - 1, float32
+    log_keep: np.ndarray  # [V] float32
+
+
+def dropped_paths(tree: Huffman, keep: np.ndarray) -> Dropped:
+    """What :func:`path_correction` needs of a tree and of keep [V], on the host."""
+    ids = np.flatnonzero(keep < 1)
+    nodes, codes, lengths = (np.asarray(leaf)[ids] for leaf in tree)
+    rows, places = np.unique(nodes, return_inverse=True)
+    paths = Huffman(*map(jnp.asarray, (places.reshape(nodes.shape), codes, lengths)))
+    spared = (1 / keep[ids] - 1).astype(np.float32)
+    return Dropped(rows, paths, spared, np.log(keep).astype(np.float32))
+
+
+def path_correction(params: Params, batch: Batch, dropped: Dropped) -> Array:
+    """The sum of log keep(w) + log Z(h) over a batch, which a tree's loss lacks.
+
+    A tree has no score of a word for an offset to join. Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1),
+    as p' adds up to 1.
+    """
+    hidden, output = hidden_vectors(params.input, batch), params.output[dropped.rows]
+    each = max(1, _NUMBERS // (hidden.shape[1] * dropped.paths.nodes.size))
+    log_z = jax.lax.map(lambda one: log_normaliser(one, output, dropped), hidden, batch_size=each)
+    log_keep = jnp.asarray(dropped.log_keep)[batch.words][:, None]
+    correction: Array = (batch.weights * (log_z[..., None] + log_keep)).sum()
+    return correction
+
+
+def log_normaliser(hidden: Array, output: Array, dropped: Dropped) -> Array:
+    """log Z [T] of ``hidden`` [T, D] for the scores of ``output``, the rows of ``dropped``."""
+    nodes, codes, lengths = dropped.paths
+    steps = (hidden @ output.T)[:, nodes]  # [T, F, L]
+    turned = jnp.where(codes[None] == 0, steps, -steps)
+    real = jnp.arange(nodes.shape[1], dtype=jnp.int32)[None] < lengths[:, None]
+    log_p = jnp.where(real[None], jax.nn.log_sigmoid(turned), 0.0).sum(-1)
+    return jnp.log1p(jnp.exp(log_p) @ dropped.spared)

@@ -9,13 +9,14 @@ Phrases and their Compositionality", 2013.
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.scores import score, score_backward, score_bound
 from w2vjax.types import Backward, Bounded, Rows, Targets
 
 
-def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
+def logistic(scores: Array, labels: Array, weights: Array) -> Array:
     """Weighted logistic losses, elementwise, in the dtype of the scores.
 
     >>> print(logistic(jnp.asarray([0.0, 1e4, -1e4]), jnp.ones(3), jnp.ones(3)).round(4))
@@ -26,7 +27,7 @@ def logistic(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Ar
     )
 
 
-def sigmoid(scores: jax.Array) -> jax.Array:
+def sigmoid(scores: Array) -> Array:
     """1 / (1 + exp(-s)) as a hyperbolic tangent, which XLA vectorises on a CPU, unlike exp.
 
     The absolute error is at most one rounding of 1, which ``sigmoid(s) - 1`` has in any form. The
@@ -39,7 +40,7 @@ def sigmoid(scores: jax.Array) -> jax.Array:
     return half + half * jnp.tanh(half * scores)
 
 
-def logistic_backward(scores: jax.Array, labels: jax.Array, weights: jax.Array) -> jax.Array:
+def logistic_backward(scores: Array, labels: Array, weights: Array) -> Array:
     """The derivative of :func:`logistic` by the scores, which the package calls ``error``.
 
     >>> logistic_backward(jnp.zeros(2), jnp.asarray([1.0, 0.0]), jnp.ones(2)).tolist()
@@ -48,7 +49,7 @@ def logistic_backward(scores: jax.Array, labels: jax.Array, weights: jax.Array) 
     return weights.astype(scores.dtype) * (sigmoid(scores) - labels.astype(scores.dtype))
 
 
-def logistic_rows_loss(hidden: jax.Array, output: jax.Array, targets: Targets) -> jax.Array:
+def logistic_rows_loss(hidden: Array, output: Array, targets: Targets) -> Array:
     """The logistic losses summed over the rows of the targets, [B, T].
 
     Args:
@@ -60,14 +61,12 @@ def logistic_rows_loss(hidden: jax.Array, output: jax.Array, targets: Targets) -
     return logistic(scores, targets.labels, targets.weights).sum(-1)
 
 
-def logistic_rows_error(hidden: jax.Array, output: jax.Array, targets: Targets) -> jax.Array:
+def logistic_rows_error(hidden: Array, output: Array, targets: Targets) -> Array:
     """d loss / d scores [B, T, R], of which gradient and bound are made."""
     return logistic_backward(score(hidden, output, targets.ids), targets.labels, targets.weights)
 
 
-def logistic_rows_backward(
-    hidden: jax.Array, output: jax.Array, targets: Targets
-) -> tuple[jax.Array, Rows]:
+def logistic_rows_backward(hidden: Array, output: Array, targets: Targets) -> tuple[Array, Rows]:
     """The gradient of :func:`logistic_rows_loss`, summed: d_hidden [B, T, D] and Rows [B*R, D]."""
     error = logistic_rows_error(hidden, output, targets)
     return score_backward(error, hidden, output, targets.ids)
@@ -75,8 +74,8 @@ def logistic_rows_backward(
 
 def logistic_rows_bounded(
     backward: Backward,
-    hidden: jax.Array,
-    output: jax.Array,
+    hidden: Array,
+    output: Array,
     targets: Targets,
     a: float = A,
     b: float = B,

@@ -10,32 +10,20 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import DTypeLike
 
+from w2vjax import types
 from w2vjax.errors import SettingError
 from w2vjax.objectives import hidden as hidden_side
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.scores import score_bound
 from w2vjax.objectives.softmax import SoftmaxTargets, softmax
-from w2vjax.types import (
-    Backward,
-    Batch,
-    Bounded,
-    EmbedBackward,
-    Goal,
-    Gradient,
-    Objective,
-    Params,
-    Rows,
-    Tables,
-    Weighted,
-)
+from w2vjax.types import Batch, EmbedBackward, Goal, Gradient, Objective, Params, Rows, Tables
 
 
-def init_params(
-    key: jax.Array, vocab_size: int, dim: int, dtype: DTypeLike = jnp.float32
-) -> Params:
+def init_params(key: Array, vocab_size: int, dim: int, dtype: DTypeLike = jnp.float32) -> Params:
     """The params at the start of training: input rows uniform in (-1, 1) / dim, output rows 0.
 
     word2vec.c draws from (-0.5, 0.5) / dim. Vectors twice as long, like gensim's, leave the slow
@@ -61,7 +49,7 @@ def init_params(
     return Params(values.astype(dtype), jnp.zeros((vocab_size, dim), dtype))
 
 
-def draw_targets(objective: Objective, key: jax.Array, tables: Tables, batch: Batch) -> Goal:
+def draw_targets(objective: Objective, key: Array, tables: Tables, batch: Batch) -> Goal:
     """The targets of one batch: the objective draws at random, and selects rows to score.
 
     Args:
@@ -82,7 +70,7 @@ def draw_targets(objective: Objective, key: jax.Array, tables: Tables, batch: Ba
     return objective.select(draws, tables, batch.words, batch.weights)
 
 
-def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Goal) -> jax.Array:
+def cross_entropy(objective: Objective, params: Params, batch: Batch, targets: Goal) -> Array:
     """The loss summed over the batch, in nats.
 
     Args:
@@ -110,7 +98,7 @@ def backward(
     batch: Batch,
     targets: Goal,
     embed_backward: EmbedBackward = hidden_side.embed_backward,
-) -> tuple[jax.Array, Params]:
+) -> tuple[Array, Params]:
     """:func:`cross_entropy` and its handwritten gradient.
 
     Args:
@@ -179,9 +167,8 @@ def bounded_backward(
     """
     hidden = hidden_vectors(params.input, batch)
     bounded = bounded_by_weights if objective.bounded is None else objective.bounded
-    d_hidden, d_output, of_hidden, of_output = bounded(
-        objective.backward, hidden, params.output, targets
-    )
+    found = bounded(objective.backward, hidden, params.output, targets)
+    d_hidden, d_output, of_hidden, of_output = found
     many = d_output.values.shape[0] if isinstance(d_output, Rows) else d_output.shape[0]
     if of_hidden.shape != hidden.shape[:2] or of_output.shape != (many,):
         raise SettingError(
@@ -193,13 +180,13 @@ def bounded_backward(
 
 
 def bounded_by_weights(
-    backward: Backward,
-    hidden: jax.Array,
-    output: jax.Array,
+    backward: types.Backward,
+    hidden: Array,
+    output: Array,
     targets: Goal,
     a: float = A,
     b: float = B,
-) -> Bounded:
+) -> types.Bounded:
     """The bounds of an objective without ``bounded``, with |d loss / d scores| = targets.weights.
 
     That holds for losses whose first and second derivatives in a score are at most 1 (hinge,
@@ -234,9 +221,12 @@ def bounded_by_weights(
     return d_hidden, d_output, of_hidden, spread.at[ids.reshape(-1)].add(of_rows.reshape(-1))
 
 
-def require_weights(targets: Goal) -> tuple[jax.Array, jax.Array]:
+def require_weights(targets: Goal) -> tuple[Array, Array]:
     """The ids [B, R] and weights [B, T, R] of Weighted targets; SettingError for others."""
-    if not isinstance(targets, Weighted) or targets.weights.shape[-1] != targets.ids.shape[-1]:
+    if (
+        not isinstance(targets, types.Weighted)
+        or targets.weights.shape[-1] != targets.ids.shape[-1]
+    ):
         raise SettingError(
             f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of "
             "its rows cannot be bounded. Give the objective a function ``bounded``: see "
@@ -245,7 +235,7 @@ def require_weights(targets: Goal) -> tuple[jax.Array, jax.Array]:
     return targets.ids, targets.weights
 
 
-def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
+def to_dense(gradient: Gradient, table: Array) -> Array:
     """A gradient as an array of the shape of its table. Values of one id add up in their dtype.
 
     >>> to_dense(Rows(jnp.asarray([2, 0, 2]), jnp.ones((3, 1))), jnp.zeros((3, 1))).ravel().tolist()
@@ -256,7 +246,7 @@ def to_dense(gradient: Gradient, table: jax.Array) -> jax.Array:
     return jnp.zeros(table.shape, gradient.values.dtype).at[gradient.ids].add(gradient.values)
 
 
-def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
+def compose(objective: Objective) -> Callable[[Params, Batch, Goal], Array]:
     """:func:`cross_entropy` for larger programs: its ``jax.grad`` is the handwritten gradient.
 
     ``jax.grad`` works, and so does what is taken of it: ``jax.jvp`` or ``jax.grad`` of the
@@ -283,15 +273,15 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
     """
 
     @jax.custom_vjp
-    def loss(params: Params, batch: Batch, targets: Goal) -> jax.Array:
+    def loss(params: Params, batch: Batch, targets: Goal) -> Array:
         return cross_entropy(objective, params, batch, targets)
 
-    def loss_forward(params: Params, batch: Batch, targets: Goal) -> tuple[jax.Array, Params]:
+    def loss_forward(params: Params, batch: Batch, targets: Goal) -> tuple[Array, Params]:
         total, gradients = backward(objective, params, batch, targets)
         dense = (to_dense(g, p) for g, p in zip(gradients, params, strict=True))
         return total, Params(*(g.astype(p.dtype) for g, p in zip(dense, params, strict=True)))
 
-    def loss_backward(gradients: Params, d_loss: jax.Array) -> tuple[Params, None, None]:
+    def loss_backward(gradients: Params, d_loss: Array) -> tuple[Params, None, None]:
         return jax.tree.map(lambda g: d_loss.astype(g.dtype) * g, gradients), None, None
 
     loss.defvjp(loss_forward, loss_backward)
@@ -300,7 +290,7 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Goal], jax.Array]:
 
 def per_example_backward(
     objective: Objective, params: Params, batch: Batch, targets: Goal
-) -> tuple[jax.Array, Params]:
+) -> tuple[Array, Params]:
     """:func:`backward` of each group alone, by ``vmap``; the gradients add up to that of the batch.
 
     A full softmax has an array [V, D] for every group, so a large batch needs much memory. With
@@ -335,7 +325,7 @@ def per_example_backward(
             "span=1, and a window shape with one group of positives for each group of inputs."
         )
 
-    def one(group: tuple[Batch, Goal]) -> tuple[jax.Array, Params]:
+    def one(group: tuple[Batch, Goal]) -> tuple[Array, Params]:
         return backward(objective, params, *jax.tree.map(lambda leaf: leaf[None], group))
 
     return jax.vmap(one)((batch, targets))
@@ -347,8 +337,8 @@ def held_out_loss(
     objective: Objective | None = None,
     tables: Tables = (),
     chunk: int = 8192,
-    offset: jax.Array | None = None,
-) -> jax.Array:
+    offset: Array | None = None,
+) -> Array:
     """The exact negative log-likelihood per positive, in nats, of words the model has not seen.
 
     By default it is that of the full softmax over scores + offset. The scores of a softmax need no

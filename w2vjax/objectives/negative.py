@@ -15,6 +15,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
@@ -35,8 +36,8 @@ class Alias(NamedTuple):
         other: [V] int32, the word that the other draws give.
     """
 
-    keep: jax.Array
-    other: jax.Array
+    keep: Array
+    other: Array
 
 
 def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
@@ -50,16 +51,12 @@ def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
     """
     mass = np.asarray(counts, np.float64)
     if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
-        raise SettingError(
-            "Word counts must be finite and at least 0, one for each word. Count the vocabulary "
-            "again."
-        )
+        cause = "Word counts must be finite and at least 0, one for each word"
+        raise SettingError(f"{cause}. Count the vocabulary again.")
     mass = np.where(mass > 0, np.maximum(mass, 1e-300) ** exponent, 0.0)
     if not 0 < mass.sum() < np.inf:
-        raise SettingError(
-            f"Counts raised to exponent={exponent} sum to {mass.sum()}. Use an exponent near 0.75 "
-            "and positive counts."
-        )
+        cause = f"Counts raised to exponent={exponent} sum to {mass.sum()}"
+        raise SettingError(f"{cause}. Use an exponent near 0.75 and positive counts.")
     return mass
 
 
@@ -96,7 +93,7 @@ def alias_table(counts: ArrayLike, exponent: float = 0.75) -> Alias:
     return Alias(*jax.device_put((thresholds, np.asarray(other, np.int32))))
 
 
-def draw(key: jax.Array, table: Alias, shape: tuple[int, ...]) -> jax.Array:
+def draw(key: Array, table: Alias, shape: tuple[int, ...]) -> Array:
     """Words of this shape, int32, drawn on the device.
 
     One number x of 64 bits gives slot and coin: x * V / 2^64 has the slot before the point and the
@@ -106,7 +103,7 @@ def draw(key: jax.Array, table: Alias, shape: tuple[int, ...]) -> jax.Array:
     return pick(high, low, table)
 
 
-def pick(high: jax.Array, low: jax.Array, table: Alias) -> jax.Array:
+def pick(high: Array, low: Array, table: Alias) -> Array:
     """The words for 64 random bits, two uint32 arrays of one shape."""
     size = table.keep.shape[0]
     carry, _ = multiply_wide(low, size)
@@ -116,7 +113,7 @@ def pick(high: jax.Array, low: jax.Array, table: Alias) -> jax.Array:
     return jnp.where(coin_carried < table.keep[slot], slot, table.other[slot])
 
 
-def multiply_wide(x: jax.Array, factor: int) -> tuple[jax.Array, jax.Array]:
+def multiply_wide(x: Array, factor: int) -> tuple[Array, Array]:
     """High and low 32 bits of x * factor without 64-bit integers; x uint32, 0 < factor < 2^31."""
     half, mask = jnp.uint32(16), jnp.uint32(0xFFFF)
     f_high, f_low = jnp.uint32(factor >> 16), jnp.uint32(factor & 0xFFFF)
@@ -126,9 +123,7 @@ def multiply_wide(x: jax.Array, factor: int) -> tuple[jax.Array, jax.Array]:
     return x_high * f_high + (middle >> half) + (crossed >> half), x * jnp.uint32(factor)
 
 
-def negative_targets(
-    words: jax.Array, weights: jax.Array, negatives: jax.Array, num_negatives: int
-) -> Targets:
+def negative_targets(words: Array, weights: Array, negatives: Array, num_negatives: int) -> Targets:
     """Targets with R = P + K rows: the positives, then the negatives.
 
     Negative k weighs num_negatives / K * sum_p weights[t, p] * [id_k != id_p] for hidden vector t.
@@ -143,9 +138,8 @@ def negative_targets(
     """
     scale = num_negatives / negatives.shape[1]
     differs = (negatives[:, :, None] != words[:, None, :]).astype(weights.dtype)  # [B, K, P]
-    negative_weights = jnp.einsum(
-        "btp,bkp->btk", weights, differs * jnp.asarray(scale, weights.dtype)
-    )
+    counted = differs * jnp.asarray(scale, weights.dtype)
+    negative_weights = jnp.einsum("btp,bkp->btk", weights, counted)
     labels = jnp.concatenate([jnp.ones_like(weights), jnp.zeros_like(negative_weights)], -1)
     ids = jnp.concatenate([words, negatives], -1)
     return Targets(ids, labels, jnp.concatenate([weights, negative_weights], -1))
@@ -174,28 +168,21 @@ def negative_sampling(
     """
     drawn = num_negatives if shared is None else shared
     if num_negatives < 1 or drawn < 1 or not np.isfinite(exponent):
-        raise SettingError(
-            f"num_negatives={num_negatives}, shared={shared}, exponent={exponent} cannot work. "
-            "Use at least 1 negative and a finite exponent."
-        )
+        cause = f"num_negatives={num_negatives}, shared={shared}, exponent={exponent} cannot work"
+        raise SettingError(f"{cause}. Use at least 1 negative and a finite exponent.")
 
     return Objective(
         partial(alias_table, exponent=exponent),
         partial(_select, num_negatives),
-        logistic_rows_loss,
-        logistic_rows_backward,
+        *(logistic_rows_loss, logistic_rows_backward),
         partial(_draw_negatives, drawn),
         logistic_rows_bounded,
     )
 
 
-def _draw_negatives(
-    number: int, key: jax.Array, tables: Alias, shape: tuple[int, ...]
-) -> jax.Array:
+def _draw_negatives(number: int, key: Array, tables: Alias, shape: tuple[int, ...]) -> Array:
     return draw(key, tables, (*shape, number))
 
 
-def _select(
-    number: int, negatives: jax.Array, _: Alias, words: jax.Array, weights: jax.Array
-) -> Targets:
+def _select(number: int, negatives: Array, _: Alias, words: Array, weights: Array) -> Targets:
     return negative_targets(words, weights, negatives, number)

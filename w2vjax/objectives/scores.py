@@ -9,12 +9,13 @@ A bfloat16 table is read in bfloat16 and multiplied in the dtype of ``hidden``, 
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from w2vjax.objectives.bounds import stiffness
 from w2vjax.types import Rows
 
 
-def score(hidden: jax.Array, output: jax.Array, ids: jax.Array) -> jax.Array:
+def score(hidden: Array, output: Array, ids: Array) -> Array:
     """Scores [B, T, R] of hidden [B, T, D] against the rows ids [B, R] of output [V, D].
 
     Ids are trusted.
@@ -26,9 +27,7 @@ def score(hidden: jax.Array, output: jax.Array, ids: jax.Array) -> jax.Array:
     return jnp.einsum("btd,brd->btr", hidden, output[ids].astype(hidden.dtype))
 
 
-def score_backward(
-    error: jax.Array, hidden: jax.Array, output: jax.Array, ids: jax.Array
-) -> tuple[jax.Array, Rows]:
+def score_backward(error: Array, hidden: Array, output: Array, ids: Array) -> tuple[Array, Rows]:
     """The derivative of :func:`score`.
 
     Args:
@@ -56,8 +55,8 @@ def score_backward(
 
 
 def score_bound(
-    error: jax.Array, hidden: jax.Array, rows: jax.Array, a: float, b: float
-) -> tuple[jax.Array, jax.Array]:
+    error: Array, hidden: Array, rows: Array, a: float, b: float
+) -> tuple[Array, Array]:
     """How strongly each vector of :func:`score` bends the loss: :mod:`w2vjax.objectives.bounds`.
 
         bound(h_t) = sum_r error[t, r] * stiffness(o_r)
@@ -81,14 +80,12 @@ def score_bound(
     return of_hidden, jnp.einsum("btr,bt->br", error, stiffness(hidden, a, b))
 
 
-def logits(hidden: jax.Array, output: jax.Array) -> jax.Array:
+def logits(hidden: Array, output: Array) -> Array:
     """Scores [B, T, V] of hidden [B, T, D] against every row of output [V, D]."""
     return jnp.einsum("btd,vd->btv", hidden, output.astype(hidden.dtype))
 
 
-def logits_backward(
-    error: jax.Array, hidden: jax.Array, output: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def logits_backward(error: Array, hidden: Array, output: Array) -> tuple[Array, Array]:
     """The derivative of :func:`logits` for error [B, T, V]: d_hidden [B, T, D], d_output [V, D]."""
     d_hidden = jnp.einsum("btv,vd->btd", error, output.astype(hidden.dtype))
     return d_hidden, jnp.einsum("btv,btd->vd", error, hidden)

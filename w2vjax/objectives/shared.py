@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
@@ -46,18 +47,17 @@ class SharedTargets(NamedTuple):
         scale: [B, 1] num_negatives / K.
     """
 
-    words: jax.Array
-    negatives: jax.Array
-    weights: jax.Array
-    kept: jax.Array
-    scale: jax.Array
+    words: Array
+    negatives: Array
+    weights: Array
+    kept: Array
+    scale: Array
 
     @property
-    def ids(self) -> jax.Array:
+    def ids(self) -> Array:
         """[B, P + K] the rows that are scored for each block, positives first."""
-        return jnp.concatenate(
-            [self.words, jnp.repeat(self.negatives, blocks_of_a_span(self), 0)], 1
-        )
+        negatives = jnp.repeat(self.negatives, blocks_of_a_span(self), 0)
+        return jnp.concatenate([self.words, negatives], 1)
 
 
 def blocks_of_a_span(targets: SharedTargets) -> int:
@@ -65,15 +65,14 @@ def blocks_of_a_span(targets: SharedTargets) -> int:
     return targets.words.shape[0] // max(targets.negatives.shape[0], 1)
 
 
-def in_spans(blocks: jax.Array, targets: SharedTargets) -> jax.Array:
+def in_spans(blocks: Array, targets: SharedTargets) -> Array:
     """Hidden vectors [B, T, D], or any [B, T, ...], as [B/S, S*T, ...]."""
     spans = targets.negatives.shape[0]
-    return blocks.reshape(
-        spans, blocks.shape[0] * blocks.shape[1] // max(spans, 1), *blocks.shape[2:]
-    )
+    rows = blocks.shape[0] * blocks.shape[1] // max(spans, 1)
+    return blocks.reshape(spans, rows, *blocks.shape[2:])
 
 
-def shared_loss(hidden: jax.Array, output: jax.Array, targets: SharedTargets) -> jax.Array:
+def shared_loss(hidden: Array, output: Array, targets: SharedTargets) -> Array:
     """The loss of each hidden vector, [B, T]."""
     positive = score(hidden, output, targets.words)  # [B, T, P]
     negative = score(in_spans(hidden, targets), output, targets.negatives)  # [B/S, S*T, K]
@@ -83,9 +82,7 @@ def shared_loss(hidden: jax.Array, output: jax.Array, targets: SharedTargets) ->
     return of_positives + targets.scale.astype(hidden.dtype) * w.sum(-1) * of_negatives
 
 
-def shared_errors(
-    hidden: jax.Array, output: jax.Array, targets: SharedTargets
-) -> tuple[jax.Array, jax.Array]:
+def shared_errors(hidden: Array, output: Array, targets: SharedTargets) -> tuple[Array, Array]:
     """d loss / d scores of positives [B, P, T], at most 0, and negatives [B/S, K, S*T], at least 0.
 
     Scores have rows before hidden vectors. XLA's CPU library transposes the second factor of such a
@@ -100,7 +97,7 @@ def shared_errors(
     )
     positive = sigmoid(jnp.einsum("brd,btd->brt", words, hidden))
     negative = sigmoid(jnp.einsum("brd,btd->brt", noise, in_spans(hidden, targets)))
-    error: tuple[jax.Array, jax.Array] = jax.lax.optimization_barrier(
+    error: tuple[Array, Array] = jax.lax.optimization_barrier(
         (
             w.swapaxes(1, 2) * (kept[..., None] * positive - jnp.ones((), hidden.dtype)),
             share * negative,
@@ -109,9 +106,7 @@ def shared_errors(
     return error
 
 
-def shared_backward(
-    hidden: jax.Array, output: jax.Array, targets: SharedTargets
-) -> tuple[jax.Array, Rows]:
+def shared_backward(hidden: Array, output: Array, targets: SharedTargets) -> tuple[Array, Rows]:
     """The gradient of :func:`shared_loss`, summed: d_hidden [B, T, D] and Rows [B*P + B/S*K, D]."""
     positive, negative = shared_errors(hidden, output, targets)
     words, noise = (
@@ -126,9 +121,7 @@ def shared_backward(
     return d_hidden + d_spans.reshape(hidden.shape), Rows(ids, values)
 
 
-def product_backward(
-    error: jax.Array, rows: jax.Array, hidden: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def product_backward(error: Array, rows: Array, hidden: Array) -> tuple[Array, Array]:
     """(d_hidden [B, T, D], d_rows [B, R, D]) for error [B, R, T], transposed in memory once.
 
     Without the barrier the compiler puts the transposition into a product, at half the speed.
@@ -139,8 +132,8 @@ def product_backward(
 
 def shared_bounded(
     backward: Backward,
-    hidden: jax.Array,
-    output: jax.Array,
+    hidden: Array,
+    output: Array,
     targets: SharedTargets,
     a: float = A,
     b: float = B,
@@ -195,8 +188,7 @@ def shared_negatives(
     return Objective(
         clear.init,
         partial(_select, num_negatives),
-        shared_loss,
-        shared_backward,
+        *(shared_loss, shared_backward),
         partial(_draw_shared, shared, span),
         shared_bounded,
         sharing=blocks_of_a_span,
@@ -205,15 +197,13 @@ def shared_negatives(
 
 
 def _draw_shared(
-    number: int, span: int, key: jax.Array, tables: Alias, shape: tuple[int, ...]
-) -> jax.Array:
+    number: int, span: int, key: Array, tables: Alias, shape: tuple[int, ...]
+) -> Array:
     *steps, blocks = shape
     return draw(key, tables, (*steps, blocks // math.gcd(span, blocks), number))
 
 
-def _select(
-    number: int, negatives: jax.Array, _: Alias, words: jax.Array, weights: jax.Array
-) -> SharedTargets:
+def _select(number: int, negatives: Array, _: Alias, words: Array, weights: Array) -> SharedTargets:
     of_block = jnp.repeat(negatives, words.shape[0] // max(negatives.shape[0], 1), 0)  # [B, K]
     repeats = (words[:, :, None] == of_block[:, None, :]).sum(-1).astype(weights.dtype)
     scale = jnp.full((words.shape[0], 1), number / negatives.shape[1], weights.dtype)

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
@@ -24,7 +25,7 @@ from w2vjax.objectives.scores import logits as all_logits
 from w2vjax.objectives.scores import logits_backward, score, score_bound
 from w2vjax.types import Backward, Bounded, Draws, Objective, Rows, Tables
 
-Pair = tuple[jax.Array, jax.Array]
+Pair = tuple[Array, Array]
 Carry = TypeVar("Carry")
 
 
@@ -36,8 +37,8 @@ class SoftmaxTargets(NamedTuple):
         weights: [B, T, P].
     """
 
-    ids: jax.Array
-    weights: jax.Array
+    ids: Array
+    weights: Array
 
 
 class Total(NamedTuple):
@@ -51,24 +52,24 @@ class Total(NamedTuple):
         total: [B, T] sum of exp(logits - top).
     """
 
-    top: jax.Array
-    total: jax.Array
+    top: Array
+    total: Array
 
 
-def add_logits(so_far: Total, logits: jax.Array) -> Total:
+def add_logits(so_far: Total, logits: Array) -> Total:
     """The total with more logits [B, T, any number]; it is rescaled if they raise the top."""
     top = jnp.maximum(so_far.top, jax.lax.stop_gradient(logits).max(-1))
     total = so_far.total * jnp.exp(so_far.top - top) + jnp.exp(logits - top[..., None]).sum(-1)
     return Total(top, total)
 
 
-def no_logits(hidden: jax.Array) -> Total:
+def no_logits(hidden: Array) -> Total:
     """The total of no logits, for hidden [B, T, D]. Its top is finite: -inf less -inf is NaN."""
     lowest = jnp.full(hidden.shape[:2], float(np.finfo(hidden.dtype).min), hidden.dtype)
     return Total(lowest, jnp.zeros_like(lowest))
 
 
-def softmax_loss(total: Total, picked: jax.Array, weights: jax.Array) -> jax.Array:
+def softmax_loss(total: Total, picked: Array, weights: Array) -> Array:
     """sum_p w[t, p] * (logsumexp[t] - picked[t, p]), [B, T].
 
     Args:
@@ -81,9 +82,7 @@ def softmax_loss(total: Total, picked: jax.Array, weights: jax.Array) -> jax.Arr
     return (weights * jnp.where(weights != 0, losses, jnp.zeros_like(losses))).sum(-1)
 
 
-def softmax_backward(
-    logits: jax.Array, total: Total, ids: jax.Array, weights: jax.Array
-) -> jax.Array:
+def softmax_backward(logits: Array, total: Total, ids: Array, weights: Array) -> Array:
     """error = d loss / d logits, in the shape of the logits.
 
     The one-hot is subtracted here, before any product. This keeps a saturated softmax exact:
@@ -107,7 +106,7 @@ def softmax_backward(
     return at.add(-weights, mode="drop", wrap_negative_indices=False)
 
 
-def dense_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets) -> jax.Array:
+def dense_loss(hidden: Array, output: Array, targets: SoftmaxTargets) -> Array:
     """Cross-entropy over all V words, [B, T]."""
     logits = all_logits(hidden, output)
     ids = jnp.broadcast_to(targets.ids[:, None], targets.weights.shape)
@@ -115,27 +114,24 @@ def dense_loss(hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets) ->
     return softmax_loss(add_logits(no_logits(hidden), logits), picked, targets.weights)
 
 
-def dense_backward(
-    hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets
-) -> tuple[jax.Array, jax.Array]:
+def dense_backward(hidden: Array, output: Array, targets: SoftmaxTargets) -> tuple[Array, Array]:
     """The gradient of :func:`dense_loss`, summed: d_hidden [B, T, D] and d_output [V, D]."""
     logits = all_logits(hidden, output)
     total = add_logits(no_logits(hidden), logits)
-    return logits_backward(
-        softmax_backward(logits, total, targets.ids, targets.weights), hidden, output
-    )
+    error = softmax_backward(logits, total, targets.ids, targets.weights)
+    return logits_backward(error, hidden, output)
 
 
 def fold_chunks(
-    step: Callable[[Carry, jax.Array, jax.Array], Carry],
+    step: Callable[[Carry, Array, Array], Carry],
     carry: Carry,
-    output: jax.Array,
+    output: Array,
     chunk: int,
 ) -> Carry:
     """step(carry, start, rows [chunk, D]) for all slices of output; the last may be shorter."""
     whole, rest = divmod(output.shape[0], chunk)
 
-    def body(i: jax.Array, carry: Carry) -> Carry:
+    def body(i: Array, carry: Carry) -> Carry:
         start = i * chunk
         return step(carry, start, jax.lax.dynamic_slice_in_dim(output, start, chunk))
 
@@ -144,35 +140,32 @@ def fold_chunks(
     return step(carry, jnp.int32(whole * chunk), output[whole * chunk :]) if rest else carry
 
 
-def chunked_total(hidden: jax.Array, output: jax.Array, chunk: int) -> Total:
+def chunked_total(hidden: Array, output: Array, chunk: int) -> Total:
     """The total of all V logits, in one pass over the vocabulary."""
 
-    def step(total: Total, start: jax.Array, rows: jax.Array) -> Total:
+    def step(total: Total, start: Array, rows: Array) -> Total:
         del start
         return add_logits(total, all_logits(hidden, rows))
 
     return fold_chunks(step, no_logits(hidden), output, chunk)
 
 
-def chunked_loss(
-    hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int
-) -> jax.Array:
+def chunked_loss(hidden: Array, output: Array, targets: SoftmaxTargets, chunk: int) -> Array:
     """:func:`dense_loss` with ``chunk`` words of the vocabulary in memory at a time, [B, T]."""
     picked = score(hidden, output, targets.ids)
     return softmax_loss(chunked_total(hidden, output, chunk), picked, targets.weights)
 
 
 def chunked_backward(
-    hidden: jax.Array, output: jax.Array, targets: SoftmaxTargets, chunk: int
-) -> tuple[jax.Array, jax.Array]:
+    hidden: Array, output: Array, targets: SoftmaxTargets, chunk: int
+) -> tuple[Array, Array]:
     """The gradient of :func:`chunked_loss`, summed: d_hidden [B, T, D] and d_output [V, D]."""
     total = chunked_total(hidden, output, chunk)
 
-    def step(carry: Pair, start: jax.Array, rows: jax.Array) -> Pair:
+    def step(carry: Pair, start: Array, rows: Array) -> Pair:
         d_hidden, d_output = carry
-        error = softmax_backward(
-            all_logits(hidden, rows), total, targets.ids - start, targets.weights
-        )
+        logits, ids = all_logits(hidden, rows), targets.ids - start
+        error = softmax_backward(logits, total, ids, targets.weights)
         d_part, d_rows = logits_backward(error, hidden, rows)
         return d_hidden + d_part, jax.lax.dynamic_update_slice_in_dim(d_output, d_rows, start, 0)
 
@@ -180,9 +173,7 @@ def chunked_backward(
     return fold_chunks(step, empty, output, chunk)
 
 
-def widened(
-    hidden: jax.Array, output: jax.Array, a: float, b: float
-) -> tuple[jax.Array, jax.Array]:
+def widened(hidden: Array, output: Array, a: float, b: float) -> tuple[Array, Array]:
     """Vectors of D + 2 numbers with the same logits; two columns of their gradient are bounds.
 
         hidden' = [hidden, 0, stiffness(hidden)]         output' = [output, stiffness(output), 0]
@@ -199,8 +190,8 @@ def widened(
 
 def softmax_bounded(
     backward: Backward,
-    hidden: jax.Array,
-    output: jax.Array,
+    hidden: Array,
+    output: Array,
     targets: SoftmaxTargets,
     chunk: int | None = None,
     a: float = A,
@@ -239,12 +230,8 @@ def softmax_bounded(
     of_hidden = d_hidden[..., dim] + of_hidden
     of_rows = d_output[:, dim + 1].at[ids.reshape(-1)].add(of_positives.reshape(-1))
     # rounding may leave a number below 0
-    return (
-        d_hidden[..., :dim],
-        d_output[:, :dim],
-        jnp.maximum(of_hidden, 0),
-        jnp.maximum(of_rows, 0),
-    )
+    bounds = jnp.maximum(of_hidden, 0), jnp.maximum(of_rows, 0)
+    return d_hidden[..., :dim], d_output[:, :dim], *bounds
 
 
 @kept
@@ -266,14 +253,11 @@ def softmax(chunk: int | None = None) -> Objective:
     [[1.609438]]
     """
     if chunk is None:
-        return Objective(
-            no_tables, select_words, dense_loss, dense_backward, bounded=softmax_bounded
-        )
+        dense = dense_loss, dense_backward
+        return Objective(no_tables, select_words, *dense, bounded=softmax_bounded)
     if chunk < 1:
-        raise SettingError(
-            f"chunk={chunk} words at a time cannot work. Use at least 1, or None for the dense "
-            "form."
-        )
+        cause = f"chunk={chunk} words at a time cannot work"
+        raise SettingError(f"{cause}. Use at least 1, or None for the dense form.")
     return Objective(
         no_tables,
         select_words,
@@ -289,9 +273,7 @@ def no_tables(counts: ArrayLike) -> tuple[()]:
     return ()
 
 
-def select_words(
-    draws: Draws, tables: Tables, words: jax.Array, weights: jax.Array
-) -> SoftmaxTargets:
+def select_words(draws: Draws, tables: Tables, words: Array, weights: Array) -> SoftmaxTargets:
     """The positives are the targets."""
     del draws, tables
     return SoftmaxTargets(words, weights)

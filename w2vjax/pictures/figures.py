@@ -23,17 +23,9 @@ DPI = 100  # 12 inches make 1200 px
 SUFFIXES = (".png", ".svg")
 # matplotlib's own font, then fonts for the scripts that it lacks. Missing ones are left out.
 _FONTS = (
-    "DejaVu Sans",
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "Noto Sans Devanagari",
-    "Noto Sans Arabic",
-    "Noto Sans Thai",
-    "Arial Unicode MS",
-    "Microsoft YaHei",
-    "PingFang SC",
-)
+    "DejaVu Sans|Noto Sans CJK SC|Noto Sans CJK JP|WenQuanYi Zen Hei|Noto Sans Devanagari|"
+    "Noto Sans Arabic|Noto Sans Thai|Arial Unicode MS|Microsoft YaHei|PingFang SC"
+).split("|")
 
 
 def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
@@ -66,9 +58,8 @@ def fonts() -> list[str]:
 def check_suffix(path: str | PathLike[str] | None) -> None:
     """Refuse a path that is neither PNG nor SVG before any work is done."""
     if path is not None and as_path(path).suffix.lower() not in SUFFIXES:
-        raise SettingError(
-            f"{path}: pictures are written as PNG or SVG. End the name in .png or .svg."
-        )
+        cause = f"{path}: pictures are written as PNG or SVG"
+        raise SettingError(f"{cause}. End the name in .png or .svg.")
 
 
 def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":

@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from w2vjax.errors import SettingError, whole_number
-from w2vjax.pictures.figures import (
-    BLUE,
-    GREY,
-    INK,
-    ORANGE,
-    check_suffix,
-    fonts,
-    new_figure,
-    save_figure,
-    without_glyph_warnings,
-)
+from w2vjax.pictures import figures
+from w2vjax.pictures.figures import BLUE, GREY, INK, ORANGE, new_figure, save_figure
 from w2vjax.pictures.label_layout import place_labels, printable
 from w2vjax.pictures.projection import Project, pca, principal_components
 from w2vjax.vectors.nearest import several, unit_rows
@@ -73,7 +64,7 @@ def plot_map(
     >>> plot_map(vectors).axes[0].get_xlabel()
     'principal component 1 (98.6% of the variance)'
     """
-    check_suffix(path)
+    figures.check_suffix(path)
     figure = new_figure()
     if words is None:
         chosen = list(vectors.words[: whole_number("limit", limit)])
@@ -137,7 +128,7 @@ def plot_analogy(
     >>> [text.get_text() for text in figure.axes[0].texts if text.get_text()]
     ['man', 'king', 'woman', 'queen']
     """
-    check_suffix(path)
+    figures.check_suffix(path)
     figure = new_figure()
     if not 1 <= len(analogies) <= 8:
         cause = f"{len(analogies)} analogies do not make a readable picture"
@@ -204,7 +195,7 @@ def plot_heatmap(
     >>> plot_heatmap(vectors, ["cat", "dog"]).axes[0].images[0].get_array().round(3).tolist()[0]
     [1.0, 0.9599999785423279]
     """
-    check_suffix(path)
+    figures.check_suffix(path)
     figure = new_figure(12.0, 10.0)
     chosen = list(dict.fromkeys(several(words)))
     if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
@@ -222,7 +213,7 @@ def plot_heatmap(
     )
     axes.set_yticks(range(len(names)), names)
     for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        text.set(size=size, family=fonts(), parse_math=False)
+        text.set(size=size, family=figures.fonts(), parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if len(chosen) <= 20:
@@ -287,18 +278,18 @@ def _label(
     """
     from matplotlib.patheffects import withStroke
 
-    with without_glyph_warnings():
+    with figures.without_glyph_warnings():
         # This fixes the layout. The axes must not move after it.
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
     axes.autoscale(False)
-    common: dict[str, Any] = {"family": fonts(), "parse_math": False, "zorder": 5}
+    common: dict[str, Any] = {"family": figures.fonts(), "parse_math": False, "zorder": 5}
     common["path_effects"] = [withStroke(linewidth=2.5, foreground="white")]
     texts: list[Text] = [
         axes.text(0, 0, printable(word), **common, **style)
         for word, style in zip(words, styles, strict=True)
     ]
-    with without_glyph_warnings():
+    with figures.without_glyph_warnings():
         boxes = [text.get_window_extent() for text in texts]
     sizes = np.array([[box.width, box.height] for box in boxes]).reshape(-1, 2)
     frame = axes.get_window_extent()

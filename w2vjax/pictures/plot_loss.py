@@ -58,9 +58,8 @@ def read_losses(path: str | PathLike[str]) -> Losses:
     try:
         data = as_path(path).read_bytes()
     except OSError as error:
-        raise FileError(
-            f"{path} cannot be read: {error.strerror}. Check its name and permissions."
-        ) from error
+        cause = f"{path} cannot be read: {error.strerror}"
+        raise FileError(f"{cause}. Check its name and permissions.") from error
     *lines, last = data.split(b"\n")
     records: list[tuple[int, float, float]] = []
     for number, line in enumerate(lines, 1):
@@ -71,34 +70,27 @@ def read_losses(path: str | PathLike[str]) -> Losses:
     if not records:
         raise FormatError(f'{path}: no line has a "loss". Give the log that training wrote.')
     steps, words, losses = zip(*records, strict=True)
-    return Losses(
-        np.array(steps, np.int64),
-        np.array(words, float),
-        np.array(losses, float),
-        bool(last.strip()),
-    )
+    numbers = np.array(steps, np.int64), np.array(words, float), np.array(losses, float)
+    return Losses(*numbers, bool(last.strip()))
 
 
 def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, float, float] | None:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise FormatError(
-            f"{path}, line {number}: it is not JSON. Give the log that training wrote."
-        ) from error
+        cause = f"{path}, line {number}: it is not JSON"
+        raise FormatError(f"{cause}. Give the log that training wrote.") from error
     if not isinstance(record, dict):
-        raise FormatError(
-            f"{path}, line {number}: it is not a JSON object. Give the log that training wrote."
-        )
+        cause = f"{path}, line {number}: it is not a JSON object"
+        raise FormatError(f"{cause}. Give the log that training wrote.")
     if "loss" not in record:
         return None
 
-    def value(name: str, kinds: type | UnionType, absent: Any = None) -> Any:
+    def value(name: str, kinds: type | UnionType, absent: object = None) -> Any:
         found = record.get(name, absent)
         if isinstance(found, bool) or not isinstance(found, kinds):
-            raise FormatError(
-                f'{path}, line {number}: "{name}" is {found!r:.40}, not a number. Mend the line.'
-            )
+            cause = f'{path}, line {number}: "{name}" is {found!r:.40}, not a number'
+            raise FormatError(f"{cause}. Mend the line.")
         return found
 
     # null: no pair was measured since the last record

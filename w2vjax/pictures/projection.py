@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 
@@ -39,7 +40,7 @@ class Components(NamedTuple):
     directions: np.ndarray
     explained: np.ndarray
 
-    def apply(self, rows: Any) -> np.ndarray:
+    def apply(self, rows: ArrayLike) -> np.ndarray:
         """[n, D] -> [n, 2]. Linear but for the mean, so a parallelogram stays one."""
         centered = np.asarray(rows, np.float32) - self.mean
         return np.asarray(centered @ self.directions.T, np.float32)
@@ -48,7 +49,7 @@ class Components(NamedTuple):
 Project: TypeAlias = Callable[[Any], Projection]
 
 
-def principal_components(matrix: Any) -> Components:
+def principal_components(matrix: ArrayLike) -> Components:
     r"""The leading eigenvectors :math:`u_1, u_2` of a covariance (Pearson 1901).
 
     .. math:: \Sigma u_k = \lambda_k u_k, \qquad
@@ -98,7 +99,7 @@ def _components(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     return mean, directions * signs, values / jnp.where(total > 0, total, 1.0)
 
 
-def pca(matrix: Any) -> Projection:
+def pca(matrix: ArrayLike) -> Projection:
     """[n, D] -> the two principal components of each row. The axes give the share of the variance.
 
     >>> pca([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 1.0]]).points.round(3).tolist()
@@ -112,7 +113,7 @@ def pca(matrix: Any) -> Projection:
     )
 
 
-def tsne(matrix: Any) -> Projection:
+def tsne(matrix: ArrayLike) -> Projection:
     """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), from a fixed seed.
 
     It shows which words are near each other. Distances between groups and the axes mean nothing.

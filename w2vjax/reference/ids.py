@@ -10,13 +10,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from w2vjax.ids import check_ids
 from w2vjax.reference import one_hot
 from w2vjax.reference.one_hot import Params, _widen, softmax
 
 
-def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
+def forward(params: Params, centers: ArrayLike, return_cache: bool = True) -> Any:
     """What :func:`w2vjax.reference.forward` returns, for center ids [B].
 
     Raises:
@@ -32,7 +33,7 @@ def forward(params: Params, centers: Any, return_cache: bool = True) -> Any:
     return {"a1": a1, "a2": a2, "z": z} if return_cache else z
 
 
-def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
+def cross_entropy(a2: jax.Array, contexts: jax.Array) -> jax.Array:
     """``sum_b(log(sum(exp(a2[b]))) - a2[b, contexts[b]])`` of logits [B, V] and context ids [B].
 
     >>> float(cross_entropy(jnp.array([[1e4, -1e4]]), jnp.array([1])))
@@ -44,7 +45,7 @@ def cross_entropy(a2: jax.Array, contexts: Any) -> jax.Array:
     return jnp.sum(log_total - jnp.take_along_axis(logits, contexts[:, None], axis=-1)[:, 0])
 
 
-def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Params]:
+def backward(params: Params, centers: ArrayLike, contexts: ArrayLike) -> tuple[jax.Array, Params]:
     """What :func:`w2vjax.reference.backward` returns, for ids of centers [B] and contexts [B].
 
     Raises:
@@ -54,19 +55,19 @@ def backward(params: Params, centers: Any, contexts: Any) -> tuple[jax.Array, Pa
     >>> backward(params, [1], [0])[1]["w2"].tolist()
     [[-1.0, 1.0]]
     """
-    centers, contexts = _ids(centers, params), _ids(contexts, params)
-    cache = forward(params, centers)
-    da2 = cache["z"].at[jnp.arange(len(contexts)), contexts].add(-1)  # [B, V] z - y
+    rows, wanted = _ids(centers, params), _ids(contexts, params)
+    cache = forward(params, rows)
+    da2 = cache["z"].at[jnp.arange(len(wanted)), wanted].add(-1)  # [B, V] z - y
     dw2 = cache["a1"].T @ da2  # [D, V]
     da1 = da2 @ _widen(params["w2"]).T  # [B, D]
     # [V, D] centers that occur again add up
-    dw1 = jnp.zeros(params["w1"].shape, da1.dtype).at[centers].add(da1)
+    dw1 = jnp.zeros(params["w1"].shape, da1.dtype).at[rows].add(da1)
     gradients = {"w1": dw1.astype(params["w1"].dtype), "w2": dw2.astype(params["w2"].dtype)}
-    return cross_entropy(cache["a2"], contexts), gradients
+    return cross_entropy(cache["a2"], wanted), gradients
 
 
 def train(
-    params: Params, centers: Any, contexts: Any, learning_rate: float, steps: int
+    params: Params, centers: ArrayLike, contexts: ArrayLike, learning_rate: float, steps: int
 ) -> tuple[Params, jax.Array]:
     """:func:`w2vjax.reference.train` on ids.
 
@@ -79,11 +80,11 @@ def train(
     >>> bool(history[-1] < history[0])
     True
     """
-    centers, contexts = _ids(centers, params), _ids(contexts, params)
-    return one_hot.train(params, centers, contexts, learning_rate, steps, backward)
+    rows, wanted = _ids(centers, params), _ids(contexts, params)
+    return one_hot.train(params, rows, wanted, learning_rate, steps, backward)
 
 
-def _ids(ids: Any, params: Params) -> jax.Array:
+def _ids(ids: ArrayLike, params: Params) -> jax.Array:
     """Ids as an int32 array; those on the host have to be integers in [0, V)."""
     if isinstance(ids, jax.core.Tracer):
         return ids

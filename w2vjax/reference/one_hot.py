@@ -30,6 +30,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import CorpusError, DivergedError, SettingError, whole_number
 from w2vjax.ids import check_ids
@@ -75,13 +77,12 @@ def mapping(
         repeated = Counter(words).most_common(1)[0][0]
         raise SettingError(f"The order holds {repeated!r} more than once. List each word once.")
     if missing := set(tokens) - set(words):
-        raise CorpusError(
-            f"The order lacks {min(missing)!r}, a word of the text. List every word once."
-        )
+        cause = f"The order lacks {min(missing)!r}, a word of the text"
+        raise CorpusError(f"{cause}. List every word once.")
     return word_to_id, dict(enumerate(words))
 
 
-def one_hot_encode(id: Any, vocab_size: int) -> np.ndarray:
+def one_hot_encode(id: ArrayLike, vocab_size: int) -> np.ndarray:
     """[..., V] float32, 1 at ``id`` and 0 elsewhere.
 
     Args:
@@ -149,7 +150,7 @@ def init_network(
     key: jax.Array | None = None,
     *,
     numpy_seed: int | None = None,
-    dtype: Any = float,
+    dtype: DTypeLike = float,
 ) -> Params:
     """Standard normal ``w1`` [V, D] and ``w2`` [D, V].
 
@@ -173,9 +174,9 @@ def init_network(
     whole_number("dim", dim)
     shapes = {"w1": (vocab_size, dim), "w2": (dim, vocab_size)}
     if (key is None) == (numpy_seed is None):
-        raise SettingError(
-            "The start is random. Give either key=jax.random.key(0) or numpy_seed=42, and not both."
-        )
+        cause = "The start is random"
+        remedy = "Give either key=jax.random.key(0) or numpy_seed=42, and not both."
+        raise SettingError(f"{cause}. {remedy}")
     if key is None:
         legacy = np.random.RandomState(whole_number("numpy_seed", numpy_seed, 0, 2**32 - 1))
         return {name: jnp.asarray(legacy.randn(*shape), dtype) for name, shape in shapes.items()}
@@ -198,7 +199,7 @@ def softmax(x: jax.Array) -> jax.Array:
     return powers / jnp.sum(powers, axis=-1, keepdims=True)
 
 
-def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
+def forward(params: Params, X: ArrayLike, return_cache: bool = True) -> Any:
     """``{"a1": X w1, "a2": a1 w2, "z": softmax(a2)}``, or ``z`` alone.
 
     Params narrower than float32 are computed with in float32: sums in bfloat16 stall.
@@ -220,7 +221,7 @@ def forward(params: Params, X: Any, return_cache: bool = True) -> Any:
     return {"a1": a1, "a2": a2, "z": z} if return_cache else z
 
 
-def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
+def cross_entropy(a2: jax.Array, y: ArrayLike) -> jax.Array:
     """``-sum(y * log softmax(a2))`` over all examples.
 
     The post takes probabilities. One that underflows to 0 makes its loss infinite. Logits, in at
@@ -239,7 +240,7 @@ def cross_entropy(a2: jax.Array, y: Any) -> jax.Array:
     return jnp.sum(jnp.asarray(y, logits.dtype) * (log_total - logits))
 
 
-def backward(params: Params, X: Any, y: Any) -> tuple[jax.Array, Params]:
+def backward(params: Params, X: ArrayLike, y: ArrayLike) -> tuple[jax.Array, Params]:
     """``(loss, {"w1": dL/dw1, "w2": dL/dw2})``.
 
     The post also takes the step in this function; here it is :func:`gradient_step`. Gradients are
@@ -256,17 +257,17 @@ def backward(params: Params, X: Any, y: Any) -> tuple[jax.Array, Params]:
     ([[-1.0, 1.0]], '0.693147')
     """
     cache = forward(params, X)
-    X, y = jnp.asarray(X, cache["z"].dtype), jnp.asarray(y, cache["z"].dtype)
+    inputs, wanted = jnp.asarray(X, cache["z"].dtype), jnp.asarray(y, cache["z"].dtype)
     # [B, V] z - y, and 0 where a row of y is padding
-    da2 = cache["z"] * jnp.sum(y, axis=-1, keepdims=True) - y
+    da2 = cache["z"] * jnp.sum(wanted, axis=-1, keepdims=True) - wanted
     dw2 = cache["a1"].T @ da2  # [D, V]
     da1 = da2 @ _widen(params["w2"]).T  # [B, D]
-    dw1 = X.T @ da1  # [V, D] centers that occur again add up
+    dw1 = inputs.T @ da1  # [V, D] centers that occur again add up
     gradients = {"w1": dw1.astype(params["w1"].dtype), "w2": dw2.astype(params["w2"].dtype)}
-    return cross_entropy(cache["a2"], y), gradients
+    return cross_entropy(cache["a2"], wanted), gradients
 
 
-def gradient_step(params: Params, gradients: Params, learning_rate: Any) -> Params:
+def gradient_step(params: Params, gradients: Params, learning_rate: float | jax.Array) -> Params:
     """``w - learning_rate * dL/dw`` for each weight: gradient descent.
 
     >>> gradient_step({"w1": jnp.array(1.0)}, {"w1": jnp.array(2.0)}, 0.25)["w1"].item()
@@ -277,8 +278,8 @@ def gradient_step(params: Params, gradients: Params, learning_rate: Any) -> Para
 
 def train(
     params: Params,
-    X: Any,
-    y: Any,
+    X: ArrayLike,
+    y: ArrayLike,
     learning_rate: float,
     steps: int,
     backward: Callable[..., Any] = backward,
@@ -308,32 +309,33 @@ def train(
     True
     """
     if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise SettingError(
-            f"learning_rate is {learning_rate}. Give a positive number, such as 0.05."
-        )
+        cause = f"learning_rate is {learning_rate}"
+        raise SettingError(f"{cause}. Give a positive number, such as 0.05.")
     whole_number("steps", steps)
-    if len(X) == 0:
-        raise CorpusError(
-            "There is no pair of neighbouring words to train on. Give a text of at least two words."
-        )
+    if not np.shape(X)[0]:
+        cause = "There is no pair of neighbouring words to train on"
+        raise CorpusError(f"{cause}. Give a text of at least two words.")
     params, history = _descend(params, X, y, learning_rate, steps, backward)
     finite = np.isfinite(np.asarray(history, np.float64))
     if not finite.all():
         first = int(finite.argmin())
-        raise DivergedError(
-            f"The loss is {history[first]} at step {first + 1}. Lower "
-            f"learning_rate={learning_rate}."
-        )
+        cause = f"The loss is {history[first]} at step {first + 1}"
+        raise DivergedError(f"{cause}. Lower learning_rate={learning_rate}.")
     return params, history
 
 
 @partial(jax.jit, static_argnames=("steps", "backward"))
 def _descend(
-    params: Params, X: Any, y: Any, learning_rate: Any, steps: int, backward: Callable[..., Any]
+    params: Params,
+    X: jax.Array,
+    y: jax.Array,
+    rate: jax.Array,
+    steps: int,
+    backward: Callable[..., Any],
 ) -> tuple[Params, jax.Array]:
     def step(params: Params, _: None) -> tuple[Params, jax.Array]:
         loss, gradients = backward(params, X, y)
-        return gradient_step(params, gradients, learning_rate), loss
+        return gradient_step(params, gradients, rate), loss
 
     return jax.lax.scan(step, params, length=steps)
 

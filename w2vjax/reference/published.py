@@ -4,16 +4,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from w2vjax.reference.one_hot import (
-    generate_training_data,
-    get_embedding,
-    init_network,
-    mapping,
-    predict_context,
-    tokenize,
-    train,
-)
+from w2vjax.reference import one_hot
 
 # "w1" is the largest |w1 - published|. The post prints 8 decimals, so rounding alone gives 5e-9
 # (measured: 4.99e-9). float32 on a CPU gives 7.2e-4, and 2e-3 leaves room for another order of
@@ -63,29 +56,21 @@ class Check(NamedTuple):
 
 
 def compute(
-    text: str,
-    order: list[str] | None,
-    dtype: str,
-    word: str,
-    vector_of: str,
-    training: Training,
+    text: str, order: list[str] | None, dtype: str, word: str, vector_of: str, training: Training
 ) -> Recomputed:
     """The post from its text to its last figure."""
-    tokens = tokenize(text)
-    word_to_id, id_to_word = mapping(tokens, order)
-    X, y = generate_training_data(tokens, word_to_id, training.window)
-    params = init_network(len(word_to_id), training.dim, numpy_seed=training.seed, dtype=dtype)
-    params, history = train(params, X, y, training.learning_rate, training.steps)
-    vector = get_embedding(params, vector_of, word_to_id)
-    return Recomputed(
-        tokens=len(tokens),
-        vocabulary=list(id_to_word.values()),
-        shapes=(X.shape, y.shape),
-        history=np.asarray(history, np.float64).tolist(),
-        w1=np.asarray(params["w1"], np.float64),
-        ranking=predict_context(params, word, word_to_id),
-        vector=np.asarray(vector, np.float64).tolist(),
+    tokens = one_hot.tokenize(text)
+    word_to_id, _ = one_hot.mapping(tokens, order)
+    X, y = one_hot.generate_training_data(tokens, word_to_id, training.window)
+    params = one_hot.init_network(
+        len(word_to_id), training.dim, numpy_seed=training.seed, dtype=dtype
     )
+    params, history = one_hot.train(params, X, y, training.learning_rate, training.steps)
+    vector = one_hot.get_embedding(params, vector_of, word_to_id)
+    shapes, ranking = (X.shape, y.shape), one_hot.predict_context(params, word, word_to_id)
+    losses, w1 = np.asarray(history, np.float64).tolist(), np.asarray(params["w1"], np.float64)
+    values = np.asarray(vector, np.float64).tolist()
+    return Recomputed(len(tokens), [*word_to_id], shapes, losses, w1, ranking, values)
 
 
 def judge(
@@ -97,14 +82,14 @@ def judge(
     def verdict(agrees: bool) -> bool | None:
         return agrees if tolerance else None
 
-    def exact(name: str, expected: Any, found: Any) -> Check:
+    def exact(name: str, expected: object, found: object) -> Check:
         return Check(name, expected, found, verdict(found == expected))
 
     def close(name: str, expected: float, found: float) -> Check:
         error = abs(found - expected) / (abs(expected) if dtype == "float32" else 1.0)
         return Check(name, expected, found, verdict(error <= tolerance.get("loss", 0.0)))
 
-    def within(name: str, expected: Any, found: Any) -> Check:
+    def within(name: str, expected: ArrayLike, found: ArrayLike) -> Check:
         error = error_of(found, expected)
         return Check(name, 0.0, error, verdict(error <= tolerance.get("w1", 0.0)))
 
@@ -125,10 +110,11 @@ def judge(
     return checks
 
 
-def error_of(found: Any, expected: Any) -> float:
+def error_of(found: ArrayLike, expected: ArrayLike) -> float:
     """max |found - expected|. It is infinite if the shapes differ."""
-    found, expected = np.asarray(found), np.asarray(expected)
-    return float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
+    if np.shape(found) != np.shape(expected):
+        return float("inf")
+    return float(np.abs(np.asarray(found) - np.asarray(expected)).max())
 
 
 def equal_ranks(found: list[str], expected: list[str]) -> int:

@@ -9,10 +9,10 @@ import os
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 from w2vjax.errors import SettingError, did_you_mean
-from w2vjax.training.settings import ELSEWHERE, RENAMED, Settings, Value, objective_name
+from w2vjax.training.settings import ELSEWHERE, RENAMED, Settings, objective_name
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -27,84 +27,68 @@ if TYPE_CHECKING:
 Keywords = ParamSpec("Keywords")
 Result = TypeVar("Result")
 Answer = TypeVar("Answer", covariant=True)
+AnyPath: TypeAlias = str | os.PathLike[str]
 
 
-def described(default: Value, about: str) -> Value:
-    """A field of :class:`Arguments` with its sentence."""
-    made: Any = field(default=default, metadata={"about": about})
-    return made  # type: ignore[no-any-return]
+def about(sentence: str, default: object = None) -> Any:
+    """A field of :class:`Arguments` with its sentence for the help."""
+    return field(default=default, metadata={"about": sentence})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(Settings):
     """Every keyword of ``train``: the settings first, then these."""
 
-    method: "Method | None" = described(
-        None,
-        "Functions and numbers as one value, from w2vjax.method. It says model and objective too.",
+    method: "Method | None" = about(
+        "Functions and numbers as one value, from w2vjax.method. It says model and objective too."
     )
-    windows: "Windows | None" = described(
-        None, "(tokens, segments, reach) -> Batch, instead of the method's."
+    windows: "Windows | None" = about("(tokens, segments, reach) -> Batch, not the method's.")
+    optimizer: "OptimizerMaker | None" = about(
+        "schedule -> optax transformation, such as row_adagrad, instead of the method's."
     )
-    optimizer: "OptimizerMaker | None" = described(
-        None, "schedule -> optax transformation, such as row_adagrad, instead of the method's."
-    )
-    reach: "Reach | None" = described(
-        None,
+    reach: "Reach | None" = about(
         "How far each center looks: draw_reach (the method's) draws it, full_reach is always the "
-        "window.",
+        "window."
     )
-    embed_backward: "EmbedBackward | None" = described(
-        None,
+    embed_backward: "EmbedBackward | None" = about(
         "embed_backward_undivided is word2vec.c's gradient of CBOW. Its default learning rate is "
-        "0.05.",
+        "0.05."
     )
-    schedule: "ScalarOrSchedule | None" = described(
-        None,
+    schedule: "ScalarOrSchedule | None" = about(
         "step -> learning rate, or one rate for all steps. Default: a linear fall from "
-        "learning_rate to 1e-4 of it.",
+        "learning_rate to 1e-4 of it."
     )
-    start: "Params | None" = described(
-        None, "Tables to go on from, [V, D] for the vocabulary of this corpus."
-    )
-    devices: int | None = described(
-        None,
+    start: "Params | None" = about("Tables to go on from, [V, D] for this corpus's vocabulary.")
+    devices: int | None = about(
         "Devices that train copies of the tables side by side. Default: one; all of them if the "
-        "run has several processes.",
+        "run has several processes."
     )
-    mesh: "Mesh | None" = described(
-        None, 'Devices with the axis "copy", or with some of "data", "dim" and "vocabulary".'
+    mesh: "Mesh | None" = about(
+        'Devices with the axis "copy", or with some of "data", "dim" and "vocabulary".'
     )
-    step_timeout: float = described(
-        600.0, "With several processes: seconds without a step forward after which the run ends."
+    step_timeout: float = about(
+        "With several processes: the run ends after these seconds without progress.", 600.0
     )
-    deterministic: bool = described(
-        False, "Equal bits on a GPU too, by sorting, which is slower. A CPU's are always equal."
+    deterministic: bool = about(
+        "Equal bits on a GPU too, by sorting, which is slower. A CPU's are always equal.", False
     )
-    tokenizer: "Tokenizer | None" = described(None, "line -> words. Default: words between spaces.")
-    vocab: "Vocab | None" = described(
-        None,
-        "Words and counts to use as they are, instead of those that min_count and max_vocab "
-        "choose.",
+    tokenizer: "Tokenizer | None" = about("line -> words. Default: words between spaces.")
+    vocab: "Vocab | None" = about(
+        "Words and counts to use as they are, instead of a choice by min_count and max_vocab."
     )
-    reading: "Reading | None" = described(
-        None, "How files are read, such as w2vjax.corpus.Reading(encoding='latin-1')."
+    reading: "Reading | None" = about(
+        "How files are read, such as w2vjax.corpus.Reading(encoding='latin-1')."
     )
-    cache: str | os.PathLike[str] | None = described(
-        None, "A folder that keeps the encoded corpus for the next run."
+    cache: AnyPath | None = about("A folder that keeps the encoded corpus for the next run.")
+    checkpoint: "AnyPath | Checkpoints | None" = about(
+        "A folder for checkpoints, or w2vjax.Checkpoints(folder, every, resume, allow)."
     )
-    checkpoint: "str | os.PathLike[str] | Checkpoints | None" = described(
-        None, "A folder for checkpoints, or w2vjax.Checkpoints(folder, every, resume, allow)."
-    )
-    progress: bool = described(False, "Show a bar on standard error.")
-    log: str | os.PathLike[str] | None = described(
-        None, "A file that gets every record as a line of JSON."
-    )
-    log_every: float = described(1.0, "Seconds from one record to the next.")
-    callback: Callable[[dict[str, Any]], Any] | None = described(
-        None,
+    progress: bool = about("Show a bar on standard error.", False)
+    log: AnyPath | None = about("A file that gets every record as a line of JSON.")
+    log_every: float = about("Seconds from one record to the next.", 1.0)
+    callback: Callable[[dict[str, Any]], Any] | None = about(
         "It is called with every record. If it returns a true value, the run stops after one more "
-        "round of chunks, which is already under way.",
+        "round of chunks, which is already under way."
     )
 
     def check_values(self) -> None:
@@ -131,10 +115,8 @@ class Arguments(Settings):
             )
         number = isinstance(schedule, int | float) and not isinstance(schedule, bool)
         if not callable(schedule) and not (number and 0 < schedule <= 1e6):
-            raise SettingError(
-                f"schedule={schedule!r:.60} cannot work. Pass a rate above 0, or a function of the "
-                "step."
-            )
+            remedy = "Pass a rate above 0, or a function of the step."
+            raise SettingError(f"schedule={schedule!r:.60} cannot work. {remedy}")
 
     def chosen_mesh(self) -> "Mesh | None":
         """The devices of the run. None for one device."""
@@ -143,10 +125,8 @@ class Arguments(Settings):
         if self.mesh is None:
             return mesh_of(self.devices)
         if self.devices is not None:
-            raise SettingError(
-                f"devices={self.devices} cannot go with a mesh, which says the devices. Leave one "
-                "of them out."
-            )
+            cause = f"devices={self.devices} cannot go with a mesh, which says the devices"
+            raise SettingError(f"{cause}. Leave one of them out.")
         return self.mesh
 
     def settings(self) -> Settings:
@@ -168,10 +148,8 @@ class Arguments(Settings):
         from w2vjax.training import methods
 
         chosen = self.method or methods.method(self.model, self.objective, words, self.epochs)
-        if self.method is not None and (self.model, self.objective) != (
-            Settings.model,
-            Settings.objective,
-        ):
+        named = self.model, self.objective
+        if self.method is not None and named != (Settings.model, Settings.objective):
             raise SettingError(
                 f"model={self.model!r} and objective={objective_name(self.objective)!r} cannot go "
                 "with a method, which says both. Leave them out, or change the method by "
@@ -179,13 +157,9 @@ class Arguments(Settings):
             )
         if self.embed_backward is embed_backward_undivided:
             chosen = methods.undivided(chosen)
-        given = {
-            name: getattr(self, name)
-            for name in ("windows", "optimizer", "reach", "embed_backward")
-        }
-        return chosen._replace(
-            **{name: value for name, value in given.items() if value is not None}
-        )
+        names = ("windows", "optimizer", "reach", "embed_backward")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return chosen._replace(**given)
 
 
 # What an argument that is no setting has to be.
@@ -202,7 +176,7 @@ class Takes(Protocol[Keywords, Answer]):
     """A function of a corpus and of keywords."""
 
     def __call__(
-        self, corpus: Any = None, *_: Keywords.args, **keywords: Keywords.kwargs
+        self, corpus: Any = None, *_: Keywords.args, **named: Keywords.kwargs
     ) -> Answer: ...
 
 
@@ -210,68 +184,56 @@ def keywords_of(
     made: Callable[Keywords, Arguments],
 ) -> Callable[[Callable[..., Result]], Takes[Keywords, Result]]:
     """Give a function the signature and the help of the fields of :class:`Arguments`."""
+    lines = [f"{each.name}: {each.metadata['about']}" for each in fields(Arguments)]
+    wrap = textwrap.TextWrapper(100, initial_indent=" " * 8, subsequent_indent=" " * 12)
+    told = "".join(wrap.fill(line) + "\n" for line in lines)
 
     def describe(act: Callable[..., Result]) -> Takes[Keywords, Result]:
         corpus = inspect.Parameter("corpus", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
         keywords = inspect.signature(made).parameters.values()
         act.__signature__ = inspect.Signature([corpus, *keywords])  # type: ignore[attr-defined]
         if act.__doc__:  # python -OO has none
-            act.__doc__ = act.__doc__.replace("        **keywords:\n", help_text())
+            act.__doc__ = act.__doc__.replace("        **keywords:\n", told)
         return cast(Takes[Keywords, Result], act)
 
     return describe
 
 
-def help_text() -> str:
-    """A paragraph for each keyword, as a docstring has them."""
-    lines = [f"{each.name}: {each.metadata['about']}" for each in fields(Arguments)]
-    wrap = textwrap.TextWrapper(100, initial_indent=" " * 8, subsequent_indent=" " * 12)
-    return "".join(wrap.fill(line) + "\n" for line in lines)
-
-
-def arguments_of(keywords: Mapping[str, Any]) -> Arguments:
-    """The arguments of these keywords. A name that is not known raises SettingError.
-
-    >>> arguments_of({"dmi": 3})
-    Traceback (most recent call last):
-        ...
-    w2vjax.errors.SettingError: There is no setting dmi. Did you mean dim?
-    """
-    known = {each.name for each in fields(Arguments)}
-    for name in keywords:
-        if name not in known:
-            refuse(name, known)
-    return Arguments(**keywords)
-
-
 # What gensim and earlier versions call an argument that is no setting: what takes its place.
 _INSTEAD = {
+    **ELSEWHERE,
     **dict.fromkeys(("min_alpha", "end_alpha"), "schedule"),
+    **dict.fromkeys(("sentences", "corpus_file", "corpus_iterable"), "the first argument, corpus"),
     "cbow_mean": "embed_backward",
     "shrink_windows": "reach",
     "topn": "an argument of vectors.most_similar",
     "callbacks": "callback",
-    **dict.fromkeys(("sentences", "corpus_file", "corpus_iterable"), "the first argument, corpus"),
     "checkpoint_every": "checkpoint=Checkpoints(folder, every=...)",
     "resume": "checkpoint=Checkpoints(folder, resume=True)",
     "allow": "checkpoint=Checkpoints(folder, resume=True, allow=...)",
-}
-# The values that differ as well as the name.
-_VALUES = {
+    # here the values differ as well as the name
     "sg": 'model="skip-gram" or model="cbow"',
     "hs": 'objective="hierarchical"',
     "loss": 'objective="negative", "hierarchical" or "softmax"',
 }
 
 
-def refuse(name: str, known: set[str]) -> NoReturn:
-    """Raise SettingError for a name that is none of ``known``, with a suggestion."""
-    if name in RENAMED:
-        raise SettingError(
-            f"The setting {name} is now called {RENAMED[name]}. Use {RENAMED[name]}."
-        )
-    if instead := _VALUES.get(name) or ELSEWHERE.get(name) or _INSTEAD.get(name):
-        raise SettingError(f"There is no setting {name}. In w2vjax it is {instead}.")
-    names = {**ELSEWHERE, **{each: each for each in known}}
-    remedy = did_you_mean(name, names) or "help(w2vjax.train) lists the settings."
-    raise SettingError(f"There is no setting {name}. {remedy}")
+def arguments_of(keywords: Mapping[str, Any]) -> Arguments:
+    """The arguments of these keywords. SettingError for a name that is not known.
+
+    >>> arguments_of({"dmi": 3})
+    Traceback (most recent call last):
+        ...
+    w2vjax.errors.SettingError: There is no setting dmi. Did you mean dim?
+    """
+    known = {each.name: each.name for each in fields(Arguments)}
+    for name in keywords:
+        if new := RENAMED.get(name):
+            raise SettingError(f"The setting {name} is now called {new}. Use {new}.")
+        if name in _INSTEAD:
+            raise SettingError(f"There is no setting {name}. In w2vjax it is {_INSTEAD[name]}.")
+        if name not in known:
+            remedy = did_you_mean(name, ELSEWHERE | known)
+            remedy = remedy or "help(w2vjax.train) lists the settings."
+            raise SettingError(f"There is no setting {name}. {remedy}")
+    return Arguments(**keywords)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -28,6 +28,8 @@ from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
 from w2vjax.types import Params, Tree
 
+AnyPath: TypeAlias = str | os.PathLike[str]
+Record: TypeAlias = dict[str, Any]
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
 _KEPT = 2
@@ -55,7 +57,7 @@ class Checkpoints(NamedTuple):
     False
     """
 
-    folder: str | os.PathLike[str]
+    folder: AnyPath
     every: float = 60.0  # seconds from one to the next; inf saves the last only
     resume: bool = False  # go on from the last one, if there is one
     # with resume: fields that may differ from the checkpoint's, such as "jax version"
@@ -67,14 +69,12 @@ class Checkpoints(NamedTuple):
             f"The time between checkpoints, every={self.every!r} (--checkpoint-every),", self.every
         )
         if not self.resume and list(self.allow):
-            raise SettingError(
-                f"allow={list(self.allow)} has no effect on a run that starts anew. Go on with "
-                "resume (--resume), or leave it out."
-            )
+            cause = f"allow={list(self.allow)} has no effect on a run that starts anew"
+            raise SettingError(f"{cause}. Go on with resume (--resume), or leave it out.")
         check_folder(self.folder, self.resume)
 
 
-def checkpoints_in(given: str | os.PathLike[str] | Checkpoints | None) -> Checkpoints | None:
+def checkpoints_in(given: AnyPath | Checkpoints | None) -> Checkpoints | None:
     """What ``checkpoint`` of train stands for: a folder is short for ``Checkpoints(folder)``."""
     return given if given is None or isinstance(given, Checkpoints) else Checkpoints(given)
 
@@ -86,20 +86,14 @@ def check_seconds(what: str, value: Any) -> None:
         raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")
 
 
-def run_identity(job: Run, program: str, start: Params | None) -> dict[str, Any]:
-    """Everything that has to be the same for a run to go on, as a flat dictionary of JSON values.
-
-    Args:
-        job: the run.
-        program: the text of its compiled program.
-        start: the tables that the caller gave the run.
-    """
+def run_identity(job: Run, program: str, start: Params | None) -> Record:
+    """What has to be the same for a run to go on, as JSON, with a digest of its ``program``."""
     config = jax.config.values
     numbers = jax.tree.leaves(schedule_argument(job.recipe))
     return {
         **{f"settings.{name}": value for name, value in job.settings.as_json().items()},
         "corpus": job.feed.corpus.digest,
-        "start": None if start is None else digest(start),
+        "start": digest(start),
         "words of a chunk": job.feed.size,
         "objective's tables": digest(job.tables),
         "program": hashlib.sha256(f"{numbers}\n{program}".encode()).hexdigest(),
@@ -110,19 +104,16 @@ def run_identity(job: Run, program: str, start: Params | None) -> dict[str, Any]
     }
 
 
-def digest(arrays: Tree) -> str:
-    """The SHA-256 of a tree of arrays."""
-    return hashlib.sha256(
-        b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays))
-    ).hexdigest()
+def digest(arrays: Tree) -> str | None:
+    """The SHA-256 of a tree of arrays. None of None."""
+    if arrays is None:
+        return None
+    leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays)]
+    return hashlib.sha256(b"".join(leaves)).hexdigest()
 
 
 def save_checkpoint(
-    folder: str | os.PathLike[str],
-    state: Joined,
-    position: Position,
-    identity: dict[str, Any],
-    history: list[dict[str, Any]],
+    folder: AnyPath, state: Joined, position: Position, identity: Record, history: list[Record]
 ) -> Path:
     """Write a checkpoint and remove all but the last two. Failure raises FileError."""
     folder = Path(folder)
@@ -141,28 +132,26 @@ def save_checkpoint(
     return path
 
 
-def check_folder(folder: str | os.PathLike[str], resume: bool) -> None:
+def check_folder(folder: AnyPath, resume: bool) -> None:
     """Refuse a folder that cannot be made or that holds checkpoints. Makes nothing."""
     path = Path(folder)
-    there = next(
-        (place for place in (path, *path.absolute().parents) if os.path.lexists(place)), path
-    )
+    above = (place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    there = next(above, path)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         why = "permission is lacking" if there.is_dir() else "it is not a folder"
         raise FileError(f"{folder} cannot hold checkpoints: {there}: {why}. Name another folder.")
     if not resume and path.is_dir() and (found := _checkpoints(path)):
-        raise CheckpointError(
-            f"{folder} holds {found[0].name} of an earlier run. Resume it (--resume), or name an "
-            "empty folder."
-        )
+        cause = f"{folder} holds {found[0].name} of an earlier run"
+        raise CheckpointError(f"{cause}. Resume it (--resume), or name an empty folder.")
 
 
 @contextmanager
 def prepared(checkpoints: Checkpoints | None) -> Iterator[None]:
     """Make the folder, keep other runs out of it, and clear what a killed writer left.
 
-    Raises what :func:`check_folder` raises, and :class:`~w2vjax.errors.FileError` if the folder
-    cannot be made or another run saves its checkpoints there.
+    Raises:
+        CheckpointError: see :func:`check_folder`.
+        FileError: the folder cannot be made, or another run saves its checkpoints there.
     """
     if checkpoints is None:
         yield
@@ -174,18 +163,13 @@ def prepared(checkpoints: Checkpoints | None) -> Iterator[None]:
 
 
 def load_checkpoint(
-    folder: str | os.PathLike[str],
-    like: Joined,
-    identity: dict[str, Any],
-    allow: Iterable[str] = (),
-) -> tuple[Joined, Position, list[dict[str, Any]]] | None:
-    """The newest sound checkpoint of this very run, None where the folder has none at all.
+    folder: AnyPath, like: Joined, identity: Record, allow: Iterable[str] = ()
+) -> tuple[Joined, Position, list[Record]] | None:
+    """The newest sound checkpoint of this very run. None if the folder has no checkpoint at all.
 
     Args:
-        folder: of the checkpoints.
         like: a state of the run's shapes. The arrays that are returned are NumPy's.
-        identity: see :func:`run_identity`.
-        allow: names of fields that may differ.
+        identity: see :func:`run_identity`. The fields in ``allow`` may differ.
 
     Raises:
         CheckpointError: every checkpoint is damaged, or a field differs, which is named.
@@ -202,26 +186,13 @@ def load_checkpoint(
             damaged.append(f"{path} is not a checkpoint of this version.")
             continue
         if damaged:
-            warnings.warn(
-                f"Going on from {path.name}, because a later one is damaged: {damaged[0]}",
-                stacklevel=2,
-            )
-        _compare(
-            path, _in_todays_words(json.loads(tensors.metadata["identity"])), identity, set(allow)
-        )
-        leaves, structure = jax.tree.flatten(like)
-        arrays = _in_one(_each_once(list(tensors.arrays.values()), like), leaves)
-        if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
-            raise CheckpointError(
-                f"{path} holds other tables than this run's. Resume with the settings it was made "
-                "with."
-            )
-        state = jax.tree.unflatten(structure, arrays)
-        return (
-            state,
-            Position(*json.loads(tensors.metadata["place"])),
-            json.loads(tensors.metadata["history"]),
-        )
+            told = f"Going on from {path.name}, because a later one is damaged: {damaged[0]}"
+            warnings.warn(told, stacklevel=2)
+        theirs = _in_todays_words(json.loads(tensors.metadata["identity"]))
+        _compare(path, theirs, identity, set(allow))
+        state = _state_of(path, list(tensors.arrays.values()), like)
+        place, history = (json.loads(tensors.metadata[name]) for name in ("place", "history"))
+        return state, Position(*place), history
     if damaged:
         raise CheckpointError(
             f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
@@ -229,14 +200,20 @@ def load_checkpoint(
     return None
 
 
-def _each_once(arrays: list[np.ndarray], like: Joined) -> list[np.ndarray]:
-    """The arrays of a checkpoint. Earlier versions kept the equal params of every copy as well."""
+def _state_of(path: Path, arrays: list[np.ndarray], like: Joined) -> Joined:
+    """The state that a checkpoint holds. Earlier versions kept the equal params of every copy."""
+    leaves, structure = jax.tree.flatten(like)
     tables, copies = len(like.params), len(like.optimizers)
-    if len(arrays) != len(jax.tree.leaves(like)) + copies * tables:
-        return arrays
-    size = (len(arrays) - tables) // copies
-    ends = range(tables + size, len(arrays) + 1, size)
-    return arrays[:tables] + [one for end in ends for one in arrays[end - size + tables : end]]
+    if len(arrays) == len(leaves) + copies * tables:
+        size = (len(arrays) - tables) // copies
+        ends = range(tables + size, len(arrays) + 1, size)
+        arrays = arrays[:tables] + [a for end in ends for a in arrays[end - size + tables : end]]
+    arrays = _in_one(arrays, leaves)
+    if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
+        cause = f"{path} holds other tables than this run's"
+        raise CheckpointError(f"{cause}. Resume with the settings it was made with.")
+    state: Joined = jax.tree.unflatten(structure, arrays)
+    return state
 
 
 def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
@@ -249,37 +226,31 @@ def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
     return found + left
 
 
-def _in_todays_words(identity: dict[str, Any]) -> dict[str, Any]:
+def _in_todays_words(identity: Record) -> Record:
     """A checkpoint's identity under today's names. What it lacks has its default."""
     names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
     usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
-    return (
-        {"start": None} | usual | {names.get(name, name): value for name, value in identity.items()}
-    )
+    return {"start": None, **usual, **{names.get(name, name): identity[name] for name in identity}}
 
 
-def _compare(path: Path, theirs: dict[str, Any], ours: dict[str, Any], allow: set[str]) -> None:
+def _compare(path: Path, theirs: Record, ours: Record, allow: set[str]) -> None:
     if unknown := allow - set(ours) - set(theirs):
-        raise SettingError(
-            f"allow={sorted(unknown)} names no field of a checkpoint. Fields: "
-            f"{', '.join(sorted(ours))}."
-        )
-    for name in [*ours, *(name for name in theirs if name not in ours)]:
+        cause = f"allow={sorted(unknown)} names no field of a checkpoint"
+        raise SettingError(f"{cause}. Fields: {', '.join(sorted(ours))}.")
+    different = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
+    for name in different:
         # the program follows from everything else: it is the last to be blamed
-        if theirs.get(name) != ours.get(name) and name not in allow and name != "program":
+        if name not in allow and name != "program":
+            remedy = _MORE_EPOCHS if name == "settings.epochs" else _SAME
             raise CheckpointError(
                 f"{path.name} was made with {name}={theirs.get(name)!r} and this run has "
-                f"{ours.get(name)!r}. "
-                f"{_MORE_EPOCHS if name == 'settings.epochs' else _SAME}"
+                f"{ours.get(name)!r}. {remedy}"
             )
     # what is allowed to differ may have changed the program too
-    if theirs["program"] != ours["program"] and not any(
-        theirs.get(name) != ours.get(name) for name in allow
-    ):
+    if "program" in different and not allow & set(different):
         raise CheckpointError(
-            f"{path.name} was made by another program: objective, windows, optimizer, schedule "
-            "or the package's version differ. "
-            "Resume with what it was made with, or start again in an empty folder."
+            f"{path.name} was made by another program: objective, windows, optimizer, schedule or "
+            f"the package's version differ. {_SAME}"
         )
 
 
@@ -288,7 +259,6 @@ def _checkpoints(folder: Path) -> list[Path]:
     try:
         names = os.listdir(folder)
     except OSError as error:
-        raise FileError(
-            f"{folder} cannot be read: {error.strerror}. Check its permissions."
-        ) from error
+        said = f"{folder} cannot be read: {error.strerror}. Check its permissions."
+        raise FileError(said) from error
     return [folder / name for name in sorted(names, reverse=True) if _NAME.fullmatch(name)]

@@ -46,9 +46,8 @@ def continue_from(
         CorpusError, FileError, FormatError: text or model cannot be read.
     """
     if not _repeatable(source):
-        raise SettingError(
-            "Going on needs a source that can be read twice. Pass files or a list of token lists."
-        )
+        cause = "Going on needs a source that can be read twice"
+        raise SettingError(f"{cause}. Pass files or a list of token lists.")
     check_counts(min_count, None)
     model = load_model(path)
     counts = np.ones(len(model.words), np.int64) if model.counts is None else model.counts
@@ -56,11 +55,8 @@ def continue_from(
     vocab = Vocab(model.words, counts).grow(new, min_count)
     dim, dtype = model.params.input.shape[1], model.params.input.dtype
     fresh = init_params(jax.random.key(seed), len(vocab) - len(model.words), dim, dtype)
-    trees = (
-        trees
-        or model.metadata.get("objective") == "hierarchical"
-        or len(model.params.output) < len(counts)
-    )
+    few = len(model.params.output) < len(counts)
+    trees = trees or few or model.metadata.get("objective") == "hierarchical"
     output = jnp.zeros((0, dim), dtype) if trees else jnp.asarray(model.params.output)
     start = Params(
         jnp.concatenate([jnp.asarray(model.params.input), fresh.input]),

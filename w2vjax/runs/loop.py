@@ -2,16 +2,14 @@
 
     corpus --prepare--> ids --feed--> chunks --compile_chunk--> params --> Vectors
 
-A chunk is one compiled call of a few hundred steps. Between two calls the loop looks at what came
-back: it logs, stops at a run that has diverged, at a signal or when the callback says so, and
-saves. The parts are public, for a loop of your own.
+A chunk is one compiled call of a few hundred steps. Between two calls, :mod:`w2vjax.runs.rounds`
+looks at what came back. It logs and saves. It stops a run that has diverged, at a signal, or when
+the callback asks for it. The parts are public, for a loop of your own.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -24,53 +22,22 @@ from jax.experimental import multihost_utils
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
 from w2vjax.corpus.sources import Source
 from w2vjax.devices.mesh import on_host, on_own_device, own_device, placed_like, trains_copies
-from w2vjax.devices.tables import cut
 from w2vjax.errors import SettingError
+from w2vjax.processes.connect import is_first, told_by_first
+from w2vjax.processes.guard import guarded
 from w2vjax.reference import tokenize
+from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
-from w2vjax.runs.checkpoint import (
-    Checkpoints,
-    Position,
-    check_seconds,
-    checkpoints_in,
-    digest,
-    load_checkpoint,
-    prepared,
-    run_identity,
-    save_checkpoint,
-)
+from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
 from w2vjax.runs.held_out import evaluate_held_out
-from w2vjax.runs.processes import (
-    Wishes,
-    agreed,
-    forward,
-    guarded,
-    is_first,
-    told_by_first,
-)
 from w2vjax.runs.report import Reporter, StopSignals
+from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
-from w2vjax.training.copies import (
-    Copies,
-    Joined,
-    Workers,
-    chunks_on,
-    joined_on_host,
-    own_part,
-    read_reports,
-    spread,
-)
-from w2vjax.training.feed import rounds as rounds_of
+from w2vjax.training import setup
+from w2vjax.training.copies import Joined, Workers, spread
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
-from w2vjax.training.setup import (
-    Run,
-    check_optimizer_maker,
-    check_run_mesh,
-    lower,
-    on_accelerator,
-    set_up,
-)
+from w2vjax.training.setup import Run, lower, of_words, set_up
 from w2vjax.training.step import State, chunk_seed, compile_chunk
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
@@ -114,7 +81,7 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
         DivergedError: a loss stopped being finite, or stays above that of tables that have learned
             nothing; the last checkpoint is untouched.
         StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is
-            saved.
+            checkpoint.
 
     >>> text = [["a", "rose", "is", "a", "rose"]] * 20
     >>> trained = train(text, dim=4, epochs=2, min_count=1, sample=0)
@@ -122,7 +89,7 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
     (('a', 'rose', 'is'), (3, 4), 200)
     """
     arguments = arguments_of(keywords)
-    checkpoints = checkpoints_in(arguments.checkpoint)
+    checkpoints = checkpoint.checkpoints_in(arguments.checkpoint)
     began = time.perf_counter()
     with guarded(step_timeout=arguments.step_timeout):
         # hours of reading come after these checks
@@ -130,7 +97,7 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
         if not is_first():
             arguments = replace(arguments, progress=False, log=None, callback=None)
         read = read_corpus(corpus, arguments)
-        with prepared(checkpoints) if is_first() else nullcontext():
+        with checkpoint.prepared(checkpoints) if is_first() else nullcontext():
             return train_prepared(read, arguments, checkpoints, began)
 
 
@@ -153,22 +120,21 @@ def train_prepared(
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)
-        standing = run_rounds(job, workers, standing, report, watch, signals, saver)
-    position = standing.position
-    seconds = {
-        "corpus_seconds": encoded - began,
-        "compile_seconds": ready - encoded,
-        "train_seconds": position.seconds,
-        "raw_words_per_second": position.words / max(position.seconds, 1e-9),
-        "total_seconds": time.perf_counter() - began,
-    }
+        standing = Trainer(workers, report, watch, signals, saver).train(standing)
     params, rows = standing.copies.params, job.state.params.input.shape[0]
     if rows > len(corpus.vocab):
         params = of_words(job, jax.tree.map(on_host, params))
     elif trains_copies(job.recipe.mesh) or jax.process_count() > 1:
         params = jax.tree.map(on_own_device, params)
     job = job._replace(state=State(params, None))
-    return trained_by(job, position, report, seconds, untrained())
+    seconds = {
+        "corpus_seconds": encoded - began,
+        "compile_seconds": ready - encoded,
+        "total_seconds": time.perf_counter() - began,
+    }
+    summary = summarize(job, standing.position, report, untrained()) | seconds
+    vectors = Vectors(corpus.vocab, np.asarray(params.input, np.float32))
+    return Trained(corpus.vocab, params, vectors, report.history, summary, job)
 
 
 def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> None:
@@ -176,15 +142,14 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     arguments.check_values()
     method = arguments.chosen_method()
     mesh = arguments.chosen_mesh()
-    check_run_mesh(mesh, completed(arguments.settings(), method, on_accelerator(mesh)))
-    check_optimizer_maker(method.optimizer)
+    completed_settings = completed(arguments.settings(), method, setup.on_accelerator(mesh))
+    setup.check_run_mesh(mesh, completed_settings)
+    setup.check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     check_seconds(f"step_timeout={arguments.step_timeout!r}", arguments.step_timeout)
     if arguments.step_timeout < 1:
-        raise SettingError(
-            f"step_timeout={arguments.step_timeout!r} would end every run of several processes. "
-            "Use 1 second or more."
-        )
+        cause = f"step_timeout={arguments.step_timeout!r} would end every run of several processes"
+        raise SettingError(f"{cause}. Use 1 second or more.")
     if checkpoints is not None and is_first():
         checkpoints.check()
 
@@ -195,57 +160,40 @@ def read_corpus(corpus: "Source | Corpus", arguments: Arguments) -> Corpus:
     if corpus is None:  # the built-in text of 84 words
         tokenizer = tokenizer or tokenize
         least = 1 if least is None and arguments.vocab is None else least
-    return prepare(
-        corpus,
-        arguments.cache,
-        least,
-        arguments.max_vocab,
-        tokenizer,
-        reading=arguments.reading_without_results(),
-        vocab=arguments.vocab,
-    )
+    given = arguments.cache, least, arguments.max_vocab, tokenizer
+    reading = arguments.reading_without_results()
+    return prepare(corpus, *given, reading=reading, vocab=arguments.vocab)
 
 
 def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     """The run of a corpus. Its settings say by which counts the words were chosen, here or earlier.
 
-    Raises :class:`~w2vjax.errors.CorpusError` if the shipped windows would make no pair of the
-    corpus.
+    Raises:
+        CorpusError: the shipped windows would make no pair of the corpus.
+        SettingError: the processes of the run differ in the corpus, a setting or the tables.
     """
     require_alike(corpus, arguments)
     least, most = chosen_by(corpus.vocab)
-    settings = changed(
-        arguments.settings(), {"min_count": least, "max_vocab": arguments.max_vocab or most}
-    )
+    chosen = {"min_count": least, "max_vocab": arguments.max_vocab or most}
+    settings = changed(arguments.settings(), chosen)
     method = arguments.chosen_method(len(corpus.ids))
-    job = set_up(
-        corpus,
-        settings,
-        method,
-        schedule=arguments.schedule,
-        start=arguments.start,
-        mesh=arguments.chosen_mesh(),
-        deterministic=arguments.deterministic,
-    )
+    names = ("schedule", "start", "deterministic")
+    given = {name: getattr(arguments, name) for name in names}
+    job = set_up(corpus, settings, method, mesh=arguments.chosen_mesh(), **given)
     if method.windows in SHIPPED_WINDOWS:  # windows of your own may make pairs of single words
         require_neighbours(job)
     return job
 
 
 def require_alike(corpus: Corpus, arguments: Arguments) -> None:
-    """Refuse to train one model by processes that have other corpora, settings or tables.
-
-    Raises:
-        SettingError: they differ. The message names the field.
-    """
+    """Refuse processes that differ in the corpus, a setting or the tables. The error names it."""
     mesh = arguments.chosen_mesh()
     if mesh is None or len({device.process_index for device in mesh.devices.flat}) == 1:
         return
-    start = None if arguments.start is None else digest(arguments.start)
     facts = {
         **arguments.settings().as_json(),
         "corpus": corpus.digest,
-        "start": start,
+        "start": digest(arguments.start),
         "jax version": jax.__version__,
         "checkpoint (whether there is one)": arguments.checkpoint is not None,
     }
@@ -254,19 +202,8 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
     everyones = np.asarray(multihost_utils.process_allgather(own))  # [processes, facts, 32]
     for name, each in zip(facts, everyones.swapaxes(0, 1), strict=True):
         if (each != each[0]).any():
-            raise SettingError(
-                f"The processes of this run differ in {name}. Give every process the same corpus "
-                "and the same settings."
-            )
-
-
-class Standing(NamedTuple):
-    """Where a run stands. Tables and position change together and are saved together."""
-
-    copies: Copies
-    position: Position
-    # of the round that led here, until the reporter has taken them in
-    reports: Any = None
+            remedy = "Give every process the same corpus and the same settings."
+            raise SettingError(f"The processes of this run differ in {name}. {remedy}")
 
 
 def fresh_or_resumed(
@@ -277,9 +214,11 @@ def fresh_or_resumed(
     like, found = jax.eval_shape(partial(of_words, job), joined), None
     identity: dict[str, Any] = {}
     if checkpoints is not None:
-        identity = run_identity(job, program_text(job, lowered), start)
+        identity = checkpoint.run_identity(job, program_text(job, lowered), start)
         if checkpoints.resume and is_first():
-            found = load_checkpoint(checkpoints.folder, like, identity, checkpoints.allow)
+            found = checkpoint.load_checkpoint(
+                checkpoints.folder, like, identity, checkpoints.allow
+            )
     arrays, position, history = found or (None, Position(), [])
     if checkpoints is not None and checkpoints.resume and jax.process_count() > 1:
         blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
@@ -290,11 +229,6 @@ def fresh_or_resumed(
     if arrays is not None:
         joined = jax.tree.map(placed_like, arrays, joined)
     return Standing(spread(joined, job.recipe.mesh), position), history, identity
-
-
-def of_words(job: Run, tree: Any) -> Any:
-    """Arrays of a run without the rows that only make the shares of devices equal."""
-    return cut(tree, job.state.params.input.shape[0], len(job.feed.corpus.vocab))
 
 
 def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
@@ -309,40 +243,23 @@ def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
     return text
 
 
-def trained_by(
-    job: Run,
-    position: Position,
-    report: Reporter,
-    seconds: dict[str, float],
-    untrained: Untrained | None,
-) -> Trained:
-    """What :func:`train` returns of a run whose state holds the trained params."""
-    vocab, params = job.feed.corpus.vocab, job.state.params
-    vectors = Vectors(
-        vocab.words,
-        np.asarray(params.input, np.float32),
-        vocab.counts,
-        dropped=vocab.dropped,
-        min_count=vocab.min_count,
-    )
-    summary = summarize(job, position, report, seconds)
-    summary["untrained_loss"] = None if untrained is None else untrained.loss
-    summary["advice"] = advice(summary["loss"], summary["untrained_loss"], position.steps)
-    return Trained(vocab, params, vectors, report.history, summary, job)
-
-
 def summarize(
-    job: Run, position: Position, report: Reporter, seconds: dict[str, float]
+    job: Run, position: Position, report: Reporter, untrained: Untrained | None
 ) -> dict[str, Any]:
     """What a run did, as plain as JSON."""
-    corpus = job.feed.corpus
+    corpus, steps = job.feed.corpus, position.steps
+    loss = report.history[-1]["loss"] if report.history else None
+    base = None if untrained is None else untrained.loss
     summary = {
         "words": position.words,
-        "steps": position.steps,
+        "steps": steps,
         "epochs": job.settings.epochs,
         "vocabulary": len(corpus.vocab),
-        "loss": report.history[-1]["loss"] if report.history else None,
-        **seconds,
+        "loss": loss,
+        "untrained_loss": base,
+        "advice": advice(loss, base, steps),
+        "train_seconds": position.seconds,
+        "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "settings": job.settings.as_json(),
         "corpus": "" if corpus.vocab.report is None else str(corpus.report),
         "device": own_device(job.recipe.mesh).device_kind,
@@ -351,143 +268,3 @@ def summarize(
     if job.settings.held_out and isinstance(job.settings.objective, str):
         summary["held_out"] = evaluate_held_out(job, job.state.params)
     return summary
-
-
-def run_rounds(
-    job: Run,
-    workers: Workers,
-    standing: Standing,
-    report: Reporter,
-    watch: Watch,
-    signals: StopSignals,
-    saver: "Saver | None",
-) -> Standing:
-    """Train all chunks from ``standing`` on. While a round trains, the last one is reported.
-
-    So a callback that stops the run does so after one more round, whose tables and position are
-    what is saved.
-    """
-    rounds = Rounds(standing.position.seconds, report, watch, signals, saver)
-    asked = Wishes()
-    for coming in rounds_ahead(job, standing.position):
-        following = advance(job, workers, standing, rounds.wishes(), *coming)
-        forward()
-        _, asked = rounds.settle(standing)
-        standing = following
-        if not asked.stop and (asked.signal or asked.save):
-            signal = asked.signal
-            standing, asked = rounds.settle(standing)
-            rounds.save(standing)
-            signals.leave(standing.position, signal)
-        if asked.stop:
-            break
-    jax.block_until_ready(standing.copies)
-    standing, _ = rounds.settle(standing, record=not asked.stop)
-    watch.end(standing.copies.params, standing.position.steps, whole=not asked.stop)
-    rounds.save(standing)
-    forward(training=False)
-    if asked.stop:
-        signals.leave(standing.position, asked.signal)
-    return standing
-
-
-class Rounds:
-    """What is done between two rounds: reports are taken in, wishes are told, tables are saved."""
-
-    def __init__(
-        self,
-        seconds: float,
-        report: Reporter,
-        watch: Watch,
-        signals: StopSignals,
-        saver: "Saver | None",
-    ):
-        self._report, self._watch, self._signals, self._saver = report, watch, signals, saver
-        self._begin, self._stopped = time.perf_counter() - seconds, False
-
-    def wishes(self) -> Wishes:
-        """Of this process."""
-        due = self._saver is not None and self._saver.due()
-        return Wishes(self._signals.received or 0, int(due), int(self._stopped))
-
-    def settle(self, standing: Standing, record: bool = True) -> tuple[Standing, Wishes]:
-        """Wait for a round's reports and count its steps; what all processes then have to do."""
-        report = self._report
-        forward(standing.reports and own_part(standing.reports))
-        reports, noted = read_reports(standing.reports or [])
-        report.take_in(reports)
-        self._watch.round(reports, report.steps)
-        seconds = time.perf_counter() - self._begin
-        position = standing.position._replace(steps=report.steps, seconds=seconds)
-        self._stopped |= record and bool(reports) and report.round(position)
-        settled = Standing(standing.copies, position)
-        return settled, agreed(self.wishes(), noted, bool(reports))
-
-    def save(self, standing: Standing) -> None:
-        """Save a checkpoint, if the run has them and its tables are sound."""
-        if self._saver is not None:
-            steps = standing.position.steps
-            self._watch.tables(standing.copies.params, "a checkpoint", steps)
-            self._saver.save(standing)
-
-
-def advance(
-    job: Run,
-    workers: Workers,
-    standing: Standing,
-    wishes: Wishes,
-    epoch: int,
-    numbers: range,
-    chunks: list[tuple[Any, ...]],
-) -> Standing:
-    """Start one round. Tables, position and reports after it are still being computed."""
-    copies, reports = workers.train(standing.copies, chunks, len(numbers), wishes)
-    place, last = job.feed, numbers.stop == job.feed.chunks
-    end = place.words if last else numbers.stop * place.size
-    words = standing.position.words + end - numbers.start * place.size
-    position = standing.position._replace(
-        epoch=epoch + last, chunk=0 if last else numbers.stop, words=words
-    )
-    return Standing(copies, position, reports)
-
-
-def rounds_ahead(
-    job: Run, position: Position
-) -> Iterator[tuple[int, range, list[tuple[Any, ...]]]]:
-    """(epoch, numbers, chunks) of each round. A thread makes the next one meanwhile."""
-
-    seed = job.settings.seed
-
-    def make(epoch: int, numbers: range) -> tuple[int, range, list[tuple[Any, ...]]]:
-        return epoch, numbers, chunks_on(job.recipe.mesh, job.feed, seed, epoch, numbers)
-
-    with ThreadPoolExecutor(1, "w2vjax-feed") as maker:
-        waiting = None
-        for round_ in rounds_of(job.feed, job.settings.epochs, (position.epoch, position.chunk)):
-            coming = maker.submit(make, *round_)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = coming
-        if waiting is not None:
-            yield waiting.result()
-
-
-class Saver:
-    """Writes checkpoints of a run, and knows when the next one is due."""
-
-    def __init__(self, checkpoints: Checkpoints, identity: dict[str, Any], report: Reporter):
-        self._checkpoints, self._identity, self._report = checkpoints, identity, report
-        self._saved = time.perf_counter()
-
-    def due(self) -> bool:
-        """The first process says when."""
-        return is_first() and time.perf_counter() - self._saved > self._checkpoints.every
-
-    def save(self, standing: Standing) -> None:
-        """Write a checkpoint. All processes call it together, and the first one writes."""
-        folder, history = self._checkpoints.folder, self._report.history
-        run = self._report.run
-        joined = of_words(run, joined_on_host(standing.copies, run.recipe.mesh))
-        if is_first():
-            save_checkpoint(folder, joined, standing.position, self._identity, history)
-        self._saved = time.perf_counter()

@@ -8,7 +8,7 @@ import numpy as np
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
-from w2vjax.devices.mesh import memory, own_device, trains_copies
+from w2vjax.devices.mesh import bytes_of_a_device, memory, own_device, trains_copies
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
@@ -35,27 +35,26 @@ class Plan(NamedTuple):
     train_seconds: float
 
     def __str__(self) -> str:
-        mega = 1e6
         place = "on the device" if self.resident else "mapped from disk"
         needed = self.params_bytes + self.optimizer_bytes + self.temporary_bytes
         needed += self.corpus_bytes if self.resident else 0
-        tight = [
-            f"does not fit: {needed / 1e9:.1f} GB of {self.device_bytes / 1e9:.1f} GB. Use a "
-            "smaller dim or batch_words, bfloat16, or a higher min_count."
-        ] * (0 < self.device_bytes < needed)
-        return "\n".join(
-            [
-                f"{self.vocabulary:,} words in the vocabulary, {self.words:,} words to train on, "
-                f"about {self.steps:,} steps on {self.device}",
-                f"memory: tables {self.params_bytes / mega:,.1f} MB, optimizer "
-                f"{self.optimizer_bytes / mega:,.1f} MB, temporaries "
-                f"{self.temporary_bytes / mega:,.1f} MB; ids {self.corpus_bytes / mega:,.1f} MB "
-                f"{place}",
-                f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s "
-                f"training ({self.words / max(self.train_seconds, 1e-9) / mega:.2f} M words/s)",
-                *tight,
-            ]
-        )
+        sizes = self.params_bytes, self.optimizer_bytes, self.temporary_bytes, self.corpus_bytes
+        params, optimizer, temporary, ids = (f"{size / 1e6:,.1f} MB" for size in sizes)
+        speed = self.words / max(self.train_seconds, 1e-9) / 1e6
+        lines = [
+            f"{self.vocabulary:,} words in the vocabulary, {self.words:,} words to train on, about "
+            f"{self.steps:,} steps on {self.device}",
+            f"memory: tables {params}, optimizer {optimizer}, temporaries {temporary}; ids {ids} "
+            f"{place}",
+            f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s "
+            f"training ({speed:.2f} M words/s)",
+        ]
+        if 0 < self.device_bytes < needed:
+            lines.append(
+                f"does not fit: {needed / 1e9:.1f} GB of {self.device_bytes / 1e9:.1f} GB. Use a "
+                "smaller dim or batch_words, bfloat16, or a higher min_count."
+            )
+        return "\n".join(lines)
 
 
 @keywords_of(Arguments)
@@ -79,10 +78,6 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     compiled = lower(run, program).compile()
     compile_seconds = time.perf_counter() - began
     temporaries = compiled.memory_analysis().temp_size_in_bytes
-    sizes = [
-        sum(leaf.addressable_data(0).nbytes for leaf in jax.tree.leaves(part))
-        for part in (run.state.params, run.state.optimizer)
-    ]
     state, times = run.state, []
     for number in range(1 + _TIMED):
         piece = run.feed.chunk(number % run.feed.chunks)
@@ -92,17 +87,13 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
         )
         times.append((time.perf_counter() - began) / int(piece[2]))
     words, copies = run.feed.words * run.settings.epochs, run.feed.copies
-    return Plan(
-        own_device(run.recipe.mesh).device_kind,
-        len(run.feed.corpus.vocab),
-        words,
-        run.steps * copies,
-        sizes[0] * (copies + (copies > 1)),
-        sizes[1] * copies,
-        temporaries * copies,
-        4 * len(run.feed.corpus.ids),
-        run.feed.resident is not None,
-        memory(own_device(run.recipe.mesh)),
-        compile_seconds,
-        float(np.median(times[1:])) * words / copies,
+    tables, optimizer = (
+        sum(bytes_of_a_device(leaf) for leaf in jax.tree.leaves(part))
+        for part in (run.state.params, run.state.optimizer)
     )
+    sizes = tables * (copies + (copies > 1)), optimizer * copies, temporaries * copies
+    device, corpus_bytes = own_device(run.recipe.mesh), 4 * len(run.feed.corpus.ids)
+    counts = len(run.feed.corpus.vocab), words, run.steps * copies
+    place = run.feed.resident is not None, memory(device)
+    seconds = compile_seconds, float(np.median(times[1:])) * words / copies
+    return Plan(device.device_kind, *counts, *sizes, corpus_bytes, *place, *seconds)

@@ -18,11 +18,10 @@ from w2vjax.training.step import Progress, rate_at
 if TYPE_CHECKING:
     from w2vjax.training.setup import Run
 
-_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []),
-)
+# Windows has no SIGUSR1.
+_SIGNALS = [
+    getattr(signal, each) for each in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, each)
+]
 
 
 class Reporter:
@@ -34,11 +33,7 @@ class Reporter:
     """
 
     def __init__(
-        self,
-        run: "Run",
-        position: Position,
-        arguments: Arguments,
-        history: list[dict[str, Any]],
+        self, run: "Run", position: Position, arguments: Arguments, history: list[dict[str, Any]]
     ):
         self.run, self.history = run, list(history)
         self.every, self._callback = arguments.log_every, arguments.callback
@@ -64,7 +59,13 @@ class Reporter:
         """
         for progress in round_:
             if int(progress.failed) >= 0:
-                self._diverged(int(progress.failed))
+                settings, step = self.run.settings, self.steps + int(progress.failed)
+                raise DivergedError(
+                    f"The loss is not finite at step {step}: a score of the input against the "
+                    f"output table overflowed. Lower learning_rate={settings.learning_rate} or "
+                    f"batch_words={settings.batch_words}; the last checkpoint, if any, is "
+                    "untouched."
+                )
             self.steps += int(progress.steps)
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
@@ -81,11 +82,8 @@ class Reporter:
         if self._log is not None:
             self._log.write(record)
         if self._bar is not None:
-            loss = record["loss"]
-            self._bar.set_postfix_str(
-                f"loss {'-' if loss is None else format(loss, '.3f')}, lr "
-                f"{record['learning_rate']:.4f}"
-            )
+            loss = "-" if record["loss"] is None else f"{record['loss']:.3f}"
+            self._bar.set_postfix_str(f"loss {loss}, lr {record['learning_rate']:.4f}")
         return self._callback is not None and bool(self._callback(record))
 
     def _record(self, position: Position) -> dict[str, Any]:
@@ -105,14 +103,6 @@ class Reporter:
         self._written, self._loss, self._pairs = (now, position.words), 0.0, 0.0
         return record
 
-    def _diverged(self, step: int) -> None:
-        raise DivergedError(
-            f"The loss is not finite at step {self.steps + step}: a score of the input against the "
-            f"output table overflowed. Lower learning_rate={self.run.settings.learning_rate} or "
-            f"batch_words={self.run.settings.batch_words}; the last checkpoint, if any, is "
-            "untouched."
-        )
-
 
 class Log:
     """Records as lines of JSON. A resumed run first writes those of its checkpoint again.
@@ -122,17 +112,15 @@ class Log:
     """
 
     def __init__(self, path: str | os.PathLike[str], history: list[dict[str, Any]]):
-        self.path = os.fspath(path)
-        self._new, self._begun, self._waiting = not os.path.lexists(path), False, list(history)
-        self._broken = False
+        self.path, self._waiting, self._broken = os.fspath(path), list(history), False
+        self._new, self._begun = not os.path.lexists(path), False
         try:
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
-            if history:
-                self._flush()
         except OSError as error:
-            raise FileError(
-                f"{self.path} cannot be written: {error.strerror}. Name another file."
-            ) from error
+            said = f"{self.path} cannot be written: {error.strerror}. Name another file."
+            raise FileError(said) from error
+        if history:
+            self._flush()
 
     def write(self, record: dict[str, Any]) -> None:
         """Write a record; those without a loss wait for the first that has one."""
@@ -162,23 +150,15 @@ class Log:
             self._file.flush()
         except OSError as error:
             self._broken = True
-            warnings.warn(
-                f"{self.path} cannot be written: {error.strerror}. The run goes on without it.",
-                stacklevel=2,
-            )
+            said = f"{self.path} cannot be written: {error.strerror}. The run goes on without it."
+            warnings.warn(said, stacklevel=2)
 
 
 def _bar(total: int, done: int) -> Any:
     from tqdm import tqdm
 
-    return tqdm(
-        total=total,
-        initial=done,
-        unit=" words",
-        unit_scale=True,
-        dynamic_ncols=True,
-        mininterval=0.2,
-    )
+    shown = {"unit": " words", "unit_scale": True, "dynamic_ncols": True, "mininterval": 0.2}
+    return tqdm(total=total, initial=done, **shown)
 
 
 class StopSignals:
@@ -206,10 +186,7 @@ class StopSignals:
 
     @staticmethod
     def leave(position: Position, number: int) -> None:
-        """Raise StoppedError if signal ``number`` came to any process. 0 is none.
-
-        The checkpoint has just been saved.
-        """
+        """Raise StoppedError if ``number`` is a signal and not 0. The checkpoint is saved."""
         if not number:
             return
         name = signal.Signals(number).name

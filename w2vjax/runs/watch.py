@@ -9,7 +9,7 @@ long before a number stops being finite.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -49,8 +49,11 @@ class Untrained(NamedTuple):
     deviation: float
 
 
+Waiting: TypeAlias = Callable[[], Untrained | None]  # computed in a thread: call it to wait
+
+
 def untrained_loss(
-    objective: Objective, tables: Tables, mass: Any, words: int = _WORDS
+    objective: Objective, tables: Tables, mass: Sequence[float] | np.ndarray, words: int = _WORDS
 ) -> Untrained | None:
     """The loss of ``objective`` at scores of zero, for positives spread over ``mass`` [V].
 
@@ -64,15 +67,11 @@ def untrained_loss(
     size = len(mass)
     words = min(words, max(words // 4, _NUMBERS // size))
     quantiles = np.cumsum(mass) / np.sum(mass)
-    ids = (
-        np.searchsorted(quantiles, (np.arange(words) + 0.5) / words)
-        .clip(0, size - 1)
-        .astype(np.int32)
-    )
+    places = np.searchsorted(quantiles, (np.arange(words) + 0.5) / words)
+    ids = places.clip(0, size - 1).astype(np.int32)
     try:
         losses = np.asarray(_losses_of_zeros(objective, size)(tables, ids), np.float64)
-    except Exception:
-        # whatever a caller's own objective raises: the run is then judged by its tables alone
+    except Exception:  # of a caller's own objective: the run is then judged by its tables alone
         return None
     found = Untrained(float(losses.mean()), float(losses.std()))
     return found if np.isfinite(found.loss) and found.loss > 0 else None
@@ -92,7 +91,7 @@ def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array
     return jax.jit(losses, compiler_options={"xla_backend_optimization_level": 0})
 
 
-def untrained_beside(job: Run) -> Callable[[], Untrained | None]:
+def untrained_beside(job: Run) -> Waiting:
     """Start :func:`untrained_loss` of a run in a thread. Call the result to wait for it."""
     counts = job.feed.corpus.counts
     mass = counts * keep_probabilities(counts, job.settings.sample)
@@ -128,33 +127,26 @@ def require_neighbours(job: Run) -> None:
     starts, words = job.feed.corpus.starts, job.feed.words
     block = 1 << 20
     for begin in range(0, len(starts), block):
-        opens = np.append(
-            starts[begin : begin + block + 1], words if begin + block >= len(starts) else []
-        )
+        rest = [words] if begin + block >= len(starts) else []
+        opens = np.append(starts[begin : begin + block + 1], rest)
         if (np.diff(np.minimum(opens, words)) >= 2).any():
             return
     raise CorpusError(
         f"No line has two words of the vocabulary, so that none of the {words:,} words has a "
-        "neighbour to learn from. "
-        "Put a sentence or a document on each line, or lower min_count (--min-count)."
+        "neighbour to learn from. Put a sentence or a document on each line, or lower min_count "
+        "(--min-count)."
     )
 
 
 class Watch:
     """Judges each round of a run by its measured loss.
 
-    start: the params that the run goes on from, if they are not its own. They may have learned from
-    other text, and lose more on this one than tables that have learned nothing: then they are
-    judged by the first round.
+    ``start`` are the params that the caller gave the run. They may have learned from other text,
+    and lose more on this one than tables that have learned nothing. The first round then says what
+    the others are judged by.
     """
 
-    def __init__(
-        self,
-        job: Run,
-        position: Position,
-        untrained: Callable[[], Untrained | None],
-        start: Params | None,
-    ):
+    def __init__(self, job: Run, position: Position, untrained: Waiting, start: Params | None):
         self.job, self._start, self._wait = job, start, untrained
         rounds = job.settings.epochs * -(-job.feed.chunks // job.feed.copies)
         self._patience = max(_ROUNDS, round(rounds * _SHARE))
@@ -163,13 +155,9 @@ class Watch:
         self._rounds = self._bad = 0
         self._pairs = self._kept = 0.0
         self._last = 0.0, 0.0  # loss and pairs of the last round that measured any
-        # nothing is known of the tables of a caller's own objective
-        largest = (
-            0.0 if start is None else max(float(np.abs(np.asarray(table)).max()) for table in start)
-        )
-        self._bound = (
-            None if isinstance(job.settings.objective, Objective) else max(_LARGEST, 10 * largest)
-        )
+        own = isinstance(job.settings.objective, Objective)  # nothing is known of its tables
+        sizes = [float(np.abs(np.asarray(table)).max()) for table in start or ()]
+        self._bound = np.inf if own else max([_LARGEST, *(10 * size for size in sizes)])
 
     def round(self, reports: Sequence[Progress], step: int) -> None:
         """Take in one round. Raises DivergedError if the run has diverged."""
@@ -202,7 +190,7 @@ class Watch:
 
     def tables(self, params: Params, where: str, step: int) -> None:
         """Raise DivergedError if a table is not finite, or larger than any that learns."""
-        require_sound(params, where, step, self._bound, self._remedy())
+        require_sound(params, where, step, self._bound, self.remedy())
 
     @cached_property
     def _untrained(self) -> Untrained:
@@ -213,32 +201,28 @@ class Watch:
         if self._base is None:
             return False
         loss, pairs = self._last
-        chance: float = (
-            _DEVIATIONS * self._untrained.deviation / max(1.0, pairs / _PAIRS_ALIKE) ** 0.5
-        )
-        return loss > factor * self._base + chance
+        alike: float = max(1.0, pairs / _PAIRS_ALIKE) ** 0.5
+        return loss > factor * self._base + _DEVIATIONS * self._untrained.deviation / alike
 
     def _diverged(self, step: int) -> None:
         raise DivergedError(
             f"Training has diverged: at step {step:,} the loss is {self._last[0]:,.4g} nats a "
             f"positive pair, and tables that have learned nothing have {self._untrained.loss:.4g}. "
-            f"{self._remedy()}"
+            f"{self.remedy()}"
         )
 
-    def _remedy(self) -> str:
-        settings = self.job.settings
-        return (
-            f"Lower learning_rate={settings.learning_rate} or batch_words={settings.batch_words}."
-        )
+    def remedy(self) -> str:
+        """What to do about a run that has diverged."""
+        rate, words = self.job.settings.learning_rate, self.job.settings.batch_words
+        return f"Lower learning_rate={rate} or batch_words={words}."
 
     def _unchanged(self, params: Params) -> bool:
-        # exact: a step on any pair moves its output row, whose gradient is a share of a hidden
-        # vector
+        # exact: a step on any pair moves its output row by a share of a hidden vector
         before = (None, 0) if self._start is None else self._start
-        pairs = [(a, b) for a, b in zip(params, before, strict=True) if b is not None]
         return all(
             np.array_equal(np.asarray(a), np.broadcast_to(np.asarray(b, a.dtype), a.shape))
-            for a, b in pairs
+            for a, b in zip(params, before, strict=True)
+            if b is not None
         )
 
     def _nothing(self) -> None:
@@ -248,10 +232,8 @@ class Watch:
                 f"No pair of words was trained: sample={sample} dropped {words - self._kept:,.0f} "
                 f"of {words:,} words, and no two of a line were left. Use sample=0 (--sample 0)."
             )
-        raise CorpusError(
-            f"No pair of words was trained: the windows made none of {words:,} words. "
-            "Put more words on a line, or use other windows."
-        )
+        cause = f"No pair of words was trained: the windows made none of {words:,} words"
+        raise CorpusError(f"{cause}. Put more words on a line, or use other windows.")
 
 
 @jax.jit
@@ -260,7 +242,7 @@ def _largest(table: jax.Array) -> jax.Array:
 
 
 def require_sound(
-    params: Params, where: str, step: int, bound: float | None = None, remedy: str = ""
+    params: Params, where: str, step: int, bound: float = np.inf, remedy: str = ""
 ) -> None:
     """Raise DivergedError, naming the table that is not finite or not within ``bound``."""
     remedy = remedy or "Lower the learning rate or batch_words."
@@ -270,7 +252,7 @@ def require_sound(
             raise DivergedError(
                 f"The {name} table holds NaN or infinity at {where} (step {step:,}). {remedy}"
             )
-        if bound is not None and size > bound:
+        if size > bound:
             raise DivergedError(
                 f"Training has diverged: the {name} table holds numbers up to {size:,.4g} at "
                 f"{where} (step {step:,}), and tables that learn stay below {bound:g}. {remedy}"

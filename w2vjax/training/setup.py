@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices.mesh import EACH, WHOLE, memory, own_device, trains_copies
-from w2vjax.devices.tables import check_memory, check_mesh, divided, kept_in_place, rows_of
+from w2vjax.devices.tables import check_memory, check_mesh, cut, divided, kept_in_place, rows_of
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import counts_of
@@ -214,6 +214,11 @@ def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | 
     return state
 
 
+def of_words(run: Run, tree: Any) -> Any:
+    """Arrays of a run without the rows that only make the shares of devices equal."""
+    return cut(tree, run.state.params.input.shape[0], len(run.feed.corpus.vocab))
+
+
 # one program: its operations one by one would take longer to compile than the tables to fill
 @kept
 def _begin(
@@ -223,12 +228,16 @@ def _begin(
 
     def begin(schedule: ScalarOrSchedule, seed: jax.Array, params: Params | None) -> State:
         if params is None:
-            key = jax.random.fold_in(jax.random.key(seed), 2**31)
-            params = init_params(key, *shape, dtype)
+            params = drawn_params(seed, shape, dtype)
         state = State(params, make_optimizer(schedule).init(params))
         return state if mesh is None else kept_in_place(mesh, state, shape)
 
     return jax.jit(begin)
+
+
+def drawn_params(seed: jax.Array, shape: tuple[int, int], dtype: str) -> Params:
+    """The first params of a run, [V, D] each, which follow from its seed. Jit-able."""
+    return init_params(jax.random.fold_in(jax.random.key(seed), 2**31), *shape, dtype)
 
 
 def lower(run: Run, program: Program) -> Any:

@@ -82,9 +82,8 @@ def nearest(
     """
     queries = numbers(queries)
     if queries.ndim != 2 or queries.shape[1] != vectors.dim:
-        raise SettingError(
-            f"The queries have shape {queries.shape}. They must be [Q, {vectors.dim}]."
-        )
+        cause = f"The queries have shape {queries.shape}"
+        raise SettingError(f"{cause}. They must be [Q, {vectors.dim}].")
     searched = searched_words(vectors, restrict_vocab)
     topn = min(whole_number("topn", topn), searched)
     queries = unit_rows(queries)
@@ -155,10 +154,8 @@ def query_vectors(
     np.add.at(total, np.array(places, np.int64), np.array(weights)[:, None] * units)
     queries = unit_rows(total).astype(np.float32)
     if not queries.any(axis=1).all():
-        raise SettingError(
-            "A query is empty or adds up to the zero vector, which points nowhere. "
-            "Give other words."
-        )
+        cause = "A query is empty or adds up to the zero vector, which points nowhere"
+        raise SettingError(f"{cause}. Give other words.")
     used: list[set[int]] = [set() for _ in terms]
     for place, id in zip(places, ids, strict=True):
         used[place].add(id)
@@ -172,10 +169,8 @@ def _vector(vectors: Searched, item: Any) -> np.ndarray:
     except (TypeError, ValueError):
         vector = np.zeros(0)
     if vector.shape != (vectors.dim,):
-        raise SettingError(
-            f"A query is a word or a vector of shape ({vectors.dim},), not {item!r:.60}. "
-            "Give one of these, or a list of them."
-        )
+        cause = f"A query is a word or a vector of shape ({vectors.dim},), not {item!r:.60}"
+        raise SettingError(f"{cause}. Give one of these, or a list of them.")
     return vector
 
 
@@ -205,18 +200,15 @@ def several(given: Iterable[Any]) -> list[Any]:
     w2vjax.errors.SettingError: 'a cat' is one string, not a list of words. Pass a list of words.
     """
     if isinstance(given, str):
-        raise SettingError(
-            f"{given!r:.60} is one string, not a list of words. Pass a list of words."
-        )
+        cause = f"{given!r:.60} is one string, not a list of words"
+        raise SettingError(f"{cause}. Pass a list of words.")
     if isinstance(given, set | frozenset):
-        raise SettingError(
-            f"{given!r:.60} is a set. Its order, and so the result, differs from run to run. "
-            "Pass a list: sorted(words)."
-        )
+        cause = f"{given!r:.60} is a set. Its order, and so the result, differs from run to run"
+        raise SettingError(f"{cause}. Pass a list: sorted(words).")
     if not isinstance(given, Iterable):
         raise SettingError(
-            f"{given!r:.60} is of type {type(given).__name__}. "
-            "Give a word, a vector, or a list of words and vectors."
+            f"{given!r:.60} is of type {type(given).__name__}. Give a word, a vector, or a list of "
+            "words and vectors."
         )
     return list(given)
 

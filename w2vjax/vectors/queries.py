@@ -78,9 +78,8 @@ def most_similar(
     >>> [word for word, similarity in vectors.most_similar("cat")]
     ['dog', 'tea']
     """
-    return most_similar_batch(
-        vectors, [query_items(positive)], [query_items(negative)], topn, restrict_vocab
-    )[0]
+    plus, minus = [query_items(positive)], [query_items(negative)]
+    return most_similar_batch(vectors, plus, minus, topn, restrict_vocab)[0]
 
 
 def most_similar_batch(
@@ -113,9 +112,8 @@ def most_similar_batch(
     plus = several(positive)
     minus = [None] * len(plus) if negative is None else several(negative)
     if len(minus) != len(plus):
-        raise SettingError(
-            f"There are {len(plus)} positive but {len(minus)} negative queries. Pair them up."
-        )
+        cause = f"There are {len(plus)} positive but {len(minus)} negative queries"
+        raise SettingError(f"{cause}. Pair them up.")
     topn = whole_number("topn", topn)
     terms = [weighted_terms(*pair) for pair in zip(plus, minus, strict=True)]
     queries, used = query_vectors(vectors, terms)
@@ -293,9 +291,8 @@ def doesnt_match(vectors: Searched, words: Sequence[str]) -> str:
     """
     words = several(words)
     if len(words) < 2:
-        raise SettingError(
-            f"Words given: {len(words)}. One is odd only among others: give two or more."
-        )
+        cause = f"Words given: {len(words)}"
+        raise SettingError(f"{cause}. One is odd only among others: give two or more.")
     unit = unit_rows(_rows(vectors, words))
     return str(words[int(np.argmin(np.vecdot(unit, unit.mean(axis=0))))])
 
@@ -335,15 +332,13 @@ def mean_vector(
     words = several(words)
     scale = np.ones(len(words)) if weights is None else numbers(weights).astype(np.float64)
     if scale.shape != (len(words),):
-        raise SettingError(
-            f"{len(words)} words need as many weights; their shape is {scale.shape}."
-        )
+        cause = f"{len(words)} words need as many weights"
+        raise SettingError(f"{cause}; their shape is {scale.shape}.")
     kept = [place for place, word in enumerate(words) if not ignore_missing or word in vectors]
     total = np.abs(scale[kept]).sum()
     if not total > 0:
-        raise SettingError(
-            f"None of the {len(words)} words is in the vocabulary with a weight. There is no mean."
-        )
+        cause = f"None of the {len(words)} words is in the vocabulary with a weight"
+        raise SettingError(f"{cause}. There is no mean.")
     rows = _rows(vectors, [words[place] for place in kept]).astype(np.float64)
     mean = scale[kept] @ (unit_rows(rows) if pre_normalize else rows) / total
     return np.asarray(unit_rows(mean[None])[0] if post_normalize else mean, np.float32)

@@ -86,9 +86,8 @@ class Vectors:
         if not isinstance(words, Vocab):
             words = Vocab(words, counts, 1 if min_count is None else min_count, dropped)
         elif any(given is not None for given in (counts, dropped, min_count)):
-            raise SettingError(
-                "A Vocab has counts, dropped and min_count of its own. Leave them out."
-            )
+            cause = "A Vocab has counts, dropped and min_count of its own"
+            raise SettingError(f"{cause}. Leave them out.")
         object.__setattr__(self, "vocab", words)
         object.__setattr__(self, "matrix", _matrix(matrix))
         if self.matrix.ndim != 2 or len(self.matrix) != len(words):
@@ -183,10 +182,8 @@ class Vectors:
             return Vectors(vocab, self.matrix[key])
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             if not -len(self) <= key < len(self):
-                raise IdError(
-                    f"There is no row {key}: there are {len(self):,} words. Ask for 0 to "
-                    f"{len(self) - 1}."
-                )
+                cause = f"There is no row {key}: there are {len(self):,} words"
+                raise IdError(f"{cause}. Ask for 0 to {len(self) - 1}.")
             return self.matrix[int(key)]
         if not isinstance(key, Iterable):
             raise not_a_word(key)

@@ -14,8 +14,8 @@ Functions of blocks can be jitted and trust their ids. :mod:`w2vjax.windows.neig
 block, and what tokens, segments and reach are.
 """
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from w2vjax.ids import as_ids
@@ -23,7 +23,7 @@ from w2vjax.types import Batch, Inputs
 from w2vjax.windows.skipgram import block_batch
 
 
-def mean_weights(mask: jax.Array, dtype: DTypeLike) -> jax.Array:
+def mean_weights(mask: Array, dtype: DTypeLike) -> Array:
     """1/count on real words and 0 on padding, along the last axis of a mask.
 
     >>> mean_weights(jnp.asarray([[True, True, False]]), jnp.float32).tolist()
@@ -64,7 +64,7 @@ def cbow(
 
 
 def cbow_block_batch(
-    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+    tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """B groups of T means, each of which predicts its own center.
 
@@ -95,9 +95,8 @@ def one_word_each(batch: Batch) -> Batch:
     Use it for an objective with rows for each word (hierarchical softmax). In a group of T, every
     mean would be scored against the paths of all T words.
     """
-    return batch._replace(
-        words=batch.words.reshape(-1, 1), weights=batch.weights.sum(-1).reshape(-1, 1, 1)
-    )
+    weights = batch.weights.sum(-1).reshape(-1, 1, 1)
+    return batch._replace(words=batch.words.reshape(-1, 1), weights=weights)
 
 
 def weighted_by_words(batch: Batch, window: int) -> Batch:
@@ -115,7 +114,7 @@ def weighted_by_words(batch: Batch, window: int) -> Batch:
 
 
 def cbow_lone_batch(
-    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+    tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """:func:`cbow_block_batch`, then :func:`one_word_each`.
 
@@ -128,7 +127,7 @@ def cbow_lone_batch(
 
 
 def cbow_counted_block_batch(
-    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+    tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """:func:`cbow_block_batch`, then :func:`weighted_by_words`.
 
@@ -142,7 +141,7 @@ def cbow_counted_block_batch(
 
 
 def cbow_counted_batch(
-    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+    tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """:func:`cbow_counted_block_batch`, then :func:`one_word_each`.
 

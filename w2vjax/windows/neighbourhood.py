@@ -5,13 +5,11 @@ words. ``segments``, of the same shape, numbers the lines, -1 on padding. ``reac
 ``window``, is how far each center looks.
 """
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 
-def are_neighbours(
-    own: jax.Array, other: jax.Array, distance: jax.Array, reach: jax.Array
-) -> jax.Array:
+def are_neighbours(own: Array, other: Array, distance: Array, reach: Array) -> Array:
     """Whether a word is a neighbour: not the center, on its line and within its reach.
 
     Args:
@@ -31,7 +29,7 @@ def are_neighbours(
     return alike & (distance > 0) & (distance <= reach)
 
 
-def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
+def in_block(segments: Array, reach: Array) -> Array:
     """The neighbours of T centers among the P = T + 2*window words of a block, a mask [B, T, P].
 
     >>> in_block(jnp.asarray([[-1, 0, 0, 1]]), jnp.asarray([[1, 1]])).astype(int).tolist()
@@ -48,9 +46,7 @@ def in_block(segments: jax.Array, reach: jax.Array) -> jax.Array:
     return are_neighbours(own, segments[:, None], distance, reach[..., None])
 
 
-def around_each(
-    tokens: jax.Array, segments: jax.Array, reach: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+def around_each(tokens: Array, segments: Array, reach: Array) -> tuple[Array, Array, Array]:
     """The words around each center.
 
     Args:
@@ -70,10 +66,10 @@ def around_each(
     window = (tokens.shape[1] - count) // 2
     offsets = [offset for offset in range(-window, window + 1) if offset]
 
-    def shifted(values: jax.Array, offset: int) -> jax.Array:
+    def shifted(values: Array, offset: int) -> Array:
         return values[:, window + offset : window + offset + count]
 
-    def gathered(values: jax.Array) -> jax.Array:
+    def gathered(values: Array) -> Array:
         columns = [shifted(values, offset) for offset in offsets]
         return jnp.stack(columns, -1) if columns else jnp.zeros((*reach.shape, 0), values.dtype)
 

@@ -16,6 +16,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
@@ -39,9 +40,8 @@ def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
     [0.444, 1.0]
     """
     if not (math.isfinite(sample) and sample >= 0):
-        raise SettingError(
-            f"sample={sample} cannot work. Use about 1e-3 or 1e-5, or 0 to keep every word."
-        )
+        cause = f"sample={sample} cannot work"
+        raise SettingError(f"{cause}. Use about 1e-3 or 1e-5, or 0 to keep every word.")
     mass = np.asarray(counts, np.float64)
     if sample == 0 or not mass.sum():
         return np.ones(mass.shape)
@@ -49,14 +49,14 @@ def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
     return np.asarray(np.minimum(1.0, np.sqrt(rarity) + rarity))
 
 
-def keep_thresholds(counts: ArrayLike, sample: float = 1e-3) -> jax.Array:
+def keep_thresholds(counts: ArrayLike, sample: float = 1e-3) -> Array:
     """:func:`keep_probabilities` as [V] uint32, to compare with random bits; 2^32 - 1 is always."""
     scaled = np.rint(keep_probabilities(counts, sample) * 2.0**32)
-    thresholds: jax.Array = jax.device_put(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
+    thresholds: Array = jax.device_put(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
     return thresholds
 
 
-def prefix_sum(mask: jax.Array) -> jax.Array:
+def prefix_sum(mask: Array) -> Array:
     """How many are true before each place of a mask [M], [M] int32; exact for M < 2^24.
 
     >>> prefix_sum(jnp.asarray([True, False, True, True])).tolist()
@@ -74,8 +74,8 @@ def prefix_sum(mask: jax.Array) -> jax.Array:
 
 
 def subsample(
-    key: jax.Array, tokens: jax.Array, segments: jax.Array, keep: jax.Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
+    key: Array, tokens: Array, segments: Array, keep: Array
+) -> tuple[Array, Array, Array]:
     """Drop frequent words at random and close the gaps.
 
     Args:
@@ -105,7 +105,7 @@ def subsample(
     )
 
 
-def draw_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array:
+def draw_reach(key: Array, shape: tuple[int, ...], window: int) -> Array:
     """How far each center looks: uniform on 1 .. window, int32, exact to window / 2^16.
 
     Args:
@@ -121,7 +121,7 @@ def draw_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array
     return jnp.asarray(1 + ((bits * jnp.uint32(window)) >> 16), jnp.int32)
 
 
-def full_reach(key: jax.Array, shape: tuple[int, ...], window: int) -> jax.Array:
+def full_reach(key: Array, shape: tuple[int, ...], window: int) -> Array:
     """Every center looks ``window`` words to each side, as in the reference model."""
     del key
     return jnp.full(shape, window, jnp.int32)

@@ -14,8 +14,8 @@ Memory", 2016). Functions of blocks can be jitted and trust their ids.
 :mod:`w2vjax.windows.neighbourhood` defines a block.
 """
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from w2vjax.ids import as_ids
@@ -55,7 +55,7 @@ def pairs(
 
 
 def block_batch(
-    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+    tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """B groups of T centers, with all P = T + 2*window words of a block as candidate positives.
 
@@ -80,7 +80,7 @@ def block_batch(
 
 
 def fan_batch(
-    tokens: jax.Array, segments: jax.Array, reach: jax.Array, dtype: DTypeLike = jnp.float32
+    tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """B*T groups of 2*window hidden vectors and one positive.
 

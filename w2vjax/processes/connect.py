@@ -1,0 +1,147 @@
+"""Connect the processes of a run, and let all of them know the same."""
+
+import atexit
+import errno
+import socket
+import threading
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from w2vjax.errors import ProcessError, SettingError
+from w2vjax.processes.guard import end_now, leave, reason_of
+
+_SAME = "Give all the same --coordinator and --processes, and each its own --process."
+
+
+class Wishes(NamedTuple):
+    """What a process wants at the end of a round. All processes do what any of them wants."""
+
+    signal: int = 0
+    save: int = 0
+    stop: int = 0
+
+
+def is_first() -> bool:
+    """Whether this process writes results, log and checkpoints."""
+    return bool(jax.process_index() == 0)
+
+
+def agreed(own: Wishes, noted: np.ndarray | None, started: bool) -> Wishes:
+    """What all processes have to do.
+
+    Args:
+        own: the wishes of this process now.
+        noted: what everyone wished when a round began, [devices, 3], if the round told so.
+        started: whether a round has ended.
+    """
+    if jax.process_count() == 1:
+        return own
+    if not started:
+        return Wishes()
+    if noted is None:
+        noted = np.asarray(multihost_utils.process_allgather(np.array(own, np.int32)))
+    return Wishes(*noted.max(0).tolist())
+
+
+def told_by_first(value: Any, arrays: Any) -> tuple[Any, Any]:
+    """What process 0 says: a string, and a tree of arrays of known shapes. All call it together."""
+    if jax.process_count() == 1:
+        return value, arrays
+    text = np.frombuffer(value.encode(), np.uint8)
+    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
+    if not is_first():
+        text = np.zeros(size, np.uint8)
+    said = multihost_utils.broadcast_one_to_all(text)
+    host = jax.tree.map(np.asarray, arrays)
+    return said.tobytes().decode(), multihost_utils.broadcast_one_to_all(host)
+
+
+def connect(
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+    start_timeout: float = 300.0,
+    heartbeat: float = 100.0,
+) -> None:
+    """Make this process one of several, before it uses JAX for anything else.
+
+    On SLURM, Open MPI and Cloud TPU, JAX knows the first three.
+
+    Args:
+        coordinator: HOST:PORT of process 0.
+        processes: how many there are.
+        process: the number of this one, from 0.
+        start_timeout: seconds within which all have to come. Otherwise this process ends.
+        heartbeat: seconds after which a silent process is taken to be dead.
+
+    Raises:
+        SettingError: the address, the numbers or the times cannot work, or the port is taken.
+        ProcessError: JAX cannot connect.
+    """
+    for name, seconds in (("--start-timeout", start_timeout), ("--heartbeat", heartbeat)):
+        if not 1 <= seconds <= 1e6:  # a guard with no time would end every run
+            raise SettingError(f"{name} {seconds:g} cannot work. Use 1 to 1,000,000 seconds.")
+    _check(coordinator, processes, process)
+    # SIGTERM is ours: it saves a checkpoint
+    jax.config.update("jax_enable_preemption_service", False)
+    too_late = (
+        f"After {start_timeout:g} s, not all of the {processes or 'other'} processes have come to "
+        f"{coordinator or 'the coordinator'}. Start all of them. {_SAME}"
+    )
+    late = threading.Timer(start_timeout, end_now, (too_late,))
+    late.daemon = True
+    late.start()
+    # JAX ends a process by a signal when its own time is over. The timer and the guard are there
+    # before, and say who it was.
+    timing: dict[str, Any] = {
+        "initialization_timeout": int(start_timeout) + 10,
+        "heartbeat_timeout_seconds": int(heartbeat) + 8,
+    }
+    try:
+        jax.distributed.initialize(coordinator, processes, process, **timing)
+        there = jax.process_count()
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ProcessError(
+            f"JAX cannot connect the processes of this run: {reason_of(error)} {_SAME}"
+        ) from error
+    finally:
+        late.cancel()
+    if processes not in (None, there):
+        atexit.register(leave, SettingError.exit_code)  # the others are not waited for
+        raise SettingError(
+            f"This process expects {processes} processes, and {there} have come. {_SAME}"
+        )
+
+
+def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    if coordinator is None and processes is None and process is None:
+        return
+    if coordinator is None or processes is None or process is None:
+        cause = "--coordinator, --processes and --process go together, and one is missing"
+        raise SettingError(f"{cause}. Give all three, or none on SLURM, Open MPI and Cloud TPU.")
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        cause = f"--coordinator {coordinator} is no address"
+        raise SettingError(f"{cause}. Use HOST:PORT of process 0, such as 10.0.0.1:1234.")
+    if not 0 <= process < processes:
+        cause = f"--process {process} is not one of {processes} processes"
+        raise SettingError(f"{cause}. Number them from 0 to {processes - 1}.")
+    if process == 0:
+        _check_port(int(port))
+
+
+def _check_port(port: int) -> None:
+    """Refuse a port that is taken. JAX says so in its log alone."""
+    for family, host in ((socket.AF_INET, ""), (socket.AF_INET6, "::")):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):  # no IPv6 here, say
+                continue
+            cause = f"Port {port} of this host cannot be used: {error.strerror}"
+            raise SettingError(f"{cause}. Name another port with --coordinator.") from error

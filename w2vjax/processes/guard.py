@@ -1,0 +1,178 @@
+"""The guard of a process. It ends the process if another one has failed, died or got stuck.
+
+A process that waits for another one in a collective cannot do that itself. So the guard is a
+thread. Every second it leaves a note at JAX's coordinator and reads those of the others.
+"""
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import jax
+
+from w2vjax.errors import ProcessError, StoppedError
+
+_BEAT = 0.5  # seconds from one note of a guard to the next
+_GRACE = 3.0  # seconds that a process has to end by its own error, when another one has failed
+_NOTES = "w2vjax/notes/"
+
+
+def end_now(message: str) -> NoReturn:
+    """End this process at once, with a sentence. Its main thread may wait for ever."""
+    print(f"w2vjax train: {message}", file=sys.stderr, flush=True)
+    os._exit(ProcessError.exit_code)
+
+
+class Guard:
+    """Ends this process if another one has failed, is dead or stuck. One thread, one run."""
+
+    def __init__(self, client: Any, heartbeat: float, step_timeout: float):
+        self._client, self._own = client, jax.process_index()
+        # Process 0 waits for the others before it ends, and JAX must not be the first
+        self._silence = max(heartbeat / 2, heartbeat - 5)
+        self.step_timeout = step_timeout
+        self._mark, self._since, self._training = 0, time.monotonic(), False
+        self._heard: dict[int, tuple[str, float]] = {}
+        self._failed: dict[int, tuple[float, str]] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="w2vjax-guard", daemon=True)
+        self._thread.start()
+
+    def mark(self, training: bool = True) -> None:
+        """This process has come one step further."""
+        self._mark, self._since, self._training = self._mark + 1, time.monotonic(), training
+
+    def end(self, failure: BaseException | None) -> None:
+        """Stop watching, and tell the others why if the run has failed."""
+        self._over.set()
+        self._thread.join(5)
+        reason = "" if failure is None or isinstance(failure, StoppedError) else reason_of(failure)
+        self._leave_note(f"failed {reason}" if reason else "done")
+        if reason and self._own == 0:
+            time.sleep(_GRACE)  # the notes end with this process, and the others have to read them
+
+    def in_words(self, error: jax.errors.JaxRuntimeError) -> ProcessError:
+        """JAX's error as a sentence. If another process is its cause, the guard names that."""
+        if "RESOURCE_EXHAUSTED" in str(error):
+            said = reason_of(error)
+            return ProcessError(f"There is not enough memory: {said} Use smaller tables.")
+        time.sleep(self._silence + _GRACE)
+        return ProcessError(
+            f"An exchange with the other processes has failed: {reason_of(error)} Look at their "
+            "hosts and the network, and start all processes again with --resume."
+        )
+
+    def _leave(self, message: str) -> NoReturn:
+        """End this process. The notes end with process 0, so it gives the others time to read."""
+        if self._own == 0:
+            self._leave_note(f"failed {message}")
+            time.sleep(_GRACE)
+        end_now(message)
+
+    def _leave_note(self, note: str) -> None:
+        self._client.key_value_set(f"{_NOTES}{self._own}", note, allow_overwrite=True)
+
+    def _watch(self) -> None:
+        try:
+            while not self._over.wait(_BEAT):
+                self._look()
+        except jax.errors.JaxRuntimeError as error:  # JAX is about to end this process itself
+            for process, (_, said) in self._failed.items():  # the failure that process 0 ended by
+                end_now(f"Process {process} has ended, so this one ends too. It said: {said}")
+            end_now(
+                f"Process 0, which connects the others, cannot be reached: {reason_of(error)} "
+                "Look why it or its host has ended, and start all processes again with --resume."
+            )
+
+    def _look(self) -> None:
+        now, marks = time.monotonic(), {self._own: self._mark}
+        self._leave_note(f"alive {self._mark} {now}")
+        for key, note in self._client.key_value_dir_get(_NOTES):
+            process = int(key.rpartition("/")[2])
+            if process != self._own:
+                self._judge(process, note, now, marks)
+        if self._training and now - self._since > self.step_timeout:
+            self._stuck(marks)
+
+    def _judge(self, process: int, note: str, now: float, marks: dict[int, int]) -> None:
+        kind, _, rest = note.partition(" ")
+        if kind == "failed" and now - self._failed.setdefault(process, (now, rest))[0] > _GRACE:
+            end_now(f"Process {process} has ended, so this one ends too. It said: {rest}")
+        if kind != "alive":
+            return
+        marks[process] = int(rest.split()[0])
+        before, since = self._heard.get(process, ("", now))
+        if note != before:
+            self._heard[process] = note, now
+        elif now - since > self._silence:
+            self._leave(
+                f"Process {process} has not been heard of for {self._silence:g} s. Look why it or "
+                "its host has ended, and start all processes again with --resume."
+            )
+
+    def _stuck(self, marks: dict[int, int]) -> NoReturn:
+        behind = [process for process, mark in marks.items() if mark == min(marks.values())]
+        what = f"Process {', '.join(map(str, sorted(behind)))} has"
+        if len(behind) == len(marks):
+            what = "A round of all processes has"
+        self._leave(
+            f"{what} not gone on for {self.step_timeout:g} s. Look at what it waits for, or raise "
+            "step_timeout (--step-timeout)."
+        )
+
+
+def reason_of(failure: BaseException) -> str:
+    return (" ".join(str(failure).split()) or type(failure).__name__)[:500]
+
+
+_guards: list[Guard] = []
+
+
+def forward(waits_for: Any = None, training: bool = True) -> None:
+    """Tell the guard, if there is one, that this process is a step further when this is there."""
+    if _guards:
+        jax.block_until_ready(waits_for)
+        _guards[0].mark(training)
+
+
+@contextmanager
+def guarded(heartbeat: float = 100.0, step_timeout: float = float("inf")) -> Iterator[None]:
+    """A guard beside what is done here, if the run has several processes. One serves all.
+
+    If it fails, the process ends without waiting for the others at JAX's last barrier.
+    """
+    if _guards or not jax.distributed.is_initialized() or jax.process_count() == 1:
+        for guard in _guards:
+            guard.step_timeout = step_timeout
+        yield
+        return
+    from jax._src import distributed  # the coordinator's notes have no public name
+
+    guard = Guard(distributed.global_state.client, heartbeat, step_timeout)
+    _guards.append(guard)
+    failure: BaseException | None = None
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        failure = guard.in_words(error)
+        raise failure from error
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        _guards.clear()
+        guard.end(failure)
+        if failure is not None and not isinstance(failure, StoppedError):
+            atexit.register(leave, getattr(failure, "exit_code", 1))
+
+
+def leave(code: int) -> None:
+    """End this process without waiting for the others."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

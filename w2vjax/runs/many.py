@@ -1,0 +1,206 @@
+"""Many small models of one corpus, which differ in seed or rate, trained by one program."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.corpus.encode import Corpus
+from w2vjax.corpus.sources import Source
+from w2vjax.devices.compiling import compiler_options
+from w2vjax.errors import DivergedError, SettingError
+from w2vjax.lazy import kept
+from w2vjax.runs.arguments import Arguments, arguments_of
+from w2vjax.runs.checkpoint import Position
+from w2vjax.runs.loop import check_arguments, make_run, read_corpus
+from w2vjax.runs.watch import Untrained, Watch, untrained_beside
+from w2vjax.training.feed import marked
+from w2vjax.training.setup import Run, drawn_params
+from w2vjax.training.step import (
+    Progress,
+    Recipe,
+    State,
+    chunk_key,
+    schedule_argument,
+    train_chunk,
+)
+from w2vjax.training.updates import linear_decay
+from w2vjax.types import Params, Tables
+
+# Keywords of ``train`` that say something of one run, or how it is divided.
+_OF_ONE_RUN = (
+    *("seed", "learning_rate", "copies", "join_words", "devices", "mesh", "start"),
+    *("checkpoint", "progress", "log", "callback"),
+)
+
+
+def train_many(
+    corpus: "Source | Corpus" = None,
+    seeds: Sequence[int] = range(10),
+    learning_rates: Sequence[float] | None = None,
+    **keywords: Any,
+) -> Params:
+    """The tables of S models: those of ``train(corpus, seed=..., learning_rate=..., copies=1)``.
+
+    All models are trained in one call, so small ones do not wait for Python. A CPU trains them one
+    after the other, each core its share. A GPU trains them side by side, by ``jax.vmap``.
+
+    Args:
+        corpus: as in :func:`~w2vjax.runs.loop.train`.
+        seeds: S of them.
+        learning_rates: S of them. None for the usual rate.
+        **keywords: of :func:`~w2vjax.runs.loop.train`, the same for all models. Not those of a
+            single run: copies, join_words, devices, mesh, start, checkpoint, progress, log,
+            callback.
+
+    Returns:
+        Params of [S, V, D]. Row v is word v of ``w2v.prepare(corpus, ...).vocab.words``, the words
+        in the order of their counts.
+
+    Raises:
+        SettingError: there are no seeds, or not as many rates; a keyword is not known, or cannot
+            work here.
+        CorpusError, FileError: as in ``train``.
+        DivergedError: a model has diverged. The message names its seed.
+
+    >>> text = [["a", "rose", "is", "a", "rose"]] * 20
+    >>> train_many(text, seeds=[1, 2, 3], dim=4, epochs=2, min_count=1, sample=0).input.shape
+    (3, 3, 4)
+    """
+    given = _arguments_of_each(seeds, learning_rates, keywords)
+    job = make_run(read_corpus(corpus, given[0]), given[0])
+    untrained = untrained_beside(job)
+    recipe, settings = job.recipe._replace(schedule=0.0), job.settings
+    program = _program(recipe, job.feed.size, settings.dim, settings.dtype)
+    calls = [_call(job, part) for part in _shares(given, job.recipe.platform)]
+    program.lower(*calls[0]).compile()  # once, and not in each thread
+    with ThreadPoolExecutor(len(calls), "w2vjax-many") as pool:
+        done = list(pool.map(lambda call: jax.device_get(program(*call)), calls))
+    params, progress = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(given)], *done)
+    for each, *tables, told in zip(given, *params, zip(*progress, strict=True), strict=True):
+        _judge(job, each, untrained, Params(*tables), Progress(*told))
+    return Params(*params)
+
+
+def _arguments_of_each(
+    seeds: Sequence[int], learning_rates: Sequence[float] | None, keywords: dict[str, Any]
+) -> list[Arguments]:
+    """The arguments of each model, checked."""
+    if jax.process_count() > 1:
+        raise SettingError("train_many trains in one process. Call train, or start one process.")
+    for name in _OF_ONE_RUN:
+        if name in keywords:
+            raise SettingError(
+                f"{name} cannot go with train_many, whose models share one program. Leave it out, "
+                "or call train."
+            )
+    for name, values in ("seeds", seeds), ("learning_rates", learning_rates):
+        if values is not None and (np.ndim(values) != 1 or not len(values)):
+            raise SettingError(f"{name}={values!r:.60} is no list of numbers. Use {name}=[1, 2].")
+    rates = [None] * len(seeds) if learning_rates is None else list(learning_rates)
+    if len(rates) != len(seeds):
+        raise SettingError(
+            f"{len(seeds)} seeds cannot go with {len(rates)} learning rates. Give a rate for each "
+            "seed, or none."
+        )
+    given = [
+        arguments_of({**keywords, "copies": 1, "seed": seed, "learning_rate": rate})
+        for seed, rate in zip(seeds, rates, strict=True)
+    ]
+    check_arguments(given[0], None)
+    for each in given[1:]:
+        each.settings().check()
+    return given
+
+
+def _cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
+
+
+def _shares(given: list[Arguments], platform: str) -> list[list[Arguments]]:
+    """The models of each core, as many for each: the last may train a model once more."""
+    parts = min(len(given), _cores()) if platform == "cpu" else 1
+    size = -(-len(given) // parts)
+    shares = [given[begin : begin + size] for begin in range(0, len(given), size)]
+    shares[-1] += shares[-1][-1:] * (size - len(shares[-1]))
+    return shares
+
+
+def _call(job: Run, share: list[Arguments]) -> tuple[Any, ...]:
+    """The arguments of :func:`_program` for some models."""
+    place = job.feed
+
+    def schedule(arguments: Arguments) -> Any:
+        if arguments.schedule is not None:
+            return schedule_argument(job.recipe)
+        return linear_decay(arguments.learning_rate or job.settings.learning_rate, job.steps)
+
+    schedules = jax.tree.map(lambda *leaves: np.stack(leaves), *map(schedule, share))
+    begins = np.arange(0, place.chunks * place.size, place.size, dtype=np.int32)
+    counts = np.minimum(place.size, place.words - begins).astype(np.int32)
+    ids = marked(place.corpus, 0, place.words, place.chunks * place.size)
+    seeds = np.array([arguments.seed for arguments in share], np.uint32)
+    epochs = np.int32(job.settings.epochs)
+    return schedules, seeds, epochs, job.tables, job.keep, ids, begins, counts
+
+
+@kept
+def _program(recipe: Recipe, size: int, dim: int, dtype: str) -> Any:
+    """(schedules [S], seeds [S], epochs, tables, keep, ids, begins, counts) -> (params, progress).
+
+    Both have an axis [S] in front. The loss is that of the last chunk, ``words`` are those of all,
+    and ``failed`` is a step of the first chunk that met a number which is not finite.
+    """
+
+    def one(schedule: Any, seed: jax.Array, epochs: Any, tables: Tables, *text: Any) -> Any:
+        keep, ids, begins, counts = text
+        made, chunks = recipe._replace(schedule=schedule), len(begins)
+
+        def train(number: jax.Array, carry: tuple[State, Progress]) -> tuple[State, Progress]:
+            state, before = carry
+            epoch, chunk = number // chunks, number % chunks
+            piece = ids, begins[chunk], counts[chunk]
+            key = chunk_key(jnp.stack([seed, epoch.astype(seed.dtype), chunk.astype(seed.dtype)]))
+            state, progress = train_chunk(made, size, state, tables, keep, piece, key)
+            failed = jnp.where(before.failed < 0, progress.failed, before.failed)
+            return state, progress._replace(words=before.words + progress.words, failed=failed)
+
+        params = drawn_params(seed, (len(keep), dim), dtype)
+        zero, none = jnp.zeros((), jnp.float32), jnp.int32(0)
+        start = Progress(zero, zero, none, none, jnp.int32(-1))
+        state = State(params, made.optimizer.init(params))
+        state, progress = jax.lax.fori_loop(0, epochs * chunks, train, (state, start))
+        return state.params, progress
+
+    def all_of(schedules: Any, seeds: jax.Array, *shared: Any) -> Any:
+        if recipe.platform == "cpu":
+            return jax.lax.map(lambda own: one(*own, *shared), (schedules, seeds))
+        return jax.vmap(lambda *own: one(*own, *shared))(schedules, seeds)
+
+    return jax.jit(all_of, compiler_options=compiler_options(recipe.platform, recipe.deterministic))
+
+
+def _judge(
+    job: Run,
+    arguments: Arguments,
+    untrained: Callable[[], Untrained | None],
+    params: Params,
+    progress: Progress,
+) -> None:
+    """Raise what ``train`` raises of a model that has diverged, or learned from no pair."""
+    rate = arguments.learning_rate or job.settings.learning_rate
+    job = job._replace(settings=replace(job.settings, seed=arguments.seed, learning_rate=rate))
+    watch = Watch(job, Position(), untrained, None)
+    try:
+        if int(progress.failed) >= 0:
+            raise DivergedError(f"The loss of a step is not finite. {watch.remedy()}")
+        watch.round([progress], job.steps)
+        watch.end(params, job.steps)
+    except DivergedError as error:
+        raise DivergedError(f"The model of seed={arguments.seed}: {error}") from error
