@@ -414,6 +414,52 @@ def test_processes_give_the_bits_of_one(
     )
 
 
+# One of several processes that take each step together. Process 0 prints the digest of its tables.
+TOGETHER_IN_PROCESSES = """
+import hashlib, json, sys
+port, count, number, folder, axes = sys.argv[1], *map(int, sys.argv[2:4]), *sys.argv[4:]
+from w2vjax.processes.connect import connect
+if count > 1:
+    connect(f"127.0.0.1:{port}", count, number)
+import jax, numpy as np
+from jax.sharding import Mesh
+import w2vjax as w2v
+from planted import planted_text
+
+corpus, axes = w2v.prepare(planted_text(words=7)[:60], min_count=1), json.loads(axes)
+mesh = Mesh(np.array(jax.devices()).reshape(*axes.values()), tuple(axes))
+small = {"dim": 8, "epochs": 1, "batch_words": 32, "block_words": 8}
+trained = w2v.train(corpus, **small, mesh=mesh, checkpoint=folder)
+tables = [np.asarray(table) for table in trained.params]
+print(hashlib.sha256(b"".join(table.tobytes() for table in tables)).hexdigest())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "devices"), [(2, 1), (2, 2)])
+@pytest.mark.parametrize("axis", ["data", "dim", "vocabulary"])
+def test_steps_together_in_processes_give_the_bits_of_one(
+    tmp_path: Path, axis: str, processes: int, devices: int
+) -> None:
+    digests = []
+    for count in (1, processes):
+        own = environment(processes * devices // count)
+        axes, port = json.dumps({axis: processes * devices}), free_port()
+        command = [sys.executable, "-c", TOGETHER_IN_PROCESSES, str(port), str(count)]
+        given = [str(tmp_path / str(count)), axes]
+        started = [
+            subprocess.Popen(
+                [*command, str(number), *given], env=own, stdout=subprocess.PIPE, text=True
+            )
+            for number in range(count)
+        ]
+        said = [process.communicate(timeout=600)[0].split()[-1] for process in started]
+        assert [process.returncode for process in started] == [0] * count
+        digests.append(set(said))
+    assert len(digests[0]) == 1
+    assert digests[0] == digests[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "victim", "number"),
