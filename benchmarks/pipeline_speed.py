@@ -16,7 +16,8 @@ Candidates, all of which keep the words that occur five times and write the same
   installed).
 
 All of them have one core. The two of w2vjax are then timed again on all cores, with one thread and
-with as many as there are cores, in turns.
+with as many as there are cores, in turns. On a machine that others use, compare ``cpu_s``: the
+seconds of all cores together, of the system too.
 
 Before anything is timed every candidate has to give the ids that split + Counter + dict gives.
 """
@@ -24,6 +25,7 @@ Before anything is timed every candidate has to give the ids that split + Counte
 import os
 import resource
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +36,7 @@ from typing import Any
 import numpy as np
 from timing import CheckFailed, compare, parser_of, report, table
 
-from w2vjax.corpus.count import choose
+from w2vjax.corpus.count import rank, spelled
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import Reading
@@ -79,7 +81,9 @@ def by_w2vjax_in_memory(path: Path, threads: int = 1) -> np.ndarray:
     with scratch_files(tempfile.gettempdir()) as scratch:
         ids, starts = scratch(), scratch()
         seen = scan(path, reading=Reading(threads=threads), scratch=scratch)
-        renumber(seen, choose(seen, MIN_COUNT, None)[1], ids, starts)
+        kept, dropped, ids_of = rank(seen, MIN_COUNT, None)
+        spelled(seen, kept, dropped, MIN_COUNT)
+        renumber(seen, ids_of, ids, starts)
         ids.seek(0)
         return np.fromfile(ids, "<i4")
 
@@ -204,20 +208,39 @@ def on_all_cores(path: Path, cores: int) -> dict[str, Callable[[], np.ndarray]]:
     }
 
 
+def with_cpu_seconds(
+    calls: dict[str, Callable[[], np.ndarray]], used: dict[str, list[float]]
+) -> dict[str, Callable[[], np.ndarray]]:
+    """The same calls. Each adds the CPU time of all its threads to ``used``."""
+
+    def timed(name: str, call: Callable[[], np.ndarray]) -> np.ndarray:
+        begin = time.process_time()
+        result = call()
+        used.setdefault(name, []).append(time.process_time() - begin)
+        return result
+
+    return {name: partial(timed, name, call) for name, call in calls.items()}
+
+
 def run(path: Path, rounds: int, write: bool, quick: bool = False) -> dict[str, Any]:
     cores = os.cpu_count() or 1
     with one_core():
         check(path)
     words = len(path.read_bytes().split())
-    candidates = {name: lambda call=call: call(path) for name, call in available().items()}  # type: ignore[misc]
+    used: dict[str, list[float]] = {}
+    candidates = {name: partial(call, path) for name, call in available().items()}
     options: dict[str, Any] = {"rounds": rounds, "warmup": 1, "sample_seconds": 0.0}
     with one_core():
-        timings = compare(candidates, **options)
+        timings = compare(with_cpu_seconds(candidates, used), **options)
     if cores > 1:
-        timings |= compare(on_all_cores(path, cores), **options)
+        timings |= compare(with_cpu_seconds(on_all_cores(path, cores), used), **options)
     rows = [
-        timing.row(million_words_a_second=words / timing.median / 1e6, best_s=min(timing.seconds))
-        for timing in timings.values()
+        timing.row(
+            million_words_a_second=words / timing.median / 1e6,
+            best_s=min(timing.seconds),
+            cpu_s=float(np.median(used[name])),
+        )
+        for name, timing in timings.items()
     ]
     print(table(rows))
     vocab = prepare(path, None, MIN_COUNT).vocab

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2vjax.corpus import table as table_module
-from w2vjax.corpus.count import choose
+from w2vjax.corpus.count import rank, spelled
 from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import Reading
 from w2vjax.corpus.table import PIECE, PIECES, WordTable
@@ -40,9 +40,10 @@ def reference(text):
 def encoded(source, min_count, block_bytes, max_vocab=None, tokenizer=None, threads=1):
     ids, starts = io.BytesIO(), io.BytesIO()
     seen = scan(source, tokenizer, Reading(block_bytes=block_bytes, threads=threads), io.BytesIO)
-    vocab, ids_of = choose(seen, min_count, max_vocab)
-    kept = renumber(seen, ids_of, ids, starts)
-    assert kept * 4 == len(ids.getvalue())
+    kept, dropped, ids_of = rank(seen, min_count, max_vocab)
+    vocab = spelled(seen, kept, dropped, min_count)
+    size = renumber(seen, ids_of, ids, starts)
+    assert size * 4 == len(ids.getvalue())
     return (
         vocab,
         np.frombuffer(ids.getvalue(), "<i4"),

@@ -26,6 +26,7 @@ def test_the_candidates_agree_and_are_reported(pipeline_speed, text, capsys):
         "NumPy sort",
     }
     assert all(row["million_words_a_second"] > 0 for row in record["rows"])
+    assert all(row["cpu_s"] > 0 for row in record["rows"])
     assert "w2vjax" in capsys.readouterr().out
 
 

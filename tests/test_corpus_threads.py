@@ -15,10 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from w2vjax.corpus import scan as scan_module
 from w2vjax.corpus import sources, threads
 from w2vjax.corpus import table as table_module
-from w2vjax.corpus.count import choose
+from w2vjax.corpus.count import rank, spelled
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import Part, Reading, parts, split
@@ -40,12 +39,15 @@ def read(paths, **options):
         seen = scan(paths, reading=Reading(**options), scratch=io.BytesIO)
     except CorpusError as error:
         return str(error)
-    vocab, ids_of = choose(seen, 1, None)
+    kept, dropped, ids_of = rank(seen, 1, None)
+    vocab = spelled(seen, kept, dropped, 1)
     renumber(seen, ids_of, ids, starts)
     numbers = np.frombuffer(ids.getvalue(), "<i4").tolist()
     lines = np.frombuffer(starts.getvalue(), "<i8").tolist()
     firsts = [numbers.index(word) for word in range(len(vocab))]
-    assert sorted(seen.first[seen.counts > 0].tolist()) == sorted(firsts)
+    met = np.flatnonzero(seen.counts)
+    in_order = seen.spell(met[np.argsort(seen.first[met])])
+    assert in_order == [vocab.words[word] for word in np.argsort(firsts)]
     return vocab.words, vocab.counts.tolist(), numbers, lines, seen.tokens, seen.lines
 
 
@@ -165,14 +167,14 @@ def test_a_little_text_starts_no_thread(tmp_path, monkeypatch):
 def test_the_error_of_the_earliest_part_is_raised(tmp_path, monkeypatch, error, fails):
     """Whatever it is, as from one thread. No thread is left."""
     monkeypatch.setattr(sources, "PART", 8)
-    right = scan_module.blocks_of
+    right = sources.blocks_of
 
     def blocks_of(part, reading):
         if part.begin // 8 in fails:
             raise error.with_traceback(None)
         return right(part, reading)
 
-    monkeypatch.setattr(scan_module, "blocks_of", blocks_of)
+    monkeypatch.setattr(sources, "blocks_of", blocks_of)
     before = set(threading.enumerate())
     with pytest.raises(type(error)) as caught:
         scan(written(tmp_path, [b"a bcd ef" * 9]), reading=Reading(threads=3))
@@ -194,7 +196,7 @@ def test_an_error_ends_the_work_of_later_parts(tmp_path, monkeypatch):
         while True:
             yield sources.Block(np.frombuffer(b"a ", np.uint8), False)
 
-    monkeypatch.setattr(scan_module, "blocks_of", blocks_of)
+    monkeypatch.setattr(sources, "blocks_of", blocks_of)
     with pytest.raises(MemoryError):
         scan(written(tmp_path, [b"a", b"b"]), reading=Reading(threads=2))
 
@@ -207,7 +209,7 @@ def blocks_of(part, reading):
     os.write(1, b"reading\\n")
     while True:
         yield sources.Block(np.frombuffer(b"a ", np.uint8), False)
-scan.blocks_of = blocks_of
+sources.blocks_of = blocks_of
 try:
     scan.scan(sys.argv[1:], reading=sources.Reading(threads=3))
 except KeyboardInterrupt:

@@ -17,13 +17,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from w2vjax.errors import FileError, SettingError, W2VError
 
 if sys.platform != "win32":
     import fcntl
 
+AnyPath: TypeAlias = str | os.PathLike[str]
 _TEMPORARY = ".w2vjax-tmp"
 _JOURNAL = ".w2vjax-journal"
 _LOCK = ".w2vjax-lock"
@@ -40,7 +41,7 @@ def as_path(path: object) -> Path:
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def atomic_file(path: AnyPath) -> Iterator[IO[bytes]]:
     """A binary file to write to. It appears under ``path`` whole, or not at all.
 
     Raises:
@@ -59,7 +60,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def atomic_files(paths: Sequence[str | os.PathLike[str]]) -> Iterator[list[IO[bytes]]]:
+def atomic_files(paths: Sequence[AnyPath]) -> Iterator[list[IO[bytes]]]:
     """Several files of one folder that change together, such as a matrix and its vocabulary.
 
     No rename covers two names. Between the renames a journal beside the first file tells
@@ -112,7 +113,7 @@ def _remove(temporaries: Sequence[Path]) -> None:
 
 
 @contextmanager
-def scratch_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[], IO[bytes]]]:
+def scratch_files(folder: AnyPath) -> Iterator[Callable[[], IO[bytes]]]:
     """Makes files without a name, to write and read. They are gone when the work or process ends.
 
     Raises:
@@ -139,7 +140,7 @@ def scratch_files(folder: str | os.PathLike[str]) -> Iterator[Callable[[], IO[by
         yield scratch
 
 
-def _followed(path: str | os.PathLike[str]) -> Path:
+def _followed(path: AnyPath) -> Path:
     """The file that a symbolic link stands for, because a rename would replace the link."""
     return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
 
@@ -255,7 +256,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
     return names if plain else {}
 
 
-def settled(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+def settled(paths: Sequence[AnyPath]) -> list[Path]:
     """Where to read files that :func:`atomic_files` wrote, even if their writer died in between."""
     targets = [_followed(path) for path in paths]
     names = _read_journal(_journal(targets[0]))
@@ -263,7 +264,7 @@ def settled(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return [new if new.exists() else old for new, old in zip(temporaries, targets, strict=True)]
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
+def remove_leftovers(folder: AnyPath) -> list[Path]:
     """Finish or remove what dead writers left in ``folder``. Returns the files that were removed.
 
     >>> import tempfile, pathlib
@@ -288,7 +289,7 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
     return removed
 
 
-def sync_folder(folder: str | os.PathLike[str]) -> None:
+def sync_folder(folder: AnyPath) -> None:
     """Flush a folder's names, so that a rename survives a power cut. Windows need not do so."""
     if os.name == "nt":
         return
@@ -299,7 +300,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def sha256_of(path: str | os.PathLike[str]) -> str:
+def sha256_of(path: AnyPath) -> str:
     """The SHA-256 of a file, in hexadecimal. The file is read in pieces.
 
     >>> import tempfile, pathlib
@@ -312,7 +313,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_writable(path: str | os.PathLike[str], folder: bool = False) -> None:
+def check_writable(path: AnyPath, folder: bool = False) -> None:
     """Refuse a file that could not be written, or a ``folder`` that could not be. Makes nothing.
 
     Raises :class:`~w2vjax.errors.FileError` before the work that the writer would raise it after.
@@ -339,7 +340,7 @@ def check_writable(path: str | os.PathLike[str], folder: bool = False) -> None:
 
 
 @contextmanager
-def claimed(folder: str | os.PathLike[str], lock: str = _LOCK) -> Iterator[None]:
+def claimed(folder: AnyPath, lock: str = _LOCK) -> Iterator[None]:
     """Make a folder, and keep other processes from claiming it.
 
     The claim is a lock on a file in the folder. The system drops it when the process ends, however
@@ -363,7 +364,7 @@ def claimed(folder: str | os.PathLike[str], lock: str = _LOCK) -> Iterator[None]
 
 
 @contextmanager
-def removed_if_empty(*folders: str | os.PathLike[str]) -> Iterator[None]:
+def removed_if_empty(*folders: AnyPath) -> Iterator[None]:
     """If the work fails, remove the folders that were not there before it and are empty."""
     wanted = {place for folder in map(Path, folders) for place in (folder, *folder.parents)}
     missing = sorted((place for place in wanted if not place.exists()), key=str, reverse=True)
@@ -393,7 +394,7 @@ def _lock(file: Path, locks: ExitStack) -> None:
 
 
 @contextmanager
-def appearing_together(folder: str | os.PathLike[str]) -> Iterator[Path]:
+def appearing_together(folder: AnyPath) -> Iterator[Path]:
     """A place for files that appear in ``folder`` all together, or not at all if the work fails.
 
     A process that is killed while it moves them leaves the rest to the next one that writes here.

@@ -14,6 +14,7 @@ from typing import NoReturn, TypeAlias
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.errors import FileError, FormatError, SettingError, whole_number
+from w2vjax.files import AnyPath
 
 ALLOWANCES = {
     "duplicates": "of words that occur twice, the first is kept",
@@ -53,7 +54,7 @@ class ReadOptions:
     unicode_errors: str = "strict"
     limit: int | None = None
     table: str = "input"
-    vocabulary: str | os.PathLike[str] | None = None
+    vocabulary: AnyPath | None = None
     verify: bool = True
 
     def __post_init__(self) -> None:

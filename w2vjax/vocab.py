@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError, UnknownWordError, whole_number
+from w2vjax.files import AnyPath
 from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
 
 # difflib takes about 4 us a word. Only the most frequent words are searched, which takes a fraction
@@ -177,12 +178,12 @@ class Vocab:
         least = max(min_count, new.min_count)
         return Vocab(grown, list(grown.values()), least, rare, new.report)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write a vocabulary file: :func:`~w2vjax.vocabulary_file.write_vocabulary`."""
         write_vocabulary(path, self.words, self.counts)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Vocab":
+    def load(cls, path: AnyPath) -> "Vocab":
         """Read a vocabulary file: :func:`~w2vjax.vocabulary_file.read_vocabulary`.
 
         Raises:

@@ -3,7 +3,6 @@
 Beside a ``.npy`` the file may hold words without counts.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from w2vjax import reading
 from w2vjax.errors import FormatError
-from w2vjax.files import as_path, atomic_file
+from w2vjax.files import AnyPath, as_path, atomic_file
 from w2vjax.reading import MARK, STRICT, ReadOptions, contents, decode, encoded, refuse
 
 FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split at all white space
@@ -21,7 +20,7 @@ _MOST = np.iinfo(np.int64).max
 
 
 def read_vocabulary(
-    path: str | os.PathLike[str], options: ReadOptions = STRICT
+    path: AnyPath, options: ReadOptions = STRICT
 ) -> tuple[list[str], np.ndarray | None]:
     """(words, counts [V] int64). The counts are None if the file holds words only.
 
@@ -79,7 +78,7 @@ def vocabulary_bytes(
 
 
 def write_vocabulary(
-    path: str | os.PathLike[str], words: Sequence[str], counts: np.ndarray | Sequence[int] | None
+    path: AnyPath, words: Sequence[str], counts: np.ndarray | Sequence[int] | None
 ) -> None:
     """Write words and counts [V] as the C tool's ``-save-vocab`` does.
 

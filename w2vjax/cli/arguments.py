@@ -17,7 +17,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
-from w2vjax.files import check_writable
+from w2vjax.files import AnyPath, check_writable
 
 
 class Files(Enum):
@@ -77,7 +77,7 @@ class TextOptions:
     encoding: str = "utf-8"
     invalid: Literal["strict", "replace"] = "strict"
 
-    def reading(self, *results: str | os.PathLike[str] | None) -> Reading:
+    def reading(self, *results: AnyPath | None) -> Reading:
         """The same for the library. A walk through a folder leaves the results out."""
         return Reading(self.invalid, encoding=self.encoding).without(*results)
 

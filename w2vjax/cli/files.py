@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from tyro.conf import DisallowNone, Positional
 
-from w2vjax.cli.arguments import (
-    Files,
-    Flag,
-    Json,
-    Number,
-    PathOrNone,
-    Source,
-    Target,
-    VectorsFile,
-    shown,
-)
+from w2vjax.cli import arguments
+from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, Target, shown
 from w2vjax.cli.output import answer
 from w2vjax.errors import SettingError
 from w2vjax.formats.formats import FORMATS, describe, format_of, lines_of, load, save
@@ -85,7 +76,7 @@ def convert(
 
 
 def export(
-    vectors: VectorsFile,
+    vectors: arguments.VectorsFile,
     out: Target,
     to: To = None,
     html: Flag = False,

@@ -4,17 +4,8 @@ import sys
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from w2vjax.cli.arguments import (
-    Corpus,
-    Count,
-    Json,
-    NewFile,
-    NewFileOrOutput,
-    Text,
-    TextOptions,
-    shown,
-    together,
-)
+from w2vjax.cli import arguments
+from w2vjax.cli.arguments import Corpus, Count, Json, NewFile, NewFileOrOutput, Text, shown
 from w2vjax.cli.output import columns, write_json, write_lines
 from w2vjax.compressed import is_compressed
 from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
@@ -54,8 +45,8 @@ def phrases(
     corpus: Corpus = (),
     out: NewFileOrOutput = None,
     list: NewFile = None,
-    joining: Annotated[Joining, together] = Joining(),
-    text: Text = TextOptions(),
+    joining: Annotated[Joining, arguments.together] = Joining(),
+    text: Text = arguments.TextOptions(),
     topn: Count = 20,
     json: Json = None,
 ) -> int:

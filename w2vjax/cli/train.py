@@ -8,16 +8,8 @@ from typing import Annotated, Any, get_args
 
 from tyro.conf import OmitArgPrefixes, arg
 
-from w2vjax.cli.arguments import (
-    Corpus,
-    Files,
-    NewFileOrOutput,
-    Strings,
-    Text,
-    TextOptions,
-    shown,
-    together,
-)
+from w2vjax.cli import arguments
+from w2vjax.cli.arguments import Corpus, Files, NewFileOrOutput, Strings, Text, TextOptions, shown
 from w2vjax.cli.options import Given, Options, Processes, Saving, given_in, keywords_for, source_of
 from w2vjax.cli.output import answer, write_json
 from w2vjax.errors import SettingError
@@ -32,12 +24,12 @@ def train(
     *,
     out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
     text: Text = TextOptions(),
-    saving: Annotated[Saving, together] = Saving(),
+    saving: Annotated[Saving, arguments.together] = Saving(),
     from_: Annotated[Path | None, shown("FOLDER", name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
     json: NewFileOrOutput = None,
-    hosts: Annotated[Processes, together] = Processes(),
+    hosts: Annotated[Processes, arguments.together] = Processes(),
 ) -> int:
     """Train word vectors on text files.
 

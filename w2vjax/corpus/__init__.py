@@ -20,23 +20,21 @@ Its two halves are for a vocabulary that is shared, saved or loaded::
 
 A source is one of these:
 
-- a path of a text file, plain or compressed (.gz, .bz2, .xz, .zst);
+- a path of a text file, plain or compressed (.gz, .bz2, .xz, .zst), or "-" for standard input;
 - a path of a folder, which is read with its folders in sorted order, without names that begin with
   a dot. A link to a folder, a pipe, a socket or a device in it is an error;
-- "-" for standard input, a list of paths, or None for the built-in text;
-- an iterable of token lists, such as the ``lines()`` of ``w2v.phrases(source)``.
+- a list of paths; None for the built-in text; or an iterable of token lists.
 
-``reading=Reading(...)`` reads another encoding, invalid text, or a folder without some of its
-files. Files are UTF-8 if it names no other encoding. A byte order mark is dropped.
+``reading=Reading(...)`` reads another encoding (UTF-8 is the default), invalid text, or a folder
+without some of its files. A byte order mark is dropped.
 
-Files of more than 8 MiB in all are read by a thread for each core, at most 8, with an equal result.
-A plain file is cut between words for that. A compressed file, or one in another encoding, has one
-thread. Streams, token lists and a tokenizer of your own are read by the main thread alone.
+A thread for each core reads files of more than 8 MiB in all, with an equal result. A plain file is
+cut between words for that. A compressed file, or one in another encoding, has one thread. Streams,
+token lists and a tokenizer of your own are read by the main thread alone.
 
-To the default tokenizer a word is a longest sequence of bytes above 0x20. Space, tab, newline,
-carriage return and the other control characters, also NUL, separate words. A line is one document
-or sentence, and windows do not cross lines. A newline and the end of a file end a line. A file that
-is one endless line has starts = [0].
+To the default tokenizer a word is a longest sequence of bytes above 0x20. Space, tab, newline, NUL
+and the other control characters separate words. A line is one document or sentence, and windows do
+not cross lines. A newline and the end of a file end a line.
 """
 
 from w2vjax.lazy import names_of

@@ -16,32 +16,34 @@ def check_counts(min_count: int, max_vocab: int | None) -> None:
         whole_number("max_vocab", max_vocab)
 
 
-def choose(seen: Seen, min_count: int, max_vocab: int | None) -> tuple[Vocab, np.ndarray]:
-    """(the vocabulary of a pass, the id [S] int32 of each of its numbers; -1 is a dropped word)."""
+def rank(
+    seen: Seen, min_count: int, max_vocab: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(numbers of the kept words, of the dropped ones, the id [S] int32 of each number or -1)."""
     met = np.flatnonzero(seen.counts)
     ranked = met[np.lexsort((seen.first[met], -seen.counts[met]))]
     size = int(np.searchsorted(-seen.counts[ranked], -max(min_count, 1), side="right"))
     if size == 0:
         word, count = seen.spell(ranked[:1])[0], int(seen.counts[ranked[0]])
         shown = word if len(word) < 60 else word[:57] + "..."
-        raise CorpusError(
-            f"No word occurs min_count={min_count} times (most frequent: {shown!r}, {count:,}). "
-            "Lower min_count or read more text."
-        )
+        cause = f"No word occurs min_count={min_count} times (most frequent: {shown!r}, {count:,})"
+        raise CorpusError(f"{cause}. Lower min_count or read more text.")
     size = min(size, max_vocab or size)
-    kept, dropped = ranked[:size], ranked[size:]
     ids_of = np.full(len(seen.counts), -1, np.int32)
-    ids_of[kept] = np.arange(size, dtype=np.int32)
-    tokens = int(seen.counts[kept].sum())
-    known = dropped[:REMEMBERED]
-    vocab = Vocab(
-        tuple(seen.spell(kept)),
+    ids_of[ranked[:size]] = np.arange(size, dtype=np.int32)
+    return ranked[:size], ranked[size:], ids_of
+
+
+def spelled(seen: Seen, kept: np.ndarray, dropped: np.ndarray, min_count: int) -> Vocab:
+    """The vocabulary that :func:`rank` has chosen."""
+    tokens, known = int(seen.counts[kept].sum()), dropped[:REMEMBERED]
+    return Vocab(
+        seen.spell(kept),
         seen.counts[kept],
         min_count=max(min_count, 1),
         dropped=dict(zip(seen.spell(known), seen.counts[known].tolist(), strict=True)),
-        report=Report(seen.lines, size, len(dropped), tokens, seen.tokens - tokens),
+        report=Report(seen.lines, len(kept), len(dropped), tokens, seen.tokens - tokens),
     )
-    return vocab, ids_of
 
 
 def build_vocab(
@@ -68,4 +70,5 @@ def build_vocab(
     ('to', 'be', 'or')
     """
     check_counts(min_count, max_vocab)
-    return choose(scan(source, tokenizer, reading), min_count, max_vocab)[0]
+    seen = scan(source, tokenizer, reading)
+    return spelled(seen, *rank(seen, min_count, max_vocab)[:2], min_count)

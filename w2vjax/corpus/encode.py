@@ -5,33 +5,34 @@ import json
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from w2vjax.corpus.count import check_counts, choose
-from w2vjax.corpus.scan import renumber, scan
-from w2vjax.corpus.sources import (
-    READING,
-    Reading,
-    Source,
-    TextSource,
-    builtin,
-    check_reading,
-    files,
-    is_text,
-)
+from w2vjax.corpus import sources
+from w2vjax.corpus.count import check_counts, rank, spelled
+from w2vjax.corpus.scan import Seen, renumber, scan
+from w2vjax.corpus.sources import READING, Reading, Source, TextSource, files, is_text
+from w2vjax.corpus.threads import beside
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
+from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, SettingError
 from w2vjax.files import atomic_files, scratch_files, settled, sha256_of
 from w2vjax.vocab import Report, Vocab
 
-FORMAT = 1  # a change of the files, or of what is a word, raises it; older files are made again
+FORMAT = 2  # a change of the files, or of what is a word, raises it; older files are made again
 USUAL_MIN_COUNT = 5
 ENDS = 1 << 20  # bytes at each end of a source file whose hash shows a change of the file
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+Settings: TypeAlias = dict[str, Any]
+Marks: TypeAlias = list[list[Any]]
+Read: TypeAlias = Callable[..., Seen]
 
 
 class Encoded(NamedTuple):
@@ -63,18 +64,16 @@ class Corpus(NamedTuple):
     @property
     def report(self) -> Report:
         """What was kept and dropped."""
-        report = self.vocab.report
-        if report is None:
-            raise SettingError(
-                "The vocabulary of this corpus comes without a report. Make the corpus by prepare."
-            )
-        return report
+        if self.vocab.report is None:
+            cause = "The vocabulary of this corpus comes without a report"
+            raise SettingError(f"{cause}. Make the corpus by prepare.")
+        return self.vocab.report
 
 
 def encode(
     source: Source,
     vocab: Vocab,
-    path: str | os.PathLike[str],
+    path: AnyPath,
     tokenizer: Tokenizer | None = None,
     reading: Reading = READING,
 ) -> Encoded:
@@ -97,30 +96,26 @@ def encode(
     ([0, 1, 0, 1], [0, 2])
     """
     target = Path(path)
-    beside = target.with_name(target.name + ".starts")
-    with (
-        scratch_files(target.parent) as scratch,
-        atomic_files([target, beside]) as (ids_out, starts_out),
-    ):
-        seen = scan(source, tokenizer, reading.without(target, beside), scratch)
+    behind = target.with_name(target.name + ".starts")
+    made = atomic_files([target, behind])
+    with scratch_files(target.parent) as scratch, made as (ids_out, starts_out):
+        seen = scan(source, tokenizer, reading.without(target, behind), scratch)
         met = np.flatnonzero(seen.counts)
         ids_of = np.full(len(seen.counts), -1, np.int32)
         ids_of[met] = [vocab.ids.get(word, -1) for word in seen.spell(met)]
         kept = renumber(seen, ids_of, ids_out, starts_out)
         if not kept:
-            raise CorpusError(
-                f"None of the {seen.tokens:,} tokens of the corpus is among the vocabulary's "
-                f"{len(vocab):,} words. Check that corpus, tokenizer and vocabulary belong "
-                "together."
-            )
+            cause = f"None of the {seen.tokens:,} tokens of the corpus is among the vocabulary's"
+            remedy = "Check that corpus, tokenizer and vocabulary belong together."
+            raise CorpusError(f"{cause} {len(vocab):,} words. {remedy}")
     words = int(np.count_nonzero(ids_of >= 0))
     report = Report(seen.lines, words, len(met) - words, kept, seen.tokens - kept)
-    return Encoded(_mapped(target, "<i4"), _mapped(beside, "<i8"), report)
+    return Encoded(np.memmap(target, "<i4", "r"), np.memmap(behind, "<i8", "r"), report)
 
 
 def prepare(
     source: "Source | Corpus" = None,
-    cache_dir: str | os.PathLike[str] | None = None,
+    cache_dir: AnyPath | None = None,
     min_count: int | None = None,
     max_vocab: int | None = None,
     tokenizer: Tokenizer | None = None,
@@ -159,7 +154,7 @@ def prepare(
     """
     least = USUAL_MIN_COUNT if min_count is None else min_count
     check_counts(least, max_vocab)
-    check_reading(reading)
+    sources.check_reading(reading)
     if not isinstance(cache_dir, (str, os.PathLike, NoneType)):
         raise SettingError(f"cache={cache_dir!r:.60} is no path. Pass the path of a folder.")
     if isinstance(source, Corpus):
@@ -167,10 +162,10 @@ def prepare(
         given |= {name: getattr(reading, name) for name in ("encoding", "errors")}
         for name, value in given.items():
             if value not in (None, getattr(READING, name, None)):
-                raise SettingError(
-                    f"{name}={value!r:.60} has no effect on a Corpus, whose text is read already. "
-                    "Pass it to prepare, or leave it out."
+                cause = (
+                    f"{name}={value!r:.60} has no effect on a Corpus, whose text is read already"
                 )
+                raise SettingError(f"{cause}. Pass it to prepare, or leave it out.")
         require_chosen_by(source.vocab, min_count, max_vocab)
         return source
     if vocab is not None:
@@ -189,30 +184,26 @@ def prepare(
     if cache_dir is None:
         with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as temporary:
             # the maps outlive the names of their files
-            return _make(_paths(temporary, settings), settings, None, source, tokenizer, reading)
-    return _cached(cache_dir, settings, source, tokenizer, reading)
+            read = partial(scan, source, tokenizer, reading)
+            return _make(_paths(temporary, settings), settings, None, read)
+    return _cached(cache_dir, settings, source, partial(scan, source, tokenizer), reading)
 
 
 def _cached(
-    folder: str | os.PathLike[str],
-    settings: dict[str, Any],
-    source: Source,
-    tokenizer: Tokenizer | None,
-    reading: Reading,
+    folder: AnyPath, settings: Settings, source: Source, read: Read, reading: Reading
 ) -> Corpus:
     """The corpus that a folder keeps, made if it is missing, damaged or of another text."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise FileError(
-            f"{os.fspath(folder)} cannot be made: {error.strerror}. Name a folder for the cache."
-        ) from error
+        cause = f"{os.fspath(folder)} cannot be made: {error.strerror}"
+        raise FileError(f"{cause}. Name a folder for the cache.") from error
     paths, marks, reading = _paths(folder, settings), None, reading.without(folder)
     if settings["tokenizer"] and settings["source"] and is_text(source):
         marks = _fingerprints(source, reading)
         if corpus := _reuse(paths, settings, marks):
             return corpus
-    return _make(paths, settings, marks, source, tokenizer, reading)
+    return _make(paths, settings, marks, partial(read, reading))
 
 
 def _check_vocab(
@@ -222,14 +213,11 @@ def _check_vocab(
     if not isinstance(vocab, Vocab):
         raise SettingError(f"vocab={vocab!r:.60} is no vocabulary. Pass Vocab.load(path).")
     if cache_dir is not None or max_vocab is not None:
-        raise SettingError(
-            "A vocab takes the place of one that is chosen or cached. Leave out max_vocab and "
-            "cache."
-        )
+        cause = "A vocab takes the place of one that is chosen or cached"
+        raise SettingError(f"{cause}. Leave out max_vocab and cache.")
     if vocab.counts is None:
-        raise SettingError(
-            "The vocab has no counts, which training needs. Pass a vocabulary with counts."
-        )
+        cause = "The vocab has no counts, which training needs"
+        raise SettingError(f"{cause}. Pass a vocabulary with counts.")
     require_chosen_by(vocab, min_count, None)
 
 
@@ -247,15 +235,12 @@ def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None
     """Raise SettingError for numbers that would have chosen other words. None is no number."""
     least, most = chosen_by(vocab)
     if min_count is not None and max(min_count, 1) != max(least, 1):
-        raise SettingError(
-            f"min_count={min_count} has no effect on a vocabulary that min_count={least} has "
-            "chosen. Leave min_count out, or prepare the corpus with it."
-        )
+        cause = f"min_count={min_count} has no effect on a vocabulary that min_count={least} has"
+        raise SettingError(f"{cause} chosen. Leave min_count out, or prepare the corpus with it.")
     if max_vocab is not None and (len(vocab) > max_vocab or (most or max_vocab) < max_vocab):
-        raise SettingError(
-            f"max_vocab={max_vocab} has no effect on a vocabulary of {len(vocab):,} words that is "
-            "there already. Leave max_vocab out, or prepare the corpus with it."
-        )
+        cause = f"max_vocab={max_vocab} has no effect on a vocabulary of {len(vocab):,} words that"
+        remedy = "Leave max_vocab out, or prepare the corpus with it."
+        raise SettingError(f"{cause} is there already. {remedy}")
 
 
 def _with_words_of(
@@ -266,7 +251,6 @@ def _with_words_of(
         ids, starts = Path(folder, "ids"), Path(folder, "ids.starts")
         report = encode(source, vocab, ids, tokenizer, reading).report
         hashes, vocab = [sha256_of(ids), sha256_of(starts)], replace(vocab, report=report)
-        # the maps outlive the names of their files
         return _open([Path(folder), ids, starts], vocab, hashes, reused=False)
 
 
@@ -287,11 +271,11 @@ def _names(source: Source, reading: Reading) -> list[str] | None:
     return [os.path.abspath(name) for name in names] if known else None
 
 
-def _fingerprints(source: TextSource, reading: Reading) -> list[list[Any]]:
+def _fingerprints(source: TextSource, reading: Reading) -> Marks:
     """Size, time of modification and hash of both ends, for every file of a source."""
     if source is None:
-        return [[hashlib.sha256(piece).hexdigest() for piece in builtin()]]
-    marks: list[list[Any]] = []
+        return [[hashlib.sha256(machine_learning_text().encode()).hexdigest()]]
+    marks: Marks = []
     for path in files(source, reading.leave_out):
         try:
             with open(path, "rb") as file:
@@ -300,79 +284,54 @@ def _fingerprints(source: TextSource, reading: Reading) -> list[list[Any]]:
                 file.seek(max(file.tell(), status.st_size - ENDS))
                 ends.update(file.read(ENDS))
         except OSError as error:
-            raise CorpusError(
-                f"{path}: cannot be read: {error.strerror}. Check its permissions."
-            ) from error
+            sources.refuse_unreadable(error)
         marks.append([status.st_size, status.st_mtime_ns, ends.hexdigest()])
     return marks
 
 
-def _paths(folder: str | os.PathLike[str], settings: dict[str, Any]) -> list[Path]:
+def _paths(folder: AnyPath, settings: Settings) -> list[Path]:
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     return [Path(folder, f"corpus-{key}.{kind}") for kind in ("json", "ids", "starts")]
 
 
-def _make(
-    paths: list[Path],
-    settings: dict[str, Any],
-    marks: list[list[Any]] | None,
-    source: Source,
-    tokenizer: Tokenizer | None,
-    reading: Reading,
-) -> Corpus:
+def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read) -> Corpus:
     """Read the source and write the three files, which appear together or not at all."""
-    with (
-        scratch_files(paths[0].parent) as scratch,
-        atomic_files(paths) as (manifest, ids, starts),
-    ):
-        seen = scan(source, tokenizer, reading, scratch)
-        vocab, ids_of = choose(seen, settings["min_count"], settings["max_vocab"])
-        renumber(seen, ids_of, ids, starts)
-        hashes = []
-        for file in (ids, starts):
-            file.flush()
-            hashes.append(sha256_of(file.name))
-        manifest.write(
-            _signed(
-                {
-                    "settings": settings,
-                    "files": marks,
-                    "sha256": hashes,
-                    "report": vocab.report,
-                    "words": vocab.words,
-                    "counts": np.asarray(vocab.counts).tolist(),
-                    "dropped": vocab.dropped,
-                }
-            )
-        )
+    made = atomic_files(paths)
+    with scratch_files(paths[0].parent) as scratch, made as (manifest, ids, starts):
+        seen = read(scratch)
+        kept, dropped, ids_of = rank(seen, settings["min_count"], settings["max_vocab"])
+
+        def words() -> tuple[Vocab, str]:
+            vocab = spelled(seen, kept, dropped, settings["min_count"])
+            counts, rare = np.asarray(vocab.counts).tolist(), vocab.dropped
+            return vocab, json.dumps([vocab.words, counts, [*rare], [*rare.values()], vocab.report])
+
+        def tokens() -> list[str]:
+            renumber(seen, ids_of, ids, starts)
+            ids.flush()
+            starts.flush()
+            return [sha256_of(ids.name), sha256_of(starts.name)]
+
+        (vocab, record), hashes = beside(words, tokens, seen.threads)
+        # a line with a checksum, without which a flipped bit in a word is not seen
+        data = f"[{json.dumps([settings, marks, hashes])}, {record}]".encode()
+        manifest.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
     return _open(paths, vocab, hashes, reused=False)
 
 
-def _signed(record: dict[str, Any]) -> bytes:
-    """JSON behind a line with its checksum, without which a flipped bit in a word is not seen."""
-    data = json.dumps(record).encode()
-    return hashlib.sha256(data).hexdigest().encode() + b"\n" + data
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    """Raises ValueError if the manifest is not what was written."""
-    checksum, _, data = path.read_bytes().partition(b"\n")
-    if hashlib.sha256(data).hexdigest().encode() != checksum:
-        raise ValueError(f"{path.name} does not match its checksum")
-    record: dict[str, Any] = json.loads(data)
-    return record
-
-
-def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) -> Corpus | None:
+def _reuse(paths: list[Path], settings: Settings, marks: Marks) -> Corpus | None:
     """The corpus of an earlier run, if it was made from the same text and is whole."""
     paths = settled(paths)
     if not paths[0].exists():
         return None
     try:
-        record = _manifest(paths[0])
-        if record["settings"] != settings or record["files"] != marks:
+        checksum, _, data = paths[0].read_bytes().partition(b"\n")
+        if hashlib.sha256(data).hexdigest().encode() != checksum:
+            raise ValueError(f"{paths[0].name} does not match its checksum")
+        (*made_of, hashes), (words, counts, *dropped, report) = json.loads(data)
+        if made_of != [settings, marks]:
             return None
-        for path, expected in zip(paths[1:], record["sha256"], strict=True):
+        for path, expected in zip(paths[1:], hashes, strict=True):
             if sha256_of(path) != expected:
                 raise ValueError(f"{path.name} does not match its checksum")
     except (ValueError, OSError) as error:
@@ -381,11 +340,9 @@ def _reuse(paths: list[Path], settings: dict[str, Any], marks: list[list[Any]]) 
             stacklevel=3,
         )
         return None
-    counts, report = np.array(record["counts"], np.int64), Report(*record["report"])
-    vocab = Vocab(
-        tuple(record["words"]), counts, max(settings["min_count"], 1), record["dropped"], report
-    )
-    return _open(paths, vocab, record["sha256"], reused=True)
+    known, least = dict(zip(*dropped, strict=True)), max(settings["min_count"], 1)
+    vocab = Vocab(words, counts, least, known, Report(*report))
+    return _open(paths, vocab, hashes, reused=True)
 
 
 def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> Corpus:
@@ -393,9 +350,5 @@ def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> C
     offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
     digest = hashlib.sha256("".join(hashes).encode() + b"".join(words) + offsets.tobytes())
     digest.update(np.asarray(vocab.counts).tobytes())
-    ids, starts = _mapped(paths[1], "<i4"), _mapped(paths[2], "<i8")
+    ids, starts = np.memmap(paths[1], "<i4", "r"), np.memmap(paths[2], "<i8", "r")
     return Corpus(vocab, ids, starts, digest.hexdigest(), reused)
-
-
-def _mapped(path: Path, dtype: str) -> np.ndarray:
-    return np.memmap(path, dtype, mode="r")

@@ -58,26 +58,17 @@ def npmi_score(
 class PairStream(NamedTuple):
     """The ids of a text, and which of its V words can begin or end a phrase: the F frequent ones.
 
-    Attributes:
-        words: [V].
-        ids: [N] int32.
-        starts: [S] int64, the place in ``ids`` where each line begins.
-        counts: [V] int64.
-        connector: [V] int64, 1, 2, ... for connectors and 0 for other words.
-        connectors: ids of connectors 1, 2, ...
-        rank: [V] int64, the place of a word in ``frequent``, or -1.
-        frequent: [F] ids of words that occur ``min_count`` times and are no connectors.
-        min_count: the fewest occurrences of a word in a phrase.
+    Frequent words occur ``min_count`` times and are no connectors.
     """
 
-    words: list[str]
-    ids: np.ndarray
-    starts: np.ndarray
-    counts: np.ndarray
-    connector: np.ndarray
-    connectors: np.ndarray
-    rank: np.ndarray
-    frequent: np.ndarray
+    words: list[str]  # [V]
+    ids: np.ndarray  # [N] int32
+    starts: np.ndarray  # [S] int64, the place in ids where each line begins
+    counts: np.ndarray  # [V] int64
+    connector: np.ndarray  # [V] int64: 1, 2, ... for connectors and 0 for other words
+    connectors: np.ndarray  # ids of connectors 1, 2, ...
+    rank: np.ndarray  # [V] int64, the place of a word in frequent, or -1
+    frequent: np.ndarray  # [F] ids
     min_count: int
 
     def digits(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,10 +106,8 @@ def neighbours(
     frequent = np.flatnonzero((counts >= min_count) & (connector == 0))
     rank[frequent] = np.arange(len(frequent))
     if (len(linking) + 1) ** LONGEST_GAP * len(frequent) ** 2 >= 1 << 63:
-        raise SettingError(
-            f"{len(frequent):,} words and {len(linking)} connectors make more pairs than 64 bits "
-            "can number. Raise min_count."
-        )
+        cause = f"{len(frequent):,} words and {len(linking)} connectors make more pairs"
+        raise SettingError(f"{cause} than 64 bits can number. Raise min_count.")
     return PairStream(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
 
 
@@ -126,22 +115,14 @@ class Stretch(NamedTuple):
     """Up to BATCH consecutive ids, and the p pairs of neighbours among them.
 
     The last word may have its neighbour in the next stretch, so the next stretch begins with it.
-
-    Attributes:
-        ids: [n].
-        opens: [n] bool, where a line begins.
-        left: [p] places in ``ids`` of the first word of each pair.
-        right: [p] places of the second word.
-        keys: [p] int64, -1 for a pair that is no candidate.
-        last: where the next stretch begins, counted from the first id of this one.
     """
 
-    ids: np.ndarray
-    opens: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    keys: np.ndarray
-    last: int
+    ids: np.ndarray  # [n]
+    opens: np.ndarray  # [n] bool, where a line begins
+    left: np.ndarray  # [p] places in ids of the first word of each pair
+    right: np.ndarray  # [p] places of the second word
+    keys: np.ndarray  # [p] int64, -1 for a pair that is no candidate
+    last: int  # where the next stretch begins, counted from the first id of this one
 
 
 def _stretch(stream: PairStream, begin: int) -> Stretch:
@@ -171,9 +152,7 @@ def choose_pairs(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Keys (rising), counts and scores of the pairs above ``threshold``: three arrays [n]."""
     parts = -(-len(stream.ids) // PART)
-    chosen = [
-        _scored(stream, *_count(stream, parts, part), score, threshold) for part in range(parts)
-    ]
+    chosen = (_scored(stream, *_count(stream, parts, n), score, threshold) for n in range(parts))
     keys, counts, scores = (np.concatenate(arrays) for arrays in zip(*chosen, strict=True))
     order = np.argsort(keys)
     return keys[order], counts[order], scores[order]
@@ -215,23 +194,12 @@ def _scored(
 
 
 def write_joined(
-    stream: PairStream,
-    keys: np.ndarray,
-    numbers: np.ndarray,
-    ids_out: IO[bytes],
-    starts_out: IO[bytes],
+    stream: PairStream, keys: np.ndarray, numbers: np.ndarray, ids_out: IO[bytes], starts: IO[bytes]
 ) -> None:
-    """Write the ids with each chosen pair as one id, and the places where the lines then begin.
+    """Write the ids, int32, with each chosen pair as one id, and the line starts, int64.
 
-    Pairs are joined from left to right. Of consecutive pairs that share words, the first, the
-    third and so on are joined.
-
-    Args:
-        stream: the text.
-        keys: [n] chosen pairs, rising.
-        numbers: [n] the new id of each pair.
-        ids_out: takes the ids, little-endian int32.
-        starts_out: takes the places, little-endian int64.
+    The chosen pairs [n] have rising ``keys``; ``numbers`` [n] are their new ids. Pairs are joined
+    from left to right. Of pairs that share words, the first, the third and so on are joined.
     """
     begin = written = 0
     while begin < len(stream.ids):
@@ -253,7 +221,7 @@ def write_joined(
             end = len(stretch.ids)
         keep = np.cumsum(inside)[:end] == 0
         places = np.cumsum(keep) - 1 + written
-        starts_out.write(places[stretch.opens[:end]].astype("<i8").data)
+        starts.write(places[stretch.opens[:end]].astype("<i8").data)
         ids_out.write(stretch.ids[:end][keep].astype("<i4").data)
         written += int(np.count_nonzero(keep))
         begin += end

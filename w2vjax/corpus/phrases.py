@@ -96,10 +96,9 @@ class Phrases(NamedTuple):
         with atomic_file(path) as file:
             for word in self.words:
                 if any(character <= " " for character in word):
-                    raise FormatError(
-                        f"{os.fspath(path)}: the word {word!r} holds white space, which would cut "
-                        "it in two. Train on lines() instead of a file."
-                    )
+                    cause = f"the word {word!r} holds white space, which would cut it in two"
+                    remedy = "Train on lines() instead of a file."
+                    raise FormatError(f"{os.fspath(path)}: {cause}. {remedy}")
             encoded = [word.encode("utf-8", "surrogatepass") for word in self.words]
             for line, ids in _in_pieces(self.ids, self.starts):
                 text = b" ".join([encoded[i] for i in ids.tolist()])
@@ -225,9 +224,8 @@ def _check(score: object, delimiter: object) -> None:
             "w2vjax.corpus.npmi_score, or a function of the same arguments."
         )
     if not isinstance(delimiter, str) or any(character <= " " for character in delimiter):
-        raise SettingError(
-            f"delimiter={delimiter!r:.60} is no string without white space. Use '_'."
-        )
+        cause = f"delimiter={delimiter!r:.60} is no string without white space"
+        raise SettingError(f"{cause}. Use '_'.")
 
 
 def _thresholds(
@@ -245,8 +243,6 @@ def _thresholds(
     except (TypeError, ValueError):
         thresholds, usable = [], False
     if not usable or len(thresholds) != passes or not all(np.isfinite(thresholds)):
-        raise SettingError(
-            f"threshold={threshold!r:.60} is not one finite number, or one for each of {passes} "
-            "passes. Pass such a number."
-        )
+        cause = f"threshold={threshold!r:.60} is not one finite number, or one for each of {passes}"
+        raise SettingError(f"{cause} passes. Pass such a number.")
     return thresholds

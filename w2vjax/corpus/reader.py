@@ -36,7 +36,8 @@ class Tally:
 
     def __init__(self) -> None:
         self.table = WordTable()
-        self.counts, self.first = np.zeros(1 << 10, np.int64), np.full(1 << 10, NEVER)
+        self.counts = np.zeros(1 << 10, np.int64)
+        self.first = np.full(1 << 10, NEVER)  # the part and the place within it
 
     def reserve(self, size: int) -> None:
         """Room for ``size`` numbers."""
@@ -48,25 +49,15 @@ class Tally:
 
     def meet(self, numbers: np.ndarray, place: int) -> None:
         """Note that words stand at ``place`` and behind it."""
-        places = np.arange(place, place + len(numbers))
-        earlier = np.flatnonzero(self.first.take(numbers) > places)
+        later = np.flatnonzero(self.first.take(numbers) > place)  # so far, or in this batch
         with self.table.lock:
-            np.minimum.at(self.first, numbers[earlier], places[earlier])
+            np.minimum.at(self.first, numbers[later], place + later)
 
     def add(self, batches: list[np.ndarray]) -> None:
         """Count the words of batches. ``np.add.at`` would keep other threads from running."""
         counts = np.bincount(np.concatenate(batches))
         with self.table.lock:
             self.counts[: len(counts)] += counts
-
-    def places(self, written: Iterable[Written]) -> np.ndarray:
-        """[size] int64: the place of the first of each word among all tokens."""
-        tokens = np.array([part.tokens for part in written])
-        begins = np.append(np.cumsum(tokens) - tokens, NEVER)
-        part = np.minimum(self.first >> _PLACES, len(tokens))
-        inside = np.where(part < len(tokens), self.first & ((1 << _PLACES) - 1), 0)
-        places: np.ndarray = begins[part] + inside
-        return places
 
 
 class Reader:

@@ -1,8 +1,7 @@
 """One pass over a source: give each new word a number, count the words, write the numbers to disk.
 
-The ids are known only once every word has been counted. :func:`renumber` then replaces the numbers
-by ids and drops the words that are not in the vocabulary. It reads the numbers, not the text, which
-is much cheaper.
+The ids are known only once every word has been counted. :func:`renumber` then reads the numbers,
+not the text. It replaces them by ids and drops the words that are not in the vocabulary.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,21 +11,9 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from w2vjax.corpus import sources
 from w2vjax.corpus.reader import NumberedWords, Reader, Tally, Written
-from w2vjax.corpus.sources import (
-    READING,
-    SEPARATOR,
-    Block,
-    Part,
-    Reading,
-    Source,
-    TextSource,
-    blocks_of,
-    is_text,
-    lines,
-    parts,
-    split,
-)
+from w2vjax.corpus.sources import READING, Block, Part, Reading, Source, TextSource, is_text
 from w2vjax.corpus.table import PIECE, WordTable
 from w2vjax.corpus.threads import how_many, in_order, share
 from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whitespace
@@ -40,7 +27,7 @@ class Seen(NamedTuple):
     """What a pass has met. S numbers exist. A number with a count of 0 stands for no word."""
 
     counts: np.ndarray  # [S] int64
-    first: np.ndarray  # [S] int64, the place among all tokens where the word is first met
+    first: np.ndarray  # [S] int64, rises with the place where a word is first met
     spell: Callable[[np.ndarray], list[str]]  # numbers -> words
     tokens: int
     lines: int  # that hold a token
@@ -73,17 +60,17 @@ def scan(
     tokens, begun = sum(part.tokens for part in written), sum(part.lines for part in written)
     if not tokens:
         raise CorpusError(_empty(source))
-    return Seen(tally.counts, tally.places(written), spell, tokens, begun, written, threads)
+    return Seen(tally.counts, tally.first, spell, tokens, begun, written, threads)
 
 
 def _read_text(
     source: TextSource, reading: Reading, tally: Tally, scratch: Callable[[], IO[bytes]] | None
 ) -> tuple[list[Written], int]:
     """(the parts of a text, the threads that have read them)."""
-    found = parts(source, reading)
+    found = sources.parts(source, reading)
     readers = [Reader(tally, scratch) for _ in range(how_many(found, reading))]
     if len(readers) > 1:
-        found = [piece for part in found for piece in split(part, reading)]
+        found = [piece for part in found for piece in sources.split(part, reading)]
     return share(list(enumerate(found)), readers, partial(_read_part, reading)), len(readers)
 
 
@@ -91,7 +78,7 @@ def _read_part(
     reading: Reading, reader: Reader, numbered: tuple[int, Part], wanted: Callable[[], bool]
 ) -> Written:
     number, part = numbered
-    found = takewhile(lambda block: wanted(), blocks_of(part, reading))
+    found = takewhile(lambda block: wanted(), sources.blocks_of(part, reading))
     return reader.read(number, _words_of_blocks(found, reader.tally.table))
 
 
@@ -107,25 +94,17 @@ def _with_line_begins(written: Iterable[Written]) -> list[Written]:
 
 
 def _empty(source: Source) -> str:
-    if iter_is_self(source):
-        return (
-            "The corpus gave no tokens: it is an iterator, which can be read only once. Pass a "
-            "list, or an object whose __iter__ starts anew."
-        )
+    if hasattr(source, "__next__"):  # a generator or another iterator
+        cause = "The corpus gave no tokens: it is an iterator, which can be read only once"
+        return f"{cause}. Pass a list, or an object whose __iter__ starts anew."
     return "The corpus holds no words: it is empty, or nothing but white space. Read more text."
-
-
-def iter_is_self(source: Source) -> bool:
-    """Whether a source is a generator or another iterator, which cannot be read twice."""
-    return not is_text(source) and hasattr(source, "__next__")
 
 
 def _words_of_blocks(found: Iterable[Block], table: WordTable) -> Iterator[NumberedWords]:
     for block in found:
-        separators = np.flatnonzero(block.data <= SEPARATOR)
-        starts: np.ndarray = np.empty_like(separators)
+        separators = np.flatnonzero(block.data <= sources.SEPARATOR)
+        starts: np.ndarray = np.roll(separators + 1, 1)
         starts[0] = 0
-        np.add(separators[:-1], 1, out=starts[1:])
         lengths: np.ndarray = separators - starts
         opens: np.ndarray = np.zeros(0, np.int64)  # for every newline, the words before it
         if NEWLINE in block.data:
@@ -143,14 +122,12 @@ def _token_lists(
 ) -> Iterator[Sequence[str]]:
     if is_text(source):
         tokenizer = tokenizer or tokenize_whitespace
-        for line in lines(source, reading):
+        for line in sources.lines(source, reading):
             yield tokenizer(line)
         return
     if not isinstance(source, Iterable) or hasattr(source, "decode"):  # bytes
-        raise CorpusError(
-            f"A corpus cannot be read from a {type(source).__name__}. Pass a path, or an iterable "
-            "of token lists."
-        )
+        remedy = "Pass a path, or an iterable of token lists."
+        raise CorpusError(f"A corpus cannot be read from a {type(source).__name__}. {remedy}")
     for number, item in enumerate(source, 1):
         if isinstance(item, str) and tokenizer is not None:
             yield tokenizer(item)
@@ -171,10 +148,8 @@ def _words_of_lists(
     starts: list[int] = []
     for line, tokens in enumerate(token_lists, 1):
         if isinstance(tokens, str):
-            raise CorpusError(
-                f"The tokenizer returned the string {tokens[:40]!r} for line {line}. It has to "
-                "return a list of words."
-            )
+            cause = f"The tokenizer returned the string {tokens[:40]!r} for line {line}"
+            raise CorpusError(f"{cause}. It has to return a list of words.")
         before = len(numbers)
         for token in tokens:
             if not isinstance(token, str):
@@ -199,7 +174,8 @@ def renumber(seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[
     keeps no word has no start.
     """
     kept, held = 0, np.zeros(0, np.int64)  # the last start, written once a kept word follows it
-    for ids, starts in in_order(_ids_of_batch, _batches(seen.written, ids_of), seen.threads):
+    found = in_order(partial(_ids_of_batch, ids_of), _batches(seen.written), seen.threads)
+    for ids, starts in found:
         starts = np.concatenate([held, starts + kept])
         starts = starts[np.diff(starts, prepend=-1) > 0]
         starts_out.write(starts[:-1].astype("<i8").data)
@@ -210,20 +186,18 @@ def renumber(seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[
     return kept
 
 
-def _batches(
-    written: Iterable[Written], ids_of: np.ndarray
-) -> Iterator[tuple[bytes, bool, np.ndarray]]:
-    """(numbers, whether their first begins a line, ``ids_of``), in the order of the text."""
+def _batches(written: Iterable[Written]) -> Iterator[tuple[bytes, bool]]:
+    """(numbers, whether their first begins a line), in the order of the text."""
     for part in written:
         assert part.file is not None
         for done in range(0, part.tokens, BATCH):
             part.file.seek(part.begin + 4 * done)
             data = part.file.read(4 * min(BATCH, part.tokens - done))
-            yield data, part.begins_line and done == 0, ids_of
+            yield data, part.begins_line and done == 0
 
 
 def _ids_of_batch(
-    data: bytes, begins_line: bool, ids_of: np.ndarray
+    ids_of: np.ndarray, data: bytes, begins_line: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """(the ids that are kept, for each place where a line begins the kept ids before it)."""
     numbers = np.frombuffer(data, "<i4")

@@ -5,7 +5,9 @@ UTF-8 sequence or a CRLF, and the result cannot depend on the size of the blocks
 """
 
 import codecs
+import mmap
 import os
+import re
 import stat
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -24,6 +26,7 @@ BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-leve
 SEPARATOR = 0x20  # this byte and all below it separate words
 LONGEST_WORD = 1 << 24  # bytes without a separator; a file with more is not text
 PART = 1 << 22  # bytes of a plain file that a thread reads before it takes the next part
+_SEPARATOR = re.compile(rb"[\0- ]")
 _START = 1 << 12  # bytes that show whether a file is text
 
 Errors = Literal["strict", "replace"]
@@ -77,10 +80,8 @@ def check_reading(reading: Reading) -> None:
     if reading.errors not in ("strict", "replace"):
         raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
     if reading.block_bytes < 1 or not reading.max_expansion > 0:
-        raise SettingError(
-            f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion} must be "
-            "positive. Leave them out for the defaults."
-        )
+        given = f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion}"
+        raise SettingError(f"{given} must be positive. Leave them out for the defaults.")
     if reading.threads is not None:
         whole_number("threads", reading.threads)
     paths = reading.leave_out
@@ -90,10 +91,9 @@ def check_reading(reading: Reading) -> None:
         "a".encode(reading.encoding)  # fails for a codec that is not of text, such as rot13
         codecs.getincrementaldecoder(reading.encoding)
     except (LookupError, TypeError, ValueError) as error:
-        raise SettingError(
-            f"encoding={reading.encoding!r:.60} is no encoding that Python knows. Use a name such "
-            "as 'latin-1', 'cp1252' or 'utf-16'."
-        ) from error
+        cause = f"encoding={reading.encoding!r:.60} is no encoding that Python knows"
+        remedy = "Use a name such as 'latin-1', 'cp1252' or 'utf-16'."
+        raise SettingError(f"{cause}. {remedy}") from error
 
 
 class Part(NamedTuple):
@@ -122,13 +122,7 @@ def is_text(source: Source) -> TypeGuard[TextSource]:
 def files(source: Path | Sequence[Path], leave_out: Iterable[Path] = ()) -> list[str]:
     """The files of a source in the order of reading. A folder gives its files in sorted order.
 
-    Args:
-        source: paths of files and folders; "-" is standard input.
-        leave_out: files and folders that a walk passes over. A file that is named itself is read.
-
-    Raises:
-        CorpusError: a path is missing or cannot be read, a folder holds no file, or it holds a
-            link to a folder, a named pipe, a socket or a device.
+    A walk passes over the paths to ``leave_out``. A file that is named itself is read.
     """
     left_out = {os.path.realpath(path) for path in leave_out}
     found: list[str] = []
@@ -151,19 +145,17 @@ def _mode(path: str) -> int:
     try:
         return os.stat(path).st_mode
     except PermissionError as error:
-        _refuse_unreadable(error)
+        refuse_unreadable(error)
     except (OSError, ValueError) as error:
         shown = path if len(path) < 80 else path[:77] + "..."
-        raise CorpusError(
-            f"There is no file or folder {shown!r}. Check its name. (Python takes text in memory "
-            "as token lists.)"
-        ) from error
+        remedy = "Check its name. (Python takes text in memory as token lists.)"
+        raise CorpusError(f"There is no file or folder {shown!r}. {remedy}") from error
 
 
-def _refuse_unreadable(error: OSError) -> NoReturn:
-    raise CorpusError(
-        f"{error.filename}: cannot be read: {error.strerror}. Check the path and its permissions."
-    ) from error
+def refuse_unreadable(error: OSError, name: str | None = None) -> NoReturn:
+    """Raise CorpusError for a file or folder that the system does not let us read."""
+    cause = f"{name or error.filename}: cannot be read: {error.strerror}"
+    raise CorpusError(f"{cause}. Check the path and its permissions.") from error
 
 
 def _kind(mode: int) -> str:
@@ -174,20 +166,17 @@ def _kind(mode: int) -> str:
 def _files_in(folder: str, left_out: Collection[str]) -> list[str]:
     """The files in a folder and in its folders. Names that begin with a dot are passed over."""
     if os.path.realpath(folder) in left_out:
-        raise CorpusError(
-            f"The folder {folder!r} is for results, which are no corpus. Write the results to "
-            "another folder."
-        )
+        remedy = "Write the results to another folder."
+        raise CorpusError(f"The folder {folder!r} is for results, which are no corpus. {remedy}")
     found = []
-    for place, folders, names in os.walk(folder, onerror=_refuse_unreadable):
+    for place, folders, names in os.walk(folder, onerror=refuse_unreadable):
         paths = [os.path.join(place, name) for name in folders + names if name[0] != "."]
         paths = [path for path in paths if not left_out or os.path.realpath(path) not in left_out]
         folders[:] = [name for name in folders if os.path.join(place, name) in paths]
         found += [path for path in paths if _is_file(path)]
     if not found:
-        raise CorpusError(
-            f"The folder {folder!r} holds no files. Name a folder with text files in it."
-        )
+        remedy = "Name a folder with text files in it."
+        raise CorpusError(f"The folder {folder!r} holds no files. {remedy}")
     return sorted(found)
 
 
@@ -196,14 +185,12 @@ def _is_file(path: str) -> bool:
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
-        _refuse_unreadable(error)
+        refuse_unreadable(error)
     if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not os.path.islink(path)):
         return stat.S_ISREG(mode)
     kind = ("a link to " if os.path.islink(path) else "") + _kind(mode)
-    raise CorpusError(
-        f"{path} is {kind}, which is not read as a part of a folder. Remove it, or name the files "
-        "and folders to read one by one."
-    )
+    remedy = "Remove it, or name the files and folders to read one by one."
+    raise CorpusError(f"{path} is {kind}, which is not read as a part of a folder. {remedy}")
 
 
 def parts(source: TextSource, reading: Reading = READING) -> list[Part]:
@@ -220,24 +207,18 @@ def split(part: Part, reading: Reading) -> list[Part]:
     if path is None or is_compressed(path) or not reading.is_utf8():
         return [part]
     cuts = [0]
-    with suppress(OSError), open(path, "rb") as file:  # whoever reads the part names the error
-        for place in range(PART, os.fstat(file.fileno()).st_size, PART):
+    # whoever reads the part names an error; an empty file has no map
+    with (
+        suppress(OSError, ValueError),
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        for place in range(PART, len(data), PART):
             if place > cuts[-1]:
-                if (behind := _behind_next_separator(file, place)) is None:
+                if not (found := _SEPARATOR.search(data, place, place + LONGEST_WORD)):
                     break
-                cuts.append(behind)
+                cuts.append(found.end())
     return [Part(path, *ends) for ends in zip(cuts, [*cuts[1:], None], strict=True)]
-
-
-def _behind_next_separator(file: IO[bytes], place: int) -> int | None:
-    """The place behind the first separator from a place on; None if no word can be that long."""
-    file.seek(place)
-    for piece in _chunks(file, 1 << 16, LONGEST_WORD):
-        found = np.flatnonzero(np.frombuffer(piece, np.uint8) <= SEPARATOR)
-        if len(found):
-            return place + int(found[0]) + 1
-        place += len(piece)
-    return None
 
 
 def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
@@ -249,7 +230,7 @@ def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
 def blocks_of(part: Part, reading: Reading) -> Iterator[Block]:
     """One part of a source as blocks of valid UTF-8, without a byte order mark."""
     if part.path is None:
-        yield from _cut(builtin(), part, "the built-in text", reading)
+        yield from _cut([machine_learning_text().encode()], part, "the built-in text", reading)
         return
     name = "standard input" if part.path == "-" else part.path
     pieces = _pieces(part, name, reading)
@@ -258,11 +239,6 @@ def blocks_of(part: Part, reading: Reading) -> Iterator[Block]:
     if not reading.is_utf8():
         pieces = _converted(pieces, name, reading)
     yield from _cut(pieces, part, name, reading)
-
-
-def builtin() -> Iterator[bytes]:
-    """The built-in text, in one piece."""
-    yield machine_learning_text().encode()
 
 
 def _pieces(part: Part, name: str, reading: Reading) -> Iterator[bytes]:
@@ -282,9 +258,7 @@ def _pieces(part: Part, name: str, reading: Reading) -> Iterator[bytes]:
     except (FormatError, FileError) as error:
         raise CorpusError(str(error)) from error
     except OSError as error:
-        raise CorpusError(
-            f"{name}: cannot be read: {error.strerror}. Check the path and its permissions."
-        ) from error
+        refuse_unreadable(error, name)
 
 
 def _of_text(pieces: Iterator[bytes], name: str, reading: Reading) -> Iterator[bytes]:
@@ -297,10 +271,9 @@ def _of_text(pieces: Iterator[bytes], name: str, reading: Reading) -> Iterator[b
     if found := archive(start):
         raise CorpusError(f"{name}: it is {found[0]}. {found[1]}")
     if reading.is_utf8() and (encoding := wide_text(start)):
-        raise CorpusError(
-            f"{name}: it is {encoding.upper()} text, which is not UTF-8. Convert the file, or name "
-            f"its encoding: --encoding {encoding} (Reading(encoding={encoding!r}))."
-        )
+        remedy = f"name its encoding: --encoding {encoding} (Reading(encoding={encoding!r}))"
+        cause = f"{name}: it is {encoding.upper()} text, which is not UTF-8"
+        raise CorpusError(f"{cause}. Convert the file, or {remedy}.")
     return chain(held, pieces)
 
 
@@ -343,12 +316,11 @@ def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> It
         if cut == 0:
             rest += piece
             if len(rest) > LONGEST_WORD:
-                raise CorpusError(
-                    f"{name}: no white space in {LONGEST_WORD:,} bytes from byte {offset:,} on. Is "
-                    "it text? Words have to be separated by spaces or newlines."
-                )
+                cause = f"no white space in {LONGEST_WORD:,} bytes from byte {offset:,} on"
+                remedy = "Is it text? Words have to be separated by spaces or newlines."
+                raise CorpusError(f"{name}: {cause}. {remedy}")
             continue
-        data = bytes(rest) + piece[:cut] if rest else piece[:cut]
+        data = b"".join([rest, memoryview(piece)[:cut]])
         rest = bytearray(piece[cut:])
         yield Block(_checked(data, offset, name, reading.errors), ends_file=False)
         offset += len(data)
@@ -360,13 +332,9 @@ def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> It
 def _behind_last_separator(piece: bytes) -> int:
     """Bytes of a piece up to and with its last separator; 0 if it holds none."""
     data = np.frombuffer(piece, np.uint8)
-    end, width = len(data), 64
-    while end > 0:
-        begin = max(0, end - width)
-        found = np.flatnonzero(data[begin:end] <= SEPARATOR)
-        if len(found):
-            return begin + int(found[-1]) + 1
-        end, width = begin, width * 8
+    for width in (1 << 6, 1 << 12, len(data)):
+        if len(found := np.flatnonzero(data[-width:] <= SEPARATOR)):
+            return max(len(data) - width, 0) + int(found[-1]) + 1
     return 0
 
 

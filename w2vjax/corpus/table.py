@@ -5,8 +5,7 @@ bytes and is filled up with zero bytes. No word holds a zero byte, which is a se
 piece differs from all others, and different words have different pieces.
 
 A step (state, piece) -> state leads from the empty word, state 0, to the state of the whole word,
-which is its number. Words of up to seven bytes take one step. Pieces are compared in full, so no
-two words are ever confused; hashing only says where to look first.
+which is its number. Pieces are compared in full, so no two words are ever confused.
 
 Threads share a table. They look up without a lock, and add words under one. A state never changes.
 It is complete before its slot shows it, so whoever sees the slot sees the state.
@@ -20,9 +19,8 @@ import numpy as np
 PIECE = 8  # bytes
 PIECES = 8  # words of PIECES * PIECE bytes or more, rare in any text, go through a dict
 MASKS = np.array([(1 << (8 * n)) - 1 for n in range(PIECE + 1)], np.uint64)  # keep n bytes
-_MULTIPLIERS = np.random.default_rng(0x77327661).integers(
-    1 << 63, 1 << 64, 32, np.uint64
-) | np.uint64(1)
+_MULTIPLIERS = np.random.default_rng(0x77327661).integers(1 << 63, 1 << 64, 32, np.uint64)
+_MULTIPLIERS |= np.uint64(1)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth, TAOCP 3, section 6.4
 _ROUNDS = 500  # probes before the next multiplier is taken; only crafted words come near
 _ROOM = 4  # slots for each state: fewer make more words miss, more leave the cache
@@ -41,9 +39,6 @@ class _Slots(NamedTuple):
         mixed: np.ndarray = key * self.multiplier
         mixed >>= np.uint64(65 - len(self.states).bit_length())
         return mixed.view(np.int64)
-
-    def next(self, slot: np.ndarray, distance: int) -> np.ndarray:
-        return (slot + distance) & (len(self.states) - 1)
 
 
 class WordTable:
@@ -101,10 +96,8 @@ class WordTable:
             words += self._spell(states[begin : begin + (1 << 12)])
         if self.long_words:
             long = {state: word for word, state in self.long_words.items()}
-            words = [
-                long[state].decode() if state in long else word
-                for state, word in zip(states.tolist(), words, strict=True)
-            ]
+            for place in np.flatnonzero(self.parent[states] < 0).tolist():
+                words[place] = long[int(states[place])].decode()
         return words
 
     def _spell(self, state: np.ndarray) -> list[str]:
@@ -120,8 +113,7 @@ class WordTable:
 
     def _step(self, parent: np.ndarray | None, piece: np.ndarray) -> np.ndarray:
         """Where (parent, piece) leads [words]. ``parent`` None is the empty word."""
-        found, slot, slots = self._find(parent, piece)
-        absent = np.flatnonzero(found == 0)
+        found, slot, absent, slots = self._find(parent, piece)
         if len(absent):
             some = None if parent is None else parent[absent]
             with self.lock:
@@ -130,24 +122,24 @@ class WordTable:
 
     def _find(
         self, parent: np.ndarray | None, piece: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, _Slots]:
-        """(states [n], 0 where there is none; the slots where the searches ended; of which slots).
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, _Slots]:
+        """(states [n], where each search ended [n], those that found 0, nothing; of which slots).
 
-        Where the search took too many rounds, the slot is -1.
+        Where a search took too many rounds, it ends at slot -1.
         """
         slots = self._slots[parent is not None]
         slot = slots.home(parent, piece)
         found = slots.states.take(slot)
-        left = np.flatnonzero(self._differ(found, parent, piece))
+        left = missed = np.flatnonzero(self._differ(found, parent, piece))
         for distance in range(1, _ROUNDS):
             if not len(left := left[found[left] > 0]):
-                return found, slot, slots
-            slot[left] = slots.next(slot[left], distance)
+                break
+            slot[left] = (slot[left] + distance) & (len(slots.states) - 1)
             found[left] = slots.states[slot[left]]
             some = None if parent is None else parent[left]
             left = left[self._differ(found[left], some, piece[left])]
         found[left], slot[left] = 0, -1
-        return found, slot, slots
+        return found, slot, missed[found[missed] == 0], slots
 
     def _differ(
         self, state: np.ndarray, parent: np.ndarray | None, piece: np.ndarray
@@ -177,8 +169,7 @@ class WordTable:
                 self._used[kind] = used
                 left = left[found[left] == 0]
             some = None if parent is None else parent[left]
-            found[left], slot, slots = self._find(some, piece[left])
-            absent = found[left] == 0
+            found[left], slot, absent, slots = self._find(some, piece[left])
             left, slot = left[absent], slot[absent]
         return found
 
@@ -210,5 +201,5 @@ class WordTable:
             fresh.states[slot[free]] = left[free]
             lost = np.flatnonzero(fresh.states[slot] != left)
             distance += 1
-            left, slot = left[lost], fresh.next(slot[lost], distance)
+            left, slot = left[lost], (slot[lost] + distance) & (count - 1)
         self._slots[kind] = fresh

@@ -1,7 +1,4 @@
-"""Threads for the text. NumPy and the decompressors release Python's lock in most of their work.
-
-So threads scale nearly as processes do. They share memory, and none of them outlives the program.
-"""
+"""Threads for the text. NumPy and the decompressors release Python's lock in most of their work."""
 
 import os
 from collections import deque
@@ -25,20 +22,13 @@ def how_many(parts: Sequence[Part], reading: Reading) -> int:
 
     Ctrl-C can end a read that waits only where the main thread reads.
     """
-    sizes = [_size(part.path) for part in parts]
-    if None in sizes:
+    paths = [part.path or "-" for part in parts]
+    if not all(path != "-" and os.path.isfile(path) for path in paths):
         return 1
     if reading.threads is not None:
         return reading.threads
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, MOST, sum(filter(None, sizes)) // PART))
-
-
-def _size(path: str | None) -> int | None:
-    """Bytes of a file; None for what is no file."""
-    if path is None or path == "-" or not os.path.isfile(path):
-        return None
-    return os.path.getsize(path)
+    return max(1, min(cores or 1, MOST, sum(map(os.path.getsize, paths)) // PART))
 
 
 def share(
@@ -130,3 +120,15 @@ def in_order(
                 yield waiting.popleft().result()
         for future in waiting:
             yield future.result()
+
+
+def beside(
+    aside: Callable[[], Result], here: Callable[[], Item], threads: int
+) -> tuple[Result, Item]:
+    """The results of two calls. With several threads, the first call has one of its own."""
+    if threads == 1:
+        return aside(), here()
+    with ThreadPoolExecutor(1, "w2vjax-text") as pool:
+        future = pool.submit(aside)
+        found = here()
+        return future.result(), found

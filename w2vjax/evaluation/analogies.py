@@ -16,6 +16,7 @@ import numpy as np
 from w2vjax.errors import FormatError
 from w2vjax.evaluation.readers import Question, read_word_analogies
 from w2vjax.evaluation.word_pairs import first_rows, has_words
+from w2vjax.files import AnyPath
 from w2vjax.vectors.nearest import searched_words
 from w2vjax.vectors.vectors import Vectors
 
@@ -110,7 +111,7 @@ def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
 
 def evaluate_word_analogies(
     vectors: Vectors,
-    analogies: str | os.PathLike[str] | Mapping[str, Sequence[Question]] | Iterable[Question],
+    analogies: AnyPath | Mapping[str, Sequence[Question]] | Iterable[Question],
     restrict_vocab: int | None = 300_000,
     *,
     measure: Measure = three_cos_add,

@@ -4,19 +4,18 @@ Nothing is skipped in silence: a line that does not fit stops the reading with f
 """
 
 import math
-import os
 import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
 from w2vjax.errors import FileError, FormatError
-from w2vjax.files import as_path
+from w2vjax.files import AnyPath, as_path
 
 ScoredPair: TypeAlias = tuple[str, str, float]
 Question: TypeAlias = tuple[str, str, str, str]  # a is to b as c is to d
 
 
-def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
+def read_word_pairs(path: AnyPath) -> list[ScoredPair]:
     """Read lines of two words and a score, as in wordsim353.
 
     A line is separated by tabs, or if it has none by commas, or by spaces. Empty lines, lines that
@@ -59,7 +58,7 @@ def read_word_pairs(path: str | os.PathLike[str]) -> list[ScoredPair]:
     return pairs
 
 
-def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question]]:
+def read_word_analogies(path: AnyPath) -> dict[str, list[Question]]:
     """Read questions of four words a line under ``: section`` lines, as in questions-words.txt.
 
     Sections of the same name are joined. Empty lines are left out.
@@ -99,7 +98,7 @@ def read_word_analogies(path: str | os.PathLike[str]) -> dict[str, list[Question
     return sections
 
 
-def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+def _lines(path: AnyPath) -> Iterator[tuple[int, str]]:
     """The number and the text of each line that is not empty. Only CR and LF end a line."""
     try:
         text = as_path(path).read_bytes().decode("utf-8-sig")

@@ -17,6 +17,7 @@ import numpy as np
 
 from w2vjax.errors import FormatError
 from w2vjax.evaluation.readers import ScoredPair, read_word_pairs
+from w2vjax.files import AnyPath
 from w2vjax.vectors.nearest import searched_words, unit_rows
 from w2vjax.vectors.vectors import Vectors
 
@@ -51,7 +52,7 @@ class PairScores(NamedTuple):
 
 def evaluate_word_pairs(
     vectors: Vectors,
-    pairs: str | os.PathLike[str] | Iterable[ScoredPair],
+    pairs: AnyPath | Iterable[ScoredPair],
     restrict_vocab: int | None = 300_000,
     *,
     case_insensitive: bool = True,

@@ -14,13 +14,12 @@ True
 import functools
 import json
 from collections.abc import Collection
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from w2vjax.compressed import is_compressed
 from w2vjax.errors import SettingError
-from w2vjax.files import as_path
+from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
@@ -39,11 +38,11 @@ FORMATS: dict[str, Format] = {
 
 
 def load(
-    path: str | PathLike[str],
+    path: AnyPath,
     *,
     format: str | None = None,
     table: str = "input",
-    vocabulary: str | PathLike[str] | None = None,
+    vocabulary: AnyPath | None = None,
     allow: Collection[str] = (),
     unicode_errors: str = "strict",
     limit: int | None = None,
@@ -87,7 +86,7 @@ def load(
     return form.read(path, options)
 
 
-def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None) -> None:
+def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
     """Write vectors to a file, whole or not at all, without losing a bit.
 
     Args:
@@ -120,8 +119,8 @@ def save(vectors: Vectors, path: str | PathLike[str], format: str | None = None)
 
 
 def load_word2vec_format(
-    path: str | PathLike[str],
-    fvocab: str | PathLike[str] | None = None,
+    path: AnyPath,
+    fvocab: AnyPath | None = None,
     binary: bool = False,
     unicode_errors: str = "strict",
     limit: int | None = None,
@@ -138,10 +137,7 @@ def load_word2vec_format(
 
 
 def save_word2vec_format(
-    vectors: Vectors,
-    path: str | PathLike[str],
-    fvocab: str | PathLike[str] | None = None,
-    binary: bool = False,
+    vectors: Vectors, path: AnyPath, fvocab: AnyPath | None = None, binary: bool = False
 ) -> None:
     """gensim's ``save_word2vec_format``; the words keep their order. Raises as :func:`save`.
 
@@ -175,7 +171,7 @@ def format_of(path: Path) -> str:
 
 
 def describe(
-    path: str | PathLike[str], *, format: str | None = None, allow: Collection[str] = ()
+    path: AnyPath, *, format: str | None = None, allow: Collection[str] = ()
 ) -> dict[str, Any]:
     """A file's format, sizes, tables, settings and first words, after all checks of :func:`load`.
 

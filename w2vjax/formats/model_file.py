@@ -7,7 +7,6 @@ table only.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError
-from w2vjax.files import as_path
+from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import safetensors
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
@@ -50,7 +49,7 @@ class Model(NamedTuple):
 
 
 def save_model(
-    path: str | PathLike[str],
+    path: AnyPath,
     params: "Params",
     words: Sequence[str],
     counts: ArrayLike | None = None,
@@ -134,7 +133,7 @@ def _write(
     write_tensors(path, arrays, {"format": _FORMAT, "settings": settings})
 
 
-def load_model(path: str | PathLike[str], *, verify: bool = True) -> Model:
+def load_model(path: AnyPath, *, verify: bool = True) -> Model:
     """Read what :func:`save_model` wrote. The tables are memory-mapped.
 
     Args:

@@ -73,12 +73,7 @@ def logistic_rows_backward(hidden: Array, output: Array, targets: Targets) -> tu
 
 
 def logistic_rows_bounded(
-    backward: Backward,
-    hidden: Array,
-    output: Array,
-    targets: Targets,
-    a: float = A,
-    b: float = B,
+    backward: Backward, hidden: Array, output: Array, targets: Targets, a: float = A, b: float = B
 ) -> Bounded:
     """The gradient by :func:`logistic_rows_backward`, with bounds of hidden [B, T], rows [B*R]."""
     error = jnp.abs(logistic_rows_error(hidden, output, targets))

@@ -123,10 +123,7 @@ def dense_backward(hidden: Array, output: Array, targets: SoftmaxTargets) -> tup
 
 
 def fold_chunks(
-    step: Callable[[Carry, Array, Array], Carry],
-    carry: Carry,
-    output: Array,
-    chunk: int,
+    step: Callable[[Carry, Array, Array], Carry], carry: Carry, output: Array, chunk: int
 ) -> Carry:
     """step(carry, start, rows [chunk, D]) for all slices of output; the last may be shorter."""
     whole, rest = divmod(output.shape[0], chunk)

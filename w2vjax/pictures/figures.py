@@ -8,12 +8,11 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from w2vjax.errors import SettingError
-from w2vjax.files import as_path, atomic_file
+from w2vjax.files import AnyPath, as_path, atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,14 +54,14 @@ def fonts() -> list[str]:
     return [font for font in _FONTS if font in installed]
 
 
-def check_suffix(path: str | PathLike[str] | None) -> None:
+def check_suffix(path: AnyPath | None) -> None:
     """Refuse a path that is neither PNG nor SVG before any work is done."""
     if path is not None and as_path(path).suffix.lower() not in SUFFIXES:
         cause = f"{path}: pictures are written as PNG or SVG"
         raise SettingError(f"{cause}. End the name in .png or .svg.")
 
 
-def save_figure(figure: "Figure", path: str | PathLike[str] | None) -> "Figure":
+def save_figure(figure: "Figure", path: AnyPath | None) -> "Figure":
     """Write a figure as PNG or SVG, the same bytes each time; ``None`` writes nothing.
 
     Characters that no installed font has are drawn as boxes. One warning names them.

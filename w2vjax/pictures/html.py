@@ -11,13 +11,12 @@ import html
 import json
 import re
 from importlib.resources import files
-from os import PathLike
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from w2vjax.errors import SettingError, whole_number
-from w2vjax.files import as_path, atomic_file
+from w2vjax.files import AnyPath, as_path, atomic_file
 from w2vjax.pictures.label_layout import printable
 from w2vjax.pictures.projection import Project, pca
 from w2vjax.vectors.nearest import nearest
@@ -45,7 +44,7 @@ class Page(NamedTuple):
 
 def write_html(
     vectors: Vectors,
-    path: str | PathLike[str],
+    path: AnyPath,
     *,
     limit: int = PAGE_WORDS,
     project: Project = pca,

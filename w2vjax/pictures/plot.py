@@ -4,12 +4,12 @@ Each returns matplotlib's figure and writes it, as PNG 1,200 px wide or as SVG, 
 """
 
 from collections.abc import Sequence
-from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from w2vjax.errors import SettingError, whole_number
+from w2vjax.files import AnyPath
 from w2vjax.pictures import figures
 from w2vjax.pictures.figures import BLUE, GREY, INK, ORANGE, new_figure, save_figure
 from w2vjax.pictures.label_layout import place_labels, printable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-PathText = str | PathLike[str]
 PROMINENT = 10  # words that are drawn larger, and always labelled
 _MOST_WORDS = 2_000
 _MOST_IN_HEATMAP = 60
@@ -30,7 +29,7 @@ _MOST_IN_HEATMAP = 60
 
 def plot_map(
     vectors: Vectors,
-    path: PathText | None = None,
+    path: AnyPath | None = None,
     *,
     words: Sequence[str] | None = None,
     limit: int = 150,
@@ -97,7 +96,7 @@ def plot_map(
 def plot_analogy(
     vectors: Vectors,
     analogies: Sequence[Sequence[str]],
-    path: PathText | None = None,
+    path: AnyPath | None = None,
     *,
     title: str | None = None,
 ) -> "Figure":
@@ -169,11 +168,7 @@ def plot_analogy(
 
 
 def plot_heatmap(
-    vectors: Vectors,
-    words: Sequence[str],
-    path: PathText | None = None,
-    *,
-    title: str | None = None,
+    vectors: Vectors, words: Sequence[str], path: AnyPath | None = None, *, title: str | None = None
 ) -> "Figure":
     """The cosine similarity of every two words, as colours from -1 to 1.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from w2vjax.errors import FileError, FormatError, SettingError
-from w2vjax.files import as_path
+from w2vjax.files import AnyPath, as_path
 from w2vjax.pictures.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Losses(NamedTuple):
     unfinished: bool
 
 
-def read_losses(path: str | PathLike[str]) -> Losses:
+def read_losses(path: AnyPath) -> Losses:
     """The losses of a training log.
 
     A line is a JSON object with ``step``, ``loss`` and, if known, ``words``. Objects without
@@ -74,7 +74,7 @@ def read_losses(path: str | PathLike[str]) -> Losses:
     return Losses(*numbers, bool(last.strip()))
 
 
-def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, float, float] | None:
+def _record(path: AnyPath, number: int, line: bytes) -> tuple[int, float, float] | None:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -99,10 +99,7 @@ def _record(path: str | PathLike[str], number: int, line: bytes) -> tuple[int, f
 
 
 def plot_loss(
-    logs: str | PathLike[str] | Sequence[str | PathLike[str]],
-    path: str | PathLike[str] | None = None,
-    *,
-    title: str | None = None,
+    logs: AnyPath | Sequence[AnyPath], path: AnyPath | None = None, *, title: str | None = None
 ) -> "Figure":
     """The loss of one or more runs over the words read, or over steps if a log has no words.
 
@@ -185,7 +182,7 @@ def moving_average(values: np.ndarray, width: int) -> np.ndarray:
     return np.where(finite, means, np.nan)
 
 
-def _names(paths: Sequence[str | PathLike[str]]) -> list[str]:
+def _names(paths: Sequence[AnyPath]) -> list[str]:
     """The files' names, with their folders if two have the same name."""
     names = [Path(path).name for path in paths]
     return [

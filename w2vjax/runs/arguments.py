@@ -5,13 +5,13 @@ itself see the same names, and a name that is not one of them is refused with a 
 """
 
 import inspect
-import os
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 from w2vjax.errors import SettingError, did_you_mean
+from w2vjax.files import AnyPath
 from w2vjax.training.settings import ELSEWHERE, RENAMED, Settings, objective_name
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Keywords = ParamSpec("Keywords")
 Result = TypeVar("Result")
 Answer = TypeVar("Answer", covariant=True)
-AnyPath: TypeAlias = str | os.PathLike[str]
 
 
 def about(sentence: str, default: object = None) -> Any:

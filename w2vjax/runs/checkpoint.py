@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
-from w2vjax.files import claimed, remove_leftovers
+from w2vjax.files import AnyPath, claimed, remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training.copies import Joined
 from w2vjax.training.devices import placed_like
@@ -29,7 +29,6 @@ from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
 from w2vjax.types import Params, Tree
 
-AnyPath: TypeAlias = str | os.PathLike[str]
 Record: TypeAlias = dict[str, Any]
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")

@@ -11,6 +11,7 @@ from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError
+from w2vjax.files import AnyPath
 from w2vjax.formats.model_file import load_model
 from w2vjax.objectives.model import init_params
 from w2vjax.types import Params
@@ -18,7 +19,7 @@ from w2vjax.vocab import Vocab
 
 
 def continue_from(
-    path: str | os.PathLike[str],
+    path: AnyPath,
     source: Source,
     min_count: int = 5,
     tokenizer: Tokenizer | None = None,

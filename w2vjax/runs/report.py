@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from w2vjax.errors import DivergedError, FileError, StoppedError
+from w2vjax.files import AnyPath
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.checkpoint import Position
 from w2vjax.training.step import Progress, rate_at
@@ -111,7 +112,7 @@ class Log:
     be written, because the disk is full say, does not end a run: a warning names the file.
     """
 
-    def __init__(self, path: str | os.PathLike[str], history: list[dict[str, Any]]):
+    def __init__(self, path: AnyPath, history: list[dict[str, Any]]):
         self.path, self._waiting, self._broken = os.fspath(path), list(history), False
         self._new, self._begun = not os.path.lexists(path), False
         try:

@@ -17,14 +17,8 @@ from w2vjax.processes.guard import forward
 from w2vjax.runs.checkpoint import Checkpoints, Position, save_checkpoint
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.watch import Watch
-from w2vjax.training.copies import (
-    Copies,
-    Workers,
-    chunks_on,
-    joined_on_host,
-    own_part,
-    read_reports,
-)
+from w2vjax.training import copies
+from w2vjax.training.copies import Copies, Workers, chunks_on, read_reports
 from w2vjax.training.feed import rounds
 from w2vjax.training.setup import Run
 
@@ -59,7 +53,7 @@ class Saver:
     def save(self, standing: Standing) -> None:
         """Write a checkpoint. All processes call it together, and the first one writes."""
         folder, history = self._checkpoints.folder, self._report.history
-        joined = joined_on_host(standing.copies, self._report.run.recipe.mesh)
+        joined = copies.joined_on_host(standing.copies, self._report.run.recipe.mesh)
         if is_first():
             save_checkpoint(folder, joined, standing.position, self._identity, history)
         self._saved = time.perf_counter()
@@ -110,7 +104,7 @@ class Trainer:
     def _settle(self, standing: Standing, record: bool = True) -> tuple[Standing, Wishes]:
         """Wait for a round's reports and count its steps; what all processes then have to do."""
         report = self.report
-        forward(standing.reports and own_part(standing.reports))
+        forward(standing.reports and copies.own_part(standing.reports))
         reports, noted = read_reports(standing.reports or [])
         report.take_in(reports)
         self.watch.round(reports, report.steps)
@@ -133,13 +127,13 @@ def advance(
 ) -> Standing:
     """Start one round. Tables, position and reports after it are still being computed."""
     feed, numbers = job.feed, coming.numbers
-    copies, reports = workers.train(standing.copies, coming.chunks, len(numbers), wishes)
+    tables, reports = workers.train(standing.copies, coming.chunks, len(numbers), wishes)
     last = numbers.stop == feed.chunks
     end = feed.words if last else numbers.stop * feed.size
     words = standing.position.words + end - numbers.start * feed.size
     chunk = 0 if last else numbers.stop
     position = standing.position._replace(epoch=coming.epoch + last, chunk=chunk, words=words)
-    return Standing(copies, position, reports)
+    return Standing(tables, position, reports)
 
 
 def rounds_ahead(job: Run, position: Position) -> Iterator[Round]:
