@@ -263,7 +263,7 @@ def far(jobs: Sequence[dict[str, Any]], devices: int) -> list[dict[str, Any]]:
 
 # Equal bits: an exchange adds zeros to the row. 21 words: each device holds 11 rows.
 def test_tables_over_the_vocabulary_train_as_on_one_device() -> None:
-    over = {"axes": {"vocabulary": 2}, "epochs": 1}
+    over = {"axes": {"vocabulary": 2}, "epochs": 1, "sample": 0}
     first, softmax = far([over, over | {"objective": "softmax"}], 2)
     assert first == {"far": 0.0, "steps": first["steps"], "shapes": [[21, 8], [21, 8]]}
     assert first["steps"] > 20
@@ -274,7 +274,7 @@ def test_tables_over_the_vocabulary_train_as_on_one_device() -> None:
 @pytest.mark.parametrize("model", ["skip-gram", "cbow"])
 @pytest.mark.parametrize("objective", ["negative", "hierarchical"])
 def test_all_axes_together_train_as_on_one_device(model: str, objective: str) -> None:
-    named = {"model": model, "objective": objective, "epochs": 5}
+    named = {"model": model, "objective": objective, "epochs": 5, "sample": 0}
     meshes = [{"vocabulary": 4}, {"data": 2, "vocabulary": 2}, {"vocabulary": 2, "dim": 2}]
     found = far([named | {"axes": axes} for axes in meshes], 4)
     assert all(each["steps"] >= 100 and each["far"] <= 1e-6 for each in found), found
