@@ -9,6 +9,7 @@ added, and what devices send each other. It says nothing of time. Kernels that X
 timing them are chosen by its model here.
 """
 
+import math
 import os
 import re
 import tempfile
@@ -20,10 +21,11 @@ os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")  # the check asks 
 import jax
 import numpy as np
 from jax.experimental import topologies
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from timing import parser_of, report, table
 
 from w2vjax.corpus.encode import Corpus
+from w2vjax.devices.tables import AXES, place, places
 from w2vjax.training import feed, step
 from w2vjax.training.methods import METHODS
 from w2vjax.training.settings import Settings
@@ -52,7 +54,8 @@ platform_name: "CUDA" device_description_str: "NVIDIA H100 80GB HBM3"
 dnn_version_info { major: 9 minor: 10 } runtime_version { major: 13 minor: 0 }
 """
 _WORDS, _TOKENS = 70_000, 17_000_000  # like 100 MB of Wikipedia
-_LAYOUTS = {"one": (1, 1), "data": (2, 1), "dim": (1, 2)}
+# devices along the axes of devices/tables.py
+_LAYOUTS = {"one": (1, 1, 1), "data": (2, 1, 1), "dim": (1, 2, 1), "vocabulary": (1, 1, 2)}
 _COLLECTIVES = "all-reduce all-gather reduce-scatter collective-permute all-to-all".split()
 
 
@@ -84,27 +87,21 @@ def compiled_for_h100(run: Run, size: int, layout: str, folder: str) -> Any:
     """The program of a chunk, compiled for one H100 or two. XLA writes its notes into a folder."""
     shape = _LAYOUTS[layout]
     topology = topologies.get_topology_desc(
-        platform="cuda", target_config=_H100, topology=f"1x1x{shape[0] * shape[1]}"
+        platform="cuda", target_config=_H100, topology=f"1x1x{math.prod(shape)}"
     )
-    mesh = Mesh(np.array(topology.devices).reshape(shape), ("data", "dim"))
+    mesh = Mesh(np.array(topology.devices).reshape(shape), AXES)
     recipe = run.recipe._replace(mesh=None if layout == "one" else mesh)
-
-    def shapes(tree: Any, columns: str | None = None) -> Any:
-        def of(leaf: Any) -> Any:
-            own = PartitionSpec(None, columns) if np.ndim(leaf) == 2 else PartitionSpec()
-            return jax.ShapeDtypeStruct(
-                np.shape(leaf), leaf.dtype, sharding=NamedSharding(mesh, own)
-            )
-
-        return jax.tree.map(of, tree)
 
     ids = np.lib.stride_tricks.as_strided(
         np.zeros(1, np.int32), (-(-_TOKENS // size) * size,), (0,)
     )
     piece = ids, np.int32(0), np.int32(0), step.chunk_seed(0, 0, 0)
-    arguments = (
-        shapes(run.state, "dim"),
-        *shapes((run.tables, run.keep, *piece)),
+    rest = run.tables, run.keep, *piece
+    divided = places(mesh, run.state, run.state.params.input.shape)
+    arguments = jax.tree.map(
+        lambda leaf, own: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=own),
+        (run.state, *rest),
+        (divided, *jax.tree.map(lambda _: place(mesh), rest)),
     )
     lowered = step.compile_chunk(recipe, size).lower(*arguments)
     dump = {"xla_dump_to": folder, "xla_dump_hlo_as_text": True}
@@ -171,7 +168,8 @@ def describe(model: str, objective: str, layout: str = "one", **settings: Any) -
         (thunks,), codes = read("thunk_sequence_after_thunk_passes.txt"), read(".ptx")
     program = compiled.as_text()
     words, dim = run.state.params.input.shape
-    whole = rf"f32\[{words},{dim // _LAYOUTS[layout][1]}\]\S* copy\("
+    _, columns, rows = _LAYOUTS[layout]
+    whole = rf"f32\[{words // rows},{dim // columns}\]\S* copy\("
     memory = compiled.memory_analysis()
     return {
         "model": model,

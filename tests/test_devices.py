@@ -141,7 +141,7 @@ from jax.sharding import Mesh
 import w2vjax as w2v
 from planted import planted_text
 from w2vjax.training.copies import Joined, join_on, spread, stacked
-from w2vjax.training.devices import mesh_of
+from w2vjax.devices.mesh import mesh_of
 from w2vjax.training.setup import lower
 
 KINDS = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
@@ -162,8 +162,8 @@ for job in json.loads(sys.argv[1]):
     axes, copies = job.pop("axes", None), job.get("copies")
     mesh = mesh_of(job.pop("devices", None))
     if axes:
-        devices = np.array(jax.devices()[: math.prod(axes)]).reshape(axes)
-        mesh = Mesh(devices, ("data", "dim"))
+        devices = np.array(jax.devices()[: math.prod(axes.values())])
+        mesh = Mesh(devices.reshape(*axes.values()), tuple(axes))
     run = w2v.set_up(corpus, w2v.Settings(**job), mesh=mesh)
     made = {"chunk": collectives(lower(run, w2v.compile_chunk(run.recipe, run.feed.size)))}
     if copies:
@@ -185,7 +185,8 @@ def page_formula() -> Callable[..., float]:
     """``join_bytes``, as docs/devices.md has it."""
     page = Path(HERE, "..", "docs", "devices.md").read_text()
     names: dict[str, Any] = {}
-    exec(re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)[0], names)
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(next(block for block in blocks if "def join_bytes" in block), names)
     formula: Callable[..., float] = names["join_bytes"]
     return formula
 
@@ -208,9 +209,8 @@ def test_a_step_of_all_devices_exchanges_the_numbers_of_the_page(devices: int, d
     blocks, block, window, negatives = 8, 8, 5, 48
     near = block + 2 * window
     base = {"dim": dim, "batch_words": blocks * block, "min_count": 1}
-    data, columns = collectives(
-        [base | {"axes": [devices, 1]}, base | {"axes": [1, devices]}], devices
-    )
+    meshes = [{"data": devices, "dim": 1}, {"dim": devices}, {"vocabulary": devices}]
+    data, columns, words = collectives([base | {"axes": axes} for axes in meshes], devices)
     # the step has more than what runs beside it, such as a measured loss
     step = max(data["chunk"], key=lambda found: sum(size for _, size in found))
     by_kind = {kind: sum(size for k, size in step if k == kind) for kind, _ in step}
@@ -224,6 +224,62 @@ def test_a_step_of_all_devices_exchanges_the_numbers_of_the_page(devices: int, d
     scores = 2 * block * (near + negatives) + near + negatives + block
     assert [kind for kind, _ in step] == ["all-reduce"]
     assert step[0][1] == 4 * blocks * scores
+    # a table that is read whole would be an all-gather
+    assert {kind for found in words["chunk"] for kind, _ in found} == {"all-reduce"}
+    step = max(words["chunk"], key=lambda found: sum(size for _, size in found))
+    assert sum(size for _, size in step) == 4 * (blocks * block + rows) * (dim + 2)
+
+
+# Trains on meshes, and prints how far the weights are from those of one device.
+TOGETHER = """
+import json, sys
+import jax, numpy as np
+from jax.sharding import Mesh
+import w2vjax as w2v
+from planted import planted_text
+
+corpus = w2v.prepare(planted_text(words=7)[:60], min_count=1)  # 21 words
+for job in json.loads(sys.argv[1]):
+    axes = job.pop("axes")
+    job |= {"optimizer": {"adagrad": w2v.row_adagrad}.get(job.pop("optimizer", None))}
+    mesh = Mesh(np.array(jax.devices()).reshape(*axes.values()), tuple(axes))
+    try:
+        one = w2v.train(corpus, **job, copies=1)
+        many = w2v.train(corpus, **job, mesh=mesh)
+    except w2v.errors.SettingError as error:
+        print(json.dumps({"refused": str(error)}), flush=True)
+        continue
+    far = [np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(a)).max()
+           for a, b in zip(one.params, many.params, strict=True)]
+    print(json.dumps({"far": float(max(far)), "steps": many.summary["steps"],
+                      "shapes": [np.shape(table) for table in many.params]}), flush=True)
+"""
+
+
+def far(jobs: Sequence[dict[str, Any]], devices: int) -> list[dict[str, Any]]:
+    """How far the weights of each job are from those of one device, relative to the largest."""
+    return printed(TOGETHER, jobs, devices)
+
+
+# Equal bits: an exchange adds zeros to the row. 21 words: each device holds 11 rows.
+def test_tables_over_the_vocabulary_train_as_on_one_device() -> None:
+    over = {"axes": {"vocabulary": 2}, "epochs": 1}
+    first, softmax = far([over, over | {"objective": "softmax"}], 2)
+    assert first == {"far": 0.0, "steps": first["steps"], "shapes": [[21, 8], [21, 8]]}
+    assert first["steps"] > 20
+    assert "A softmax reads every row" in softmax["refused"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["skip-gram", "cbow"])
+@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
+def test_all_axes_together_train_as_on_one_device(model: str, objective: str) -> None:
+    named = {"model": model, "objective": objective, "epochs": 5}
+    meshes = [{"vocabulary": 4}, {"data": 2, "vocabulary": 2}, {"vocabulary": 2, "dim": 2}]
+    found = far([named | {"axes": axes} for axes in meshes], 4)
+    assert all(each["steps"] >= 100 and each["far"] <= 1e-6 for each in found), found
+    [counted] = far([named | {"axes": meshes[0], "optimizer": "adagrad"}], 4)
+    assert counted["far"] <= 1e-6
 
 
 COMMAND = """
@@ -356,6 +412,52 @@ def test_processes_give_the_bits_of_one(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in alone.iterdir()
     )
+
+
+# One of several processes that take each step together. Process 0 prints the digest of its tables.
+TOGETHER_IN_PROCESSES = """
+import hashlib, json, sys
+port, count, number, folder, axes = sys.argv[1], *map(int, sys.argv[2:4]), *sys.argv[4:]
+from w2vjax.processes.connect import connect
+if count > 1:
+    connect(f"127.0.0.1:{port}", count, number)
+import jax, numpy as np
+from jax.sharding import Mesh
+import w2vjax as w2v
+from planted import planted_text
+
+corpus, axes = w2v.prepare(planted_text(words=7)[:60], min_count=1), json.loads(axes)
+mesh = Mesh(np.array(jax.devices()).reshape(*axes.values()), tuple(axes))
+small = {"dim": 8, "epochs": 1, "batch_words": 32, "block_words": 8}
+trained = w2v.train(corpus, **small, mesh=mesh, checkpoint=folder)
+tables = [np.asarray(table) for table in trained.params]
+print(hashlib.sha256(b"".join(table.tobytes() for table in tables)).hexdigest())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "devices"), [(2, 1), (2, 2)])
+@pytest.mark.parametrize("axis", ["data", "dim", "vocabulary"])
+def test_steps_together_in_processes_give_the_bits_of_one(
+    tmp_path: Path, axis: str, processes: int, devices: int
+) -> None:
+    digests = []
+    for count in (1, processes):
+        own = environment(processes * devices // count)
+        axes, port = json.dumps({axis: processes * devices}), free_port()
+        command = [sys.executable, "-c", TOGETHER_IN_PROCESSES, str(port), str(count)]
+        given = [str(tmp_path / str(count)), axes]
+        started = [
+            subprocess.Popen(
+                [*command, str(number), *given], env=own, stdout=subprocess.PIPE, text=True
+            )
+            for number in range(count)
+        ]
+        said = [process.communicate(timeout=600)[0].split()[-1] for process in started]
+        assert [process.returncode for process in started] == [0] * count
+        digests.append(set(said))
+    assert len(digests[0]) == 1
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ DEVICE = np.array(jax.devices()[:1])
         *(({name: 3}, f"{name}=3 cannot work. Pass a function") for name in FUNCTIONS),
         ({"mesh": "all"}, "A mesh needs the axis"),
         ({"mesh": Mesh(DEVICE.reshape(1, 1), ("x", "y"))}, r"a mesh of \('x', 'y'\)"),
-        ({"mesh": Mesh(DEVICE, ("data",))}, "A mesh needs the axis"),
+        ({"mesh": Mesh(DEVICE.reshape(1, 1), ("data", "copy"))}, "A mesh needs the axis"),
         ({"mesh": Mesh(DEVICE.reshape(1, 1), ("data", "dim")), "copies": 2}, "copies=2 cannot go"),
     ],
 )

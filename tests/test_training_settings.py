@@ -115,11 +115,11 @@ def test_a_compile_cache_leaves_the_least_seconds_of_the_user_alone(
     least = "jax_persistent_cache_min_compile_time_secs"
     found = {"jax_compilation_cache_dir": None, least: value}
     config = SimpleNamespace(**found, update=found.__setitem__)
-    monkeypatch.setattr("w2vjax.training.setup.jax", SimpleNamespace(config=config))
+    monkeypatch.setattr("w2vjax.devices.compiling.jax", SimpleNamespace(config=config))
     monkeypatch.delenv(least.upper(), raising=False)
     if said:
         monkeypatch.setenv(least.upper(), "1")
-    monkeypatch.setattr("w2vjax.training.setup.reset_cache", lambda: None)
+    monkeypatch.setattr("w2vjax.devices.compiling.reset_cache", lambda: None)
     assert w2v.use_compile_cache(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert (tmp_path / "a" / "b").is_dir()
     assert found == {"jax_compilation_cache_dir": str(tmp_path / "a" / "b"), least: kept}

@@ -14,6 +14,7 @@ from w2vjax.corpus.count import build_vocab as build_vocab
 from w2vjax.corpus.encode import Corpus as Corpus
 from w2vjax.corpus.encode import prepare as prepare
 from w2vjax.corpus.phrases import phrases as phrases
+from w2vjax.devices.compiling import use_compile_cache as use_compile_cache
 from w2vjax.errors import W2VError as W2VError
 from w2vjax.evaluation.analogies import evaluate_word_analogies as evaluate_word_analogies
 from w2vjax.evaluation.word_pairs import evaluate_word_pairs as evaluate_word_pairs
@@ -48,7 +49,6 @@ from w2vjax.training.methods import method as method
 from w2vjax.training.settings import Settings as Settings
 from w2vjax.training.setup import Run as Run
 from w2vjax.training.setup import set_up as set_up
-from w2vjax.training.setup import use_compile_cache as use_compile_cache
 from w2vjax.training.step import Recipe as Recipe
 from w2vjax.training.step import chunk_seed as chunk_seed
 from w2vjax.training.step import compile_chunk as compile_chunk

@@ -61,8 +61,8 @@ def train(
         quiet: Show no progress bar and no summary.
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
+    from w2vjax.devices.compiling import use_compile_cache
     from w2vjax.processes.guard import guarded
-    from w2vjax.training.setup import use_compile_cache
 
     _connect(hosts)
     with guarded(hosts.heartbeat):

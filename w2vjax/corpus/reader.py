@@ -9,7 +9,7 @@ from w2vjax.corpus.table import WordTable
 
 NEVER = np.iinfo(np.int64).max  # the place of a word that was not met
 _PLACES = 40  # bits of a place within a part; the bits above are the number of the part
-_TOGETHER = 1 << 20  # tokens counted at a time
+_TOGETHER = 1 << 19  # tokens counted at a time
 
 
 class Written(NamedTuple):
@@ -86,7 +86,7 @@ class Reader:
             found_lines += len(opens)
             waiting.append(batch.numbers)
             # a count takes as long as the table is large, so large tables count more at a time
-            if sum(map(len, waiting)) > max(_TOGETHER, batch.size):
+            if sum(map(len, waiting)) >= max(_TOGETHER, batch.size):
                 self.tally.add(waiting)
                 waiting = []
         if waiting:

@@ -123,14 +123,11 @@ def check_gradients(
         params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
     params, batch = compare.host_copy(params), compare.host_copy(batch)
     leaves = compare.float_leaves(params)
-    limits = leaf_limits(leaves, tolerance, terms)
     exact = all(leaf.dtype == np.float64 for leaf in leaves.values())
     # infinities are findings here, not accidents worth a warning
     with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
         run = start(loss, compiled(loss, backward), params, batch)
-        if run.value is not None:
-            least = {name: max(DIFFERENCES, limit.tolerance) for name, limit in limits.items()}
-            limits = leaf_limits(leaves, least, terms)
+        limits = leaf_limits(leaves, tolerance, terms, 0.0 if run.value is None else DIFFERENCES)
         points = points_at(run, params, scales if exact else scales[:1])
         first = points[0]
         seen, exercised = exercises(run, points, "examples" in also)
@@ -145,13 +142,12 @@ def check_gradients(
             return result  # it has failed already, and has no entries to compare
         if exact and run.value is None:
             result = with_exact_parts(result, run, first, samples, limits)
-        if not all(leaf.passed for leaf in checks):
-            return result  # other runs would only repeat the error
-        if exact and "eager" in also:
+        others = also if all(leaf.passed for leaf in checks) else ()  # else they repeat the error
+        if exact and "eager" in others:
             with jax.disable_jit():
                 slow = dense(call(run, backward, params)[1], params)
             result = result._replace(eager_error=excess([(named(slow), first)], limits))
-        if "vmap" in also:
+        if "vmap" in others:
             result = result._replace(vmap_error=under_vmap(run, points, limits))
     return result
 
@@ -238,14 +234,16 @@ def narrowest(leaves: Leaves) -> str:
     return max((leaf.dtype.name for leaf in leaves.values()), key=TOLERANCES.__getitem__)
 
 
-def leaf_limits(leaves: Leaves, tolerance: Tolerance, terms: Tree) -> dict[str, Limit]:
-    """The tolerance and the floor of each leaf."""
+def leaf_limits(
+    leaves: Leaves, tolerance: Tolerance, terms: Tree, least: float
+) -> dict[str, Limit]:
+    """The tolerance, of at least ``least``, and the floor of each leaf."""
     sizes = {} if isinstance(terms, int | float) else named(terms)
     limits = {}
     for name, leaf in leaves.items():
         usual = TOLERANCES[leaf.dtype.name]
         given = tolerance.get(name, usual) if isinstance(tolerance, dict) else tolerance
-        allowed = usual if given is None else given
+        allowed = max(least, usual if given is None else given)
         size = float(sizes[name]) if sizes else float(terms)
         limits[name] = Limit(allowed, compare.rounding_floor(leaf.dtype.name, allowed, size))
     return limits

@@ -21,8 +21,15 @@ times. Real steps mix many examples, whose curvatures point in different directi
 constants are faster and still stable.
 """
 
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+
+from w2vjax.types import Params, Tree
 
 # Measured: benchmarks/results/cpu-2-cores/sweep-bounds.json
 A, B = 8.0, 6.0
@@ -42,3 +49,82 @@ def stiffness(vectors: Array, a: float = A, b: float = B) -> Array:
     [5.5 0.5]
     """
     return jnp.square(vectors).sum(-1) / a + 1 / b
+
+
+class Gone(NamedTuple):
+    """How far bounded steps have gone, since a chunk began or copies were joined.
+
+    It is the sum of step sizes times bounds, for each row. A step reads it before and after it adds
+    its own. So the bounds of a row's examples add up without memory of their own. For that it has
+    to stay below 1e6 or so in float32. A loop of your own with more than some 10,000 steps sets it
+    back to 0 by :func:`cleared`.
+    """
+
+    # [V, 2] float32 of input and output rows. One array, so that a GPU adds to both at once
+    rows: Array
+
+
+def not_gone(params: Params) -> Gone:
+    """The state before the first step."""
+    return Gone(jnp.zeros((params.input.shape[0], 2), jnp.float32))
+
+
+def counts_of(state: Tree) -> Array | None:
+    """What an optimizer counted, [V, 2], anywhere in its state. None if it does not count."""
+    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, Gone))
+    return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
+
+
+def cleared(state: Tree) -> Tree:
+    """An optimizer's state with every :class:`Gone` in it at 0.
+
+    >>> print(cleared({"gone": Gone(jnp.ones((2, 2))), "steps": 3})["gone"].rows.sum())
+    0.0
+    """
+
+    def clear(leaf: Tree) -> Tree:
+        return jax.tree.map(jnp.zeros_like, leaf) if isinstance(leaf, Gone) else leaf
+
+    return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, Gone))
+
+
+def bounded_steps(
+    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone
+) -> tuple[Params, Gone]:
+    """(-min(size, 1 / total) * values, gone). total: a row's bound over all its examples.
+
+    Args:
+        values: [N, D] of rows ids [N], or dense [V, D] for None.
+        ids: of both tables.
+        bounds: [N] or [V].
+        sizes: step sizes, scalars or [N].
+        gone: before the step.
+    """
+    rows = gone.rows
+
+    def way(at: int) -> Array:
+        return jnp.asarray(sizes[at], rows.dtype) * jnp.abs(bounds[at]).astype(rows.dtype)
+
+    def short(size: ArrayLike, way: Array) -> Array:
+        return -jnp.asarray(size / jnp.maximum(1, way))
+
+    found = [at for at in range(2) if ids[at] is not None]
+    factors = {at: short(sizes[at], way(at)) for at in range(2) if at not in found}
+    for at in factors:
+        rows = rows.at[:, at].add(way(at))
+    if found:  # the rows of both tables together: a GPU launches half as many programs
+        places = jnp.concatenate([2 * ids[at] + at for at in found])
+        size = jnp.concatenate([jnp.broadcast_to(sizes[at], ids[at].shape) for at in found])
+        own = jnp.concatenate([way(at) for at in found])
+        flat = rows.reshape(-1)
+        # Read once, and before the adding, as the sum below shows: read later, it would be copied.
+        before = jax.lax.optimization_barrier(flat[places])
+        flat = flat.at[places].add(own + jnp.minimum(before, 0))  # plus 0, as it is not negative
+        rows = flat.reshape(rows.shape)
+        factor = short(size, jnp.maximum(flat[places] - before, own))
+        ends = np.cumsum([ids[at].size for at in found])[:-1]
+        # computed together, and not anew for each table
+        parted = jnp.split(jax.lax.optimization_barrier(factor), ends)
+        factors |= dict(zip(found, parted, strict=True))
+    stepped = [factors[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]
+    return Params(*stepped), Gone(rows)

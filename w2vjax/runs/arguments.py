@@ -62,7 +62,9 @@ class Arguments(Settings):
         "Devices that train copies of the tables side by side. Default: one; all of them if the "
         "run has several processes."
     )
-    mesh: "Mesh | None" = about('Devices with the axis "copy", or with the axes "data" and "dim".')
+    mesh: "Mesh | None" = about(
+        'Devices with the axis "copy", or with some of "data", "dim" and "vocabulary".'
+    )
     step_timeout: float = about(
         "With several processes: the run ends after these seconds without progress.", 600.0
     )
@@ -117,7 +119,7 @@ class Arguments(Settings):
 
     def chosen_mesh(self) -> "Mesh | None":
         """The devices of the run. None for one device."""
-        from w2vjax.training.devices import mesh_of
+        from w2vjax.devices.mesh import mesh_of
 
         if self.mesh is None:
             return mesh_of(self.devices)

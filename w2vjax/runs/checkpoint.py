@@ -23,7 +23,6 @@ from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import AnyPath, claimed, remove_leftovers
 from w2vjax.formats.safetensors import read_tensors, write_tensors
 from w2vjax.training.copies import Joined
-from w2vjax.training.devices import placed_like
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
@@ -168,7 +167,7 @@ def load_checkpoint(
     """The newest sound checkpoint of this very run. None if the folder has no checkpoint at all.
 
     Args:
-        like: a state of the run's shapes.
+        like: a state of the run's shapes. The arrays that are returned are NumPy's.
         identity: see :func:`run_identity`. The fields in ``allow`` may differ.
 
     Raises:
@@ -208,11 +207,22 @@ def _state_of(path: Path, arrays: list[np.ndarray], like: Joined) -> Joined:
         size = (len(arrays) - tables) // copies
         ends = range(tables + size, len(arrays) + 1, size)
         arrays = arrays[:tables] + [a for end in ends for a in arrays[end - size + tables : end]]
+    arrays = _in_one(arrays, leaves)
     if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
         cause = f"{path} holds other tables than this run's"
         raise CheckpointError(f"{cause}. Resume with the settings it was made with.")
-    state: Joined = jax.tree.unflatten(structure, map(placed_like, arrays, leaves))
+    state: Joined = jax.tree.unflatten(structure, arrays)
     return state
+
+
+def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
+    """The arrays of a checkpoint. Earlier versions kept the counts of the two tables apart."""
+    left, found = list(arrays), []
+    for leaf in leaves:
+        apart = len(left) > 1 and left[0].ndim == 1 and leaf.shape == (len(left[0]), 2)
+        found += [np.stack([left.pop(0), left.pop(0)], 1)] if apart else left[:1]
+        left = left if apart else left[1:]
+    return found + left
 
 
 def _in_todays_words(identity: Record) -> Record:

@@ -12,6 +12,7 @@ import json
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ from jax.experimental import multihost_utils
 
 from w2vjax.corpus.encode import Corpus, chosen_by, prepare
 from w2vjax.corpus.sources import Source
+from w2vjax.devices.mesh import on_host, on_own_device, own_device, placed_like, trains_copies
 from w2vjax.errors import SettingError
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.guard import guarded
@@ -33,10 +35,9 @@ from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training import setup
 from w2vjax.training.copies import Joined, Workers, spread
-from w2vjax.training.devices import on_own_device, own_device, placed_like, trains_copies
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
-from w2vjax.training.setup import Run, lower, set_up
+from w2vjax.training.setup import Run, lower, of_words, set_up
 from w2vjax.training.step import State, chunk_seed, compile_chunk
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
@@ -120,8 +121,10 @@ def train_prepared(
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)
         standing = Trainer(workers, report, watch, signals, saver).train(standing)
-    params = standing.copies.params
-    if trains_copies(job.recipe.mesh) or jax.process_count() > 1:
+    params, rows = standing.copies.params, job.state.params.input.shape[0]
+    if rows > len(corpus.vocab):
+        params = of_words(job, jax.tree.map(on_host, params))
+    elif trains_copies(job.recipe.mesh) or jax.process_count() > 1:
         params = jax.tree.map(on_own_device, params)
     job = job._replace(state=State(params, None))
     seconds = {
@@ -140,7 +143,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     method = arguments.chosen_method()
     mesh = arguments.chosen_mesh()
     completed_settings = completed(arguments.settings(), method, setup.on_accelerator(mesh))
-    setup.check_mesh(mesh, completed_settings)
+    setup.check_run_mesh(mesh, completed_settings)
     setup.check_optimizer_maker(method.optimizer)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     check_seconds(f"step_timeout={arguments.step_timeout!r}", arguments.step_timeout)
@@ -207,19 +210,24 @@ def fresh_or_resumed(
     job: Run, lowered: jax.stages.Lowered, checkpoints: Checkpoints | None, start: Params | None
 ) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
     """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
-    joined, found = Joined(job.state.params, (job.state.optimizer,) * job.feed.copies), None
+    joined = Joined(job.state.params, (job.state.optimizer,) * job.feed.copies)
+    like, found = jax.eval_shape(partial(of_words, job), joined), None
     identity: dict[str, Any] = {}
     if checkpoints is not None:
         identity = checkpoint.run_identity(job, program_text(job, lowered), start)
         if checkpoints.resume and is_first():
             found = checkpoint.load_checkpoint(
-                checkpoints.folder, joined, identity, checkpoints.allow
+                checkpoints.folder, like, identity, checkpoints.allow
             )
-    joined, position, history = found or (joined, Position(), [])
+    arrays, position, history = found or (None, Position(), [])
     if checkpoints is not None and checkpoints.resume and jax.process_count() > 1:
-        said, arrays = told_by_first(json.dumps([position, history]), joined)
+        blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+        told = json.dumps([arrays is None, position, history])
+        said, arrays = told_by_first(told, arrays or blank)
+        fresh, place, history = json.loads(said)
+        arrays, position = None if fresh else arrays, Position(*place)
+    if arrays is not None:
         joined = jax.tree.map(placed_like, arrays, joined)
-        position, history = Position(*json.loads(said)[0]), json.loads(said)[1]
     return Standing(spread(joined, job.recipe.mesh), position), history, identity
 
 
@@ -228,7 +236,8 @@ def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
     if job.recipe.mesh is None:
         return lowered.as_text()
     alone = job.recipe._replace(mesh=None)
-    given = (job.state, job.tables, job.keep, *job.feed.chunk(0), chunk_seed(0, 0, 0))
+    state = jax.eval_shape(partial(of_words, job), job.state)
+    given = (state, job.tables, job.keep, *job.feed.chunk(0), chunk_seed(0, 0, 0))
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), given)
     text: str = compile_chunk(alone, job.feed.size).lower(*shapes).as_text()
     return text

@@ -12,6 +12,7 @@ import numpy as np
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
+from w2vjax.devices.compiling import compiler_options
 from w2vjax.errors import DivergedError, SettingError
 from w2vjax.lazy import kept
 from w2vjax.runs.arguments import Arguments, arguments_of
@@ -25,7 +26,6 @@ from w2vjax.training.step import (
     Recipe,
     State,
     chunk_key,
-    compiler_options,
     schedule_argument,
     train_chunk,
 )
@@ -183,7 +183,7 @@ def _program(recipe: Recipe, size: int, dim: int, dtype: str) -> Any:
             return jax.lax.map(lambda own: one(*own, *shared), (schedules, seeds))
         return jax.vmap(lambda *own: one(*own, *shared))(schedules, seeds)
 
-    return jax.jit(all_of, compiler_options=compiler_options(recipe))
+    return jax.jit(all_of, compiler_options=compiler_options(recipe.platform, recipe.deterministic))
 
 
 def _judge(

@@ -8,11 +8,10 @@ import numpy as np
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
+from w2vjax.devices.mesh import bytes_of_a_device, memory, own_device, trains_copies
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
-from w2vjax.training.devices import own_device, trains_copies
-from w2vjax.training.feed import memory
 from w2vjax.training.setup import lower
 from w2vjax.training.step import chunk_seed, compile_chunk
 
@@ -89,7 +88,7 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
         times.append((time.perf_counter() - began) / int(piece[2]))
     words, copies = run.feed.words * run.settings.epochs, run.feed.copies
     tables, optimizer = (
-        sum(leaf.nbytes for leaf in jax.tree.leaves(part))
+        sum(bytes_of_a_device(leaf) for leaf in jax.tree.leaves(part))
         for part in (run.state.params, run.state.optimizer)
     )
     sizes = tables * (copies + (copies > 1)), optimizer * copies, temporaries * copies

@@ -20,7 +20,7 @@ from w2vjax.runs.watch import Watch
 from w2vjax.training import copies
 from w2vjax.training.copies import Copies, Workers, chunks_on, read_reports
 from w2vjax.training.feed import rounds
-from w2vjax.training.setup import Run
+from w2vjax.training.setup import Run, of_words
 
 
 class Standing(NamedTuple):
@@ -53,7 +53,8 @@ class Saver:
     def save(self, standing: Standing) -> None:
         """Write a checkpoint. All processes call it together, and the first one writes."""
         folder, history = self._checkpoints.folder, self._report.history
-        joined = copies.joined_on_host(standing.copies, self._report.run.recipe.mesh)
+        run = self._report.run
+        joined = of_words(run, copies.joined_on_host(standing.copies, run.recipe.mesh))
         if is_first():
             save_checkpoint(folder, joined, standing.position, self._identity, history)
         self._saved = time.perf_counter()

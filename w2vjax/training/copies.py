@@ -18,7 +18,7 @@ A rare row gets the sum of what few copies saw of it. A frequent row, which ever
 to where it belongs, gets the mean: R full corrections would overshoot. Row optimizers count c, one
 number a row. For an optimizer that does not count, rows get the mean.
 
-On several devices (:mod:`w2vjax.training.devices`) the copies lie on them, and a join is one
+On several devices (:mod:`w2vjax.devices.mesh`) the copies lie on them, and a join is one
 all-reduce in two halves. First each device gets its share of the rows of every copy, and joins
 them. Then it gets the other shares. The copies are added in the order of their numbers. So the
 result depends on the number of copies, and not on the number of devices.
@@ -37,8 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from w2vjax.lazy import kept
-from w2vjax.training.devices import (
+from w2vjax.devices.mesh import (
     AXIS,
     EACH,
     WHOLE,
@@ -48,9 +47,11 @@ from w2vjax.training.devices import (
     stacked,
     trains_copies,
 )
+from w2vjax.lazy import kept
+from w2vjax.objectives.bounds import cleared, counts_of
 from w2vjax.training.feed import Feed
 from w2vjax.training.step import Progress, State, chunk_seed
-from w2vjax.training.updates import Gone, OptState, cleared
+from w2vjax.training.updates import OptState
 from w2vjax.types import Params, Tables
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
@@ -197,19 +198,14 @@ def joined_params(
         copies: the same rows of an array of a state, for every copy in it.
     """
     counted = [found for state in states if (found := counts_of(state.optimizer)) is not None]
+    counts = [one for found in counted for one in copies(found)]
     joined = []
     for at, table in enumerate(start):
         tables = [one for state in states for one in copies(state.params[at])]
-        gone = [one for found in counted for one in copies(found[at])]
+        gone = [one[:, at] for one in counts]
         before = rows(table)
         joined.append(join(before, tables, gone) if gone else mean(before, tables, active))
     return Params(*joined)
-
-
-def counts_of(optimizer_state: OptState) -> Params | None:
-    """What an optimizer counted for the join, anywhere in its state. None if it does not count."""
-    leaves = jax.tree.leaves(optimizer_state, is_leaf=lambda leaf: isinstance(leaf, Gone))
-    return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
 
 
 _join_states = jax.jit(join_states, donate_argnums=(0, 1))

@@ -8,8 +8,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from w2vjax.corpus.encode import Corpus
+from w2vjax.devices.mesh import memory, own_device, replicated
 from w2vjax.errors import CorpusError
-from w2vjax.training.devices import own_device, replicated
 
 # Words handed to one compiled call, unless _NUMBERS allows fewer. A call's fixed cost and its last,
 # padded step are then small.
@@ -150,12 +150,6 @@ def feed(
     # Without a mesh the ids are not bound to the device. JAX would compile the program once more
     # for tables that a bound argument has bound.
     return place._replace(resident=jax.device_put(ids) if mesh is None else replicated(mesh, ids))
-
-
-def memory(device: jax.Device) -> int:
-    """The bytes of a device's own memory. A CPU has none: it reads the memory map."""
-    own = None if device.platform == "cpu" else device.memory_stats()
-    return int((own or {}).get("bytes_limit", 0))
 
 
 def rounds(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, range]]:

@@ -1,35 +1,31 @@
 """Before the first step: tables, schedule, feed and program of a run."""
 
-import os
-import tempfile
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
+from w2vjax.devices.mesh import EACH, WHOLE, memory, own_device, trains_copies
+from w2vjax.devices.tables import check_memory, check_mesh, cut, divided, kept_in_place, rows_of
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
+from w2vjax.objectives.bounds import counts_of
 from w2vjax.objectives.model import init_params
 from w2vjax.training import methods
-from w2vjax.training.copies import chunks_on, counts_of
-from w2vjax.training.devices import EACH, WHOLE, own_device, replicated, trains_copies
-from w2vjax.training.feed import CHUNK, Feed, feed, longest_call, memory
+from w2vjax.training.copies import chunks_on
+from w2vjax.training.feed import CHUNK, Feed, feed, longest_call
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, schedule_argument
 from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
-
-# Programs that took fewer seconds to compile are not written to disk, and JAX's own number for it.
-_WORTH_KEEPING, _WORTH_KEEPING_TO_JAX = 0.1, 1.0
 
 
 class Run(NamedTuple):
@@ -91,67 +87,10 @@ def on_accelerator(mesh: Mesh | None) -> bool:
     return bool(device.platform != "cpu")
 
 
-def check_mesh(mesh: Mesh | None, settings: Complete) -> None:
-    """Raise SettingError for a mesh that does not divide the tables or the groups of a step."""
-    if mesh is None:
-        return
-    if isinstance(mesh, Mesh) and trains_copies(mesh):
-        if settings.copies is not None and settings.copies % mesh.size:
-            raise SettingError(
-                f"copies={settings.copies} cannot be shared out to {mesh.size} devices. Use a "
-                f"multiple of {mesh.size}, or leave it out."
-            )
-        return
-    if not isinstance(mesh, Mesh) or set(mesh.axis_names) != {"data", "dim"}:
-        axes = f"a mesh of {mesh.axis_names}" if isinstance(mesh, Mesh) else repr(mesh)[:60]
-        raise SettingError(
-            f'A mesh needs the axis "copy", or the two axes "data" and "dim", and this is {axes}. '
-            'Use jax.sharding.Mesh(devices, ("copy",)).'
-        )
-    if any(kind != AxisType.Auto for kind in mesh.axis_types):
-        raise SettingError(
-            f"A mesh needs axes of the type Auto, and this has {mesh.axis_types}. Use "
-            'jax.sharding.Mesh(devices, ("data", "dim")).'
-        )
-    if settings.copies not in (None, 1):
-        raise SettingError(
-            f"copies={settings.copies} cannot go with a mesh, whose devices train one copy of the "
-            "tables. Leave it out."
-        )
+def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
+    """Raise SettingError for a mesh that does not divide what the settings make of a step."""
     groups = settings.batch_words // settings.block_words
-    for name, number, what in (
-        ("dim", settings.dim, f"dim={settings.dim}"),
-        ("data", groups, f"the {groups} blocks of a step (batch_words / block_words)"),
-    ):
-        if number % mesh.shape[name]:
-            raise SettingError(
-                f'The axis "{name}" of the mesh has {mesh.shape[name]} devices, which do not '
-                f"divide {what}. Use a multiple, or another mesh."
-            )
-
-
-def check_memory(
-    have: int, table_bytes: int, dim: int, copies: int, mesh: Mesh | None = None
-) -> None:
-    """Raise SettingError if a device of ``have`` bytes cannot hold both tables; 0: it is not known.
-
-    A device holds its copies, and what they were when they were last joined.
-
-    >>> check_memory(80 * 10**9, 10**9, 100, 1)
-    >>> check_memory(8 * 10**9, 10**10, 300, 1)
-    Traceback (most recent call last):
-        ...
-    w2vjax.errors.SettingError: The tables take 10.0 GB of a device that has 8.0 GB. Use dim=240 ...
-    """
-    columns = 1 if mesh is None else dict(mesh.shape).get("dim", 1)
-    own = -(-copies // (mesh.size if mesh is not None and trains_copies(mesh) else 1))
-    needed = table_bytes // columns * (own + (copies > 1))
-    if have and needed > have:
-        raise SettingError(
-            f"The tables take {needed / 1e9:.1f} GB of a device that has {have / 1e9:.1f} GB. Use "
-            f'dim={dim * have // needed} or less, dtype="bfloat16", a higher min_count, fewer '
-            'copies, or a mesh whose axis "dim" divides the columns.'
-        )
+    check_mesh(mesh, settings.copies, settings.dim, groups, objective_name(settings.objective))
 
 
 def check_start(start: Params | None, shape: tuple[int, int]) -> None:
@@ -200,7 +139,7 @@ def set_up(
     )
     settings = changed(settings, {"model": method.model, "objective": method.objective})
     settings = completed(settings, method, on_accelerator(mesh))
-    check_mesh(mesh, settings)
+    check_run_mesh(mesh, settings)
     check_optimizer_maker(method.optimizer)
     shape = (len(corpus.vocab), settings.dim)
     check_start(start, shape)
@@ -255,81 +194,50 @@ def set_up(
         mesh,
         own_device(mesh).platform,
     )
-    state = first_state(recipe, settings, shape, start)
+    state = first_state(recipe, settings, len(corpus.vocab), start)
     keep = keep_thresholds(counts, settings.sample)
     return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
 
 
-def first_state(
-    recipe: Recipe, settings: Settings, shape: tuple[int, int], start: Params | None
-) -> State:
+def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | None) -> State:
     """The first state of a run: ``start`` or drawn params, placed on the recipe's mesh."""
-    optimizer = recipe.optimizer
     mesh = None if trains_copies(recipe.mesh) else recipe.mesh  # copies are made later
-    if start is None:
-        draw = _draw_state(recipe.make_optimizer, shape, settings.dtype)
-        state: State = draw(schedule_argument(recipe), np.uint32(settings.seed))
-        if mesh is None:
-            return state
-    # a copy, for the caller's tables are not donated
-    params = (
-        state.params
-        if start is None
-        else jax.tree.map(lambda t: jnp.array(t, settings.dtype, copy=True), start)
-    )
-    if mesh is None:
-        return State(params, optimizer.init(params))
-    params = replicated(mesh, params, PartitionSpec(None, "dim"))
-    return State(params, jax.jit(optimizer.init)(params))
+    shape = rows_of(mesh, words), settings.dim
+    if start is not None and mesh is None:
+        # a copy, for the caller's tables are not donated
+        given = jax.tree.map(lambda t: jnp.array(t, settings.dtype, copy=True), start)
+        return State(given, recipe.optimizer.init(given))
+    if start is not None and mesh is not None:
+        start = jax.tree.map(partial(divided, mesh, shape, settings.dtype), start)
+    begin = _begin(recipe.make_optimizer, shape, settings.dtype, mesh)
+    state: State = begin(schedule_argument(recipe), np.uint32(settings.seed), start)
+    return state
+
+
+def of_words(run: Run, tree: Any) -> Any:
+    """Arrays of a run without the rows that only make the shares of devices equal."""
+    return cut(tree, run.state.params.input.shape[0], len(run.feed.corpus.vocab))
 
 
 # one program: its operations one by one would take longer to compile than the tables to fill
 @kept
-def _draw_state(make_optimizer: OptimizerMaker, shape: tuple[int, int], dtype: str) -> Any:
-    """(schedule, seed) -> the first state."""
+def _begin(
+    make_optimizer: OptimizerMaker, shape: tuple[int, int], dtype: str, mesh: Mesh | None
+) -> Any:
+    """(schedule, seed, params to start from) -> the first state. Each device makes its share."""
 
-    def draw(schedule: ScalarOrSchedule, seed: jax.Array) -> State:
-        params = drawn_params(seed, shape, dtype)
-        return State(params, make_optimizer(schedule).init(params))
+    def begin(schedule: ScalarOrSchedule, seed: jax.Array, params: Params | None) -> State:
+        if params is None:
+            params = drawn_params(seed, shape, dtype)
+        state = State(params, make_optimizer(schedule).init(params))
+        return state if mesh is None else kept_in_place(mesh, state, shape)
 
-    return jax.jit(draw)
+    return jax.jit(begin)
 
 
 def drawn_params(seed: jax.Array, shape: tuple[int, int], dtype: str) -> Params:
     """The first params of a run, [V, D] each, which follow from its seed. Jit-able."""
     return init_params(jax.random.fold_in(jax.random.key(seed), 2**31), *shape, dtype)
-
-
-def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
-    """Keep compiled programs in a folder, so that the next process need not compile them again.
-
-    ``w2vjax train`` calls it. A program that cannot be written or read is compiled. Delete the
-    folder whenever you like. Programs that compile in less than 0.1 s are not kept, unless
-    jax_persistent_cache_min_compile_time_secs says another number.
-
-    Args:
-        folder: it is made if it is not there. Default: the folder that JAX uses already
-            (JAX_COMPILATION_CACHE_DIR), or else ``w2vjax`` in XDG_CACHE_HOME or ~/.cache.
-
-    Returns:
-        The folder, or None if nothing can be written there. Then nothing is kept.
-    """
-    if folder is None and (given := getattr(jax.config, "jax_compilation_cache_dir", None)):
-        return Path(given)
-    usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "w2vjax")
-    place = usual if folder is None else Path(folder)
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError:
-        return None
-    jax.config.update("jax_compilation_cache_dir", str(place))
-    least = "jax_persistent_cache_min_compile_time_secs"
-    if getattr(jax.config, least) == _WORTH_KEEPING_TO_JAX and least.upper() not in os.environ:
-        jax.config.update(least, _WORTH_KEEPING)
-    reset_cache()  # JAX looks for the folder at its first compilation only
-    return place
 
 
 def lower(run: Run, program: Program) -> Any:

@@ -9,7 +9,6 @@ can go on from any chunk. A chunk's end is treated as a line's end: windows do n
 """
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,13 +16,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
+from w2vjax.devices.compiling import compiler_options
+from w2vjax.devices.mesh import on_each_device, trains_copies
+from w2vjax.devices.tables import (
+    DATA,
+    VOCABULARY,
+    Table,
+    check_rows,
+    count,
+    kept_in_place,
+    on_every_device,
+    place,
+)
 from w2vjax.lazy import kept
+from w2vjax.objectives.bounds import cleared
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
-from w2vjax.training.devices import on_each_device, trains_copies
-from w2vjax.training.updates import LinearDecay, apply_gradients, cleared
+from w2vjax.training.updates import LinearDecay, apply_gradients
 from w2vjax.types import (
     Batch,
     EmbedBackward,
@@ -34,7 +45,6 @@ from w2vjax.types import (
     Reach,
     ScalarOrSchedule,
     Tables,
-    Tree,
     Windows,
 )
 from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
@@ -59,7 +69,7 @@ class Recipe(NamedTuple):
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
     measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
     every: int = 1  # steps from one whose loss is read off to the next
-    mesh: Mesh | None = None  # axes "data" (groups) and "dim" (columns of the tables), or "copy"
+    mesh: Mesh | None = None  # with the axis "copy", or those of devices/tables.py
     platform: str = "cpu"  # of the run's devices: it decides about compiler options
 
     @property
@@ -151,8 +161,11 @@ def descend(
     Returns:
         (state, sound): whether all numbers were finite.
     """
+    mesh, params = recipe.mesh, state.params
+    if count(mesh, VOCABULARY) > 1:
+        params = params._replace(output=Table(params.output, targets))
     gradients, bounds = bounded_backward(
-        recipe.objective, state.params, batch, targets, recipe.embed_backward
+        recipe.objective, params, batch, targets, recipe.embed_backward
     )
     # The bounds of hidden vectors are made of every row and every error of the step, so their sum
     # sees all that is not finite.
@@ -166,23 +179,17 @@ def descend(
         gradients,
     )
     bounds = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)), bounds)
-    if recipe.mesh is not None:
-        gradients, bounds = _on_every_device(recipe.mesh, (gradients, bounds))
-    params, optimizer = apply_gradients(
-        recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
+    if mesh is not None:
+        check_rows(mesh, gradients)
+        gradients, bounds = on_every_device(mesh, (gradients, bounds))
+    after = State(
+        *apply_gradients(
+            recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
+        )
     )
-    return State(params, optimizer), sound
-
-
-def _on_every_device(mesh: Mesh, rows: Tree) -> Any:
-    """The rows of a step, whole on every device. So no tables are summed over devices."""
-
-    def place(leaf: jax.Array) -> jax.Array:
-        spec = PartitionSpec(None, "dim") if leaf.ndim == 2 else PartitionSpec()
-        placed: jax.Array = jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, spec))
-        return placed
-
-    return jax.tree.map(place, rows)
+    if mesh is not None:
+        after = kept_in_place(mesh, after, state.params.input.shape)
+    return after, sound
 
 
 def measured_loss(
@@ -279,9 +286,7 @@ def train_chunk(
         (words, lines, reach), random = carried
         batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
         if recipe.mesh is not None:
-            batch = jax.lax.with_sharding_constraint(
-                batch, NamedSharding(recipe.mesh, PartitionSpec("data"))
-            )
+            batch = jax.lax.with_sharding_constraint(batch, place(recipe.mesh, DATA))
         draws = random if objective.ahead else objective.draw(random, tables, batch.words.shape[:1])
         return batch, objective.select(draws, tables, batch.words, batch.weights)
 
@@ -391,29 +396,11 @@ def _jitted(recipe: Recipe, chunk: int) -> Any:
 
     if recipe.mesh is not None and mesh is None:
         program = on_each_device(recipe.mesh, program)
-    return jax.jit(program, donate_argnums=1, compiler_options=compiler_options(recipe))
-
-
-def compiler_options(recipe: Recipe) -> dict[str, Any] | None:
-    """What XLA is told beside the program. An option that XLA_FLAGS names is left as it is."""
-    options: dict[str, Any] = {}
-    if recipe.platform == "cpu":
-        # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
-        # nothing measurable.
-        options = {"xla_backend_optimization_level": 1}
-    elif recipe.platform == "gpu":
-        # Without the first, jaxlib 0.10.2 compiles additions to rows to slow loops. With WHILE, the
-        # last, a chunk is one CUDA graph, and no step waits for the host.
-        captured = "FUSION CUBLAS CUBLASLT CUDNN CUSTOM_CALL DYNAMIC_SLICE_FUSION CONDITIONAL WHILE"
-        options = {
-            "xla_gpu_ftz": True,
-            "xla_gpu_enable_command_buffer": captured.replace(" ", ","),
-        }
-        if recipe.deterministic:
-            # measured anew in each process, the fastest product may add in another order
-            options["xla_gpu_autotune_level"] = 0
-    flags = os.environ.get("XLA_FLAGS", "")
-    return {name: value for name, value in options.items() if name not in flags} or None
+    return jax.jit(
+        program,
+        donate_argnums=1,
+        compiler_options=compiler_options(recipe.platform, recipe.deterministic),
+    )
 
 
 def compile_chunk(recipe: Recipe, chunk: int) -> Program:

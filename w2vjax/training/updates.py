@@ -33,6 +33,7 @@ import optax
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.objectives.bounds import Gone, bounded_steps, not_gone
 from w2vjax.objectives.model import to_dense
 from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
 
@@ -91,59 +92,6 @@ def parts(state: OptState, kind: type) -> bool:
     return any(isinstance(leaf, kind) for leaf in leaves)
 
 
-class Gone(NamedTuple):
-    """How far bounded steps have gone, since a chunk began or copies were joined: see copies.py.
-
-    It is the sum of step sizes times bounds, for each row. A step reads it before and after it adds
-    its own. So the bounds of a row's examples add up without memory of their own. For that it has
-    to stay below 1e6 or so in float32. A loop of your own with more than some 10,000 steps sets it
-    back to 0 by :func:`cleared`.
-    """
-
-    rows: Params  # of [V] float32
-
-
-def not_gone(params: Params) -> Gone:
-    """The state before the first step."""
-    return Gone(Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params)))
-
-
-def cleared(state: OptState) -> OptState:
-    """An optimizer's state with every :class:`Gone` in it at 0.
-
-    >>> params = Params(jnp.ones((2, 1)), jnp.ones((2, 1)))
-    >>> state = row_sgd(0.1).init(params)
-    >>> state = state._replace(gone=Gone(Params(jnp.ones(2), jnp.ones(2))))
-    >>> print(cleared(state).gone.rows.input)
-    [0. 0.]
-    """
-
-    def clear(leaf: OptState) -> OptState:
-        return jax.tree.map(jnp.zeros_like, leaf) if isinstance(leaf, Gone) else leaf
-
-    return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, Gone))
-
-
-def bounded_step(
-    values: jax.Array, ids: jax.Array | None, bound: jax.Array, size: ArrayLike, gone: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """(-min(size, 1 / total) * values, gone). total: a row's bound over all its examples.
-
-    values [N, D] of rows ids [N], or dense [V, D] for None; bound [N] or [V]; size: a step size, a
-    scalar or [N].
-    """
-    way = jnp.asarray(size, gone.dtype) * jnp.abs(bound).astype(gone.dtype)
-    if ids is None:
-        gone = gone + way
-    else:
-        before = gone[ids]
-        # plus 0, as it is not negative: so that the reading is seen to come before the adding,
-        # which else copies
-        gone = gone.at[ids].add(way + jnp.minimum(before, 0))
-        way = jnp.maximum(gone[ids] - before, way)
-    return -jnp.asarray(size / jnp.maximum(1, way))[:, None].astype(values.dtype) * values, gone
-
-
 class RowSgdState(NamedTuple):
     """The number of steps, and how far they have gone."""
 
@@ -185,10 +133,8 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
     ) -> tuple[Params, RowSgdState]:
         del params
         size = learning_rate(state.steps) if callable(learning_rate) else learning_rate
-        leaves = zip(values, ids, bounds, state.gone.rows, strict=True)
-        stepped = [bounded_step(v, i, bound, size, gone) for v, i, bound, gone in leaves]
-        values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowSgdState(optax.safe_increment(state.steps), Gone(gone))
+        values, gone = bounded_steps(values, ids, bounds, Params(size, size), state.gone)
+        return values, RowSgdState(optax.safe_increment(state.steps), gone)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -241,16 +187,11 @@ def row_adagrad(
     ) -> tuple[Params, RowAdagradState]:
         del params
         rate = learning_rate(state.steps) if callable(learning_rate) else learning_rate
-        totals, stepped = [], []
-        leaves = zip(values, ids, bounds, state.total, state.gone.rows, strict=True)
-        for v, i, bound, total, gone in leaves:
-            total, here = accumulate(v, i, total)
-            totals.append(total)
-            stepped.append(bounded_step(v, i, bound, rate / jnp.sqrt(here + epsilon), gone))
-        values, gone = (Params(*leaf) for leaf in zip(*stepped, strict=True))
-        return values, RowAdagradState(
-            Params(*totals), optax.safe_increment(state.steps), Gone(gone)
-        )
+        sums = list(map(accumulate, values, ids, state.total))
+        sizes = Params(*(rate / jnp.sqrt(here + epsilon) for _, here in sums))
+        values, gone = bounded_steps(values, ids, bounds, sizes, state.gone)
+        total = Params(*(total for total, _ in sums))
+        return values, RowAdagradState(total, optax.safe_increment(state.steps), gone)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -324,8 +265,8 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
             )
         return
     shapes = {table.shape for table in params}
-    for leaf in jax.tree.leaves(state):
-        if leaf.shape in shapes:
+    for leaf in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, Gone)):
+        if not isinstance(leaf, Gone) and leaf.shape in shapes:
             raise SettingError(
                 "The optimizer keeps a state of the tables' shape and cannot take row gradients. "
                 "Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or "

@@ -1,14 +1,12 @@
-"""Devices: a mesh with the one axis "copy", and what lies on it.
+"""A mesh with the one axis "copy", and what lies on it.
 
-A run lies on its devices in one of two layouts, which the axes of its mesh name:
-
-    "copy"         each device trains chunks of its own on tables of its own (copies.py)
-    "data", "dim"  all devices take each step together: groups and columns are divided (step.py)
-
-This module serves the first. Copy r of R copies is on device r % D of D devices. A device trains
-its R / D copies one after the other, in R / D turns. An array of a turn has one row a device.
+Each device trains chunks of its own on tables of its own. In the other layouts all devices take
+each step together: :mod:`w2vjax.devices.tables`. Copy r of R copies is on device r % D of D
+devices. A device trains its R / D copies one after the other, in R / D turns. An array of a turn
+has one row a device.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -72,8 +70,22 @@ def own_device(mesh: Mesh | None) -> jax.Device:
     return next(d for d in mesh.devices.flat if d.process_index == jax.process_index())
 
 
+def memory(device: jax.Device) -> int:
+    """The bytes of a device's own memory. A CPU has none: it reads the memory map."""
+    own = None if device.platform == "cpu" else device.memory_stats()
+    return int((own or {}).get("bytes_limit", 0))
+
+
+def bytes_of_a_device(array: jax.Array) -> int:
+    """The bytes of an array that lie on one of its devices."""
+    return math.prod(array.sharding.shard_shape(array.shape)) * array.dtype.itemsize
+
+
 def placed_like(array: np.ndarray, other: jax.Array) -> jax.Array:
-    """An array of the host on the devices of another array, divided in the same way."""
+    """An array of the host placed like another one, with zeros up to its shape."""
+    missing = [more - less for more, less in zip(other.shape, array.shape, strict=True)]
+    if any(missing):
+        array = np.pad(array, [(0, number) for number in missing])
     if len(other.sharding.device_set) == 1:
         return jnp.array(array)
     return jax.make_array_from_callback(array.shape, other.sharding, lambda index: array[index])

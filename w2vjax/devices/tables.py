@@ -1,0 +1,194 @@
+"""Tables that several devices hold together, and the mesh for it.
+
+All devices take each step together. The mesh has one or more of these axes:
+
+    "data"        divides the groups of a step
+    "dim"         divides the columns of the tables
+    "vocabulary"  divides the rows of the tables, and what the optimizer keeps of each row
+
+Rows cross the wire, and tables never do. To read a row, each device gathers it from its share of
+the table, or zeros if another device holds it, and an all-reduce adds them up. The gradients of a
+step are then whole on every device, and each adds those of its own rows. XLA makes this program of
+where arrays lie, which this module says.
+
+JAX divides arrays into equal shares only. So tables get rows at their end that no step reads.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from w2vjax.devices.mesh import trains_copies
+from w2vjax.errors import SettingError
+from w2vjax.types import Rows, Tree
+
+AXES = DATA, DIM, VOCABULARY = "data", "dim", "vocabulary"
+
+
+def count(mesh: Mesh | None, axis: str) -> int:
+    """The devices along an axis: 1 if the mesh lacks it."""
+    return 1 if mesh is None else dict(mesh.shape).get(axis, 1)
+
+
+def place(mesh: Mesh, *axes: str | None) -> NamedSharding:
+    """How an array is divided: the axis of the mesh for each axis of the array."""
+    return NamedSharding(mesh, PartitionSpec(*(a if a in mesh.axis_names else None for a in axes)))
+
+
+def rows_of(mesh: Mesh | None, words: int) -> int:
+    """The rows of a table of so many words: rounded up to equal shares.
+
+    >>> rows_of(None, 21)
+    21
+    """
+    shares = count(mesh, VOCABULARY)
+    return -(-words // shares) * shares
+
+
+def places(mesh: Mesh, state: Tree, shape: tuple[int, ...]) -> Any:
+    """How each array of a state of tables of this shape is divided: by rows, by columns."""
+
+    def of(leaf: Any) -> NamedSharding:
+        pairs = zip(leaf.shape, shape, (VOCABULARY, DIM), strict=False)
+        return place(mesh, *(axis if size == whole else None for size, whole, axis in pairs))
+
+    return jax.tree.map(of, state)
+
+
+def kept_in_place(mesh: Mesh, state: Tree, shape: tuple[int, ...]) -> Any:
+    """A state, within a program, divided as :func:`places` says."""
+    return jax.lax.with_sharding_constraint(state, places(mesh, state, shape))
+
+
+def divided(mesh: Mesh, shape: tuple[int, ...], dtype: str, table: Any) -> jax.Array:
+    """A table [V, D] of the host on a mesh, with zeros up to the rows of ``shape``."""
+    host = np.asarray(table).astype(dtype)
+    host = np.pad(host, ((0, shape[0] - len(host)), (0, 0)))
+    return jax.make_array_from_callback(shape, places(mesh, host, shape), lambda at: host[at])
+
+
+def cut(tree: Tree, rows: int, words: int) -> Any:
+    """The arrays of a tree without the rows at their end that are no words."""
+    return jax.tree.map(lambda leaf: leaf[:words] if leaf.shape[:1] == (rows,) else leaf, tree)
+
+
+def on_every_device(mesh: Mesh, rows: Tree) -> Any:
+    """The gradients of a step, whole on every device. So no tables are summed over devices."""
+
+    def of(leaf: jax.Array) -> jax.Array:
+        axes = (None, DIM) if leaf.ndim == 2 else ()
+        placed: jax.Array = jax.lax.with_sharding_constraint(leaf, place(mesh, *axes))
+        return placed
+
+    return jax.tree.map(of, rows)
+
+
+class Table:
+    """A table [V, D] that sends the rows of each ``ids`` once, however often a step reads them.
+
+    On one device, XLA reads equal rows once. It does not know that two exchanges are equal.
+    """
+
+    def __init__(self, table: jax.Array, ids: Tree):
+        self._table = table
+        leaves = [leaf for leaf in jax.tree.leaves(ids) if jnp.issubdtype(leaf.dtype, jnp.integer)]
+        self._read = [(leaf, table[leaf]) for leaf in leaves]
+
+    def __getitem__(self, ids: jax.Array) -> jax.Array:
+        read = [rows for leaf, rows in self._read if leaf is ids]
+        return read[0] if read else self._table[ids]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def __jax_array__(self) -> jax.Array:
+        return self._table
+
+
+def check_mesh(
+    mesh: Mesh | None, copies: int | None, dim: int, groups: int, objective: str
+) -> None:
+    """Raise SettingError for a mesh that does not divide the tables or the groups of a step."""
+    if mesh is None:
+        return
+    if isinstance(mesh, Mesh) and trains_copies(mesh):
+        if copies is not None and copies % mesh.size:
+            raise SettingError(
+                f"copies={copies} cannot be shared out to {mesh.size} devices. Use a multiple of "
+                f"{mesh.size}, or leave it out."
+            )
+        return
+    if not isinstance(mesh, Mesh) or not set(mesh.axis_names) <= set(AXES):
+        axes = f"a mesh of {mesh.axis_names}" if isinstance(mesh, Mesh) else repr(mesh)[:60]
+        raise SettingError(
+            'A mesh needs the axis "copy", or some of the axes "data", "dim" and "vocabulary", and '
+            f'this is {axes}. Use jax.sharding.Mesh(devices, ("copy",)).'
+        )
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise SettingError(
+            f"A mesh needs axes of the type Auto, and this has {mesh.axis_types}. Use "
+            'jax.sharding.Mesh(devices, ("data", "dim")).'
+        )
+    if copies not in (None, 1):
+        raise SettingError(
+            f"copies={copies} cannot go with a mesh, whose devices train one copy of the tables. "
+            "Leave it out."
+        )
+    if objective == "softmax" and count(mesh, VOCABULARY) > 1:
+        raise SettingError(_DENSE)
+    for name, number, what in (
+        (DIM, dim, f"dim={dim}"),
+        (DATA, groups, f"the {groups} blocks of a step (batch_words / block_words)"),
+    ):
+        if number % count(mesh, name):
+            raise SettingError(
+                f'The axis "{name}" of the mesh has {count(mesh, name)} devices, which do not '
+                f"divide {what}. Use a multiple, or another mesh."
+            )
+
+
+_DENSE = (
+    "A softmax reads every row of the output table at each step, so its tables cannot be divided "
+    'over the axis "vocabulary". Use negative sampling, hierarchical softmax, or the axis "dim".'
+)
+
+
+def check_rows(mesh: Mesh, gradients: Tree) -> None:
+    """Raise SettingError for a gradient of whole tables where devices hold rows of them."""
+    whole = not all(isinstance(gradient, Rows) for gradient in gradients)
+    if whole and count(mesh, VOCABULARY) > 1:
+        raise SettingError(_DENSE)
+
+
+def check_memory(
+    have: int, table_bytes: int, dim: int, copies: int, mesh: Mesh | None = None
+) -> None:
+    """Raise SettingError if a device of ``have`` bytes cannot hold its part of both tables.
+
+    A device holds its copies, and what they were when they were last joined.
+
+    Args:
+        have: bytes of a device; 0 if they are not known.
+        table_bytes: of both tables.
+        dim: D.
+        copies: of the tables, on all devices.
+        mesh: of the run.
+
+    >>> check_memory(80 * 10**9, 10**9, 100, 1)
+    >>> check_memory(8 * 10**9, 10**10, 300, 1)
+    Traceback (most recent call last):
+        ...
+    w2vjax.errors.SettingError: The tables take 10.0 GB of a device that has 8.0 GB. Use dim=240 ...
+    """
+    parts = count(mesh, DIM) * count(mesh, VOCABULARY)
+    own = -(-copies // (mesh.size if mesh is not None and trains_copies(mesh) else 1))
+    needed = table_bytes // parts * (own + (copies > 1))
+    if have and needed > have:
+        raise SettingError(
+            f"The tables take {needed / 1e9:.1f} GB of a device that has {have / 1e9:.1f} GB. Use "
+            f'dim={dim * have // needed} or less, dtype="bfloat16", a higher min_count, fewer '
+            'copies, or a mesh whose axis "dim" or "vocabulary" divides the tables.'
+        )
