@@ -58,6 +58,7 @@ BAD = [
     ("header of 10,000 digits", "x.txt", b"9" * 10_000 + b" 3\na 1 2 3\n", "line 1"),
     ("more words promised than lines", "x.txt", b"3 2\na 1.25 2.25\nb 1.25 2.25\n", "line 4"),
     ("more words promised than bytes", "x.txt", b"1000000 2\na 1 2\n", "line 1"),
+    ("a few more words promised than bytes", "x.txt", b"9 2\na 1 2\n", "line 1"),
     ("fewer words promised", "x.txt", b"1 2\na 1 2\nb 1 2\n", "line 3"),
     ("a short row", "x.txt", b"2 2\na 1.5 2.5\nb 1.5\n", "line 3"),
     ("a row that lacks its word or a number", "x.txt", b"2 2\n1 2\nb 3 4\n", "line 2: there are 1"),
