@@ -19,7 +19,6 @@ from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
-from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
@@ -30,10 +29,6 @@ from w2vjax.types import Batch, Draws, Objective, Params, Targets
 
 # The most levels whose nodes 64-bit integers can number. A word so deep has a share below 2^-42.
 _MOST_LEVELS = 62
-# The constants of a path's bound (bounds.py): four times those of other objectives. A bound adds up
-# the nodes of a path, which are many rows, and their vectors point in different directions.
-# (benchmarks/results/cpu-2-cores/sweep-trees.json)
-_A, _B = 4 * A, 4 * B
 _NUMBERS = 1 << 24  # the most scores of paths that are made at once
 
 
@@ -214,8 +209,7 @@ def hierarchical_softmax(spare: float | None = None) -> Objective:
     """
     tree = partial(huffman_tree, spare=spare)
     logistic = logistic_rows_loss, logistic_rows_backward
-    bounded = partial(logistic_rows_bounded, a=_A, b=_B)
-    return Objective(tree, select_paths, *logistic, bounded=bounded)
+    return Objective(tree, select_paths, *logistic, bounded=logistic_rows_bounded)
 
 
 class Dropped(NamedTuple):
