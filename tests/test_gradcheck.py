@@ -377,7 +377,7 @@ def test_a_command_that_would_check_nothing_is_refused(
 def test_a_run_of_no_checks_does_not_pass(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("w2vjax.cli.gradcheck.check_objectives", lambda *_, **__: iter(()))
+    monkeypatch.setattr("w2vjax.gradcheck.objectives.check_objectives", lambda *_, **__: iter(()))
     done = cli("gradcheck", "--objective", "chunked_softmax")
     assert done.code == 2
     assert "nothing" in done.err
@@ -420,7 +420,9 @@ def test_an_objective_that_raises_has_failed_checks_with_its_words(
     says: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(command, "check_objectives", partial(check_objectives, windows=["pairs"]))
+    monkeypatch.setattr(
+        command.forms, "check_objectives", partial(check_objectives, windows=["pairs"])
+    )
     target = tmp_path / "records.json"
     done = cli(
         "gradcheck",
@@ -598,7 +600,9 @@ def twice_beside_bounds() -> w2v.Objective:
 def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "check_objectives", partial(check_objectives, windows=["blocks"]))
+    monkeypatch.setattr(
+        command.forms, "check_objectives", partial(check_objectives, windows=["blocks"])
+    )
     done = cli(
         "gradcheck",
         "--objective",

@@ -96,7 +96,7 @@ def test_both_public_losses_are_one(objective: str, sample: float) -> None:
     keep = w2v.windows.keep_probabilities(counts, sample)
     held_out_loss = jax.jit(partial(w2v.objectives.held_out_loss, offset=offsets(noise, keep)))
     total = pairs = 0.0
-    for batch in held_out_batches(run.recipe, run.feed):
+    for batch in held_out_batches(run.recipe, run.feed, 10**6):
         weight = float(batch.weights.sum())
         total += weight * float(held_out_loss(params, batch))
         pairs += weight

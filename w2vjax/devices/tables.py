@@ -86,7 +86,7 @@ def on_every_device(mesh: Mesh, rows: Tree) -> Any:
     return jax.tree.map(of, rows)
 
 
-class Table:
+class SplitTable:
     """A table [V, D] that sends the rows of each ``ids`` once, however often a step reads them.
 
     On one device, XLA reads equal rows once. It does not know that two exchanges are equal.

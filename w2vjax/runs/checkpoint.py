@@ -203,8 +203,9 @@ def _state_of(path: Path, arrays: list[np.ndarray], like: Joined) -> Joined:
     """The state that a checkpoint holds. Earlier versions kept the equal params of every copy."""
     leaves, structure = jax.tree.flatten(like)
     tables, copies = len(like.params), len(like.optimizers)
-    if len(arrays) == len(leaves) + copies * tables:
-        size = (len(arrays) - tables) // copies
+    # what follows the params, for each copy
+    size, own = ((len(found) - tables) // copies for found in (arrays, leaves))
+    if size >= own + tables:
         ends = range(tables + size, len(arrays) + 1, size)
         arrays = arrays[:tables] + [a for end in ends for a in arrays[end - size + tables : end]]
     arrays = _in_one(arrays, leaves)

@@ -23,7 +23,7 @@ from w2vjax.devices.mesh import on_each_device, trains_copies
 from w2vjax.devices.tables import (
     DATA,
     VOCABULARY,
-    Table,
+    SplitTable,
     check_rows,
     count,
     kept_in_place,
@@ -163,7 +163,7 @@ def descend(
     """
     mesh, params = recipe.mesh, state.params
     if count(mesh, VOCABULARY) > 1:
-        params = params._replace(output=Table(params.output, targets))
+        params = params._replace(output=SplitTable(params.output, targets))
     gradients, bounds = bounded_backward(
         recipe.objective, params, batch, targets, recipe.embed_backward
     )
