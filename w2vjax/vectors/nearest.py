@@ -4,10 +4,7 @@ A query is a weighted sum of words at length 1. The nearest words have the large
 NumPy answers a few queries, so that nothing is compiled or waited for. JAX answers many at once.
 """
 
-import os
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
-from threading import Thread
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -22,8 +19,6 @@ Query: TypeAlias = Any
 _MANY = 8
 # Scores are compared in this many strides. 64 is the fastest of 16 to 256 for 70,000 words.
 _STRIDES = 64
-# A thread scores at least so many numbers. To start it takes as long as to score a tenth of them.
-_OF_A_THREAD = 1 << 20
 
 
 class Searched(Protocol):
@@ -92,29 +87,25 @@ def nearest(
 
         return Neighbours(*nearest_of_many(vectors.unit_on_device, queries, topn, searched))
     unit = vectors.unit[:searched]
-    scores = [cosines(unit, query) for query in queries]
-    ids = np.array([largest(row, topn) for row in scores], np.int32).reshape(len(queries), topn)
-    similarities = np.array([row[best] for row, best in zip(scores, ids, strict=True)], np.float32)
-    return Neighbours(ids, np.clip(similarities.reshape(ids.shape), -1.0, 1.0))
+    found = [best(unit, query, topn) for query in queries]
+    ids = np.array([rows for rows, _ in found], np.int32).reshape(len(queries), topn)
+    similarities = np.array([scores for _, scores in found], np.float32).reshape(ids.shape)
+    return Neighbours(ids, np.clip(similarities, -1.0, 1.0))
 
 
-def cosines(unit: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """[V] the products of rows [V, D] with a query [D], both at length 1, on all cores."""
-    scores = np.empty(len(unit), np.float32)
-    parts = max(1, min(os.cpu_count() or 1, unit.size // _OF_A_THREAD))
-    spans = pairwise(len(unit) * part // parts for part in range(parts + 1))
+def best(unit: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows [k], cosines [k]) of the k rows of [V, D] nearest to a query [D], nearest first.
 
-    def score(start: int, end: int) -> None:
-        # vecdot, unlike a matrix product, gives equal rows equal scores wherever they are.
-        np.vecdot(unit[start:end], query, out=scores[start:end])
-
-    own, *others = (Thread(target=score, args=span) for span in spans)
-    for thread in others:  # not those of a pool, which would be missing after a fork
-        thread.start()
-    own.run()
-    for thread in others:
-        thread.join()
-    return scores
+    Both have length 1. Equal rows have equal cosines, and the first of them comes first. A matrix
+    product is the fastest, and its last digit depends on where a row is. So it chooses the rows
+    that may be among the k, and ``vecdot`` scores those.
+    """
+    # a sum of D products of vectors of length 1 is off by D roundings at most, in either form
+    doubt = 4 * len(query) * float(np.finfo(np.float32).eps)
+    rows = candidates(unit @ query, k, doubt)
+    cosines = np.vecdot(unit[rows], query)
+    order = np.argsort(-cosines, kind="stable")[:k]
+    return rows[order], cosines[order]
 
 
 def largest(scores: np.ndarray, k: int) -> np.ndarray:
@@ -123,13 +114,18 @@ def largest(scores: np.ndarray, k: int) -> np.ndarray:
     >>> largest(np.array([1.0, 3.0, 2.0, 3.0]), 3).tolist()
     [1, 3, 2]
     """
+    places = candidates(scores, k)
+    return places[np.argsort(-scores[places], kind="stable")[:k]]
+
+
+def candidates(scores: np.ndarray, k: int, doubt: float = 0.0) -> np.ndarray:
+    """In order, places that hold the k largest of scores [N] and all that are less by ``doubt``."""
     columns = len(scores) // _STRIDES
-    candidates = np.arange(len(scores))
-    if columns > 2 * k:
-        # k columns have a maximum of this value or more, so the k largest have it too.
-        maxima = scores[: columns * _STRIDES].reshape(_STRIDES, columns).max(axis=0)
-        candidates = np.flatnonzero(scores >= np.partition(maxima, -k)[-k])
-    return candidates[np.argsort(-scores[candidates], kind="stable")[:k]]
+    if columns <= 2 * k:
+        return np.arange(len(scores))
+    # k columns have a maximum of this value or more, so the k largest have it too.
+    maxima = scores[: columns * _STRIDES].reshape(_STRIDES, columns).max(axis=0)
+    return np.flatnonzero(scores >= np.partition(maxima, -k)[-k] - doubt)
 
 
 def query_vectors(
