@@ -4,8 +4,8 @@
 
 A CPU simulates the devices, so both share its cores. The share of one device's words a second says
 what it costs to divide a step, not what a second device gains. Before anything is timed, the
-weights after a chunk of 100 steps are compared: equal bits for "data" and "vocabulary", 1e-6 for "dim", which
-adds in another order.
+weights after a chunk of 100 steps are compared: equal bits for "data" and "vocabulary", 1e-6 for
+"dim", which adds in another order.
 """
 
 from collections.abc import Callable, Sequence
