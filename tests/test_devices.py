@@ -277,9 +277,12 @@ def test_all_axes_together_train_as_on_one_device(model: str, objective: str) ->
     named = {"model": model, "objective": objective, "epochs": 5, "sample": 0}
     meshes = [{"vocabulary": 4}, {"data": 2, "vocabulary": 2}, {"vocabulary": 2, "dim": 2}]
     found = far([named | {"axes": axes} for axes in meshes], 4)
-    assert all(each["steps"] >= 100 and each["far"] <= 1e-6 for each in found), found
+    assert all(each["steps"] >= 100 for each in found), found
+    assert found[0]["far"] == found[1]["far"] == 0.0
+    # Scores over "dim" are added in another order: measured 1.2e-6 at most, after 115 steps.
+    assert found[2]["far"] <= 2e-6
     [counted] = far([named | {"axes": meshes[0], "optimizer": "adagrad"}], 4)
-    assert counted["far"] <= 1e-6
+    assert counted["far"] == 0.0
 
 
 COMMAND = """
