@@ -6,6 +6,7 @@ thread. Every second it leaves a note at JAX's coordinator and reads those of th
 
 import atexit
 import os
+import re
 import sys
 import threading
 import time
@@ -56,7 +57,7 @@ class Guard:
         if reason and self._own == 0:
             time.sleep(_GRACE)  # the notes end with this process, and the others have to read them
 
-    def in_words(self, error: jax.errors.JaxRuntimeError) -> ProcessError:
+    def in_words(self, error: Exception) -> ProcessError:
         """JAX's error as a sentence. If another process is its cause, the guard names that."""
         if "RESOURCE_EXHAUSTED" in str(error):
             said = reason_of(error)
@@ -158,17 +159,27 @@ def guarded(heartbeat: float = 100.0, step_timeout: float = float("inf")) -> Ite
     failure: BaseException | None = None
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        failure = guard.in_words(error)
-        raise failure from error
     except BaseException as error:
         failure = error
+        if isinstance(error, Exception) and of_xla(error):
+            failure = guard.in_words(error)
+            raise failure from error
         raise
     finally:
         _guards.clear()
         guard.end(failure)
         if failure is not None and not isinstance(failure, StoppedError):
             atexit.register(leave, getattr(failure, "exit_code", 1))
+
+
+def of_xla(error: Exception) -> bool:
+    """Whether XLA raised an error. A first call raises its status as a ValueError.
+
+    >>> [of_xla(ValueError(words)) for words in ("UNKNOWN: AllGather failed", "dim: 1.5", "NaN: 3")]
+    [True, False, False]
+    """
+    status = isinstance(error, ValueError) and re.match(r"[A-Z]+(_[A-Z]+)*: ", str(error))
+    return isinstance(error, jax.errors.JaxRuntimeError) or bool(status)
 
 
 def leave(code: int) -> None:
