@@ -201,9 +201,11 @@ def test_an_error_ends_the_work_of_later_parts(tmp_path, monkeypatch):
         scan(written(tmp_path, [b"a", b"b"]), reading=Reading(threads=2))
 
 
+# A shell's background job ignores SIGINT, and so would what it starts.
 ENDLESS = """
-import os, sys, threading
+import os, signal, sys, threading
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from w2vjax.corpus import scan, sources
 def blocks_of(part, reading):
     os.write(1, b"reading\\n")
