@@ -279,8 +279,8 @@ def test_all_axes_together_train_as_on_one_device(model: str, objective: str) ->
     found = far([named | {"axes": axes} for axes in meshes], 4)
     assert all(each["steps"] >= 100 for each in found), found
     assert found[0]["far"] == found[1]["far"] == 0.0
-    # Scores over "dim" are added in another order: measured 1.2e-6 at most, after 115 steps.
-    assert found[2]["far"] <= 2e-6
+    # Scores over "dim" are added in another order: measured 1.7e-6 at most, after 115 steps.
+    assert found[2]["far"] <= 4e-6
     [counted] = far([named | {"axes": meshes[0], "optimizer": "adagrad"}], 4)
     assert counted["far"] == 0.0
 

@@ -88,12 +88,14 @@ trained = w2v.train("wiki.txt", dim=300, epochs=3, method=w2v.method("cbow"), ca
 kept = w2v.Checkpoints("kept", resume=True)
 plan: w2v.Plan = w2v.plan(["wiki.txt"], objective=w2v.softmax(), checkpoint=kept)
 vectors: w2v.Vectors = trained.vectors
+many: w2v.Params = w2v.train_many("wiki.txt", seeds=[1, 2], learning_rates=[0.1, 0.2], dim=20)
 run = w2v.set_up(w2v.prepare("wiki.txt"), w2v.Settings(dim=20))
 """
 
 
 MISTAKES = {
     "w2v.train('x', dmi=3)": 'Unexpected keyword argument "dmi"',
+    "w2v.train_many('x', [1], dmi=3)": 'Unexpected keyword argument "dmi"',
     "w2v.plan('x', dmi=3)": 'Unexpected keyword argument "dmi"',
     "w2v.Settings(dmi=3)": 'Unexpected keyword argument "dmi"',
     "w2v.train('x', dim='3')": "incompatible type",

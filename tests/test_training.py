@@ -187,7 +187,7 @@ def in_chunks(monkeypatch):
 def test_many_runs_are_what_each_would_be_alone_on_any_number_of_cores(
     planted, in_chunks, monkeypatch, cores
 ):
-    monkeypatch.setattr("w2vjax.runs.many._cores", lambda: cores)
+    monkeypatch.setattr("w2vjax.runs.many.usable_cores", lambda: cores)
     seeds, rates = [0, 7, 2**32 - 1, 7], [0.1, 0.05, 0.1, 0.2]
     many = w2v.train_many(planted, seeds, rates, **SMALL)
     assert len(many.input) == len(many.output) == 4
@@ -216,6 +216,8 @@ def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(planted):
     [
         ({"seeds": []}, "seeds=\\[\\] is no list of numbers"),
         ({"seeds": 5}, "seeds=5 is no list of numbers"),
+        ({"seeds": None}, "seeds=None is no list of numbers"),
+        ({"seeds": {1, 2}}, r"seeds=\{1, 2\} is no list of numbers"),
         ({"seeds": [[1]]}, "is no list of numbers"),
         ({"seeds": [1, -1]}, "seed=-1"),
         ({"seeds": ["1"]}, "seed='1'"),

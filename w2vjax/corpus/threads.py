@@ -17,6 +17,16 @@ Result = TypeVar("Result")
 Reader = TypeVar("Reader")
 
 
+def usable_cores() -> int:
+    """The cores that this process may use.
+
+    >>> usable_cores() >= 1
+    True
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
+
+
 def how_many(parts: Sequence[Part], reading: Reading) -> int:
     """Threads that read these files. One thread reads a little text, and pipes and other streams.
 
@@ -27,8 +37,7 @@ def how_many(parts: Sequence[Part], reading: Reading) -> int:
         return 1
     if reading.threads is not None:
         return reading.threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, MOST, sum(map(os.path.getsize, paths)) // PART))
+    return max(1, min(usable_cores(), MOST, sum(map(os.path.getsize, paths)) // PART))
 
 
 def share(

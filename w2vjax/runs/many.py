@@ -1,10 +1,9 @@
 """Many small models of one corpus, which differ in seed or rate, trained by one program."""
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +11,11 @@ import numpy as np
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
+from w2vjax.corpus.threads import usable_cores
 from w2vjax.devices.compiling import compiler_options
 from w2vjax.errors import DivergedError, SettingError
 from w2vjax.lazy import kept
-from w2vjax.runs.arguments import Arguments, arguments_of
+from w2vjax.runs.arguments import Arguments, Keywords, arguments_of
 from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.runs.watch import Untrained, Watch, untrained_beside
@@ -39,6 +39,28 @@ _OF_ONE_RUN = (
 )
 
 
+class TakesMany(Protocol[Keywords]):
+    """The signature of :func:`train_many`, with the keywords of a run by name."""
+
+    def __call__(
+        self,
+        corpus: Any = None,
+        seeds: Sequence[int] = ...,
+        learning_rates: Sequence[float] | None = None,
+        *_: Keywords.args,
+        **keywords: Keywords.kwargs,
+    ) -> Params: ...
+
+
+def _typed(
+    made: Callable[Keywords, Arguments],
+) -> Callable[[Callable[..., Params]], TakesMany[Keywords]]:
+    """Show a type checker the fields of :class:`~w2vjax.runs.arguments.Arguments`."""
+    del made
+    return lambda act: cast(TakesMany[Keywords], act)
+
+
+@_typed(Arguments)
 def train_many(
     corpus: "Source | Corpus" = None,
     seeds: Sequence[int] = range(10),
@@ -77,7 +99,8 @@ def train_many(
     untrained = untrained_beside(job)
     recipe, settings = job.recipe._replace(schedule=0.0), job.settings
     program = _program(recipe, job.feed.size, settings.dim, settings.dtype)
-    calls = [_call(job, part) for part in _shares(given, job.recipe.platform)]
+    ids = marked(job.feed.corpus, 0, job.feed.words, job.feed.chunks * job.feed.size)
+    calls = [_call(job, ids, part) for part in _shares(given, job.recipe.platform)]
     program.lower(*calls[0]).compile()  # once, and not in each thread
     with ThreadPoolExecutor(len(calls), "w2vjax-many") as pool:
         done = list(pool.map(lambda call: jax.device_get(program(*call)), calls))
@@ -100,7 +123,8 @@ def _arguments_of_each(
                 "or call train."
             )
     for name, values in ("seeds", seeds), ("learning_rates", learning_rates):
-        if values is not None and (np.ndim(values) != 1 or not len(values)):
+        usual = name == "learning_rates" and values is None
+        if not usual and (np.ndim(values) != 1 or not len(values)):  # type: ignore[arg-type]
             raise SettingError(f"{name}={values!r:.60} is no list of numbers. Use {name}=[1, 2].")
     rates = [None] * len(seeds) if learning_rates is None else list(learning_rates)
     if len(rates) != len(seeds):
@@ -118,21 +142,16 @@ def _arguments_of_each(
     return given
 
 
-def _cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return cores or 1
-
-
 def _shares(given: list[Arguments], platform: str) -> list[list[Arguments]]:
     """The models of each core, as many for each: the last may train a model once more."""
-    parts = min(len(given), _cores()) if platform == "cpu" else 1
+    parts = min(len(given), usable_cores()) if platform == "cpu" else 1
     size = -(-len(given) // parts)
     shares = [given[begin : begin + size] for begin in range(0, len(given), size)]
     shares[-1] += shares[-1][-1:] * (size - len(shares[-1]))
     return shares
 
 
-def _call(job: Run, share: list[Arguments]) -> tuple[Any, ...]:
+def _call(job: Run, ids: np.ndarray, share: list[Arguments]) -> tuple[Any, ...]:
     """The arguments of :func:`_program` for some models."""
     place = job.feed
 
@@ -144,7 +163,6 @@ def _call(job: Run, share: list[Arguments]) -> tuple[Any, ...]:
     schedules = jax.tree.map(lambda *leaves: np.stack(leaves), *map(schedule, share))
     begins = np.arange(0, place.chunks * place.size, place.size, dtype=np.int32)
     counts = np.minimum(place.size, place.words - begins).astype(np.int32)
-    ids = marked(place.corpus, 0, place.words, place.chunks * place.size)
     seeds = np.array([arguments.seed for arguments in share], np.uint32)
     epochs = np.int32(job.settings.epochs)
     return schedules, seeds, epochs, job.tables, job.keep, ids, begins, counts
