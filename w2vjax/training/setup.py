@@ -146,6 +146,10 @@ def set_up(
     counts = corpus.counts
     noise = settings.negatives, settings.noise_exponent
     objective = make_objective(settings.objective, *noise, len(corpus.ids))
+    if own_device(mesh).platform == "gpu" and (mesh is None or trains_copies(mesh)):
+        from w2vjax.objectives.fused import on_gpu  # Pallas takes long to import
+
+        objective = on_gpu(objective)
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.copies
     if mesh is not None and trains_copies(mesh):
