@@ -29,6 +29,7 @@ from jax import Array
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
+from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.logistic import logistic_rows_bounded, sigmoid
 from w2vjax.objectives.shared import SharedTargets, in_spans, shared_bounded
@@ -234,6 +235,12 @@ ON_GPU: dict[Any, Callable[..., Bounded]] = {
 }
 
 
+@kept
 def on_gpu(objective: Objective) -> Objective:
     """The objective with its kernel in place of ``bounded``. Without a kernel, the objective."""
-    return objective._replace(bounded=ON_GPU.get(objective.bounded, objective.bounded))
+    bounded = objective.bounded
+    plain = bounded.func if isinstance(bounded, partial) else bounded
+    if plain not in ON_GPU:
+        return objective
+    constants = bounded.keywords if isinstance(bounded, partial) else {}
+    return objective._replace(bounded=partial(ON_GPU[plain], **constants))
