@@ -124,6 +124,34 @@ def test_no_flipped_bit_and_no_cut_of_a_checkpoint_is_loaded(tmp_path, flips, cu
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"identity": None},
+        {"identity": "[1, 2]"},
+        {"place": None},
+        {"place": '{"words": 1'},
+        {"place": "[1, 2, 3, 4, 5, 6, 7, 8, 9]"},
+        {"history": "not JSON"},
+        {"format": "another"},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_others_wrote_is_refused_by_its_name(tmp_path, change):
+    """Its checksum is right, and what it tells of itself is not."""
+    table = jnp.ones((2, 2))
+    state = Joined(Params(table, table), ((jnp.int32(1),),))
+    save_checkpoint(tmp_path, state, Position(), {}, [])
+    (path,) = tmp_path.glob("checkpoint-*")
+    tensors = read_tensors(path)
+    metadata = {k: v for k, v in {**tensors.metadata, **change}.items() if v and k != "sha256"}
+    arrays = {name: array.copy() for name, array in tensors.arrays.items()}
+    path.unlink()
+    write_tensors(path, arrays, metadata)
+    with pytest.raises(errors.CheckpointError, match="is not a checkpoint of this version"):
+        load_checkpoint(tmp_path, state, {})
+
+
+@pytest.mark.parametrize(
     ("change", "named"),
     [
         ({"seed": 3}, r"settings.seed=0 and this run has 3"),

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
@@ -181,22 +181,32 @@ def load_checkpoint(
         except (FormatError, FileError) as error:
             damaged.append(str(error))
             continue
-        if tensors.metadata.get("format") != _FORMAT or tensors.checksum is None:
+        told = _told(tensors.metadata) if tensors.metadata.get("format") == _FORMAT else None
+        if told is None or tensors.checksum is None:
             damaged.append(f"{path} is not a checkpoint of this version.")
             continue
         if damaged:
-            told = f"Going on from {path.name}, because a later one is damaged: {damaged[0]}"
-            warnings.warn(told, stacklevel=2)
-        theirs = _in_todays_words(json.loads(tensors.metadata["identity"]))
+            why = f"Going on from {path.name}, because a later one is damaged: {damaged[0]}"
+            warnings.warn(why, stacklevel=2)
+        theirs, position, history = told
         _compare(path, theirs, identity, set(allow))
-        state = _state_of(path, list(tensors.arrays.values()), like)
-        place, history = (json.loads(tensors.metadata[name]) for name in ("place", "history"))
-        return state, Position(*place), history
+        return _state_of(path, list(tensors.arrays.values()), like), position, history
     if damaged:
         raise CheckpointError(
             f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
         )
     return None
+
+
+def _told(metadata: Mapping[str, str]) -> tuple[Record, Position, list[Record]] | None:
+    """The identity, position and history that a checkpoint tells of. None if it does not."""
+    try:
+        identity, place, history = (
+            json.loads(metadata[n]) for n in ("identity", "place", "history")
+        )
+        return _in_todays_words(identity), Position(*place), history
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _state_of(path: Path, arrays: list[np.ndarray], like: Joined) -> Joined:
