@@ -174,20 +174,27 @@ def make_objective(
     noise_exponent: float | None = None,
     words: int = 0,
     model: str = "skip-gram",
+    platform: str = "cpu",
 ) -> Objective:
-    """The objective that a model trains on a corpus of ``words``. Your own is returned.
+    """The objective that a model trains on a corpus of ``words``; your own as it is.
+
+    On the platform "gpu" it has its kernel (:mod:`w2vjax.objectives.fused`), if there is one.
 
     >>> make_objective("negative").ahead, make_objective("softmax").ahead
     (True, False)
     """
-    if isinstance(objective, Objective):
+    if not isinstance(objective, Objective):
+        objective = OBJECTIVES[objective](
+            NEGATIVES if negatives is None else negatives,
+            NOISE_EXPONENT if noise_exponent is None else noise_exponent,
+            words,
+            model=model,
+        )
+    if platform != "gpu":
         return objective
-    return OBJECTIVES[objective](
-        NEGATIVES if negatives is None else negatives,
-        NOISE_EXPONENT if noise_exponent is None else noise_exponent,
-        words,
-        model=model,
-    )
+    from w2vjax.objectives.fused import on_gpu  # Pallas takes long to import
+
+    return on_gpu(objective)
 
 
 def completed(
