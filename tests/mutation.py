@@ -31,7 +31,7 @@ GROUPS = {
     "objectives": ("w2vjax/objectives/*.py", "objectives bounds", ""),
     "windows": ("w2vjax/windows/*.py", "windows sampling", ""),
     "updates": ("w2vjax/training/updates.py", "training", UPDATES),
-    "checkpoint": ("w2vjax/runs/checkpoint.py", "training_resume", ""),
+    "checkpoint": ("w2vjax/runs/checkpoint.py", "training_resume training_refusals", ""),
     "readers": ("w2vjax/formats/*.py", "formats formats_bad formats_round_trip", ""),
     "corpus": ("w2vjax/corpus/[rst]*.py", "corpus_scan corpus_threads corpus_sources", ""),
 }
