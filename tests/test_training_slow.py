@@ -237,7 +237,9 @@ for axes in (2, 1), (1, 2):
 # Additions in another order: 4.3e-7 measured in float32 after 33 steps. After 66 it is 2.0e-6, and
 # so it is on one device if each weight starts one unit in the last place off. In float64 it is
 # 4.1e-15 after 66 steps.
-@pytest.mark.parametrize(("dtype", "epochs", "bound"), [("float32", 1, 1e-6), ("float64", 2, 1e-12)])
+@pytest.mark.parametrize(
+    ("dtype", "epochs", "bound"), [("float32", 1, 1e-6), ("float64", 2, 1e-12)]
+)
 def test_two_devices_give_the_same_weights(tmp_path, dtype, epochs, bound):
     text = write_words(tmp_path / "text.txt", 20_000, 500)
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
