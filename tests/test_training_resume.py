@@ -127,19 +127,16 @@ def test_no_flipped_bit_and_no_cut_of_a_checkpoint_is_loaded(tmp_path, flips, cu
     assert load_checkpoint(tmp_path, state(0), identity)[1].words == 2
 
 
-PLACES = ["[0, 0, 0, 0]", "[1.5, 0, 0, 0, 0.0]", "[-1, 0, 0, 0, 0.0]", '["0", 0, 0, 0, 0.0]', "5"]
-NOTES = [
-    *({"format": text} for text in ("w2vjax checkpoint 0", None)),
-    *(
-        {"identity": text}
-        for text in ('{"start":n ull}', "[" * 100_000, '"start"', "[1]", "", None)
-    ),
-    *(
-        {"place": text}
-        for text in [*PLACES, "[0, 0, true, 0, 0.0]", "[0, 0, 0, 0, NaN]", "{}", None]
-    ),
-    *({"history": text} for text in ("{}", "[1]", "[]]", "1" * 5_000, None)),
-]
+PLACES = (
+    '5 {} [0,0,0,0] [1.5,0,0,0,0.0] [-1,0,0,0,0.0] ["0",0,0,0,0.0] [0,0,true,0,0.0] [0,0,0,0,NaN]'
+)
+WRONG = {
+    "format": ["w2vjax checkpoint 0", None],
+    "identity": ['{"start":n ull}', "[" * 100_000, '"start"', "[1]", "", None],
+    "place": [*PLACES.split(), None],
+    "history": ["{}", "[1]", "[]]", "1" * 5_000, None],
+}
+NOTES = [{name: text} for name, texts in WRONG.items() for text in texts]
 
 
 @pytest.mark.parametrize("changed", NOTES, ids=str)
