@@ -26,6 +26,7 @@ from timing import parser_of, report, table
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices.tables import AXES, place, places
+from w2vjax.objectives.fused import on_gpu
 from w2vjax.training import feed, step
 from w2vjax.training.methods import METHODS
 from w2vjax.training.settings import Settings
@@ -90,8 +91,9 @@ def compiled_for_h100(run: Run, size: int, layout: str, folder: str) -> Any:
         platform="cuda", target_config=_H100, topology=f"1x1x{math.prod(shape)}"
     )
     mesh = Mesh(np.array(topology.devices).reshape(shape), AXES)
-    recipe = run.recipe._replace(mesh=None if layout == "one" else mesh)
-
+    recipe = run.recipe._replace(mesh=mesh)
+    if layout == "one":
+        recipe = recipe._replace(mesh=None, objective=on_gpu(recipe.objective))
     ids = np.lib.stride_tricks.as_strided(
         np.zeros(1, np.int32), (-(-_TOKENS // size) * size,), (0,)
     )
@@ -103,7 +105,8 @@ def compiled_for_h100(run: Run, size: int, layout: str, folder: str) -> Any:
         (run.state, *rest),
         (divided, *jax.tree.map(lambda _: place(mesh), rest)),
     )
-    lowered = step.compile_chunk(recipe, size).lower(*arguments)
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # Pallas asks for the device
+        lowered = step.compile_chunk(recipe, size).lower(*arguments)
     dump = {"xla_dump_to": folder, "xla_dump_hlo_as_text": True}
     return lowered.compile(compiler_options=dump)
 

@@ -89,7 +89,7 @@ def recipe_of(case: Case) -> Recipe:
     objective = (
         clear_form(case)
         if case.objective == "clear"
-        else make_objective(chosen.objective, case.negatives)
+        else make_objective(chosen.objective, case.negatives, model=case.model)
     )
     groups = case.batch_words // case.run
     return Recipe(
@@ -110,7 +110,9 @@ def clear_form(case: Case, shared: int = 16) -> w2v.Objective:
     if case.objective == "softmax":
         return w2v.softmax()
     if case.objective == "hierarchical":
-        return make_objective(case.objective, case.negatives)  # with the tree that trains
+        return make_objective(
+            case.objective, case.negatives, model=case.model
+        )  # with the tree that trains
     return w2v.negative_sampling(case.negatives, shared=shared)
 
 

@@ -70,7 +70,7 @@ def with_functions(settings: Settings, words: int = 0) -> Settings:
         if "shared" in plain:
             objective = w2v.shared_negatives(*noise, plain.pop("shared"), plain.pop("span"))
         else:
-            objective = make_objective(names[1], *noise, words)
+            objective = make_objective(names[1], *noise, words, names[0])
         constants = {name: plain.pop(name) for name in ("a", "b") if name in plain}
         plain["objective"] = objective._replace(bounded=partial(objective.bounded, **constants))
         plain.setdefault("windows", method(*names, words).windows.__name__)

@@ -78,7 +78,7 @@ def test_what_a_gpu_runs(pair: tuple[str, str], tmp_path: Path) -> None:
         if row["layout"] == "one":
             # XLA leaves the softmax's loop over the vocabulary to the host: 10 ms a step hide it
             assert row["host_waits"] == 0 or row["objective"] == "softmax", row
-            assert row["kernels"] <= 40, row
+            assert row["kernels"] <= 25 or row["objective"] == "softmax", row
             assert not row["collective_bytes"], row
         else:
             # rows cross the wire and never tables

@@ -510,7 +510,7 @@ def test_what_train_uses_for_a_text_is_among_what_is_checked(
     pair: tuple[str, str], words: int
 ) -> None:
     chosen = method(*pair, words)
-    objective = make_objective(pair[1], words=words)
+    objective = make_objective(pair[1], words=words, model=pair[0])
     tables = objective.init(np.arange(1, 50))
     assert any(
         (one.model, one.name) == pair

@@ -140,7 +140,7 @@ def shipped() -> tuple[Shipped, ...]:
     found: dict[tuple[str, str, Windows, bool], Shipped] = {}
     for each, (length, words) in product(METHODS.values(), TEXTS.items()):
         name, windows = str(each.objective), method(each.model, each.objective, words).windows
-        objective = make_objective(name, words=words)
+        objective = make_objective(name, words=words, model=each.model)
         one = Shipped(each.model, name, f"{length} text", objective, windows)
         many = name == "negative" and words >= MANY_WORDS
         found.setdefault((each.model, name, windows, many), one)

@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
+from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
@@ -192,13 +193,14 @@ def select_paths(draws: Draws, tree: Huffman, words: Array, weights: Array) -> T
 
 
 @kept
-def hierarchical_softmax(spare: float | None = None) -> Objective:
+def hierarchical_softmax(spare: float | None = None, a: float = A, b: float = B) -> Objective:
     """Skip-gram or CBOW with hierarchical softmax over a Huffman tree of the counts.
 
     The output table has V rows, as for every objective. The tree has V - 1 nodes.
 
     Args:
         spare: share of leaves more than words, see :func:`huffman_tree`.
+        a, b: the constants of the bound, see :func:`~w2vjax.objectives.bounds.stiffness`.
 
     Returns:
         An objective whose ``init`` raises what :func:`huffman_tree` raises.
@@ -209,7 +211,8 @@ def hierarchical_softmax(spare: float | None = None) -> Objective:
     """
     tree = partial(huffman_tree, spare=spare)
     logistic = logistic_rows_loss, logistic_rows_backward
-    return Objective(tree, select_paths, *logistic, bounded=logistic_rows_bounded)
+    bounded = partial(logistic_rows_bounded, a=a, b=b)
+    return Objective(tree, select_paths, *logistic, bounded=bounded)
 
 
 class Dropped(NamedTuple):

@@ -1,0 +1,120 @@
+"""The kernel for GPUs against the functions that it stands for, computed without a GPU."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from w2vjax.objectives import fused
+from w2vjax.objectives.huffman import hierarchical_softmax
+from w2vjax.objectives.shared import shared_negatives
+from w2vjax.objectives.softmax import softmax
+from w2vjax.types import Objective
+
+
+class Case(NamedTuple):
+    """Sizes of a step. Few are powers of two, as the kernel's own sizes are."""
+
+    V: int = 60
+    D: int = 20
+    B: int = 4
+    T: int = 3
+    P: int = 7
+    K: int = 5
+    S: int = 2
+    dtype: str = "float32"
+
+
+CASES = [
+    Case(),
+    Case(D=128, T=16, P=26, K=32, S=4),  # as shipped
+    Case(D=300, B=2, T=4),  # in three parts
+    Case(B=1, T=1, P=1, K=1, S=1, D=1),
+    Case(B=3, S=3, T=17, P=19, V=4),  # above powers of two, and rows that repeat
+    Case(dtype="bfloat16"),
+]
+OBJECTIVES = {
+    "shared": lambda case: shared_negatives(3, 0.75, case.K, case.S),
+    "tree": lambda case: hierarchical_softmax(),
+}
+
+
+def step_of(objective: Objective, case: Case) -> tuple[Any, ...]:
+    """Hidden vectors, an output table and targets, all random."""
+    rng = np.random.default_rng(1)
+    words = jnp.asarray(rng.integers(0, case.V, (case.B, case.P)), jnp.int32)
+    weights = jnp.asarray(rng.random((case.B, case.T, case.P)) < 0.8, jnp.float32)
+    weights = weights.at[0, 0, 0].set(1)
+    tables = objective.init(np.arange(case.V, 0, -1))
+    draws = objective.draw(jax.random.key(0), tables, (case.B,))
+    hidden, output = (
+        jnp.asarray(rng.normal(size=shape), jnp.float32)
+        for shape in ((case.B, case.T, case.D), (case.V, case.D))
+    )
+    return hidden, output.astype(case.dtype), objective.select(draws, tables, words, weights)
+
+
+def both(objective: Objective, step: tuple[Any, ...]) -> tuple[Any, Any]:
+    """What XLA computes, and what the kernel does."""
+    kernel = partial(fused.on_gpu(objective).bounded, objective.backward, interpret=True)
+    return jax.jit(partial(objective.bounded, objective.backward))(*step), jax.jit(kernel)(*step)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [*(("shared", each) for each in CASES), *(("tree", each) for each in CASES[::3])],
+)
+def test_the_kernel_is_the_function(name: str, case: Case) -> None:
+    objective = OBJECTIVES[name](case)
+    wanted, found = both(objective, step_of(objective, case))
+    np.testing.assert_array_equal(wanted[1].ids, found[1].ids)
+    for want, got in zip(jax.tree.leaves(wanted), jax.tree.leaves(found), strict=True):
+        assert (want.shape, want.dtype) == (got.shape, got.dtype)
+        assert float(jnp.abs(want - got).max()) < 1e-6 * float(jnp.abs(want).max())
+
+
+def test_runs_side_by_side_are_runs_alone() -> None:
+    objective, steps = OBJECTIVES["shared"](Case()), []
+    for scale in (1.0, 2.0):
+        hidden, output, targets = step_of(objective, Case())
+        steps.append((hidden * scale, output, targets))
+    kernel = partial(fused.on_gpu(objective).bounded, objective.backward, interpret=True)
+    together = jax.vmap(kernel)(*jax.tree.map(lambda *leaves: jnp.stack(leaves), *steps))
+    for number, step in enumerate(steps):
+        for want, got in zip(
+            jax.tree.leaves(kernel(*step)), jax.tree.leaves(together), strict=True
+        ):
+            np.testing.assert_allclose(want, got[number], rtol=1e-6)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_is_not_finite_reaches_the_bounds(place: int) -> None:
+    """Training reads off them whether a step was sound."""
+    objective = OBJECTIVES["shared"](Case())
+    step = list(step_of(objective, Case()))
+    row = (0, 0, 0) if place == 0 else (int(step[2].words[0, 0]), 0)
+    step[place] = step[place].at[row].set(jnp.nan)
+    _, (_, _, of_hidden, _) = both(objective, tuple(step))
+    assert not bool(jnp.isfinite(of_hidden.sum()))
+
+
+def test_groups_that_are_too_large_are_left_to_xla(monkeypatch: pytest.MonkeyPatch) -> None:
+    def launched(*_: Any) -> None:
+        raise AssertionError("the kernel was launched")
+
+    monkeypatch.setattr(fused, "scored", launched)
+    for name, case in (("shared", Case(T=64, S=4, K=64)), ("tree", Case(T=64, P=40))):
+        objective = OBJECTIVES[name](case)
+        wanted, found = both(objective, step_of(objective, case))
+        np.testing.assert_array_equal(wanted[0], found[0])
+        with pytest.raises(AssertionError, match="launched"):
+            both(objective, step_of(objective, Case()))
+
+
+def test_an_objective_without_a_kernel_stays_as_it_is() -> None:
+    mine = softmax()
+    assert fused.on_gpu(mine) is mine or fused.on_gpu(mine) == mine
+    assert fused.on_gpu(mine._replace(bounded=None)).bounded is None

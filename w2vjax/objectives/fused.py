@@ -1,0 +1,246 @@
+"""Gradients and bounds of logistic losses on a GPU, by one kernel that is launched once a step.
+
+XLA launches a kernel for each gather, product and sum of a backward, some ten a step, and passes
+everything through memory. Here each program takes one group to the chip, H hidden vectors and R
+rows of the output table, and makes of it::
+
+    s[r, h]       = row_r . hidden_h
+    e[r, h]       = u[h, r] * sigmoid(s[r, h]) - v[h, r]               = d loss / d s[r, h]
+    d_row[r]      = sum_h e[r, h] * hidden_h
+    d_hidden[h]   = sum_r e[r, h] * row_r
+    bound(row_r)  = sum_h |e[r, h]| * stiffness(hidden_h)              bound(hidden_h) likewise
+
+A path of a tree is such a group, with u = weight and v = weight * label. So are the positives of a
+block, with u = w * (1 - c) and v = w in the words of :mod:`w2vjax.objectives.shared`, and the
+negatives of a span, with u = num_negatives / K * n and v = 0. Each sum is made by one program, so
+the result repeats bit for bit.
+
+Measured: benchmarks/results/nvidia-h100-80gb-hbm3/gpu-kernel.json.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
+
+from w2vjax.lazy import kept
+from w2vjax.objectives.bounds import A, B
+from w2vjax.objectives.logistic import logistic_rows_bounded, sigmoid
+from w2vjax.objectives.shared import SharedTargets, in_spans, shared_bounded
+from w2vjax.types import Backward, Bounded, Objective, Rows, Targets
+
+# Columns of a vector that are on the chip at once. Longer vectors are read twice, in parts.
+_COLUMNS = 128
+# The most scores of a group. More do not fit the registers of a program.
+_SCORES = 1 << 13
+# Groups of 32 threads in a program: with 8, a step of 8,192 words takes 17 % longer (gpu-kernel).
+_WARPS = 4
+
+
+class Groups(NamedTuple):
+    """G groups of hidden vectors, each with the rows that it is scored against.
+
+    Attributes:
+        hidden: [G, H, D].
+        ids: [G, R] int32, rows of the output table.
+        u: [G, H, R], or [G, H, 1] for the same of all rows.
+        v: likewise; None for 0.
+    """
+
+    hidden: Array
+    ids: Array
+    u: Array
+    v: Array | None = None
+
+    @property
+    def fit(self) -> bool:
+        """Whether a program has the registers for a group."""
+        sizes = self.hidden.shape[1], self.ids.shape[1]
+        return _padded(sizes[0]) * _padded(sizes[1]) <= _SCORES and self.hidden.dtype == jnp.float32
+
+
+class Scored(NamedTuple):
+    """d_hidden [G, H, D], d_rows [G, R, D], bounds of hidden [G, H] and of rows [G, R]."""
+
+    d_hidden: Array
+    d_rows: Array
+    of_hidden: Array
+    of_rows: Array
+
+
+def scored(
+    output: Array, parts: Sequence[Groups], a: float = A, b: float = B, interpret: bool = False
+) -> list[Scored]:
+    """The gradients and bounds of all groups of all parts, by one launch.
+
+    Args:
+        output: [V, D].
+        parts: groups of different sizes, which share nothing but the table.
+        a, b: the constants of :func:`~w2vjax.objectives.bounds.stiffness`.
+        interpret: compute without a GPU, slowly. For tests.
+
+    Returns:
+        What each part makes.
+
+    >>> hidden, output, ids = jnp.ones((1, 1, 2)), jnp.zeros((3, 2)), jnp.asarray([[2]])
+    >>> one = jnp.ones((1, 1, 1))
+    >>> (found,) = scored(output, [Groups(hidden, ids, one, one)], a=8, b=4, interpret=True)
+    >>> found.d_rows.tolist(), found.of_rows.tolist()
+    ([[[-0.5, -0.5]]], [[0.25]])
+    """
+    inputs = [[leaf for leaf in part if leaf is not None] for part in parts]
+    shapes, ends = [], [0]
+    for hidden, ids, *_ in parts:
+        (groups, many, dim), rows = hidden.shape, ids.shape[1]
+        for shape in (many, dim), (rows, dim), (many,), (rows,):
+            shapes.append(jax.ShapeDtypeStruct((groups, *shape), hidden.dtype))
+        ends.append(ends[-1] + groups)
+
+    def kernel(table: Any, *refs: Any) -> None:
+        program, at = pl.program_id(0), 0
+        results = refs[-len(shapes) :]
+        for number, (begin, end) in enumerate(pairwise(ends)):
+            given = refs[at : at + len(inputs[number])]
+            at += len(given)
+            made = Scored(*results[4 * number : 4 * number + 4])
+            work = partial(_group, program - begin, table, given, made, a, b)
+            pl.when((begin <= program) & (program < end))(work)
+
+    found = pl.pallas_call(
+        kernel,
+        out_shape=shapes,
+        grid=(ends[-1],),
+        interpret=interpret,
+        compiler_params=triton.CompilerParams(num_warps=_WARPS, num_stages=1),
+        name="w2v_scored",
+    )(output, *(leaf for given in inputs for leaf in given))
+    return [Scored(*found[at : at + 4]) for at in range(0, len(found), 4)]
+
+
+def _padded(size: int) -> int:
+    """The power of two that holds ``size``. Triton's products take no other, and none below 16."""
+    return max(16, int(pl.next_power_of_2(size)))
+
+
+def _group(group: Array, table: Any, given: Any, made: Any, a: float, b: float) -> None:
+    """What one program does: it reads group number ``group`` and writes what it makes."""
+    hidden_ref, ids_ref, u_ref, *v_ref = given
+    (_, many, dim), (_, rows) = hidden_ref.shape, ids_ref.shape
+    h, r = (jnp.arange(_padded(size), dtype=jnp.int32) for size in (many, rows))
+    width = min(_COLUMNS, _padded(dim))
+    parts = range(-(-dim // width))
+    ids = triton.load(ids_ref.at[group, r], mask=r < rows, other=0)
+
+    def columns(part: int) -> Array:
+        return (part * width + jnp.arange(width, dtype=jnp.int32))[None, :]
+
+    def read(part: int) -> tuple[Array, Array]:
+        """Columns of the hidden vectors [H, width] and of the rows [R, width], 0 in the padding."""
+        at, inside = columns(part), columns(part) < dim
+        place = hidden_ref.at[group, h[:, None], at]
+        hidden = triton.load(place, mask=(h < many)[:, None] & inside, other=0)
+        place = table.at[ids[:, None], at]
+        row = triton.load(place, mask=(r < rows)[:, None] & inside, other=0)
+        return hidden, row.astype(hidden.dtype)
+
+    def weights(ref: Any) -> Array:
+        of_row = r[:, None] if ref.shape[2] > 1 else jnp.zeros_like(r)[:, None]
+        inside = (r < rows)[:, None] & (h < many)[None, :]
+        return triton.load(ref.at[group, h[None, :], of_row], mask=inside, other=0)
+
+    whole = read(0) if len(parts) == 1 else None  # stays on the chip
+    score: Any = 0.0
+    of_hidden: Any = 0.0
+    of_rows: Any = 0.0
+    for part in parts:
+        hidden, row = whole or read(part)
+        score += triton.dot(row, hidden, trans_b=True)  # [R, H]
+        of_hidden += jnp.square(hidden).sum(1)
+        of_rows += jnp.square(row).sum(1)
+    error = weights(u_ref) * sigmoid(score)
+    for ref in v_ref:
+        error -= weights(ref)
+    size = jnp.abs(error)
+    bound = (size * (of_rows / a + 1 / b)[:, None]).sum(0)
+    triton.store(made.of_hidden.at[group, h], bound, mask=h < many)
+    bound = (size * (of_hidden / a + 1 / b)[None, :]).sum(1)
+    triton.store(made.of_rows.at[group, r], bound, mask=r < rows)
+    for part in parts:
+        (hidden, row), at = whole or read(part), columns(part)
+        inside = at < dim
+        place, of_row = made.d_rows.at[group, r[:, None], at], (r < rows)[:, None]
+        triton.store(place, triton.dot(error, hidden), mask=of_row & inside)
+        place, of_vector = made.d_hidden.at[group, h[:, None], at], (h < many)[:, None]
+        triton.store(place, triton.dot(error, row, trans_a=True), mask=of_vector & inside)
+
+
+def logistic_bounded_on_gpu(
+    backward: Backward,
+    hidden: Array,
+    output: Array,
+    targets: Targets,
+    a: float = A,
+    b: float = B,
+    interpret: bool = False,
+) -> Bounded:
+    """:func:`~w2vjax.objectives.logistic.logistic_rows_bounded` by the kernel, where it fits."""
+    weights, labels = targets.weights.astype(hidden.dtype), targets.labels.astype(hidden.dtype)
+    groups = Groups(hidden, targets.ids, weights, weights * labels)
+    if not groups.fit:
+        return logistic_rows_bounded(backward, hidden, output, targets, a, b)
+    ((d_hidden, d_rows, of_hidden, of_rows),) = scored(output, [groups], a, b, interpret)
+    rows = Rows(targets.ids.reshape(-1), d_rows.reshape(-1, hidden.shape[-1]))
+    return d_hidden, rows, of_hidden, of_rows.reshape(-1)
+
+
+def shared_bounded_on_gpu(
+    backward: Backward,
+    hidden: Array,
+    output: Array,
+    targets: SharedTargets,
+    a: float = A,
+    b: float = B,
+    interpret: bool = False,
+) -> Bounded:
+    """:func:`~w2vjax.objectives.shared.shared_bounded` by the kernel, where it fits."""
+    w, kept = targets.weights.astype(hidden.dtype), targets.kept.astype(hidden.dtype)
+    share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(-1), targets)[..., None]
+    # The largest groups come first: those that begin last should end early.
+    parts = (
+        Groups(in_spans(hidden, targets), targets.negatives, share),
+        Groups(hidden, targets.words, w * kept[:, None], w),
+    )
+    if not all(part.fit for part in parts):
+        return shared_bounded(backward, hidden, output, targets, a, b)
+    noise, words = scored(output, parts, a, b, interpret)
+    dim = hidden.shape[-1]
+    rows = Rows(
+        jnp.concatenate([targets.words.reshape(-1), targets.negatives.reshape(-1)]),
+        jnp.concatenate([words.d_rows.reshape(-1, dim), noise.d_rows.reshape(-1, dim)]),
+    )
+    of_hidden = words.of_hidden + noise.of_hidden.reshape(words.of_hidden.shape)
+    of_rows = jnp.concatenate([words.of_rows.reshape(-1), noise.of_rows.reshape(-1)])
+    return words.d_hidden + noise.d_hidden.reshape(hidden.shape), rows, of_hidden, of_rows
+
+
+ON_GPU: dict[Any, Callable[..., Bounded]] = {
+    shared_bounded: shared_bounded_on_gpu,
+    logistic_rows_bounded: logistic_bounded_on_gpu,
+}
+
+
+@kept
+def on_gpu(objective: Objective) -> Objective:
+    """The objective with its kernel in place of ``bounded``. Without a kernel, the objective."""
+    bounded = objective.bounded
+    plain = bounded.func if isinstance(bounded, partial) else bounded
+    if plain not in ON_GPU:
+        return objective
+    constants = bounded.keywords if isinstance(bounded, partial) else {}
+    return objective._replace(bounded=partial(ON_GPU[plain], **constants))
