@@ -4,6 +4,7 @@ A CPU simulates devices, and it does so from the start of a process. So each tes
 of its own.
 """
 
+import gzip
 import json
 import os
 import re
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 from planted import planted_text
+
+import w2vjax as w2v
 
 # Runs each of a list of settings, and prints what came out of it as JSON.
 RUNS = """
@@ -288,7 +291,17 @@ def test_all_axes_together_train_as_on_one_device(model: str, objective: str) ->
 COMMAND = """
 import os, sys, time
 from w2vjax.cli import main
+from w2vjax.corpus import sources
 import w2vjax.runs.rounds as loop
+sources.PART = 4096  # several parts of a small text, so that the processes share it
+if pause := float(os.environ.get("TEST_READ", 0)):  # one process pauses while it reads
+    blocks_of = sources.blocks_of
+    def slow(part, reading):
+        with open(f"{part.path}.begun", "w") as note:
+            note.write("reading")
+        time.sleep(pause)
+        return blocks_of(part, reading)
+    sources.blocks_of = slow
 if pause := float(os.environ.get("TEST_PAUSE", 0)):  # one process pauses in its fourth round
     advance, rounds = loop.advance, []
     def paused(*given):
@@ -313,6 +326,7 @@ class Crew:
         coordinator: str = "",
         each: dict[int, Sequence[object]] | None = None,
         pauses: dict[int, float] | None = None,
+        reads: dict[int, float] | None = None,
         only: Sequence[int] | None = None,
     ):
         place = coordinator or f"127.0.0.1:{free_port()}"
@@ -323,6 +337,7 @@ class Crew:
             alone = [*arguments, *common, *timing] if count > 1 else [*arguments]
             words = map(str, ["train", *alone, *(each or {}).get(number, ())])
             own = environment(devices) | {"TEST_PAUSE": str((pauses or {}).get(number, 0))}
+            own["TEST_READ"] = str((reads or {}).get(number, 0))
             self.processes.append(
                 subprocess.Popen(
                     [sys.executable, "-c", COMMAND, *words],
@@ -415,6 +430,103 @@ def test_processes_give_the_bits_of_one(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in alone.iterdir()
     )
+
+
+# One of several processes that read a text. Prints the digest of each source, and what it has read.
+READS = """
+import json, sys
+from w2vjax.corpus import sources
+sources.PART = 4096
+port, count, number, jobs = sys.argv[1], *map(int, sys.argv[2:4]), json.loads(sys.argv[4])
+from w2vjax.processes.connect import connect
+from w2vjax.processes.guard import guarded
+connect(f"127.0.0.1:{port}", count, number)
+from w2vjax.runs.arguments import arguments_of
+from w2vjax.runs.loop import read_corpus
+
+read, blocks_of = [], sources.blocks_of
+def noted(part, reading):
+    read.append([str(part.path), part.begin])
+    return blocks_of(part, reading)
+sources.blocks_of = noted
+with guarded():
+    for source, cache in jobs:
+        read.clear()
+        cache = cache and cache[number]
+        corpus = read_corpus(source, arguments_of({"min_count": 2, "cache": cache}))
+        print(json.dumps([corpus.digest, corpus.reused, read]), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_a_text_and_read_what_one_reads(
+    text: Path, tmp_path: Path, processes: int
+) -> None:
+    """Plain and compressed files, and a folder. A cache is used if every process has it."""
+    folder = tmp_path / "folder"
+    (folder / "more").mkdir(parents=True)
+    data = text.read_bytes()
+    plain, zipped = folder / "more" / "a.txt", [folder / f"{n}.gz" for n in range(4)]
+    plain.write_bytes(data[:20_000])
+    for number, path in enumerate(zipped):
+        path.write_bytes(gzip.compress(b"%d " % number + data))
+    caches = [str(tmp_path / f"cache{number}") for number in range(processes)]
+    w2v.prepare(text, caches[0], min_count=2)  # one has it already
+    sources: list[Any] = [str(text), list(map(str, zipped)), str(folder), str(zipped[0])]
+    jobs = [*((source, None) for source in sources), *[(str(text), caches)] * 2]
+    command, port = [sys.executable, "-c", READS], str(free_port())
+    started = [
+        subprocess.Popen(
+            [*command, port, str(processes), str(number), json.dumps(jobs)],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(processes)
+    ]
+    lines = [process.communicate(timeout=300)[0].splitlines() for process in started]
+    said = [[line for line in own if line[:2] == '["'] for own in lines]  # Gloo says something, too
+    assert [process.returncode for process in started] == [0] * processes
+    for at, (source, _) in enumerate(jobs):
+        digests, reused, read = zip(*(json.loads(own[at]) for own in said), strict=True)
+        assert set(digests) == {w2v.prepare(source, min_count=2).digest}
+        assert set(reused) == {at == len(jobs) - 1}
+        parts = [tuple(part) for own in read for part in own]
+        assert len(set(parts)) == len(parts)  # no part is read twice
+        # a compressed file is read by one process, and a cache that all have by none
+        some = {3: 1, len(jobs) - 1: 0}.get(at, processes)
+        assert sum(map(bool, read)) == some, (source, read)
+
+
+@pytest.mark.slow
+def test_a_text_that_one_process_cannot_read_or_has_otherwise_ends_all(
+    text: Path, tmp_path: Path
+) -> None:
+    data = text.read_bytes()
+    wrong, invalid, rare = (tmp_path / name for name in ("wrong.txt", "invalid.txt", "rare.txt"))
+    wrong.write_bytes(data[:9000] + b"x" + data[9001:])
+    invalid.write_bytes(data[:-9000] + b"\xff" + data[-8999:])
+    rare.write_bytes(b"once\n")
+    settings = options(text, tmp_path / "out")[1:]
+    for texts, code, says in (
+        ((text, wrong), 2, "The processes of this run differ in corpus. Give every process"),
+        ((text, rare), 2, "The processes of this run differ in corpus. Give every process"),
+        ((invalid, invalid), 3, f"invalid UTF-8 at byte {len(data) - 9000:,}"),
+    ):
+        with Crew(2, *settings, each=dict(enumerate([[each] for each in texts]))) as crew:
+            ended = crew.ended(120)
+        assert [each for each, _ in ended] == [code] * 2, ended
+        assert all(says in said for _, said in ended), ended
+    # a process that dies while it reads, and one that is slow, which is waited for
+    with Crew(2, *settings, wrong, reads={1: 1e6}) as crew:
+        crew.wait_for(tmp_path, "wrong.txt.begun")
+        crew.processes[1].kill()
+        [(code, said)] = crew.ended(HEARTBEAT + 10, 1)
+    assert code == 8, said
+    assert "Process 1 has not been heard of" in said
+    with Crew(2, *settings, text, reads={1: 2}) as crew:
+        assert [code for code, _ in crew.ended(300)] == [0, 0]
 
 
 # One of several processes that take each step together. Process 0 prints the digest of its tables.
@@ -540,8 +652,6 @@ def test_a_signal_at_one_process_saves_at_all_and_others_go_on(
 
 @pytest.mark.slow
 def test_processes_that_differ_or_fail_say_so(text: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.txt"
-    other.write_text("a b c a b c\n" * 50)
     for own, says, codes in (
         (["--seed", 3], "The processes of this run differ in seed", [2, 2]),
         (["--dim", 9], "The processes of this run differ in dim", [2, 2]),

@@ -220,6 +220,28 @@ def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
+def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
+    """(min_count, max_vocab) that chose the words of a vocabulary; None if there was no limit.
+
+    >>> chosen_by(Vocab(["a", "rose"], [2, 2], min_count=1, dropped={"is": 1}))
+    (1, 2)
+    """
+    frequent = max(vocab.dropped.values(), default=0) >= vocab.min_count
+    return vocab.min_count, len(vocab) if frequent else None
+
+
+def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
+    """Raise SettingError for numbers that would have chosen other words. None is no number."""
+    least, most = chosen_by(vocab)
+    if min_count is not None and max(min_count, 1) != max(least, 1):
+        cause = f"min_count={min_count} has no effect on a vocabulary that min_count={least} has"
+        raise SettingError(f"{cause} chosen. Leave min_count out, or prepare the corpus with it.")
+    if max_vocab is not None and (len(vocab) > max_vocab or (most or max_vocab) < max_vocab):
+        cause = f"max_vocab={max_vocab} has no effect on a vocabulary of {len(vocab):,} words that"
+        remedy = "Leave max_vocab out, or prepare the corpus with it."
+        raise SettingError(f"{cause} is there already. {remedy}")
+
+
 def not_a_word(value: object) -> SettingError:
     """The error for a word that is not a string."""
     return SettingError(

@@ -24,9 +24,8 @@ def rank(
     ranked = met[np.lexsort((seen.first[met], -seen.counts[met]))]
     size = int(np.searchsorted(-seen.counts[ranked], -max(min_count, 1), side="right"))
     if size == 0:
-        word, count = seen.spell(ranked[:1])[0], int(seen.counts[ranked[0]])
-        shown = word if len(word) < 60 else word[:57] + "..."
-        cause = f"No word occurs min_count={min_count} times (most frequent: {shown!r}, {count:,})"
+        most = f"most frequent: {seen.spell(ranked[:1])[0]!r:.60}, {seen.counts[ranked[0]]:,}"
+        cause = f"No word occurs min_count={min_count} times ({most})"
         raise CorpusError(f"{cause}. Lower min_count or read more text.")
     size = min(size, max_vocab or size)
     ids_of = np.full(len(seen.counts), -1, np.int32)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import NoneType
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -22,14 +21,14 @@ from w2vjax.corpus.threads import beside
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, SettingError, W2VError
-from w2vjax.files import atomic_files, scratch_files, settled, sha256_of
-from w2vjax.vocab import Report, Vocab
+from w2vjax.files import AnyPath, atomic_files, scratch_files, settled, sha256_of
+from w2vjax.processes.exchange import if_all_have
+from w2vjax.vocab import Report, Vocab, require_chosen_by
 
 FORMAT = 2  # a change of the files, or of what is a word, raises it; older files are made again
 USUAL_MIN_COUNT = 5
 ENDS = 1 << 20  # bytes at each end of a source file whose hash shows a change of the file
 
-AnyPath: TypeAlias = str | os.PathLike[str]
 Settings: TypeAlias = dict[str, Any]
 Marks: TypeAlias = list[list[Any]]
 Read: TypeAlias = Callable[..., Seen]
@@ -155,16 +154,14 @@ def prepare(
     least = USUAL_MIN_COUNT if min_count is None else min_count
     check_counts(least, max_vocab)
     sources.check_reading(reading)
-    if not isinstance(cache_dir, (str, os.PathLike, NoneType)):
+    if not isinstance(cache_dir, str | os.PathLike | None):
         raise SettingError(f"cache={cache_dir!r:.60} is no path. Pass the path of a folder.")
     if isinstance(source, Corpus):
         given = {"vocab": vocab, "cache": cache_dir, "tokenizer": tokenizer}
         given |= {name: getattr(reading, name) for name in ("encoding", "errors")}
         for name, value in given.items():
             if value not in (None, getattr(READING, name, None)):
-                cause = (
-                    f"{name}={value!r:.60} has no effect on a Corpus, whose text is read already"
-                )
+                cause = f"{name}={value!r:.60} has no effect on a Corpus, which is read already"
                 raise SettingError(f"{cause}. Pass it to prepare, or leave it out.")
         require_chosen_by(source.vocab, min_count, max_vocab)
         return source
@@ -201,7 +198,8 @@ def _cached(
     paths, marks, reading = _paths(folder, settings), None, reading.without(folder)
     if settings["tokenizer"] and settings["source"] and is_text(source):
         marks = _fingerprints(source, reading)
-        if corpus := _reuse(paths, settings, marks):
+        # a process that has it reads its share all the same if another one lacks it
+        if corpus := if_all_have(_reuse(paths, settings, marks), "cache", reading.together):
             return corpus
     return _make(paths, settings, marks, partial(read, reading))
 
@@ -219,28 +217,6 @@ def _check_vocab(
         cause = "The vocab has no counts, which training needs"
         raise SettingError(f"{cause}. Pass a vocabulary with counts.")
     require_chosen_by(vocab, min_count, None)
-
-
-def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
-    """(min_count, max_vocab) that chose the words of a vocabulary; None if there was no limit.
-
-    >>> chosen_by(prepare([["a", "rose", "is", "a", "rose"]], min_count=1, max_vocab=2).vocab)
-    (1, 2)
-    """
-    frequent = max(vocab.dropped.values(), default=0) >= vocab.min_count
-    return vocab.min_count, len(vocab) if frequent else None
-
-
-def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
-    """Raise SettingError for numbers that would have chosen other words. None is no number."""
-    least, most = chosen_by(vocab)
-    if min_count is not None and max(min_count, 1) != max(least, 1):
-        cause = f"min_count={min_count} has no effect on a vocabulary that min_count={least} has"
-        raise SettingError(f"{cause} chosen. Leave min_count out, or prepare the corpus with it.")
-    if max_vocab is not None and (len(vocab) > max_vocab or (most or max_vocab) < max_vocab):
-        cause = f"max_vocab={max_vocab} has no effect on a vocabulary of {len(vocab):,} words that"
-        remedy = "Leave max_vocab out, or prepare the corpus with it."
-        raise SettingError(f"{cause} is there already. {remedy}")
 
 
 def _with_words_of(

@@ -111,9 +111,8 @@ class Phrases(NamedTuple):
             file.write(b"phrase\tcount\tscore\tpass\n")
             for number, rules in enumerate(self.found, 1):
                 for parts, seen, score in rules:
-                    file.write(
-                        f"{self.delimiter.join(parts)}\t{seen}\t{score:.6g}\t{number}\n".encode()
-                    )
+                    name = self.delimiter.join(parts)
+                    file.write(f"{name}\t{seen}\t{score:.6g}\t{number}\n".encode())
 
 
 class Lines:
@@ -219,10 +218,8 @@ def _connectors(words: Iterable[str]) -> frozenset[str]:
 
 def _check(score: object, delimiter: object) -> None:
     if not callable(score):
-        raise SettingError(
-            f"score={score!r:.60} is no function. Pass w2vjax.corpus.word2phrase_score, "
-            "w2vjax.corpus.npmi_score, or a function of the same arguments."
-        )
+        remedy = "Pass word2phrase_score, npmi_score, or a function of the same arguments."
+        raise SettingError(f"score={score!r:.60} is no function. {remedy}")
     if not isinstance(delimiter, str) or any(character <= " " for character in delimiter):
         cause = f"delimiter={delimiter!r:.60} is no string without white space"
         raise SettingError(f"{cause}. Use '_'.")

@@ -1,13 +1,16 @@
 """What the threads that read a source count together, and what each writes of its parts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple
 
 import numpy as np
 
-from w2vjax.corpus.table import WordTable
+from w2vjax.corpus.sources import SEPARATOR, Block
+from w2vjax.corpus.table import PIECE, WordTable
+from w2vjax.processes.exchange import everyones_words
 
 NEVER = np.iinfo(np.int64).max  # the place of a word that was not met
+NEWLINE = 0x0A
 _PLACES = 40  # bits of a place within a part; the bits above are the number of the part
 _TOGETHER = 1 << 19  # tokens counted at a time
 
@@ -31,6 +34,24 @@ class NumberedWords(NamedTuple):
     size: int  # numbers below this exist
 
 
+def words_of_blocks(found: Iterable[Block], table: WordTable) -> Iterator[NumberedWords]:
+    """The words of blocks, each as its number in the table."""
+    for block in found:
+        separators = np.flatnonzero(block.data <= SEPARATOR)
+        starts: np.ndarray = np.roll(separators + 1, 1)
+        starts[0] = 0
+        lengths: np.ndarray = separators - starts
+        opens: np.ndarray = np.zeros(0, np.int64)  # for every newline, the words before it
+        if NEWLINE in block.data:
+            newline = np.flatnonzero(block.data.take(separators) == NEWLINE)
+            opens = newline + 1 if lengths.all() else np.cumsum(lengths > 0)[newline]
+        if not lengths.all():
+            real = np.flatnonzero(lengths)
+            starts, lengths = starts[real], lengths[real]
+        padded = np.concatenate([block.data, np.zeros(PIECE, np.uint8)])
+        yield NumberedWords(table.numbers(padded, starts, lengths), opens, table.size)
+
+
 class Tally:
     """The words of a source, their counts and first places. Threads share it."""
 
@@ -38,6 +59,7 @@ class Tally:
         self.table = WordTable()
         self.counts = np.zeros(1 << 10, np.int64)
         self.first = np.full(1 << 10, NEVER)  # the part and the place within it
+        self.own: np.ndarray | None = None  # the counts of this process, if several share a text
 
     def reserve(self, size: int) -> None:
         """Room for ``size`` numbers."""
@@ -58,6 +80,17 @@ class Tally:
         counts = np.bincount(np.concatenate(batches))
         with self.table.lock:
             self.counts[: len(counts)] += counts
+
+    def hear(self) -> None:
+        """Add what all processes have counted, of which this is one."""
+        own, self.own = np.flatnonzero(self.counts), self.counts
+        told = everyones_words(self.table.spell, own, self.own[own], self.first[own])
+        self.counts = np.zeros_like(self.own)
+        for text, counts, first in told:
+            [batch] = words_of_blocks([Block(np.frombuffer(text, np.uint8), False)], self.table)
+            self.reserve(batch.size)
+            self.counts[batch.numbers] += counts
+            self.first[batch.numbers] = np.minimum(self.first[batch.numbers], first)
 
 
 class Reader:

@@ -12,15 +12,14 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from w2vjax.corpus import sources
-from w2vjax.corpus.reader import NumberedWords, Reader, Tally, Written
-from w2vjax.corpus.sources import READING, Block, Part, Reading, Source, TextSource, is_text
-from w2vjax.corpus.table import PIECE, WordTable
-from w2vjax.corpus.threads import how_many, in_order, share
+from w2vjax.corpus.reader import NumberedWords, Reader, Tally, Written, words_of_blocks
+from w2vjax.corpus.sources import READING, Part, Reading, Source, TextSource, is_text
+from w2vjax.corpus.threads import how_many, in_order, share, sizes_of
 from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError
+from w2vjax.processes import exchange
 
 BATCH = 1 << 18  # numbers handled at a time, by renumber and when tokens come from Python
-NEWLINE = 0x0A
 
 
 class Seen(NamedTuple):
@@ -33,6 +32,8 @@ class Seen(NamedTuple):
     lines: int  # that hold a token
     written: list[Written]  # in the order of the text
     threads: int  # that read it
+    scratch: Callable[[], IO[bytes]] | None
+    own: np.ndarray | None  # [S or fewer] int64, the counts of a share
 
 
 def scan(
@@ -48,6 +49,7 @@ def scan(
     if is_text(source) and tokenizer in (None, tokenize_whitespace):
         written, threads = _read_text(source, reading, tally, scratch)
     else:
+        _is_shared([], reading, scratch)
         ids: dict[str, int] = {}
         lists = _words_of_lists(_token_lists(source, tokenizer, reading), ids)
         written = [Reader(tally, scratch).read(0, lists)]
@@ -60,18 +62,37 @@ def scan(
     tokens, begun = sum(part.tokens for part in written), sum(part.lines for part in written)
     if not tokens:
         raise CorpusError(_empty(source))
-    return Seen(tally.counts, tally.first, spell, tokens, begun, written, threads)
+    said = tally.counts, tally.first, spell, tokens, begun, written, threads
+    return Seen(*said, scratch, tally.own)
 
 
 def _read_text(
     source: TextSource, reading: Reading, tally: Tally, scratch: Callable[[], IO[bytes]] | None
 ) -> tuple[list[Written], int]:
-    """(the parts of a text, the threads that have read them)."""
+    """(the parts of a text, the threads that have read them). A part of others has no file."""
     found = sources.parts(source, reading)
     readers = [Reader(tally, scratch) for _ in range(how_many(found, reading))]
-    if len(readers) > 1:
+    shared = _is_shared(found, reading, scratch)
+    if len(readers) > 1 or shared:
         found = [piece for part in found for piece in sources.split(part, reading)]
-    return share(list(enumerate(found)), readers, partial(_read_part, reading)), len(readers)
+    numbered, read = list(enumerate(found)), partial(_read_part, reading)
+    if not shared:
+        return share(numbered, readers, read), len(readers)
+    own, mine, notes = exchange.read_share(
+        lambda: share(found, readers, lambda _, part, wanted: exchange.checksum(part, wanted)),
+        lambda own: share(numbered[own], readers, read),
+        lambda part: part[2:],
+    )
+    written = [Written(None, 0, *note) for note in notes]
+    written[own] = mine
+    tally.hear()
+    return written, len(readers)
+
+
+def _is_shared(found: list[Part], reading: Reading, scratch: object) -> bool:
+    """Whether the processes of a run share a text. Refuses processes that read another one."""
+    facts = {"encoding": reading.encoding, "errors": reading.errors, "start": scratch is None}
+    return reading.together and exchange.can_share(sizes_of(found), facts)
 
 
 def _read_part(
@@ -79,7 +100,7 @@ def _read_part(
 ) -> Written:
     number, part = numbered
     found = takewhile(lambda block: wanted(), sources.blocks_of(part, reading))
-    return reader.read(number, _words_of_blocks(found, reader.tally.table))
+    return reader.read(number, words_of_blocks(found, reader.tally.table))
 
 
 def _with_line_begins(written: Iterable[Written]) -> list[Written]:
@@ -100,23 +121,6 @@ def _empty(source: Source) -> str:
     return "The corpus holds no words: it is empty, or nothing but white space. Read more text."
 
 
-def _words_of_blocks(found: Iterable[Block], table: WordTable) -> Iterator[NumberedWords]:
-    for block in found:
-        separators = np.flatnonzero(block.data <= sources.SEPARATOR)
-        starts: np.ndarray = np.roll(separators + 1, 1)
-        starts[0] = 0
-        lengths: np.ndarray = separators - starts
-        opens: np.ndarray = np.zeros(0, np.int64)  # for every newline, the words before it
-        if NEWLINE in block.data:
-            newline = np.flatnonzero(block.data.take(separators) == NEWLINE)
-            opens = newline + 1 if lengths.all() else np.cumsum(lengths > 0)[newline]
-        if not lengths.all():
-            real = np.flatnonzero(lengths)
-            starts, lengths = starts[real], lengths[real]
-        padded = np.concatenate([block.data, np.zeros(PIECE, np.uint8)])
-        yield NumberedWords(table.numbers(padded, starts, lengths), opens, table.size)
-
-
 def _token_lists(
     source: Source, tokenizer: Tokenizer | None, reading: Reading
 ) -> Iterator[Sequence[str]]:
@@ -132,10 +136,9 @@ def _token_lists(
         if isinstance(item, str) and tokenizer is not None:
             yield tokenizer(item)
         elif isinstance(item, (str, bytes)) or not isinstance(item, Iterable):
-            shown = repr(item) if len(repr(item)) < 60 else repr(item)[:57] + "..."
             raise CorpusError(
-                f"Item {number} of the corpus is {shown}, not a list of tokens. Pass token lists, "
-                "as in [line.split() for line in text.splitlines()], or a tokenizer."
+                f"Item {number} of the corpus is {item!r:.60}, not a list of tokens. Pass token "
+                "lists, as in [line.split() for line in text.splitlines()], or a tokenizer."
             )
         else:
             yield list(item)
@@ -173,7 +176,18 @@ def renumber(seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[
     ``ids_of`` [S] int32 is the id of each number, or -1 for a word that is dropped. A line that
     keeps no word has no start.
     """
-    kept, held = 0, np.zeros(0, np.int64)  # the last start, written once a kept word follows it
+    if seen.own is None or seen.scratch is None:
+        return _renumber(seen, ids_of, ids_out, starts_out)[0]
+    kept = int(seen.own[ids_of[: len(seen.own)] >= 0].sum())
+    write = partial(_renumber, seen, ids_of)
+    return exchange.write_together(write, kept, seen.scratch, ids_out, starts_out)
+
+
+def _renumber(
+    seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[bytes], begin: int = 0
+) -> tuple[int, bool]:
+    """(number of ids up to here, whether a line begins behind them) of the parts with a file."""
+    kept, held = begin, np.zeros(0, np.int64)  # the last start, written once a kept word follows it
     found = in_order(partial(_ids_of_batch, ids_of), _batches(seen.written), seen.threads)
     for ids, starts in found:
         starts = np.concatenate([held, starts + kept])
@@ -183,13 +197,14 @@ def renumber(seen: Seen, ids_of: np.ndarray, ids_out: IO[bytes], starts_out: IO[
         ids_out.write(ids.astype("<i4", copy=False).data)
         kept += len(ids)
     starts_out.write(held[held < kept].astype("<i8").data)
-    return kept
+    return kept, bool((held == kept).any())
 
 
 def _batches(written: Iterable[Written]) -> Iterator[tuple[bytes, bool]]:
     """(numbers, whether their first begins a line), in the order of the text."""
     for part in written:
-        assert part.file is not None
+        if part.file is None:  # another process has it
+            continue
         for done in range(0, part.tokens, BATCH):
             part.file.seek(part.begin + 4 * done)
             data = part.file.read(4 * min(BATCH, part.tokens - done))

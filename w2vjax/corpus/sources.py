@@ -20,6 +20,7 @@ import numpy as np
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
+from w2vjax.files import AnyPath
 from w2vjax.reading import MARK, archive, wide_text
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
@@ -30,8 +31,7 @@ _SEPARATOR = re.compile(rb"[\0- ]")
 _START = 1 << 12  # bytes that show whether a file is text
 
 Errors = Literal["strict", "replace"]
-Path: TypeAlias = str | os.PathLike[str]
-TextSource: TypeAlias = Path | Sequence[Path] | None  # read from files; None is the built-in text
+TextSource: TypeAlias = AnyPath | Sequence[AnyPath] | None  # None is the built-in text
 # A corpus is text, or an iterable of token lists. With a tokenizer it may be an iterable of lines.
 Source: TypeAlias = TextSource | Iterable[str | Iterable[str]]
 
@@ -47,16 +47,19 @@ class Reading(NamedTuple):
         leave_out: files and folders that a walk through a folder leaves out, such as results.
         threads: threads that read. None is one for each core, at most 8, and 1 for little text.
             The result does not depend on it.
+        together: every process of a ``jax.distributed`` run reads the same text now. Each reads a
+            share of it, and all get the whole result. Streams and token lists are read by each.
     """
 
     errors: Errors = "strict"
     max_expansion: float = 200.0
     block_bytes: int = BLOCK
     encoding: str = "utf-8"
-    leave_out: tuple[Path, ...] = ()
+    leave_out: tuple[AnyPath, ...] = ()
     threads: int | None = None
+    together: bool = False
 
-    def without(self, *paths: Path | None) -> "Reading":
+    def without(self, *paths: AnyPath | None) -> "Reading":
         """The same, with more paths to leave out. None is no path.
 
         >>> Reading(encoding="latin-1").without("run", None).leave_out
@@ -119,7 +122,7 @@ def is_text(source: Source) -> TypeGuard[TextSource]:
     return paths and all(isinstance(item, (str, os.PathLike)) for item in source)
 
 
-def files(source: Path | Sequence[Path], leave_out: Iterable[Path] = ()) -> list[str]:
+def files(source: AnyPath | Sequence[AnyPath], leave_out: Iterable[AnyPath] = ()) -> list[str]:
     """The files of a source in the order of reading. A folder gives its files in sorted order.
 
     A walk passes over the paths to ``leave_out``. A file that is named itself is read.
@@ -147,9 +150,8 @@ def _mode(path: str) -> int:
     except PermissionError as error:
         refuse_unreadable(error)
     except (OSError, ValueError) as error:
-        shown = path if len(path) < 80 else path[:77] + "..."
         remedy = "Check its name. (Python takes text in memory as token lists.)"
-        raise CorpusError(f"There is no file or folder {shown!r}. {remedy}") from error
+        raise CorpusError(f"There is no file or folder {path!r:.80}. {remedy}") from error
 
 
 def refuse_unreadable(error: OSError, name: str | None = None) -> NoReturn:

@@ -3,10 +3,8 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
-from threading import Event, Thread
 from typing import TypeVar
 
 from w2vjax.corpus.sources import PART, Part, Reading
@@ -18,26 +16,23 @@ Reader = TypeVar("Reader")
 
 
 def usable_cores() -> int:
-    """The cores that this process may use.
-
-    >>> usable_cores() >= 1
-    True
-    """
+    """The cores that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return cores or 1
 
 
-def how_many(parts: Sequence[Part], reading: Reading) -> int:
-    """Threads that read these files. One thread reads a little text, and pipes and other streams.
-
-    Ctrl-C can end a read that waits only where the main thread reads.
-    """
+def sizes_of(parts: Sequence[Part]) -> list[int] | None:
+    """The bytes of these files. None if one is a pipe or another stream, or the built-in text."""
     paths = [part.path or "-" for part in parts]
-    if not all(path != "-" and os.path.isfile(path) for path in paths):
-        return 1
-    if reading.threads is not None:
-        return reading.threads
-    return max(1, min(usable_cores(), MOST, sum(map(os.path.getsize, paths)) // PART))
+    regular = all(path != "-" and os.path.isfile(path) for path in paths)
+    return list(map(os.path.getsize, paths)) if regular else None
+
+
+def how_many(parts: Sequence[Part], reading: Reading) -> int:
+    """Threads that read these files: one for a little text, and for pipes and other streams."""
+    if (sizes := sizes_of(parts)) is None:
+        return 1  # Ctrl-C can end a read that waits only where the main thread reads
+    return reading.threads or max(1, min(usable_cores(), MOST, sum(sizes) // PART))
 
 
 def share(
@@ -54,60 +49,35 @@ def share(
     >>> share(["a", "b"], [0, 1], lambda reader, item, wanted: item.upper())
     ['A', 'B']
     """
-    waiting = deque(enumerate(items))
+    waiting = iter(list(enumerate(items)))  # the threads share it
     done: dict[int, Result] = {}
     failed: dict[int, BaseException] = {}
 
-    def fail(order: int, error: BaseException) -> None:
-        failed[order] = error
-        waiting.clear()
-
-    def take(reader: Reader, order: int, item: Item) -> None:
-        try:
-            done[order] = read(reader, item, lambda: min(tuple(failed), default=order) >= order)
-        except BaseException as error:
-            fail(order, error)
+    def wanted(order: int) -> bool:
+        return min(tuple(failed), default=order) >= order
 
     def work(reader: Reader) -> None:
-        with suppress(IndexError):
-            while True:
-                take(reader, *waiting.popleft())
+        for order, item in waiting:
+            if failed:
+                break
+            try:
+                done[order] = read(reader, item, partial(wanted, order))
+            except BaseException as error:
+                failed[order] = error
 
     if len(readers) == 1:
         work(readers[0])
     else:
-        _run([partial(work, reader) for reader in readers], partial(fail, -1))
+        with ThreadPoolExecutor(len(readers), "w2vjax-text") as pool:
+            try:
+                running = [pool.submit(work, reader) for reader in readers]
+                while wait(running, 0.1).not_done:  # without an end, it need not notice Ctrl-C
+                    pass
+            except BaseException as error:
+                failed[-1] = error
     if failed:
         raise failed[min(failed)]
     return [done[order] for order in sorted(done)]
-
-
-def _run(calls: Sequence[Callable[[], None]], stop: Callable[[BaseException], None]) -> None:
-    """Each call in a thread of its own. Ctrl-C in the thread that waits goes to ``stop``.
-
-    An event is waited for, because an interrupted ``join`` takes a thread that runs for ended.
-    """
-    ends = [Event() for _ in calls]
-
-    def run(call: Callable[[], None], end: Event) -> None:
-        try:
-            call()
-        finally:
-            end.set()
-
-    pairs = zip(calls, ends, strict=True)
-    threads = [Thread(target=run, args=pair, name="w2vjax-text", daemon=True) for pair in pairs]
-    try:
-        for thread in threads:
-            thread.start()
-        for end in ends:
-            while not end.wait(0.1):  # a wait without an end need not notice Ctrl-C
-                pass
-    except BaseException as error:
-        stop(error)
-        for thread, end in zip(threads, ends, strict=True):
-            if thread.ident is not None:  # one that did not begin finds no work
-                end.wait()
 
 
 def in_order(

@@ -28,6 +28,11 @@ def trains_copies(mesh: Mesh | None) -> bool:
     return mesh is not None and mesh.axis_names == (AXIS,)
 
 
+def spans_processes(mesh: Mesh | None) -> bool:
+    """Whether several processes train on a mesh."""
+    return mesh is not None and len({device.process_index for device in mesh.devices.flat}) > 1
+
+
 def mesh_of(devices: int | None) -> Mesh | None:
     """A mesh of so many devices, equally many of each process. None if one device trains alone.
 

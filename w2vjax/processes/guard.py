@@ -40,6 +40,7 @@ class Guard:
         self._mark, self._since, self._training = 0, time.monotonic(), False
         self._heard: dict[int, tuple[str, float]] = {}
         self._failed: dict[int, tuple[float, str]] = {}
+        self._leave_note("alive 0")  # so that a death right after this is noticed
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="w2vjax-guard", daemon=True)
         self._thread.start()
@@ -62,7 +63,7 @@ class Guard:
         if "RESOURCE_EXHAUSTED" in str(error):
             said = reason_of(error)
             return ProcessError(f"There is not enough memory: {said} Use smaller tables.")
-        time.sleep(self._silence + _GRACE)
+        time.sleep(self._silence + 2 * _GRACE)  # the guard of process 0 waits once before it ends
         return ProcessError(
             f"An exchange with the other processes has failed: {reason_of(error)} Look at their "
             "hosts and the network, and start all processes again with --resume."

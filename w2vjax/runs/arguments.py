@@ -135,11 +135,13 @@ class Arguments(Settings):
     def reading_without_results(self) -> "Reading":
         """How files are read, without what this run writes."""
         from w2vjax.corpus.sources import READING, check_reading
+        from w2vjax.devices.mesh import spans_processes
 
         reading = READING if self.reading is None else self.reading
         check_reading(reading)
         kept: Any = self.checkpoint
-        return reading.without(getattr(kept, "folder", kept), self.log)
+        together = spans_processes(self.chosen_mesh())
+        return reading.without(getattr(kept, "folder", kept), self.log)._replace(together=together)
 
     def chosen_method(self, words: int | None = None) -> "Method":
         """The method for ``words`` words, with the functions that are given beside it."""

@@ -7,7 +7,6 @@ looks at what came back. It logs and saves. It stops a run that has diverged, at
 the callback asks for it. The parts are public, for a loop of your own.
 """
 
-import hashlib
 import json
 import time
 from contextlib import nullcontext
@@ -17,13 +16,20 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 
-from w2vjax.corpus.encode import Corpus, chosen_by, prepare
+from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.corpus.sources import Source
-from w2vjax.devices.mesh import on_host, on_own_device, own_device, placed_like, trains_copies
+from w2vjax.devices.mesh import (
+    on_host,
+    on_own_device,
+    own_device,
+    placed_like,
+    spans_processes,
+    trains_copies,
+)
 from w2vjax.errors import SettingError
 from w2vjax.processes.connect import is_first, told_by_first
+from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
 from w2vjax.reference import tokenize
 from w2vjax.runs import checkpoint
@@ -38,10 +44,11 @@ from w2vjax.training.copies import Joined, Workers, spread
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import Run, lower, of_words, set_up
-from w2vjax.training.step import State, chunk_seed, compile_chunk
+from w2vjax.training.step import State, compile_chunk
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
-from w2vjax.vocab import Vocab
+from w2vjax.vocab import Vocab, chosen_by
+from w2vjax.windows.sampling import chunk_seed
 
 
 class Trained(NamedTuple):
@@ -187,8 +194,7 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
 
 def require_alike(corpus: Corpus, arguments: Arguments) -> None:
     """Refuse processes that differ in the corpus, a setting or the tables. The error names it."""
-    mesh = arguments.chosen_mesh()
-    if mesh is None or len({device.process_index for device in mesh.devices.flat}) == 1:
+    if not spans_processes(arguments.chosen_mesh()):
         return
     facts = {
         **arguments.settings().as_json(),
@@ -197,13 +203,7 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
         "jax version": jax.__version__,
         "checkpoint (whether there is one)": arguments.checkpoint is not None,
     }
-    hashes = [hashlib.sha256(repr(value).encode()).digest() for value in facts.values()]
-    own = np.stack([np.frombuffer(each, np.uint8) for each in hashes])
-    everyones = np.asarray(multihost_utils.process_allgather(own))  # [processes, facts, 32]
-    for name, each in zip(facts, everyones.swapaxes(0, 1), strict=True):
-        if (each != each[0]).any():
-            remedy = "Give every process the same corpus and the same settings."
-            raise SettingError(f"The processes of this run differ in {name}. {remedy}")
+    require_same(facts)
 
 
 def fresh_or_resumed(
