@@ -19,25 +19,17 @@ from step_pieces import first, stack
 from timing import check_close, compare, parser_of, report, table
 
 import w2vjax as w2v
-from w2vjax.objectives.fused import ON_GPU
+from w2vjax.objectives.shared import shared_bounded
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, set_up
 from w2vjax.training.step import Recipe, chunk_seed, compile_chunk
 
-PAIRS = [
-    (model, objective)
-    for model in ("skip-gram", "cbow")
-    for objective in ("negative", "hierarchical")
-]
 TOLERANCE = 1e-5
 
 
 def by_xla(recipe: Recipe) -> Recipe:
     """The recipe with XLA's kernels."""
-    kernel = recipe.objective.bounded
-    (plain,) = [plain for plain, each in ON_GPU.items() if each is kernel.func]
-    bounded = partial(plain, **kernel.keywords)
-    return recipe._replace(objective=recipe.objective._replace(bounded=bounded))
+    return recipe._replace(objective=recipe.objective._replace(bounded=shared_bounded))
 
 
 def check(run: Run, ids: np.ndarray) -> float:
@@ -51,7 +43,7 @@ def check(run: Run, ids: np.ndarray) -> float:
         for recipe in (run.recipe, by_xla(run.recipe)):
             step = jax.jit(partial(w2v.objectives.bounded_backward, recipe.objective))
             found.append(step(params, first(batches), first(targets)))
-    return check_close(f"{run.settings.model} {run.settings.objective}", *found, TOLERANCE)
+    return check_close(run.settings.model, *found, TOLERANCE)
 
 
 def trainer(run: Run, recipe: Recipe) -> Callable[[], Any]:
@@ -71,9 +63,9 @@ def trainer(run: Run, recipe: Recipe) -> Callable[[], Any]:
 def measured(corpus: Any, options: Any) -> list[dict[str, Any]]:
     """A row for each pair, dim and program."""
     rows = []
-    for model, objective in options.pair or PAIRS:
+    for model in options.models:
         for dim in options.dims:
-            settings = Settings(model=model, objective=objective, dim=dim, copies=1, min_count=1)
+            settings = Settings(model=model, dim=dim, copies=1, min_count=1)
             run = set_up(corpus, settings)
             error = check(run, run.feed.chunk(0)[0][: options.words])
             programs = {"kernel": run.recipe, "xla": by_xla(run.recipe)}
@@ -82,7 +74,7 @@ def measured(corpus: Any, options: Any) -> list[dict[str, Any]]:
             words, alone = int(run.feed.chunk(0)[2]), timings["xla"].median
             rows += [
                 timing.row(
-                    **{"model": model, "objective": objective, "dim": dim},
+                    **{"model": model, "dim": dim},
                     words_per_second=words / timing.median,
                     speed=alone / timing.median,
                     error=error if name == "kernel" else 0.0,
@@ -99,13 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--vocab-size", type=int, default=70_000)
     parser.add_argument("--dims", type=int, nargs="+", default=[100, 128, 300])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--pair", nargs=2, action="append", metavar=("MODEL", "OBJECTIVE"))
+    parser.add_argument("--models", nargs="+", default=["skip-gram", "cbow"])
     options = parser.parse_args(arguments)
     if jax.default_backend() != "gpu":
         sys.exit("gpu_kernel.py: JAX finds no GPU. Run it on a machine that has one.")
     rows = measured(zipf_corpus(options.words, options.vocab_size), options)
-    settings = {name: getattr(options, name) for name in ("words", "vocab_size", "dims", "rounds")}
-    report("gpu-kernel", settings, rows, write=options.write, quick=bool(options.pair))
+    settings = {
+        name: getattr(options, name) for name in ("words", "vocab_size", "models", "dims", "rounds")
+    }
+    report("gpu-kernel", settings, rows, write=options.write)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def main() -> None:
         with contextlib.suppress(w2v.W2VError):
             load(path)
 
-    limits = [f"-max_total_time={options.seconds}", "-timeout=5", "-rss_limit_mb=2048"]
+    limits = [f"-max_total_time={options.seconds}", "-timeout=5", "-rss_limit_mb=8192"]
     limits += ["-max_len=4096", f"-artifact_prefix={options.folder}/", "-seed=1"]
     atheris.Setup([sys.argv[0], *limits, str(corpus)], one)
     atheris.Fuzz()

@@ -28,10 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # what is changed, and the tests that have to notice
 UPDATES = "optimizer or chain or clipping or adam or published or numpy or pair_counted"
 GROUPS = {
-    "objectives": ("w2vjax/objectives/*.py", "objectives bounds", ""),
+    "objectives": ("w2vjax/objectives/*.py", "objectives bounds noise fused", ""),
     "windows": ("w2vjax/windows/*.py", "windows sampling", ""),
     "updates": ("w2vjax/training/updates.py", "training", UPDATES),
-    "checkpoint": ("w2vjax/runs/checkpoint.py", "training_resume", ""),
+    "checkpoint": ("w2vjax/runs/checkpoint.py", "training_resume training_refusals", ""),
     "readers": ("w2vjax/formats/*.py", "formats formats_bad formats_round_trip", ""),
     "corpus": ("w2vjax/corpus/[rst]*.py", "corpus_scan corpus_threads corpus_sources", ""),
 }

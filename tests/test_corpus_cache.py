@@ -1,6 +1,7 @@
 """Prepared corpora: equal text gives equal bytes, and a stale corpus is made again."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -137,6 +138,24 @@ def test_a_damaged_cache_is_noticed_and_made_again(tmp_path, text, kind, damage,
         found = (corpus.vocab, corpus.digest, corpus.ids.tolist(), corpus.starts.tolist())
         assert found == expected
     assert len(list(cache.iterdir())) == 3
+
+
+RECORDS = ["5", "[" * 100_000, "{}", "[[], []]", "[[{}, [], []], [[], []]]"]
+# words, counts, the words left out, their counts, and the report
+ENTRIES = [(0, ["a"]), (0, [1, 2]), (1, "xx"), (2, ["a"]), (3, 7), (4, [1, 2]), (4, None)]
+
+
+def test_a_cache_with_a_right_checksum_and_a_wrong_record_is_made_again(tmp_path, text):
+    whole = prepare(text, tmp_path / "cache", min_count=1)
+    (path,) = (tmp_path / "cache").glob("*.json")
+    made_of, found = json.loads(path.read_bytes().partition(b"\n")[2])
+    wrong = [json.dumps([made_of, [*found[:at], to, *found[at + 1 :]]]) for at, to in ENTRIES]
+    for record in RECORDS + wrong:
+        data = record.encode()
+        path.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+        with pytest.warns(UserWarning, match=r"is damaged and is made again: .*[^.]\.$"):
+            again = prepare(text, tmp_path / "cache", min_count=1)
+        assert (again.reused, again.digest) == (False, whole.digest)
 
 
 def test_maps_stay_valid_when_the_cache_is_replaced_or_temporary(tmp_path, text):

@@ -75,8 +75,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def environment(devices: int = 1) -> dict[str, str]:
-    """Of a process with so many simulated devices, compiled as users have it."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    """Of a process with so many simulated devices. It compiles as this test run does."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     path = os.pathsep.join([HERE, os.path.dirname(HERE), os.environ.get("PYTHONPATH", "")])
     return os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
 

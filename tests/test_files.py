@@ -268,6 +268,9 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path):
         b'{"a": "b"}',
         b'{"../x": ".../x.1.w2vjax-tmp"}',
         b"[" * 100_000,
+        rb'{"\ud800": ".\ud800.0123456789abcdef.w2vjax-tmp"}',
+        b'{"a": ".a.0123456789abcdef/../b.w2vjax-tmp"}',
+        b'{"a": ".a.%s.w2vjax-tmp"}' % (b"0" * 300),
     ],
 )
 def test_a_journal_that_is_not_ours_moves_nothing(tmp_path, journal):

@@ -107,6 +107,15 @@ BAD = [
     ("safetensors, header too long", "x.safetensors", struct.pack("<Q", 2**60) + b"{}", "byte 0"),
     ("safetensors, no JSON", "x.safetensors", safe(b"{"), "byte 8"),
     ("safetensors, deep JSON", "x.safetensors", safe(b"[" * 200_000), "byte 8"),
+    *(
+        (
+            "safetensors, no array has this shape",
+            "x.safetensors",
+            safe({"a": tensor("F32", shape, 0, 0)}),
+            "byte 8",
+        )
+        for shape in ([0, 2**47, 2**47], [2**47, 0, 2**40], [1, 2**24, 2**24, 0], [0] + [2**7] * 7)
+    ),
     ("safetensors, a list", "x.safetensors", safe([]), "byte 8"),
     ("safetensors, name twice", "x.safetensors", safe(b'{"a":1,"a":2}'), "byte 8"),
     (

@@ -72,6 +72,9 @@ def test_gaps_and_an_unfinished_line_are_told(tmp_path: Path) -> None:
         ('{"step": 1, "loss": "low"}\n', "line 1: \"loss\" is 'low', not a number"),
         ('{"step": true, "loss": 1}\n', 'line 1: "step" is True'),
         ('{"loss": 1}\n', 'line 1: "step" is None'),
+        ('{"step": 1, "loss": 1%s}\n' % ("0" * 400), 'line 1: "loss" is 1000'),
+        ('{"step": -1%s, "loss": 1}\n' % ("0" * 19), 'line 1: "step" is -1000'),
+        ('{"step": 1, "loss": 1, "words": 1%s}\n' % ("0" * 400), "not a number of 64 bits"),
         ("\0\udcff\n", "line 1: it is not JSON"),
     ],
 )

@@ -1,6 +1,10 @@
 """Arguments without effect, or that contradict each other, are refused before any reading."""
 
+import contextlib
 import json
+import os
+import tempfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,6 +16,7 @@ from planted import SMALL, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.runs.arguments import Arguments
+from w2vjax.runs.checkpoint import check_folder
 from w2vjax.runs.loop import make_run
 
 
@@ -110,6 +115,26 @@ def test_a_folder_that_cannot_hold_checkpoints_is_told_of_before_the_corpus_is_r
     done = cli("train", "missing.txt", "--out", tmp_path / "out", "--checkpoint", file / inside)
     assert (done.code, "cannot hold checkpoints" in done.err) == (7, True)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 4, 5, 6, 7])
+def test_a_folder_where_permission_is_lacking_is_refused(mode):
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above, "kept")
+        folder.mkdir()
+        os.chmod(above, 0o755)
+        os.chown(folder, 65534, -1)
+        os.chmod(folder, mode << 6)
+        os.setresuid(65534, 65534, 0)
+        try:
+            for place in (folder, folder / "new"):
+                lacking = pytest.raises(errors.FileError, match="permission is lacking")
+                with lacking if mode < 7 else contextlib.nullcontext():
+                    check_folder(place, resume=False)
+        finally:
+            os.setresuid(0, 0, 0)
 
 
 def test_checkpoints_of_an_earlier_run_are_told_of_before_the_corpus_is_read(tmp_path):

@@ -87,16 +87,20 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, m
         w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, resume=True))
 
 
+IDENTITY = {"program": "p", "start": None} | {
+    f"settings.{name}": value for name, value in w2v.Settings().as_json().items()
+}
+
+
+def state(number):
+    table = jnp.full((9, 4), float(number))
+    return Joined(Params(table, -table), ((jnp.int32(number),),))
+
+
 @pytest.mark.parametrize(("flips", "cuts"), [(40, 10), *slow((1000, 200))])
 def test_no_flipped_bit_and_no_cut_of_a_checkpoint_is_loaded(tmp_path, flips, cuts):
     """The checkpoint before the damaged one is loaded, with a warning. Without one, none is."""
-    rng, identity = np.random.default_rng(flips), {"program": "p", "start": None}
-    identity |= {f"settings.{name}": value for name, value in w2v.Settings().as_json().items()}
-
-    def state(number):
-        table = jnp.full((9, 4), float(number))
-        return Joined(Params(table, -table), ((jnp.int32(number),),))
-
+    rng, identity = np.random.default_rng(flips), IDENTITY
     for number in (1, 2):
         save_checkpoint(tmp_path, state(number), Position(words=number), identity, [])
     older, newest = sorted(tmp_path.glob("checkpoint-*"))
@@ -121,6 +125,45 @@ def test_no_flipped_bit_and_no_cut_of_a_checkpoint_is_loaded(tmp_path, flips, cu
         check(data[:size], alone=number % 2)
     newest.write_bytes(data)
     assert load_checkpoint(tmp_path, state(0), identity)[1].words == 2
+
+
+PLACES = (
+    '5 {} [0,0,0,0] [1.5,0,0,0,0.0] [-1,0,0,0,0.0] ["0",0,0,0,0.0] [0,0,true,0,0.0] [0,0,0,0,NaN]'
+)
+WRONG = {
+    "format": ["w2vjax checkpoint 0", None],
+    "identity": ['{"start":n ull}', "[" * 100_000, '"start"', "[1]", "", None],
+    "place": [*PLACES.split(), None],
+    "history": ["{}", "[1]", "[]]", "1" * 5_000, None],
+}
+NOTES = [{name: text} for name, texts in WRONG.items() for text in texts]
+
+
+@pytest.mark.parametrize("changed", NOTES, ids=str)
+def test_a_checkpoint_with_a_right_checksum_and_wrong_notes_is_passed_over(tmp_path, changed):
+    older, newest = (
+        save_checkpoint(tmp_path, state(number), Position(words=number), IDENTITY, [])
+        for number in (1, 2)
+    )
+    tensors = read_tensors(newest)
+    told = {name: text for name, text in (tensors.metadata | changed).items() if text is not None}
+    write_tensors(newest, tensors.arrays, told)
+    with pytest.warns(UserWarning, match="because a later one is damaged"):
+        assert load_checkpoint(tmp_path, state(0), IDENTITY)[1].words == 1
+    older.unlink()
+    with pytest.raises(errors.CheckpointError, match=r"2\.safetensors is not a checkpoint of this"):
+        load_checkpoint(tmp_path, state(0), IDENTITY)
+
+
+@pytest.mark.parametrize("shapes", [[], [(9, 4)], [(9,), (9, 4), (9,)], [(9,)] * 5, [(0,)] * 3])
+@pytest.mark.parametrize("leaf", [(9, 4), (9, 2), (9,), ()])
+def test_a_checkpoint_of_other_arrays_is_refused(tmp_path, shapes, leaf):
+    path = save_checkpoint(tmp_path, state(1), Position(), IDENTITY, [])
+    arrays = {str(number): np.zeros(shape, np.float32) for number, shape in enumerate(shapes)}
+    write_tensors(path, arrays, read_tensors(path).metadata)
+    like = Joined(Params(jnp.ones((9, 4)), jnp.ones((9, 2))), ((jnp.ones(leaf),),))
+    with pytest.raises(errors.CheckpointError, match="holds other tables than this run's"):
+        load_checkpoint(tmp_path, like, IDENTITY)
 
 
 @pytest.mark.parametrize(

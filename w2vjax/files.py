@@ -10,6 +10,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -243,13 +244,13 @@ def _read_journal(journal: Path) -> dict[str, str]:
     """{name: temporary name}; empty if there is no journal, or if it is not one of ours."""
     try:
         names = json.loads(journal.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        os.fsencode("".join(names))  # JSON can hold what no name of a file holds
+    except (OSError, TypeError, ValueError, RecursionError):
         return {}
     plain = isinstance(names, dict) and all(
         isinstance(temporary, str)
-        and temporary.startswith(f".{name[:100]}.")
-        and temporary.endswith(_TEMPORARY)
-        and not {"/", "\\", "\0"} & set(name + temporary)
+        and re.fullmatch(f"{re.escape(f'.{name[:100]}.')}[0-9a-f]{{16}}{_TEMPORARY}", temporary)
+        and not {"/", "\\", "\0"} & set(name)
         and name not in {"", ".", ".."}
         for name, temporary in names.items()
     )

@@ -20,7 +20,7 @@ from w2vjax.corpus.sources import READING, Reading, Source, TextSource, files, i
 from w2vjax.corpus.threads import beside
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
-from w2vjax.errors import CorpusError, FileError, SettingError
+from w2vjax.errors import CorpusError, FileError, SettingError, W2VError
 from w2vjax.files import AnyPath, atomic_files, scratch_files, settled, sha256_of
 from w2vjax.processes.exchange import if_all_have
 from w2vjax.vocab import Report, Vocab, require_chosen_by
@@ -310,14 +310,12 @@ def _reuse(paths: list[Path], settings: Settings, marks: Marks) -> Corpus | None
         for path, expected in zip(paths[1:], hashes, strict=True):
             if sha256_of(path) != expected:
                 raise ValueError(f"{path.name} does not match its checksum")
-    except (ValueError, OSError) as error:
-        warnings.warn(
-            f"The prepared corpus in {paths[0].parent} is damaged and is made again: {error}.",
-            stacklevel=3,
-        )
+        known, least = dict(zip(*dropped, strict=True)), max(settings["min_count"], 1)
+        vocab = Vocab(words, counts, least, known, Report(*report))
+    except (OSError, RecursionError, TypeError, ValueError, W2VError) as error:
+        told = f"The prepared corpus in {paths[0].parent} is damaged and is made again"
+        warnings.warn(f"{told}: {str(error).rstrip('.')}.", stacklevel=3)
         return None
-    known, least = dict(zip(*dropped, strict=True)), max(settings["min_count"], 1)
-    vocab = Vocab(words, counts, least, known, Report(*report))
     return _open(paths, vocab, hashes, reused=True)
 
 

@@ -170,6 +170,9 @@ def _place(path: Path, name: str, entry: object) -> tuple[str, np.dtype, int, in
         given = numbers if isinstance(numbers, list) else [None]
         if not all(type(number) is int and 0 <= number < 2**48 for number in given):
             refuse(path, where, f"{str(numbers)[:60]} is not a list of sizes")
+    # NumPy makes no array of more bytes, even if one of its sizes is 0
+    if math.prod(max(number, 1) for number in shape) >= 2**48:
+        refuse(path, where, f"its shape {str(shape)[:60]} is that of no array")
     size = math.prod(shape) * dtype.itemsize
     if len(offsets) != 2 or len(shape) > 8 or offsets[1] - offsets[0] != size:
         cause = f"its shape {str(shape)[:60]} does not fill data_offsets {str(offsets)[:60]}"

@@ -138,13 +138,14 @@ def shipped() -> tuple[Shipped, ...]:
     With more than 12 negatives a positive, train draws 4 for each of them: one more method.
     """
     found: dict[tuple[str, str, Windows, bool], Shipped] = {}
+    platform = jax.default_backend()
     for each, (length, words) in product(METHODS.values(), TEXTS.items()):
         name, windows = str(each.objective), method(each.model, each.objective, words).windows
-        objective = make_objective(name, words=words, model=each.model)
+        objective = make_objective(name, words=words, model=each.model, platform=platform)
         one = Shipped(each.model, name, f"{length} text", objective, windows)
         many = name == "negative" and words >= MANY_WORDS
         found.setdefault((each.model, name, windows, many), one)
-    fifteen = make_objective("negative", negatives=15)
+    fifteen = make_objective("negative", negatives=15, platform=platform)
     more = Shipped("skip-gram", "negative", "15 negatives", fifteen, block_batch)
     return (*found.values(), more)
 

@@ -1,4 +1,4 @@
-"""Gradients and bounds of logistic losses on a GPU, by one kernel that is launched once a step.
+"""Negative sampling on a GPU: gradients and bounds by one kernel, launched once a step.
 
 XLA launches a kernel for each gather, product and sum of a backward, some ten a step, and passes
 everything through memory. Here each program takes one group to the chip, H hidden vectors and R
@@ -10,15 +10,14 @@ rows of the output table, and makes of it::
     d_hidden[h]   = sum_r e[r, h] * row_r
     bound(row_r)  = sum_h |e[r, h]| * stiffness(hidden_h)              bound(hidden_h) likewise
 
-A path of a tree is such a group, with u = weight and v = weight * label. So are the positives of a
-block, with u = w * (1 - c) and v = w in the words of :mod:`w2vjax.objectives.shared`, and the
-negatives of a span, with u = num_negatives / K * n and v = 0. Each sum is made by one program, so
-the result repeats bit for bit.
+The positives of a block are such a group, with u = w * (1 - c) and v = w in the words of
+:mod:`w2vjax.objectives.shared`. So are the negatives of a span, with u = num_negatives / K * n and
+v = 0. Each sum is made by one program, so the result repeats bit for bit.
 
 Measured: benchmarks/results/nvidia-h100-80gb-hbm3/gpu-kernel.json.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -29,17 +28,16 @@ from jax import Array
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B
-from w2vjax.objectives.logistic import logistic_rows_bounded, sigmoid
+from w2vjax.objectives.logistic import sigmoid
 from w2vjax.objectives.shared import SharedTargets, in_spans, shared_bounded
-from w2vjax.types import Backward, Bounded, Objective, Rows, Targets
+from w2vjax.types import Backward, Bounded, Objective, Rows
 
 # Columns of a vector that are on the chip at once. Longer vectors are read twice, in parts.
 _COLUMNS = 128
 # The most scores of a group. More do not fit the registers of a program.
 _SCORES = 1 << 13
-# Groups of 32 threads in a program: with 8, a step of 8,192 words takes 17 % longer (gpu-kernel).
+# Groups of 32 threads in a program. With 8, a step takes 17 % longer.
 _WARPS = 4
 
 
@@ -128,75 +126,59 @@ def _padded(size: int) -> int:
     return max(16, int(pl.next_power_of_2(size)))
 
 
+def _read(ref: Any, place: tuple[Any, ...], mask: Array) -> Array:
+    """What stands at ``place``, and 0 where the mask is false: in the padding."""
+    return triton.load(ref.at[place], mask=mask, other=0)
+
+
+def _write(ref: Any, place: tuple[Any, ...], values: Array, mask: Array) -> None:
+    triton.store(ref.at[place], values, mask=mask)
+
+
 def _group(group: Array, table: Any, given: Any, made: Any, a: float, b: float) -> None:
     """What one program does: it reads group number ``group`` and writes what it makes."""
     hidden_ref, ids_ref, u_ref, *v_ref = given
     (_, many, dim), (_, rows) = hidden_ref.shape, ids_ref.shape
-    h, r = (jnp.arange(_padded(size), dtype=jnp.int32) for size in (many, rows))
     width = min(_COLUMNS, _padded(dim))
-    parts = range(-(-dim // width))
-    ids = triton.load(ids_ref.at[group, r], mask=r < rows, other=0)
+    h, r, column = (jnp.arange(_padded(n), dtype=jnp.int32) for n in (many, rows, width))
+    is_hidden, is_row = h < many, r < rows
+    ids = _read(ids_ref, (group, r), is_row)
 
-    def columns(part: int) -> Array:
-        return (part * width + jnp.arange(width, dtype=jnp.int32))[None, :]
-
-    def read(part: int) -> tuple[Array, Array]:
-        """Columns of the hidden vectors [H, width] and of the rows [R, width], 0 in the padding."""
-        at, inside = columns(part), columns(part) < dim
-        place = hidden_ref.at[group, h[:, None], at]
-        hidden = triton.load(place, mask=(h < many)[:, None] & inside, other=0)
-        place = table.at[ids[:, None], at]
-        row = triton.load(place, mask=(r < rows)[:, None] & inside, other=0)
-        return hidden, row.astype(hidden.dtype)
+    def columns(begin: int) -> tuple[Array, Array, Array]:
+        """Columns from ``begin`` on, and what stands there: hidden [H, width], rows [R, width]."""
+        at = (begin + column)[None, :]
+        inside = at < dim
+        place = group, h[:, None], at
+        hidden = _read(hidden_ref, place, is_hidden[:, None] & inside)
+        row = _read(table, (ids[:, None], at), is_row[:, None] & inside)
+        return at, hidden, row.astype(hidden.dtype)
 
     def weights(ref: Any) -> Array:
         of_row = r[:, None] if ref.shape[2] > 1 else jnp.zeros_like(r)[:, None]
-        inside = (r < rows)[:, None] & (h < many)[None, :]
-        return triton.load(ref.at[group, h[None, :], of_row], mask=inside, other=0)
+        return _read(ref, (group, h[None, :], of_row), is_row[:, None] & is_hidden[None, :])
 
-    whole = read(0) if len(parts) == 1 else None  # stays on the chip
+    parts = range(0, dim, width)
+    whole = columns(0) if len(parts) == 1 else None  # stays on the chip
     score: Any = 0.0
-    of_hidden: Any = 0.0
-    of_rows: Any = 0.0
-    for part in parts:
-        hidden, row = whole or read(part)
+    of_hidden: Any = 1 / b
+    of_rows: Any = 1 / b
+    for begin in parts:
+        _, hidden, row = whole or columns(begin)
         score += triton.dot(row, hidden, trans_b=True)  # [R, H]
-        of_hidden += jnp.square(hidden).sum(1)
-        of_rows += jnp.square(row).sum(1)
+        of_hidden += jnp.square(hidden).sum(1) / a
+        of_rows += jnp.square(row).sum(1) / a
     error = weights(u_ref) * sigmoid(score)
     for ref in v_ref:
         error -= weights(ref)
     size = jnp.abs(error)
-    bound = (size * (of_rows / a + 1 / b)[:, None]).sum(0)
-    triton.store(made.of_hidden.at[group, h], bound, mask=h < many)
-    bound = (size * (of_hidden / a + 1 / b)[None, :]).sum(1)
-    triton.store(made.of_rows.at[group, r], bound, mask=r < rows)
-    for part in parts:
-        (hidden, row), at = whole or read(part), columns(part)
+    _write(made.of_hidden, (group, h), (size * of_rows[:, None]).sum(0), is_hidden)
+    _write(made.of_rows, (group, r), (size * of_hidden[None, :]).sum(1), is_row)
+    for begin in parts:
+        at, hidden, row = whole or columns(begin)
+        d_row, d_hidden = triton.dot(error, hidden), triton.dot(error, row, trans_a=True)
         inside = at < dim
-        place, of_row = made.d_rows.at[group, r[:, None], at], (r < rows)[:, None]
-        triton.store(place, triton.dot(error, hidden), mask=of_row & inside)
-        place, of_vector = made.d_hidden.at[group, h[:, None], at], (h < many)[:, None]
-        triton.store(place, triton.dot(error, row, trans_a=True), mask=of_vector & inside)
-
-
-def logistic_bounded_on_gpu(
-    backward: Backward,
-    hidden: Array,
-    output: Array,
-    targets: Targets,
-    a: float = A,
-    b: float = B,
-    interpret: bool = False,
-) -> Bounded:
-    """:func:`~w2vjax.objectives.logistic.logistic_rows_bounded` by the kernel, where it fits."""
-    weights, labels = targets.weights.astype(hidden.dtype), targets.labels.astype(hidden.dtype)
-    groups = Groups(hidden, targets.ids, weights, weights * labels)
-    if not groups.fit:
-        return logistic_rows_bounded(backward, hidden, output, targets, a, b)
-    ((d_hidden, d_rows, of_hidden, of_rows),) = scored(output, [groups], a, b, interpret)
-    rows = Rows(targets.ids.reshape(-1), d_rows.reshape(-1, hidden.shape[-1]))
-    return d_hidden, rows, of_hidden, of_rows.reshape(-1)
+        _write(made.d_rows, (group, r[:, None], at), d_row, is_row[:, None] & inside)
+        _write(made.d_hidden, (group, h[:, None], at), d_hidden, is_hidden[:, None] & inside)
 
 
 def shared_bounded_on_gpu(
@@ -229,18 +211,11 @@ def shared_bounded_on_gpu(
     return words.d_hidden + noise.d_hidden.reshape(hidden.shape), rows, of_hidden, of_rows
 
 
-ON_GPU: dict[Any, Callable[..., Bounded]] = {
-    shared_bounded: shared_bounded_on_gpu,
-    logistic_rows_bounded: logistic_bounded_on_gpu,
-}
-
-
-@kept
 def on_gpu(objective: Objective) -> Objective:
-    """The objective with its kernel in place of ``bounded``. Without a kernel, the objective."""
-    bounded = objective.bounded
-    plain = bounded.func if isinstance(bounded, partial) else bounded
-    if plain not in ON_GPU:
+    """The objective with the kernel in place of ``shared_bounded``; any other as it is.
+
+    Trees have no kernel: their time on a GPU goes into additions to the rows near the root.
+    """
+    if objective.bounded is not shared_bounded:
         return objective
-    constants = bounded.keywords if isinstance(bounded, partial) else {}
-    return objective._replace(bounded=partial(ON_GPU[plain], **constants))
+    return objective._replace(bounded=shared_bounded_on_gpu)

@@ -88,8 +88,9 @@ def _record(path: AnyPath, number: int, line: bytes) -> tuple[int, float, float]
 
     def value(name: str, kinds: type | UnionType, absent: object = None) -> Any:
         found = record.get(name, absent)
-        if isinstance(found, bool) or not isinstance(found, kinds):
-            cause = f'{path}, line {number}: "{name}" is {found!r:.40}, not a number'
+        large = isinstance(found, int) and found.bit_length() > 63
+        if large or isinstance(found, bool) or not isinstance(found, kinds):
+            cause = f'{path}, line {number}: "{name}" is {found!r:.40}, not a number of 64 bits'
             raise FormatError(f"{cause}. Mend the line.")
         return found
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
 from w2vjax.files import AnyPath, claimed, remove_leftovers
-from w2vjax.formats.safetensors import read_tensors, write_tensors
+from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.training.copies import Joined
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
@@ -181,22 +181,39 @@ def load_checkpoint(
         except (FormatError, FileError) as error:
             damaged.append(str(error))
             continue
-        if tensors.metadata.get("format") != _FORMAT or tensors.checksum is None:
+        if (notes := _notes(tensors)) is None:
             damaged.append(f"{path} is not a checkpoint of this version.")
             continue
         if damaged:
             told = f"Going on from {path.name}, because a later one is damaged: {damaged[0]}"
             warnings.warn(told, stacklevel=2)
-        theirs = _in_todays_words(json.loads(tensors.metadata["identity"]))
+        theirs, position, history = notes
         _compare(path, theirs, identity, set(allow))
-        state = _state_of(path, list(tensors.arrays.values()), like)
-        place, history = (json.loads(tensors.metadata[name]) for name in ("place", "history"))
-        return state, Position(*place), history
+        return _state_of(path, list(tensors.arrays.values()), like), position, history
     if damaged:
         raise CheckpointError(
             f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
         )
     return None
+
+
+def _notes(tensors: Tensors) -> tuple[Record, Position, list[Record]] | None:
+    """(identity, position, history) of a checkpoint. None if it is no sound one of this version."""
+    try:
+        names = ("identity", "place", "history")
+        identity, place, history = (json.loads(tensors.metadata[name]) for name in names)
+        kinds = [type(number) for number in place]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+    sound = (
+        tensors.metadata.get("format") == _FORMAT
+        and tensors.checksum is not None
+        and kinds == [int, int, int, int, float]
+        and all(number >= 0 for number in place)
+        and isinstance(history, list)
+        and all(isinstance(record, dict) for record in [identity, *history])
+    )
+    return (_in_todays_words(identity), Position(*place), history) if sound else None
 
 
 def _state_of(path: Path, arrays: list[np.ndarray], like: Joined) -> Joined:
@@ -220,7 +237,8 @@ def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
     """The arrays of a checkpoint. Earlier versions kept the counts of the two tables apart."""
     left, found = list(arrays), []
     for leaf in leaves:
-        apart = len(left) > 1 and left[0].ndim == 1 and leaf.shape == (len(left[0]), 2)
+        counts = [array.shape for array in left[:2]] == [leaf.shape[:1]] * 2
+        apart = counts and leaf.shape[1:] == (2,)
         found += [np.stack([left.pop(0), left.pop(0)], 1)] if apart else left[:1]
         left = left if apart else left[1:]
     return found + left

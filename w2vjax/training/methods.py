@@ -17,12 +17,7 @@ from w2vjax.objectives.softmax import softmax
 from w2vjax.training.settings import Complete, ModelName, ObjectiveName, Settings
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
-from w2vjax.windows.cbow import (
-    cbow_block_batch,
-    cbow_counted_batch,
-    cbow_counted_block_batch,
-    cbow_lone_batch,
-)
+from w2vjax.windows import cbow
 from w2vjax.windows.sampling import draw_reach
 from w2vjax.windows.skipgram import block_batch, fan_batch
 
@@ -61,14 +56,14 @@ _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.05, batch_words=256),
     Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
-    Method("cbow", "negative", cbow_block_batch, learning_rate=0.5, batch_words=384),
-    Method("cbow", "hierarchical", cbow_counted_batch, learning_rate=0.15, batch_words=96),
-    Method("cbow", "softmax", cbow_block_batch, learning_rate=0.5, batch_words=1024),
+    Method("cbow", "negative", cbow.cbow_block_batch, learning_rate=0.5, batch_words=384),
+    Method("cbow", "hierarchical", cbow.cbow_counted_batch, learning_rate=0.15, batch_words=96),
+    Method("cbow", "softmax", cbow.cbow_block_batch, learning_rate=0.5, batch_words=1024),
 )
 # The same windows with means that weigh by their words.
 _COUNTED: dict[Windows, Windows] = {
-    cbow_lone_batch: cbow_counted_batch,
-    cbow_block_batch: cbow_counted_block_batch,
+    cbow.cbow_lone_batch: cbow.cbow_counted_batch,
+    cbow.cbow_block_batch: cbow.cbow_counted_block_batch,
 }
 _UNCOUNTED = {counted: plain for plain, counted in _COUNTED.items()}
 SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_COUNTED, *_UNCOUNTED}
@@ -86,8 +81,7 @@ def _negative(num_negatives: int, exponent: float, words: int, **_: str) -> Obje
 
 
 def _hierarchical(model: str) -> Objective:
-    # benchmarks/results/cpu-2-cores/sweep-bounds-trees.json. Skip-gram loses by looser bounds what
-    # CBOW gains.
+    # benchmarks/results/cpu-16-cores/sweep-bounds-trees.json. Skip-gram would lose .006 by it.
     loose = {"a": 128.0, "b": 24.0} if model == "cbow" else {}
     return hierarchical_softmax(1 / 3, **loose)
 
@@ -174,20 +168,27 @@ def make_objective(
     noise_exponent: float | None = None,
     words: int = 0,
     model: str = "skip-gram",
+    platform: str = "cpu",
 ) -> Objective:
-    """The objective that a model trains on a corpus of ``words``. Your own is returned.
+    """The objective that a model trains on a corpus of ``words``; your own as it is.
+
+    On the platform "gpu" it has its kernel (:mod:`w2vjax.objectives.fused`), if there is one.
 
     >>> make_objective("negative").ahead, make_objective("softmax").ahead
     (True, False)
     """
-    if isinstance(objective, Objective):
+    if not isinstance(objective, Objective):
+        objective = OBJECTIVES[objective](
+            NEGATIVES if negatives is None else negatives,
+            NOISE_EXPONENT if noise_exponent is None else noise_exponent,
+            words,
+            model=model,
+        )
+    if platform != "gpu":
         return objective
-    return OBJECTIVES[objective](
-        NEGATIVES if negatives is None else negatives,
-        NOISE_EXPONENT if noise_exponent is None else noise_exponent,
-        words,
-        model=model,
-    )
+    from w2vjax.objectives.fused import on_gpu  # Pallas takes long to import
+
+    return on_gpu(objective)
 
 
 def completed(

@@ -144,12 +144,10 @@ def set_up(
     shape = (len(corpus.vocab), settings.dim)
     check_start(start, shape)
     counts = corpus.counts
-    noise = settings.negatives, settings.noise_exponent
-    objective = make_objective(settings.objective, *noise, len(corpus.ids), settings.model)
-    if own_device(mesh).platform == "gpu" and (mesh is None or trains_copies(mesh)):
-        from w2vjax.objectives.fused import on_gpu  # Pallas takes long to import
-
-        objective = on_gpu(objective)
+    noise = settings.negatives, settings.noise_exponent, len(corpus.ids)
+    alone = mesh is None or trains_copies(mesh)  # a kernel of ours cannot be divided
+    platform = own_device(mesh).platform if alone else "cpu"
+    objective = make_objective(settings.objective, *noise, settings.model, platform)
     table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
     copies = settings.copies
     if mesh is not None and trains_copies(mesh):

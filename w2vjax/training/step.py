@@ -18,18 +18,9 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from w2vjax.devices import tables as split
 from w2vjax.devices.compiling import compiler_options
 from w2vjax.devices.mesh import on_each_device, trains_copies
-from w2vjax.devices.tables import (
-    DATA,
-    VOCABULARY,
-    SplitTable,
-    check_rows,
-    count,
-    kept_in_place,
-    on_every_device,
-    place,
-)
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import cleared
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
@@ -162,8 +153,8 @@ def descend(
         (state, sound): whether all numbers were finite.
     """
     mesh, params = recipe.mesh, state.params
-    if count(mesh, VOCABULARY) > 1:
-        params = params._replace(output=SplitTable(params.output, targets))
+    if split.count(mesh, split.VOCABULARY) > 1:
+        params = params._replace(output=split.SplitTable(params.output, targets))
     gradients, bounds = bounded_backward(
         recipe.objective, params, batch, targets, recipe.embed_backward
     )
@@ -180,15 +171,15 @@ def descend(
     )
     bounds = jax.tree.map(lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)), bounds)
     if mesh is not None:
-        check_rows(mesh, gradients)
-        gradients, bounds = on_every_device(mesh, (gradients, bounds))
+        split.check_rows(mesh, gradients)
+        gradients, bounds = split.on_every_device(mesh, (gradients, bounds))
     after = State(
         *apply_gradients(
             recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
         )
     )
     if mesh is not None:
-        after = kept_in_place(mesh, after, state.params.input.shape)
+        after = split.kept_in_place(mesh, after, state.params.input.shape)
     return after, sound
 
 
@@ -286,7 +277,7 @@ def train_chunk(
         (words, lines, reach), random = carried
         batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
         if recipe.mesh is not None:
-            batch = jax.lax.with_sharding_constraint(batch, place(recipe.mesh, DATA))
+            batch = jax.lax.with_sharding_constraint(batch, split.place(recipe.mesh, split.DATA))
         draws = random if objective.ahead else objective.draw(random, tables, batch.words.shape[:1])
         return batch, objective.select(draws, tables, batch.words, batch.weights)
 
