@@ -144,6 +144,7 @@ def test_any_text_and_any_number_of_processes(
         "one line without an end " * 9,
         "\n\nx rare\nx x x\n\n",  # lines that keep no word, at both ends of a share
         "once\n" * 3 + "a a a\nonce2 once3 once4\nonce5 a\n" + "b",
+        "a a a\nb1 b2 b3 b4 b5 a a",  # a line goes through a share that keeps no word of it
         "a",
         "日本 é é 日本\n" + "z" * 99 + " z",
     ],
