@@ -22,7 +22,8 @@ import w2vjax as w2v
 from w2vjax.objectives.shared import shared_bounded
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, set_up
-from w2vjax.training.step import Recipe, chunk_seed, compile_chunk
+from w2vjax.training.step import Recipe, compile_chunk
+from w2vjax.windows.sampling import chunk_seed
 
 TOLERANCE = 1e-5
 

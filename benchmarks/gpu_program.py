@@ -32,6 +32,7 @@ from w2vjax.training.methods import METHODS
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, set_up
 from w2vjax.vocab import Vocab
+from w2vjax.windows.sampling import chunk_seed
 
 # NVIDIA's data sheet of the H100 SXM, and its tuning guide for Hopper. XLA asks for the versions.
 _H100 = """
@@ -97,7 +98,7 @@ def compiled_for_h100(run: Run, size: int, layout: str, folder: str) -> Any:
     ids = np.lib.stride_tricks.as_strided(
         np.zeros(1, np.int32), (-(-_TOKENS // size) * size,), (0,)
     )
-    piece = ids, np.int32(0), np.int32(0), step.chunk_seed(0, 0, 0)
+    piece = ids, np.int32(0), np.int32(0), chunk_seed(0, 0, 0)
     rest = run.tables, run.keep, *piece
     divided = places(mesh, run.state, run.state.params.input.shape)
     arguments = jax.tree.map(

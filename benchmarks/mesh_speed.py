@@ -20,8 +20,9 @@ from timing import CheckFailed, compare, parser_of, report, table
 from w2vjax.corpus.encode import Corpus
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import set_up
-from w2vjax.training.step import State, chunk_seed, compile_chunk
+from w2vjax.training.step import State, compile_chunk
 from w2vjax.vocab import Vocab
+from w2vjax.windows.sampling import chunk_seed
 
 TOLERANCE = {"data": 0.0, "dim": 1e-6, "vocabulary": 0.0}
 

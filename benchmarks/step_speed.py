@@ -43,7 +43,8 @@ from w2vjax.objectives.negative import negative_targets
 from w2vjax.objectives.shared import SharedTargets
 from w2vjax.training.feed import marked
 from w2vjax.training.methods import Method, make_objective, method
-from w2vjax.training.step import Recipe, State, chunk_seed, compile_chunk, gradient_step
+from w2vjax.training.step import Recipe, State, compile_chunk, gradient_step
+from w2vjax.windows.sampling import chunk_seed
 
 # max|change - expected| / max|expected|; measured 2e-7 to 2e-6 over the settings below, float32
 TOLERANCE = 2e-5

@@ -50,7 +50,6 @@ from w2vjax.training.settings import Settings as Settings
 from w2vjax.training.setup import Run as Run
 from w2vjax.training.setup import set_up as set_up
 from w2vjax.training.step import Recipe as Recipe
-from w2vjax.training.step import chunk_seed as chunk_seed
 from w2vjax.training.step import compile_chunk as compile_chunk
 from w2vjax.training.step import gradient_step as gradient_step
 from w2vjax.training.updates import dense as dense
@@ -66,6 +65,7 @@ from w2vjax.types import Targets as Targets
 from w2vjax.vectors.vectors import Vectors as Vectors
 from w2vjax.vocab import Vocab as Vocab
 from w2vjax.windows.cbow import cbow as cbow
+from w2vjax.windows.sampling import chunk_seed as chunk_seed
 from w2vjax.windows.skipgram import pairs as pairs
 
 __all__: list[str]

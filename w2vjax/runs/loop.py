@@ -44,10 +44,11 @@ from w2vjax.training.copies import Joined, Workers, spread
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
 from w2vjax.training.settings import changed
 from w2vjax.training.setup import Run, lower, of_words, set_up
-from w2vjax.training.step import State, chunk_seed, compile_chunk
+from w2vjax.training.step import State, compile_chunk
 from w2vjax.types import Params
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab, chosen_by
+from w2vjax.windows.sampling import chunk_seed
 
 
 class Trained(NamedTuple):

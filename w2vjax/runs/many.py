@@ -21,16 +21,10 @@ from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.runs.watch import Untrained, Watch, untrained_beside
 from w2vjax.training.feed import marked
 from w2vjax.training.setup import Run, drawn_params
-from w2vjax.training.step import (
-    Progress,
-    Recipe,
-    State,
-    chunk_key,
-    schedule_argument,
-    train_chunk,
-)
+from w2vjax.training.step import Progress, Recipe, State, schedule_argument, train_chunk
 from w2vjax.training.updates import linear_decay
 from w2vjax.types import Params, Tables
+from w2vjax.windows.sampling import chunk_key
 
 # Keywords of ``train`` that say something of one run, or how it is divided.
 _OF_ONE_RUN = (

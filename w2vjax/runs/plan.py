@@ -13,7 +13,8 @@ from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.training.setup import lower
-from w2vjax.training.step import chunk_seed, compile_chunk
+from w2vjax.training.step import compile_chunk
+from w2vjax.windows.sampling import chunk_seed
 
 _TIMED = 3  # chunks, after one that warms up
 

@@ -50,9 +50,10 @@ from w2vjax.devices.mesh import (
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import cleared, counts_of
 from w2vjax.training.feed import Feed
-from w2vjax.training.step import Progress, State, chunk_seed
+from w2vjax.training.step import Progress, State
 from w2vjax.training.updates import OptState
 from w2vjax.types import Params, Tables
+from w2vjax.windows.sampling import chunk_seed
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
 Compiled = Callable[..., tuple[State, Progress]]

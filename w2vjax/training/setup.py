@@ -103,10 +103,39 @@ def check_start(start: Params | None, shape: tuple[int, int]) -> None:
             )
 
 
-def measured_every(place: Feed, settings: Complete) -> int:
-    """Every how many steps the loss is computed: 32, or fewer if a chunk has few steps."""
-    steps: int = place.size // settings.batch_words
-    return max(1, min(32, steps // 4))
+def measured(place: Feed, settings: Complete) -> tuple[int, int]:
+    """(groups, steps): the loss is computed on so many groups of every so many steps."""
+    groups = settings.batch_words // settings.block_words
+    if place.chunks == 1 and place.words <= CHUNK:
+        return groups, 1  # the log of a few steps would be noise otherwise
+    return max(1, groups // 8), max(1, min(32, place.size // settings.batch_words // 4))
+
+
+def _feed_of(
+    corpus: Corpus, settings: Complete, method: Method, mesh: Mesh | None
+) -> tuple[Complete, Feed]:
+    """How the run reads its corpus, and the settings with the number of copies, if it is known."""
+    copies = settings.copies
+    if mesh is not None and trains_copies(mesh):
+        copies = copies or mesh.size
+        settings = replace(settings, copies=copies)  # the result depends on it
+    elif mesh is not None or (
+        copies is None and not counts_steps(method.optimizer, settings.learning_rate)
+    ):
+        copies = 1
+    words, dim = len(corpus.vocab), settings.dim
+    table_bytes = 2 * words * dim * jnp.dtype(settings.dtype).itemsize
+    check_memory(memory(own_device(mesh)), table_bytes, dim, copies or 1, mesh)
+    return settings, feed(
+        corpus,
+        settings.held_out,
+        settings.batch_words,
+        copies,
+        table_bytes,
+        most=longest_call(objective_name(settings.objective), words, dim, settings.window),
+        mesh=mesh,
+        join_words=settings.join_words,
+    )
 
 
 def set_up(
@@ -148,51 +177,21 @@ def set_up(
     alone = mesh is None or trains_copies(mesh)  # a kernel of ours cannot be divided
     platform = own_device(mesh).platform if alone else "cpu"
     objective = make_objective(settings.objective, *noise, settings.model, platform)
-    table_bytes = 2 * len(corpus.vocab) * settings.dim * jnp.dtype(settings.dtype).itemsize
-    copies = settings.copies
-    if mesh is not None and trains_copies(mesh):
-        copies = copies or mesh.size
-        settings = replace(settings, copies=copies)  # the result depends on it
-    elif mesh is not None or (
-        copies is None and not counts_steps(method.optimizer, settings.learning_rate)
-    ):
-        copies = 1
-    check_memory(memory(own_device(mesh)), table_bytes, settings.dim, copies or 1, mesh)
-    most = longest_call(
-        objective_name(settings.objective), len(corpus.vocab), settings.dim, settings.window
-    )
-    place = feed(
-        corpus,
-        settings.held_out,
-        settings.batch_words,
-        copies,
-        table_bytes,
-        most=most,
-        mesh=mesh,
-        join_words=settings.join_words,
-    )
+    settings, place = _feed_of(corpus, settings, method, mesh)
     steps = expected_steps(place, counts, settings)
     usual: Any = linear_decay(settings.learning_rate, steps)
-    groups = settings.batch_words // settings.block_words
-    # a corpus of a few steps is measured whole: its log would be noise otherwise
-    measured, every = (
-        (groups, 1)
-        if place.chunks == 1 and place.words <= CHUNK
-        else (max(1, groups // 8), measured_every(place, settings))
-    )
     recipe = Recipe(
         objective,
         method.windows,
         method.optimizer,
         usual if schedule is None else schedule,
         settings.window,
-        groups,
+        settings.batch_words // settings.block_words,
         settings.block_words,
         method.reach,
         method.embed_backward,
         deterministic,
-        measured,
-        every,
+        *measured(place, settings),
         mesh,
         own_device(mesh).platform,
     )

@@ -38,7 +38,7 @@ from w2vjax.types import (
     Tables,
     Windows,
 )
-from w2vjax.windows.sampling import draw_reach, prefix_sum, subsample
+from w2vjax.windows.sampling import chunk_key, draw_reach, prefix_sum, subsample
 
 
 class Recipe(NamedTuple):
@@ -223,6 +223,40 @@ def cut_streams(
     return [cut(row) for row in (tokens, segments, reach)], steps
 
 
+class Stream(NamedTuple):
+    """What the steps of a chunk read, in the order of their numbers."""
+
+    recipe: Recipe
+    tables: Tables
+    rows: list[jax.Array]  # from cut_streams
+    ahead: Any  # the draws of all steps, if the objective draws ahead
+    key: jax.Array  # of the draws, if it does not
+
+    def read(self, number: jax.Array) -> tuple[list[jax.Array], Any]:
+        """What step ``number`` reads: three arrays [B, T + 2*window], and its draws or its key."""
+        count = self.recipe.block_words
+        wide = [
+            jax.lax.dynamic_slice_in_dim(row, number * count, count + 2 * self.recipe.window, 1)
+            for row in self.rows
+        ]
+        if not self.recipe.objective.ahead:
+            return wide, jax.random.fold_in(self.key, number)
+        return wide, jax.tree.map(
+            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), self.ahead
+        )
+
+    def examples(self, found: tuple[list[jax.Array], Any]) -> tuple[Batch, Goal]:
+        """The batch of a step and its targets, from what it read."""
+        (words, lines, reach), random = found
+        recipe, objective = self.recipe, self.recipe.objective
+        batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
+        if recipe.mesh is not None:
+            batch = jax.lax.with_sharding_constraint(batch, split.place(recipe.mesh, split.DATA))
+        groups = batch.words.shape[:1]
+        draws = random if objective.ahead else objective.draw(random, self.tables, groups)
+        return batch, objective.select(draws, self.tables, batch.words, batch.weights)
+
+
 def train_chunk(
     recipe: Recipe,
     chunk: int,
@@ -253,47 +287,31 @@ def train_chunk(
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
     keys = jax.random.split(key, 3)
     tokens, segments, kept = subsample(keys[0], tokens, segments, keep)
-    streams, steps = cut_streams(recipe, tokens, segments, kept, keys[1])
-    window, objective = recipe.window, recipe.objective
+    rows, steps = cut_streams(recipe, tokens, segments, kept, keys[1])
     most = -(-chunk // (recipe.groups * recipe.block_words))
-    ahead = objective.draw(keys[2], tables, (most, recipe.groups)) if objective.ahead else None
+    objective, shape = recipe.objective, (most, recipe.groups)
+    ahead = objective.draw(keys[2], tables, shape) if objective.ahead else None
+    return all_steps(Stream(recipe, tables, rows, ahead, keys[2]), state, steps, kept)
 
-    def read(number: jax.Array) -> tuple[list[jax.Array], Any]:
-        """What step ``number`` reads: three arrays [B, T + 2*window], and its draws or its key."""
-        wide = [
-            jax.lax.dynamic_slice_in_dim(
-                row, number * recipe.block_words, recipe.block_words + 2 * window, 1
-            )
-            for row in streams
-        ]
-        if not objective.ahead:
-            return wide, jax.random.fold_in(keys[2], number)
-        return wide, jax.tree.map(
-            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), ahead
-        )
 
-    def examples(carried: Any) -> tuple[Batch, Goal]:
-        """The batch of a step and its targets, from what it read."""
-        (words, lines, reach), random = carried
-        batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
-        if recipe.mesh is not None:
-            batch = jax.lax.with_sharding_constraint(batch, split.place(recipe.mesh, split.DATA))
-        draws = random if objective.ahead else objective.draw(random, tables, batch.words.shape[:1])
-        return batch, objective.select(draws, tables, batch.words, batch.weights)
+def all_steps(
+    stream: Stream, state: State, steps: jax.Array, kept: jax.Array
+) -> tuple[State, Progress]:
+    """The steps of a chunk, ``recipe.every`` of them between two losses.
 
-    # On a CPU each step reads for the next one. What is carried lies in memory; read where it is
-    # used, it would be read anew for every number of every mask, as the compiler fuses slices into
-    # what follows them. On a GPU that is faster than kernels of their own.
+    On a CPU each step reads for the next one. What is carried lies in memory; read where it is
+    used, it would be read anew for every number of every mask, as the compiler fuses slices into
+    what follows them. On a GPU that is faster than kernels of their own.
+    """
+    recipe, every = stream.recipe, stream.recipe.every
     early = recipe.platform == "cpu"
 
     def step(number: jax.Array, carry: tuple[State, jax.Array, Any]) -> Any:
         state, failed, carried = carry
-        carried = carried if early else read(number)
-        state, sound = descend(recipe, state, *examples(carried), failed < 0)
+        carried = carried if early else stream.read(number)
+        state, sound = descend(recipe, state, *stream.examples(carried), failed < 0)
         failed = jnp.where((failed < 0) & ~sound, number, failed)
-        return state, failed, read(number + 1) if early else ()
-
-    every = recipe.every
+        return state, failed, stream.read(number + 1) if early else ()
 
     def block(i: jax.Array, carry: tuple[State, Progress, Any]) -> Any:
         """``every`` steps, or what is left. The loss is that of the first.
@@ -302,9 +320,8 @@ def train_chunk(
         """
         state, progress, carried = carry
         number = i * every
-        loss, pairs = measured_loss(
-            recipe, state.params, *examples(carried if early else read(number))
-        )
+        found = carried if early else stream.read(number)
+        loss, pairs = measured_loss(recipe, state.params, *stream.examples(found))
         failed = jnp.where((progress.failed < 0) & ~jnp.isfinite(loss), number, progress.failed)
         state, failed, carried = jax.lax.fori_loop(
             number, jnp.minimum(number + every, steps), step, (state, failed, carried)
@@ -314,30 +331,10 @@ def train_chunk(
 
     zero = jnp.zeros((), jnp.float32)
     start = Progress(zero, zero, kept, steps, jnp.int32(-1))
-    state, progress, _ = jax.lax.fori_loop(
-        0, -(-steps // every), block, (state, start, read(jnp.int32(0)) if early else ())
-    )
+    first = stream.read(jnp.int32(0)) if early else ()
+    blocks = -(-steps // every)
+    state, progress, _ = jax.lax.fori_loop(0, blocks, block, (state, start, first))
     return state, progress
-
-
-def chunk_seed(seed: int, epoch: int, chunk: int) -> np.ndarray:
-    """What all random numbers of one chunk of one epoch follow from, [3] uint32 on the host.
-
-    >>> chunk_seed(seed=7, epoch=0, chunk=2).tolist()
-    [7, 0, 2]
-    """
-    return np.array([seed, epoch, chunk], np.uint32)
-
-
-def chunk_key(numbers: jax.Array) -> jax.Array:
-    """The key of a chunk: the seed, folded with epoch and chunk. Jit-able.
-
-    >>> one, other = chunk_key(chunk_seed(7, 0, 2)), chunk_key(chunk_seed(7, 1, 2))
-    >>> bool((jax.random.key_data(one) == jax.random.key_data(other)).all())
-    False
-    """
-    seed, epoch, chunk = numbers
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), epoch), chunk)
 
 
 @dataclass(frozen=True)
