@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_corpus_threads import FILES, written
+from test_devices import page_formula
 
 from w2vjax.corpus import sources
 from w2vjax.corpus.count import build_vocab, rank, spelled
@@ -34,6 +35,7 @@ class Crew:
         self.meeting = threading.Barrier(size)
         patch.setattr(exchange, "own_number", lambda: self.numbers[threading.get_ident()])
         patch.setattr(exchange, "how_many", lambda: size)
+        patch.setattr(exchange, "_meet", lambda: None)
         patch.setattr(exchange, "_arrays", self.arrays)
 
     def arrays(self, own):
@@ -142,6 +144,7 @@ def test_any_text_and_any_number_of_processes(
         "one line without an end " * 9,
         "\n\nx rare\nx x x\n\n",  # lines that keep no word, at both ends of a share
         "once\n" * 3 + "a a a\nonce2 once3 once4\nonce5 a\n" + "b",
+        "a a a\nb1 b2 b3 b4 b5 a a",  # a line goes through a share that keeps no word of it
         "a",
         "日本 é é 日本\n" + "z" * 99 + " z",
     ],
@@ -178,6 +181,35 @@ def test_each_process_reads_a_share(tmp_path, monkeypatch, case, least):
     assert read_by(2, paths, how) == [expected] * 2
     assert len({part for _, part in seen}) == len(seen) > 1
     assert min(sum(number == each for number, _ in seen) for each in range(2)) >= least
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_the_processes_send_the_bytes_of_the_page(tmp_path, monkeypatch, processes):
+    monkeypatch.setattr(sources, "PART", 2000)
+    rng = np.random.default_rng(5)
+    lines = [" ".join(f"w{n}" for n in rng.zipf(1.4, 9) % 997) for _ in range(900)]
+    (path,) = written(tmp_path, ["\n".join(lines).encode()])
+    sent, own = [], [set() for _ in range(processes)]
+    right_gathered, right_blocks_of = exchange.gathered, sources.blocks_of
+
+    def gathered(own_file, out):
+        sizes = right_gathered(own_file, out)
+        sent.append(sum(sizes))
+        return sizes
+
+    def blocks_of(part, reading):
+        for block in right_blocks_of(part, reading):
+            own[exchange.own_number()] |= set(block.data.tobytes().split())
+            yield block
+
+    monkeypatch.setattr(exchange, "gathered", gathered)
+    monkeypatch.setattr(sources, "blocks_of", blocks_of)
+    _, report, *_ = read_by(processes, path)[0]
+    letters = sum(len(word) for words in own for word in words)
+    numbers = sum(map(len, own)), letters, report.tokens_kept, report.lines
+    expected = page_formula("reading_bytes")(*numbers)
+    # all processes note what all have sent; parts, facts and checksums take 1 kB here
+    assert 0 < sum(sent) / processes - expected < 2000
 
 
 def test_shares_have_equally_many_bytes():

@@ -184,13 +184,13 @@ def collectives(jobs: Sequence[dict[str, Any]], devices: int) -> list[dict[str, 
     return printed(COLLECTIVES, jobs, devices)
 
 
-def page_formula() -> Callable[..., float]:
-    """``join_bytes``, as docs/devices.md has it."""
+def page_formula(name: str) -> Callable[..., float]:
+    """A function that docs/devices.md has."""
     page = Path(HERE, "..", "docs", "devices.md").read_text()
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    exec(next(block for block in blocks if "def join_bytes" in block), names)
-    formula: Callable[..., float] = names["join_bytes"]
+    exec(next(block for block in blocks if f"def {name}(" in block), names)
+    formula: Callable[..., float] = names[name]
     return formula
 
 
@@ -203,7 +203,7 @@ def test_a_join_sends_the_bytes_of_the_page_and_a_chunk_none(devices: int, copie
     [join] = made["join"]
     assert {kind for kind, _ in join} == {"all-gather", "all-to-all"}
     sent = sum(size for _, size in join) * (devices - 1) / devices
-    assert sent == page_formula()(21, SMALL["dim"], devices, copies // devices)
+    assert sent == page_formula("join_bytes")(21, SMALL["dim"], devices, copies // devices)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import numpy as np
 
 from w2vjax.errors import CorpusError, SettingError
 
-AT_ONCE = 1 << 26  # bytes of all processes that are in memory at a time
+AT_ONCE = 1 << 23  # bytes of all processes that are sent at a time; more leave the cache
 WORDS = 1 << 18  # that a process sends at a time
 _WEEK = 7 * 24 * 3600 * 1000  # milliseconds
 _exchanges = count()
@@ -41,13 +41,16 @@ def _arrays(own: np.ndarray) -> np.ndarray:
     """The bytes [processes, bytes] of all processes, of which each gives equally many."""
     from jax.experimental import multihost_utils
 
+    return np.asarray(multihost_utils.process_allgather(own))
+
+
+def _meet() -> None:
+    """Wait for all processes. One may read for hours longer, and a collective does not wait."""
     if how_many() > 1:
         from jax._src import distributed  # the coordinator has no public name
 
-        # One process may read for hours longer than another one. A first collective waits for 30 s.
         coordinator: Any = distributed.global_state.client
         coordinator.wait_at_barrier(f"w2vjax/exchange/{next(_exchanges)}", _WEEK)
-    return np.asarray(multihost_utils.process_allgather(own))
 
 
 def gathered(own: IO[bytes], out: IO[bytes]) -> list[int]:
@@ -56,6 +59,7 @@ def gathered(own: IO[bytes], out: IO[bytes]) -> list[int]:
     Returns:
         The bytes of each process.
     """
+    _meet()
     begin = own.tell()
     size = np.array([own.seek(0, SEEK_END) - begin])
     own.seek(begin)
