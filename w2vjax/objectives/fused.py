@@ -35,8 +35,9 @@ from w2vjax.types import Backward, Bounded, Objective, Rows
 
 # Columns of a vector that are on the chip at once. Longer vectors are read twice, in parts.
 _COLUMNS = 128
-# The most scores of a group. More do not fit the registers of a program.
-_SCORES = 1 << 13
+# The most scores of a group. With twice as many, those of 30 negatives, a program spills 1 kB of
+# its registers a thread; with these, those of 15 negatives, it spills nothing.
+_SCORES = 1 << 12
 # Groups of 32 threads in a program. With 8, a step takes 17 % longer.
 _WARPS = 4
 
