@@ -70,6 +70,7 @@ def test_the_kernel_is_the_function(case: Case) -> None:
     np.testing.assert_array_equal(wanted[1].ids, found[1].ids)
     for want, got in zip(jax.tree.leaves(wanted), jax.tree.leaves(found), strict=True):
         assert (want.shape, want.dtype) == (got.shape, got.dtype)
+        # measured: 2.5e-7, at D=300
         assert float(jnp.abs(want - got).max()) < 1e-6 * float(jnp.abs(want).max())
 
 

@@ -30,7 +30,13 @@ from jax.experimental.pallas import triton
 
 from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.logistic import sigmoid
-from w2vjax.objectives.shared import SharedTargets, in_spans, shared_bounded
+from w2vjax.objectives.shared import (
+    SharedTargets,
+    in_one,
+    in_spans,
+    shared_bounded,
+    weights_of_negatives,
+)
 from w2vjax.types import Backward, Bounded, Objective, Rows
 
 # Columns of a vector that are on the chip at once. Longer vectors are read twice, in parts.
@@ -38,7 +44,7 @@ _COLUMNS = 128
 # The most scores of a group. With twice as many, those of 30 negatives, a program spills 1 kB of
 # its registers a thread; with these, those of 15 negatives, it spills nothing.
 _SCORES = 1 << 12
-# Groups of 32 threads in a program. With 8, a step takes 17 % longer.
+# Groups of 32 threads in a program. With 8, a step takes 17 % longer (gpu-chunk.json, beside it).
 _WARPS = 4
 
 
@@ -73,15 +79,12 @@ class Scored(NamedTuple):
     of_rows: Array
 
 
-def scored(
-    output: Array, parts: Sequence[Groups], a: float = A, b: float = B, interpret: bool = False
-) -> list[Scored]:
+def scored(output: Array, parts: Sequence[Groups], interpret: bool = False) -> list[Scored]:
     """The gradients and bounds of all groups of all parts, by one launch.
 
     Args:
         output: [V, D].
         parts: groups of different sizes, which share nothing but the table.
-        a, b: the constants of :func:`~w2vjax.objectives.bounds.stiffness`.
         interpret: compute without a GPU, slowly. For tests.
 
     Returns:
@@ -89,9 +92,9 @@ def scored(
 
     >>> hidden, output, ids = jnp.ones((1, 1, 2)), jnp.zeros((3, 2)), jnp.asarray([[2]])
     >>> one = jnp.ones((1, 1, 1))
-    >>> (found,) = scored(output, [Groups(hidden, ids, one, one)], a=8, b=4, interpret=True)
-    >>> found.d_rows.tolist(), found.of_rows.tolist()
-    ([[[-0.5, -0.5]]], [[0.25]])
+    >>> (found,) = scored(output, [Groups(hidden, ids, one, one)], interpret=True)
+    >>> print(found.d_rows, found.of_rows.round(4))  # 0.5 * (2 / 8 + 1 / 6)
+    [[[-0.5 -0.5]]] [[0.2083]]
     """
     inputs = [[leaf for leaf in part if leaf is not None] for part in parts]
     shapes, ends = [], [0]
@@ -108,7 +111,7 @@ def scored(
             given = refs[at : at + len(inputs[number])]
             at += len(given)
             made = Scored(*results[4 * number : 4 * number + 4])
-            work = partial(_group, program - begin, table, given, made, a, b)
+            work = partial(_group, program - begin, table, given, made)
             pl.when((begin <= program) & (program < end))(work)
 
     found = pl.pallas_call(
@@ -136,7 +139,7 @@ def _write(ref: Any, place: tuple[Any, ...], values: Array, mask: Array) -> None
     triton.store(ref.at[place], values, mask=mask)
 
 
-def _group(group: Array, table: Any, given: Any, made: Any, a: float, b: float) -> None:
+def _group(group: Array, table: Any, given: Any, made: Any) -> None:
     """What one program does: it reads group number ``group`` and writes what it makes."""
     hidden_ref, ids_ref, u_ref, *v_ref = given
     (_, many, dim), (_, rows) = hidden_ref.shape, ids_ref.shape
@@ -161,13 +164,13 @@ def _group(group: Array, table: Any, given: Any, made: Any, a: float, b: float) 
     parts = range(0, dim, width)
     whole = columns(0) if len(parts) == 1 else None  # stays on the chip
     score: Any = 0.0
-    of_hidden: Any = 1 / b
-    of_rows: Any = 1 / b
+    of_hidden: Any = 1 / B
+    of_rows: Any = 1 / B
     for begin in parts:
         _, hidden, row = whole or columns(begin)
         score += triton.dot(row, hidden, trans_b=True)  # [R, H]
-        of_hidden += jnp.square(hidden).sum(1) / a
-        of_rows += jnp.square(row).sum(1) / a
+        of_hidden += jnp.square(hidden).sum(1) / A
+        of_rows += jnp.square(row).sum(1) / A
     error = weights(u_ref) * sigmoid(score)
     for ref in v_ref:
         error -= weights(ref)
@@ -187,29 +190,25 @@ def shared_bounded_on_gpu(
     hidden: Array,
     output: Array,
     targets: SharedTargets,
-    a: float = A,
-    b: float = B,
     interpret: bool = False,
 ) -> Bounded:
     """:func:`~w2vjax.objectives.shared.shared_bounded` by the kernel, where it fits."""
     w, kept = targets.weights.astype(hidden.dtype), targets.kept.astype(hidden.dtype)
-    share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(-1), targets)[..., None]
+    share = weights_of_negatives(w, targets)[..., None]
     # The largest groups come first: those that begin last should end early.
     parts = (
         Groups(in_spans(hidden, targets), targets.negatives, share),
         Groups(hidden, targets.words, w * kept[:, None], w),
     )
     if not all(part.fit for part in parts):
-        return shared_bounded(backward, hidden, output, targets, a, b)
-    noise, words = scored(output, parts, a, b, interpret)
-    dim = hidden.shape[-1]
-    rows = Rows(
-        jnp.concatenate([targets.words.reshape(-1), targets.negatives.reshape(-1)]),
-        jnp.concatenate([words.d_rows.reshape(-1, dim), noise.d_rows.reshape(-1, dim)]),
+        return shared_bounded(backward, hidden, output, targets)
+    noise, words = scored(output, parts, interpret)
+    return (
+        words.d_hidden + noise.d_hidden.reshape(hidden.shape),
+        Rows(in_one(targets.words, targets.negatives), in_one(words.d_rows, noise.d_rows)),
+        words.of_hidden + noise.of_hidden.reshape(words.of_hidden.shape),
+        in_one(words.of_rows, noise.of_rows),
     )
-    of_hidden = words.of_hidden + noise.of_hidden.reshape(words.of_hidden.shape)
-    of_rows = jnp.concatenate([words.of_rows.reshape(-1), noise.of_rows.reshape(-1)])
-    return words.d_hidden + noise.d_hidden.reshape(hidden.shape), rows, of_hidden, of_rows
 
 
 def on_gpu(objective: Objective) -> Objective:

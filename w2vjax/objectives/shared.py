@@ -72,6 +72,16 @@ def in_spans(blocks: Array, targets: SharedTargets) -> Array:
     return blocks.reshape(spans, rows, *blocks.shape[2:])
 
 
+def weights_of_negatives(weights: Array, targets: SharedTargets) -> Array:
+    """num_negatives / K * n of each hidden vector, [B/S, S*T], from its weights w [B, T, P]."""
+    return in_spans(targets.scale.astype(weights.dtype) * weights.sum(-1), targets)
+
+
+def in_one(words: Array, negatives: Array) -> Array:
+    """What belongs to the P words of each block, and behind it what belongs to the negatives."""
+    return jnp.concatenate([each.reshape(-1, *each.shape[2:]) for each in (words, negatives)])
+
+
 def shared_loss(hidden: Array, output: Array, targets: SharedTargets) -> Array:
     """The loss of each hidden vector, [B, T]."""
     positive = score(hidden, output, targets.words)  # [B, T, P]
@@ -90,7 +100,7 @@ def shared_errors(hidden: Array, output: Array, targets: SharedTargets) -> tuple
     """
     w, kept = targets.weights.astype(hidden.dtype), targets.kept.astype(hidden.dtype)
     # [B/S, 1, S*T], summed before the transposition, so that the compiler adds them up once
-    share = in_spans(targets.scale.astype(hidden.dtype) * w.sum(-1), targets)[:, None]
+    share = weights_of_negatives(w, targets)[:, None]
     words, noise = (
         output[targets.words].astype(hidden.dtype),
         output[targets.negatives].astype(hidden.dtype),
@@ -115,10 +125,8 @@ def shared_backward(hidden: Array, output: Array, targets: SharedTargets) -> tup
     )
     d_hidden, d_words = product_backward(positive, words, hidden)
     d_spans, d_noise = product_backward(negative, noise, in_spans(hidden, targets))
-    dim = hidden.shape[-1]
-    ids = jnp.concatenate([targets.words.reshape(-1), targets.negatives.reshape(-1)])
-    values = jnp.concatenate([d_words.reshape(-1, dim), d_noise.reshape(-1, dim)])
-    return d_hidden + d_spans.reshape(hidden.shape), Rows(ids, values)
+    rows = Rows(in_one(targets.words, targets.negatives), in_one(d_words, d_noise))
+    return d_hidden + d_spans.reshape(hidden.shape), rows
 
 
 def product_backward(error: Array, rows: Array, hidden: Array) -> tuple[Array, Array]:
@@ -153,8 +161,7 @@ def shared_bounded(
     of_noise = jnp.einsum("brt,bt->br", negative, in_spans(of_hidden, targets))
     by_noise = jnp.einsum("brt,br->bt", negative, stiffness(noise, a, b)).reshape(of_hidden.shape)
     of_hidden = by_noise - jnp.einsum("brt,br->bt", positive, stiffness(words, a, b))
-    of_rows = jnp.concatenate([of_words.reshape(-1), of_noise.reshape(-1)])
-    return *backward(hidden, output, targets), of_hidden, of_rows
+    return *backward(hidden, output, targets), of_hidden, in_one(of_words, of_noise)
 
 
 @kept
