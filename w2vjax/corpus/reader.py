@@ -82,7 +82,7 @@ class Tally:
             self.counts[: len(counts)] += counts
 
     def hear(self) -> None:
-        """Add what all processes have counted, of which this is one."""
+        """Count what all processes have counted, this one among them."""
         own, self.own = np.flatnonzero(self.counts), self.counts
         told = everyones_words(self.table.spell, own, self.own[own], self.first[own])
         self.counts = np.zeros_like(self.own)

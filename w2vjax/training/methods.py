@@ -81,8 +81,8 @@ def _negative(num_negatives: int, exponent: float, words: int, **_: str) -> Obje
 
 
 def _hierarchical(model: str) -> Objective:
-    # benchmarks/results/cpu-2-cores/sweep-bounds-trees.json. A larger a (cpu-16-cores, likewise)
-    # is no better, and 16 times the words a step diverge.
+    # benchmarks/results/cpu-2-cores/sweep-bounds-trees.json. There a = 128 was .002 better
+    # (cpu-16-cores), and on a short text it diverged at 16 times the words a step.
     loose = {"b": 24.0} if model == "cbow" else {}
     return hierarchical_softmax(1 / 3, **loose)
 
