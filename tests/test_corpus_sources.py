@@ -471,6 +471,7 @@ def test_a_tokenizer_must_return_words(tmp_path):
         {"max_expansion": float("nan")},
         *({"encoding": name} for name in ("klingon", "rot13", "", 8, None, "a\0")),
         *({"leave_out": paths} for paths in ("run", (3,), None, [None])),
+        *({"together": value} for value in ("yes", 1, None)),
     ],
 )
 def test_reading_settings_are_checked(options):

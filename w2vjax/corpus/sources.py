@@ -85,6 +85,8 @@ def check_reading(reading: Reading) -> None:
     if reading.block_bytes < 1 or not reading.max_expansion > 0:
         given = f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion}"
         raise SettingError(f"{given} must be positive. Leave them out for the defaults.")
+    if type(reading.together) is not bool:
+        raise SettingError(f"together={reading.together!r:.60} is unclear. Use True or False.")
     if reading.threads is not None:
         whole_number("threads", reading.threads)
     paths = reading.leave_out
