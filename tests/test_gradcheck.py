@@ -221,6 +221,56 @@ def test_any_pair_of_functions_on_any_pytree(dtype: Any) -> None:
     assert not w2v.check_gradients(loss, explodes, *pytree(dtype)).finite
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"scales": ()}, "Begin with 1"),
+        ({"scales": (2.0, 1.0)}, "Begin with 1"),
+        ({"samples": -1}, "samples=-1"),
+        ({"tolerance": 0}, "tolerance of 0"),
+        ({"tolerance": {"a": float("nan")}}, "tolerance of nan"),
+        ({"tolerance": {"c": 1e-3}}, "no 'c'. Use one of: a, b"),
+        ({"also": ("vmpa",)}, "no 'vmpa'"),
+        ({"allow_zero": "a and b"}, "no 'a and b'"),
+        ({"terms": {"a": 1.0}}, "no number for b"),
+    ],
+)
+def test_an_option_that_would_be_ignored_or_cannot_work_is_refused(options: Any, says: str) -> None:
+    with pytest.raises(w2v.errors.SettingError, match=says):
+        w2v.check_gradients(loss, right, *pytree(np.float64), **{"also": (), **options})
+
+
+def test_terms_may_be_any_numbers() -> None:
+    for terms in (1, np.float32(1), np.int64(1), {"a": 1, "b": 2.0}):
+        assert w2v.check_gradients(loss, right, *pytree(np.float64), also=(), terms=terms).passed
+
+
+@pytest.mark.parametrize(
+    ("function", "rule", "says"),
+    [
+        (lambda p, x: p["a"] @ x, right, r"array of shape \(4,\)"),
+        (loss, jax.grad(loss), "Return .loss, gradient."),
+        (loss, lambda p, x: p["a"], "Return .loss, gradient."),
+        (loss, lambda p, x: (loss(p, x), {"a": p, "b": p["b"]}), "a tree in the place of a leaf"),
+    ],
+)
+def test_a_function_that_returns_something_else_is_told_so(
+    function: Any, rule: Any, says: str
+) -> None:
+    with pytest.raises(w2v.errors.SettingError, match=says):
+        w2v.check_gradients(function, rule, *pytree(np.float64), also=())
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])
+def test_a_leaf_without_entries_agrees(shape: tuple[int, ...]) -> None:
+    def value(params: Any) -> Any:
+        return jnp.sum(params["a"] ** 2) + jnp.sum(params["none"])
+
+    params = {"a": np.ones(2), "none": np.zeros(shape)}
+    check = w2v.check_gradients(value, jax.value_and_grad(value), params)
+    assert check.passed, check.sentence
+
+
 def test_the_rule_of_a_custom_vjp_is_not_its_own_reference() -> None:
     """jax.grad would only repeat the rule. The reference is the gradient of the forward."""
 

@@ -51,6 +51,32 @@ def test_batches_refuse_bad_ids(make: Any, bad: Any) -> None:
         make([bad])
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: w2v.pairs([0, 1, 2], [1]),
+        lambda: w2v.pairs([1], [0, 1, 2]),
+        lambda: w2v.pairs([0, 1], [1, 2], weights=[1.0]),
+        lambda: w2v.pairs([0, 1], [1, 2], weights=0.5),
+        lambda: w2v.pairs(0, 1),
+        lambda: jax.jit(w2v.pairs)(jnp.arange(3), jnp.arange(1)),
+        lambda: w2v.cbow([[0, 1]], [1, 2]),
+        lambda: w2v.cbow([0, 1], [1, 2]),
+        lambda: w2v.cbow([[0, 1], [1, 2]], [1, 2], mask=[1, 0]),
+        lambda: w2v.cbow([[0, 1], [1, 2]], [1, 2], mask=[[1, 0]]),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_make_no_batch(make: Any) -> None:
+    """JAX would take one context for each of three centers."""
+    with pytest.raises(w2v.errors.SettingError, match=r"Give .*\[B\]"):
+        make()
+
+
+def test_no_pairs_and_no_contexts_make_an_empty_batch() -> None:
+    assert w2v.pairs([], []).weights.shape == (0, 1, 1)
+    assert w2v.cbow([[]], [1]).weights.tolist() == [[[0.0]]]
+
+
 def test_a_batch_made_by_hand_is_checked() -> None:
     batch = w2v.pairs([0, 1], [1, 2])
     assert w2v.ids.check_batch(batch, 3).words.tolist() == [[1], [2]]

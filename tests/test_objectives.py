@@ -208,6 +208,15 @@ def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
         (lambda: w2v.negative_sampling(5, shared=0), "shared=0"),
         (lambda: w2v.negative_sampling(5, exponent=float("nan")), "exponent=nan"),
         (lambda: w2v.softmax(chunk=0), "chunk=0"),
+        (lambda: w2v.softmax(chunk=2.5), "chunk=2.5"),
+        (lambda: w2v.shared_negatives(5, span=1.5), "span=1.5"),
+        (lambda: w2v.negative_sampling(2.5), "num_negatives=2.5"),
+        (lambda: w2v.negative_sampling(float("nan")), "num_negatives=nan"),
+        (lambda: w2v.negative_sampling(5, shared=True), "shared=True"),
+        (lambda: w2v.hierarchical_softmax(float("nan")).init([1, 2]), "spare=nan"),
+        (lambda: w2v.hierarchical_softmax(float("inf")).init([1, 2]), "spare=inf"),
+        (lambda: w2v.hierarchical_softmax(a=0), "a=0"),
+        (lambda: w2v.hierarchical_softmax(b=-1), "b=-1"),
         (lambda: w2v.negative_sampling().init([]), "counts"),
         (lambda: w2v.negative_sampling().init([0, 0]), "sum to 0"),
         (lambda: w2v.hierarchical_softmax(spare=-1).init([1, 2]), "spare=-1"),
@@ -328,6 +337,18 @@ def test_held_out_loss(x64: None) -> None:
     )
     assert float(found) == pytest.approx(float(expected), rel=1e-12)
     assert float(held_out_loss(params, jax.tree.map(lambda leaf: leaf[:0], batch))) == 0
+
+
+def test_an_offset_keeps_its_digits_beside_bfloat16_params() -> None:
+    _, (params, batch, _), _ = tiny("softmax")
+    narrow = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), params)
+    same = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), narrow)
+    batch = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, jnp.float32 if leaf.dtype == np.float64 else None), batch
+    )
+    offset = jnp.linspace(-11, -9.1, len(params.output), dtype=jnp.float32)
+    found, wanted = (w2v.objectives.held_out_loss(p, batch, offset=offset) for p in (narrow, same))
+    assert float(found) == pytest.approx(float(wanted), rel=1e-6)  # in bfloat16 1e-2 off
 
 
 def test_ten_thousand_repeats_of_one_id_add_up(x64: None) -> None:

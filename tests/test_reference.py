@@ -94,6 +94,25 @@ def test_ids_outside_the_vocabulary_are_refused() -> None:
             reference_ids.train(params, [0], bad, 0.1, 2)
 
 
+@pytest.mark.parametrize(("centers", "contexts"), [([0, 1, 2], [1]), ([0], [1, 2]), (0, 1)])
+def test_ids_of_different_lengths_are_refused(centers: Any, contexts: Any) -> None:
+    """One context for three centers would have the loss of three pairs and the gradient of one."""
+    params = reference.init_network(3, 2, jax.random.key(0))
+    with pytest.raises(SettingError, match="make no pairs"):
+        reference_ids.backward(params, centers, contexts)
+    with pytest.raises(SettingError, match="make no pairs"):
+        reference_ids.train(params, centers, contexts, 0.1, 2)
+
+
+def test_a_mapping_takes_any_iterable_of_words() -> None:
+    wanted = reference.mapping(["b", "a", "b"])
+    for tokens in (np.array(["b", "a", "b"]), (word for word in "bab"), "bab"):
+        assert reference.mapping(tokens) == wanted
+    for empty in (np.array([]), iter(()), ""):
+        with pytest.raises(CorpusError, match="no words"):
+            reference.mapping(empty)
+
+
 def test_train_is_the_loop_one_would_write_and_changes_nothing(x64: None) -> None:
     tokens = reference.tokenize(data.machine_learning_text())
     word_to_id, _ = reference.mapping(tokens)

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 import w2vjax as w2v
-from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
+from w2vjax.windows.sampling import keep_probabilities, keep_thresholds, prefix_sum
+
+
+def test_words_are_counted_exactly_where_float32_has_no_odd_numbers():
+    """A chunk may have 2^30 words, and float32 counts to 2^24."""
+    mask = np.ones((1 << 24) + 1000, bool)
+    mask[0] = False
+    found = np.asarray(jax.jit(prefix_sum)(mask))
+    np.testing.assert_array_equal(found, np.cumsum(mask) - mask)
 
 
 def test_keep_probabilities_are_word2vecs():

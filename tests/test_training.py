@@ -377,6 +377,15 @@ def test_what_is_trained_goes_to_other_processes_and_can_be_continued_there(plan
         assert pickle.loads(pickle.dumps(run)).settings == run.settings
 
 
+@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
+def test_a_step_on_no_pairs_moves_nothing(planted, objective):
+    run = w2v.set_up(planted, Settings(**SMALL | {"objective": objective}))
+    step = jax.jit(partial(w2v.gradient_step, run.recipe))
+    after, loss, pairs = step(run.state, run.tables, w2v.pairs([], []), jax.random.key(0))
+    assert (float(loss), float(pairs)) == (0, 0)
+    assert bits(after.params) == bits(run.state.params)
+
+
 def test_what_a_run_is_shown_as_fits_on_a_line(planted, plain):
     run = w2v.set_up(planted, Settings(**SMALL))
     for shown in map(repr, (plain, run, run.state)):

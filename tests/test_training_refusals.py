@@ -62,6 +62,7 @@ DEVICE = np.array(jax.devices()[:1])
         *(({name: 3}, f"{name}=3 cannot work. Pass a function") for name in FUNCTIONS),
         ({"mesh": "all"}, "A mesh needs the axis"),
         ({"mesh": Mesh(DEVICE.reshape(1, 1), ("x", "y"))}, r"a mesh of \('x', 'y'\)"),
+        ({"mesh": Mesh(DEVICE[:0], ("copy",))}, "no device of process 0"),
         ({"mesh": Mesh(DEVICE.reshape(1, 1), ("data", "copy"))}, "A mesh needs the axis"),
         ({"mesh": Mesh(DEVICE.reshape(1, 1), ("data", "dim")), "copies": 2}, "copies=2 cannot go"),
     ],
@@ -73,6 +74,20 @@ def test_what_cannot_work_is_refused_before_the_corpus_is_read(arguments, says, 
         with pytest.raises(errors.SettingError, match=says):
             act(Unread(), **SMALL, **arguments, log=tmp_path / "log")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("axis", ["copy", "data", "dim", "vocabulary"])
+def test_a_mesh_without_a_process_of_the_run_is_refused_in_all_of_them(axis, monkeypatch):
+    """The processes of the mesh would wait for ever for the other one."""
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(errors.SettingError, match="no device of process 1"):
+        w2v.train(Unread(), **SMALL, mesh=Mesh(DEVICE, (axis,)))
+
+
+def test_a_number_of_devices_may_be_numpys():
+    assert w2v.plan([["a", "b"]] * 9, dim=4, min_count=1, devices=np.int64(1)).vocabulary == 2
+    with pytest.raises(errors.SettingError, match="devices=True cannot work"):
+        w2v.train(Unread(), devices=True)
 
 
 def test_allow_without_resume_is_refused(tmp_path):

@@ -530,6 +530,48 @@ def test_a_method_of_your_own_is_what_trains(planted):
         w2v.train(Unread(), method=mine._replace(batch_words=50), batch_words=50)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("block_words", 0),
+        ("block_words", 2.5),
+        ("batch_words", 0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", -1.0),
+    ],
+)
+def test_a_number_of_a_method_is_checked_as_the_setting_is(name, value):
+    with pytest.raises(errors.SettingError, match=f"{name}={value}"):
+        w2v.train(Unread(), method=w2v.method()._replace(**{name: value}))
+
+
+@pytest.mark.parametrize("name", ["dim", "seed", "learning_rate", "sample"])
+def test_a_number_too_large_for_a_float_is_refused(name):
+    with pytest.raises(errors.SettingError, match=rf"^{name}=1000.{{0,99}} cannot work"):
+        w2v.Settings(**{name: 10**400}).check()
+
+
+@pytest.mark.parametrize(
+    ("block", "given", "use"), [(3, 65_536, 65_535), (3, 65_534, 65_535), (16, 8, 16)]
+)
+def test_the_remedy_for_words_of_a_step_can_work(block, given, use):
+    settings = w2v.Settings(block_words=block, batch_words=given)
+    with pytest.raises(errors.SettingError, match=rf"multiple .* Use {use}\."):
+        methods.completed(settings)
+    assert methods.completed(dataclasses.replace(settings, batch_words=use)).batch_words == use
+
+
+@pytest.mark.parametrize("arguments", [{"epochs": 0}, {"epochs": 2.5}, {"words": -1}])
+def test_a_method_is_for_whole_numbers(arguments):
+    with pytest.raises(errors.SettingError, match="Use a whole number"):
+        w2v.method("cbow", **{"words": 100, **arguments})
+
+
+def test_a_text_that_is_held_out_is_said_to_be():
+    with pytest.raises(errors.CorpusError, match=r"1 of 3 tokens .* held_out"):
+        w2v.train([["a", "b", "a"]], min_count=1, held_out=0.9)
+
+
 def test_float64_tables_need_the_64_bit_numbers_of_jax():
     with pytest.raises(errors.SettingError, match="JAX_ENABLE_X64=1"):
         w2v.train(Unread(), dtype="float64")

@@ -47,21 +47,20 @@ def mesh_of(devices: int | None) -> Mesh | None:
     True
     """
     processes, there = jax.process_count(), jax.device_count()
-    if devices is None:
-        devices = 1 if processes == 1 else there
-    if isinstance(devices, bool) or not isinstance(devices, int) or not 1 <= devices <= there:
+    many: Any = (1 if processes == 1 else there) if devices is None else devices
+    if isinstance(many, bool) or not isinstance(many, int | np.integer) or not 1 <= many <= there:
         remedy = f"Use a whole number from 1 to {there}."
         if jax.default_backend() == "cpu":
             remedy += " XLA_FLAGS=--xla_force_host_platform_device_count=N simulates N on a CPU."
-        raise SettingError(f"devices={devices!r:.60} cannot work: JAX has {there}. {remedy}")
-    if devices == 1 == processes:
+        raise SettingError(f"devices={many!r:.60} cannot work: JAX has {there}. {remedy}")
+    if many == 1 == processes:
         return None
-    share, rest = divmod(devices, processes)
+    share, rest = divmod(int(many), processes)
     everyones = [[d for d in jax.devices() if d.process_index == p] for p in range(processes)]
     fewest = min(map(len, everyones))
     if rest or share > fewest:
         raise SettingError(
-            f"devices={devices} cannot be shared out equally to {processes} processes, of which "
+            f"devices={many} cannot be shared out equally to {processes} processes, of which "
             f"one has {fewest}. Use a multiple of {processes}, {fewest * processes} at most."
         )
     return Mesh(np.array([device for own in everyones for device in own[:share]]), (AXIS,))

@@ -114,24 +114,14 @@ def check_mesh(
     """Raise SettingError for a mesh that does not divide the tables or the groups of a step."""
     if mesh is None:
         return
-    if isinstance(mesh, Mesh) and trains_copies(mesh):
+    check_axes(mesh)
+    if trains_copies(mesh):
         if copies is not None and copies % mesh.size:
             raise SettingError(
                 f"copies={copies} cannot be shared out to {mesh.size} devices. Use a multiple of "
                 f"{mesh.size}, or leave it out."
             )
         return
-    if not isinstance(mesh, Mesh) or not set(mesh.axis_names) <= set(AXES):
-        axes = f"a mesh of {mesh.axis_names}" if isinstance(mesh, Mesh) else repr(mesh)[:60]
-        raise SettingError(
-            'A mesh needs the axis "copy", or some of the axes "data", "dim" and "vocabulary", and '
-            f'this is {axes}. Use jax.sharding.Mesh(devices, ("copy",)).'
-        )
-    if any(kind != AxisType.Auto for kind in mesh.axis_types):
-        raise SettingError(
-            f"A mesh needs axes of the type Auto, and this has {mesh.axis_types}. Use "
-            'jax.sharding.Mesh(devices, ("data", "dim")).'
-        )
     if copies not in (None, 1):
         raise SettingError(
             f"copies={copies} cannot go with a mesh, whose devices train one copy of the tables. "
@@ -148,6 +138,26 @@ def check_mesh(
                 f'The axis "{name}" of the mesh has {count(mesh, name)} devices, which do not '
                 f"divide {what}. Use a multiple, or another mesh."
             )
+
+
+def check_axes(mesh: object) -> None:
+    """Raise SettingError for a mesh with other axes, or without a device of each process."""
+    if not isinstance(mesh, Mesh) or not (trains_copies(mesh) or set(mesh.axis_names) <= set(AXES)):
+        given = f"a mesh of {mesh.axis_names}" if isinstance(mesh, Mesh) else repr(mesh)[:60]
+        raise SettingError(
+            'A mesh needs the axis "copy", or some of the axes "data", "dim" and "vocabulary", and '
+            f'this is {given}. Use jax.sharding.Mesh(devices, ("copy",)).'
+        )
+    if lacking := set(range(jax.process_count())) - {d.process_index for d in mesh.devices.flat}:
+        raise SettingError(
+            f"The mesh has no device of process {min(lacking)}, and each process of a run trains. "
+            "Use jax.devices(), which has the devices of all processes."
+        )
+    if not trains_copies(mesh) and any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise SettingError(
+            f"A mesh needs axes of the type Auto, and this has {mesh.axis_types}. Use "
+            'jax.sharding.Mesh(devices, ("data", "dim")).'
+        )
 
 
 _DENSE = (

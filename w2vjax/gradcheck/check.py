@@ -36,6 +36,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.gradcheck import compare
 from w2vjax.gradcheck import compiled as programs
 from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error, name_of, widen
@@ -101,7 +102,8 @@ def check_gradients(
         ``check.report``. :func:`assert_gradients` raises.
 
     Raises:
-        SettingError: params hold no floats, or floats without a tolerance.
+        SettingError: params hold no floats, or floats without a tolerance; an option cannot work;
+            or a function does not return what it should.
 
     >>> loss = lambda w, x: jnp.sum(jnp.tanh(x @ w))
     >>> def backward(w, x):
@@ -123,6 +125,7 @@ def check_gradients(
         params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
     params, batch = compare.host_copy(params), compare.host_copy(batch)
     leaves = compare.float_leaves(params)
+    check_options(leaves, tolerance, samples, also, scales, allow_zero)
     exact = all(leaf.dtype == np.float64 for leaf in leaves.values())
     # infinities are findings here, not accidents worth a warning
     with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
@@ -169,6 +172,34 @@ def assert_gradients(
     check = check_gradients(loss, backward, params, *batch, **options)
     if not check.passed:
         raise AssertionError(check.report)
+
+
+def check_options(
+    leaves: Leaves,
+    tolerance: Tolerance,
+    samples: int,
+    also: Sequence[str],
+    scales: Sequence[float],
+    allow_zero: bool | Sequence[str],
+) -> None:
+    """Raise SettingError for an option that cannot work, or that names what is not there."""
+    whole_number("samples", samples, least=0)
+    if not len(scales) or scales[0] != 1:
+        raise SettingError(f"scales={scales} cannot work. Begin with 1, the params as they are.")
+    limits: dict[str, Any] = tolerance if isinstance(tolerance, dict) else {"": tolerance}
+    for limit in limits.values():
+        if limit is not None and not limit > 0:
+            raise SettingError(f"A tolerance of {limit} cannot work. Use a number above 0.")
+    named = [name for name in names_in(allow_zero) if not name.startswith("batch.")]
+    named += limits if isinstance(tolerance, dict) else []
+    for names, known in ((names_in(also), EVERYTHING), (named, leaves)):
+        if unknown := set(names) - set(known):
+            raise SettingError(f"There is no {min(unknown)!r}. Use one of: {', '.join(known)}.")
+
+
+def names_in(given: bool | Sequence[str]) -> Sequence[str]:
+    """The names of an option. One string is one name, and True and False are none."""
+    return [given] if isinstance(given, str) else () if isinstance(given, bool) else given
 
 
 class Limit(NamedTuple):
@@ -238,14 +269,19 @@ def leaf_limits(
     leaves: Leaves, tolerance: Tolerance, terms: Tree, least: float
 ) -> dict[str, Limit]:
     """The tolerance, of at least ``least``, and the floor of each leaf."""
-    sizes = {} if isinstance(terms, int | float) else named(terms)
+    flat = jax.tree_util.tree_leaves_with_path(terms)
+    alone = jax.tree_util.all_leaves([terms])
+    sizes = {name: terms for name in leaves} if alone else {name_of(at): x for at, x in flat}
+    if missing := set(leaves) - set(sizes):
+        cause = f"The terms have no number for {min(missing)}"
+        raise SettingError(f"{cause}. Give one number, or a tree like the params.")
     limits = {}
     for name, leaf in leaves.items():
         usual = TOLERANCES[leaf.dtype.name]
         given = tolerance.get(name, usual) if isinstance(tolerance, dict) else tolerance
         allowed = max(least, usual if given is None else given)
-        size = float(sizes[name]) if sizes else float(terms)
-        limits[name] = Limit(allowed, compare.rounding_floor(leaf.dtype.name, allowed, size))
+        floor = compare.rounding_floor(leaf.dtype.name, allowed, float(sizes[name]))
+        limits[name] = Limit(allowed, floor)
     return limits
 
 
@@ -281,8 +317,12 @@ def reference(run: Prepared, params: Tree) -> tuple[float, Leaves, float]:
     with jax.enable_x64(True):
         if (value := run.value) is not None:
             wide, batch = widen(params), widen(run.batch)
+            loss = value(wide, *batch)
+            if np.shape(loss):
+                cause = f"The loss returns an array of shape {np.shape(loss)}"
+                raise SettingError(f"{cause}. Return one number, such as the sum.")
             gradient = difference_gradient(lambda moved: value(moved, *batch), wide)
-            return float(value(wide, *batch)), dict(zip(named(params), gradient, strict=True)), 0.0
+            return float(loss), dict(zip(named(params), gradient, strict=True)), 0.0
         found = run.calls.reference(widen(params), run.direction, *widen(run.batch))
         return float(found[0]), named(found[1]), float(found[2])
 
@@ -296,6 +336,11 @@ def points_at(run: Prepared, params: Tree, scales: Sequence[float]) -> list[Poin
         finite = np.isfinite([loss, *(np.abs(leaf).sum() for leaf in wanted.values())]).all()
         if finite or scale == 1:
             raw = call(run, run.calls.backward, there)
+            if not (isinstance(raw, tuple | list) and len(raw) == 2 and np.shape(raw[0]) == ()):
+                raise SettingError(
+                    "The backward returns something else than a loss and a gradient. Return "
+                    "(loss, gradient), as jax.value_and_grad does."
+                )
             gradient = named(dense(raw[1], params))
             points.append(Point(scale, there, raw, gradient, loss, wanted, slope))
     return points
@@ -357,7 +402,7 @@ def influence(run: Prepared, params: Tree) -> Leaves:
 
 def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tuple[str, ...]:
     """The parts whose reference is zero where it need not be, unless the caller allows it."""
-    allowed = [part.name for part in parts] if allow_zero is True else allow_zero or ()
+    allowed = [part.name for part in parts] if allow_zero is True else names_in(allow_zero)
     found = []
     for part in parts:
         silent = part.rows and not part.tested and not part.name.startswith("batch.")

@@ -101,6 +101,8 @@ def dense(gradient: Tree, params: Tree) -> Any:
 
     try:
         parts = structure.flatten_up_to(gradient)
+        if not jax.tree_util.all_leaves([x for x in parts if not isinstance(x, Rows | None)]):
+            raise ValueError("it has a tree in the place of a leaf")
     except ValueError as error:
         cause = f"The gradient has another structure than the params: {str(error).splitlines()[0]}"
         raise SettingError(f"{cause}. Return one leaf for each leaf of the params.") from None
@@ -151,8 +153,8 @@ def worst_entries(found: Array, wanted: Array) -> tuple[Entry, ...]:
 
 def live_rows(leaf: Array) -> Array:
     """Which rows of a leaf have an entry that is finite and not zero, a mask."""
-    rows = np.asarray(leaf).reshape(len(leaf) if np.ndim(leaf) else 1, -1)
-    return np.asarray((np.isfinite(rows) & (rows != 0)).any(-1))
+    rows = np.atleast_1d(leaf)[: np.size(leaf)]  # a leaf without entries has no rows to exercise
+    return np.asarray((np.isfinite(rows) & (rows != 0)).any(tuple(range(1, rows.ndim))))
 
 
 def exercise(name: str, seen: Sequence[Array], probed: Sequence[Array] | None) -> Exercise:

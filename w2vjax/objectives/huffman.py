@@ -26,6 +26,7 @@ from w2vjax.objectives.logistic import (
     logistic_rows_bounded,
     logistic_rows_loss,
 )
+from w2vjax.objectives.negative import sound_counts
 from w2vjax.types import Batch, Draws, Objective, Params, Targets
 
 # The most levels whose nodes 64-bit integers can number. A word so deep has a share below 2^-42.
@@ -127,19 +128,15 @@ def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
         The paths of all words.
 
     Raises:
-        SettingError: counts are empty, negative or not finite, or spare is negative.
+        SettingError: counts are empty, negative or not finite, or spare is negative or not finite.
 
     >>> tree = huffman_tree([4, 2, 1])
     >>> tree.lengths.tolist(), tree.nodes.tolist()
     ([1, 2, 2], [[0, 0], [0, 1], [0, 1]])
     """
-    mass = np.asarray(counts, np.float64)
-    if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
-        cause = "Word counts must be finite and at least 0, one for each word"
-        raise SettingError(f"{cause}. Count the vocabulary again.")
-    if spare is not None and spare < 0:
-        cause = f"spare={spare} leaves no room for the words"
-        raise SettingError(f"{cause}. Use about 1/3, or None for no limit.")
+    mass = sound_counts(counts)
+    if spare is not None and not 0 <= spare < math.inf:
+        raise SettingError(f"spare={spare} cannot work. Use about 1/3, or None for no limit.")
     size = mass.size
     leaves = 2.0**_MOST_LEVELS if spare is None else size * (1 + spare)
     longest = min(_MOST_LEVELS, math.ceil(math.log2(leaves)))
@@ -205,10 +202,15 @@ def hierarchical_softmax(spare: float | None = None, a: float = A, b: float = B)
     Returns:
         An objective whose ``init`` raises what :func:`huffman_tree` raises.
 
+    Raises:
+        SettingError: a or b is not above 0.
+
     >>> objective = hierarchical_softmax()
     >>> objective.init([7, 7]).codes.tolist()
     [[0], [1]]
     """
+    if not (a > 0 and b > 0):
+        raise SettingError(f"a={a}, b={b} cannot work. Use numbers above 0, such as {A} and {B}.")
     tree = partial(huffman_tree, spare=spare)
     logistic = logistic_rows_loss, logistic_rows_backward
     bounded = partial(logistic_rows_bounded, a=a, b=b)

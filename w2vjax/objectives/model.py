@@ -373,7 +373,9 @@ def held_out_loss(
         # a hidden vector that ends in 1 scores s + offset against one more column
         if offset is not None:
             hidden = jnp.concatenate([hidden, jnp.ones((*hidden.shape[:-1], 1), hidden.dtype)], -1)
-            output = jnp.concatenate([output, offset[:, None].astype(output.dtype)], 1)
+            # in the dtype of hidden: bfloat16 would round an offset of -10 to -10 +- 0.03
+            wide = output.astype(hidden.dtype), offset[:, None].astype(hidden.dtype)
+            output = jnp.concatenate(wide, 1)
         loss = softmax(chunk).loss(hidden, output, SoftmaxTargets(batch.words, batch.weights)).sum()
     else:
         targets = draw_targets(objective, jax.random.key(0), tables, batch)

@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.lazy import kept
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
@@ -40,6 +40,15 @@ class Alias(NamedTuple):
     other: Array
 
 
+def sound_counts(counts: ArrayLike) -> np.ndarray:
+    """Word counts as [V] float64. SettingError if they are empty, negative or not finite."""
+    mass = np.asarray(counts, np.float64)
+    if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
+        cause = "Word counts must be finite and at least 0, one for each word"
+        raise SettingError(f"{cause}. Count the vocabulary again.")
+    return mass
+
+
 def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
     """counts^exponent, [V] float64; 0 stays 0.
 
@@ -49,10 +58,7 @@ def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
     >>> noise_mass([16, 0, 1]).tolist()
     [8.0, 0.0, 1.0]
     """
-    mass = np.asarray(counts, np.float64)
-    if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
-        cause = "Word counts must be finite and at least 0, one for each word"
-        raise SettingError(f"{cause}. Count the vocabulary again.")
+    mass = sound_counts(counts)
     mass = np.where(mass > 0, np.maximum(mass, 1e-300) ** exponent, 0.0)
     if not 0 < mass.sum() < np.inf:
         cause = f"Counts raised to exponent={exponent} sum to {mass.sum()}"
@@ -157,7 +163,7 @@ def negative_sampling(
         shared: K, the negatives drawn for a group; num_negatives by default.
 
     Raises:
-        SettingError: a number is below 1, or the exponent is not finite.
+        SettingError: a number is not a whole number of at least 1, or the exponent is not finite.
 
     >>> objective = negative_sampling(num_negatives=2)
     >>> tables = objective.init([5, 3, 2])
@@ -166,10 +172,10 @@ def negative_sampling(
     >>> targets.ids.shape, targets.labels.tolist()
     ((1, 3), [[[1.0, 0.0, 0.0]]])
     """
-    drawn = num_negatives if shared is None else shared
-    if num_negatives < 1 or drawn < 1 or not np.isfinite(exponent):
-        cause = f"num_negatives={num_negatives}, shared={shared}, exponent={exponent} cannot work"
-        raise SettingError(f"{cause}. Use at least 1 negative and a finite exponent.")
+    whole_number("num_negatives", num_negatives)
+    drawn = num_negatives if shared is None else whole_number("shared", shared)
+    if not np.isfinite(exponent):
+        raise SettingError(f"exponent={exponent} cannot work. Use a finite number, such as 0.75.")
 
     return Objective(
         partial(alias_table, exponent=exponent),

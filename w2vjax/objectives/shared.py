@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import whole_number
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.logistic import sigmoid
@@ -178,7 +178,7 @@ def shared_negatives(
             greatest common divisor is used.
 
     Raises:
-        SettingError: a number is below 1, or the exponent is not finite.
+        SettingError: a number is not a whole number of at least 1, or the exponent is not finite.
 
     >>> objective, clear = shared_negatives(2, shared=3, span=1), negative_sampling(2, shared=3)
     >>> tables, words = clear.init([5, 3, 2]), jnp.asarray([[1, 0]])
@@ -189,9 +189,7 @@ def shared_negatives(
     True
     """
     clear = negative_sampling(num_negatives, exponent, shared)
-    if span < 1:
-        raise SettingError(f"span={span} blocks cannot share negatives. Use at least 1.")
-
+    whole_number("span", span)
     return Objective(
         clear.init,
         partial(_select, num_negatives),

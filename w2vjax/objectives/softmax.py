@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import whole_number
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.scores import logits as all_logits
@@ -242,7 +242,7 @@ def softmax(chunk: int | None = None) -> Objective:
         An objective that draws nothing and has no tables.
 
     Raises:
-        SettingError: chunk is below 1.
+        SettingError: chunk is not a whole number of at least 1.
 
     >>> objective = softmax(chunk=2)
     >>> targets = objective.select((), (), jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
@@ -252,9 +252,7 @@ def softmax(chunk: int | None = None) -> Objective:
     if chunk is None:
         dense = dense_loss, dense_backward
         return Objective(no_tables, select_words, *dense, bounded=softmax_bounded)
-    if chunk < 1:
-        cause = f"chunk={chunk} words at a time cannot work"
-        raise SettingError(f"{cause}. Use at least 1, or None for the dense form.")
+    chunk = whole_number("chunk", chunk)
     return Objective(
         no_tables,
         select_words,

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
+from w2vjax.errors import SettingError
 from w2vjax.ids import check_ids
 from w2vjax.reference import one_hot
 from w2vjax.reference.one_hot import Params, _widen, softmax
@@ -50,12 +51,16 @@ def backward(params: Params, centers: ArrayLike, contexts: ArrayLike) -> tuple[j
 
     Raises:
         IdError: an id is not in [0, V).
+        SettingError: centers and contexts differ in length.
 
     >>> params = {"w1": jnp.array([[1.0], [2.0]]), "w2": jnp.array([[0.0, 0.0]])}
     >>> backward(params, [1], [0])[1]["w2"].tolist()
     [[-1.0, 1.0]]
     """
     rows, wanted = _ids(centers, params), _ids(contexts, params)
+    if rows.shape != wanted.shape or rows.ndim != 1:
+        cause = f"Centers {rows.shape} and contexts {wanted.shape} make no pairs"
+        raise SettingError(f"{cause}. Give two arrays [B] of one length.")
     cache = forward(params, rows)
     da2 = cache["z"].at[jnp.arange(len(wanted)), wanted].add(-1)  # [B, V] z - y
     dw2 = cache["a1"].T @ da2  # [D, V]
@@ -72,7 +77,9 @@ def train(
     """:func:`w2vjax.reference.train` on ids.
 
     Raises:
-        IdError: an id is not in [0, V); and what :func:`w2vjax.reference.train` raises.
+        IdError: an id is not in [0, V).
+        SettingError: centers and contexts differ in length; and what
+            :func:`w2vjax.reference.train` raises.
 
     >>> centers, contexts = one_hot.training_pairs(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
     >>> params = one_hot.init_network(3, 2, jax.random.key(0))

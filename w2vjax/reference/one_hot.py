@@ -69,7 +69,7 @@ def mapping(
     >>> mapping(["to", "be", "or", "not", "to", "be"])[0]
     {'to': 0, 'be': 1, 'or': 2, 'not': 3}
     """
-    if not tokens:
+    if not (tokens := list(tokens)):
         raise CorpusError("The text holds no words. Give a text with at least one word.")
     words = [word for word, _ in Counter(tokens).most_common()] if order is None else list(order)
     word_to_id = {word: i for i, word in enumerate(words)}
@@ -312,7 +312,7 @@ def train(
         cause = f"learning_rate is {learning_rate}"
         raise SettingError(f"{cause}. Give a positive number, such as 0.05.")
     whole_number("steps", steps)
-    if not np.shape(X)[0]:
+    if not np.size(X):
         cause = "There is no pair of neighbouring words to train on"
         raise CorpusError(f"{cause}. Give a text of at least two words.")
     params, history = _descend(params, X, y, learning_rate, steps, backward)

@@ -104,9 +104,9 @@ def feed(
     mesh: Mesh | None = None,
     join_words: int | None = None,
 ) -> Feed:
-    """How a corpus is fed: from the memory map, or from an accelerator's memory if it has room.
+    """Where chunks come from: the memory map, or an accelerator's memory if that has room.
 
-    Chunks are as equal as whole steps allow. The number of copies divides their number.
+    Chunks are as equal as whole steps allow, and mostly as many for each copy.
 
     Args:
         corpus: the text as ids.
@@ -125,8 +125,8 @@ def feed(
     words = len(corpus.ids) - int(len(corpus.ids) * held_out)
     if words < 2:
         raise CorpusError(
-            f"The corpus has {len(corpus.ids)} tokens to train on, and a word needs a neighbour. "
-            "Lower min_count or read more text."
+            f"{words} of {len(corpus.ids)} tokens are left to train on, and a word needs a "
+            "neighbour. Lower min_count or held_out, or read more text."
         )
     device = own_device(mesh)
     if copies is None:

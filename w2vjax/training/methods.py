@@ -6,15 +6,21 @@ The numbers here are where it learned best. Each row names the committed result 
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training.settings import Complete, ModelName, ObjectiveName, Settings
+from w2vjax.training.settings import (
+    MOST_BATCH_WORDS,
+    Complete,
+    ModelName,
+    ObjectiveName,
+    Settings,
+)
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
 from w2vjax.windows import cbow
@@ -122,7 +128,7 @@ def method(
         epochs: how many times the text is read.
 
     Raises:
-        SettingError: a name is not known.
+        SettingError: a name is not known, or words or epochs is not a whole number.
 
     >>> method("cbow").learning_rate, method("cbow", words=48_000, epochs=20).learning_rate
     (0.5, 0.15)
@@ -139,10 +145,11 @@ def method(
         models, objectives = (sorted({names[i] for names in METHODS}) for i in (0, 1))
         raise SettingError(
             f"model={model!r} with objective={objective!r} is not known. Models: "
-            f"{', '.join(models)}; "
-            f"objectives: {', '.join(objectives)}."
+            f"{', '.join(models)}; objectives: {', '.join(objectives)}."
         ) from None
+    whole_number("epochs", epochs)
     if model == "cbow" and words is not None:
+        whole_number("words", words, least=0)
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
         if words < SHORT_TEXT:
@@ -210,20 +217,23 @@ def completed(
     """
     settings.check()
     chosen = chosen or method(settings.model, settings.objective)
-    step = chosen.accelerator_words if accelerator else chosen.batch_words
-    block = chosen.block_words if settings.block_words is None else settings.block_words
     usual: dict[str, Any] = {
         "learning_rate": chosen.learning_rate,
-        "block_words": block,
-        "batch_words": block * math.ceil(step / block),
+        "block_words": chosen.block_words,
+        "batch_words": chosen.accelerator_words if accelerator else chosen.batch_words,
     }
     if settings.objective == "negative":
         usual |= {"negatives": NEGATIVES, "noise_exponent": NOISE_EXPONENT}
     given = {each.name: getattr(settings, each.name) for each in fields(Settings)}
     full = Complete(**given | {name: value for name, value in usual.items() if given[name] is None})
-    if full.batch_words % block:
+    full.check()  # once more: a method of your own may have any numbers
+    block = full.block_words
+    whole = block * math.ceil(full.batch_words / block)
+    if settings.batch_words is None:
+        return replace(full, batch_words=whole)
+    if full.batch_words != whole:
         raise SettingError(
             f"batch_words={full.batch_words} is not a multiple of block_words={block}. "
-            f"Use {block * math.ceil(full.batch_words / block)}."
+            f"Use {whole if whole <= MOST_BATCH_WORDS else whole - block}."
         )
     return full

@@ -5,7 +5,6 @@ their signatures and help, ``w2vjax train --help``, the checks, the checkpoints 
 read it. To add a setting, add a field.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
@@ -186,8 +185,7 @@ class Settings:
             if (value := getattr(self, name)) is not None and self.objective != "negative":
                 raise SettingError(
                     f"{name}={value!r} is for objective='negative', and this is "
-                    f"{objective_name(self.objective)!r}. "
-                    "Leave it out."
+                    f"{objective_name(self.objective)!r}. Leave it out."
                 )
 
     def as_json(self) -> dict[str, Any]:
@@ -225,10 +223,10 @@ def check_value(setting: "Field[Any]", value: Any) -> None:
         return _check_name(name, kind, value)
     low, high = setting.metadata["low"], setting.metadata["high"]
     number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not low <= value <= high:
+    if not number or not low <= value <= high:
         what = "whole" if kind is int else "finite"
         raise SettingError(
-            f"{name}={value!r} cannot work. Use a {what} number from {low} to {high}."
+            f"{name}={value!r:.60} cannot work. Use a {what} number from {low} to {high}."
         )
 
 

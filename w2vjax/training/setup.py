@@ -83,8 +83,8 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
 
 def on_accelerator(mesh: Mesh | None) -> bool:
     """Whether a run is on a GPU or TPU."""
-    device = own_device(mesh if isinstance(mesh, Mesh) else None)
-    return bool(device.platform != "cpu")
+    devices = mesh.devices.flat if isinstance(mesh, Mesh) else ()
+    return bool(next(iter(devices), own_device(None)).platform != "cpu")
 
 
 def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
@@ -157,10 +157,11 @@ def set_up(
             its names count.
         schedule: step -> learning rate, or one rate. Default: a linear fall over the run's steps.
         start: tables to go on from, [V, D] each.
-        mesh: devices with the axis "copy", or with the axes "data" and "dim".
+        mesh: devices with the axis "copy", or with some of "data", "dim" and "vocabulary".
         deterministic: equal bits on a GPU too.
 
     Raises:
+        CorpusError: the corpus has no two words to train on.
         SettingError: the settings cannot work, alone or together.
     """
     method = method or methods.method(

@@ -188,13 +188,13 @@ def measured_loss(
 ) -> tuple[jax.Array, jax.Array]:
     """(loss, positive pairs), both summed over the first groups of a batch, float32 scalars."""
     whole = batch.words.shape[0]
-    together = math.lcm(batch.regrouped, recipe.objective.sharing(targets))
+    together = max(1, math.lcm(batch.regrouped, recipe.objective.sharing(targets)))  # 0 if empty
     groups = min(whole, -(-recipe.measured // together) * together)
 
     # an axis counts groups, or what some neighbouring groups share: see types.Batch and
     # types.Objective
     def first(leaf: jax.Array) -> jax.Array:
-        return leaf[: groups * leaf.shape[0] // whole]
+        return leaf[: groups * leaf.shape[0] // max(whole, 1)]
 
     part, few = jax.tree.map(first, (batch, targets))
     losses = recipe.objective.loss(hidden_vectors(params.input, part), params.output, few)

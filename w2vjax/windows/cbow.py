@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
+from w2vjax.errors import SettingError
 from w2vjax.ids import as_ids
 from w2vjax.types import Batch, Inputs
 from w2vjax.windows.skipgram import block_batch
@@ -52,6 +53,7 @@ def cbow(
 
     Raises:
         IdError: an id is not in [0, vocab_size).
+        SettingError: the shapes do not fit each other.
 
     >>> batch = cbow([[0, 2]], [1], vocab_size=3)
     >>> batch.inputs.weights.tolist(), batch.words.tolist()
@@ -59,6 +61,11 @@ def cbow(
     """
     contexts, centers = as_ids(contexts, vocab_size), as_ids(centers, vocab_size)
     real = jnp.ones(contexts.shape, bool) if mask is None else jnp.asarray(mask).astype(bool)
+    if contexts.ndim != 2 or real.shape != contexts.shape or centers.shape != contexts.shape[:1]:
+        raise SettingError(
+            f"Contexts {contexts.shape}, centers {centers.shape} and a mask {real.shape} do not "
+            "fit. Give contexts [B, C], centers [B] and a mask [B, C]."
+        )
     inputs = Inputs(contexts[:, None], mean_weights(real, dtype)[:, None])
     return Batch(inputs, centers[:, None], real.any(-1).astype(dtype)[:, None, None])
 

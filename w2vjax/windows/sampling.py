@@ -57,7 +57,7 @@ def keep_thresholds(counts: ArrayLike, sample: float = 1e-3) -> Array:
 
 
 def prefix_sum(mask: Array) -> Array:
-    """How many are true before each place of a mask [M], [M] int32; exact for M < 2^24.
+    """How many are true before each place of a mask [M], [M] int32.
 
     >>> prefix_sum(jnp.asarray([True, False, True, True])).tolist()
     [0, 1, 1, 2]
@@ -68,9 +68,9 @@ def prefix_sum(mask: Array) -> Array:
     before = jnp.asarray(np.triu(np.ones((_TRIANGLE, _TRIANGLE), np.float32), 1))
     # whole numbers up to 128: exact in any precision
     within = jnp.matmul(rows, before, precision="highest")
-    totals = rows.sum(1)
+    totals = rows.sum(1).astype(jnp.int32)  # float32 would lose the count from 2^24 on
     offset = jnp.cumsum(totals) - totals
-    return (within + offset[:, None]).reshape(-1)[:size].astype(jnp.int32)
+    return (within.astype(jnp.int32) + offset[:, None]).reshape(-1)[:size]
 
 
 def subsample(

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
+from w2vjax.errors import SettingError
 from w2vjax.ids import as_ids
 from w2vjax.types import Batch, Inputs
 from w2vjax.windows.neighbourhood import around_each, in_block
@@ -42,6 +43,7 @@ def pairs(
 
     Raises:
         IdError: an id is not in [0, vocab_size).
+        SettingError: the arrays differ in length.
 
     >>> batch = pairs([0, 1], [1, 0], vocab_size=2)
     >>> batch.inputs.ids.shape, batch.words.tolist()
@@ -50,6 +52,11 @@ def pairs(
     centers, contexts = as_ids(centers, vocab_size), as_ids(contexts, vocab_size)
     ones = jnp.ones(centers.shape, dtype)
     weights = ones if weights is None else jnp.asarray(weights, dtype)
+    if not centers.shape == contexts.shape == weights.shape or centers.ndim != 1:
+        raise SettingError(
+            f"Centers {centers.shape}, contexts {contexts.shape} and weights {weights.shape} make "
+            "no pairs. Give arrays [B] of one length."
+        )
     inputs = Inputs(centers[:, None, None], ones[:, None, None])
     return Batch(inputs, contexts[:, None], weights[:, None, None])
 
