@@ -231,7 +231,6 @@ def test_any_pair_of_functions_on_any_pytree(dtype: Any) -> None:
         ({"tolerance": {"a": float("nan")}}, "tolerance of nan"),
         ({"tolerance": {"c": 1e-3}}, "no 'c'. Use one of: a, b"),
         ({"also": ("vmpa",)}, "no 'vmpa'"),
-        ({"allow_zero": "a and b"}, "no 'a and b'"),
         ({"terms": {"a": 1.0}}, "no number for b"),
     ],
 )

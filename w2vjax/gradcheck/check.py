@@ -125,7 +125,7 @@ def check_gradients(
         params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
     params, batch = compare.host_copy(params), compare.host_copy(batch)
     leaves = compare.float_leaves(params)
-    check_options(leaves, tolerance, samples, also, scales, allow_zero)
+    check_options(leaves, tolerance, samples, also, scales)
     exact = all(leaf.dtype == np.float64 for leaf in leaves.values())
     # infinities are findings here, not accidents worth a warning
     with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
@@ -180,7 +180,6 @@ def check_options(
     samples: int,
     also: Sequence[str],
     scales: Sequence[float],
-    allow_zero: bool | Sequence[str],
 ) -> None:
     """Raise SettingError for an option that cannot work, or that names what is not there."""
     whole_number("samples", samples, least=0)
@@ -190,8 +189,7 @@ def check_options(
     for limit in limits.values():
         if limit is not None and not limit > 0:
             raise SettingError(f"A tolerance of {limit} cannot work. Use a number above 0.")
-    named = [name for name in names_in(allow_zero) if not name.startswith("batch.")]
-    named += limits if isinstance(tolerance, dict) else []
+    named = limits if isinstance(tolerance, dict) else ()
     for names, known in ((names_in(also), EVERYTHING), (named, leaves)):
         if unknown := set(names) - set(known):
             raise SettingError(f"There is no {min(unknown)!r}. Use one of: {', '.join(known)}.")
