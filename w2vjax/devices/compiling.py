@@ -13,11 +13,11 @@ _WORTH_KEEPING, _WORTH_KEEPING_TO_JAX = 0.1, 1.0
 
 
 def compiler_options(platform: str, deterministic: bool) -> dict[str, Any] | None:
-    """What XLA is told beside the program. An option that XLA_FLAGS names is left as it is."""
+    """Options for XLA. An option that XLA_FLAGS names is left as it is."""
     options: dict[str, Any] = {}
     if platform == "cpu":
-        # XLA's own passes are what the program gains by; LLVM's last ones take a second and give
-        # nothing measurable.
+        # The program gains by XLA's own passes. LLVM's last passes take a second, with no gain that
+        # could be measured.
         options = {"xla_backend_optimization_level": 1}
     elif platform == "gpu":
         # Without the first, jaxlib 0.10.2 compiles additions to rows to slow loops. With WHILE, the
@@ -28,7 +28,7 @@ def compiler_options(platform: str, deterministic: bool) -> dict[str, Any] | Non
             "xla_gpu_enable_command_buffer": captured.replace(" ", ","),
         }
         if deterministic:
-            # measured anew in each process, the fastest product may add in another order
+            # XLA times its products in each process. Another fastest one may add in another order.
             options["xla_gpu_autotune_level"] = 0
     flags = os.environ.get("XLA_FLAGS", "")
     return {name: value for name, value in options.items() if name not in flags} or None

@@ -8,7 +8,7 @@ has one row a device.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ AXIS = "copy"
 EACH, WHOLE = PartitionSpec(AXIS), PartitionSpec()
 
 
-def trains_copies(mesh: Mesh | None) -> bool:
+def trains_copies(mesh: Mesh | None) -> TypeGuard[Mesh]:
     """Whether each device of a mesh trains its own copies of the tables."""
     return mesh is not None and mesh.axis_names == (AXIS,)
 
@@ -34,11 +34,11 @@ def spans_processes(mesh: Mesh | None) -> bool:
 
 
 def mesh_of(devices: int | None) -> Mesh | None:
-    """A mesh of so many devices, equally many of each process. None if one device trains alone.
+    """A mesh of this many devices, equally many of each process. None if one device trains alone.
 
     Args:
-        devices: of all processes together. None for all devices if the run has several processes,
-            and else for one.
+        devices: of all processes together. None is all devices if the run has several processes,
+            and one device otherwise.
 
     Raises:
         SettingError: there are fewer devices, or the processes cannot share them equally.
@@ -86,7 +86,7 @@ def bytes_of_a_device(array: jax.Array) -> int:
 
 
 def placed_like(array: np.ndarray, other: jax.Array) -> jax.Array:
-    """An array of the host placed like another one, with zeros up to its shape."""
+    """An array of the host, padded with zeros to the shape of another array, and placed like it."""
     missing = [more - less for more, less in zip(other.shape, array.shape, strict=True)]
     if any(missing):
         array = np.pad(array, [(0, number) for number in missing])
@@ -142,7 +142,7 @@ def stacked(mesh: Mesh, piece: Callable[[int], Tree]) -> Any:
 
 
 def on_each_device(mesh: Mesh, program: Callable[..., Any]) -> Callable[..., Any]:
-    """``program`` for one turn: every device runs it on its own rows, without a word to others.
+    """``program`` for one turn: every device runs it on its own rows, without any exchange.
 
     Args:
         mesh: with the axis "copy".

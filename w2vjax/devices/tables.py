@@ -8,8 +8,8 @@ All devices take each step together. The mesh has one or more of these axes:
 
 Rows cross the wire, and tables never do. To read a row, each device gathers it from its share of
 the table, or zeros if another device holds it, and an all-reduce adds them up. The gradients of a
-step are then whole on every device, and each adds those of its own rows. XLA makes this program of
-where arrays lie, which this module says.
+step are then whole on every device, and each adds those of its own rows. This module only says
+where arrays lie, and XLA makes the program from that.
 
 JAX divides arrays into equal shares only. So tables get rows at their end that no step reads.
 """
@@ -71,12 +71,12 @@ def divided(mesh: Mesh, shape: tuple[int, ...], dtype: str, table: Any) -> jax.A
 
 
 def cut(tree: Tree, rows: int, words: int) -> Any:
-    """The arrays of a tree without the rows at their end that are no words."""
+    """The arrays of a tree without the rows at their end that stand for no word."""
     return jax.tree.map(lambda leaf: leaf[:words] if leaf.shape[:1] == (rows,) else leaf, tree)
 
 
 def on_every_device(mesh: Mesh, rows: Tree) -> Any:
-    """The gradients of a step, whole on every device. So no tables are summed over devices."""
+    """The gradients of a step, whole on every device. So XLA sums no tables over the devices."""
 
     def of(leaf: jax.Array) -> jax.Array:
         axes = (None, DIM) if leaf.ndim == 2 else ()
@@ -194,7 +194,7 @@ def check_memory(
     w2vjax.errors.SettingError: The tables take 10.0 GB of a device that has 8.0 GB. Use dim=240 ...
     """
     parts = count(mesh, DIM) * count(mesh, VOCABULARY)
-    own = -(-copies // (mesh.size if mesh is not None and trains_copies(mesh) else 1))
+    own = -(-copies // (mesh.size if trains_copies(mesh) else 1))
     needed = table_bytes // parts * (own + (copies > 1))
     if have and needed > have:
         raise SettingError(

@@ -1,7 +1,8 @@
 """Batches that break wrong gradients. On ordinary batches, 6 of 23 wrong softmax gradients pass.
 
-A case is params and blocks of tokens, of which every window shape makes its batch. Each kind
-changes one thing about an ordinary case. Shapes stay, so the kinds of one size compile once.
+A case is params and blocks of tokens. Every window shape makes its batch from the blocks. Each kind
+changes one thing about an ordinary case. All kinds of one size have the same shapes, so they
+compile once.
 """
 
 from collections.abc import Callable
@@ -97,7 +98,7 @@ def repeated_centers(case: Case, rng: np.random.Generator) -> Case:
 
 
 def zipf(case: Case, rng: np.random.Generator) -> Case:
-    """Ids as text has them: a few words fill most places."""
+    """Ids as in a text: a few words fill most places."""
     size = len(case.input)
     return case._replace(tokens=(size ** rng.random(case.tokens.shape) - 1).astype(np.int32))
 

@@ -3,7 +3,7 @@
 The reference is JAX's own gradient of the loss in float64, at the params as rounded to their dtype.
 Automatic differentiation in bfloat16 is itself off by 0.17 where ids repeat. A probe along one
 random direction (``jax.test_util.check_grads``) passes 18 of 23 broken softmax gradients. The error
-of a leaf is relative to its largest entry, for a softmax that saturates has entries of exactly 0::
+of a leaf is relative to its largest entry, because a saturated softmax has entries of exactly 0::
 
     error = max |gradient - reference| / max(max |reference|, floor)
 
@@ -80,7 +80,7 @@ def check_gradients(
     Args:
         loss: any function of one number. A ``custom_vjp`` or ``custom_jvp`` rule of your own in it
             is left out of the reference. It may call NumPy, if params have few entries.
-        backward: the gradient to check; it is like params, and a leaf may be
+        backward: the function to check. Its gradients are like params, and a leaf may be
             :class:`~w2vjax.types.Rows`. None checks the gradient that ``jax.grad`` takes of the
             loss, with its own rules, for all arguments; the loss may then return any arrays.
         params: a pytree. Its float leaves are checked; integers and keys are constants.
@@ -296,7 +296,7 @@ def start(loss: AnyLoss, calls: Compiled, params: Tree, batch: Tree) -> Prepared
 
 
 def can_trace(function: AnyLoss, *inputs: Tree) -> bool:
-    """Whether JAX can make a program of a function. If not, the function says itself why."""
+    """Whether JAX can trace a function. If not, a later call of it raises the reason."""
     try:
         jax.eval_shape(function, *inputs)
     except (TypeError, ValueError, NotImplementedError):
@@ -372,7 +372,7 @@ def exercises(
 def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]] | None:
     """Gradients and influences at random params, which show the rows that the loss depends on.
 
-    They are far from the given params, and near to them. None if the loss is finite at neither.
+    Some are far from the given params, and some are near. None if the loss is finite at neither.
     """
     rng = np.random.default_rng(1)
 
@@ -389,7 +389,7 @@ def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Lea
 
 
 def influence(run: Prepared, params: Tree) -> Leaves:
-    """How the gradient depends on each float array of the batch; none if the loss is rough."""
+    """How the gradient depends on each float array of the batch. {} if JAX cannot derive that."""
     try:
         with jax.enable_x64(True):
             found = run.calls.influence(widen(params), run.direction, *widen(run.batch))
@@ -443,10 +443,10 @@ def judged(
 
 
 def example_parts(run: Prepared, point: Point) -> list[Leaves]:
-    """What each example of the batch adds to the reference, or nothing if that cannot be said.
+    """What each example of the batch adds to the reference, or [] if that is not known.
 
-    It can where all arrays of the batch have one length, and the gradient is the sum or the mean of
-    the gradients of their rows.
+    It is known if all arrays of the batch have one length, and the gradient is the sum or the mean
+    of the gradients of single examples.
     """
     sizes = {len(leaf) for leaf in jax.tree.leaves(run.batch) if np.ndim(leaf)}
     if len(sizes) != 1 or not 1 < max(sizes) <= FEW_EXAMPLES:

@@ -158,7 +158,7 @@ def live_rows(leaf: Array) -> Array:
 
 
 def exercise(name: str, seen: Sequence[Array], probed: Sequence[Array] | None) -> Exercise:
-    """What references ``seen`` at all scales exercise, of the rows that ``probed`` ones touch."""
+    """The rows that the references ``seen`` exercise, of those that the ``probed`` ones touch."""
     tested = np.any([live_rows(leaf) for leaf in seen], axis=0)
     touched = np.ones_like(tested)  # without a probe, every row is taken to be touched
     if probed is not None:

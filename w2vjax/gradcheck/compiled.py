@@ -40,7 +40,7 @@ class Compiled(NamedTuple):
 
 
 def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:
-    """The programs of a loss and a backward, those of an earlier call for the same functions."""
+    """The programs of a loss and a backward. The same functions get the same programs again."""
     reference, influence = compiled_loss(loss)
     return Compiled(reference, compiled_backward(backward), influence, compiled_vmap(backward))
 

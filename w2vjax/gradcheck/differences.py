@@ -11,10 +11,11 @@ from w2vjax.gradcheck.compiled import of_floats
 from w2vjax.types import Tree
 
 TOLERANCE = 1e-7  # fourth-order central differences in float64
-# From one step to the next, one suits a loss of 1e6 (rounding asks for a long step) or logits of
-# 1e4 (curvature asks for a short one).
+# A loss of 1e6 needs a long step because of rounding, and logits of 1e4 a short one because of
+# curvature.
 STEPS = (1e-3, 1e-4, 1e-2, 1e-5, 1e-6)
-# An estimate above this share of the gradient says that no step suits the loss; it excuses nothing.
+# If the estimate is above this share of the gradient, no step suits the loss, and no error is
+# excused.
 MOST = 1e-4
 # Without a derivative from JAX, every entry takes up to twenty losses.
 MOST_ENTRIES = 4096
@@ -117,7 +118,7 @@ def difference_gradient(value_of: Callable[[Tree], Any], params: Tree) -> list[n
     array([2., 2.])
 
     Raises:
-        SettingError: the params have more entries than this can take.
+        SettingError: the params have more than 4096 entries.
     """
     leaves, _ = of_floats(value_of, params)
     total = sum(leaf.size for leaf in leaves)

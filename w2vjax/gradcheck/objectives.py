@@ -64,8 +64,8 @@ LossOf: TypeAlias = Callable[[Params, Batch, Goal], jax.Array]
 BackwardOf: TypeAlias = Callable[[Params, Batch, Goal], tuple[jax.Array, Params]]
 # Words of a text, for each length that changes what train uses.
 TEXTS = {"short": 0, "middling": SHORT_TEXT, "long": MANY_WORDS}
-# One for each form of a batch: pairs apart, means of shared words, many hidden vectors against many
-# positives.
+# One for each form of a batch: single pairs, means of shared words, and many hidden vectors against
+# many positives.
 EVERY_SIZE = ("pairs", "cbow_blocks", "blocks")
 # The size of the costly extras: empty batches, every window, and blocks of every kind without jit.
 MAIN_SIZE = "60 x 10, 330 pairs"
@@ -303,7 +303,7 @@ def check_case(
             return check_gradients(loss, rule, *inputs, **options)
         except MemoryError:
             raise
-        except Exception as error:  # of a caller's own objective, on this batch: the others may do
+        except Exception as error:  # of a caller's own objective; other batches may still work
             return failed_check(dtype, TOLERANCES[dtype], error)
 
     own = check(handwritten, ("eager",) if eager else (), 6)

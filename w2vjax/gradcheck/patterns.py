@@ -47,7 +47,7 @@ def explains(guess: Array, found: Array, gap: float) -> bool:
 
 
 def factor_of(found: Array, wanted: Array) -> float | None:
-    """c where found = c * wanted, None where there is no such number."""
+    """c if found = c * wanted, and None if there is no such number."""
     square = float((wanted * wanted).sum())
     if not square:
         return None
@@ -113,9 +113,9 @@ def by_example(found: Array, wanted: Array, parts: Sequence[Array]) -> str:
 
 
 def one_of_several(found: Array, gap: Array, parts: Array) -> str:
-    """The pattern of a gradient that is set where it has to be added up, or nothing.
+    """The pattern of a gradient that sets rows where it has to add to them, or nothing.
 
-    Just the rows that several examples touch then differ, and one of the examples is left.
+    Then only the rows that several examples touch differ, and each has the part of one example.
     """
     touching = np.abs(parts).reshape(*parts.shape[:2], -1).max(-1) > 0  # [B, rows]
     several = np.flatnonzero(touching.sum(0) > 1)

@@ -40,7 +40,7 @@ class GradientCheck(NamedTuple):
     difference_estimate: float | None = None  # how exact these differences are, by their estimate
     repeatable: bool | None = None  # whether two runs gave equal bits
     finite: bool | None = None  # whether loss and gradient are finite at the params as given
-    untested: tuple[str, ...] = ()  # leaves and parts of the batch not exercised, and how much
+    untested: tuple[str, ...] = ()  # "input in 5 of 5 rows": what the check has not exercised
     leaves: tuple[LeafCheck, ...] = ()
     examples: tuple[Exercise, ...] = ()  # float parts of the batch: rows that the gradient needs
     precision: str = ""  # dtype, device and precision of products in which the backward ran

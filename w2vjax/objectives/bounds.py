@@ -117,13 +117,14 @@ def bounded_steps(
         size = jnp.concatenate([jnp.broadcast_to(sizes[at], ids[at].shape) for at in found])
         own = jnp.concatenate([way(at) for at in found])
         flat = rows.reshape(-1)
-        # Read once, and before the adding, as the sum below shows: read later, it would be copied.
+        # The sum below needs ``before``, so XLA reads it before it adds. Otherwise XLA would copy
+        # the array.
         before = jax.lax.optimization_barrier(flat[places])
-        flat = flat.at[places].add(own + jnp.minimum(before, 0))  # plus 0, as it is not negative
+        flat = flat.at[places].add(own + jnp.minimum(before, 0))  # min(before, 0) is 0
         rows = flat.reshape(rows.shape)
         factor = short(size, jnp.maximum(flat[places] - before, own))
         ends = np.cumsum([ids[at].size for at in found])[:-1]
-        # computed together, and not anew for each table
+        # without the barrier, XLA computes all factors again for each table
         parted = jnp.split(jax.lax.optimization_barrier(factor), ends)
         factors |= dict(zip(found, parted, strict=True))
     stepped = [factors[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]

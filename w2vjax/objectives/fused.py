@@ -55,7 +55,7 @@ class Groups(NamedTuple):
         hidden: [G, H, D].
         ids: [G, R] int32, rows of the output table.
         u: [G, H, R], or [G, H, 1] for the same of all rows.
-        v: likewise; None for 0.
+        v: [G, H, R] or [G, H, 1]; None for 0.
     """
 
     hidden: Array
@@ -126,12 +126,12 @@ def scored(output: Array, parts: Sequence[Groups], interpret: bool = False) -> l
 
 
 def _padded(size: int) -> int:
-    """The power of two that holds ``size``. Triton's products take no other, and none below 16."""
+    """The least power of two from ``size`` and 16 on: Triton multiplies arrays of no other size."""
     return max(16, int(pl.next_power_of_2(size)))
 
 
 def _read(ref: Any, place: tuple[Any, ...], mask: Array) -> Array:
-    """What stands at ``place``, and 0 where the mask is false: in the padding."""
+    """The values at ``place``. They are 0 where the mask is false, which is in the padding."""
     return triton.load(ref.at[place], mask=mask, other=0)
 
 
@@ -140,7 +140,7 @@ def _write(ref: Any, place: tuple[Any, ...], values: Array, mask: Array) -> None
 
 
 def _group(group: Array, table: Any, given: Any, made: Any) -> None:
-    """What one program does: it reads group number ``group`` and writes what it makes."""
+    """The work of one program: it reads group number ``group`` and writes its :class:`Scored`."""
     hidden_ref, ids_ref, u_ref, *v_ref = given
     (_, many, dim), (_, rows) = hidden_ref.shape, ids_ref.shape
     width = min(_COLUMNS, _padded(dim))
@@ -149,7 +149,7 @@ def _group(group: Array, table: Any, given: Any, made: Any) -> None:
     ids = _read(ids_ref, (group, r), is_row)
 
     def columns(begin: int) -> tuple[Array, Array, Array]:
-        """Columns from ``begin`` on, and what stands there: hidden [H, width], rows [R, width]."""
+        """The numbers of the columns from ``begin`` on, with hidden and rows [., width] there."""
         at = (begin + column)[None, :]
         inside = at < dim
         place = group, h[:, None], at
@@ -212,9 +212,9 @@ def shared_bounded_on_gpu(
 
 
 def on_gpu(objective: Objective) -> Objective:
-    """The objective with the kernel in place of ``shared_bounded``; any other as it is.
+    """The objective with the kernel in place of ``shared_bounded``. Others are returned unchanged.
 
-    Trees have no kernel: their time on a GPU goes into additions to the rows near the root.
+    Trees have no kernel, because their time on a GPU goes into additions to the rows near the root.
     """
     if objective.bounded is not shared_bounded:
         return objective

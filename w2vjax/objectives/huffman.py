@@ -52,7 +52,7 @@ def huffman_lengths(counts: np.ndarray) -> np.ndarray:
     """How far each word lies from the root, [V] int64, in O(V log V).
 
     Leaves are taken in the order of their counts, and inner nodes in the order of their creation,
-    which is that of their weights. So two queues replace a heap.
+    which is also the order of their weights. So two queues replace a heap.
 
     >>> huffman_lengths(np.asarray([4, 2, 1])).tolist()
     [1, 2, 2]
@@ -150,10 +150,10 @@ def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
 
 
 def lay_out(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes [V, L] int32 and codes [V, L] uint8 of the tree with these rising lengths of leaves.
+    """Nodes [V, L] int32 and codes [V, L] uint8 of a tree, for lengths [V] in rising order.
 
-    A leaf at depth l takes 2^-l of the line from 0 to 1. Its bits are those of the place where it
-    begins. Two leaves share a node where the bits before it are the same.
+    A leaf at depth l takes 2^-l of the line from 0 to 1. Its code is the bits of the place where it
+    begins. Two leaves share a node if their codes agree up to this node.
     """
     deepest = int(lengths.max())
     width = np.left_shift(1, deepest - lengths)
@@ -218,16 +218,16 @@ def hierarchical_softmax(spare: float | None = None, a: float = A, b: float = B)
 
 
 class Dropped(NamedTuple):
-    """The F words that subsampling drops at all, in a Huffman tree: see :func:`path_correction`."""
+    """The F words that subsampling may drop, in a Huffman tree: see :func:`path_correction`."""
 
-    rows: np.ndarray  # the nodes on their paths; of few words there are few to score
+    rows: np.ndarray  # the nodes on their paths; few words have few nodes to score
     paths: Huffman  # [F, L], whose nodes count ``rows``
     spared: np.ndarray  # [F] 1 / keep - 1, float32
     log_keep: np.ndarray  # [V] float32
 
 
 def dropped_paths(tree: Huffman, keep: np.ndarray) -> Dropped:
-    """What :func:`path_correction` needs of a tree and of keep [V], on the host."""
+    """The argument of :func:`path_correction`, from a tree and keep [V], on the host."""
     ids = np.flatnonzero(keep < 1)
     nodes, codes, lengths = (np.asarray(leaf)[ids] for leaf in tree)
     rows, places = np.unique(nodes, return_inverse=True)
@@ -239,8 +239,8 @@ def dropped_paths(tree: Huffman, keep: np.ndarray) -> Dropped:
 def path_correction(params: Params, batch: Batch, dropped: Dropped) -> Array:
     """The sum of log keep(w) + log Z(h) over a batch, which a tree's loss lacks.
 
-    A tree has no score of a word for an offset to join. Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1),
-    as p' adds up to 1.
+    A tree has no score of its own for each word, so no offset can be added to it. As p' adds up to
+    1, Z is 1 + sum_v p'(v | h) (1 / keep(v) - 1).
     """
     hidden, output = hidden_vectors(params.input, batch), params.output[dropped.rows]
     each = max(1, _NUMBERS // (hidden.shape[1] * dropped.paths.nodes.size))

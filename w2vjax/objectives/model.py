@@ -135,11 +135,10 @@ def bounded_backward(
     targets: Goal,
     embed_backward: EmbedBackward = hidden_side.embed_backward,
 ) -> tuple[Params, Params]:
-    """The gradient of :func:`backward`, and how strongly each of its rows bends the loss.
+    """The gradient of :func:`backward`, and the curvature bound of each of its rows.
 
-    A mean of several words moves by what they move together. So each word gets its weight times the
+    :mod:`w2vjax.objectives.bounds` defines the bound. Each word of a mean gets its weight times the
     bound of the hidden vector, as it gets its weight times the gradient.
-    :mod:`w2vjax.objectives.bounds` defines a bound.
 
     Args:
         objective: any.
@@ -191,8 +190,8 @@ def bounded_by_weights(
 
     That holds for losses whose first and second derivatives in a score are at most 1 (hinge,
     logistic, NCE). The errors of a trained model are smaller, so an objective with bounds of its
-    own may take larger steps. Beside a dense gradient [V, D], as of a softmax, the positives have
-    these errors, and all V rows together have as much again.
+    own may take larger steps. For a dense gradient [V, D], such as that of a softmax, the positives
+    have these errors, and as much again is spread evenly over all V rows.
 
     Args:
         backward: of the objective. Its Rows have to stand in the order of targets.ids.
@@ -341,9 +340,10 @@ def held_out_loss(
 ) -> Array:
     """The exact negative log-likelihood per positive, in nats, of words the model has not seen.
 
-    By default it is that of the full softmax over scores + offset. The scores of a softmax need no
-    offset. Those of negative sampling leave out the noise q: give log q. Subsampling changes the
-    frequencies that a model learns: subtract the log of the share of each word that it kept.
+    Without an objective, the probabilities are the full softmax of scores + offset. A model that a
+    softmax trained needs no offset. A model that negative sampling trained has scores relative to
+    the noise q, so its offset is log q. Subsampling changes the frequencies that a model learns:
+    subtract the log of the share of each word that it kept.
     :func:`~w2vjax.runs.held_out.evaluate_held_out` does both.
 
     Args:

@@ -57,7 +57,7 @@ def score_backward(error: Array, hidden: Array, output: Array, ids: Array) -> tu
 def score_bound(
     error: Array, hidden: Array, rows: Array, a: float, b: float
 ) -> tuple[Array, Array]:
-    """How strongly each vector of :func:`score` bends the loss: :mod:`w2vjax.objectives.bounds`.
+    """The curvature bounds of the vectors of :func:`score`: see :mod:`w2vjax.objectives.bounds`.
 
         bound(h_t) = sum_r error[t, r] * stiffness(o_r)
         bound(o_r) = sum_t error[t, r] * stiffness(h_t)

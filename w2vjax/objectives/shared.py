@@ -3,8 +3,8 @@
 The loss is that of ``negative_sampling(num_negatives, exponent, shared=K)`` in
 :mod:`w2vjax.objectives.negative`, the clear form. For the same negatives both have the same
 gradient. There, negative k weighs num_negatives / K * sum_p w[t, p] * [id_k != id_p], a product
-over t, k and p. Here every negative weighs n[t] = sum_p w[t, p]. What that counts too much is
-subtracted at the positives, whose scores are the same numbers because the rows are the same::
+over t, k and p. Here every negative weighs n[t] = sum_p w[t, p]. This counts a negative that is
+positive p too often. The surplus is subtracted at the positive, whose row and score are the same::
 
     c[p]    = num_negatives / K * #{k: id_k = id_p}
     loss[t] = sum_p w[t, p] * ((1 - c[p]) * softplus(s_p) - s_p)
@@ -78,8 +78,14 @@ def weights_of_negatives(weights: Array, targets: SharedTargets) -> Array:
 
 
 def in_one(words: Array, negatives: Array) -> Array:
-    """What belongs to the P words of each block, and behind it what belongs to the negatives."""
+    """An array [B, P, ...] of the positives, then one [B/S, K, ...] of the negatives, as rows."""
     return jnp.concatenate([each.reshape(-1, *each.shape[2:]) for each in (words, negatives)])
+
+
+def scored_rows(targets: SharedTargets, output: Array, hidden: Array) -> tuple[Array, Array]:
+    """The rows of the positives [B, P, D] and of the negatives [B/S, K, D], as wide as hidden."""
+    words, negatives = output[targets.words], output[targets.negatives]
+    return words.astype(hidden.dtype), negatives.astype(hidden.dtype)
 
 
 def shared_loss(hidden: Array, output: Array, targets: SharedTargets) -> Array:
@@ -101,28 +107,18 @@ def shared_errors(hidden: Array, output: Array, targets: SharedTargets) -> tuple
     w, kept = targets.weights.astype(hidden.dtype), targets.kept.astype(hidden.dtype)
     # [B/S, 1, S*T], summed before the transposition, so that the compiler adds them up once
     share = weights_of_negatives(w, targets)[:, None]
-    words, noise = (
-        output[targets.words].astype(hidden.dtype),
-        output[targets.negatives].astype(hidden.dtype),
-    )
+    words, noise = scored_rows(targets, output, hidden)
     positive = sigmoid(jnp.einsum("brd,btd->brt", words, hidden))
     negative = sigmoid(jnp.einsum("brd,btd->brt", noise, in_spans(hidden, targets)))
-    error: tuple[Array, Array] = jax.lax.optimization_barrier(
-        (
-            w.swapaxes(1, 2) * (kept[..., None] * positive - jnp.ones((), hidden.dtype)),
-            share * negative,
-        )
-    )
+    of_words = w.swapaxes(1, 2) * (kept[..., None] * positive - jnp.ones((), hidden.dtype))
+    error: tuple[Array, Array] = jax.lax.optimization_barrier((of_words, share * negative))
     return error
 
 
 def shared_backward(hidden: Array, output: Array, targets: SharedTargets) -> tuple[Array, Rows]:
     """The gradient of :func:`shared_loss`, summed: d_hidden [B, T, D] and Rows [B*P + B/S*K, D]."""
     positive, negative = shared_errors(hidden, output, targets)
-    words, noise = (
-        output[targets.words].astype(hidden.dtype),
-        output[targets.negatives].astype(hidden.dtype),
-    )
+    words, noise = scored_rows(targets, output, hidden)
     d_hidden, d_words = product_backward(positive, words, hidden)
     d_spans, d_noise = product_backward(negative, noise, in_spans(hidden, targets))
     rows = Rows(in_one(targets.words, targets.negatives), in_one(d_words, d_noise))
@@ -152,10 +148,7 @@ def shared_bounded(
     |error| = w * (1 - (1 - c) * sigma).
     """
     positive, negative = shared_errors(hidden, output, targets)
-    words, noise = (
-        output[targets.words].astype(hidden.dtype),
-        output[targets.negatives].astype(hidden.dtype),
-    )
+    words, noise = scored_rows(targets, output, hidden)
     of_hidden = stiffness(hidden, a, b)
     of_words = -jnp.einsum("brt,bt->br", positive, of_hidden)
     of_noise = jnp.einsum("brt,bt->br", negative, in_spans(of_hidden, targets))

@@ -58,7 +58,7 @@ class Check(NamedTuple):
 def compute(
     text: str, order: list[str] | None, dtype: str, word: str, vector_of: str, training: Training
 ) -> Recomputed:
-    """The post from its text to its last figure."""
+    """Compute everything that the post prints, from its text to its last figure."""
     tokens = one_hot.tokenize(text)
     word_to_id, _ = one_hot.mapping(tokens, order)
     X, y = one_hot.generate_training_data(tokens, word_to_id, training.window)
@@ -76,7 +76,7 @@ def compute(
 def judge(
     run: Recomputed, published: dict[str, Any], dtype: str, word: str, vector_of: str
 ) -> list[Check]:
-    """Every published figure beside the computed one. The post shows one ranking and one vector."""
+    """Each published figure beside the computed one. The post has one ranking and one vector."""
     tolerance, shape = TOLERANCES.get(dtype, {}), tuple(published["shape"])
 
     def verdict(agrees: bool) -> bool | None:

@@ -7,16 +7,16 @@ row by row::
 
     table = start + gamma * sum_r (copy_r - start)
 
-A step of size lr on a row whose examples bend the loss by ``bound`` goes the share c = lr * bound
-of the way to where the row belongs (:mod:`w2vjax.objectives.bounds`). A copy whose steps sum to c
-has gone 1 - exp(-c) of the way. R copies, one after the other, would have gone
-1 - exp(-sum_r c_r). So the changes are scaled to that::
+A step of size lr on a row with the curvature bound ``bound`` (:mod:`w2vjax.objectives.bounds`) goes
+the share c = lr * bound of the way to the optimum of the row. A copy whose steps sum to c has gone
+1 - exp(-c) of the way. R copies, one after the other, would have gone 1 - exp(-sum_r c_r). So the
+changes are scaled to that::
 
     gamma = (1 - exp(-sum_r c_r)) / sum_r (1 - exp(-c_r))
 
-A rare row gets the sum of what few copies saw of it. A frequent row, which every copy has brought
-to where it belongs, gets the mean: R full corrections would overshoot. Row optimizers count c, one
-number a row. For an optimizer that does not count, rows get the mean.
+A rare row gets the sum of the few changes. A frequent row, which every copy has brought to its
+optimum, gets the mean: R full corrections would overshoot. Row optimizers count c, one number a
+row. For an optimizer that does not count, rows get the mean.
 
 On several devices (:mod:`w2vjax.devices.mesh`) the copies lie on them, and a join is one
 all-reduce in two halves. First each device gets its share of the rows of every copy, and joins
@@ -25,7 +25,7 @@ result depends on the number of copies, and not on the number of devices.
 
 The join happens at fixed places of the corpus, so a run repeats bit for bit, whatever the timing of
 the threads. The number of copies is a setting and not the machine's number of cores. Model
-averaging between rounds is pWord2Vec's (Ji et al. 2016). The weight of each row is ours.
+averaging between rounds is pWord2Vec's (Ji et al. 2016). The gamma of each row is new here.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -88,7 +88,7 @@ class Joined(NamedTuple):
 def spread(joined: Joined, mesh: Mesh | None = None) -> Copies:
     """The copies, each with its own memory, which the program overwrites."""
     params, optimizers = joined
-    if mesh is not None and trains_copies(mesh):
+    if trains_copies(mesh):
         host: Params = jax.tree.map(np.asarray, params)
 
         def turn(first: int) -> Any:
@@ -103,9 +103,9 @@ def spread(joined: Joined, mesh: Mesh | None = None) -> Copies:
 
 
 def joined_on_host(copies: Copies, mesh: Mesh | None = None) -> Joined:
-    """:func:`spread` back to front, as arrays of NumPy. All processes call it together."""
+    """The inverse of :func:`spread`, as NumPy arrays. All processes call it together."""
     optimizers = [jax.tree.map(on_host, state.optimizer) for state in copies.states]
-    if mesh is not None and trains_copies(mesh):
+    if trains_copies(mesh):
         optimizers = [
             jax.tree.map(lambda leaf, d=d: leaf[d], turn)
             for turn in optimizers
@@ -156,9 +156,8 @@ def join(start: jax.Array, copies: Sequence[jax.Array], gone: Sequence[jax.Array
     """
     way = sum(-jnp.expm1(-c) for c in gone)
     together = -jnp.expm1(-sum(gone))
-    gamma = jnp.where(
-        way > 0, together / jnp.where(way > 0, way, 1), 1
-    )  # a row that no copy moved is at its start
+    # a row that no copy moved has a change of 0, and any gamma
+    gamma = jnp.where(way > 0, together / jnp.where(way > 0, way, 1), 1)
     change = sum((copy - start for copy in copies[1:]), copies[0] - start)
     return start + gamma[:, None].astype(start.dtype) * change
 
@@ -195,8 +194,8 @@ def joined_params(
         start: the params at the start of the round, [V, D] each.
         states: of the copies, or of the turns of several devices.
         active: how many copies trained in this round.
-        rows: of a table of ``start``, those to join.
-        copies: the same rows of an array of a state, for every copy in it.
+        rows: table of ``start`` -> the rows of it that are joined here.
+        copies: array of a state -> these rows of it, for each copy that it holds.
     """
     counted = [found for state in states if (found := counts_of(state.optimizer)) is not None]
     counts = [one for found in counted for one in copies(found)]
@@ -256,9 +255,9 @@ def join_on(mesh: Mesh) -> Any:
 
 
 class Workers:
-    """The program of a chunk, and who runs it for R copies. A context manager.
+    """Runs the program of a chunk for R copies. A context manager.
 
-    On one device that is a thread for each copy. Several devices run it at the same time.
+    On one device, each copy has a thread. Several devices run the program at the same time.
     """
 
     def __init__(
@@ -283,11 +282,17 @@ class Workers:
         active: int,
         wishes: Sequence[int] = (),
     ) -> tuple[Copies, Any]:
-        """One round: copy r trains ``chunks[r]``, ``active`` of them. The last may have fewer.
+        """One round: copy r trains ``chunks[r]``. The last round may have fewer than R chunks.
+
+        Args:
+            copies: the state before the round.
+            chunks: of :func:`chunks_on`.
+            active: how many copies train.
+            wishes: whole numbers that this process tells all processes, such as "stop".
 
         Returns:
-            The joined copies, and reports for :func:`read_reports`. On several devices the wishes
-            of every process are part of them.
+            The joined copies, and reports for :func:`read_reports`. On several devices, the reports
+            hold the wishes of every process.
         """
         if self._mesh is not None:
             return self._train_on_devices(self._mesh, copies, chunks, active, wishes)
@@ -331,7 +336,7 @@ class Workers:
 class Noted(NamedTuple):
     """What a round on several devices reports."""
 
-    own: Progress  # of the last turn: this process has trained when it is there
+    own: Progress  # of the last turn; it is ready when this process has trained
     notes: jax.Array  # [D, 5 * turns + wishes] int32, of all processes; floats keep their bits
     turns: int
 
@@ -348,12 +353,12 @@ def _noted(reports: list[Progress], wishes: jax.Array) -> jax.Array:
 
 
 def own_part(reports: Any) -> Any:
-    """What is there when the devices of this process have trained, before they meet the others."""
+    """The part of the reports that is ready before the other processes have trained."""
     return reports.own if isinstance(reports, Noted) else reports
 
 
 def read_reports(reports: Any) -> tuple[list[Progress], np.ndarray | None]:
-    """What each copy reports of a round, in order, and the wishes [D, W]. Waits for the round."""
+    """The Progress of each copy, in order, and the wishes [D, W]. Waits for the round to end."""
     if not isinstance(reports, Noted):
         return list(jax.block_until_ready(reports)), None
     notes = np.asarray(reports.notes)

@@ -50,12 +50,11 @@ class Run(NamedTuple):
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
     """Steps of one copy in the whole run, from the words that subsampling is expected to keep.
 
-    What it keeps differs by chance, by a thousandth of the total; the schedule is built on this
-    number.
+    What subsampling keeps differs from this by chance, by a thousandth or so. The schedule follows
+    from this number.
     """
-    share = float(
-        (counts * keep_probabilities(counts, settings.sample)).sum() / max(counts.sum(), 1)
-    )
+    kept = (counts * keep_probabilities(counts, settings.sample)).sum()
+    share = float(kept / max(counts.sum(), 1))
     sizes = np.full(feed.chunks, feed.size)
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
     steps = np.ceil(sizes * share / settings.batch_words).sum() / feed.copies
@@ -114,9 +113,9 @@ def measured(place: Feed, settings: Complete) -> tuple[int, int]:
 def _feed_of(
     corpus: Corpus, settings: Complete, method: Method, mesh: Mesh | None
 ) -> tuple[Complete, Feed]:
-    """How the run reads its corpus, and the settings with the number of copies, if it is known."""
+    """The feed of a run. With a mesh of copies, the settings get the number of copies."""
     copies = settings.copies
-    if mesh is not None and trains_copies(mesh):
+    if trains_copies(mesh):
         copies = copies or mesh.size
         settings = replace(settings, copies=copies)  # the result depends on it
     elif mesh is not None or (
@@ -246,7 +245,7 @@ def lower(run: Run, program: Program) -> Any:
     """The run's program, traced and lowered for its shapes: ``.compile()`` it, or hash its text."""
     mesh = run.recipe.mesh
     given: tuple[Any, ...] = (run.state, run.tables, run.keep)
-    if mesh is not None and trains_copies(mesh):
+    if trains_copies(mesh):
 
         def like(leaf: jax.Array, spec: PartitionSpec, *rows: int) -> jax.ShapeDtypeStruct:
             place = NamedSharding(mesh, spec)

@@ -59,7 +59,7 @@ class Recipe(NamedTuple):
     embed_backward: EmbedBackward = embed_backward
     deterministic: bool = False  # fixed order of additions on a GPU, by sorting
     measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
-    every: int = 1  # steps from one whose loss is read off to the next
+    every: int = 1  # the loss is computed once in this many steps
     mesh: Mesh | None = None  # with the axis "copy", or those of devices/tables.py
     platform: str = "cpu"  # of the run's devices: it decides about compiler options
 
@@ -113,8 +113,8 @@ def gradient_step(
 ) -> tuple[State, jax.Array, jax.Array]:
     """One step on one batch: draw, select, backward, update. Pure, for a loop of your own.
 
-    If a table or a score is not finite, measured or not, the loss is NaN and the optimizer gets
-    zeros. Then row_sgd and row_adagrad move no row.
+    If a table or a score is not finite, the loss is NaN, even if ``measure`` is false. The
+    optimizer then gets zeros, so row_sgd and row_adagrad move no row.
 
     Args:
         recipe: the functions and shapes. Its schedule has to fit the steps of your loop.
@@ -146,11 +146,10 @@ def descend(
 ) -> tuple[State, jax.Array]:
     """One step on one batch with its targets: backward, update.
 
-    If a table or a score is not finite, the optimizer gets zeros, and so it does if what came
-    before was not ``sound``.
+    If a table or a score is not finite, or ``sound`` is false, the optimizer gets zeros.
 
     Returns:
-        (state, sound): whether all numbers were finite.
+        (state, sound): whether ``sound`` was true and all numbers of this step are finite.
     """
     mesh, params = recipe.mesh, state.params
     if split.count(mesh, split.VOCABULARY) > 1:
@@ -299,9 +298,9 @@ def all_steps(
 ) -> tuple[State, Progress]:
     """The steps of a chunk, ``recipe.every`` of them between two losses.
 
-    On a CPU each step reads for the next one. What is carried lies in memory; read where it is
-    used, it would be read anew for every number of every mask, as the compiler fuses slices into
-    what follows them. On a GPU that is faster than kernels of their own.
+    On a CPU, each step also reads the words of the next step, and the loop carries them, which puts
+    them in memory. Otherwise XLA would fuse the slices into the masks, and read the words again for
+    every entry of a mask. On a GPU, the fused form is faster than kernels that only slice.
     """
     recipe, every = stream.recipe, stream.recipe.every
     early = recipe.platform == "cpu"
@@ -314,9 +313,9 @@ def all_steps(
         return state, failed, stream.read(number + 1) if early else ()
 
     def block(i: jax.Array, carry: tuple[State, Progress, Any]) -> Any:
-        """``every`` steps, or what is left. The loss is that of the first.
+        """``every`` steps, or those that are left. The loss is that of the first step.
 
-        The steps wait for the loss. Left open, XLA would copy both tables for it.
+        The steps depend on the loss. Otherwise XLA would copy both tables to compute it.
         """
         state, progress, carried = carry
         number = i * every
@@ -376,10 +375,8 @@ def _jitted(recipe: Recipe, chunk: int) -> Any:
     mesh = None if trains_copies(recipe.mesh) else recipe.mesh
 
     def program(schedule: ScalarOrSchedule, state: State, *arguments: Any) -> Any:
-        made, (tables, keep, *piece, seed) = (
-            recipe._replace(schedule=schedule, mesh=mesh),
-            arguments,
-        )
+        made = recipe._replace(schedule=schedule, mesh=mesh)
+        tables, keep, *piece, seed = arguments
         return train_chunk(made, chunk, state, tables, keep, tuple(piece), chunk_key(seed))
 
     if recipe.mesh is not None and mesh is None:
@@ -394,9 +391,9 @@ def _jitted(recipe: Recipe, chunk: int) -> Any:
 def compile_chunk(recipe: Recipe, chunk: int) -> Program:
     """:func:`train_chunk` compiled for one recipe and size, at its first call.
 
-    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress); overwrites
-    the state it is given. It is compiled with options of its own, so it cannot be part of another
-    ``jit``: take train_chunk for that. Equal recipes and sizes share what is compiled.
+    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress). It overwrites
+    the state that it is given. It has compiler options of its own, so it cannot be part of another
+    ``jit``: take train_chunk for that. Equal recipes and sizes share one compiled program.
     """
     # one program for all schedules of a kind
     return Program(_jitted(recipe._replace(schedule=0.0), chunk), schedule_argument(recipe))

@@ -9,7 +9,7 @@ rest as extra arguments, so ``optax.chain`` and schedules work::
 
     values  Params of [N, D]: what is added to the rows ([V, D] for a dense gradient)
     ids     Params of [N] int32; None for a dense leaf
-    bounds  Params of [N], or [V] for a dense leaf: how strongly each example bends the loss
+    bounds  Params of [N], or [V] for a dense leaf: the curvature bound of each example
             (:mod:`w2vjax.objectives.bounds`)
 
 The state of a transformation, and of any chain that holds it, shows what it takes:
@@ -103,7 +103,7 @@ class RowSgdState(NamedTuple):
 def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
     """Gradient descent: a row moves by min(learning rate, 1 / bound) times its summed gradient.
 
-    The bound of a row says how strongly its examples of this step bend the loss, added up. Plain
+    The bound of a row is the sum of the curvature bounds of its examples in this step. Plain
     gradient descent without a bound is ``optax.sgd(learning_rate)``.
 
     Args:

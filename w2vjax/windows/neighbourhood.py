@@ -37,10 +37,8 @@ def in_block(segments: Array, reach: Array) -> Array:
     """
     count, width = reach.shape[1], segments.shape[1]
     window = (width - count) // 2
-    at, center = (
-        jnp.arange(width, dtype=jnp.int32)[None],
-        jnp.arange(window, window + count, dtype=jnp.int32),
-    )
+    at = jnp.arange(width, dtype=jnp.int32)[None]
+    center = jnp.arange(window, window + count, dtype=jnp.int32)
     distance = jnp.abs(at - center[:, None])[None]  # [1, T, P], a constant
     own = segments[:, window : window + count, None]
     return are_neighbours(own, segments[:, None], distance, reach[..., None])

@@ -50,7 +50,7 @@ def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
 
 
 def keep_thresholds(counts: ArrayLike, sample: float = 1e-3) -> Array:
-    """:func:`keep_probabilities` as [V] uint32, to compare with random bits; 2^32 - 1 is always."""
+    """:func:`keep_probabilities` as [V] uint32, to compare with random bits. 2^32 - 1 keeps all."""
     scaled = np.rint(keep_probabilities(counts, sample) * 2.0**32)
     thresholds: Array = jax.device_put(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
     return thresholds
