@@ -54,6 +54,14 @@ DEVICE = np.array(jax.devices()[:1])
         ({"schedule": 0.1, "learning_rate": 0.1}, "learning_rate=0.1 cannot go with a schedule"),
         ({"optimizer": optax.adam(1e-3)}, r"optimizer=lambda schedule: w2vjax.dense\("),
         ({"optimizer": optax.adam}, r"Wrap it: w2vjax.dense\(optimizer\)"),
+        (
+            {"optimizer": lambda s: optax.chain(optax.add_decayed_weights(0.1), optax.sgd(s))},
+            r"fails .* Wrap it: w2vjax.dense\(optimizer\)",
+        ),
+        (
+            {"optimizer": lambda s: optax.chain(optax.add_decayed_weights(0.1), w2v.row_sgd(s))},
+            r"fails .* Wrap it",
+        ),
         ({"optimizer": "adam"}, "function of the schedule"),
         ({"optimizer": lambda schedule: 3}, "function of the schedule"),
         ({"start": (np.ones((2, 2)), np.ones((2, 2)))}, "start=.*Params"),

@@ -249,7 +249,7 @@ def coalesce(rows: Rows) -> Rows:
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> None:
-    """Raise SettingError for an optimizer that would be wrong on row gradients.
+    """Raise SettingError for an optimizer that fails on row gradients, or would be wrong on them.
 
     >>> check_optimizer(optax.adam(1e-3), Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     Traceback (most recent call last):
@@ -268,10 +268,25 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
     for leaf in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, Gone)):
         if not isinstance(leaf, Gone) and leaf.shape in shapes:
             raise SettingError(
-                "The optimizer keeps a state of the tables' shape and cannot take row gradients. "
-                "Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or use row_sgd or "
-                "row_adagrad."
+                f"The optimizer keeps a state of the tables' shape and {_TABLES_ALONE}"
             )
+
+    def step(state: OptState, params: Params) -> Any:
+        many, dim = params.input.shape[0] + 1, params.input.shape[1]  # no table has so many rows
+        rows, bound = Rows(jnp.zeros(many, jnp.int32), jnp.zeros((many, dim))), jnp.ones(many)
+        gradients, bounds = Params(rows, rows), Params(bound, bound)
+        return apply_gradients(optimizer, state, params, gradients, bounds)
+
+    try:
+        jax.eval_shape(step, state, params)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"The optimizer fails ({error}) and {_TABLES_ALONE}") from None
+
+
+_TABLES_ALONE = (
+    "cannot take row gradients. Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or "
+    "use row_sgd or row_adagrad."
+)
 
 
 def apply_gradients(
