@@ -561,10 +561,11 @@ def test_the_remedy_for_words_of_a_step_can_work(block, given, use):
     assert methods.completed(dataclasses.replace(settings, batch_words=use)).batch_words == use
 
 
-@pytest.mark.parametrize("arguments", [{"epochs": 0}, {"epochs": 2.5}, {"words": -1}])
-def test_a_method_is_for_whole_numbers(arguments):
-    with pytest.raises(errors.SettingError, match="Use a whole number"):
-        w2v.method("cbow", **{"words": 100, **arguments})
+@pytest.mark.parametrize("model", ["skip-gram", "cbow"])
+@pytest.mark.parametrize("arguments", [{"epochs": 0}, {"words": -1}, {"words": float("nan")}])
+def test_a_method_is_for_a_text_that_is_read_at_least_once(model, arguments):
+    with pytest.raises(errors.SettingError, match="1 epoch or more"):
+        w2v.method(model, **{"words": 100, **arguments})
 
 
 def test_a_text_that_is_held_out_is_said_to_be():

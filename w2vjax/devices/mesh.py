@@ -109,15 +109,12 @@ def on_own_device(array: jax.Array) -> jax.Array:
     return jnp.asarray(on_host(array))
 
 
-def replicated(mesh: Mesh, tree: Tree, spec: PartitionSpec = WHOLE) -> Any:
-    """The arrays of a tree on a mesh, whole on every device or divided as ``spec`` says.
-
-    Each process has all of them and sends nothing.
-    """
+def replicated(mesh: Mesh, tree: Tree) -> Any:
+    """The arrays of a tree, whole on every device of a mesh. No process sends them to another."""
 
     def place(leaf: jax.Array) -> jax.Array:
         host = np.asarray(leaf)
-        sharding = NamedSharding(mesh, spec)
+        sharding = NamedSharding(mesh, WHOLE)
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
     return jax.tree.map(place, tree)

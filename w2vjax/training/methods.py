@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
-from w2vjax.errors import SettingError, whole_number
+from w2vjax.errors import SettingError
 from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.shared import shared_negatives
@@ -128,7 +128,7 @@ def method(
         epochs: how many times the text is read.
 
     Raises:
-        SettingError: a name is not known, or words or epochs is not a whole number.
+        SettingError: a name is not known, words are below 0 or epochs below 1.
 
     >>> method("cbow").learning_rate, method("cbow", words=48_000, epochs=20).learning_rate
     (0.5, 0.15)
@@ -147,9 +147,10 @@ def method(
             f"model={model!r} with objective={objective!r} is not known. Models: "
             f"{', '.join(models)}; objectives: {', '.join(objectives)}."
         ) from None
-    whole_number("epochs", epochs)
+    if words is not None and not (words >= 0 and epochs > 0):
+        cause = f"words={words} and epochs={epochs} cannot work"
+        raise SettingError(f"{cause}. Use words of 0 or more, and 1 epoch or more.")
     if model == "cbow" and words is not None:
-        whole_number("words", words, least=0)
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
         if words < SHORT_TEXT:
