@@ -3,8 +3,9 @@
 The loss is that of ``negative_sampling(num_negatives, exponent, shared=K)`` in
 :mod:`w2vjax.objectives.negative`, the clear form. For the same negatives both have the same
 gradient. There, negative k weighs num_negatives / K * sum_p w[t, p] * [id_k != id_p], a product
-over t, k and p. Here every negative weighs n[t] = sum_p w[t, p]. This counts a negative that is
-positive p too often. The surplus is subtracted at the positive, whose row and score are the same::
+over t, k and p. Here every negative weighs n[t] = sum_p w[t, p]. That is too much where a negative
+and positive p are one word. The positive has the same row and the same score there, so the surplus
+is subtracted from its weight::
 
     c[p]    = num_negatives / K * #{k: id_k = id_p}
     loss[t] = sum_p w[t, p] * ((1 - c[p]) * softplus(s_p) - s_p)
