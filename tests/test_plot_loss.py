@@ -1,5 +1,6 @@
 """The loss curve: what a log says, what a damaged one is told, and what is drawn."""
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -44,6 +45,9 @@ def test_a_resumed_run_counts_the_later_line_of_a_step(tmp_path: Path) -> None:
     assert found.steps.tolist() == [1, 2, 3]
     assert found.losses.tolist() == [5.0, 4.5, 3.0]
     assert w2v.plot_loss(log).axes[0].get_xlabel() == "step"
+    packed = tmp_path / "log.jsonl.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    assert read_losses(packed).losses.tolist() == found.losses.tolist()
 
 
 def test_gaps_and_an_unfinished_line_are_told(tmp_path: Path) -> None:

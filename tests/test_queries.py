@@ -242,10 +242,10 @@ def test_bad_queries_are_refused(pets, positive, negative, says):
 
 
 def test_words_and_weights_come_as_arrays_too(pets):
-    for given in (np.array(["cat", "tea"]), np.array(["cat", "tea"], object)):
-        assert pets.most_similar(given) == pets.most_similar(["cat", "tea"])
-        assert pets.most_similar("dog", given) == pets.most_similar("dog", ["cat", "tea"])
-        assert pets.most_similar_cosmul(given) == pets.most_similar_cosmul(["cat", "tea"])
+    for words in (np.array(["cat", "tea"]), np.array(["cat", "tea"], object)):
+        assert pets.most_similar(words) == pets.most_similar(["cat", "tea"])
+        assert pets.most_similar("dog", words) == pets.most_similar("dog", ["cat", "tea"])
+        assert pets.most_similar_cosmul(words) == pets.most_similar_cosmul(["cat", "tea"])
     for weight in (np.float32(2), np.array(2), jnp.float32(2)):
         assert pets.most_similar([("cat", weight), "tea"]) == pets.most_similar(
             [("cat", 2.0), "tea"]

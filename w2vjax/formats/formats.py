@@ -21,7 +21,7 @@ from w2vjax.compressed import is_compressed
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
-from w2vjax.formats.table import Format, describe_vectors
+from w2vjax.formats.table import Format, describe_vectors, refuse_compressed
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import write_vocabulary
@@ -107,9 +107,7 @@ def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
     ('cat', 'my dog')
     """
     path = as_path(path)
-    if is_compressed(path):
-        remedy = f"Leave out {path.suffix} and compress after."
-        raise SettingError(f"{path}: vectors are not written compressed. {remedy}")
+    refuse_compressed(path)
     name = format or _by_suffix(path)
     if name is None:
         known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)

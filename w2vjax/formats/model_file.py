@@ -17,9 +17,17 @@ from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import safetensors
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
-from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
+from w2vjax.formats.table import (
+    Format,
+    Table,
+    checked,
+    describe_vectors,
+    first_non_finite,
+    refuse_compressed,
+)
 from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocab import Vocab
 
 if TYPE_CHECKING:  # it imports JAX, which reading vectors does not need
     from w2vjax.types import Params
@@ -72,7 +80,8 @@ def save_model(
 
     Raises:
         FormatError: shapes disagree, a table holds NaN or infinity, or a word is not text.
-        SettingError: the metadata is not JSON.
+        SettingError: a word is not a string or occurs twice, there is not one count of 0 or more
+            for each word, the metadata is not JSON, or the extension names a compression.
         FileError: the file cannot be written.
 
     >>> import tempfile, numpy as np
@@ -83,14 +92,16 @@ def save_model(
     >>> model.words, model.counts.tolist(), model.metadata, model.params.output.shape
     (['a', 'b'], [3, 2], {'dim': 2}, (2, 2))
     """
-    path = as_path(path)
+    path, vocab = as_path(path), Vocab(words, counts, dropped=dropped)
+    refuse_compressed(path)
     tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
-    rows, dim = len(words), tables["input"].shape[-1]
     for name, table in tables.items():
-        if table.ndim != 2 or table.shape[1] != dim or len(table) not in _fitting(name, rows):
-            cause = f"{rows} words and dim {dim} do not fit the {name} table's shape {table.shape}"
-            raise FormatError(f"{path}: {cause}. Give the words of this table.")
-    _write(path, tables, words, counts, metadata or {}, dropped)
+        shape, dims = table.shape, tables["input"].shape[1:]
+        if table.ndim != 2 or shape[1:] != dims or len(table) not in _fitting(name, len(vocab)):
+            cause = f"{len(vocab)} words do not fit the {name} table's shape {shape}"
+            other = f", with {tables['input'].shape} of the input table" if name == "output" else ""
+            raise FormatError(f"{path}: {cause}{other}. Give the words of these tables.")
+    _write(path, tables, vocab, metadata or {})
 
 
 def _fitting(name: str, words: int) -> set[int]:
@@ -103,16 +114,11 @@ def write_safetensors(path: Path, vectors: Vectors) -> None:
     vocab = vectors.vocab
     metadata = {} if vocab.min_count == 1 else {"min_count": vocab.min_count}
     tables = {"input": np.asarray(vectors.matrix)}
-    _write(path, tables, vocab.words, vocab.counts, metadata, vocab.dropped)
+    _write(path, tables, vocab, metadata)
 
 
 def _write(
-    path: Path,
-    tables: Mapping[str, np.ndarray],
-    words: Sequence[str],
-    counts: ArrayLike | None,
-    metadata: Mapping[str, Any],
-    dropped: Mapping[str, int] | None,
+    path: Path, tables: Mapping[str, np.ndarray], vocab: Vocab, metadata: Mapping[str, Any]
 ) -> None:
     for name, table in tables.items():
         if (row := first_non_finite(table)) is not None:
@@ -124,12 +130,12 @@ def _write(
         cause = f"{path}: the metadata is not JSON ({error})"
         raise SettingError(f"{cause}. Pass numbers, text, lists and dicts.") from error
     arrays = dict(tables)
-    arrays |= safetensors.pack_words("words", encoded(path, words, "", "safetensors"))
-    if counts is not None:
-        arrays["counts"] = np.asarray(counts, np.int64)
-    if dropped:
-        arrays["dropped.counts"] = np.array(list(dropped.values()), np.int64)
-        arrays |= safetensors.pack_words("dropped", encoded(path, dropped, "", "safetensors"))
+    arrays |= safetensors.pack_words("words", encoded(path, vocab.words, "", "safetensors"))
+    if vocab.counts is not None:
+        arrays["counts"] = vocab.counts
+    if vocab.dropped:
+        arrays["dropped.counts"] = np.array(list(vocab.dropped.values()), np.int64)
+        arrays |= safetensors.pack_words("dropped", encoded(path, vocab.dropped, "", "safetensors"))
     write_tensors(path, arrays, {"format": _FORMAT, "settings": settings})
 
 

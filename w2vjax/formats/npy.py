@@ -13,7 +13,7 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 from w2vjax.files import atomic_files, settled
-from w2vjax.formats.table import Format, Table, checked, writable
+from w2vjax.formats.table import Format, Table, beside, checked, writable
 from w2vjax.reading import Data, ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import FORBIDDEN, read_vocabulary, vocabulary_bytes
@@ -32,9 +32,9 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
         FormatError: with file and byte, if this is not a plain two-dimensional array of floats, or
             its size disagrees with the size of the file or of the vocabulary.
     """
-    beside = Path(options.vocabulary or path.with_suffix(".vocab"))
-    files = [path, beside]
-    matrix_file, words_file = settled(files) if beside.parent == path.parent else files
+    named = Path(options.vocabulary or beside(path, lambda matrix: matrix.with_suffix(".vocab")))
+    files = [path, named]
+    matrix_file, words_file = settled(files) if named.parent == path.parent else files
     matrix, start = _matrix(path, contents(matrix_file))
     # Each line names a row, so no line can be left out.
     every = replace(options, allow=set(options.allow) - {"duplicates", "nameless-rows"})
@@ -42,7 +42,7 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
     if len(words) != len(matrix):
         cause = f"it holds {len(words):,} words, and {path} {len(matrix):,} vectors"
         remedy = "Give the vocabulary that was written with the matrix."
-        refuse(beside, f"line {len(words)}", cause, remedy)
+        refuse(named, f"line {len(words)}", cause, remedy)
     width = matrix.shape[1] * matrix.itemsize
 
     def place(row: int) -> str:

@@ -128,7 +128,7 @@ def plot_analogy(
     ['man', 'king', 'woman', 'queen']
     """
     figures.check_suffix(path)
-    figure = new_figure()
+    figure, analogies = new_figure(), several(analogies)
     if not 1 <= len(analogies) <= 8:
         cause = f"{len(analogies)} analogies do not make a readable picture"
         raise SettingError(f"{cause}. Give 1 to 8.")
@@ -194,7 +194,7 @@ def plot_heatmap(
     figure = new_figure(12.0, 10.0)
     chosen = list(dict.fromkeys(several(words)))
     if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
-        cause = f"A heat map shows 2 to {_MOST_IN_HEATMAP} words, and {len(chosen)} are given"
+        cause = f"A heat map shows 2 to {_MOST_IN_HEATMAP} different words, not {len(chosen)}"
         raise SettingError(f"{cause}. Choose others.")
     units = _units(vectors, chosen)
     cosines = np.clip(units @ units.T, -1, 1)

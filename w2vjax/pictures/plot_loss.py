@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from w2vjax.errors import FileError, FormatError, SettingError
+from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.pictures.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
+from w2vjax.reading import contents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,12 +56,7 @@ def read_losses(path: AnyPath) -> Losses:
     >>> read_losses(log).losses.tolist()
     [4.0, 3.5]
     """
-    try:
-        data = as_path(path).read_bytes()
-    except OSError as error:
-        cause = f"{path} cannot be read: {error.strerror}"
-        raise FileError(f"{cause}. Check its name and permissions.") from error
-    *lines, last = data.split(b"\n")
+    *lines, last = bytes(contents(as_path(path))).split(b"\n")
     records: list[tuple[int, float, float]] = []
     for number, line in enumerate(lines, 1):
         if line.strip() and (record := _record(path, number, line)):

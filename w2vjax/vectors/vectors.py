@@ -178,7 +178,7 @@ class Vectors:
         if isinstance(key, str):
             return self.matrix[self.id(key)]
         if getattr(key, "ndim", None) == 0:  # a number of NumPy or JAX
-            key = key.item()
+            key = np.asarray(key).item()
         if isinstance(key, slice):
             counts = None if self.counts is None else self.counts[key]
             vocab = dataclasses.replace(
