@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
+from w2vjax.compressed import is_compressed
 from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath, check_writable
@@ -88,7 +89,7 @@ Text = Annotated[TextOptions, together]
 
 
 def check_files(call: partial[Any]) -> None:
-    """Refuse files that cannot be written, or that are read too. Nothing has been done by then."""
+    """Refuse files that cannot be written, or that are read too, before the command begins."""
     bound = inspect.signature(call.func).bind(*call.args, **call.keywords)
     bound.apply_defaults()
     named: dict[Files, list[str]] = {use: [] for use in Files}
@@ -106,6 +107,9 @@ def check_files(call: partial[Any]) -> None:
         if times > 1:
             raise SettingError(f"{place} is named for two results. Name another file for one.")
     for file in written:
+        if is_compressed(file):
+            remedy = f"Leave out {Path(file).suffix} and compress after."
+            raise SettingError(f"{file}: a result is not written compressed. {remedy}")
         check_writable(file)
         _refuse_to_overwrite(file, named[Files.READ])
     for folder in named[Files.FOLDER]:

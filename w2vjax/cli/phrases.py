@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from w2vjax.cli import arguments
 from w2vjax.cli.arguments import Corpus, Count, Json, NewFile, NewFileOrOutput, Text, shown
 from w2vjax.cli.output import columns, write_json, write_lines
-from w2vjax.compressed import is_compressed
 from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
 from w2vjax.corpus.phrases import ENGLISH_CONNECTORS, Phrases
 from w2vjax.corpus.phrases import phrases as find
@@ -75,8 +74,6 @@ def phrases(
         raise SettingError("delimiter='' would not join words. Use '_'.")
     if topn < 0:
         raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
-    if out is not None and is_compressed(out):
-        raise SettingError(f"{out}: text is not written compressed. Compress it after.")
     options["score"] = SCORES[joining.score]
     options["threshold"] = threshold[0] if len(threshold) == 1 else threshold or None
     if joining.connectors == ("english",):
