@@ -264,5 +264,16 @@ def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
     assert "is the file to read" in cli("phrases", text, "--out", text).err
     assert path.read_bytes() == before
     assert text.read_text() == "a b a b\n" * 30
+    words = tmp_path / "words.vocab"
+    words.write_text("".join(f"{word} 5\n" for word in [*WORDS, "more"]))
+    for out in ("words.npy", "words.NPY"):
+        done = cli("convert", path, tmp_path / out, "--vocabulary", words, "--limit", "2")
+        assert "words.vocab is the file to read" in done.err
+    labels = tmp_path / "metadata.tsv"
+    words.rename(labels)
+    done = cli("convert", path, tmp_path / "tensors.tsv", "--vocabulary", labels)
+    assert "metadata.tsv is the file to read" in done.err
+    assert labels.read_text().endswith("more 5\n")
+    assert cli("convert", path, tmp_path / "fine.npy", "--vocabulary", labels).code == 0
     packed = cli("convert", path, tmp_path / "new.bin.GZ")
     assert "not written compressed" in packed.err

@@ -6,6 +6,7 @@ A type also says whether its files are read or written, for :func:`check_files`.
 import inspect
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -111,12 +112,13 @@ def check_files(call: partial[Any]) -> None:
             remedy = f"Leave out {Path(file).suffix} and compress after."
             raise SettingError(f"{file}: a result is not written compressed. {remedy}")
         check_writable(file)
-        _refuse_to_overwrite(file, named[Files.READ])
+        refuse_to_overwrite(file, named[Files.READ])
     for folder in named[Files.FOLDER]:
         check_writable(folder, folder=True)
 
 
-def _refuse_to_overwrite(file: str, read: list[str]) -> None:
+def refuse_to_overwrite(file: AnyPath, read: Sequence[AnyPath]) -> None:
+    """Refuse to write a file that is one of those to read."""
     there = [other for other in read if os.path.exists(other)]
     if os.path.exists(file) and any(os.path.samefile(file, other) for other in there):
         raise SettingError(f"{file} is the file to read, and would be overwritten. Name another.")

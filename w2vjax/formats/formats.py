@@ -108,7 +108,7 @@ def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
     """
     path = as_path(path)
     refuse_compressed(path)
-    name = format or _by_suffix(path)
+    name = format or by_suffix(path)
     if name is None:
         known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
         remedy = f"Use one, or name the format: {', '.join(FORMATS)}."
@@ -154,8 +154,8 @@ def save_word2vec_format(
 
 def format_of(path: Path) -> str:
     """A format's name, by the extension or else the first bytes. Raises FormatError if unknown."""
-    if by_suffix := _by_suffix(path):
-        return by_suffix
+    if named := by_suffix(path):
+        return named
     data = contents(path)
     start = bytes(data[:4096])
     if not start:
@@ -225,7 +225,8 @@ def lines_of(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]
 
 
-def _by_suffix(path: Path) -> str | None:
+def by_suffix(path: Path) -> str | None:
+    """The name of the format that an extension stands for. None if there is none."""
     suffix = (path.with_suffix("") if is_compressed(path) else path).suffix.lower()
     return next((name for name, form in FORMATS.items() if suffix in form.suffixes), None)
 

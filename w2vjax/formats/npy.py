@@ -25,6 +25,11 @@ _HEADER = re.compile(
 )
 
 
+def words_path(path: Path) -> Path:
+    """Where the words of a matrix are."""
+    return path.with_suffix(".vocab")
+
+
 def read_npy(path: Path, options: ReadOptions) -> Vectors:
     """The matrix, with the words of ``options.vocabulary`` or of the same name with ``.vocab``.
 
@@ -32,7 +37,7 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
         FormatError: with file and byte, if this is not a plain two-dimensional array of floats, or
             its size disagrees with the size of the file or of the vocabulary.
     """
-    named = Path(options.vocabulary or beside(path, lambda matrix: matrix.with_suffix(".vocab")))
+    named = Path(options.vocabulary or beside(path, words_path))
     files = [path, named]
     matrix_file, words_file = settled(files) if named.parent == path.parent else files
     matrix, start = _matrix(path, contents(matrix_file))
@@ -81,8 +86,8 @@ def write_npy(path: Path, vectors: Vectors) -> None:
         raise SettingError(f"{path} is where the words of an .npy go. Name the matrix {name}.")
     _, matrix = writable(path, vectors, FORBIDDEN, "a vocabulary file")
     rows = np.ascontiguousarray(matrix, "<f4")
-    words = vocabulary_bytes(path.with_suffix(".vocab"), vectors.words, vectors.counts)
-    with atomic_files([path, path.with_suffix(".vocab")]) as (matrix_file, words_file):
+    words = vocabulary_bytes(words_path(path), vectors.words, vectors.counts)
+    with atomic_files([path, words_path(path)]) as (matrix_file, words_file):
         # numpy.save would write with ndarray.tofile, which loses the error of a full disk.
         header = np.lib.format.header_data_from_array_1_0(rows)
         np.lib.format.write_array_header_1_0(matrix_file, header)
@@ -94,4 +99,5 @@ def _sniff(start: bytes, size: int) -> bool:
     return start.startswith(_MAGIC)
 
 
-FORMAT = Format("NumPy matrix, its words in a .vocab file", (".npy",), _sniff, read_npy, write_npy)
+_ABOUT = "NumPy matrix, its words in a .vocab file"
+FORMAT = Format(_ABOUT, (".npy",), _sniff, read_npy, write_npy, beside=words_path)

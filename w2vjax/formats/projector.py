@@ -120,4 +120,4 @@ def write_projector(path: Path, vectors: Vectors) -> None:
 
 
 _ABOUT = "TensorBoard projector, its words in a metadata file"
-FORMAT = Format(_ABOUT, (".tsv",), never, read_projector, write_projector)
+FORMAT = Format(_ABOUT, (".tsv",), never, read_projector, write_projector, beside=metadata_path)

@@ -27,6 +27,7 @@ class Format(NamedTuple):
         write: (path, vectors) writes a file.
         takes: which of the options ``table`` and ``vocabulary`` the reader uses.
         describe: (path, options) -> what a file holds; None describes what ``read`` returns.
+        beside: (path) -> the second file, which holds the words; None for a format of one file.
     """
 
     about: str
@@ -36,6 +37,7 @@ class Format(NamedTuple):
     write: Callable[[Path, Vectors], None]
     takes: frozenset[str] = frozenset({"vocabulary"})
     describe: Callable[[Path, ReadOptions], dict[str, Any]] | None = None
+    beside: Callable[[Path], Path] | None = None
 
 
 def never(start: bytes, size: int) -> bool:
