@@ -24,7 +24,7 @@ def nn(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Show the nearest words: those whose vectors have the largest cosine with that of a word.
+    """Show the nearest words of a word: their vectors have the largest cosines with its vector.
 
     Examples:
       w2vjax nn vectors.bin king

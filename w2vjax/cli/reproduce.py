@@ -35,8 +35,9 @@ def reproduce(
       w2vjax reproduce --learning-rate 0.0505         1 % off: exit code 1
       w2vjax reproduce --text my.txt --word tea --vector-of tea
 
-    The exit code is 0 if all figures agree, and 1 if one is off, as with other settings than the
-    post's. The post has no figures for another text, so none are judged.
+    The exit code is 0 if all figures agree with the post, and 1 if one does not. Other settings
+    than the post's give other figures. The post has no figures for a text of your own, so nothing
+    is judged.
 
     Args:
         dtype: Precision of this run. Figures in bfloat16 are not judged.

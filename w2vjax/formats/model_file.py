@@ -171,7 +171,7 @@ def load_model(path: AnyPath, *, verify: bool = True) -> Model:
 
 
 def open_tensors(path: Path, verify: bool = True) -> Tensors:
-    """The tensors of a file. If w2vjax wrote it, it has to have its checksum."""
+    """The tensors of a file. A file that w2vjax wrote must have its checksum."""
     tensors = read_tensors(path, verify)
     form, place = tensors.metadata.get("format"), "byte 8, __metadata__"
     if "sha256" in tensors.metadata and form not in {None, _FORMAT}:

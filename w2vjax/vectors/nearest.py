@@ -1,7 +1,7 @@
 """The search under all queries: from words to query vectors, and from those to the nearest words.
 
 A query is a weighted sum of words at length 1. The nearest words have the largest cosines with it.
-NumPy answers a few queries, so that nothing is compiled or waited for. JAX answers many at once.
+NumPy answers a few queries, so that nothing has to be compiled. JAX answers many at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -97,10 +97,10 @@ def best(unit: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     """(rows [k], cosines [k]) of the k rows of [V, D] nearest to a query [D], nearest first.
 
     Both have length 1. Equal rows have equal cosines, and the first of them comes first. A matrix
-    product is the fastest, and its last digit depends on where a row is. So it chooses the rows
-    that may be among the k, and ``vecdot`` scores those.
+    product is the fastest, and its last digit depends on where a row is. So the product chooses the
+    rows that may be among the k, and ``vecdot`` scores these rows.
     """
-    # a sum of D products of vectors of length 1 is off by D roundings at most, in either form
+    # A sum of D products of vectors of length 1 is off by D roundings at most, in either form.
     doubt = 4 * len(query) * float(np.finfo(np.float32).eps)
     rows = candidates(unit @ query, k, doubt)
     cosines = np.vecdot(unit[rows], query)
@@ -119,7 +119,10 @@ def largest(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def candidates(scores: np.ndarray, k: int, doubt: float = 0.0) -> np.ndarray:
-    """In order, places that hold the k largest of scores [N] and all that are less by ``doubt``."""
+    """In order, the places of the k largest of scores [N], and of all up to ``doubt`` below them.
+
+    Some more places may be among them.
+    """
     columns = len(scores) // _STRIDES
     if columns <= 2 * k:
         return np.arange(len(scores))
