@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import os
 import pickle
 import re
 import shutil
@@ -15,7 +16,7 @@ import pytest
 import zstandard
 
 import w2vjax as w2v
-from w2vjax.formats.formats import FORMATS
+from w2vjax.formats.formats import FORMATS, by_suffix
 from w2vjax.formats.table import Format, Table, checked
 from w2vjax.reading import contents
 
@@ -215,6 +216,27 @@ def test_a_model_that_could_not_be_read_is_not_written(tmp_path, params, words, 
     with pytest.raises(w2v.errors.SettingError, match="not written compressed"):
         w2v.save_model(tmp_path / "model.safetensors.gz", FINE, ["a", "b"])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".txt", ".safetensors"])
+def test_a_pipe_is_read_if_its_format_is_named(tmp_path, suffix):
+    w2v.save(PETS, tmp_path / f"pets{suffix}")
+    data, name = (tmp_path / f"pets{suffix}").read_bytes(), by_suffix(tmp_path / f"pets{suffix}")
+
+    def piped(use):
+        read, write = os.pipe()
+        os.write(write, data)
+        os.close(write)
+        try:
+            return use(f"/dev/fd/{read}")
+        finally:
+            os.close(read)
+
+    assert piped(lambda path: w2v.load(path, format=name)).words == PETS.words
+    assert piped(lambda path: w2v.describe(path, format=name))["words"] == len(PETS)
+    for use in (w2v.load, w2v.describe):
+        with pytest.raises(w2v.errors.FormatError, match="a pipe can be read only once"):
+            piped(use)
 
 
 def test_what_is_no_path_is_refused(tmp_path):

@@ -199,6 +199,15 @@ def test_equal_rows_have_equal_scores_wherever_they_are():
         assert (ids == np.arange(67)).all()
 
 
+@pytest.mark.usefixtures("x64")
+def test_ids_are_int32_where_jax_counts_in_int64():
+    rows = np.random.default_rng(0).normal(size=(2000, 4))
+    vectors = w2v.Vectors(map(str, range(2000)), rows)
+    for queries in (rows[:2], rows[:9]):
+        found = vectors.nearest(queries, 3)
+        assert (found.ids.dtype, found.ids[:, 0].tolist()) == (np.int32, list(range(len(queries))))
+
+
 def test_top_k_takes_the_blockwise_path_here():
     scores = jnp.zeros((1, 1500))
     assert "reduce_window_max" in str(jax.make_jaxpr(lambda s: search.top_k(s, 20))(scores))

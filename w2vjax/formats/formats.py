@@ -156,6 +156,9 @@ def format_of(path: Path) -> str:
     """A format's name, by the extension or else the first bytes. Raises FormatError if unknown."""
     if named := by_suffix(path):
         return named
+    if path.exists() and not path.is_file() and not path.is_dir():
+        cause = "a pipe can be read only once, so its first bytes cannot tell its format"
+        refuse(path, "", cause, f"Name the format, one of {', '.join(FORMATS)}, or save a file.")
     data = contents(path)
     start = bytes(data[:4096])
     if not start:

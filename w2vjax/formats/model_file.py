@@ -185,7 +185,10 @@ def open_tensors(path: Path, verify: bool = True) -> Tensors:
 
 def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
     """The words with the input or the output table of a model, or with the vectors of a file."""
-    tensors = open_tensors(path, options.verify)
+    return _vectors(path, open_tensors(path, options.verify), options)
+
+
+def _vectors(path: Path, tensors: Tensors, options: ReadOptions) -> Vectors:
     words, settings = safetensors.unpack_words(path, tensors, "words"), metadata(path, tensors)
     matrix = _table(path, tensors, options.table, len(words))
     tree = options.table == "output" and settings.get("objective") == "hierarchical"
@@ -207,8 +210,8 @@ def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
 
 
 def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
-    found = describe_vectors(read_safetensors(path, options))
-    tensors = open_tensors(path, verify=False)  # reading the vectors compared the checksum
+    tensors = open_tensors(path, options.verify)
+    found = describe_vectors(_vectors(path, tensors, options))
     tables = {name: tensors.arrays[name] for name in TABLES if name in tensors.arrays}
     return found | {
         "holds": "model" if "output" in tables else "vectors",

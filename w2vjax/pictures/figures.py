@@ -54,6 +54,11 @@ def fonts() -> list[str]:
     return [font for font in _FONTS if font in installed]
 
 
+def drawable(text: str) -> str:
+    """The text with halves of surrogate pairs, such as bytes in the name of a file, escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def check_suffix(path: AnyPath | None) -> None:
     """Refuse a path that is neither PNG nor SVG before any work is done."""
     if path is not None and as_path(path).suffix.lower() not in SUFFIXES:

@@ -83,6 +83,7 @@ def plot_map(
     axes.spines[["top", "right"]].set_visible(False)
     first_words = f"The first {len(chosen):,} words"
     title = title or (first_words if words is None else f"{len(chosen):,} chosen words")
+    title = figures.drawable(title)
     # The title has its final height before the layout is measured.
     heading = axes.set_title(title, parse_math=False)
     styles: list[dict[str, Any]] = [{"size": 12, "weight": "bold", "color": INK}] * first
@@ -153,7 +154,7 @@ def plot_analogy(
         ends_of = ((0, corners[1]), (2, corners[3]), (1, end), (2, end))
         lines += [(corners[start], stop) for start, stop in ends_of]
     axes.scatter(points[:, 0], points[:, 1], s=30, color=INK, linewidths=0, zorder=4)
-    axes.set_title(title or "Analogies as parallelograms", parse_math=False)
+    axes.set_title(figures.drawable(title or "Analogies as parallelograms"), parse_math=False)
     shares = [
         f"principal component {n} ({share:.1%} of the variance)"
         for n, share in enumerate(components.explained.tolist(), 1)
@@ -216,7 +217,7 @@ def plot_heatmap(
             color = "white" if abs(value) > 0.65 else INK
             axes.text(j, i, f"{value:.2f}", ha="center", va="center", size=10, color=color)
     figure.colorbar(image, ax=axes, shrink=0.8, label="cosine similarity")
-    axes.set_title(title or "Cosine similarity", parse_math=False)
+    axes.set_title(figures.drawable(title or "Cosine similarity"), parse_math=False)
     return save_figure(figure, path)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import AnyPath, as_path
-from w2vjax.pictures.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
+from w2vjax.pictures import figures
+from w2vjax.pictures.figures import BLUE, GREY, ORANGE, drawable, new_figure, save_figure
 from w2vjax.reading import contents
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def plot_loss(
     >>> plot_loss(log).axes[0].lines[0].get_ydata().tolist()
     [4.0, 3.5]
     """
-    check_suffix(path)
+    figures.check_suffix(path)
     figure = new_figure(12.0, 6.5)
     paths = [logs] if isinstance(logs, str | PathLike) else list(logs)
     if not 1 <= len(paths) <= len(_COLORS):
@@ -143,7 +144,7 @@ def plot_loss(
     axes.set_xlim(left=0)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title or "Training loss", parse_math=False)
+    axes.set_title(drawable(title or "Training loss"), parse_math=False)
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)
     return save_figure(figure, path)
@@ -183,6 +184,6 @@ def _names(paths: Sequence[AnyPath]) -> list[str]:
     """The files' names, with their folders if two have the same name."""
     names = [Path(path).name for path in paths]
     return [
-        name if names.count(name) == 1 else str(path)
+        drawable(name if names.count(name) == 1 else str(path))
         for name, path in zip(names, paths, strict=True)
     ]
