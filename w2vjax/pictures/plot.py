@@ -11,7 +11,7 @@ import numpy as np
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath
 from w2vjax.pictures import figures
-from w2vjax.pictures.figures import BLUE, GREY, INK, ORANGE, new_figure, save_figure
+from w2vjax.pictures.figures import BLUE, COLORS, GREY, INK, new_figure, save_figure
 from w2vjax.pictures.label_layout import place_labels, printable
 from w2vjax.pictures.projection import Project, pca, principal_components
 from w2vjax.vectors.nearest import several, unit_rows
@@ -130,9 +130,9 @@ def plot_analogy(
     """
     figures.check_suffix(path)
     figure, analogies = new_figure(), several(analogies)
-    if not 1 <= len(analogies) <= 8:
+    if not 1 <= len(analogies) <= len(COLORS):
         cause = f"{len(analogies)} analogies do not make a readable picture"
-        raise SettingError(f"{cause}. Give 1 to 8.")
+        raise SettingError(f"{cause}. Give 1 to {len(COLORS)}.")
     fours = [_four(vectors, analogy) for analogy in analogies]
     words = list(dict.fromkeys(word for four in fours for word in four))
     units = _units(vectors, words)
@@ -144,9 +144,8 @@ def plot_analogy(
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.14)
     cosines = np.einsum("nd,nd->n", unit_rows(predicted), units[[row[four[3]] for four in fours]])
-    colors = [BLUE, ORANGE, "#2f7d4f", "#7b4ba3", "#a8324a", "#4a7c8c", "#8a6d1f", "#555b66"]
     lines = []
-    for four, end, cosine, color in zip(fours, ends, cosines.tolist(), colors, strict=False):
+    for four, end, cosine, color in zip(fours, ends, cosines.tolist(), COLORS, strict=False):
         a, b, c, d = (printable(word) for word in four)
         label = f"{a} : {b} = {c} : {d}   cosine of {b} − {a} + {c} and {d}: {cosine:.3f}"
         corners = points[[row[word] for word in four]]
@@ -155,11 +154,7 @@ def plot_analogy(
         lines += [(corners[start], stop) for start, stop in ends_of]
     axes.scatter(points[:, 0], points[:, 1], s=30, color=INK, linewidths=0, zorder=4)
     axes.set_title(figures.drawable(title or "Analogies as parallelograms"), parse_math=False)
-    shares = [
-        f"principal component {n} ({share:.1%} of the variance)"
-        for n, share in enumerate(components.explained.tolist(), 1)
-    ]
-    axes.set(xlabel=shares[0], ylabel=shares[1])
+    axes.set(xlabel=components.axes[0], ylabel=components.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
     for text in figure.legend(loc="outside lower left", frameon=False, fontsize=10).get_texts():
         text.set_parse_math(False)

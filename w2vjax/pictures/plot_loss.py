@@ -13,14 +13,12 @@ import numpy as np
 from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.pictures import figures
-from w2vjax.pictures.figures import BLUE, GREY, ORANGE, drawable, new_figure, save_figure
+from w2vjax.pictures.figures import COLORS, GREY, drawable, new_figure, save_figure
 from w2vjax.reading import contents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_COLORS = (BLUE, ORANGE, "#2f7d4f", "#7b4ba3", "#a8324a", "#4a7c8c", "#8a6d1f", "#555b66")
 
 
 class Losses(NamedTuple):
@@ -127,16 +125,16 @@ def plot_loss(
     figures.check_suffix(path)
     figure = new_figure(12.0, 6.5)
     paths = [logs] if isinstance(logs, str | PathLike) else list(logs)
-    if not 1 <= len(paths) <= len(_COLORS):
+    if not 1 <= len(paths) <= len(COLORS):
         cause = f"{len(paths)} logs do not make a readable picture"
-        raise SettingError(f"{cause}. Give 1 to {len(_COLORS)}.")
+        raise SettingError(f"{cause}. Give 1 to {len(COLORS)}.")
     runs = [read_losses(log) for log in paths]
     by_words = all(np.isfinite(run.words).all() for run in runs)
     most = max(float((run.words if by_words else run.steps).max()) for run in runs)
     scale, unit = (1e6, "million ") if by_words and most >= 2e6 else (1.0, "")
     axes = figure.add_subplot()
     names = _names(paths)
-    for name, run, color in zip(names, runs, _COLORS, strict=False):
+    for name, run, color in zip(names, runs, COLORS, strict=False):
         _curve(axes, (run.words if by_words else run.steps) / scale, run, name, color)
     axes.set(
         xlabel=f"{unit}words read" if by_words else "step", ylabel="loss per positive pair, in nats"

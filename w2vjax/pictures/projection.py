@@ -41,6 +41,12 @@ class Components(NamedTuple):
     directions: np.ndarray
     explained: np.ndarray
 
+    @property
+    def axes(self) -> tuple[str, str]:
+        """What the two coordinates mean, for the axes of a picture."""
+        first, second = (f"{share:.1%} of the variance" for share in self.explained.tolist())
+        return f"principal component 1 ({first})", f"principal component 2 ({second})"
+
     def apply(self, rows: ArrayLike) -> np.ndarray:
         """[n, D] -> [n, 2]. Linear but for the mean, so a parallelogram stays one."""
         centered = np.asarray(rows, np.float32) - self.mean
@@ -105,11 +111,7 @@ def pca(matrix: ArrayLike) -> Projection:
     [[-1.5, -0.5], [1.5, -0.5], [-1.5, 0.5], [1.5, 0.5]]
     """
     found = principal_components(matrix)
-    first, second = (f"{share:.1%} of the variance" for share in found.explained.tolist())
-    return Projection(
-        found.apply(matrix),
-        (f"principal component 1 ({first})", f"principal component 2 ({second})"),
-    )
+    return Projection(found.apply(matrix), found.axes)
 
 
 def tsne(matrix: ArrayLike) -> Projection:
