@@ -207,6 +207,18 @@ FINE = w2v.Params(np.ones((2, 3)), np.ones((2, 3)))
         (w2v.Params(np.float32(1), np.float32(1)), ["a"], None, "do not fit the input table"),
         (w2v.Params(np.ones((5, 3)), np.ones((5, 3))), ["a"], None, "do not fit the input table"),
         (FINE._replace(output=np.ones((2, 1))), ["a", "b"], None, "do not fit the output table"),
+        (
+            FINE._replace(output=np.ones((2, 3), int)),
+            ["a", "b"],
+            None,
+            "output table is of type int64",
+        ),
+        (
+            FINE._replace(input=np.ones((2, 3), bool)),
+            ["a", "b"],
+            None,
+            "input table is of type bool",
+        ),
     ],
 )
 def test_a_model_that_could_not_be_read_is_not_written(tmp_path, params, words, counts, says):
@@ -215,6 +227,8 @@ def test_a_model_that_could_not_be_read_is_not_written(tmp_path, params, words, 
         w2v.save_model(path, params, words, counts)
     with pytest.raises(w2v.errors.SettingError, match="not written compressed"):
         w2v.save_model(tmp_path / "model.safetensors.gz", FINE, ["a", "b"])
+    with pytest.raises(w2v.errors.SettingError, match="is not a dict"):
+        w2v.save_model(path, FINE, ["a", "b"], None, [("dim", 3)])
     assert not list(tmp_path.iterdir())
 
 
@@ -392,6 +406,13 @@ def test_mapped_formats_are_not_copied(tmp_path):
             base = base.base
         assert type(getattr(base, "obj", base)).__name__ == "mmap"
         assert not matrix.flags.writeable
+
+
+def test_matrices_whose_names_have_dots_keep_their_own_words(tmp_path):
+    for name, words in (("v1.0", "ab"), ("v1.1", "cd"), ("v1", "ef"), ("v2.NPY", "gh")):
+        w2v.save(w2v.Vectors(words, np.eye(2)), tmp_path / name, "npy")
+    for name, words in (("v1.0", "ab"), ("v1.1", "cd"), ("v1", "ef"), ("v2.NPY", "gh")):
+        assert w2v.load(tmp_path / name, format="npy").words == tuple(words)
 
 
 def test_numpy_reads_our_npy_and_we_read_numpys(tmp_path):

@@ -1,6 +1,7 @@
 """Read evaluation sets: word pairs that people have scored, and analogy questions by section.
 
 Nothing is skipped in silence: a line that does not fit stops the reading with file and line number.
+A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed.
 """
 
 import math

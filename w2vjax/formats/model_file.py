@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # it imports JAX, which reading vectors does not need
     from w2vjax.types import Params
 
 TABLES = ("input", "output")
+_FLOATS = "fV"  # the kinds of NumPy's floats, and of bfloat16
 _FORMAT = "w2vjax 1"
 _REMEDY = "Give the model.safetensors that training wrote."
 
@@ -79,9 +80,10 @@ def save_model(
         dropped: the counts of the words that ``min_count`` left out.
 
     Raises:
-        FormatError: shapes disagree, a table holds NaN or infinity, or a word is not text.
+        FormatError: shapes disagree, a table holds NaN, infinity or no floats, or a word is not
+            text.
         SettingError: a word is not a string or occurs twice, there is not one count of 0 or more
-            for each word, the metadata is not JSON, or the extension names a compression.
+            for each word, the metadata is not a dict of JSON, or the extension names a compression.
         FileError: the file cannot be written.
 
     >>> import tempfile, numpy as np
@@ -94,6 +96,8 @@ def save_model(
     """
     path, vocab = as_path(path), Vocab(words, counts, dropped=dropped)
     refuse_compressed(path)
+    if not isinstance(metadata, Mapping | None):
+        raise SettingError(f"The metadata {metadata!r:.60} is not a dict. Pass one.")
     tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
     for name, table in tables.items():
         shape, dims = table.shape, tables["input"].shape[1:]
@@ -101,6 +105,8 @@ def save_model(
             cause = f"{len(vocab)} words do not fit the {name} table's shape {shape}"
             other = f", with {tables['input'].shape} of the input table" if name == "output" else ""
             raise FormatError(f"{path}: {cause}{other}. Give the words of these tables.")
+        if table.dtype.kind not in _FLOATS:
+            raise FormatError(f"{path}: the {name} table is of type {table.dtype}. Give floats.")
     _write(path, tables, vocab, metadata or {})
 
 
@@ -240,7 +246,7 @@ def _table(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray:
     if table is None:
         names = ", ".join(list(tensors.arrays)[:8]) or "none"
         refuse(path, "", f"it holds no {name} table; its tensors are {names}", _REMEDY)
-    if table.ndim != 2 or len(table) not in _fitting(name, rows) or table.dtype.kind not in "fV":
+    if table.ndim != 2 or len(table) not in _fitting(name, rows) or table.dtype.kind not in _FLOATS:
         cause = f"{table.dtype} {table.shape} is not a table for {rows:,} words"
         refuse(path, f"tensor '{name}'", cause)
     return table

@@ -26,8 +26,13 @@ _HEADER = re.compile(
 
 
 def words_path(path: Path) -> Path:
-    """Where the words of a matrix are."""
-    return path.with_suffix(".vocab")
+    """Where the words of a matrix are.
+
+    >>> words_path(Path("pets.npy")).name, words_path(Path("v1.5")).name
+    ('pets.vocab', 'v1.5.vocab')
+    """
+    stem = path.stem if path.suffix.lower() == ".npy" else path.name
+    return path.with_name(f"{stem}.vocab")
 
 
 def read_npy(path: Path, options: ReadOptions) -> Vectors:
