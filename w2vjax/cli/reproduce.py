@@ -12,7 +12,7 @@ from w2vjax.cli.output import answer
 from w2vjax.errors import CorpusError, SettingError
 from w2vjax.files import atomic_file
 from w2vjax.pictures.figures import BLUE, new_figure, save_figure
-from w2vjax.reading import contents
+from w2vjax.reading import contents, refuse_foreign
 from w2vjax.reference.published import Recomputed, Training, compute, conclude, judge
 from w2vjax.reference.report import report
 
@@ -102,8 +102,10 @@ def write_files(run: Recomputed, folder: Path, quiet: bool) -> None:
 
 
 def _read(path: Path) -> str:
+    data = bytes(contents(path))
+    refuse_foreign(path, data[:8])
     try:
-        return bytes(contents(path)).decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         cause = f"{path} is not UTF-8 text: byte {error.start} cannot be decoded"
         raise CorpusError(f"{cause}. Convert it to UTF-8.") from error
