@@ -37,7 +37,10 @@ def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
 # What train takes beside the settings: its type on the command line, and its sentence if that of
 # the Python argument does not fit.
 _POST = "whitespace: words between spaces. post: the post's words, lower case, no punctuation."
-_VOCAB = "The vocabulary: a file with a word and its count on each line. Else --min-count chooses."
+_VOCAB = (
+    "The vocabulary: a file with a word and its count on each line. Without it, --min-count chooses "
+    "the words."
+)
 _KINDS = {"cache": Path, "devices": int, "step_timeout": float, "deterministic": bool}
 _BESIDE: dict[str, tuple[Any, ...]] = {
     "tokenizer": (Literal["whitespace", "post"], _POST),
@@ -85,7 +88,7 @@ class Saving:
     """The checkpoints of a run.
 
     Args:
-        checkpoint: Folder for checkpoints. A run that Ctrl-C, SIGTERM or SIGUSR1 ends saves one.
+        checkpoint: Folder for checkpoints. Ctrl-C, SIGTERM and SIGUSR1 save one, then end the run.
         checkpoint_every: Seconds between checkpoints.
         resume: Go on from the last checkpoint, if there is one.
         allow: Fields that may differ from the checkpoint's, such as "jax version".

@@ -52,7 +52,7 @@ def plot(
       w2vjax plot heatmap vectors.bin heatmap.svg cat dog tea coffee
 
     For `loss`, IN is the log that training writes (one JSON object a line). For the other pictures
-    it is a file of vectors. OUT ends in .png or .svg. For an analogy of three words, the command
+    IN is a file of vectors. OUT ends in .png or .svg. For an analogy of three words, the command
     finds the fourth. Pictures need matplotlib: pip install 'w2vjax[plot]'.
 
     Args:
