@@ -64,8 +64,8 @@ def gradcheck(
         objective: all, reference, an objective as train calls it, the name of one form of it, or
             package.module:name of an Objective or of a function that makes one.
         dtype: Types of the parameters: float64, float32, bfloat16. Default: all three.
-        kind: Kinds of batch, such as ordinary or "huge logits". The error for a wrong name lists all
-            names. Default: all kinds.
+        kind: Kinds of batch, such as ordinary or "huge logits". The error for a wrong name lists
+            all names. Default: all kinds.
         json: Write all checks in full as JSON to this file. With '-', write it to standard output,
             and nothing else.
         audit: Report how far loss and gradient are from float64. Nothing is judged.

@@ -38,8 +38,8 @@ def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
 # the Python argument does not fit.
 _POST = "whitespace: words between spaces. post: the post's words, lower case, no punctuation."
 _VOCAB = (
-    "The vocabulary: a file with a word and its count on each line. Without it, --min-count chooses "
-    "the words."
+    "The vocabulary: a file with a word and its count on each line. Without it, --min-count "
+    "chooses the words."
 )
 _KINDS = {"cache": Path, "devices": int, "step_timeout": float, "deterministic": bool}
 _BESIDE: dict[str, tuple[Any, ...]] = {
