@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import fields
 
 import pytest
 
-from w2vjax.cli import COMMANDS
+from w2vjax.cli import COMMANDS, usage
 from w2vjax.cli.help import unknown_option
 from w2vjax.training.settings import Settings
 
@@ -144,3 +146,14 @@ def test_names_with_underscores_and_negated_flags_are_accepted(cli, tmp_path):
     assert done.code == 1, "one step is not the 50 of the post"
     assert '"steps": 1' in done.out
     assert cli("train", "--no-quiet", "--dim", "0").err.startswith("w2vjax train: dim=0")
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "said"), [("--help", 0, usage()), ("trian", 2, "Did you mean train")]
+)
+def test_python_runs_the_package_as_the_command(word, code, said):
+    done = subprocess.run(
+        [sys.executable, "-m", "w2vjax", word], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
