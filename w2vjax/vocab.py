@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -54,7 +54,8 @@ class Vocab:
         report: what the corpus held, if the words come from one.
 
     Raises:
-        SettingError: a word is not a string or occurs twice, or a count is missing or negative.
+        SettingError: a word is not a string or occurs twice; a count is missing, negative or no
+            whole number; or the words are one string or a set.
 
     >>> vocab = Vocab(("a", "rose"), [3, 2], min_count=2, dropped={"is": 1})
     >>> vocab["rose"], vocab.counts.tolist()
@@ -78,11 +79,10 @@ class Vocab:
         dropped: Mapping[str, int] | None = None,
         report: Report | None = None,
     ) -> None:
-        kept = None if counts is None else np.array(counts, np.int64)
-        if kept is not None:
-            kept.setflags(write=False)
+        kept = None if counts is None else _whole_counts(counts)
         # A frozen dataclass has no other way to set what its __init__ converts.
-        vars(self).update(words=tuple(words), counts=kept, min_count=min_count, report=report)
+        vars(self).update(words=tuple(listed(words)), counts=kept)
+        vars(self).update(min_count=min_count, report=report)
         vars(self).update(dropped=dict(dropped or {}))
         _check(self)
 
@@ -143,8 +143,12 @@ class Vocab:
         return f": it was seen {seen:,} time{'' if seen == 1 else 's'}{limit}"
 
     def lookup(self, words: Iterable[str]) -> np.ndarray:
-        """The ids [n] int32 of n words. Raises as ``vocab[word]`` does."""
-        return np.array([self[word] for word in words], np.int32)
+        """The ids [n] int32 of n words. Raises as ``vocab[word]`` does, and for a string or a set.
+
+        >>> Vocab(("a", "rose")).lookup(["rose", "a", "rose"]).tolist()
+        [1, 0, 1]
+        """
+        return np.array([self[word] for word in listed(words)], np.int32)
 
     def grow(self, new: "Vocab", min_count: int = 1) -> "Vocab":
         """The vocabulary to continue training with on new text.
@@ -209,11 +213,25 @@ def _check(vocab: Vocab) -> None:
         position, word = next((place, word) for place, word in places if vocab.ids[word] != place)
         cause = f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}"
         raise SettingError(f"{cause}. Keep one of them.")
-    if counts is not None and (counts.shape != (len(words),) or (counts < 0).any()):
-        raise SettingError(
-            f"{len(words)} words need as many counts of 0 or more; their shape is {counts.shape}. "
-            "Pass one count for each word."
-        )
+    if counts is not None and counts.shape != (len(words),):
+        cause = f"{len(words)} words need as many counts; their shape is {counts.shape}"
+        raise SettingError(f"{cause}. Pass one count for each word.")
+
+
+def _whole_counts(counts: ArrayLike) -> np.ndarray:
+    """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
+    given = np.asarray(counts)
+    try:
+        with np.errstate(invalid="ignore"):
+            whole = np.array(given, np.int64)
+        fits = given.dtype.kind in "iufO" and bool(((whole == given) & (whole >= 0)).all())
+    except (OverflowError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        shown = " ".join(f"{counts!r}"[:60].split())
+        raise SettingError(f"counts={shown} cannot work. Pass whole numbers from 0 to 2^63 - 1.")
+    whole.setflags(write=False)
+    return whole
 
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
@@ -240,6 +258,27 @@ def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None
         cause = f"max_vocab={max_vocab} has no effect on a vocabulary of {len(vocab):,} words that"
         remedy = "Leave max_vocab out, or prepare the corpus with it."
         raise SettingError(f"{cause} is there already. {remedy}")
+
+
+def listed(words: object) -> list[Any]:
+    """The items as a list. Refuses a string, whose items are letters, and a set, without order.
+
+    >>> listed(word for word in ("cat", "dog"))
+    ['cat', 'dog']
+    >>> listed("a cat")
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: 'a cat' is one string, not a list of words. Pass a list of words.
+    """
+    if isinstance(words, str):
+        cause = f"{words!r:.60} is one string, not a list of words"
+        raise SettingError(f"{cause}. Pass a list of words.")
+    if isinstance(words, set | frozenset):
+        cause = f"{words!r:.60} is a set. Its order, and so the result, differs from run to run"
+        raise SettingError(f"{cause}. Pass a list: sorted(words).")
+    if not isinstance(words, Iterable):
+        kind = type(words).__name__
+        raise SettingError(f"{words!r:.60} is of type {kind}. Pass a list of words.")
+    return list(words)
 
 
 def not_a_word(value: object) -> SettingError:
