@@ -4,6 +4,7 @@ The ids are known only once every word has been counted. :func:`renumber` then r
 not the text. It replaces them by ids and drops the words that are not in the vocabulary.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import takewhile
@@ -19,6 +20,7 @@ from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whites
 from w2vjax.errors import CorpusError
 from w2vjax.processes import exchange
 
+_SETS = set, frozenset  # without an order, the result would differ from run to run
 BATCH = 1 << 18  # numbers handled at a time, by renumber and when tokens come from Python
 
 
@@ -71,10 +73,11 @@ def _read_text(
 ) -> tuple[list[Written], int]:
     """(the parts of a text, the threads that have read them). A part of others has no file."""
     found = sources.parts(source, reading)
-    readers = [Reader(tally, scratch) for _ in range(how_many(found, reading))]
+    threads = how_many(found, reading)
     shared = _is_shared(found, reading, scratch)
-    if len(readers) > 1 or shared:
+    if threads > 1 or shared:
         found = [piece for part in found for piece in sources.split(part, reading)]
+    readers = [Reader(tally, scratch) for _ in range(min(threads, len(found)))]
     numbered, read = list(enumerate(found)), partial(_read_part, reading)
     if not shared:
         return share(numbered, readers, read), len(readers)
@@ -129,13 +132,17 @@ def _token_lists(
         for line in sources.lines(source, reading):
             yield tokenizer(line)
         return
-    if not isinstance(source, Iterable) or hasattr(source, "decode"):  # bytes
-        remedy = "Pass a path, or an iterable of token lists."
-        raise CorpusError(f"A corpus cannot be read from a {type(source).__name__}. {remedy}")
+    if not isinstance(source, Iterable) or isinstance(source, (bytes, bytearray, *_SETS)):
+        remedy = "Pass a path, a list of paths, or a list of token lists."
+        kind = type(source).__name__
+        raise CorpusError(f"A corpus cannot be read from an object of type {kind}. {remedy}")
     for number, item in enumerate(source, 1):
         if isinstance(item, str) and tokenizer is not None:
             yield tokenizer(item)
-        elif isinstance(item, (str, bytes)) or not isinstance(item, Iterable):
+        elif isinstance(item, os.PathLike):
+            cause = f"Item {number} of the corpus is the path {os.fspath(item)!r:.60}"
+            raise CorpusError(f"{cause}. Pass paths in a list of their own.")
+        elif isinstance(item, (str, bytes, *_SETS)) or not isinstance(item, Iterable):
             raise CorpusError(
                 f"Item {number} of the corpus is {item!r:.60}, not a list of tokens. Pass token "
                 "lists, as in [line.split() for line in text.splitlines()], or a tokenizer."
@@ -150,8 +157,8 @@ def _words_of_lists(
     numbers: list[int] = []
     starts: list[int] = []
     for line, tokens in enumerate(token_lists, 1):
-        if isinstance(tokens, str):
-            cause = f"The tokenizer returned the string {tokens[:40]!r} for line {line}"
+        if isinstance(tokens, (str, *_SETS)) or not isinstance(tokens, Iterable):
+            cause = f"The tokenizer returned {tokens!r:.40} for line {line}"
             raise CorpusError(f"{cause}. It has to return a list of words.")
         before = len(numbers)
         for token in tokens:

@@ -76,7 +76,10 @@ def share(
             except BaseException as error:
                 failed[-1] = error
     if failed:
-        raise failed[min(failed)]
+        try:
+            raise failed[min(failed)]
+        finally:
+            failed.clear()  # its tracebacks hold it, and would keep blocks of text in memory
     return [done[order] for order in sorted(done)]
 
 
