@@ -29,6 +29,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 _TEMPORARY = ".w2vjax-tmp"
 _JOURNAL = ".w2vjax-journal"
 _LOCK = ".w2vjax-lock"
+_SHOWN = 50  # characters of a name in that of its temporary file: at most 200 of 255 bytes
 # Folders inside a folder of results: the files being written, and those that only have to be moved.
 _STAGED, _COMPLETE = ".w2vjax-staged", ".w2vjax-complete"
 
@@ -141,9 +142,26 @@ def scratch_files(folder: AnyPath) -> Iterator[Callable[[], IO[bytes]]]:
         yield scratch
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is removed at the end. Memory maps of its files can be read on.
+
+    Raises:
+        FileError: the system has no folder for temporary files that can be written to.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True)
+    except OSError as error:
+        cause = f"No temporary folder can be made: {error.strerror or error}"
+        raise FileError(f"{cause}. Set TMPDIR to a folder that can be written to.") from error
+    with made as folder:
+        yield Path(folder)
+
+
 def _followed(path: AnyPath) -> Path:
     """The file that a symbolic link stands for, because a rename would replace the link."""
-    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    path = as_path(path)
+    return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 def _check_replaceable(target: Path) -> None:
@@ -173,6 +191,7 @@ def naming(target: Path) -> Iterator[None]:
             errno.ENOENT: missing,
             errno.ENOTDIR: f"{folder} is no folder: write elsewhere.",
             errno.ENAMETOOLONG: "Choose a shorter name.",
+            errno.EEXIST: "It is no folder: name another one.",
             errno.EACCES: "Ask for write permission or write elsewhere.",
             errno.EROFS: "The disk is read-only: write elsewhere.",
         }.get(error.errno or 0, "Check the disk and try again.")
@@ -183,7 +202,8 @@ def naming(target: Path) -> Iterator[None]:
 def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> IO[bytes]:
     """A new file beside ``target``, noted in ``temporaries``. ``locks`` closes and unlocks it."""
     while True:
-        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}{_TEMPORARY}")
+        name = f".{target.name[:_SHOWN]}.{secrets.token_hex(8)}{_TEMPORARY}"
+        temporary = target.with_name(name)
         temporaries.append(temporary)
         file = open(temporary, "xb", buffering=1 << 20)  # noqa: SIM115
         locks.callback(_close_quietly, file)
@@ -249,7 +269,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
         return {}
     plain = isinstance(names, dict) and all(
         isinstance(temporary, str)
-        and re.fullmatch(f"{re.escape(f'.{name[:100]}.')}[0-9a-f]{{16}}{_TEMPORARY}", temporary)
+        and re.fullmatch(f"{re.escape(f'.{name[:_SHOWN]}.')}[0-9a-f]{{16}}{_TEMPORARY}", temporary)
         and not {"/", "\\", "\0"} & set(name)
         and name not in {"", ".", ".."}
         for name, temporary in names.items()
