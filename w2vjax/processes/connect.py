@@ -2,8 +2,12 @@
 
 import atexit
 import errno
+import os
 import socket
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +18,23 @@ from w2vjax.errors import ProcessError, SettingError
 from w2vjax.processes.guard import end_now, leave, reason_of
 
 _SAME = "Give all the same --coordinator and --processes, and each its own --process."
+
+
+@contextmanager
+def libraries_on_stderr() -> Iterator[None]:
+    """Send what libraries print on standard output to standard error, and Python's prints too.
+
+    Gloo, by which JAX joins CPUs, prints a line for each connection that it makes.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 class Wishes(NamedTuple):
