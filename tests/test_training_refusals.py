@@ -75,6 +75,42 @@ def test_what_cannot_work_is_refused_before_the_corpus_is_read(arguments, says, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        *(({"log": value}, "Pass the path of a file") for value in (3, True, ["log"], open)),
+        *(({"checkpoint": value}, "Pass the path of a file") for value in (3, True, [], b"kept")),
+        ({"checkpoint": w2v.Checkpoints(None)}, "Pass the path of a file"),
+        ({"checkpoint": w2v.Checkpoints("kept", allow="corpus")}, r"allow=\['corpus'\] has no"),
+        ({"checkpoint": w2v.Checkpoints("kept", allow=None)}, r"allow=\[None\] has no"),
+    ],
+)
+def test_what_is_no_path_or_name_is_refused_before_the_corpus_is_read(arguments, says):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match=says):
+            act(Unread(), **SMALL, **arguments)
+
+
+def test_a_log_that_cannot_be_written_is_found_before_the_corpus_is_read(tmp_path):
+    (tmp_path / "file").touch()
+    for log in (tmp_path, tmp_path / "missing" / "log", tmp_path / "file" / "log"):
+        with pytest.raises(errors.FileError, match="cannot be written"):
+            w2v.train(Unread(), **SMALL, log=log)
+    for log in (os.devnull, tmp_path / "file", tmp_path / "new"):
+        with pytest.raises(AssertionError, match="the corpus was read"):
+            w2v.train(Unread(), **SMALL, log=log)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("processes", "missing"), [(2, "process 1,"), (4, "process 1, 2, 3,")])
+@pytest.mark.parametrize("axes", [("copy",), ("data", "dim"), ("vocabulary",)])
+def test_a_mesh_that_lacks_a_process_is_refused(monkeypatch, processes, missing, axes):
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    mesh = Mesh(DEVICE.reshape([1] * len(axes)), axes)
+    with pytest.raises(errors.SettingError, match=f"The mesh has no device of {missing} and all"):
+        w2v.train(Unread(), **SMALL, mesh=mesh)
+
+
 def test_allow_without_resume_is_refused(tmp_path):
     with pytest.raises(errors.SettingError, match=r"allow=\['corpus'\] .* resume"):
         w2v.train(

@@ -126,6 +126,7 @@ class Arguments(Settings):
         if self.devices is not None:
             cause = f"devices={self.devices} cannot go with a mesh, which says the devices"
             raise SettingError(f"{cause}. Leave one of them out.")
+        _check_processes(self.mesh)
         return self.mesh
 
     def settings(self) -> Settings:
@@ -161,6 +162,22 @@ class Arguments(Settings):
         names = ("windows", "optimizer", "reach", "embed_backward")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         return chosen._replace(**given)
+
+
+def _check_processes(mesh: object) -> None:
+    """Refuse a mesh that lacks a process of the run, for which the others would wait for ever."""
+    import jax
+    from jax.sharding import Mesh
+
+    if not isinstance(mesh, Mesh):
+        return  # setup names what it is
+    there = {device.process_index for device in mesh.devices.flat}
+    if missing := sorted(set(range(jax.process_count())) - there):
+        cause = f"The mesh has no device of process {', '.join(map(str, missing))}"
+        raise SettingError(
+            f"{cause}, and all {jax.process_count()} processes of a run train together. Make the "
+            "mesh of jax.devices()."
+        )
 
 
 # What an argument that is no setting has to be.

@@ -36,7 +36,7 @@ from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
 from w2vjax.runs.held_out import evaluate_held_out
-from w2vjax.runs.report import Reporter, StopSignals
+from w2vjax.runs.report import Reporter, StopSignals, check_log
 from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training import setup
@@ -87,8 +87,8 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
         CorpusError: also where no pair of words was trained.
         DivergedError: a loss stopped being finite, or stays above that of tables that have learned
             nothing; the last checkpoint is untouched.
-        StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is
-            checkpoint.
+        StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; a checkpoint is saved
+            before.
 
     >>> text = [["a", "rose", "is", "a", "rose"]] * 20
     >>> trained = train(text, dim=4, epochs=2, min_count=1, sample=0)
@@ -157,6 +157,8 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     if arguments.step_timeout < 1:
         cause = f"step_timeout={arguments.step_timeout!r} would end every run of several processes"
         raise SettingError(f"{cause}. Use 1 second or more.")
+    if arguments.log is not None and is_first():
+        check_log(arguments.log)
     if checkpoints is not None and is_first():
         checkpoints.check()
 
