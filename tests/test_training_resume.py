@@ -272,7 +272,7 @@ def test_a_table_that_is_not_finite_is_named():
     with pytest.raises(
         errors.DivergedError, match="The output table holds NaN or infinity at a test"
     ):
-        watch.require_sound(params, "a test", 3)
+        watch.require_sound(params, "a test", 3, np.inf, "")
 
 
 def test_noise_of_another_kind_is_another_run(planted, tmp_path):

@@ -1,9 +1,9 @@
-"""Writing files so that nobody ever sees half of one: no crash, full disk or second reader.
+"""Writing files so that nobody sees half of a file: after a crash, on a full disk, while it grows.
 
 A writer writes to a temporary name in the same folder, flushes the file to the disk (``fsync``),
 renames it over the old one and flushes the folder. So the name always holds the old bytes or the
 new ones. A process that dies leaves its temporary file behind. The next writer to the folder
-removes it. A living writer holds a lock on its temporary file, which is how others know it.
+removes it. A living writer holds a lock on its temporary file, so no other writer removes that.
 """
 
 import errno
@@ -102,7 +102,7 @@ def atomic_files(paths: Sequence[AnyPath]) -> Iterator[list[IO[bytes]]]:
                 _rename_together(targets, temporaries)
             sync_folder(folder)
         except BaseException:
-            # with a journal, the temporary files are the truth
+            # with a journal, the temporary files count as written and must stay
             if not _journal(targets[0]).exists():
                 _remove(temporaries)
             raise
@@ -116,7 +116,7 @@ def _remove(temporaries: Sequence[Path]) -> None:
 
 @contextmanager
 def scratch_files(folder: AnyPath) -> Iterator[Callable[[], IO[bytes]]]:
-    """Makes files without a name, to write and read. They are gone when the work or process ends.
+    """A function that makes files without a name. They vanish when the work or the process ends.
 
     Raises:
         FileError: the folder cannot be written to.
@@ -135,7 +135,7 @@ def scratch_files(folder: AnyPath) -> Iterator[Callable[[], IO[bytes]]]:
             except OSError as error:
                 cause = f"{folder} cannot be written to: {error.strerror}"
                 raise FileError(f"{cause}. Name another folder.") from error
-            # closing flushes again, and nobody reads the file any more
+            # close() flushes once more and may fail, but nobody needs the file then
             opened.callback(_close_quietly, file)
             return file
 
@@ -209,7 +209,8 @@ def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> 
         locks.callback(_close_quietly, file)
         if sys.platform == "win32":  # no locks there: leftovers are left alone
             return file
-        # A second descriptor keeps the lock after the file is closed. That close must be seen.
+        # The file is closed before it is renamed, because close() may report an error. The second
+        # descriptor keeps the lock meanwhile.
         lock = os.dup(file.fileno())
         locks.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -230,7 +231,10 @@ def _flush_and_close(file: IO[bytes]) -> None:
 
 
 def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
-    """Write the journal, from which on the new files count; rename them; remove the journal."""
+    """Write the journal, rename the files, remove the journal.
+
+    As long as there is a journal, the temporary files that it names count as written.
+    """
     journal = _journal(targets[0])
     pairs = zip(targets, temporaries, strict=True)
     names = {target.name: temporary.name for target, temporary in pairs}
@@ -278,7 +282,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
 
 
 def settled(paths: Sequence[AnyPath]) -> list[Path]:
-    """Where to read files that :func:`atomic_files` wrote, even if their writer died in between."""
+    """Where to read what :func:`atomic_files` wrote, even if the writer died between renames."""
     targets = [_followed(path) for path in paths]
     names = _read_journal(_journal(targets[0]))
     temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
@@ -335,9 +339,9 @@ def sha256_of(path: AnyPath) -> str:
 
 
 def check_writable(path: AnyPath, folder: bool = False) -> None:
-    """Refuse a file that could not be written, or a ``folder`` that could not be. Makes nothing.
+    """Refuse a file, or a ``folder`` of files, that could not be written. Makes nothing.
 
-    Raises :class:`~w2vjax.errors.FileError` before the work that the writer would raise it after.
+    Raises :class:`~w2vjax.errors.FileError` before the work. The writer would raise it afterwards.
 
     >>> check_writable("no/such/folder/vectors.bin")
     Traceback (most recent call last):
@@ -388,11 +392,12 @@ def claimed(folder: AnyPath, lock: str = _LOCK) -> Iterator[None]:
 def removed_if_empty(*folders: AnyPath) -> Iterator[None]:
     """If the work fails, remove the folders that were not there before it and are empty."""
     wanted = {place for folder in map(Path, folders) for place in (folder, *folder.parents)}
+    # sorted backwards, because a folder has to go before the folder that it is in
     missing = sorted((place for place in wanted if not place.exists()), key=str, reverse=True)
     try:
         yield
     except BaseException:
-        for place in missing:  # the name of a folder begins with that of the folder it is in
+        for place in missing:
             with suppress(OSError):
                 place.rmdir()
         raise

@@ -21,8 +21,7 @@ ALLOWANCES = {
     "non-finite": "NaN and infinity are read as they are",
     "trailing-bytes": "bytes after the last row are ignored",
     "nameless-rows": "rows without a word, which gensim writes, are left out",
-    "unfinished-line": "a text file may end without a line end, as one that was cut within its "
-    "last number does",
+    "unfinished-line": "the last line of a text file may have no end, though it may have been cut",
 }
 # Vectors compress 1.1 to 10 times. A file that compresses 1,000 times is made to fill the memory.
 MAX_EXPANSION = 100

@@ -157,7 +157,7 @@ class Vocab:
         The counts of both texts add up, also for a known word that is rare in the new text.
 
         Args:
-            new: the words of the new text with their counts, of which none should be left out.
+            new: all words of the new text, with their counts.
             min_count: a new word joins if the new text has it this many times.
 
         Raises:
@@ -249,7 +249,7 @@ def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
 
 
 def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
-    """Raise SettingError for numbers that would have chosen other words. None is no number."""
+    """Raise SettingError for numbers that would have chosen other words. None fits every choice."""
     least, most = chosen_by(vocab)
     if min_count is not None and max(min_count, 1) != max(least, 1):
         cause = f"min_count={min_count} has no effect on a vocabulary that min_count={least} has"

@@ -32,7 +32,7 @@ from w2vjax.files import (
 from w2vjax.processes.exchange import if_all_have
 from w2vjax.vocab import Report, Vocab, require_chosen_by
 
-FORMAT = 2  # a change of the files, or of what is a word, raises it; older files are made again
+FORMAT = 2  # to be raised when the files, or what is a word, change; older files are made again
 USUAL_MIN_COUNT = 5
 ENDS = 1 << 20  # bytes at each end of a source file whose hash shows a change of the file
 
@@ -207,7 +207,7 @@ def _cached(
     paths, marks, reading = _paths(folder, settings), None, reading.without(folder)
     if settings["tokenizer"] and settings["source"] and is_text(source):
         marks = _fingerprints(source, reading)
-        # a process that has it reads its share all the same if another one lacks it
+        # if one process lacks the cache, every process reads its share
         if corpus := if_all_have(_reuse(paths, settings, marks), "cache", reading.together):
             return corpus
     return _make(paths, settings, marks, partial(read, reading))
@@ -302,7 +302,7 @@ def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read
             return [sha256_of(ids.name), sha256_of(starts.name)]
 
         (vocab, record), hashes = beside(words, tokens, seen.threads)
-        # a line with a checksum, without which a flipped bit in a word is not seen
+        # the first line is a checksum, which shows a flipped bit in a word
         data = f"[{json.dumps([settings, marks, hashes])}, {record}]".encode()
         manifest.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
     return _open(paths, vocab, hashes, reused=False)

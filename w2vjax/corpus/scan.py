@@ -25,9 +25,9 @@ BATCH = 1 << 18  # numbers handled at a time, by renumber and when tokens come f
 
 
 class Seen(NamedTuple):
-    """What a pass has met. S numbers exist. A number with a count of 0 stands for no word."""
+    """The words that a pass has met, by number. A number with a count of 0 stands for no word."""
 
-    counts: np.ndarray  # [S] int64
+    counts: np.ndarray  # [S] int64, of the numbers 0 to S - 1
     first: np.ndarray  # [S] int64, rises with the place where a word is first met
     spell: Callable[[np.ndarray], list[str]]  # numbers -> words
     tokens: int
@@ -71,7 +71,10 @@ def scan(
 def _read_text(
     source: TextSource, reading: Reading, tally: Tally, scratch: Callable[[], IO[bytes]] | None
 ) -> tuple[list[Written], int]:
-    """(the parts of a text, the threads that have read them). A part of others has no file."""
+    """(what was written of each part of a text, how many threads have read).
+
+    A part that another process has read has no file here.
+    """
     found = sources.parts(source, reading)
     threads = how_many(found, reading)
     shared = _is_shared(found, reading, scratch)
@@ -93,7 +96,7 @@ def _read_text(
 
 
 def _is_shared(found: list[Part], reading: Reading, scratch: object) -> bool:
-    """Whether the processes of a run share a text. Refuses processes that read another one."""
+    """Whether the processes of a run share a text. Refuses processes whose texts differ."""
     facts = {"encoding": reading.encoding, "errors": reading.errors, "start": scratch is None}
     return reading.together and exchange.can_share(sizes_of(found), facts)
 
@@ -221,7 +224,7 @@ def _batches(written: Iterable[Written]) -> Iterator[tuple[bytes, bool]]:
 def _ids_of_batch(
     ids_of: np.ndarray, data: bytes, begins_line: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(the ids that are kept, for each place where a line begins the kept ids before it)."""
+    """(the ids that are kept, the number of kept ids before each line start)."""
     numbers = np.frombuffer(data, "<i4")
     opens = np.flatnonzero(numbers < 0)
     ids = ids_of.take(numbers ^ (numbers >> 31))  # ~number for what is negative

@@ -216,7 +216,7 @@ def split(part: Part, reading: Reading) -> list[Part]:
     if path is None or is_compressed(path) or not reading.is_utf8():
         return [part]
     cuts = [0]
-    # whoever reads the part names an error; an empty file has no map
+    # an error is raised later, by the thread that reads the part; an empty file cannot be mapped
     with (
         suppress(OSError, ValueError),
         open(path, "rb") as file,

@@ -71,7 +71,7 @@ def share(
         with ThreadPoolExecutor(len(readers), "w2vjax-text") as pool:
             try:
                 running = [pool.submit(work, reader) for reader in readers]
-                while wait(running, 0.1).not_done:  # without an end, it need not notice Ctrl-C
+                while wait(running, 0.1).not_done:  # a longer wait may not notice Ctrl-C
                     pass
             except BaseException as error:
                 failed[-1] = error

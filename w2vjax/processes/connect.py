@@ -55,7 +55,7 @@ def agreed(own: Wishes, noted: np.ndarray | None, started: bool) -> Wishes:
 
     Args:
         own: the wishes of this process now.
-        noted: what everyone wished when a round began, [devices, 3], if the round told so.
+        noted: the wishes of all devices when a round began, [devices, 3]. None: they are asked for.
         started: whether a round has ended.
     """
     if jax.process_count() == 1:
@@ -115,8 +115,8 @@ def connect(
     late = threading.Timer(start_timeout, end_now, (too_late,))
     late.daemon = True
     late.start()
-    # JAX ends a process by a signal when its own time is over. The timer and the guard are there
-    # before, and say who it was.
+    # JAX kills a process when its own timeout ends. So the timer and the guard end before that, and
+    # their message names the process that is missing.
     timing: dict[str, Any] = {
         "initialization_timeout": int(start_timeout) + 10,
         "heartbeat_timeout_seconds": int(heartbeat) + 8,

@@ -34,7 +34,8 @@ class Guard:
 
     def __init__(self, client: Any, heartbeat: float, step_timeout: float):
         self._client, self._own = client, jax.process_index()
-        # Process 0 waits for the others before it ends, and JAX must not be the first
+        # less than JAX waits, because JAX kills a process without naming the one that is silent;
+        # some seconds less, because process 0 lets the others read its note before it ends
         self._silence = max(heartbeat / 2, heartbeat - 5)
         self.step_timeout = step_timeout
         self._mark, self._since, self._training = 0, time.monotonic(), False

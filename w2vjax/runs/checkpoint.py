@@ -255,7 +255,7 @@ def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
 
 
 def _in_todays_words(identity: Record) -> Record:
-    """A checkpoint's identity under today's names. What it lacks has its default."""
+    """A checkpoint's identity under today's names. A setting that it lacks has its default."""
     names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
     usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
     return {"start": None, **usual, **{names.get(name, name): identity[name] for name in identity}}

@@ -1,10 +1,10 @@
-"""``train``: the loop most people would have written, from a corpus to vectors.
+"""``train``: from a corpus to vectors.
 
     corpus --prepare--> ids --feed--> chunks --compile_chunk--> params --> Vectors
 
 A chunk is one compiled call of a few hundred steps. Between two calls, :mod:`w2vjax.runs.rounds`
-looks at what came back. It logs and saves. It stops a run that has diverged, at a signal, or when
-the callback asks for it. The parts are public, for a loop of your own.
+reads the reports, logs and saves. It also ends a run that has diverged, at a signal, or when the
+callback asks for it. The parts are public, for a loop of your own.
 """
 
 import json
@@ -117,7 +117,7 @@ def train_prepared(
     program = compile_chunk(job.recipe, job.feed.size)
     lowered = lower(job, program)
     untrained = untrained_beside(job)
-    lowered.compile()  # as the first call would
+    lowered.compile()  # the first call then need not compile
     ready = time.perf_counter()
     standing, history, identity = fresh_or_resumed(job, lowered, checkpoints, arguments.start)
     with (

@@ -140,7 +140,7 @@ class Log:
         """Close the file. A failed run that wrote nothing leaves no new file."""
         if not failed:
             self._flush()
-        with contextlib.suppress(OSError):  # what could not be written was told of
+        with contextlib.suppress(OSError):  # a warning has already named the file
             self._file.close()
         if self._new and not self._begun:
             os.unlink(self.path)
