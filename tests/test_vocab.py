@@ -247,8 +247,9 @@ def test_growing_adds_words_and_counts():
     with pytest.raises(w2v.errors.SettingError, match="min_count=-1"):
         old.grow(new, min_count=-1)
     assert Vocab(()).counts is None
-    with pytest.raises(w2v.errors.SettingError, match="Pass vocabularies with counts"):
-        old.grow(Vocab(("c",)))
+    for other in (Vocab(("c",)), ["c"], None):
+        with pytest.raises(w2v.errors.SettingError, match="Pass vocabularies with counts"):
+            old.grow(other)
 
 
 TOKENS = st.lists(st.sampled_from(list("abcdefgh")), min_size=1, max_size=80)
@@ -307,7 +308,8 @@ def test_vocabularies_differ_in_each_of_their_parts():
             (("a", "b"), counts, r"counts=.* cannot work\. Pass whole numbers from 0")
             for counts in (
                 *([-1, 1], [1.5, 2], [float("nan"), 1], [2**63, 1], [1e20, 1], ["5", "3"]),
-                *([True, False], {"a": 1}, np.array([2**63, 1], np.uint64), np.array([None, 1])),
+                *([True, False], {"a": 1}, [[1], [1, 2]]),
+                *(np.array([2**63, 1], np.uint64), np.array([None, 1])),
             )
         ),
         *((words, None, "not a list of words|is a set|Pass a list") for words in ("ab", {"a"}, 3)),

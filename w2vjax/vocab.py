@@ -168,10 +168,11 @@ class Vocab:
         (('a', 'b', 'c'), [5, 3, 4], {'d': 1})
         """
         whole_number("min_count", min_count, least=0)
-        if self.counts is None or new.counts is None:
+        counts = getattr(new, "counts", None)
+        if self.counts is None or counts is None:
             cause = "Counts of both texts are needed to add them up"
             raise SettingError(f"{cause}. Pass vocabularies with counts.")
-        seen = {**dict(zip(new.words, new.counts.tolist(), strict=True)), **new.dropped}
+        seen = {**dict(zip(new.words, counts.tolist(), strict=True)), **new.dropped}
         grown = dict(zip(self.words, self.counts.tolist(), strict=True))
         dropped: dict[str, int] = {}
         for word, count in seen.items():
@@ -220,8 +221,8 @@ def _check(vocab: Vocab) -> None:
 
 def _whole_counts(counts: ArrayLike) -> np.ndarray:
     """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
-    given = np.asarray(counts)
     try:
+        given = np.asarray(counts)
         with np.errstate(invalid="ignore"):
             whole = np.array(given, np.int64)
         fits = given.dtype.kind in "iufO" and bool(((whole == given) & (whole >= 0)).all())
@@ -293,12 +294,13 @@ def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWor
     forms = [unicodedata.normalize(form, word) for form in ("NFC", "NFD", "NFKC", "NFKD")]
     if known := [form for form in forms if form in ids]:
         remedy = f"Ask for {known[0]!r}, {known[0]!a}: the text has this Unicode form."
-        named = f"The word {word!r}, {word!a},"
+        named = f"The word {word!r:.60}, {word!a:.60},"
         return UnknownWordError(f"{named} is not among the {len(ids):,} words{why}. {remedy}")
     close = closest_spellings(word, ids)
     meant = f"Did you mean {', '.join(map(repr, close))}?"
     remedy = meant if close else "Check its spelling and its capitals."
-    return UnknownWordError(f"The word {word!r} is not among the {len(ids):,} words{why}. {remedy}")
+    cause = f"The word {word!r:.60} is not among the {len(ids):,} words{why}"
+    return UnknownWordError(f"{cause}. {remedy}")
 
 
 def closest_spellings(word: str, ids: Mapping[str, int]) -> list[str]:
