@@ -659,6 +659,7 @@ def test_processes_that_differ_or_fail_say_so(text: Path, tmp_path: Path) -> Non
     for own, says, codes in (
         (["--seed", 3], "The processes of this run differ in seed", [2, 2]),
         (["--dim", 9], "The processes of this run differ in dim", [2, 2]),
+        (["--deterministic"], "The processes of this run differ in deterministic", [2, 2]),
         (["--window", 0], "window=0 cannot work", [8, 2]),
         (["--devices", 3], "devices=3 cannot work: JAX has 2", [8, 2]),
     ):

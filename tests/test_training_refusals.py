@@ -15,9 +15,10 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.runs.arguments import Arguments
+from w2vjax.runs import loop
+from w2vjax.runs.arguments import Arguments, arguments_of
 from w2vjax.runs.checkpoint import check_folder
-from w2vjax.runs.loop import make_run
+from w2vjax.runs.loop import make_run, require_alike
 
 
 class Unread:
@@ -109,6 +110,21 @@ def test_a_mesh_that_lacks_a_process_is_refused(monkeypatch, processes, missing,
     mesh = Mesh(DEVICE.reshape([1] * len(axes)), axes)
     with pytest.raises(errors.SettingError, match=f"The mesh has no device of {missing} and all"):
         w2v.train(Unread(), **SMALL, mesh=mesh)
+
+
+def test_every_argument_that_decides_on_an_exchange_is_compared_between_processes(monkeypatch):
+    """A process that resumes waits for the first one to send the checkpoint, for example."""
+    told = []
+    monkeypatch.setattr(loop, "spans_processes", lambda mesh: True)
+    monkeypatch.setattr(loop, "require_same", told.append)
+    corpus = w2v.prepare([["a", "b"]], min_count=1)
+    meshes = [Mesh(DEVICE.reshape([1] * len(axes)), axes) for axes in (("copy",), ("data", "dim"))]
+    for given in (
+        *({}, {"seed": 1}, {"deterministic": True}, {"mesh": meshes[1]}, {"checkpoint": "kept"}),
+        {"checkpoint": w2v.Checkpoints("kept", resume=True)},
+    ):
+        require_alike(corpus, arguments_of({"mesh": meshes[0], **given}))
+    assert len(set(map(repr, told))) == len(told) == 6
 
 
 def test_allow_without_resume_is_refused(tmp_path):

@@ -196,14 +196,18 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
 
 def require_alike(corpus: Corpus, arguments: Arguments) -> None:
     """Refuse processes that differ in the corpus, a setting or the tables. The error names it."""
-    if not spans_processes(arguments.chosen_mesh()):
+    mesh = arguments.chosen_mesh()
+    if mesh is None or not spans_processes(mesh):
         return
     facts = {
         **arguments.settings().as_json(),
         "corpus": corpus.digest,
         "start": digest(arguments.start),
         "jax version": jax.__version__,
+        "devices": [mesh.axis_names, mesh.devices.shape, [each.id for each in mesh.devices.flat]],
+        "deterministic": bool(arguments.deterministic),
         "checkpoint (whether there is one)": arguments.checkpoint is not None,
+        "resume": bool(getattr(arguments.checkpoint, "resume", False)),
     }
     require_same(facts)
 
