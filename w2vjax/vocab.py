@@ -43,8 +43,9 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Vocab:
-    """V different words and their counts. The id of a word is its position; training puts frequent
-    words first.
+    """V different words and their counts. The id of a word is its position.
+
+    A vocabulary that is counted from a text has the frequent words first.
 
     Args:
         words: V different strings.

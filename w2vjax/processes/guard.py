@@ -1,7 +1,7 @@
 """The guard of a process. It ends the process if another one has failed, died or got stuck.
 
 A process that waits for another one in a collective cannot do that itself. So the guard is a
-thread. Every second it leaves a note at JAX's coordinator and reads those of the others.
+thread. Every half second it leaves a note at JAX's coordinator and reads those of the others.
 """
 
 import atexit
