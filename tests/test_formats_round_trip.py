@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from marks import slow
 
@@ -124,7 +124,8 @@ def test_round_trip_of_generated_vocabularies(examples, tmp_path):
             tried[name, check_round_trip(tmp_path, name, generated)] += 1
 
     drawn = settings(QUICK, max_examples=examples, derandomize=examples == 100)
-    drawn(given(vectors())(check))()
+    surrogate = w2v.Vectors(["\ud800"], np.ones((1, 2)))  # no format holds it, and few are drawn
+    drawn(example(surrogate)(given(vectors())(check)))()
     print(dict(tried))
     for name in SUFFIX:
         assert tried[name, True] + tried[name, False] >= examples
