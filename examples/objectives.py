@@ -33,6 +33,7 @@ def correlations(corpus: Any, words: int = 500, **settings: Any) -> tuple[list[s
 
 
 if __name__ == "__main__":
-    names, table = correlations(w2v.prepare(sys.argv[1]), dim=50)
+    text = sys.argv[1] if len(sys.argv) > 1 else sys.exit(__doc__)
+    names, table = correlations(w2v.prepare(text), dim=50)
     for name, row in zip(names, table, strict=True):
         print(f"{name:<20}", " ".join(f"{value:5.2f}" for value in row))

@@ -47,10 +47,11 @@ def train_all(folder: Path) -> dict[str, w2v.Trained]:
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, trained in train_all(folder).items():
+    runs = train_all(folder)
+    for name, trained in runs.items():
         before, after = trained.summary["untrained_loss"], trained.summary["loss"]
         print(f"{name:<9} loss {before:.3f} -> {after:.3f}")
-    w2v.plot_loss(sorted(folder.glob("*.jsonl")), folder / "losses.png")
+    w2v.plot_loss([folder / f"{name}.jsonl" for name in runs], folder / "losses.png")
 
 
 if __name__ == "__main__":

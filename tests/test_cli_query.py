@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +75,7 @@ def test_nn_writes_json_and_then_nothing_else(cli, path, tmp_path):
 
 
 def test_nn_converses_line_by_line_and_survives_mistakes(cli, path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("cat\n\ndogg\nking woman\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffcat\n\ndogg\nking woman\n"))
     done = cli("nn", path, "--topn", "1")
     assert done.code == 1, "a script has to learn that a line had no answer"
     assert done.out.splitlines()[:3] == ["cat:", "word  similarity", "dog     0.960000"]
@@ -81,25 +83,32 @@ def test_nn_converses_line_by_line_and_survives_mistakes(cli, path, monkeypatch)
     assert done.err == "The word 'dogg' is not among the 7 words. Did you mean 'dog'?\n"
 
 
-def test_a_person_is_prompted(cli, path, monkeypatch):
-    asked = []
-
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
-    def answer(prompt=""):
-        asked.append(prompt)
-        if len(asked) > 1:
-            raise EOFError
-        return "man king woman"
-
-    monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr("builtins.input", answer)
-    done = cli("analogy", path, "--topn", "1")
-    assert done.code == 0
-    assert asked == ["A B C> ", "A B C> "]
-    assert done.out.split() == ["word", "similarity", "queen", "1.000000"]
+@pytest.mark.parametrize("place", ["terminal", "file", "json"])
+def test_a_person_is_prompted_and_a_file_holds_only_answers(path, tmp_path, place):
+    program = "import sys; from w2vjax.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "analogy", str(path), "--topn", "1"]
+    command += ["--json", "-"] if place == "json" else []
+    keyboard, terminal = pty.openpty()
+    with open(tmp_path / "out", "wb") as file:
+        out, err = (terminal, terminal) if place == "terminal" else (file, subprocess.PIPE)
+        with subprocess.Popen(command, stdin=terminal, stdout=out, stderr=err) as child:
+            prompts = keyboard if place == "terminal" else child.stderr.fileno()
+            seen = b""
+            for typed in (b"man king woman\n", b"\x04"):  # each after a prompt, as a person does
+                while not seen.endswith(b"A B C> "):
+                    seen += os.read(prompts, 1)
+                os.write(keyboard, typed)
+                seen += b"|"
+            assert child.wait(60) == 0
+    os.close(terminal)
+    os.close(keyboard)
+    written = (tmp_path / "out").read_text()
+    if place == "terminal":
+        assert (b"queen" in seen, written) == (True, "")
+    elif place == "json":
+        assert json.loads(written)["queries"][0]["neighbours"][0]["word"] == "queen"
+    else:
+        assert written.split() == "man king woman: word similarity queen 1.000000".split()
 
 
 def test_conversations_end_as_json_too(cli, path, monkeypatch):
@@ -255,5 +264,16 @@ def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
     assert "is the file to read" in cli("phrases", text, "--out", text).err
     assert path.read_bytes() == before
     assert text.read_text() == "a b a b\n" * 30
+    words = tmp_path / "words.vocab"
+    words.write_text("".join(f"{word} 5\n" for word in [*WORDS, "more"]))
+    for out in ("words.npy", "words.NPY"):
+        done = cli("convert", path, tmp_path / out, "--vocabulary", words, "--limit", "2")
+        assert "words.vocab is the file to read" in done.err
+    labels = tmp_path / "metadata.tsv"
+    words.rename(labels)
+    done = cli("convert", path, tmp_path / "tensors.tsv", "--vocabulary", labels)
+    assert "metadata.tsv is the file to read" in done.err
+    assert labels.read_text().endswith("more 5\n")
+    assert cli("convert", path, tmp_path / "fine.npy", "--vocabulary", labels).code == 0
     packed = cli("convert", path, tmp_path / "new.bin.GZ")
     assert "not written compressed" in packed.err

@@ -1,5 +1,7 @@
 """Evaluation by hand, by brute force and by gensim. Bad files are refused by line."""
 
+import gzip
+
 import jax
 import numpy as np
 import pytest
@@ -156,9 +158,9 @@ def test_analogy_ties_go_to_the_first_word_and_inputs_never_answer():
 
 def test_sections_and_questions_given_as_values(world):
     question = ("country1", "City1", "country2", "City2")
-    listed = w2v.evaluate_word_analogies(world, [question, ("no", "such", "words", "here")])
+    listed = w2v.evaluate_word_analogies(world, iter([question, ("no", "such", "words", "here")]))
     named = w2v.evaluate_word_analogies(
-        world, {"s": [question], "t": [("no", "such", "words", "here")], "u": []}
+        world, {"s": iter([question]), "t": [("no", "such", "words", "here")], "u": []}
     )
     assert listed.overall == named.overall
     assert [part[2:] for part in named.sections] == [(1, 1), (0, 1), (0, 0)]
@@ -205,6 +207,9 @@ def test_what_is_not_finite_is_refused(world):
         w2v.errors.FormatError, match=r"Pair 1 is .* not two words and a finite score"
     ):
         w2v.evaluate_word_pairs(world, [("king1", "king2", 1.0), ("king1", "king2", float("nan"))])
+    for score in (10**400, np.float32("inf"), 1j, np.complex64(1), "1"):
+        with pytest.raises(w2v.errors.FormatError, match="not two words and a finite score"):
+            w2v.evaluate_word_pairs(world, [("king1", "king2", score)])
     broken = w2v.Vectors(["a", "b", "c", "d"], np.array([[1.0], [np.nan], [2.0], [3.0]]))
     with pytest.raises(w2v.errors.SettingError, match="NaN"):
         w2v.evaluate_word_pairs(broken, [("a", "b", 1.0)])
@@ -297,3 +302,11 @@ def test_unreadable_files_are_named(tmp_path, read):
     (tmp_path / "latin.txt").write_bytes(b": s\ncaf\xe9 a b c\n")
     with pytest.raises(w2v.errors.FormatError, match=r"latin\.txt is not UTF-8 at byte 7"):
         read(tmp_path / "latin.txt")
+    text = ": s\na b c d\n" if read is w2v.evaluation.read_word_analogies else "a\tb\t1\n"
+    packed = gzip.compress(text.encode())
+    (tmp_path / "packed.txt.gz").write_bytes(packed)
+    assert read(tmp_path / "packed.txt.gz") == read(write(tmp_path / "plain.txt", text))
+    for data, says in ((text.encode("utf-16"), "UTF-16 text"), (packed, "compressed by gzip")):
+        (tmp_path / "foreign.txt").write_bytes(data)
+        with pytest.raises(w2v.errors.FormatError, match=f"foreign.txt, byte 0: it is {says}"):
+            read(tmp_path / "foreign.txt")

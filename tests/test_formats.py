@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import os
 import pickle
 import re
 import shutil
@@ -15,7 +16,7 @@ import pytest
 import zstandard
 
 import w2vjax as w2v
-from w2vjax.formats.formats import FORMATS
+from w2vjax.formats.formats import FORMATS, by_suffix
 from w2vjax.formats.table import Format, Table, checked
 from w2vjax.reading import contents
 
@@ -194,6 +195,65 @@ def test_the_rows_of_a_tree_are_no_words(tmp_path):
     assert w2v.load(path, table="output").words == ("a", "b", "c")
 
 
+FINE = w2v.Params(np.ones((2, 3)), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("params", "words", "counts", "says"),
+    [
+        (FINE, ["a", "b"], [3], "as many counts of 0 or more"),
+        (FINE, ["a", "b"], [3, -1], "as many counts of 0 or more"),
+        (FINE, ["a", "a"], [3, 1], "in the vocabulary twice"),
+        (FINE, [1, "a"], None, "not a string"),
+        (w2v.Params(np.float32(1), np.float32(1)), ["a"], None, "do not fit the input table"),
+        (w2v.Params(np.ones((5, 3)), np.ones((5, 3))), ["a"], None, "do not fit the input table"),
+        (FINE._replace(output=np.ones((2, 1))), ["a", "b"], None, "do not fit the output table"),
+        (
+            FINE._replace(output=np.ones((2, 3), int)),
+            ["a", "b"],
+            None,
+            "output table is of type int64",
+        ),
+        (
+            FINE._replace(input=np.ones((2, 3), bool)),
+            ["a", "b"],
+            None,
+            "input table is of type bool",
+        ),
+    ],
+)
+def test_a_model_that_could_not_be_read_is_not_written(tmp_path, params, words, counts, says):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises((w2v.errors.SettingError, w2v.errors.FormatError), match=says):
+        w2v.save_model(path, params, words, counts)
+    with pytest.raises(w2v.errors.SettingError, match="not written compressed"):
+        w2v.save_model(tmp_path / "model.safetensors.gz", FINE, ["a", "b"])
+    with pytest.raises(w2v.errors.SettingError, match="is not a dict"):
+        w2v.save_model(path, FINE, ["a", "b"], None, [("dim", 3)])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".txt", ".safetensors"])
+def test_a_pipe_is_read_if_its_format_is_named(tmp_path, suffix):
+    w2v.save(PETS, tmp_path / f"pets{suffix}")
+    data, name = (tmp_path / f"pets{suffix}").read_bytes(), by_suffix(tmp_path / f"pets{suffix}")
+
+    def piped(use):
+        read, write = os.pipe()
+        os.write(write, data)
+        os.close(write)
+        try:
+            return use(f"/dev/fd/{read}")
+        finally:
+            os.close(read)
+
+    assert piped(lambda path: w2v.load(path, format=name)).words == PETS.words
+    assert piped(lambda path: w2v.describe(path, format=name))["words"] == len(PETS)
+    for use in (w2v.load, w2v.describe):
+        with pytest.raises(w2v.errors.FormatError, match="a pipe can be read only once"):
+            piped(use)
+
+
 def test_what_is_no_path_is_refused(tmp_path):
     w2v.save(PETS, tmp_path / "x.txt")
     with open(tmp_path / "x.txt") as file:
@@ -313,9 +373,14 @@ def test_an_entry_in_the_table_is_all_that_a_format_needs(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
-@pytest.mark.parametrize("name", ["pets.vec", "pets.bin", "pets.safetensors", "pets.npy"])
+@pytest.mark.parametrize(
+    "name",
+    ["pets.vec", "pets.bin", "pets.safetensors", "pets.npy", "pets.tsv", "my.tensors.tsv"],
+)
 def test_compressed_vectors_are_read(tmp_path, name, suffix):
+    """The second file of a format of two may be compressed or not."""
     w2v.save(PETS, tmp_path / name)
+    written = sorted(tmp_path.iterdir())
     pack = {
         ".gz": gzip.compress,
         ".bz2": bz2.compress,
@@ -323,9 +388,13 @@ def test_compressed_vectors_are_read(tmp_path, name, suffix):
         ".zst": zstandard.compress,
     }[suffix]
     (tmp_path / f"{name}{suffix}").write_bytes(pack((tmp_path / name).read_bytes()))
-    beside = {"vocabulary": tmp_path / "pets.vocab"} if name == "pets.npy" else {}
-    read = w2v.load(tmp_path / f"{name}{suffix}", **beside)
-    assert (read.words, read.matrix.tobytes()) == (PETS.words, PETS.matrix.tobytes())
+    read = [w2v.load(tmp_path / f"{name}{suffix}")]
+    for file in written:
+        file.with_name(file.name + suffix).write_bytes(pack(file.read_bytes()))
+        file.unlink()
+    read.append(w2v.load(tmp_path / f"{name}{suffix}"))
+    for vectors in read:
+        assert (vectors.words, vectors.matrix.tobytes()) == (PETS.words, PETS.matrix.tobytes())
     with pytest.raises(w2v.errors.SettingError, match="compress"):
         w2v.save(PETS, tmp_path / f"{name}{suffix}")
 
@@ -338,6 +407,13 @@ def test_mapped_formats_are_not_copied(tmp_path):
             base = base.base
         assert type(getattr(base, "obj", base)).__name__ == "mmap"
         assert not matrix.flags.writeable
+
+
+def test_matrices_whose_names_have_dots_keep_their_own_words(tmp_path):
+    for name, words in (("v1.0", "ab"), ("v1.1", "cd"), ("v1", "ef"), ("v2.NPY", "gh")):
+        w2v.save(w2v.Vectors(words, np.eye(2)), tmp_path / name, "npy")
+    for name, words in (("v1.0", "ab"), ("v1.1", "cd"), ("v1", "ef"), ("v2.NPY", "gh")):
+        assert w2v.load(tmp_path / name, format="npy").words == tuple(words)
 
 
 def test_numpy_reads_our_npy_and_we_read_numpys(tmp_path):

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from marks import slow
 
@@ -37,6 +37,7 @@ EDGES = [
     "a b",
     "\u00a0",
     "\u2028",
+    "a\udcff",
     "x" * 5_000,
     "é" * 500_000,
 ]
@@ -124,8 +125,7 @@ def test_round_trip_of_generated_vocabularies(examples, tmp_path):
             tried[name, check_round_trip(tmp_path, name, generated)] += 1
 
     drawn = settings(QUICK, max_examples=examples, derandomize=examples == 100)
-    surrogate = w2v.Vectors(["\ud800"], np.ones((1, 2)))  # no format holds it, and few are drawn
-    drawn(example(surrogate)(given(vectors())(check)))()
+    drawn(given(vectors())(check))()
     print(dict(tried))
     for name in SUFFIX:
         assert tried[name, True] + tried[name, False] >= examples

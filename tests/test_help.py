@@ -2,11 +2,13 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import fields
 
 import pytest
 
-from w2vjax.cli import COMMANDS
+from w2vjax.cli import COMMANDS, usage
 from w2vjax.cli.help import unknown_option
 from w2vjax.training.settings import Settings
 
@@ -103,6 +105,15 @@ def test_the_overview_lists_every_command(cli):
         ("nn vectors.bin tea --size 3", "There is no option --size. w2vjax nn --help lists"),
         ("nn vectors.bin --topn", "--topn has no value. Give one after it."),
         ("nn vectors.bin --topn ten", "--topn takes a whole number, not 'ten'."),
+        ("nn vectors.bin --restrict-vocab ten", "--restrict-vocab takes a whole number, not 'ten'"),
+        ("eval vectors.bin --restrict-vocab none", "takes a whole number, not 'none'."),
+        ("train --dim 1.5", "--dim takes a whole number, not '1.5'."),
+        ("plan --sample few", "--sample takes a number, not 'few'."),
+        ("convert a b --limit x", "--limit takes a whole number, not 'x'."),
+        ("phrases --threshold 1 y", "--threshold takes numbers, not '1', 'y'."),
+        ("nn vectors.bin -lrb-", "no option -lrb-. A word that begins with - comes last, after --"),
+        ("convert -a b", "There is no option -a."),
+        ("nn vectors.bin --topn x -- -lrb- --", "--topn takes a whole number, not 'x'."),
         ("reproduce --learning-rate fast", "--learning-rate takes a number, not 'fast'."),
         ("train --model cbwo", "--model cannot be 'cbwo'. Did you mean cbow"),
         ("plot tree a b", "kind cannot be 'tree'. It is one of: analogy, heatmap, loss, map."),
@@ -135,3 +146,14 @@ def test_names_with_underscores_and_negated_flags_are_accepted(cli, tmp_path):
     assert done.code == 1, "one step is not the 50 of the post"
     assert '"steps": 1' in done.out
     assert cli("train", "--no-quiet", "--dim", "0").err.startswith("w2vjax train: dim=0")
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "said"), [("--help", 0, usage()), ("trian", 2, "Did you mean train")]
+)
+def test_python_runs_the_package_as_the_command(word, code, said):
+    done = subprocess.run(
+        [sys.executable, "-m", "w2vjax", word], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr

@@ -226,6 +226,7 @@ def test_three_words_ask_for_the_fourth() -> None:
     assert answer in {text.get_text() for text in figure.axes[0].texts}
     with pytest.raises(w2v.errors.SettingError, match="not an analogy"):
         w2v.pictures.plot_analogy(vectors, [(a, b)])
+    assert w2v.pictures.plot_analogy(vectors, iter([(a, b, c)]))
     with pytest.raises(w2v.errors.SettingError, match="0 analogies"):
         w2v.pictures.plot_analogy(vectors, [])
 
@@ -240,7 +241,7 @@ def test_a_heat_map_holds_the_cosines() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == list(words)
     assert axes.images[0].get_clim() == (-1, 1)
     for count in (1, 61):
-        with pytest.raises(w2v.errors.SettingError, match="shows 2 to 60 words"):
+        with pytest.raises(w2v.errors.SettingError, match="shows 2 to 60 different words"):
             w2v.pictures.plot_heatmap(some_vectors(61), some_vectors(61).words[:count])
 
 

@@ -1,7 +1,10 @@
 """The loss curve: what a log says, what a damaged one is told, and what is drawn."""
 
+import gzip
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,13 @@ def test_a_resumed_run_counts_the_later_line_of_a_step(tmp_path: Path) -> None:
     assert found.steps.tolist() == [1, 2, 3]
     assert found.losses.tolist() == [5.0, 4.5, 3.0]
     assert w2v.plot_loss(log).axes[0].get_xlabel() == "step"
+    bytes_in_name = Path(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.jsonl"))
+    shutil.copy(log, bytes_in_name)
+    axes = w2v.plot_loss(bytes_in_name, tmp_path / "a.png", title="loss of b\udcff").axes[0]
+    assert axes.get_legend().get_texts()[0].get_text() == r"b\udcff.jsonl"
+    packed = tmp_path / "log.jsonl.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    assert read_losses(packed).losses.tolist() == found.losses.tolist()
 
 
 def test_gaps_and_an_unfinished_line_are_told(tmp_path: Path) -> None:

@@ -66,3 +66,12 @@ def test_tsne_keeps_groups_apart_and_repeats() -> None:
     assert (w2v.pictures.tsne(matrix).points == points).all()
     with pytest.raises(w2v.errors.SettingError, match="4 words or more, and there are 3"):
         w2v.pictures.tsne(matrix[:3])
+    nearly = np.ones((5, 3), np.float32)
+    nearly[3, 1] = np.nextafter(np.float32(1), np.float32(2))
+    assert np.isfinite(w2v.pictures.tsne(nearly).points).all()
+    # scikit-learn divides by the spread of the rows, and then crashes the process
+    for flat in (np.ones((5, 3)), np.zeros((40, 2)), np.arange(5.0)[:, None]):
+        with pytest.raises(w2v.errors.SettingError, match="needs different vectors"):
+            w2v.pictures.tsne(flat)
+    with pytest.raises(w2v.errors.SettingError, match="NaN"):
+        w2v.pictures.tsne(np.full((5, 3), np.nan))

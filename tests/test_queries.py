@@ -199,6 +199,15 @@ def test_equal_rows_have_equal_scores_wherever_they_are():
         assert (ids == np.arange(67)).all()
 
 
+@pytest.mark.usefixtures("x64")
+def test_ids_are_int32_where_jax_counts_in_int64():
+    rows = np.random.default_rng(0).normal(size=(2000, 4))
+    vectors = w2v.Vectors(map(str, range(2000)), rows)
+    for queries in (rows[:2], rows[:9]):
+        found = vectors.nearest(queries, 3)
+        assert (found.ids.dtype, found.ids[:, 0].tolist()) == (np.int32, list(range(len(queries))))
+
+
 def test_top_k_takes_the_blockwise_path_here():
     scores = jnp.zeros((1, 1500))
     assert "reduce_window_max" in str(jax.make_jaxpr(lambda s: search.top_k(s, 20))(scores))
@@ -230,13 +239,34 @@ def test_topn_must_be_a_positive_integer(pets, topn):
         ([[1, [2]]], None, "A query is a word or a vector"),
         ({"cat", "dog"}, None, "is a set"),
         ("cat", frozenset(["dog"]), "is a set"),
-        ([np.array([np.nan, 1])], None, "NaN or infinity"),
-        ([("cat", float("inf"))], None, "NaN or infinity"),
+        ([np.array([np.nan, 1])], None, "A vector or a weight holds NaN"),
+        ([("cat", float("inf"))], None, "a weight holds NaN"),
+        (np.array(3), None, "of type ndarray. Give a word"),
+        (jnp.float32(3), None, "Give a word, a vector"),
     ],
 )
 def test_bad_queries_are_refused(pets, positive, negative, says):
     with pytest.raises(w2v.errors.SettingError, match=says):
         pets.most_similar(positive, negative)
+
+
+def test_words_and_weights_come_as_arrays_too(pets):
+    for words in (np.array(["cat", "tea"]), np.array(["cat", "tea"], object)):
+        assert pets.most_similar(words) == pets.most_similar(["cat", "tea"])
+        assert pets.most_similar("dog", words) == pets.most_similar("dog", ["cat", "tea"])
+        assert pets.most_similar_cosmul(words) == pets.most_similar_cosmul(["cat", "tea"])
+    for weight in (np.float32(2), np.array(2), jnp.float32(2)):
+        assert pets.most_similar([("cat", weight), "tea"]) == pets.most_similar(
+            [("cat", 2.0), "tea"]
+        )
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-20, 1e20, 1e200, 1e300])
+def test_a_query_vector_has_any_length_that_float64_holds(pets, scale):
+    vector = np.array([3.0, 1.0])
+    expected = dict(pets.most_similar([vector]))
+    assert dict(pets.most_similar([vector * scale])) == pytest.approx(expected)
+    assert pets.distances(vector * scale).tolist() == pytest.approx(pets.distances(vector).tolist())
 
 
 @pytest.mark.parametrize(
@@ -263,9 +293,9 @@ def test_a_list_of_words_is_neither_a_string_nor_a_set(pets, given, says):
 
 def test_bad_arguments_are_refused(pets):
     for words in ("abc", [["a"]], [object()]):
-        with pytest.raises(w2v.errors.SettingError, match="does not hold numbers"):
+        with pytest.raises(w2v.errors.SettingError, match="is not an array of numbers"):
             pets.nearest(words)
-    with pytest.raises(w2v.errors.SettingError, match="does not hold numbers"):
+    with pytest.raises(w2v.errors.SettingError, match="is not an array of numbers"):
         pets.similar_by_vector("cat")
     with pytest.raises(w2v.errors.SettingError, match="1 positive but 2 negative"):
         pets.most_similar_batch(["cat"], [[], []])
@@ -281,6 +311,12 @@ def test_bad_arguments_are_refused(pets):
         pets.mean_vector(["cup"])
     with pytest.raises(w2v.errors.SettingError, match="as many weights"):
         pets.mean_vector(["cat"], [1, 2])
+    for weight in (np.nan, np.inf, -np.inf, 1e300):
+        with pytest.raises(w2v.errors.SettingError, match="or is too large"):
+            pets.mean_vector(["cat", "dog"], [weight, 1])
+    broken = w2v.Vectors(["a", "b"], [[np.nan, 1], [1, 2]])
+    with pytest.raises(w2v.errors.SettingError, match="A vector or a weight holds NaN"):
+        broken.mean_vector(["a", "b"], pre_normalize=False)
     for unknown in (
         lambda: pets.most_similar(["cat", "cup"]),
         lambda: pets.doesnt_match(["cat", "cup"]),

@@ -1,6 +1,7 @@
 """``w2vjax reproduce``: right in float64 and float32, and wrong when one figure is."""
 
 import builtins
+import gzip
 import json
 import subprocess
 import sys
@@ -178,6 +179,8 @@ def test_another_text_is_shown_and_not_judged(cli: Callable[..., Any], tmp_path:
         (["--seed", "-1"], "seed=-1"),
         (["--text", "EMPTY"], "no words"),
         (["--text", "BINARY"], "not UTF-8"),
+        (["--text", "UTF-16"], "it is UTF-16 text. Convert it to UTF-8"),
+        (["--text", "PACKED"], "it is compressed by gzip. Let its name end in .gz"),
         (["--text", "missing.txt"], "missing.txt"),
         (["--json", "no/such/folder.json"], "no/such"),
     ],
@@ -186,7 +189,9 @@ def test_bad_input_is_one_sentence_and_a_code(
     cli: Callable[..., Any], tmp_path: Path, arguments: list[str], named: str
 ) -> None:
     (tmp_path / "EMPTY").write_bytes(b"")
-    (tmp_path / "BINARY").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "BINARY").write_bytes(b"\xff\x00\x00")
+    (tmp_path / "UTF-16").write_bytes("hot tea".encode("utf-16"))
+    (tmp_path / "PACKED").write_bytes(gzip.compress(b"hot tea"))
     done = cli("reproduce", *(str(tmp_path / a) if a.isupper() else a for a in arguments))
     assert done.code >= 2
     assert named in done.err

@@ -87,7 +87,8 @@ def test_vectors_go_to_other_processes_and_through_deepcopy(matrix):
 
 
 @pytest.mark.parametrize(
-    "key", [None, [0, 1], np.array([True, False, True]), float("nan"), True, ["cat", 3]]
+    "key",
+    [None, [0, 1], np.array([True, False, True]), float("nan"), True, ["cat", 3], np.array(0.5)],
 )
 def test_what_is_no_word_and_no_row_is_refused(key):
     with pytest.raises(w2v.errors.SettingError, match="A word is a string"):
@@ -188,11 +189,22 @@ def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
         (["a", b"b"], np.ones((2, 2)), None, "not a string"),
         (["a", "b"], np.ones((2, 2)), [1], "as many counts"),
         (["a", "b"], np.ones((2, 2)), [1, -1], "counts=.* cannot work"),
+        ({"a", "b"}, np.ones((2, 2)), None, "is a set. Its order"),
+        (frozenset("ab"), np.ones((2, 2)), None, "is a set. Its order"),
+        (["a"], [["x"]], None, "is not an array of numbers"),
+        (["a", "b"], [[1, 2], [3]], None, "is not an array of numbers"),
+        (["a"], [[1j]], None, "is not an array of numbers"),
     ],
 )
 def test_disagreeing_parts_are_refused(words, matrix, counts, says):
     with pytest.raises(w2v.errors.SettingError, match=says):
         w2v.Vectors(words, matrix, counts)
+
+
+@pytest.mark.parametrize("row", [np.int64(1), np.array(1), jnp.int32(-2), np.uint8(1)])
+def test_a_number_of_numpy_or_jax_names_a_row(row):
+    """jnp.argmax returns an array without dimensions."""
+    assert pets()[row].tolist() == [4, 3]
 
 
 @pytest.mark.parametrize("row", [3, -4, 10**12])

@@ -277,7 +277,7 @@ def listed(words: object) -> list[Any]:
     if isinstance(words, set | frozenset):
         cause = f"{words!r:.60} is a set. Its order, and so the result, differs from run to run"
         raise SettingError(f"{cause}. Pass a list: sorted(words).")
-    if not isinstance(words, Iterable):
+    if not isinstance(words, Iterable) or getattr(words, "ndim", 1) == 0:
         kind = type(words).__name__
         raise SettingError(f"{words!r:.60} is of type {kind}. Pass a list of words.")
     return list(words)

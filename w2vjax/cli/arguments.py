@@ -6,6 +6,7 @@ A type also says whether its files are read or written, for :func:`check_files`.
 import inspect
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
+from w2vjax.compressed import is_compressed
 from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath, check_writable
@@ -29,8 +31,8 @@ class Files(Enum):
     FOLDER = "folder to write into"
 
 
-# tyro spends a tenth of a second on loading a type checker. It finds that () is a tuple[str, ...]
-# and that None is an int | None. It needs no type checker for a plain tuple and for Optional.
+# To see that () is a tuple[str, ...] and that None is an int | None, tyro loads a type checker,
+# which takes a tenth of a second. For a plain tuple and for Optional, tyro loads none.
 # ruff: noqa: UP045
 if TYPE_CHECKING:
     Strings: TypeAlias = tuple[str, ...]
@@ -78,7 +80,7 @@ class TextOptions:
     invalid: Literal["strict", "replace"] = "strict"
 
     def reading(self, *results: AnyPath | None) -> Reading:
-        """The same for the library. A walk through a folder leaves the results out."""
+        """These options for the library. A walk through a folder leaves out the ``results``."""
         return Reading(self.invalid, encoding=self.encoding).without(*results)
 
 
@@ -88,7 +90,7 @@ Text = Annotated[TextOptions, together]
 
 
 def check_files(call: partial[Any]) -> None:
-    """Refuse files that cannot be written, or that are read too. Nothing has been done by then."""
+    """Refuse files that cannot be written, or that are read too, before the command begins."""
     bound = inspect.signature(call.func).bind(*call.args, **call.keywords)
     bound.apply_defaults()
     named: dict[Files, list[str]] = {use: [] for use in Files}
@@ -106,13 +108,17 @@ def check_files(call: partial[Any]) -> None:
         if times > 1:
             raise SettingError(f"{place} is named for two results. Name another file for one.")
     for file in written:
+        if is_compressed(file):
+            remedy = f"Leave out {Path(file).suffix} and compress after."
+            raise SettingError(f"{file}: a result is not written compressed. {remedy}")
         check_writable(file)
-        _refuse_to_overwrite(file, named[Files.READ])
+        refuse_to_overwrite(file, named[Files.READ])
     for folder in named[Files.FOLDER]:
         check_writable(folder, folder=True)
 
 
-def _refuse_to_overwrite(file: str, read: list[str]) -> None:
+def refuse_to_overwrite(file: AnyPath, read: Sequence[AnyPath]) -> None:
+    """Refuse to write a file that is one of those to read."""
     there = [other for other in read if os.path.exists(other)]
     if os.path.exists(file) and any(os.path.samefile(file, other) for other in there):
         raise SettingError(f"{file} is the file to read, and would be overwritten. Name another.")

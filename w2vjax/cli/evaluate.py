@@ -36,9 +36,9 @@ def evaluate(
       w2vjax eval vectors.bin --pairs wordsim353.tsv --json -
 
     A line of pairs has two words and a score, with tabs between. A line of analogies has four
-    words; a line ": name" begins a section. The columns "over all" count an analogy with an unknown
-    word as wrong, and such a pair as similarity 0. The exit code is 1 if nothing in a file could be
-    answered.
+    words; a line ": name" begins a section. The columns "over all" also count what has an unknown
+    word: such an analogy is wrong, and such a pair has similarity 0. The exit code is 1 if nothing
+    in a file could be answered.
 
     Args:
         pairs: Files of scored word pairs.

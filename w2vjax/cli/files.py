@@ -10,14 +10,14 @@ from w2vjax.cli import arguments
 from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, Target, shown
 from w2vjax.cli.output import answer
 from w2vjax.errors import SettingError
-from w2vjax.formats.formats import FORMATS, describe, format_of, lines_of, load, save
+from w2vjax.formats.formats import FORMATS, by_suffix, describe, format_of, lines_of, load, save
 from w2vjax.formats.projector import SHOWN
 from w2vjax.reading import ALLOWANCES
 
 if TYPE_CHECKING:
     FormatName: TypeAlias = str
     Allowance: TypeAlias = str
-else:  # the command line offers what the tables list
+else:  # the command line offers the names that these tables list
     FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
 File = Positional[Annotated[Path, Files.READ, shown("FILE")]]
 To = DisallowNone[Annotated[str | None, shown("FORMAT")]]
@@ -54,15 +54,19 @@ def convert(
     Args:
         source: File to read.
         out: File to write.
-        to: Format of the new file, if its extension does not name it. A wrong name lists all.
+        to: Format of the new file, if its extension does not name it. The error for a wrong name
+            lists all names.
         from_: Format of the file to read, if neither its extension nor its first bytes show it.
         table: The table of a model to take.
-        vocabulary: Vocabulary file, for the words of .npy, or the counts of word2vec text, binary.
+        vocabulary: Vocabulary file: the words of a .npy, or the counts of a .txt, .bin or .tsv.
         allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes,
             nameless-rows (they are left out), unfinished-line.
         unicode_errors: What to do with words that are not UTF-8.
-        limit: Take only the N first words.
+        limit: Take only the first N words.
     """
+    writes = FORMATS.get(to or by_suffix(out) or "")
+    if writes and writes.beside and vocabulary is not None:
+        arguments.refuse_to_overwrite(writes.beside(out), [vocabulary])
     how: dict[str, Any] = {"allow": allow, "unicode_errors": unicode_errors, "limit": limit}
     vectors = load(source, format=from_, table=table, vocabulary=vocabulary, **how)
     save(vectors, out, to)
@@ -92,7 +96,8 @@ def export(
 
     Args:
         out: File to write.
-        to: Format of the new file, if its extension does not name it. A wrong name lists all.
+        to: Format of the new file, if its extension does not name it. The error for a wrong name
+            lists all names.
         html: Write one page with a map to search and the nearest words of each word.
         limit: Take only the N most frequent words. Default: 5000 for a page, otherwise all.
         method: Projection of the map: principal components, or t-SNE, which needs scikit-learn.
@@ -119,7 +124,7 @@ def export(
 
 
 def info(file: File, from_: From = None, allow: Allowances = (), json: Json = None) -> int:
-    """Say what a file of vectors holds, after reading all of it. A damaged file is an error.
+    """Say what a file of vectors holds. All of it is read, and a damaged file is an error.
 
     Examples:
       w2vjax info model.safetensors

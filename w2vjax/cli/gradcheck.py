@@ -39,32 +39,33 @@ def gradcheck(
     """Check every handwritten gradient against jax.grad in float64, on difficult batches.
 
     Examples:
-      w2vjax gradcheck --objective negative           what train uses
+      w2vjax gradcheck --objective negative           all forms, and those of train
       w2vjax gradcheck --objective negative_sampling  one of these forms
       w2vjax gradcheck --objective reference --dtype float64
       w2vjax gradcheck --objective examples.nce:nce   an objective of your own
       w2vjax gradcheck --kind ordinary "huge logits" --json -
-      w2vjax gradcheck --audit                        rounding errors of other types
+      w2vjax gradcheck --audit                        rounding errors of each dtype
       w2vjax gradcheck                                every objective: minutes
 
     Each objective runs on every window shape, on sizes down to one word and one dimension, and on
     18 kinds of batch, such as repeated words, padding, and scores of 20,000. In float64 the command
     also compares with forward mode, with central differences and with a run without jit. Two runs
-    must give equal bits. What train uses is also checked with its own windows and parameters, and
-    with the gradient beside its bounds ("train: cbow"). The exit code is 1 if anything is off.
+    must give equal bits. The methods of train are also checked with their own windows and
+    parameters, and with the gradient that training computes together with its bounds. Their window
+    is called "train: cbow, long text", for example. The exit code is 1 if a check fails.
 
     Columns of the table: "tested" is the share of the rows in the batches whose reference is not
-    zero. A check proves nothing about the others, so 95 % are needed. "error" is max |gradient -
-    reference| / max |reference| of a table. "differences" is the same against central differences
-    of the loss, and at most 1e-7. "entry" is the place of the largest error. Below the table, one
-    sentence says how the gradient of each failed objective differs.
+    zero. A check proves nothing about the other rows, so the share has to be 95 % or more. "error"
+    is max |gradient - reference| / max |reference| of a table. "differences" is the same against
+    central differences of the loss, and has to be 1e-7 or less. "entry" is the place of the largest
+    error. Below the table, one sentence says how the gradient of each failed objective differs.
 
     Args:
         objective: all, reference, an objective as train calls it, the name of one form of it, or
             package.module:name of an Objective or of a function that makes one.
         dtype: Types of the parameters: float64, float32, bfloat16. Default: all three.
-        kind: Kinds of batch, such as ordinary or "huge logits". A wrong name lists them all.
-            Default: all kinds.
+        kind: Kinds of batch, such as ordinary or "huge logits". The error for a wrong name lists
+            all names. Default: all kinds.
         json: Write all checks in full as JSON to this file. With '-', write it to standard output,
             and nothing else.
         audit: Report how far loss and gradient are from float64. Nothing is judged.

@@ -32,7 +32,8 @@ _TYRO_COLUMNS = "120"
 _TYPES = {"INT": "N", "FLOAT": "X", "STR": "TEXT"}
 _NOTHING = {"", "None", "False", "()"}
 _CHOICE = r"[Ii]nvalid choice '(.*)' for argument '(.*)'\. Expected one of \((.*)\)\."
-_NUMBER = r"Error parsing (\S+): (?:invalid literal for (int)|could not convert).*: '(.*)'"
+_NUMBER = r"Error parsing (\S+): .*?(?:invalid literal for (int)|could not convert).*: '(.*)'"
+_NUMBERS = r"Error parsing (\S+): Could not find valid parse for arguments: \[(.*)\]"
 _VALUE = r"Missing value for argument '(.*)'\."
 
 
@@ -170,7 +171,8 @@ def _said(text: str) -> str:
 
 def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
     """One sentence for arguments that tyro could not parse, with the name that was meant."""
-    options = [argument.partition("=")[0] for argument in given if argument.startswith("--")]
+    before = given[: given.index("--")] if "--" in given else given  # only words follow --
+    options = [word.partition("=")[0] for word in before if re.match("--|-[^0-9.]", word)]
     if unknown := [option for option in options if option.replace("_", "-") not in known]:
         return unknown_option(unknown[0], known)
     rows = re.findall(r"^│ (.*?) *│$", told, re.MULTILINE)
@@ -189,6 +191,8 @@ def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
         return f"{found[2]} cannot be {found[1]!r}. {remedy}"
     if found := re.search(_NUMBER, said):
         return f"{found[1]} takes a {'whole ' if found[2] else ''}number, not {found[3]!r}."
+    if found := re.search(_NUMBERS, said):
+        return f"{found[1]} takes numbers, not {found[2]}."
     if found := re.search(_VALUE, said):
         return f"{found[1]} has no value. Give one after it."
     return said
@@ -211,4 +215,5 @@ def unknown_option(option: str, known: Collection[str]) -> str:
     ours |= {option.removeprefix("--"): option for option in known}
     names = {name: option for name, option in ours.items() if option in known}
     meant = did_you_mean(option.lstrip("-").replace("_", "-").lower(), names)
-    return f"There is no option {option}. {meant}".strip()
+    no_option = "" if option.startswith("--") else "A word that begins with - comes last, after --."
+    return f"There is no option {option}. {meant or no_option}".strip()

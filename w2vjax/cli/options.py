@@ -37,7 +37,10 @@ def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
 # What train takes beside the settings: its type on the command line, and its sentence if that of
 # the Python argument does not fit.
 _POST = "whitespace: words between spaces. post: the post's words, lower case, no punctuation."
-_VOCAB = "A file with a word and its count a line. It replaces the choice by --min-count."
+_VOCAB = (
+    "The vocabulary: a file with a word and its count on each line. Without it, --min-count "
+    "chooses the words."
+)
 _KINDS = {"cache": Path, "devices": int, "step_timeout": float, "deterministic": bool}
 _BESIDE: dict[str, tuple[Any, ...]] = {
     "tokenizer": (Literal["whitespace", "post"], _POST),
@@ -63,13 +66,13 @@ class Processes:
     """Several processes, which the same command starts on every host.
 
     Args:
-        distributed: Train one model by several processes. On SLURM, Open MPI and Cloud TPU they are
-            known. Elsewhere give the next three options to each process.
+        distributed: Train one model by several processes. On SLURM, Open MPI and Cloud TPU they
+            find each other. Elsewhere give the next three options to each process.
         coordinator: An address of process 0 that all processes reach.
         processes: How many processes there are.
         process: The number of this process, from 0.
-        start_timeout: Seconds within which all processes have to come.
-        heartbeat: Seconds after which a silent process is taken to be dead.
+        start_timeout: Seconds within which all processes have to connect.
+        heartbeat: Seconds of silence after which a process counts as dead.
     """
 
     distributed: bool = False
@@ -85,7 +88,7 @@ class Saving:
     """The checkpoints of a run.
 
     Args:
-        checkpoint: Folder for checkpoints. Ctrl-C, SIGTERM and SIGUSR1 save one at the end.
+        checkpoint: Folder for checkpoints. Ctrl-C, SIGTERM and SIGUSR1 save one, then end the run.
         checkpoint_every: Seconds between checkpoints.
         resume: Go on from the last checkpoint, if there is one.
         allow: Fields that may differ from the checkpoint's, such as "jax version".
@@ -131,7 +134,7 @@ def keywords_for(corpus: Strings, given: Given) -> Given:
             cause = f"--cbow-sum-gradient is for --model cbow, and this is {model}"
             raise SettingError(f"{cause}. Leave it out.")
         keywords["embed_backward"] = embed_backward_undivided
-    # without CORPUS the text is the post's, and so are its words
+    # Without CORPUS the text is the post's, and it is cut into words as the post does it.
     if keywords.pop("tokenizer", None) == "post" or not corpus:
         keywords["tokenizer"] = tokenize
     if "vocab" in given:

@@ -14,7 +14,7 @@ from w2vjax.files import atomic_file
 
 
 class _Output:
-    """Standard output, with errors that name it. Other files raise the same OSError."""
+    """Standard output that names itself in its errors. An OSError alone does not say of what."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -96,7 +96,7 @@ def answer(json: str | None, record: object, *texts: str) -> None:
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write lines of text for another program to standard output: in UTF-8, whatever it shows."""
+    """Write lines for another program to standard output, in UTF-8 whatever its encoding is."""
     _reconfigure(sys.stdout, encoding="utf-8", newline="\n")
     sys.stdout.writelines(f"{line}\n" for line in lines)
 

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 from w2vjax.cli import arguments
 from w2vjax.cli.arguments import Corpus, Count, Json, NewFile, NewFileOrOutput, Text, shown
 from w2vjax.cli.output import columns, write_json, write_lines
-from w2vjax.compressed import is_compressed
 from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
 from w2vjax.corpus.phrases import ENGLISH_CONNECTORS, Phrases
 from w2vjax.corpus.phrases import phrases as find
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 
 SCORES = {"word2phrase": word2phrase_score, "npmi": npmi_score}
 Numbers = Annotated[tuple[float, ...], shown("X [X ...]")]
@@ -66,17 +65,14 @@ def phrases(
         corpus: Text files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default:
             the built-in text.
         out: Write the corpus with its phrases joined to this file, line by line. With '-', write it
-            to standard output, and the rest to standard error.
+            to standard output, and the summary to standard error.
         list: Write the phrases to this file: phrase, count, score, pass, with tabs between.
-        topn: Number of phrases of each pass to print.
+        topn: Number of phrases of each pass to print; 0 for none.
     """
     options, threshold = dict(vars(joining)), joining.threshold
     if not joining.delimiter:
         raise SettingError("delimiter='' would not join words. Use '_'.")
-    if topn < 0:
-        raise SettingError(f"topn={topn} is below 0. Give how many phrases to print, 0 for none.")
-    if out is not None and is_compressed(out):
-        raise SettingError(f"{out}: text is not written compressed. Compress it after.")
+    whole_number("topn", topn, least=0)
     options["score"] = SCORES[joining.score]
     options["threshold"] = threshold[0] if len(threshold) == 1 else threshold or None
     if joining.connectors == ("english",):
@@ -104,7 +100,7 @@ def _rows(found: Phrases) -> list[list[tuple[str, int, float]]]:
 
 
 def _summary(found: Phrases, topn: int, out: str | None) -> str:
-    """The best phrases of each pass as tables, for people."""
+    """The phrases with the highest scores, a table for each pass."""
     lines = []
     for number, rules in enumerate(_rows(found), 1):
         lines.append(f"pass {number}: {len(rules):,} phrases above the threshold")

@@ -51,15 +51,16 @@ def plot(
       w2vjax plot analogy vectors.bin a.png tea cup beer glass man he woman she
       w2vjax plot heatmap vectors.bin heatmap.svg cat dog tea coffee
 
-    IN is the log that training writes (one JSON object a line) for `loss`, and a file of vectors
-    for the others. OUT ends in .png or .svg. With three words, the command looks for the fourth
-    word of the analogy. Pictures need matplotlib: pip install 'w2vjax[plot]'.
+    For `loss`, IN is the log that training writes (one JSON object a line). For the other pictures
+    IN is a file of vectors. OUT ends in .png or .svg. For an analogy of three words, the command
+    finds the fourth. Pictures need matplotlib: pip install 'w2vjax[plot]'.
 
     Args:
         kind: What to draw.
         source: File to read.
         out: Picture to write.
-        words: Words to draw. An analogy takes three words, or fours: A is to B as C is to D.
+        words: Words to draw. An analogy takes three words, or groups of four: A is to B as C is to
+            D.
         compare: For a loss: logs of other runs, drawn into the same picture.
         title: Text above the picture.
     """
@@ -98,6 +99,6 @@ def _fours(words: tuple[str, ...]) -> list[tuple[str, ...]]:
     if len(words) == 3:
         return [words]
     if not words or len(words) % 4:
-        remedy = "Give three, A B C, or fours: A is to B as C is to D."
+        remedy = "Give three, A B C, or groups of four: A is to B as C is to D."
         raise SettingError(f"Words given for analogies: {len(words)}. {remedy}")
     return [words[start : start + 4] for start in range(0, len(words), 4)]

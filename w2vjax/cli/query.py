@@ -24,7 +24,7 @@ def nn(
     restrict_vocab: Number = None,
     json: Json = None,
 ) -> int:
-    """Show the nearest words: those whose vectors have the largest cosine with that of a word.
+    """Show the nearest words of a word: their vectors have the largest cosines with its vector.
 
     Examples:
       w2vjax nn vectors.bin king
@@ -188,25 +188,32 @@ def _converse(prompt: str, reply: Reply, json: str | None) -> list[Record]:
             continue
         records.append(record)
         if json != "-":
-            if not sys.stdin.isatty():  # nobody sees the question beside its answer
+            if not _at_a_terminal():  # nobody sees the question beside its answer
                 print(f"{' '.join(words)}:")
             print(_neighbours(record), flush=True)
     return records
 
 
+def _at_a_terminal() -> bool:
+    """Whether a person types the questions and sees the answers below them."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def _lines(prompt: str) -> Iterator[list[str]]:
-    asked = sys.stdin.isatty()
-    if asked:
+    """The words of each line of standard input that has some. A person gets a prompt."""
+    if _at_a_terminal():
         with contextlib.suppress(ImportError):  # it gives input() a history and cursor keys
             importlib.import_module("readline")
     while True:
         try:
-            line = input(prompt if asked else "")  # on a pipe, a prompt would be among the answers
+            if sys.stdin.isatty() and not sys.stdout.isatty():  # a prompt is no answer
+                print(prompt, end="", file=sys.stderr, flush=True)
+            line = input(prompt if _at_a_terminal() else "")
         except (EOFError, KeyboardInterrupt):
-            if asked:
-                print()
+            if sys.stdin.isatty():
+                print(file=sys.stderr)
             return
-        if words := line.split():
+        if words := line.removeprefix("\ufeff").split():  # a byte order mark of a file
             yield words
 
 

@@ -12,7 +12,7 @@ from w2vjax.cli.output import answer
 from w2vjax.errors import CorpusError, SettingError
 from w2vjax.files import atomic_file
 from w2vjax.pictures.figures import BLUE, new_figure, save_figure
-from w2vjax.reading import contents
+from w2vjax.reading import contents, refuse_foreign
 from w2vjax.reference.published import Recomputed, Training, compute, conclude, judge
 from w2vjax.reference.report import report
 
@@ -35,8 +35,9 @@ def reproduce(
       w2vjax reproduce --learning-rate 0.0505         1 % off: exit code 1
       w2vjax reproduce --text my.txt --word tea --vector-of tea
 
-    The exit code is 0 if all figures agree, and 1 if one is off, as with other settings than the
-    post's. The post has no figures for another text, so none are judged.
+    The exit code is 0 if all figures agree with the post, and 1 if one does not. Other settings
+    than the post's give other figures. The post has no figures for a text of your own, so nothing
+    is judged.
 
     Args:
         dtype: Precision of this run. Figures in bfloat16 are not judged.
@@ -101,8 +102,10 @@ def write_files(run: Recomputed, folder: Path, quiet: bool) -> None:
 
 
 def _read(path: Path) -> str:
+    data = bytes(contents(path))
+    refuse_foreign(path, data[:8])
     try:
-        return bytes(contents(path)).decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         cause = f"{path} is not UTF-8 text: byte {error.start} cannot be decoded"
         raise CorpusError(f"{cause}. Convert it to UTF-8.") from error

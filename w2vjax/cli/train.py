@@ -45,7 +45,7 @@ def train(
     A text has a sentence or a document on each line, and spaces between words. At the end of a run
     the command writes four files into the folder of --out: vectors.bin (word2vec binary),
     model.safetensors (both tables, vocabulary, settings), log.jsonl and summary.json. During the
-    run the log is called log.jsonl.partial. Of several processes, process 0 writes the files.
+    run the log is called log.jsonl.partial. If a run has several processes, process 0 writes.
 
     The exit code is 0 at the end of a run, and 128 + N if signal N stopped it. Other codes say
     what is wrong: 2 a setting, 3 the corpus, 4 what a file holds, 5 a checkpoint, 6 the run has

@@ -152,7 +152,8 @@ def evaluate_word_analogies(
     if isinstance(analogies, str | os.PathLike):
         sections: Mapping[str, Sequence[Question]] = read_word_analogies(analogies)
     else:
-        sections = analogies if isinstance(analogies, Mapping) else {"": list(analogies)}
+        named = analogies if isinstance(analogies, Mapping) else {"": analogies}
+        sections = {name: list(part) for name, part in named.items()}
     questions = [question for part in sections.values() for question in part]
     for place, question in enumerate(questions):
         if not has_words(question, 4) or len(question) != 4:

@@ -1,6 +1,7 @@
 """Read evaluation sets: word pairs that people have scored, and analogy questions by section.
 
 Nothing is skipped in silence: a line that does not fit stops the reading with file and line number.
+A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed.
 """
 
 import math
@@ -8,8 +9,9 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from w2vjax.errors import FileError, FormatError
+from w2vjax.errors import FormatError
 from w2vjax.files import AnyPath, as_path
+from w2vjax.reading import contents, refuse_foreign
 
 ScoredPair: TypeAlias = tuple[str, str, float]
 Question: TypeAlias = tuple[str, str, str, str]  # a is to b as c is to d
@@ -100,11 +102,11 @@ def read_word_analogies(path: AnyPath) -> dict[str, list[Question]]:
 
 def _lines(path: AnyPath) -> Iterator[tuple[int, str]]:
     """The number and the text of each line that is not empty. Only CR and LF end a line."""
+    path = as_path(path)
+    data = bytes(contents(path))
+    refuse_foreign(path, data[:8])
     try:
-        text = as_path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        cause = f"{path} cannot be read: {error.strerror}"
-        raise FileError(f"{cause}. Check the path and its permissions.") from error
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         cause = f"{path} is not UTF-8 at byte {error.start}"
         raise FormatError(f"{cause}. Convert it to UTF-8.") from error

@@ -9,6 +9,7 @@ of the vocabulary become the same, the first one, the most frequent, counts. On 
 figures are gensim's. gensim skips a damaged line; here it is refused.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -113,8 +114,11 @@ def has_words(given: object, n: int) -> bool:
 
 
 def is_finite(score: object) -> bool:
-    """Whether something is a finite number."""
-    return isinstance(score, int | float | np.number) and bool(np.isfinite(score))
+    """Whether something is a number that is finite in float64."""
+    try:
+        return isinstance(score, int | float | np.integer | np.floating) and math.isfinite(score)
+    except OverflowError:  # an int beyond float64
+        return False
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:

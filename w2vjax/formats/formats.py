@@ -21,7 +21,7 @@ from w2vjax.compressed import is_compressed
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
-from w2vjax.formats.table import Format, describe_vectors
+from w2vjax.formats.table import Format, describe_vectors, refuse_compressed
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import write_vocabulary
@@ -107,10 +107,8 @@ def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
     ('cat', 'my dog')
     """
     path = as_path(path)
-    if is_compressed(path):
-        remedy = f"Leave out {path.suffix} and compress after."
-        raise SettingError(f"{path}: vectors are not written compressed. {remedy}")
-    name = format or _by_suffix(path)
+    refuse_compressed(path)
+    name = format or by_suffix(path)
     if name is None:
         known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
         remedy = f"Use one, or name the format: {', '.join(FORMATS)}."
@@ -156,8 +154,11 @@ def save_word2vec_format(
 
 def format_of(path: Path) -> str:
     """A format's name, by the extension or else the first bytes. Raises FormatError if unknown."""
-    if by_suffix := _by_suffix(path):
-        return by_suffix
+    if named := by_suffix(path):
+        return named
+    if path.exists() and not path.is_file() and not path.is_dir():
+        cause = "a pipe can be read only once, so its first bytes cannot tell its format"
+        refuse(path, "", cause, f"Name the format, one of {', '.join(FORMATS)}, or save a file.")
     data = contents(path)
     start = bytes(data[:4096])
     if not start:
@@ -227,7 +228,8 @@ def lines_of(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [*lines, ("words", " ".join(words) + (" ..." if found["words"] > len(words) else ""))]
 
 
-def _by_suffix(path: Path) -> str | None:
+def by_suffix(path: Path) -> str | None:
+    """The name of the format that an extension stands for. None if there is none."""
     suffix = (path.with_suffix("") if is_compressed(path) else path).suffix.lower()
     return next((name for name, form in FORMATS.items() if suffix in form.suffixes), None)
 

@@ -17,14 +17,23 @@ from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import safetensors
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
-from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
+from w2vjax.formats.table import (
+    Format,
+    Table,
+    checked,
+    describe_vectors,
+    first_non_finite,
+    refuse_compressed,
+)
 from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocab import Vocab
 
 if TYPE_CHECKING:  # it imports JAX, which reading vectors does not need
     from w2vjax.types import Params
 
 TABLES = ("input", "output")
+_FLOATS = "fV"  # the kinds of NumPy's floats, and of bfloat16
 _FORMAT = "w2vjax 1"
 _REMEDY = "Give the model.safetensors that training wrote."
 
@@ -71,8 +80,10 @@ def save_model(
         dropped: the counts of the words that ``min_count`` left out.
 
     Raises:
-        FormatError: shapes disagree, a table holds NaN or infinity, or a word is not text.
-        SettingError: the metadata is not JSON.
+        FormatError: shapes disagree, a table holds NaN, infinity or no floats, or a word is not
+            text.
+        SettingError: a word is not a string or occurs twice, there is not one count of 0 or more
+            for each word, the metadata is not a dict of JSON, or the extension names a compression.
         FileError: the file cannot be written.
 
     >>> import tempfile, numpy as np
@@ -83,14 +94,20 @@ def save_model(
     >>> model.words, model.counts.tolist(), model.metadata, model.params.output.shape
     (['a', 'b'], [3, 2], {'dim': 2}, (2, 2))
     """
-    path = as_path(path)
+    path, vocab = as_path(path), Vocab(words, counts, dropped=dropped)
+    refuse_compressed(path)
+    if not isinstance(metadata, Mapping | None):
+        raise SettingError(f"The metadata {metadata!r:.60} is not a dict. Pass one.")
     tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
-    rows, dim = len(words), tables["input"].shape[-1]
     for name, table in tables.items():
-        if table.ndim != 2 or table.shape[1] != dim or len(table) not in _fitting(name, rows):
-            cause = f"{rows} words and dim {dim} do not fit the {name} table's shape {table.shape}"
-            raise FormatError(f"{path}: {cause}. Give the words of this table.")
-    _write(path, tables, words, counts, metadata or {}, dropped)
+        shape, dims = table.shape, tables["input"].shape[1:]
+        if table.ndim != 2 or shape[1:] != dims or len(table) not in _fitting(name, len(vocab)):
+            cause = f"{len(vocab)} words do not fit the {name} table's shape {shape}"
+            other = f", with {tables['input'].shape} of the input table" if name == "output" else ""
+            raise FormatError(f"{path}: {cause}{other}. Give the words of these tables.")
+        if table.dtype.kind not in _FLOATS:
+            raise FormatError(f"{path}: the {name} table is of type {table.dtype}. Give floats.")
+    _write(path, tables, vocab, metadata or {})
 
 
 def _fitting(name: str, words: int) -> set[int]:
@@ -103,16 +120,11 @@ def write_safetensors(path: Path, vectors: Vectors) -> None:
     vocab = vectors.vocab
     metadata = {} if vocab.min_count == 1 else {"min_count": vocab.min_count}
     tables = {"input": np.asarray(vectors.matrix)}
-    _write(path, tables, vocab.words, vocab.counts, metadata, vocab.dropped)
+    _write(path, tables, vocab, metadata)
 
 
 def _write(
-    path: Path,
-    tables: Mapping[str, np.ndarray],
-    words: Sequence[str],
-    counts: ArrayLike | None,
-    metadata: Mapping[str, Any],
-    dropped: Mapping[str, int] | None,
+    path: Path, tables: Mapping[str, np.ndarray], vocab: Vocab, metadata: Mapping[str, Any]
 ) -> None:
     for name, table in tables.items():
         if (row := first_non_finite(table)) is not None:
@@ -124,12 +136,12 @@ def _write(
         cause = f"{path}: the metadata is not JSON ({error})"
         raise SettingError(f"{cause}. Pass numbers, text, lists and dicts.") from error
     arrays = dict(tables)
-    arrays |= safetensors.pack_words("words", encoded(path, words, "", "safetensors"))
-    if counts is not None:
-        arrays["counts"] = np.asarray(counts, np.int64)
-    if dropped:
-        arrays["dropped.counts"] = np.array(list(dropped.values()), np.int64)
-        arrays |= safetensors.pack_words("dropped", encoded(path, dropped, "", "safetensors"))
+    arrays |= safetensors.pack_words("words", encoded(path, vocab.words, "", "safetensors"))
+    if vocab.counts is not None:
+        arrays["counts"] = vocab.counts
+    if vocab.dropped:
+        arrays["dropped.counts"] = np.array(list(vocab.dropped.values()), np.int64)
+        arrays |= safetensors.pack_words("dropped", encoded(path, vocab.dropped, "", "safetensors"))
     write_tensors(path, arrays, {"format": _FORMAT, "settings": settings})
 
 
@@ -165,7 +177,7 @@ def load_model(path: AnyPath, *, verify: bool = True) -> Model:
 
 
 def open_tensors(path: Path, verify: bool = True) -> Tensors:
-    """The tensors of a file. If w2vjax wrote it, it has to have its checksum."""
+    """The tensors of a file. A file that w2vjax wrote must have its checksum."""
     tensors = read_tensors(path, verify)
     form, place = tensors.metadata.get("format"), "byte 8, __metadata__"
     if "sha256" in tensors.metadata and form not in {None, _FORMAT}:
@@ -179,7 +191,10 @@ def open_tensors(path: Path, verify: bool = True) -> Tensors:
 
 def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
     """The words with the input or the output table of a model, or with the vectors of a file."""
-    tensors = open_tensors(path, options.verify)
+    return _vectors(path, open_tensors(path, options.verify), options)
+
+
+def _vectors(path: Path, tensors: Tensors, options: ReadOptions) -> Vectors:
     words, settings = safetensors.unpack_words(path, tensors, "words"), metadata(path, tensors)
     matrix = _table(path, tensors, options.table, len(words))
     tree = options.table == "output" and settings.get("objective") == "hierarchical"
@@ -201,8 +216,8 @@ def read_safetensors(path: Path, options: ReadOptions) -> Vectors:
 
 
 def _describe(path: Path, options: ReadOptions) -> dict[str, Any]:
-    found = describe_vectors(read_safetensors(path, options))
-    tensors = open_tensors(path, verify=False)  # reading the vectors compared the checksum
+    tensors = open_tensors(path, options.verify)
+    found = describe_vectors(_vectors(path, tensors, options))
     tables = {name: tensors.arrays[name] for name in TABLES if name in tensors.arrays}
     return found | {
         "holds": "model" if "output" in tables else "vectors",
@@ -231,7 +246,7 @@ def _table(path: Path, tensors: Tensors, name: str, rows: int) -> np.ndarray:
     if table is None:
         names = ", ".join(list(tensors.arrays)[:8]) or "none"
         refuse(path, "", f"it holds no {name} table; its tensors are {names}", _REMEDY)
-    if table.ndim != 2 or len(table) not in _fitting(name, rows) or table.dtype.kind not in "fV":
+    if table.ndim != 2 or len(table) not in _fitting(name, rows) or table.dtype.kind not in _FLOATS:
         cause = f"{table.dtype} {table.shape} is not a table for {rows:,} words"
         refuse(path, f"tensor '{name}'", cause)
     return table

@@ -13,7 +13,7 @@ import numpy as np
 
 from w2vjax.errors import SettingError
 from w2vjax.files import atomic_files, settled
-from w2vjax.formats.table import Format, Table, checked, writable
+from w2vjax.formats.table import Format, Table, beside, checked, writable
 from w2vjax.reading import Data, ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import FORBIDDEN, read_vocabulary, vocabulary_bytes
@@ -25,6 +25,16 @@ _HEADER = re.compile(
 )
 
 
+def words_path(path: Path) -> Path:
+    """Where the words of a matrix are.
+
+    >>> words_path(Path("pets.npy")).name, words_path(Path("v1.5")).name
+    ('pets.vocab', 'v1.5.vocab')
+    """
+    stem = path.stem if path.suffix.lower() == ".npy" else path.name
+    return path.with_name(f"{stem}.vocab")
+
+
 def read_npy(path: Path, options: ReadOptions) -> Vectors:
     """The matrix, with the words of ``options.vocabulary`` or of the same name with ``.vocab``.
 
@@ -32,9 +42,9 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
         FormatError: with file and byte, if this is not a plain two-dimensional array of floats, or
             its size disagrees with the size of the file or of the vocabulary.
     """
-    beside = Path(options.vocabulary or path.with_suffix(".vocab"))
-    files = [path, beside]
-    matrix_file, words_file = settled(files) if beside.parent == path.parent else files
+    named = Path(options.vocabulary or beside(path, words_path))
+    files = [path, named]
+    matrix_file, words_file = settled(files) if named.parent == path.parent else files
     matrix, start = _matrix(path, contents(matrix_file))
     # Each line names a row, so no line can be left out.
     every = replace(options, allow=set(options.allow) - {"duplicates", "nameless-rows"})
@@ -42,7 +52,7 @@ def read_npy(path: Path, options: ReadOptions) -> Vectors:
     if len(words) != len(matrix):
         cause = f"it holds {len(words):,} words, and {path} {len(matrix):,} vectors"
         remedy = "Give the vocabulary that was written with the matrix."
-        refuse(beside, f"line {len(words)}", cause, remedy)
+        refuse(named, f"line {len(words)}", cause, remedy)
     width = matrix.shape[1] * matrix.itemsize
 
     def place(row: int) -> str:
@@ -81,8 +91,8 @@ def write_npy(path: Path, vectors: Vectors) -> None:
         raise SettingError(f"{path} is where the words of an .npy go. Name the matrix {name}.")
     _, matrix = writable(path, vectors, FORBIDDEN, "a vocabulary file")
     rows = np.ascontiguousarray(matrix, "<f4")
-    words = vocabulary_bytes(path.with_suffix(".vocab"), vectors.words, vectors.counts)
-    with atomic_files([path, path.with_suffix(".vocab")]) as (matrix_file, words_file):
+    words = vocabulary_bytes(words_path(path), vectors.words, vectors.counts)
+    with atomic_files([path, words_path(path)]) as (matrix_file, words_file):
         # numpy.save would write with ndarray.tofile, which loses the error of a full disk.
         header = np.lib.format.header_data_from_array_1_0(rows)
         np.lib.format.write_array_header_1_0(matrix_file, header)
@@ -94,4 +104,5 @@ def _sniff(start: bytes, size: int) -> bool:
     return start.startswith(_MAGIC)
 
 
-FORMAT = Format("NumPy matrix, its words in a .vocab file", (".npy",), _sniff, read_npy, write_npy)
+_ABOUT = "NumPy matrix, its words in a .vocab file"
+FORMAT = Format(_ABOUT, (".npy",), _sniff, read_npy, write_npy, beside=words_path)

@@ -12,7 +12,7 @@ import numpy as np
 from w2vjax import reading
 from w2vjax.files import atomic_files, settled
 from w2vjax.formats.decimals import decimals, plain_numbers, shortest, slow_numbers
-from w2vjax.formats.table import Format, Table, checked, never, writable
+from w2vjax.formats.table import Format, Table, beside, checked, never, writable
 from w2vjax.reading import ReadOptions, contents, decode, refuse
 from w2vjax.vectors.vectors import Vectors
 
@@ -39,8 +39,8 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
         FormatError: with file and line, for rows of different widths, a field or a count that is
             not a number, and another number of labels.
     """
-    beside = metadata_path(path)
-    tensors, labels = settled([path, beside])
+    names = beside(path, metadata_path)
+    tensors, labels = settled([path, names])
     data = contents(tensors)
     reading.refuse_foreign(path, data[:8])
     reading.refuse_unfinished(path, data, options)
@@ -59,10 +59,8 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
         fields = [row.split(b"\t") for row in rows]
         plain = np.stack([slow_numbers(path, f"line {n}", row) for n, row in enumerate(fields, 1)])
     label_data = contents(labels)
-    reading.refuse_unfinished(beside, label_data, options)
-    words, counts, first = _labels(
-        beside, reading.split_lines(label_data), len(rows), path, options
-    )
+    reading.refuse_unfinished(names, label_data, options)
+    words, counts, first = _labels(names, reading.split_lines(label_data), len(rows), path, options)
 
     def place(row: int) -> str:
         return f"line {row + 1} (label line {row + first})"
@@ -99,7 +97,7 @@ def _labels(
 
 def write_projector(path: Path, vectors: Vectors) -> None:
     """``tensors.tsv`` and ``metadata.tsv``, which appear together."""
-    beside = metadata_path(path)
+    labels = metadata_path(path)
     if not len(vectors):
         refuse(path, "", "the projector cannot carry an empty vocabulary", "Write safetensors.")
     names, matrix = writable(path, vectors, FORBIDDEN, "projector metadata")
@@ -110,7 +108,7 @@ def write_projector(path: Path, vectors: Vectors) -> None:
             cause = f"projector metadata cannot carry the word {word[:60]!r} (row {row})"
             why = "it is blank or starts the file with a byte order mark"
             refuse(path, "", f"{cause}: {why}", "Leave the word out, or write safetensors.")
-    with atomic_files([path, beside]) as (tensors_file, labels_file):
+    with atomic_files([path, labels]) as (tensors_file, labels_file):
         for start in range(0, len(matrix), 1024):
             rows = shortest(matrix[start : start + 1024])
             tensors_file.write(b"".join(decimals(row, "\t") + b"\n" for row in rows))
@@ -122,4 +120,4 @@ def write_projector(path: Path, vectors: Vectors) -> None:
 
 
 _ABOUT = "TensorBoard projector, its words in a metadata file"
-FORMAT = Format(_ABOUT, (".tsv",), never, read_projector, write_projector)
+FORMAT = Format(_ABOUT, (".tsv",), never, read_projector, write_projector, beside=metadata_path)

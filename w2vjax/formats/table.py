@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from w2vjax.compressed import is_compressed
+from w2vjax.errors import SettingError
 from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
@@ -25,6 +27,7 @@ class Format(NamedTuple):
         write: (path, vectors) writes a file.
         takes: which of the options ``table`` and ``vocabulary`` the reader uses.
         describe: (path, options) -> what a file holds; None describes what ``read`` returns.
+        beside: (path) -> the second file, which holds the words; None for a format of one file.
     """
 
     about: str
@@ -34,6 +37,7 @@ class Format(NamedTuple):
     write: Callable[[Path, Vectors], None]
     takes: frozenset[str] = frozenset({"vocabulary"})
     describe: Callable[[Path, ReadOptions], dict[str, Any]] | None = None
+    beside: Callable[[Path], Path] | None = None
 
 
 def never(start: bytes, size: int) -> bool:
@@ -163,6 +167,22 @@ def first_non_finite(matrix: np.ndarray) -> int | None:
         if not finite.all():
             return start + int(np.argmin(finite.all(axis=1)))
     return None
+
+
+def beside(path: Path, name_of: Callable[[Path], Path]) -> Path:
+    """The second file of a format of two, to read. If the first is compressed, it may be too."""
+    if not is_compressed(path):
+        return name_of(path)
+    plain = name_of(path.with_suffix(""))
+    packed = plain.with_name(plain.name + path.suffix)
+    return packed if packed.exists() else plain
+
+
+def refuse_compressed(path: Path) -> None:
+    """Refuse to write a file whose extension says that it is compressed: it would not be."""
+    if is_compressed(path):
+        remedy = f"Leave out {path.suffix} and compress after."
+        raise SettingError(f"{path}: vectors are not written compressed. {remedy}")
 
 
 def writable(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY, INK = "#2563a8", "#c2540a", "#8a8f98", "#1c1e21"
+# The colours of several curves or analogies in one picture.
+COLORS = (BLUE, ORANGE, *"#2f7d4f #7b4ba3 #a8324a #4a7c8c #8a6d1f #555b66".split())
 DPI = 100  # 12 inches make 1200 px
 SUFFIXES = (".png", ".svg")
 # matplotlib's own font, then fonts for the scripts that it lacks. Missing ones are left out.
@@ -52,6 +54,11 @@ def fonts() -> list[str]:
 
     installed = set(fontManager.get_font_names())
     return [font for font in _FONTS if font in installed]
+
+
+def drawable(text: str) -> str:
+    """The text with halves of surrogate pairs, such as bytes in the name of a file, escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def check_suffix(path: AnyPath | None) -> None:

@@ -78,10 +78,7 @@ def write_html(
     (2, 1)
     """
     path = as_path(path)
-    if whole_number("limit", limit) > MOST_PAGE_WORDS:
-        remedy = f"Show {MOST_PAGE_WORDS:,} or fewer."
-        raise SettingError(f"limit={limit:,} words are too many for a page. {remedy}")
-    shown = vectors[:limit]
+    shown = vectors[: whole_number("limit", limit, most=MOST_PAGE_WORDS)]
     if not len(shown):
         raise SettingError("There are no words to show. Give vectors of one word or more.")
     projection = project(np.asarray(shown.unit))

@@ -11,7 +11,7 @@ import numpy as np
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath
 from w2vjax.pictures import figures
-from w2vjax.pictures.figures import BLUE, GREY, INK, ORANGE, new_figure, save_figure
+from w2vjax.pictures.figures import BLUE, COLORS, GREY, INK, new_figure, save_figure
 from w2vjax.pictures.label_layout import place_labels, printable
 from w2vjax.pictures.projection import Project, pca, principal_components
 from w2vjax.vectors.nearest import several, unit_rows
@@ -83,6 +83,7 @@ def plot_map(
     axes.spines[["top", "right"]].set_visible(False)
     first_words = f"The first {len(chosen):,} words"
     title = title or (first_words if words is None else f"{len(chosen):,} chosen words")
+    title = figures.drawable(title)
     # The title has its final height before the layout is measured.
     heading = axes.set_title(title, parse_math=False)
     styles: list[dict[str, Any]] = [{"size": 12, "weight": "bold", "color": INK}] * first
@@ -128,10 +129,10 @@ def plot_analogy(
     ['man', 'king', 'woman', 'queen']
     """
     figures.check_suffix(path)
-    figure = new_figure()
-    if not 1 <= len(analogies) <= 8:
+    figure, analogies = new_figure(), several(analogies)
+    if not 1 <= len(analogies) <= len(COLORS):
         cause = f"{len(analogies)} analogies do not make a readable picture"
-        raise SettingError(f"{cause}. Give 1 to 8.")
+        raise SettingError(f"{cause}. Give 1 to {len(COLORS)}.")
     fours = [_four(vectors, analogy) for analogy in analogies]
     words = list(dict.fromkeys(word for four in fours for word in four))
     units = _units(vectors, words)
@@ -143,9 +144,8 @@ def plot_analogy(
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.14)
     cosines = np.einsum("nd,nd->n", unit_rows(predicted), units[[row[four[3]] for four in fours]])
-    colors = [BLUE, ORANGE, "#2f7d4f", "#7b4ba3", "#a8324a", "#4a7c8c", "#8a6d1f", "#555b66"]
     lines = []
-    for four, end, cosine, color in zip(fours, ends, cosines.tolist(), colors, strict=False):
+    for four, end, cosine, color in zip(fours, ends, cosines.tolist(), COLORS, strict=False):
         a, b, c, d = (printable(word) for word in four)
         label = f"{a} : {b} = {c} : {d}   cosine of {b} − {a} + {c} and {d}: {cosine:.3f}"
         corners = points[[row[word] for word in four]]
@@ -153,12 +153,8 @@ def plot_analogy(
         ends_of = ((0, corners[1]), (2, corners[3]), (1, end), (2, end))
         lines += [(corners[start], stop) for start, stop in ends_of]
     axes.scatter(points[:, 0], points[:, 1], s=30, color=INK, linewidths=0, zorder=4)
-    axes.set_title(title or "Analogies as parallelograms", parse_math=False)
-    shares = [
-        f"principal component {n} ({share:.1%} of the variance)"
-        for n, share in enumerate(components.explained.tolist(), 1)
-    ]
-    axes.set(xlabel=shares[0], ylabel=shares[1])
+    axes.set_title(figures.drawable(title or "Analogies as parallelograms"), parse_math=False)
+    axes.set(xlabel=components.axes[0], ylabel=components.axes[1])
     axes.spines[["top", "right"]].set_visible(False)
     for text in figure.legend(loc="outside lower left", frameon=False, fontsize=10).get_texts():
         text.set_parse_math(False)
@@ -194,7 +190,7 @@ def plot_heatmap(
     figure = new_figure(12.0, 10.0)
     chosen = list(dict.fromkeys(several(words)))
     if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
-        cause = f"A heat map shows 2 to {_MOST_IN_HEATMAP} words, and {len(chosen)} are given"
+        cause = f"A heat map shows 2 to {_MOST_IN_HEATMAP} different words, not {len(chosen)}"
         raise SettingError(f"{cause}. Choose others.")
     units = _units(vectors, chosen)
     cosines = np.clip(units @ units.T, -1, 1)
@@ -216,7 +212,7 @@ def plot_heatmap(
             color = "white" if abs(value) > 0.65 else INK
             axes.text(j, i, f"{value:.2f}", ha="center", va="center", size=10, color=color)
     figure.colorbar(image, ax=axes, shrink=0.8, label="cosine similarity")
-    axes.set_title(title or "Cosine similarity", parse_math=False)
+    axes.set_title(figures.drawable(title or "Cosine similarity"), parse_math=False)
     return save_figure(figure, path)
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from w2vjax.errors import FileError, FormatError, SettingError
+from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import AnyPath, as_path
-from w2vjax.pictures.figures import BLUE, GREY, ORANGE, check_suffix, new_figure, save_figure
+from w2vjax.pictures import figures
+from w2vjax.pictures.figures import COLORS, GREY, drawable, new_figure, save_figure
+from w2vjax.reading import contents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_COLORS = (BLUE, ORANGE, "#2f7d4f", "#7b4ba3", "#a8324a", "#4a7c8c", "#8a6d1f", "#555b66")
 
 
 class Losses(NamedTuple):
@@ -55,12 +55,7 @@ def read_losses(path: AnyPath) -> Losses:
     >>> read_losses(log).losses.tolist()
     [4.0, 3.5]
     """
-    try:
-        data = as_path(path).read_bytes()
-    except OSError as error:
-        cause = f"{path} cannot be read: {error.strerror}"
-        raise FileError(f"{cause}. Check its name and permissions.") from error
-    *lines, last = data.split(b"\n")
+    *lines, last = bytes(contents(as_path(path))).split(b"\n")
     records: list[tuple[int, float, float]] = []
     for number, line in enumerate(lines, 1):
         if line.strip() and (record := _record(path, number, line)):
@@ -127,19 +122,19 @@ def plot_loss(
     >>> plot_loss(log).axes[0].lines[0].get_ydata().tolist()
     [4.0, 3.5]
     """
-    check_suffix(path)
+    figures.check_suffix(path)
     figure = new_figure(12.0, 6.5)
     paths = [logs] if isinstance(logs, str | PathLike) else list(logs)
-    if not 1 <= len(paths) <= len(_COLORS):
+    if not 1 <= len(paths) <= len(COLORS):
         cause = f"{len(paths)} logs do not make a readable picture"
-        raise SettingError(f"{cause}. Give 1 to {len(_COLORS)}.")
+        raise SettingError(f"{cause}. Give 1 to {len(COLORS)}.")
     runs = [read_losses(log) for log in paths]
     by_words = all(np.isfinite(run.words).all() for run in runs)
     most = max(float((run.words if by_words else run.steps).max()) for run in runs)
     scale, unit = (1e6, "million ") if by_words and most >= 2e6 else (1.0, "")
     axes = figure.add_subplot()
     names = _names(paths)
-    for name, run, color in zip(names, runs, _COLORS, strict=False):
+    for name, run, color in zip(names, runs, COLORS, strict=False):
         _curve(axes, (run.words if by_words else run.steps) / scale, run, name, color)
     axes.set(
         xlabel=f"{unit}words read" if by_words else "step", ylabel="loss per positive pair, in nats"
@@ -147,7 +142,7 @@ def plot_loss(
     axes.set_xlim(left=0)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title or "Training loss", parse_math=False)
+    axes.set_title(drawable(title or "Training loss"), parse_math=False)
     for text in axes.legend(frameon=False).get_texts():
         text.set_parse_math(False)
     return save_figure(figure, path)
@@ -187,6 +182,6 @@ def _names(paths: Sequence[AnyPath]) -> list[str]:
     """The files' names, with their folders if two have the same name."""
     names = [Path(path).name for path in paths]
     return [
-        name if names.count(name) == 1 else str(path)
+        drawable(name if names.count(name) == 1 else str(path))
         for name, path in zip(names, paths, strict=True)
     ]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError
+from w2vjax.vectors.nearest import finite, numbers
 
 
 class Projection(NamedTuple):
@@ -39,6 +40,12 @@ class Components(NamedTuple):
     mean: np.ndarray
     directions: np.ndarray
     explained: np.ndarray
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """What the two coordinates mean, for the axes of a picture."""
+        first, second = (f"{share:.1%} of the variance" for share in self.explained.tolist())
+        return f"principal component 1 ({first})", f"principal component 2 ({second})"
 
     def apply(self, rows: ArrayLike) -> np.ndarray:
         """[n, D] -> [n, 2]. Linear but for the mean, so a parallelogram stays one."""
@@ -72,12 +79,10 @@ def principal_components(matrix: ArrayLike) -> Components:
     >>> found.directions.round(3).tolist(), found.explained.round(3).tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [0.8999999761581421, 0.10000000149011612])
     """
-    rows = np.asarray(matrix, np.float32)
+    rows = finite(numbers(matrix))
     if rows.ndim != 2 or 0 in rows.shape:
         cause = f"There is nothing to project: the shape is {rows.shape}"
         raise SettingError(f"{cause}. Give one vector or more.")
-    if not np.isfinite(rows).all():
-        raise SettingError("A vector to project holds NaN or infinity. Leave it out.")
     mean, directions, explained = map(np.asarray, _components(rows))
     if rows.shape[1] == 1:
         directions, explained = np.vstack([directions, [[0.0]]]), np.append(explained, 0.0)
@@ -106,11 +111,7 @@ def pca(matrix: ArrayLike) -> Projection:
     [[-1.5, -0.5], [1.5, -0.5], [-1.5, 0.5], [1.5, 0.5]]
     """
     found = principal_components(matrix)
-    first, second = (f"{share:.1%} of the variance" for share in found.explained.tolist())
-    return Projection(
-        found.apply(matrix),
-        (f"principal component 1 ({first})", f"principal component 2 ({second})"),
-    )
+    return Projection(found.apply(matrix), found.axes)
 
 
 def tsne(matrix: ArrayLike) -> Projection:
@@ -119,16 +120,20 @@ def tsne(matrix: ArrayLike) -> Projection:
     It shows which words are near each other. Distances between groups and the axes mean nothing.
 
     Raises:
-        SettingError: scikit-learn is not installed, or there are fewer than 4 rows.
+        SettingError: scikit-learn is not installed, there are fewer than 4 rows, D is 1, or all
+            rows are equal.
     """
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
         cause = "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn"
         raise SettingError(f"{cause}. Or use PCA.") from error
-    rows = np.asarray(matrix, np.float32)
+    rows = finite(numbers(matrix))
     if len(rows) < 4:
         raise SettingError(f"t-SNE needs 4 words or more, and there are {len(rows)}. Use PCA.")
+    if rows.shape[1] < 2 or (rows == rows[0]).all():  # scikit-learn crashes on equal rows
+        cause = "t-SNE needs different vectors of 2 numbers or more"
+        raise SettingError(f"{cause}, and these have the shape {rows.shape}. Use PCA.")
     perplexity = min(30.0, (len(rows) - 1) / 3)
     points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(rows)
     return Projection(np.asarray(points, np.float32), ("t-SNE 1", "t-SNE 2"))

@@ -65,7 +65,8 @@ def top_k(scores: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     _, best = jax.lax.top_k(maxima, k)  # [Q, k]
     # Ascending places keep the order of equal elements.
     firsts = jnp.sort(best, axis=1)[:, :, None] * _BLOCK
-    columns = (firsts + jnp.arange(_BLOCK)[None, None]).reshape(rows, k * _BLOCK)
+    inside = jnp.arange(_BLOCK, dtype=firsts.dtype)  # int32, whatever the default is
+    columns = (firsts + inside[None, None]).reshape(rows, k * _BLOCK)
     candidates = jnp.take_along_axis(scores, jnp.minimum(columns, length - 1), axis=1)
     values, places = jax.lax.top_k(jnp.where(columns < length, candidates, -jnp.inf), k)
     return values, jnp.take_along_axis(columns, places, axis=1)

@@ -1,7 +1,7 @@
 """The search under all queries: from words to query vectors, and from those to the nearest words.
 
 A query is a weighted sum of words at length 1. The nearest words have the largest cosines with it.
-NumPy answers a few queries, so that nothing is compiled or waited for. JAX answers many at once.
+NumPy answers a few queries, so that nothing has to be compiled. JAX answers many at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -98,10 +98,10 @@ def best(unit: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     """(rows [k], cosines [k]) of the k rows of [V, D] nearest to a query [D], nearest first.
 
     Both have length 1. Equal rows have equal cosines, and the first of them comes first. A matrix
-    product is the fastest, and its last digit depends on where a row is. So it chooses the rows
-    that may be among the k, and ``vecdot`` scores those.
+    product is the fastest, and its last digit depends on where a row is. So the product chooses the
+    rows that may be among the k, and ``vecdot`` scores these rows.
     """
-    # a sum of D products of vectors of length 1 is off by D roundings at most, in either form
+    # A sum of D products of vectors of length 1 is off by D roundings at most, in either form.
     doubt = 4 * len(query) * float(np.finfo(np.float32).eps)
     rows = candidates(unit @ query, k, doubt)
     cosines = np.vecdot(unit[rows], query)
@@ -120,7 +120,10 @@ def largest(scores: np.ndarray, k: int) -> np.ndarray:
 
 
 def candidates(scores: np.ndarray, k: int, doubt: float = 0.0) -> np.ndarray:
-    """In order, places that hold the k largest of scores [N] and all that are less by ``doubt``."""
+    """In order, the places of the k largest of scores [N], and of all up to ``doubt`` below them.
+
+    Some more places may be among them.
+    """
     columns = len(scores) // _STRIDES
     if columns <= 2 * k:
         return np.arange(len(scores))
@@ -136,7 +139,7 @@ def query_vectors(
 
     A query is the weighted sum of its words at length 1 and of its vectors as they are given.
     """
-    # All words of all queries are gathered and normalized at once.
+    # All words of all queries are gathered and brought to length 1 at once.
     places, weights, ids = [], [], []
     total = np.zeros((len(terms), vectors.dim))
     for place, query in enumerate(terms):
@@ -149,7 +152,9 @@ def query_vectors(
                 total[place] += weight * _vector(vectors, item)
     units = unit_rows(np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64))
     np.add.at(total, np.array(places, np.int64), np.array(weights)[:, None] * units)
-    queries = unit_rows(total).astype(np.float32)
+    # The square of a very large or small float64 is no float64. A power of two changes no bit.
+    exponents = np.frexp(np.abs(total).max(axis=1, keepdims=True, initial=0.0))[1]
+    queries = unit_rows(np.ldexp(total, -exponents)).astype(np.float32)
     if not queries.any(axis=1).all():
         cause = "A query is empty or adds up to the zero vector, which points nowhere"
         raise SettingError(f"{cause}. Give other words.")
@@ -175,21 +180,23 @@ def weighted_terms(positive: Query, negative: Query) -> list[tuple[Any, float]]:
     """The items of a query with their weights."""
     signed = [(item, 1.0) for item in query_items(positive)]
     signed += [(item, -1.0) for item in query_items(negative)]
-    return [item if has_weight(item) else (item, sign) for item, sign in signed]
+    return [
+        (item[0], float(item[1])) if has_weight(item) else (item, sign) for item, sign in signed
+    ]
 
 
 def query_items(given: Query) -> list[Any]:
     """The items of one side of a query: one word, one vector, one weighted item, or a list."""
     if given is None:
         return []
-    if isinstance(given, str) or has_weight(given) or getattr(given, "ndim", None) == 1:
-        return [given]
-    return several(given)
+    of_words = getattr(getattr(given, "dtype", None), "kind", None) in ("O", "U", "T")
+    is_vector = getattr(given, "ndim", None) == 1 and not of_words
+    return [given] if isinstance(given, str) or has_weight(given) or is_vector else several(given)
 
 
 def several(given: Iterable[Any]) -> list[Any]:
     """The items as a list. Refuses what :func:`~w2vjax.vocab.listed` refuses, and a number."""
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         raise SettingError(
             f"{given!r:.60} is of type {type(given).__name__}. Give a word, a vector, or a list of "
             "words and vectors."
@@ -199,8 +206,9 @@ def several(given: Iterable[Any]) -> list[Any]:
 
 def has_weight(item: object) -> bool:
     """Whether an item is a pair (word or vector, weight)."""
-    number = int | float | np.number
-    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], number)
+    if not isinstance(item, tuple) or len(item) != 2 or isinstance(item[1], str):
+        return False
+    return isinstance(item[1], int | float) or getattr(item[1], "ndim", None) == 0
 
 
 def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:
@@ -211,11 +219,20 @@ def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:
 
 
 def numbers(given: ArrayLike) -> np.ndarray:
-    """The array in float32. Refuses what does not hold numbers."""
+    """The array in float32. Refuses what is not an array of real numbers."""
     try:
-        return np.asarray(given, np.float32)
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity
+            return np.asarray(given, np.float32)
     except (TypeError, ValueError) as error:
-        raise SettingError(f"{given!r:.60} does not hold numbers. Give an array.") from error
+        raise SettingError(f"{given!r:.60} is not an array of numbers. Give one.") from error
+
+
+def finite(array: np.ndarray) -> np.ndarray:
+    """The same array. Refuses NaN and infinity."""
+    if not np.isfinite(array).all():
+        cause = "A vector or a weight holds NaN or infinity, or is too large for float32"
+        raise SettingError(f"{cause}. Leave it out.")
+    return array
 
 
 def unit_rows(rows: np.ndarray) -> np.ndarray:
@@ -224,9 +241,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     Raises:
         SettingError: a row holds NaN or infinity.
     """
-    if not np.isfinite(rows).all():
-        raise SettingError("A vector of the query holds NaN or infinity. Leave it out.")
-    return scaled(rows)[0]
+    return scaled(finite(rows))[0]
 
 
 def scaled(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,6 +24,7 @@ from w2vjax.errors import SettingError, whole_number
 from w2vjax.vectors.nearest import (
     Query,
     Searched,
+    finite,
     has_weight,
     largest,
     nearest,
@@ -321,8 +322,8 @@ def mean_vector(
 
     Raises:
         UnknownWordError: a word is not in the vocabulary, and ``ignore_missing`` is off.
-        SettingError: no word is left, there are not as many weights as words, or the words are one
-            string or a set.
+        SettingError: no word is left, there are not as many weights as words, a weight or a vector
+            is not finite, or the words are one string or a set.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog"], [[2.0, 0.0], [0.0, 4.0]])
@@ -330,7 +331,7 @@ def mean_vector(
     [0.5, 0.5]
     """
     words = several(words)
-    scale = np.ones(len(words)) if weights is None else numbers(weights).astype(np.float64)
+    scale = np.ones(len(words)) if weights is None else finite(numbers(weights)).astype(np.float64)
     if scale.shape != (len(words),):
         cause = f"{len(words)} words need as many weights"
         raise SettingError(f"{cause}; their shape is {scale.shape}.")
@@ -339,7 +340,7 @@ def mean_vector(
     if not total > 0:
         cause = f"None of the {len(words)} words is in the vocabulary with a weight"
         raise SettingError(f"{cause}. There is no mean.")
-    rows = _rows(vectors, [words[place] for place in kept]).astype(np.float64)
+    rows = finite(_rows(vectors, [words[place] for place in kept]).astype(np.float64))
     mean = scale[kept] @ (unit_rows(rows) if pre_normalize else rows) / total
     return np.asarray(unit_rows(mean[None])[0] if post_normalize else mean, np.float32)
 

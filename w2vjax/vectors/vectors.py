@@ -64,8 +64,9 @@ class Vectors:
         min_count: the threshold that left them out; None if that is not known.
 
     Raises:
-        SettingError: the shapes disagree, a word occurs twice or is not a string, a count is
-            negative, or counts, dropped or min_count come beside a Vocab, which has its own.
+        SettingError: the shapes disagree, the matrix does not hold numbers, a word occurs twice or
+            is not a string, the words are one string or a set, a count is no whole number from 0
+            on, or counts, dropped or min_count come beside a Vocab, which has its own.
 
     The constructor does not read the numbers, so that a memory map opens at once. The first query
     refuses NaN and infinity and names the word.
@@ -85,7 +86,7 @@ class Vectors:
     ) -> None:
         if not isinstance(words, Vocab):
             words = Vocab(words, counts, 1 if min_count is None else min_count, dropped)
-        elif any(given is not None for given in (counts, dropped, min_count)):
+        elif any(more is not None for more in (counts, dropped, min_count)):
             cause = "A Vocab has counts, dropped and min_count of its own"
             raise SettingError(f"{cause}. Leave them out.")
         object.__setattr__(self, "vocab", words)
@@ -174,17 +175,19 @@ class Vectors:
         """
         if isinstance(key, str):
             return self.matrix[self.id(key)]
+        if getattr(key, "ndim", None) == 0:  # a number of NumPy or JAX
+            key = np.asarray(key).item()
         if isinstance(key, slice):
             counts = None if self.counts is None else self.counts[key]
             vocab = dataclasses.replace(
                 self.vocab, words=self.words[key], counts=counts, report=None
             )
             return Vectors(vocab, self.matrix[key])
-        if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        if isinstance(key, int) and not isinstance(key, bool):
             if not -len(self) <= key < len(self):
                 cause = f"There is no row {key}: there are {len(self):,} words"
                 raise IdError(f"{cause}. Ask for 0 to {len(self) - 1}.")
-            return self.matrix[int(key)]
+            return self.matrix[key]
         if not isinstance(key, Iterable):
             raise not_a_word(key)
         return self.matrix[self.vocab.lookup(nearest.several(key))]
@@ -257,8 +260,6 @@ def _matrix(matrix: ArrayLike) -> Any:
     jax = sys.modules.get("jax")  # who has a JAX array has imported JAX
     if jax is not None and isinstance(matrix, jax.Array):
         return jax.numpy.asarray(matrix, np.float32)
-    # A float64 beyond float32 becomes infinity, which the first query refuses.
-    with np.errstate(over="ignore"):
-        view = np.asarray(matrix, np.float32).view()
+    view = nearest.numbers(matrix).view()
     view.flags.writeable = False
     return view
