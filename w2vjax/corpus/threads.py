@@ -79,7 +79,9 @@ def share(
         try:
             raise failed[min(failed)]
         finally:
-            failed.clear()  # its tracebacks hold it, and would keep blocks of text in memory
+            # A traceback holds its error, and so would keep blocks of text in memory. The keys stay,
+            # by which a thread that still runs gives up.
+            failed.update(dict.fromkeys(failed, BaseException()))
     return [done[order] for order in sorted(done)]
 
 
