@@ -79,8 +79,8 @@ def share(
         try:
             raise failed[min(failed)]
         finally:
-            # A traceback holds its error, and so would keep blocks of text in memory. The keys stay,
-            # by which a thread that still runs gives up.
+            # A traceback holds its error, and so would keep blocks of text in memory. The keys
+            # stay: by them, a thread that still runs gives up.
             failed.update(dict.fromkeys(failed, BaseException()))
     return [done[order] for order in sorted(done)]
 
