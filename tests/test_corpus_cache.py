@@ -47,6 +47,9 @@ def test_encode_with_another_vocabulary(tmp_path, text):
     assert encoded.report == (3, 2, 6, 4, 8)
     with pytest.raises(w2v.errors.CorpusError, match="None of the 12 tokens"):
         encode(text, w2v.Vocab(("elsewhere",), [1]), tmp_path / "none")
+    for words, path in ((["king"], tmp_path / "none"), (None, tmp_path / "none"), (vocab, 3)):
+        with pytest.raises(w2v.errors.SettingError, match=r"\. Pass "):
+            encode(text, words, path)
     assert not (tmp_path / "none").exists()
 
 

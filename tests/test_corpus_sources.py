@@ -11,6 +11,7 @@ import re
 import socket
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 from collections import Counter
@@ -43,6 +44,15 @@ MEMBERS = ["the king\n", "the queen and the king\n", "\n", "", "über日本 the\
 def counts(source, **options):
     vocab = build_vocab(source, 1, reading=Reading(**options))
     return dict(zip(vocab.words, vocab.counts.tolist(), strict=True))
+
+
+def tar_of(text, form):
+    """The bytes of a tar archive with one text in it."""
+    file, member = io.BytesIO(), tarfile.TarInfo("ü.txt")
+    member.size = len(text)
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+        archive.addfile(member, io.BytesIO(text.encode()))
+    return file.getvalue()
 
 
 def message(source, **options):
@@ -270,9 +280,8 @@ def test_other_encodings(tmp_path, encoding, text, size):
     path = tmp_path / "text.gz"
     path.write_bytes(gzip.compress(text.encode(encoding)))
     assert counts(path, encoding=encoding, block_bytes=size) == Counter(text.split())
-    assert len(list(lines(path, Reading(encoding=encoding, block_bytes=size)))) == len(
-        text.split("\n")
-    )
+    found = list(lines(path, Reading(encoding=encoding, block_bytes=size)))
+    assert len(found) == len(text.removesuffix("\n").split("\n"))
 
 
 @pytest.mark.parametrize("size", [1, 2, 1000])
@@ -309,6 +318,10 @@ def test_what_another_encoding_does_not_allow_is_named(tmp_path, encoding, data,
         (lzma.compress(b"a"), "it is compressed by xz"),
         (zstandard.compress(b"a"), "it is compressed by zstd"),
         (b"%PDF-1.7\n", "it is a PDF document"),
+        (b"7z\xbc\xaf\x27\x1c\0\4", "it is a 7z archive"),
+        (tar_of("the king\n", tarfile.USTAR_FORMAT), "it is a tar archive. Unpack it"),
+        (tar_of("", tarfile.GNU_FORMAT), "it is a tar archive"),
+        (tar_of("the king\n" * 999, tarfile.PAX_FORMAT), "it is a tar archive"),
     ],
 )
 def test_what_is_no_text_is_named_whatever_the_block_size(tmp_path, data, says, errors):
@@ -354,7 +367,26 @@ def test_lines_have_no_line_ends(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"a b\r\nc\n\nd")
     for size in (1, 4, 100):
-        assert list(lines(path, Reading(block_bytes=size)))[:4] == ["a b", "c", "", "d"]
+        assert list(lines(path, Reading(block_bytes=size))) == ["a b", "c", "", "d"]
+
+
+@pytest.mark.parametrize("data", [b"a b\na\n", b"a b\na", b"\xef\xbb\xbfa b\r\na\r\n"])
+def test_a_tokenizer_gets_no_line_behind_the_last(tmp_path, data):
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "empty").touch()
+    for size in (1, 5, 100):
+        marked = build_vocab(
+            tmp_path,
+            1,
+            tokenizer=lambda line: ["<s>", *line.split()],
+            reading=Reading(block_bytes=size),
+        )
+        assert dict(zip(marked.words, marked.counts.tolist(), strict=True)) == {
+            "<s>": 4,
+            "a": 4,
+            "b": 2,
+        }
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -441,8 +473,13 @@ def test_something_without_white_space_is_not_text(tmp_path, monkeypatch):
         ([], "The corpus holds no words"),
         ([[], []], "The corpus holds no words"),
         (iter([]), "it is an iterator, which can be read only once"),
-        (b"king", "cannot be read from a bytes"),
-        (7, "cannot be read from a int"),
+        (b"king", "cannot be read from an object of type bytes"),
+        (7, "cannot be read from an object of type int"),
+        ({("king", "queen"), ("the",)}, "cannot be read from an object of type set"),
+        ([["the"], {"king", "queen"}], "Item 2 of the corpus is {"),
+        ([["the"], frozenset(["king"])], "Item 2 of the corpus is frozenset"),
+        ((Path(name) for name in ("a.txt", "b.txt")), "Item 1 of the corpus is the path 'a.txt'"),
+        ([["the"], Path("a.txt")], "Item 2 of the corpus is the path 'a.txt'"),
     ],
 )
 def test_what_is_not_a_corpus_is_refused(source, expected):
@@ -458,8 +495,14 @@ def test_a_used_up_generator_is_refused():
 def test_a_tokenizer_must_return_words(tmp_path):
     path = tmp_path / "text"
     path.write_text("king queen")
-    with pytest.raises(CorpusError, match="returned the string 'KING QUEEN' for line 1"):
-        build_vocab(path, 1, tokenizer=str.upper)
+    for tokenizer, said in (
+        (str.upper, "'KING QUEEN'"),
+        (lambda line: None, "None"),
+        (len, "10"),
+        (lambda line: {*line.split()}, "{"),
+    ):
+        with pytest.raises(CorpusError, match=f"returned {said}.* for line 1"):
+            build_vocab(path, 1, tokenizer=tokenizer)
     assert build_vocab(path, 1, tokenizer=list).counts.sum() == 10
 
 
@@ -467,8 +510,8 @@ def test_a_tokenizer_must_return_words(tmp_path):
     "options",
     [
         {"errors": "ignore"},
-        {"block_bytes": 0},
-        {"max_expansion": float("nan")},
+        *({"block_bytes": value} for value in (0, None, 1.5, "1")),
+        *({"max_expansion": value} for value in (float("nan"), 0, None, "2", True)),
         *({"encoding": name} for name in ("klingon", "rot13", "", 8, None, "a\0")),
         *({"leave_out": paths} for paths in ("run", (3,), None, [None])),
         *({"together": value} for value in ("yes", 1, None)),
@@ -505,12 +548,12 @@ def peak(path):
 REFUSED = """
 import gc
 from w2vjax.errors import CorpusError
+gc.disable()  # what a refused file has filled is free at once
 for path in sys.argv[1:]:
     try:
         prepare(path, min_count=1)
     except CorpusError as error:
         print(error)
-    gc.collect()  # the buffers of a refused file live until then
 print(peak() - before)
 """
 

@@ -1,6 +1,8 @@
 """Threads that read parts of the text give what one thread gives, to the bit, errors included."""
 
+import contextlib
 import errno
+import gc
 import gzip
 import io
 import os
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from itertools import pairwise
 
 import numpy as np
@@ -154,6 +157,13 @@ def test_a_number_of_threads_that_cannot_work(value):
         prepare([["a"]], min_count=1, reading=Reading(threads=value))
 
 
+def test_a_text_has_no_more_threads_than_parts(tmp_path):
+    """Each has files of its own, of which a process may open a thousand or so."""
+    for texts in ([b"a b"], [b"a b", b"", b"c"]):
+        paths = written(tmp_path, texts)
+        assert scan(paths, reading=Reading(threads=100_000)).threads == len(texts)
+
+
 def test_a_little_text_starts_no_thread(tmp_path, monkeypatch):
     monkeypatch.setattr(threads, "ThreadPoolExecutor", lambda *_, **__: pytest.fail("a thread"))
     prepare(written(tmp_path, [b"a b c\n" * 1000]), min_count=1)
@@ -181,6 +191,29 @@ def test_the_error_of_the_earliest_part_is_raised(tmp_path, monkeypatch, error, 
     for thread in set(threading.enumerate()) - before:
         thread.join(9)
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_an_error_and_what_its_frames_hold_is_freed_at_once(count):
+    """Not only when the garbage collector runs: a frame may hold 100 MB of a refused text."""
+
+    class Failure(Exception):
+        pass
+
+    def read(reader, item, wanted):
+        raise Failure
+
+    gc.disable()
+    try:
+        with contextlib.suppress(Failure):
+            try:
+                threads.share(range(4), range(count), read)
+            except Failure as error:
+                kept = weakref.ref(error)
+                raise
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_ends_the_work_of_later_parts(tmp_path, monkeypatch):

@@ -330,7 +330,7 @@ class Crew:
         only: Sequence[int] | None = None,
     ):
         place = coordinator or f"127.0.0.1:{free_port()}"
-        self.processes = []
+        self.processes, self.printed = [], []
         for number in range(count) if only is None else only:
             common = ["--distributed", "--coordinator", place, "--processes", count]
             timing = ["--process", number, "--heartbeat", HEARTBEAT, "--start-timeout", 60]
@@ -342,7 +342,7 @@ class Crew:
                 subprocess.Popen(
                     [sys.executable, "-c", COMMAND, *words],
                     env=own,
-                    stdout=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
                 )
@@ -361,7 +361,8 @@ class Crew:
         until, found = time.monotonic() + seconds, []
         for number, process in enumerate(self.processes):
             if number not in but:
-                _, said = process.communicate(timeout=max(0.1, until - time.monotonic()))
+                out, said = process.communicate(timeout=max(0.1, until - time.monotonic()))
+                self.printed.append(out)
                 found.append((process.returncode, said))
         return found
 
@@ -422,10 +423,12 @@ def alone(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_processes_give_the_bits_of_one(
     text: Path, alone: Path, tmp_path: Path, processes: int, devices: int
 ) -> None:
-    more = ["--devices", devices] if processes == 1 else []
+    more = ["--json", "-", *(["--devices", devices] if processes == 1 else [])]
     with Crew(processes, *options(text, tmp_path, 2, *more), devices=devices) as crew:
         ended = crew.ended(300)
     assert [code for code, _ in ended] == [0] * processes, ended
+    assert json.loads(crew.printed[0])["epochs"] == 2  # without the lines that Gloo prints
+    assert crew.printed[1:] == [""] * (processes - 1)
     assert table_bits(tmp_path) == table_bits(alone)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         path.name for path in alone.iterdir()
@@ -656,6 +659,7 @@ def test_processes_that_differ_or_fail_say_so(text: Path, tmp_path: Path) -> Non
     for own, says, codes in (
         (["--seed", 3], "The processes of this run differ in seed", [2, 2]),
         (["--dim", 9], "The processes of this run differ in dim", [2, 2]),
+        (["--deterministic"], "The processes of this run differ in deterministic", [2, 2]),
         (["--window", 0], "window=0 cannot work", [8, 2]),
         (["--devices", 3], "devices=3 cannot work: JAX has 2", [8, 2]),
     ):

@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import io
 import os
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from w2vjax import files
 from w2vjax.cli.output import write_json
 from w2vjax.corpus.encode import encode, prepare
 from w2vjax.corpus.phrases import phrases
-from w2vjax.errors import FileError
+from w2vjax.errors import FileError, SettingError
 from w2vjax.vocab import Vocab
 
 OLD, NEW = b"old" * 1000, b"new" * 1000
@@ -156,7 +158,7 @@ FULL = """
 import resource, signal, sys
 from w2vjax.corpus.encode import encode, prepare
 from w2vjax.corpus.phrases import phrases
-from w2vjax.errors import FileError
+from w2vjax.errors import FileError, SettingError
 from w2vjax.vocab import Vocab
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
@@ -207,6 +209,7 @@ def test_a_link_stays_and_the_file_it_stands_for_is_written(tmp_path):
 
 KILL = """
 import sys
+from functools import partial
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from faults import Kill
@@ -289,6 +292,33 @@ def test_an_error_of_another_file_keeps_its_own_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="elsewhere"), files.atomic_file(tmp_path / "a"):
         (tmp_path / "elsewhere").read_bytes()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "ü" * 127, "中" * 85, "😀" * 63, "a b ü.txt"])
+def test_a_name_as_long_as_the_system_takes(tmp_path, name):
+    with files.atomic_file(tmp_path / name) as file:
+        file.write(b"whole")
+    assert (tmp_path / name).read_bytes() == b"whole"
+    pair = [tmp_path / name[: len(name) * 9 // 10], tmp_path / "other"]
+    with files.atomic_files(pair) as opened:
+        for file in opened:
+            file.write(b"both")
+    assert [path.read_bytes() for path in pair] == [b"both"] * 2
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("path", [3, None, b"x", io.BytesIO()])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(SettingError, match="Pass the path of a file"), files.atomic_file(path):
+        pass
+
+
+def test_a_system_without_a_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    vocab = Vocab(["a"], [1])
+    for read in (prepare, partial(prepare, vocab=vocab), partial(phrases, min_count=1)):
+        with pytest.raises(FileError, match=r"No temporary folder .* Set TMPDIR"):
+            read([["a", "b"]])
 
 
 def test_files_of_two_folders_cannot_change_together(tmp_path):

@@ -135,6 +135,7 @@ def test_named_options_forgive(tmp_path, allow, data, words):
         w2v.load(path)
     read = w2v.load(path, allow=[allow])
     assert read.words == words
+    assert w2v.load(path, allow=iter([allow])).words == words
     if allow != "non-finite":
         assert read["a"][0] == 1.0, "the first of two is kept"
 

@@ -95,10 +95,19 @@ def test_without_a_vocabulary_size_floats_and_wide_ids_are_still_refused() -> No
             w2v.pairs(bad, [0])
 
 
-@pytest.mark.parametrize("vocab_size", [0, -3, 2**31 + 1])
-def test_impossible_vocabulary_sizes_are_refused(vocab_size: int) -> None:
+@pytest.mark.parametrize("vocab_size", [0, -3, 2**31 + 1, 2.5, "3", None])
+def test_impossible_vocabulary_sizes_are_refused(vocab_size: Any) -> None:
     with pytest.raises(w2v.errors.IdError):
         w2v.ids.check_ids([0], vocab_size)
+
+
+def test_integers_of_python_numpy_and_jax_pass() -> None:
+    ids = [1, np.uint8(2), jnp.int32(0), jnp.arange(3)[1]]
+    assert w2v.ids.check_ids(ids, 3).tolist() == [1, 2, 0, 1]
+    assert w2v.pairs(ids, ids).words.ravel().tolist() == [1, 2, 0, 1]
+    for bad in (jnp.float32(1), jnp.bool_(True), np.bool_(True), jnp.int32(3)):
+        with pytest.raises(w2v.errors.IdError):
+            w2v.ids.check_ids([0, bad], 3)
 
 
 def test_empty_and_nested_ids_pass() -> None:

@@ -181,8 +181,26 @@ def test_files(tmp_path):
     ]
     corpus = w2v.prepare(found.lines(), None, 1)
     assert corpus.vocab["new_york"] >= 0
-    with pytest.raises(w2v.errors.FormatError, match="'new york' holds white space"):
-        phrases([["new york", "b"]], 1).save_corpus(tmp_path / "x")
+    for word in ("new york", "a\tb", "a\n", "\ud800"):
+        found = phrases([[word, "b"]], 1, -9.0)
+        for save in (found.save_corpus, found.save_list):
+            with pytest.raises(w2v.errors.FormatError, match=r"cannot carry|is not text"):
+                save(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_line_to_join_is_a_list():
+    found = phrases(NEW_YORK, min_count=1, threshold=0.0)
+    assert found.join(word for word in ("new", "york")) == ["new_york"]
+    for line in ("new york", {"new", "york"}, 3):
+        with pytest.raises(w2v.errors.SettingError, match="Pass a list"):
+            found.join(line)
+
+
+@pytest.mark.parametrize("scores", [5.0, None, "x", [1.0], [[1.0]] * 8, [None] * 8, [True] * 8])
+def test_a_score_function_returns_a_number_for_each_pair(scores):
+    with pytest.raises(w2v.errors.SettingError, match=r"returned .* for 8 pairs"):
+        phrases(NEW_YORK, 1, 0.0, score=lambda *counts: scores)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import pickle
 from copy import deepcopy
 from functools import partial
@@ -626,7 +627,12 @@ def test_going_on_grows_the_vocabulary_and_keeps_old_rows(tmp_path):
         tmp_path / "model.safetensors", [["e", "d", "b"]] * 9, min_count=2
     )
     assert turned.digest != corpus.digest
-    for piped in ("-", ["a.txt", "-"], iter([["b"]])):
+    (tmp_path / "text").write_text("b d\n" * 9)
+    os.mkfifo(tmp_path / "pipe")
+    for piped in (
+        *("-", [tmp_path / "text", "-"], iter([["b"]]), map(str.split, ["b d"])),
+        *(tmp_path / "pipe", [str(tmp_path / "text"), tmp_path / "pipe"]),
+    ):
         with pytest.raises(errors.SettingError, match="read twice"):
             w2v.continue_from(tmp_path / "model.safetensors", piped)
 

@@ -15,9 +15,10 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
-from w2vjax.runs.arguments import Arguments
+from w2vjax.runs import loop
+from w2vjax.runs.arguments import Arguments, arguments_of
 from w2vjax.runs.checkpoint import check_folder
-from w2vjax.runs.loop import make_run
+from w2vjax.runs.loop import make_run, require_alike
 
 
 class Unread:
@@ -96,6 +97,48 @@ def test_a_number_of_devices_may_be_numpys():
     assert w2v.plan([["a", "b"]] * 9, dim=4, min_count=1, devices=np.int64(1)).vocabulary == 2
     with pytest.raises(errors.SettingError, match="devices=True cannot work"):
         w2v.train(Unread(), devices=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        *(({"log": value}, "Pass the path of a file") for value in (3, True, ["log"], open)),
+        *(({"checkpoint": value}, "Pass the path of a file") for value in (3, True, [], b"kept")),
+        ({"checkpoint": w2v.Checkpoints(None)}, "Pass the path of a file"),
+        ({"checkpoint": w2v.Checkpoints("kept", allow="corpus")}, r"allow=\['corpus'\] has no"),
+        ({"checkpoint": w2v.Checkpoints("kept", allow=None)}, r"allow=\[None\] has no"),
+    ],
+)
+def test_what_is_no_path_or_name_is_refused_before_the_corpus_is_read(arguments, says):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match=says):
+            act(Unread(), **SMALL, **arguments)
+
+
+def test_a_log_that_cannot_be_written_is_found_before_the_corpus_is_read(tmp_path):
+    (tmp_path / "file").touch()
+    for log in (tmp_path, tmp_path / "missing" / "log", tmp_path / "file" / "log"):
+        with pytest.raises(errors.FileError, match="cannot be written"):
+            w2v.train(Unread(), **SMALL, log=log)
+    for log in (os.devnull, tmp_path / "file", tmp_path / "new"):
+        with pytest.raises(AssertionError, match="the corpus was read"):
+            w2v.train(Unread(), **SMALL, log=log)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_every_argument_that_decides_on_an_exchange_is_compared_between_processes(monkeypatch):
+    """A process that resumes waits for the first one to send the checkpoint, for example."""
+    told = []
+    monkeypatch.setattr(loop, "spans_processes", lambda mesh: True)
+    monkeypatch.setattr(loop, "require_same", told.append)
+    corpus = w2v.prepare([["a", "b"]], min_count=1)
+    meshes = [Mesh(DEVICE.reshape([1] * len(axes)), axes) for axes in (("copy",), ("data", "dim"))]
+    for given in (
+        *({}, {"seed": 1}, {"deterministic": True}, {"mesh": meshes[1]}, {"checkpoint": "kept"}),
+        {"checkpoint": w2v.Checkpoints("kept", resume=True)},
+    ):
+        require_alike(corpus, arguments_of({"mesh": meshes[0], **given}))
+    assert len(set(map(repr, told))) == len(told) == 6
 
 
 def test_allow_without_resume_is_refused(tmp_path):

@@ -24,6 +24,7 @@ from w2vjax.runs.checkpoint import (
     run_identity,
     save_checkpoint,
 )
+from w2vjax.runs.report import StopSignals
 from w2vjax.training.copies import Joined
 from w2vjax.types import Params
 
@@ -134,7 +135,7 @@ WRONG = {
     "format": ["w2vjax checkpoint 0", None],
     "identity": ['{"start":n ull}', "[" * 100_000, '"start"', "[1]", "", None],
     "place": [*PLACES.split(), None],
-    "history": ["{}", "[1]", "[]]", "1" * 5_000, None],
+    "history": ["{}", "[1]", "[]]", "1" * 5_000, "[{}]", '[{"loss": "1"}]', None],
 }
 NOTES = [{name: text} for name, texts in WRONG.items() for text in texts]
 
@@ -153,6 +154,22 @@ def test_a_checkpoint_with_a_right_checksum_and_wrong_notes_is_passed_over(tmp_p
     older.unlink()
     with pytest.raises(errors.CheckpointError, match=r"2\.safetensors is not a checkpoint of this"):
         load_checkpoint(tmp_path, state(0), IDENTITY)
+
+
+def test_a_signal_handler_that_is_not_pythons_stays(monkeypatch):
+    """Python could not put it back: signal.signal(number, None) is a TypeError."""
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: pytest.fail("it was replaced"))
+    with StopSignals(active=True) as signals:
+        assert signals.received is None
+
+
+def test_a_run_of_any_length_is_resumed_from_its_last_checkpoint(tmp_path):
+    """Twelve digits of words are the least that a name has."""
+    for words in (999_999_999_998, 999_999_999_999, 10**12, 10**13):
+        save_checkpoint(tmp_path, state(1), Position(words=words), IDENTITY, [])
+        assert load_checkpoint(tmp_path, state(0), IDENTITY)[1].words == words
+        assert len(list(tmp_path.iterdir())) <= 2
 
 
 @pytest.mark.parametrize("shapes", [[], [(9, 4)], [(9,), (9, 4), (9,)], [(9,)] * 5, [(0,)] * 3])
@@ -217,7 +234,7 @@ def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, save
         )
     with pytest.raises(errors.CheckpointError, match="another program"):
         w2v.train(
-            planted, **other, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax version",))
+            planted, **other, checkpoint=w2v.Checkpoints(saved, resume=True, allow="jax version")
         )
 
 
@@ -255,7 +272,7 @@ def test_a_table_that_is_not_finite_is_named():
     with pytest.raises(
         errors.DivergedError, match="The output table holds NaN or infinity at a test"
     ):
-        watch.require_sound(params, "a test", 3)
+        watch.require_sound(params, "a test", 3, np.inf, "")
 
 
 def test_noise_of_another_kind_is_another_run(planted, tmp_path):

@@ -219,7 +219,9 @@ def test_tables_that_grow_are_divergence_and_those_of_a_start_may_be_large():
     watch(objective=w2v.softmax()).tables(large, "a test", 3)
     for bad in (np.inf, np.nan):
         with pytest.raises(errors.DivergedError, match="input table holds NaN or infinity"):
-            require_sound(Params(jnp.asarray([[1.0, bad]]), jnp.ones((1, 2))), "a test", 3)
+            require_sound(
+                Params(jnp.asarray([[1.0, bad]]), jnp.ones((1, 2))), "a test", 3, np.inf, ""
+            )
 
 
 def test_the_command_exits_6_and_writes_no_vectors(cli, tmp_path, monkeypatch):

@@ -98,11 +98,11 @@ def test_what_is_no_word_and_no_row_is_refused(key):
 def test_float32_is_kept_and_the_rest_rounded(tmp_path):
     np.save(tmp_path / "m.npy", np.ones((2, 3), np.float32))
     mapped = np.load(tmp_path / "m.npy", mmap_mode="r")
-    assert np.shares_memory(w2v.Vectors("ab", mapped).matrix, mapped)
-    assert w2v.Vectors("ab", np.ones((2, 3), np.int8)).matrix.dtype == np.float32
+    assert np.shares_memory(w2v.Vectors(["a", "b"], mapped).matrix, mapped)
+    assert w2v.Vectors(["a", "b"], np.ones((2, 3), np.int8)).matrix.dtype == np.float32
     on_device = jnp.ones((2, 3))
-    assert w2v.Vectors("ab", on_device).matrix is on_device
-    assert w2v.Vectors("ab", on_device.astype(jnp.bfloat16)).matrix.dtype == jnp.float32
+    assert w2v.Vectors(["a", "b"], on_device).matrix is on_device
+    assert w2v.Vectors(["a", "b"], on_device.astype(jnp.bfloat16)).matrix.dtype == jnp.float32
 
 
 def test_a_pytree_whose_leaf_is_the_matrix():
@@ -149,16 +149,16 @@ def test_hashing_does_not_walk_the_words():
 
 def test_unit_handles_zero_huge_and_tiny_vectors_without_a_warning():
     matrix = np.array([[3, 4], [0, 0], [3e38, -3e38], [3e-38, 4e-38]], np.float32)
-    unit = np.asarray(w2v.Vectors("abcd", matrix).unit)
+    unit = np.asarray(w2v.Vectors(list("abcd"), matrix).unit)
     half = np.sqrt(0.5)
     # measured 2.4e-8; 2e-7 is under two units in the last place of 1
     np.testing.assert_allclose(unit, [[0.6, 0.8], [0, 0], [half, -half], [0.6, 0.8]], atol=2e-7)
-    assert w2v.Vectors("abcd", matrix).normalize()["a"].tolist() == unit[0].tolist()
+    assert w2v.Vectors(list("abcd"), matrix).normalize()["a"].tolist() == unit[0].tolist()
 
 
 def test_vectors_can_be_normalized_inside_jit():
     unit = jax.jit(lambda vectors: vectors.normalize())(
-        w2v.Vectors("ab", np.array([[3.0, 4.0], [np.nan, 4.0]]))
+        w2v.Vectors(["a", "b"], np.array([[3.0, 4.0], [np.nan, 4.0]]))
     )
     assert isinstance(unit, w2v.Vectors)
     np.testing.assert_allclose(unit["a"], [0.6, 0.8], atol=2e-7)  # measured 2.4e-8
@@ -188,7 +188,7 @@ def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
         (["a", "b", "a"], np.ones((3, 2)), None, "'a' is in the vocabulary twice, at 0 and 2"),
         (["a", b"b"], np.ones((2, 2)), None, "not a string"),
         (["a", "b"], np.ones((2, 2)), [1], "as many counts"),
-        (["a", "b"], np.ones((2, 2)), [1, -1], "counts of 0 or more"),
+        (["a", "b"], np.ones((2, 2)), [1, -1], "counts=.* cannot work"),
         ({"a", "b"}, np.ones((2, 2)), None, "is a set. Its order"),
         (frozenset("ab"), np.ones((2, 2)), None, "is a set. Its order"),
         (["a"], [["x"]], None, "is not an array of numbers"),

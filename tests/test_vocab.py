@@ -26,6 +26,12 @@ def test_order_is_by_count_and_then_by_first_occurrence():
     assert list(vocab) == list(vocab.words)
     assert [vocab[word] for word in vocab] == list(range(len(vocab)))
     assert vocab.lookup(["queen", "the"]).tolist() == [2, 0]
+    assert vocab.lookup(word for word in ("a", "the")).tolist() == [3, 0]
+    for words in ("a", "the king", {"a", "the"}, 3):
+        with pytest.raises(w2v.errors.SettingError, match="Pass a list"):
+            vocab.lookup(words)
+    for counts in (np.array([2.0, 1.0]), np.array([2, 1], np.uint8), [np.int64(2), 1]):
+        assert Vocab(["b", "a"], counts).counts.tolist() == [2, 1]
     assert "king" in vocab
     assert "King" not in vocab
     assert 3 not in vocab
@@ -241,8 +247,9 @@ def test_growing_adds_words_and_counts():
     with pytest.raises(w2v.errors.SettingError, match="min_count=-1"):
         old.grow(new, min_count=-1)
     assert Vocab(()).counts is None
-    with pytest.raises(w2v.errors.SettingError, match="Pass vocabularies with counts"):
-        old.grow(Vocab(("c",)))
+    for other in (Vocab(("c",)), ["c"], None):
+        with pytest.raises(w2v.errors.SettingError, match="Pass vocabularies with counts"):
+            old.grow(other)
 
 
 TOKENS = st.lists(st.sampled_from(list("abcdefgh")), min_size=1, max_size=80)
@@ -297,7 +304,15 @@ def test_vocabularies_differ_in_each_of_their_parts():
         (("a", "b", "a"), [1, 1, 1], "'a' is in the vocabulary twice, at 0 and 2"),
         (("a", 3), None, "Word 1 is 3"),
         (("a",), [1, 2], "as many counts"),
-        (("a",), [-1], "counts of 0 or more"),
+        *(
+            (("a", "b"), counts, r"counts=.* cannot work\. Pass whole numbers from 0")
+            for counts in (
+                *([-1, 1], [1.5, 2], [float("nan"), 1], [2**63, 1], [1e20, 1], ["5", "3"]),
+                *([True, False], {"a": 1}, [[1], [1, 2]]),
+                *(np.array([2**63, 1], np.uint64), np.array([None, 1])),
+            )
+        ),
+        *((words, None, "not a list of words|is a set|Pass a list") for words in ("ab", {"a"}, 3)),
     ],
 )
 def test_parts_that_disagree_are_refused(words, counts, says):

@@ -1,9 +1,9 @@
-"""Writing files so that nobody ever sees half of one: no crash, full disk or second reader.
+"""Writing files so that nobody sees half of a file: after a crash, on a full disk, while it grows.
 
 A writer writes to a temporary name in the same folder, flushes the file to the disk (``fsync``),
 renames it over the old one and flushes the folder. So the name always holds the old bytes or the
 new ones. A process that dies leaves its temporary file behind. The next writer to the folder
-removes it. A living writer holds a lock on its temporary file, which is how others know it.
+removes it. A living writer holds a lock on its temporary file, so no other writer removes that.
 """
 
 import errno
@@ -29,6 +29,7 @@ AnyPath: TypeAlias = str | os.PathLike[str]
 _TEMPORARY = ".w2vjax-tmp"
 _JOURNAL = ".w2vjax-journal"
 _LOCK = ".w2vjax-lock"
+_SHOWN = 50  # characters of a name in that of its temporary file: at most 200 of 255 bytes
 # Folders inside a folder of results: the files being written, and those that only have to be moved.
 _STAGED, _COMPLETE = ".w2vjax-staged", ".w2vjax-complete"
 
@@ -101,7 +102,7 @@ def atomic_files(paths: Sequence[AnyPath]) -> Iterator[list[IO[bytes]]]:
                 _rename_together(targets, temporaries)
             sync_folder(folder)
         except BaseException:
-            # with a journal, the temporary files are the truth
+            # with a journal, the temporary files count as written and must stay
             if not _journal(targets[0]).exists():
                 _remove(temporaries)
             raise
@@ -115,7 +116,7 @@ def _remove(temporaries: Sequence[Path]) -> None:
 
 @contextmanager
 def scratch_files(folder: AnyPath) -> Iterator[Callable[[], IO[bytes]]]:
-    """Makes files without a name, to write and read. They are gone when the work or process ends.
+    """A function that makes files without a name. They vanish when the work or the process ends.
 
     Raises:
         FileError: the folder cannot be written to.
@@ -134,16 +135,33 @@ def scratch_files(folder: AnyPath) -> Iterator[Callable[[], IO[bytes]]]:
             except OSError as error:
                 cause = f"{folder} cannot be written to: {error.strerror}"
                 raise FileError(f"{cause}. Name another folder.") from error
-            # closing flushes again, and nobody reads the file any more
+            # close() flushes once more and may fail, but nobody needs the file then
             opened.callback(_close_quietly, file)
             return file
 
         yield scratch
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is removed at the end. Memory maps of its files can be read on.
+
+    Raises:
+        FileError: the system has no folder for temporary files that can be written to.
+    """
+    try:
+        made = tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True)
+    except OSError as error:
+        cause = f"No temporary folder can be made: {error.strerror or error}"
+        raise FileError(f"{cause}. Set TMPDIR to a folder that can be written to.") from error
+    with made as folder:
+        yield Path(folder)
+
+
 def _followed(path: AnyPath) -> Path:
     """The file that a symbolic link stands for, because a rename would replace the link."""
-    return Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    path = as_path(path)
+    return Path(os.path.realpath(path)) if os.path.islink(path) else path
 
 
 def _check_replaceable(target: Path) -> None:
@@ -173,6 +191,7 @@ def naming(target: Path) -> Iterator[None]:
             errno.ENOENT: missing,
             errno.ENOTDIR: f"{folder} is no folder: write elsewhere.",
             errno.ENAMETOOLONG: "Choose a shorter name.",
+            errno.EEXIST: "It is no folder: name another one.",
             errno.EACCES: "Ask for write permission or write elsewhere.",
             errno.EROFS: "The disk is read-only: write elsewhere.",
         }.get(error.errno or 0, "Check the disk and try again.")
@@ -183,13 +202,15 @@ def naming(target: Path) -> Iterator[None]:
 def _open_temporary(target: Path, temporaries: list[Path], locks: ExitStack) -> IO[bytes]:
     """A new file beside ``target``, noted in ``temporaries``. ``locks`` closes and unlocks it."""
     while True:
-        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}{_TEMPORARY}")
+        name = f".{target.name[:_SHOWN]}.{secrets.token_hex(8)}{_TEMPORARY}"
+        temporary = target.with_name(name)
         temporaries.append(temporary)
         file = open(temporary, "xb", buffering=1 << 20)  # noqa: SIM115
         locks.callback(_close_quietly, file)
         if sys.platform == "win32":  # no locks there: leftovers are left alone
             return file
-        # A second descriptor keeps the lock after the file is closed. That close must be seen.
+        # The file is closed before it is renamed, because close() may report an error. The second
+        # descriptor keeps the lock meanwhile.
         lock = os.dup(file.fileno())
         locks.callback(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -210,7 +231,10 @@ def _flush_and_close(file: IO[bytes]) -> None:
 
 
 def _rename_together(targets: Sequence[Path], temporaries: Sequence[Path]) -> None:
-    """Write the journal, from which on the new files count; rename them; remove the journal."""
+    """Write the journal, rename the files, remove the journal.
+
+    As long as there is a journal, the temporary files that it names count as written.
+    """
     journal = _journal(targets[0])
     pairs = zip(targets, temporaries, strict=True)
     names = {target.name: temporary.name for target, temporary in pairs}
@@ -249,7 +273,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
         return {}
     plain = isinstance(names, dict) and all(
         isinstance(temporary, str)
-        and re.fullmatch(f"{re.escape(f'.{name[:100]}.')}[0-9a-f]{{16}}{_TEMPORARY}", temporary)
+        and re.fullmatch(f"{re.escape(f'.{name[:_SHOWN]}.')}[0-9a-f]{{16}}{_TEMPORARY}", temporary)
         and not {"/", "\\", "\0"} & set(name)
         and name not in {"", ".", ".."}
         for name, temporary in names.items()
@@ -258,7 +282,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
 
 
 def settled(paths: Sequence[AnyPath]) -> list[Path]:
-    """Where to read files that :func:`atomic_files` wrote, even if their writer died in between."""
+    """Where to read what :func:`atomic_files` wrote, even if the writer died between renames."""
     targets = [_followed(path) for path in paths]
     names = _read_journal(_journal(targets[0]))
     temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
@@ -315,9 +339,9 @@ def sha256_of(path: AnyPath) -> str:
 
 
 def check_writable(path: AnyPath, folder: bool = False) -> None:
-    """Refuse a file that could not be written, or a ``folder`` that could not be. Makes nothing.
+    """Refuse a file, or a ``folder`` of files, that could not be written. Makes nothing.
 
-    Raises :class:`~w2vjax.errors.FileError` before the work that the writer would raise it after.
+    Raises :class:`~w2vjax.errors.FileError` before the work. The writer would raise it afterwards.
 
     >>> check_writable("no/such/folder/vectors.bin")
     Traceback (most recent call last):
@@ -368,11 +392,12 @@ def claimed(folder: AnyPath, lock: str = _LOCK) -> Iterator[None]:
 def removed_if_empty(*folders: AnyPath) -> Iterator[None]:
     """If the work fails, remove the folders that were not there before it and are empty."""
     wanted = {place for folder in map(Path, folders) for place in (folder, *folder.parents)}
+    # sorted backwards, because a folder has to go before the folder that it is in
     missing = sorted((place for place in wanted if not place.exists()), key=str, reverse=True)
     try:
         yield
     except BaseException:
-        for place in missing:  # the name of a folder begins with that of the folder it is in
+        for place in missing:
             with suppress(OSError):
                 place.rmdir()
         raise

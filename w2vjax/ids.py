@@ -5,6 +5,8 @@ scatter past the end is dropped, a 64-bit id is cut to 32 bits. After this check
 jit can trust their ids.
 """
 
+from operator import index
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,7 @@ def check_ids(ids: ArrayLike, vocab_size: int) -> np.ndarray:
     Traceback (most recent call last):
     w2vjax.errors.IdError: Id 3 at position 0 is outside [0, 3). Encode the text with ...
     """
-    if not 0 < vocab_size <= 2**31:
+    if not isinstance(vocab_size, int | np.integer) or not 0 < vocab_size <= 2**31:
         cause = f"vocab_size={vocab_size} cannot be indexed by int32 ids"
         raise IdError(f"{cause}. Use a vocabulary of 1 to 2^31 words.")
     array = integers(ids)
@@ -68,10 +70,14 @@ def integers(ids: ArrayLike) -> np.ndarray:
         cause = f"Ids must be integers, not {array.dtype} (the first is {first})"
         raise IdError(f"{cause}. Encode the words as int32.")
     for place, item in enumerate(array.reshape(-1).tolist()):
-        if isinstance(item, bool) or not isinstance(item, int | np.integer):
+        try:  # an integer of Python, NumPy or JAX
+            number = None if isinstance(item, bool) else index(item)
+        except TypeError:
+            number = None
+        if number is None:
             cause = f"Id {item!r} at position {place} is not an integer"
             raise IdError(f"{cause}. Pass ids in [0, vocab_size).")
-        if not -(2**63) <= int(item) < 2**63:
+        if not -(2**63) <= number < 2**63:
             cause = f"Id {item} at position {place} is wider than 64 bits"
             raise IdError(f"{cause}. Pass ids in [0, vocab_size).")
     return array.astype(np.int64)

@@ -40,8 +40,9 @@ def kept(make: Callable[Given, Made]) -> Callable[Given, Made]:
 
 
 def homes(init: str) -> dict[str, tuple[str, str]]:
-    """name -> (module, name there) for every import of the stub beside ``init``, the ``__file__``
-    of a package.
+    """name -> (module, name there) for every import of a package's stub.
+
+    The stub lies beside ``init``, the ``__file__`` of the package.
 
     >>> import w2vjax
     >>> homes(w2vjax.__file__)["train"]

@@ -21,8 +21,7 @@ ALLOWANCES = {
     "non-finite": "NaN and infinity are read as they are",
     "trailing-bytes": "bytes after the last row are ignored",
     "nameless-rows": "rows without a word, which gensim writes, are left out",
-    "unfinished-line": "a text file may end without a line end, as one that was cut within its "
-    "last number does",
+    "unfinished-line": "the last line of a text file may have no end, though it may have been cut",
 }
 # Vectors compress 1.1 to 10 times. A file that compresses 1,000 times is made to fill the memory.
 MAX_EXPANSION = 100
@@ -35,7 +34,7 @@ class ReadOptions:
     """How to read a file of vectors. ``Format.takes`` names the options that a format uses.
 
     Args:
-        allow: faults to forgive, from ``ALLOWANCES``.
+        allow: faults to forgive: names from ``ALLOWANCES``, or one of them.
         unicode_errors: as in ``bytes.decode``; "replace" and "ignore" accept invalid UTF-8.
         limit: read this many rows; None reads all.
         table: which table of a model to read, "input" or "output".
@@ -58,8 +57,8 @@ class ReadOptions:
     verify: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.allow, str):
-            object.__setattr__(self, "allow", (self.allow,))
+        several = isinstance(self.allow, Iterable) and not isinstance(self.allow, str)
+        object.__setattr__(self, "allow", tuple(self.allow) if several else (self.allow,))
         for name in self.allow:
             _one_of("allow", name, ALLOWANCES)
         _one_of("unicode_errors", self.unicode_errors, ("strict", "replace", "ignore"))
@@ -69,7 +68,7 @@ class ReadOptions:
 
 
 def _one_of(option: str, value: str, known: Collection[str]) -> None:
-    if value not in known:
+    if value not in tuple(known):
         raise SettingError(f"{option}={value!r} is not known. Use one of: {', '.join(known)}.")
 
 
@@ -144,6 +143,8 @@ _ARCHIVES = (  # how a file begins, what it is, and the remedy
     (rb"BZh[1-9]1AY&SY", "compressed by bzip2", "Let its name end in .bz2."),
     (rb"\xfd7zXZ\0", "compressed by xz", "Let its name end in .xz."),
     (rb"\x28\xb5\x2f\xfd", "compressed by zstd", "Let its name end in .zst."),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it, and name a file in it."),
+    (rb"(?s:.{257})ustar", "a tar archive", "Unpack it, and name the folder with its files."),
     (rb"%PDF-", "a PDF document", "Extract its text."),
 )
 _PICKLE = "a Python pickle, which is never opened because it can run code"
@@ -204,19 +205,33 @@ def decode_all(
         refuse(path, place(row), f"the word {words[row][:60]!r} is not UTF-8 ({why})", remedy)
 
 
-def encoded(path: Path, words: Iterable[str], forbidden: str, form: str) -> list[bytes]:
-    """Words as UTF-8. Refuses what the format or UTF-8 cannot hold, and empty words."""
+def encoded(
+    path: Path,
+    words: Iterable[str],
+    forbidden: str,
+    form: str,
+    instead: str = "Write safetensors",
+) -> list[bytes]:
+    """Words as UTF-8. Refuses what the format or UTF-8 cannot hold, and empty words.
+
+    Args:
+        path: of the file that is to be written, for the message.
+        words: [V] the words.
+        forbidden: the characters that a word of the file cannot hold.
+        form: the name of the format.
+        instead: the beginning of the remedy.
+    """
     pattern = re.compile(f"[{re.escape(forbidden)}]" if forbidden else r"(?!)")
     result = []
     for row, word in enumerate(words):
         shown = repr(word if len(word) <= 60 else word[:60] + "...")
         if forbidden and not word:
             cause = f"{form} cannot carry an empty word, and row {row} is one"
-            refuse(path, "", cause, "Write safetensors.")
+            refuse(path, "", cause, f"{instead}.")
         if found := pattern.search(word):
             bad = found.group()
             cause = f"{form} cannot carry {bad!r}, and the word {shown} (row {row}) holds it"
-            refuse(path, "", cause, "Write safetensors, or replace the character.")
+            refuse(path, "", cause, f"{instead}, or replace the character.")
         try:
             result.append(word.encode())
         except UnicodeEncodeError:

@@ -94,7 +94,7 @@ Tables: TypeAlias = Tree  # made of the word counts, once: a noise distribution,
 Draws: TypeAlias = Tree  # what is drawn at random for a step
 Goal: TypeAlias = Tree  # the targets of one batch: a Targets, or an own NamedTuple
 
-# Of a table [V, D]: Rows [N] where few rows are touched, an array [V, D] otherwise.
+# The gradient of a table [V, D]: Rows [N] if few rows are touched, otherwise an array [V, D].
 Gradient: TypeAlias = jax.Array | Rows
 # d_hidden [B, T, D], d_output, bounds of hidden [B, T], bounds of the rows of d_output [N] or [V]
 Bounded: TypeAlias = tuple[jax.Array, Gradient, jax.Array, jax.Array]

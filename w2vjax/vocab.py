@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,8 +43,9 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Vocab:
-    """V different words and their counts. The id of a word is its position; training puts frequent
-    words first.
+    """V different words and their counts. The id of a word is its position.
+
+    A vocabulary that is counted from a text has the frequent words first.
 
     Args:
         words: V different strings.
@@ -54,7 +55,8 @@ class Vocab:
         report: what the corpus held, if the words come from one.
 
     Raises:
-        SettingError: a word is not a string or occurs twice, or a count is missing or negative.
+        SettingError: a word is not a string or occurs twice; a count is missing, negative or no
+            whole number; or the words are one string or a set.
 
     >>> vocab = Vocab(("a", "rose"), [3, 2], min_count=2, dropped={"is": 1})
     >>> vocab["rose"], vocab.counts.tolist()
@@ -78,11 +80,10 @@ class Vocab:
         dropped: Mapping[str, int] | None = None,
         report: Report | None = None,
     ) -> None:
-        kept = None if counts is None else np.array(counts, np.int64)
-        if kept is not None:
-            kept.setflags(write=False)
+        kept = None if counts is None else _whole_counts(counts)
         # A frozen dataclass has no other way to set what its __init__ converts.
-        vars(self).update(words=tuple(words), counts=kept, min_count=min_count, report=report)
+        vars(self).update(words=tuple(listed(words)), counts=kept)
+        vars(self).update(min_count=min_count, report=report)
         vars(self).update(dropped=dict(dropped or {}))
         _check(self)
 
@@ -143,8 +144,12 @@ class Vocab:
         return f": it was seen {seen:,} time{'' if seen == 1 else 's'}{limit}"
 
     def lookup(self, words: Iterable[str]) -> np.ndarray:
-        """The ids [n] int32 of n words. Raises as ``vocab[word]`` does."""
-        return np.array([self[word] for word in words], np.int32)
+        """The ids [n] int32 of n words. Raises as ``vocab[word]`` does, and for a string or a set.
+
+        >>> Vocab(("a", "rose")).lookup(["rose", "a", "rose"]).tolist()
+        [1, 0, 1]
+        """
+        return np.array([self[word] for word in listed(words)], np.int32)
 
     def grow(self, new: "Vocab", min_count: int = 1) -> "Vocab":
         """The vocabulary to continue training with on new text.
@@ -153,7 +158,7 @@ class Vocab:
         The counts of both texts add up, also for a known word that is rare in the new text.
 
         Args:
-            new: the words of the new text with their counts, of which none should be left out.
+            new: all words of the new text, with their counts.
             min_count: a new word joins if the new text has it this many times.
 
         Raises:
@@ -164,10 +169,11 @@ class Vocab:
         (('a', 'b', 'c'), [5, 3, 4], {'d': 1})
         """
         whole_number("min_count", min_count, least=0)
-        if self.counts is None or new.counts is None:
+        counts = getattr(new, "counts", None)
+        if self.counts is None or counts is None:
             cause = "Counts of both texts are needed to add them up"
             raise SettingError(f"{cause}. Pass vocabularies with counts.")
-        seen = {**dict(zip(new.words, new.counts.tolist(), strict=True)), **new.dropped}
+        seen = {**dict(zip(new.words, counts.tolist(), strict=True)), **new.dropped}
         grown = dict(zip(self.words, self.counts.tolist(), strict=True))
         dropped: dict[str, int] = {}
         for word, count in seen.items():
@@ -209,11 +215,25 @@ def _check(vocab: Vocab) -> None:
         position, word = next((place, word) for place, word in places if vocab.ids[word] != place)
         cause = f"The word {word!r} is in the vocabulary twice, at {position} and {vocab.ids[word]}"
         raise SettingError(f"{cause}. Keep one of them.")
-    if counts is not None and (counts.shape != (len(words),) or (counts < 0).any()):
-        raise SettingError(
-            f"{len(words)} words need as many counts of 0 or more; their shape is {counts.shape}. "
-            "Pass one count for each word."
-        )
+    if counts is not None and counts.shape != (len(words),):
+        cause = f"{len(words)} words need as many counts; their shape is {counts.shape}"
+        raise SettingError(f"{cause}. Pass one count for each word.")
+
+
+def _whole_counts(counts: ArrayLike) -> np.ndarray:
+    """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
+    try:
+        given = np.asarray(counts)
+        with np.errstate(invalid="ignore"):
+            whole = np.array(given, np.int64)
+        fits = given.dtype.kind in "iufO" and bool(((whole == given) & (whole >= 0)).all())
+    except (OverflowError, TypeError, ValueError):
+        fits = False
+    if not fits:
+        shown = " ".join(f"{counts!r}"[:60].split())
+        raise SettingError(f"counts={shown} cannot work. Pass whole numbers from 0 to 2^63 - 1.")
+    whole.setflags(write=False)
+    return whole
 
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
@@ -231,7 +251,7 @@ def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
 
 
 def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
-    """Raise SettingError for numbers that would have chosen other words. None is no number."""
+    """Raise SettingError for numbers that would have chosen other words. None fits every choice."""
     least, most = chosen_by(vocab)
     if min_count is not None and max(min_count, 1) != max(least, 1):
         cause = f"min_count={min_count} has no effect on a vocabulary that min_count={least} has"
@@ -240,6 +260,27 @@ def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None
         cause = f"max_vocab={max_vocab} has no effect on a vocabulary of {len(vocab):,} words that"
         remedy = "Leave max_vocab out, or prepare the corpus with it."
         raise SettingError(f"{cause} is there already. {remedy}")
+
+
+def listed(words: object) -> list[Any]:
+    """The items as a list. Refuses a string, whose items are letters, and a set, without order.
+
+    >>> listed(word for word in ("cat", "dog"))
+    ['cat', 'dog']
+    >>> listed("a cat")
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: 'a cat' is one string, not a list of words. Pass a list of words.
+    """
+    if isinstance(words, str):
+        cause = f"{words!r:.60} is one string, not a list of words"
+        raise SettingError(f"{cause}. Pass a list of words.")
+    if isinstance(words, set | frozenset):
+        cause = f"{words!r:.60} is a set. Its order, and so the result, differs from run to run"
+        raise SettingError(f"{cause}. Pass a list: sorted(words).")
+    if not isinstance(words, Iterable) or getattr(words, "ndim", 1) == 0:
+        kind = type(words).__name__
+        raise SettingError(f"{words!r:.60} is of type {kind}. Pass a list of words.")
+    return list(words)
 
 
 def not_a_word(value: object) -> SettingError:
@@ -254,12 +295,13 @@ def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWor
     forms = [unicodedata.normalize(form, word) for form in ("NFC", "NFD", "NFKC", "NFKD")]
     if known := [form for form in forms if form in ids]:
         remedy = f"Ask for {known[0]!r}, {known[0]!a}: the text has this Unicode form."
-        named = f"The word {word!r}, {word!a},"
+        named = f"The word {word!r:.60}, {word!a:.60},"
         return UnknownWordError(f"{named} is not among the {len(ids):,} words{why}. {remedy}")
     close = closest_spellings(word, ids)
     meant = f"Did you mean {', '.join(map(repr, close))}?"
     remedy = meant if close else "Check its spelling and its capitals."
-    return UnknownWordError(f"The word {word!r} is not among the {len(ids):,} words{why}. {remedy}")
+    cause = f"The word {word!r:.60} is not among the {len(ids):,} words{why}"
+    return UnknownWordError(f"{cause}. {remedy}")
 
 
 def closest_spellings(word: str, ids: Mapping[str, int]) -> list[str]:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -64,8 +65,7 @@ def train(
     from w2vjax.devices.compiling import use_compile_cache
     from w2vjax.processes.guard import guarded
 
-    _connect(hosts)
-    with guarded(hosts.heartbeat):
+    with _connected(hosts), guarded(hosts.heartbeat):
         if not no_compile_cache:
             use_compile_cache()
         given = given_in(training)
@@ -84,16 +84,21 @@ def train(
     return 0
 
 
-def _connect(hosts: Processes) -> None:
-    """Join the other processes, if there are some."""
-    from w2vjax.processes.connect import connect
+@contextmanager
+def _connected(hosts: Processes) -> Iterator[None]:
+    """Join the other processes, if there are some. What JAX then prints is not in our output."""
+    from w2vjax.processes.connect import connect, libraries_on_stderr
 
     values = vars(hosts).copy()
     if values.pop("distributed"):
-        connect(**values)
+        with libraries_on_stderr():
+            connect(**values)
+            yield
+        return
     for name in ("coordinator", "processes", "process"):
-        if not hosts.distributed and values[name] is not None:
+        if values[name] is not None:
             raise SettingError(f"--{name} is for several processes. Add --distributed.")
+    yield
 
 
 def _train_into(

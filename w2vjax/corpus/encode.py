@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,11 +20,19 @@ from w2vjax.corpus.threads import beside
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, SettingError, W2VError
-from w2vjax.files import AnyPath, atomic_files, scratch_files, settled, sha256_of
+from w2vjax.files import (
+    AnyPath,
+    as_path,
+    atomic_files,
+    scratch_files,
+    settled,
+    sha256_of,
+    temporary_folder,
+)
 from w2vjax.processes.exchange import if_all_have
 from w2vjax.vocab import Report, Vocab, require_chosen_by
 
-FORMAT = 2  # a change of the files, or of what is a word, raises it; older files are made again
+FORMAT = 2  # to be raised when the files, or what is a word, change; older files are made again
 USUAL_MIN_COUNT = 5
 ENDS = 1 << 20  # bytes at each end of a source file whose hash shows a change of the file
 
@@ -88,13 +95,16 @@ def encode(
     Raises:
         CorpusError: the source cannot be read, or holds no word of the vocabulary.
         FileError: a file cannot be written.
+        SettingError: ``vocab`` is no vocabulary, or ``path`` no path.
 
+    >>> import tempfile
     >>> vocab, path = Vocab(("a", "rose"), [2, 2]), tempfile.mkdtemp() + "/rose.ids"
     >>> encoded = encode([["a", "rose", "is"], ["a", "rose"]], vocab, path)
     >>> encoded.ids.tolist(), encoded.starts.tolist()
     ([0, 1, 0, 1], [0, 2])
     """
-    target = Path(path)
+    _require_vocab(vocab)
+    target = as_path(path)
     behind = target.with_name(target.name + ".starts")
     made = atomic_files([target, behind])
     with scratch_files(target.parent) as scratch, made as (ids_out, starts_out):
@@ -179,10 +189,9 @@ def prepare(
     if not reading.is_utf8():
         settings["encoding"] = reading.encoding
     if cache_dir is None:
-        with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as temporary:
-            # the maps outlive the names of their files
+        with temporary_folder() as folder:
             read = partial(scan, source, tokenizer, reading)
-            return _make(_paths(temporary, settings), settings, None, read)
+            return _make(_paths(folder, settings), settings, None, read)
     return _cached(cache_dir, settings, source, partial(scan, source, tokenizer), reading)
 
 
@@ -193,23 +202,27 @@ def _cached(
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        cause = f"{os.fspath(folder)} cannot be made: {error.strerror}"
+        cause = f"{os.fspath(folder)!r} cannot be made: {error.strerror}"
         raise FileError(f"{cause}. Name a folder for the cache.") from error
     paths, marks, reading = _paths(folder, settings), None, reading.without(folder)
     if settings["tokenizer"] and settings["source"] and is_text(source):
         marks = _fingerprints(source, reading)
-        # a process that has it reads its share all the same if another one lacks it
+        # if one process lacks the cache, every process reads its share
         if corpus := if_all_have(_reuse(paths, settings, marks), "cache", reading.together):
             return corpus
     return _make(paths, settings, marks, partial(read, reading))
+
+
+def _require_vocab(vocab: Vocab) -> None:
+    if not isinstance(vocab, Vocab):
+        raise SettingError(f"vocab={vocab!r:.60} is no vocabulary. Pass Vocab.load(path).")
 
 
 def _check_vocab(
     vocab: Vocab, min_count: int | None, max_vocab: int | None, cache_dir: object
 ) -> None:
     """Raise SettingError for a vocabulary that cannot be used, or not with the other settings."""
-    if not isinstance(vocab, Vocab):
-        raise SettingError(f"vocab={vocab!r:.60} is no vocabulary. Pass Vocab.load(path).")
+    _require_vocab(vocab)
     if cache_dir is not None or max_vocab is not None:
         cause = "A vocab takes the place of one that is chosen or cached"
         raise SettingError(f"{cause}. Leave out max_vocab and cache.")
@@ -223,11 +236,11 @@ def _with_words_of(
     vocab: Vocab, source: Source, tokenizer: Tokenizer | None, reading: Reading
 ) -> Corpus:
     """A source as ids of a vocabulary that is there already. The report is of the source."""
-    with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
-        ids, starts = Path(folder, "ids"), Path(folder, "ids.starts")
+    with temporary_folder() as folder:
+        ids, starts = folder / "ids", folder / "ids.starts"
         report = encode(source, vocab, ids, tokenizer, reading).report
         hashes, vocab = [sha256_of(ids), sha256_of(starts)], replace(vocab, report=report)
-        return _open([Path(folder), ids, starts], vocab, hashes, reused=False)
+        return _open([folder, ids, starts], vocab, hashes, reused=False)
 
 
 def _name(tokenizer: Tokenizer | None) -> str | None:
@@ -289,7 +302,7 @@ def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read
             return [sha256_of(ids.name), sha256_of(starts.name)]
 
         (vocab, record), hashes = beside(words, tokens, seen.threads)
-        # a line with a checksum, without which a flipped bit in a word is not seen
+        # the first line is a checksum, which shows a flipped bit in a word
         data = f"[{json.dumps([settings, marks, hashes])}, {record}]".encode()
         manifest.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
     return _open(paths, vocab, hashes, reused=False)

@@ -187,8 +187,13 @@ def _scored(
     stream: PairStream, keys: np.ndarray, counts: np.ndarray, score: Score, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     _, a, b = stream.digits(keys)
-    found = score(counts, stream.counts[a], stream.counts[b], len(stream.ids), stream.min_count)
-    scores = np.asarray(found, np.float64)
+    given = counts, stream.counts[a], stream.counts[b], len(stream.ids), stream.min_count
+    scores = np.asarray(score(*given))
+    if scores.dtype.kind not in "iuf" or scores.shape != keys.shape:
+        shown = " ".join(f"{scores!r}"[:60].split())
+        cause = f"The score function returned {shown} for {len(keys)} pairs"
+        raise SettingError(f"{cause}. It has to return an array with a number for each pair.")
+    scores = scores.astype(np.float64)
     above = scores > threshold
     return keys[above], counts[above], scores[above]
 

@@ -5,10 +5,9 @@ longer phrases. The text is read once, into ids on disk. Counting and joining re
 batches and count one part of the pairs at a time, so memory does not grow with the text.
 """
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.neighbours import (
     BATCH,
+    LONGEST_GAP,
     Score,
     choose_pairs,
     neighbours,
@@ -25,10 +25,13 @@ from w2vjax.corpus.neighbours import (
 )
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
-from w2vjax.errors import FormatError, SettingError, whole_number
-from w2vjax.files import atomic_file, naming
+from w2vjax.errors import SettingError, whole_number
+from w2vjax.files import AnyPath, as_path, atomic_file, naming, temporary_folder
+from w2vjax.reading import encoded
+from w2vjax.vocab import listed
 
 ENGLISH_CONNECTORS = frozenset("a an and at by for from in of on or the to with without".split())
+_SPACES = "".join(map(chr, range(33)))  # what separates words in a text
 USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.5}
 
 
@@ -40,7 +43,8 @@ class Phrase(NamedTuple):
     score: float
 
 
-class Phrases(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Phrases:
     """What :func:`phrases` found. ``lines()`` is the corpus with its phrases joined."""
 
     found: tuple[tuple[Phrase, ...], ...]  # for every pass, by score descending
@@ -65,17 +69,23 @@ class Phrases(NamedTuple):
         >>> found.join(["a", "new", "york", "boat"])
         ['a', 'new_york', 'boat']
         """
-        line = list(tokens)
-        for rules in self.found:
-            line = self._join({phrase.parts for phrase in rules}, line)
+        line = listed(tokens)
+        for rules in self._rules:
+            line = self._join(rules, line)
         return line
+
+    @cached_property
+    def _rules(self) -> list[set[tuple[str, ...]]]:
+        """The parts of the phrases that each pass joins."""
+        return [{phrase.parts for phrase in rules} for rules in self.found]
 
     def _join(self, rules: set[tuple[str, ...]], line: list[str]) -> list[str]:
         joined: list[str] = []
         place = 0
         while place < len(line):
             end = place + 1
-            while end < len(line) and line[end] in self.connectors:
+            # as long as a gap can be: a longer search for each word would take too long
+            while end < min(len(line), place + 1 + LONGEST_GAP) and line[end] in self.connectors:
                 end += 1
             parts = tuple(line[place : end + 1])
             if line[place] not in self.connectors and parts in rules:
@@ -86,33 +96,32 @@ class Phrases(NamedTuple):
                 place += 1
         return joined
 
-    def save_corpus(self, path: str | os.PathLike[str]) -> None:
+    def save_corpus(self, path: AnyPath) -> None:
         """Write the joined corpus as text, with spaces between words. Empty lines are left out.
 
         Raises:
-            FormatError: a word holds white space, so the file would hold two words.
+            FormatError: a word holds white space, which would cut it in two, or is not Unicode.
             FileError: the file cannot be written.
         """
+        words = encoded(as_path(path), self.words, _SPACES, "a text", "Train on lines()")
         with atomic_file(path) as file:
-            for word in self.words:
-                if any(character <= " " for character in word):
-                    cause = f"the word {word!r} holds white space, which would cut it in two"
-                    remedy = "Train on lines() instead of a file."
-                    raise FormatError(f"{os.fspath(path)}: {cause}. {remedy}")
-            encoded = [word.encode("utf-8", "surrogatepass") for word in self.words]
             for line, ids in _in_pieces(self.ids, self.starts):
-                text = b" ".join([encoded[i] for i in ids.tolist()])
+                text = b" ".join([words[i] for i in ids.tolist()])
                 file.write((b"\n" if line == "first" else b" ") * (file.tell() > 0) + text)
             file.write(b"\n")
 
-    def save_list(self, path: str | os.PathLike[str]) -> None:
-        """Write the phrases by pass and score: ``phrase<TAB>count<TAB>score<TAB>pass`` a line."""
+    def save_list(self, path: AnyPath) -> None:
+        """Write the phrases by pass and score: ``phrase<TAB>count<TAB>score<TAB>pass`` a line.
+
+        Raises as :meth:`save_corpus` does.
+        """
+        found = [(number, each) for number, rules in enumerate(self.found, 1) for each in rules]
+        names = [self.delimiter.join(phrase.parts) for _, phrase in found]
+        lines = encoded(as_path(path), names, _SPACES, "a list of phrases", "Use found")
         with atomic_file(path) as file:
             file.write(b"phrase\tcount\tscore\tpass\n")
-            for number, rules in enumerate(self.found, 1):
-                for parts, seen, score in rules:
-                    name = self.delimiter.join(parts)
-                    file.write(f"{name}\t{seen}\t{score:.6g}\t{number}\n".encode())
+            for name, (number, (_, seen, score)) in zip(lines, found, strict=True):
+                file.write(name + f"\t{seen}\t{score:.6g}\t{number}\n".encode())
 
 
 class Lines:
@@ -192,8 +201,8 @@ def phrases(
         rules = list(map(Phrase, stream.spell(keys), pair_counts.tolist(), scores.tolist()))
         found.append(tuple(sorted(rules, key=lambda phrase: -phrase.score)))
         numbers = _numbers([delimiter.join(phrase.parts) for phrase in rules], words)
-        with tempfile.TemporaryDirectory(prefix="w2vjax-", ignore_cleanup_errors=True) as folder:
-            paths = Path(folder, "ids"), Path(folder, "starts")
+        with temporary_folder() as folder:
+            paths = folder / "ids", folder / "starts"
             with naming(paths[0]), open(paths[0], "wb") as out, open(paths[1], "wb") as begins:
                 write_joined(stream, keys, numbers, out, begins)
             ids, starts = np.memmap(paths[0], "<i4", "r"), np.memmap(paths[1], "<i8", "r")

@@ -30,7 +30,7 @@ class NumberedWords(NamedTuple):
     """The next words of a source, each as its number."""
 
     numbers: np.ndarray  # [n] int64
-    opens: np.ndarray  # [m] int64, rising: the words here before each place where a line may begin
+    opens: np.ndarray  # [m] int64, rising: how many of these words stand before each line start
     size: int  # numbers below this exist
 
 
@@ -70,8 +70,9 @@ class Tally:
                 self.first = np.pad(self.first, (0, more), constant_values=NEVER)
 
     def meet(self, numbers: np.ndarray, place: int) -> None:
-        """Note that words stand at ``place`` and behind it."""
-        later = np.flatnonzero(self.first.take(numbers) > place)  # so far, or in this batch
+        """Note the first places of words. The first of them stands at ``place``."""
+        # words that were not met before this batch, or by a thread that reads a later part
+        later = np.flatnonzero(self.first.take(numbers) > place)
         with self.table.lock:
             np.minimum.at(self.first, numbers[later], place + later)
 
@@ -82,7 +83,7 @@ class Tally:
             self.counts[: len(counts)] += counts
 
     def hear(self) -> None:
-        """Count what all processes have counted, this one among them."""
+        """Add up the counts of all processes, this one included."""
         own, self.own = np.flatnonzero(self.counts), self.counts
         told = everyones_words(self.table.spell, own, self.own[own], self.first[own])
         self.counts = np.zeros_like(self.own)
@@ -94,13 +95,13 @@ class Tally:
 
 
 class Reader:
-    """What one thread writes."""
+    """Reads parts for one thread: it counts into the shared tally, and writes a file of its own."""
 
     def __init__(self, tally: Tally, scratch: Callable[[], IO[bytes]] | None) -> None:
         self.tally, self.file = tally, scratch() if scratch else None
 
     def read(self, part: int, batches: Iterable[NumberedWords]) -> Written:
-        """Count the words of a part, of which ``part`` lie before it, and write their numbers."""
+        """Count the words of part number ``part``, and write their numbers."""
         begin = self.file.tell() if self.file else 0
         begins_line = line_begins = False
         tokens = found_lines = 0

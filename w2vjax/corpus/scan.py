@@ -4,6 +4,7 @@ The ids are known only once every word has been counted. :func:`renumber` then r
 not the text. It replaces them by ids and drops the words that are not in the vocabulary.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import takewhile
@@ -19,13 +20,14 @@ from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whites
 from w2vjax.errors import CorpusError
 from w2vjax.processes import exchange
 
+_SETS = set, frozenset  # without an order, the result would differ from run to run
 BATCH = 1 << 18  # numbers handled at a time, by renumber and when tokens come from Python
 
 
 class Seen(NamedTuple):
-    """What a pass has met. S numbers exist. A number with a count of 0 stands for no word."""
+    """The words that a pass has met, by number. A number with a count of 0 stands for no word."""
 
-    counts: np.ndarray  # [S] int64
+    counts: np.ndarray  # [S] int64, of the numbers 0 to S - 1
     first: np.ndarray  # [S] int64, rises with the place where a word is first met
     spell: Callable[[np.ndarray], list[str]]  # numbers -> words
     tokens: int
@@ -69,12 +71,16 @@ def scan(
 def _read_text(
     source: TextSource, reading: Reading, tally: Tally, scratch: Callable[[], IO[bytes]] | None
 ) -> tuple[list[Written], int]:
-    """(the parts of a text, the threads that have read them). A part of others has no file."""
+    """(what was written of each part of a text, how many threads have read).
+
+    A part that another process has read has no file here.
+    """
     found = sources.parts(source, reading)
-    readers = [Reader(tally, scratch) for _ in range(how_many(found, reading))]
+    threads = how_many(found, reading)
     shared = _is_shared(found, reading, scratch)
-    if len(readers) > 1 or shared:
+    if threads > 1 or shared:
         found = [piece for part in found for piece in sources.split(part, reading)]
+    readers = [Reader(tally, scratch) for _ in range(min(threads, len(found)))]
     numbered, read = list(enumerate(found)), partial(_read_part, reading)
     if not shared:
         return share(numbered, readers, read), len(readers)
@@ -90,7 +96,7 @@ def _read_text(
 
 
 def _is_shared(found: list[Part], reading: Reading, scratch: object) -> bool:
-    """Whether the processes of a run share a text. Refuses processes that read another one."""
+    """Whether the processes of a run share a text. Refuses processes whose texts differ."""
     facts = {"encoding": reading.encoding, "errors": reading.errors, "start": scratch is None}
     return reading.together and exchange.can_share(sizes_of(found), facts)
 
@@ -129,13 +135,17 @@ def _token_lists(
         for line in sources.lines(source, reading):
             yield tokenizer(line)
         return
-    if not isinstance(source, Iterable) or hasattr(source, "decode"):  # bytes
-        remedy = "Pass a path, or an iterable of token lists."
-        raise CorpusError(f"A corpus cannot be read from a {type(source).__name__}. {remedy}")
+    if not isinstance(source, Iterable) or isinstance(source, (bytes, bytearray, *_SETS)):
+        remedy = "Pass a path, a list of paths, or a list of token lists."
+        kind = type(source).__name__
+        raise CorpusError(f"A corpus cannot be read from an object of type {kind}. {remedy}")
     for number, item in enumerate(source, 1):
         if isinstance(item, str) and tokenizer is not None:
             yield tokenizer(item)
-        elif isinstance(item, (str, bytes)) or not isinstance(item, Iterable):
+        elif isinstance(item, os.PathLike):
+            cause = f"Item {number} of the corpus is the path {os.fspath(item)!r:.60}"
+            raise CorpusError(f"{cause}. Pass paths in a list of their own.")
+        elif isinstance(item, (str, bytes, *_SETS)) or not isinstance(item, Iterable):
             raise CorpusError(
                 f"Item {number} of the corpus is {item!r:.60}, not a list of tokens. Pass token "
                 "lists, as in [line.split() for line in text.splitlines()], or a tokenizer."
@@ -150,8 +160,8 @@ def _words_of_lists(
     numbers: list[int] = []
     starts: list[int] = []
     for line, tokens in enumerate(token_lists, 1):
-        if isinstance(tokens, str):
-            cause = f"The tokenizer returned the string {tokens[:40]!r} for line {line}"
+        if isinstance(tokens, (str, *_SETS)) or not isinstance(tokens, Iterable):
+            cause = f"The tokenizer returned {tokens!r:.40} for line {line}"
             raise CorpusError(f"{cause}. It has to return a list of words.")
         before = len(numbers)
         for token in tokens:
@@ -214,7 +224,7 @@ def _batches(written: Iterable[Written]) -> Iterator[tuple[bytes, bool]]:
 def _ids_of_batch(
     ids_of: np.ndarray, data: bytes, begins_line: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(the ids that are kept, for each place where a line begins the kept ids before it)."""
+    """(the ids that are kept, the number of kept ids before each line start)."""
     numbers = np.frombuffer(data, "<i4")
     opens = np.flatnonzero(numbers < 0)
     ids = ids_of.take(numbers ^ (numbers >> 31))  # ~number for what is negative

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
-from typing import IO, Literal, NamedTuple, NoReturn, TypeAlias, TypeGuard
+from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Reading(NamedTuple):
     max_expansion: float = 200.0
     block_bytes: int = BLOCK
     encoding: str = "utf-8"
-    leave_out: tuple[AnyPath, ...] = ()
+    leave_out: Sequence[AnyPath] = ()
     threads: int | None = None
     together: bool = False
 
@@ -82,16 +82,18 @@ def check_reading(reading: Reading) -> None:
         raise SettingError(f"reading={reading!r:.60} is no Reading. Pass w2vjax.corpus.Reading().")
     if reading.errors not in ("strict", "replace"):
         raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
-    if reading.block_bytes < 1 or not reading.max_expansion > 0:
-        given = f"block_bytes={reading.block_bytes} and max_expansion={reading.max_expansion}"
-        raise SettingError(f"{given} must be positive. Leave them out for the defaults.")
+    whole_number("block_bytes", reading.block_bytes)
+    most: Any = reading.max_expansion
+    number = isinstance(most, int | float | np.number) and not isinstance(most, bool)
+    if not number or not most > 0:
+        raise SettingError(f"max_expansion={most!r:.60} cannot work. Use a number above 0.")
     if type(reading.together) is not bool:
         raise SettingError(f"together={reading.together!r:.60} is unclear. Use True or False.")
     if reading.threads is not None:
         whole_number("threads", reading.threads)
     paths = reading.leave_out
-    if type(paths) is not tuple or not all(isinstance(path, (str, os.PathLike)) for path in paths):
-        raise SettingError(f"leave_out={paths!r:.60} is no list of paths. Pass a tuple of paths.")
+    if not isinstance(paths, (tuple, list)) or not all(map(_is_path, paths)):
+        raise SettingError(f"leave_out={paths!r:.60} is no list of paths. Pass a list of paths.")
     try:
         "a".encode(reading.encoding)  # fails for a codec that is not of text, such as rot13
         codecs.getincrementaldecoder(reading.encoding)
@@ -118,10 +120,13 @@ class Block(NamedTuple):
 
 def is_text(source: Source) -> TypeGuard[TextSource]:
     """Whether a source is read from files (a path, paths, "-", None) and is no token lists."""
-    if source is None or isinstance(source, (str, os.PathLike)):
+    if source is None or _is_path(source):
         return True
-    paths = isinstance(source, (list, tuple)) and len(source) > 0
-    return paths and all(isinstance(item, (str, os.PathLike)) for item in source)
+    return isinstance(source, (list, tuple)) and len(source) > 0 and all(map(_is_path, source))
+
+
+def _is_path(item: object) -> bool:
+    return isinstance(item, (str, os.PathLike))
 
 
 def files(source: AnyPath | Sequence[AnyPath], leave_out: Iterable[AnyPath] = ()) -> list[str]:
@@ -211,7 +216,7 @@ def split(part: Part, reading: Reading) -> list[Part]:
     if path is None or is_compressed(path) or not reading.is_utf8():
         return [part]
     cuts = [0]
-    # whoever reads the part names an error; an empty file has no map
+    # an error is raised later, by the thread that reads the part; an empty file cannot be mapped
     with (
         suppress(OSError, ValueError),
         open(path, "rb") as file,
@@ -362,13 +367,16 @@ def lines(source: TextSource, reading: Reading = READING) -> Iterator[str]:
     """The lines of a text source as strings without their ends, for a tokenizer in Python.
 
     Memory holds a whole line. Only the default tokenizer reads an endless line in constant memory.
+    A newline at the end of a file begins no further line.
     """
     rest: list[bytes] = []
     for block in blocks(source, reading):
         head, *tail = block.data.tobytes().split(b"\n")
         rest.append(head)
         for line in tail:
-            yield b"".join(rest).decode().removesuffix("\r")
+            text = b"".join(rest).decode().removesuffix("\r")
+            if text or not block.ends_file:
+                yield text
             rest = [line]
         if block.ends_file:
             rest = []

@@ -4,8 +4,8 @@ A word is read in pieces of eight bytes, each an unsigned 64-bit integer. Its la
 bytes and is filled up with zero bytes. No word holds a zero byte, which is a separator. So the last
 piece differs from all others, and different words have different pieces.
 
-A step (state, piece) -> state leads from the empty word, state 0, to the state of the whole word,
-which is its number. Pieces are compared in full, so no two words are ever confused.
+Steps (state, piece) -> state lead from state 0, the empty word, to the state of the whole word,
+which is the word's number. Pieces are compared in full, so no two words are ever confused.
 
 Threads share a table. They look up without a lock, and add words under one. A state never changes.
 It is complete before its slot shows it, so whoever sees the slot sees the state.
@@ -23,14 +23,14 @@ _MULTIPLIERS = np.random.default_rng(0x77327661).integers(1 << 63, 1 << 64, 32, 
 _MULTIPLIERS |= np.uint64(1)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth, TAOCP 3, section 6.4
 _ROUNDS = 500  # probes before the next multiplier is taken; only crafted words come near
-_ROOM = 4  # slots for each state: fewer make more words miss, more leave the cache
+_ROOM = 4  # slots for each state: with fewer, searches are longer; more do not fit the cache
 
 
 class _Slots(NamedTuple):
     """Open addressing: a power of two of states, 0 in a free slot."""
 
     states: np.ndarray  # [slots] int64
-    claims: np.ndarray  # [slots] int32, which of several new states may have a slot
+    claims: np.ndarray  # [slots] int32, which of several new states gets a slot
     multiplier: np.uint64
 
     def home(self, parent: np.ndarray | None, piece: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ class WordTable:
         self.parent = np.zeros(1 << 12, np.int64)  # [capacity] where from; -1 for long words
         self.long_words: dict[bytes, int] = {}
         self._used = [0, 0]
-        # of the first pieces of words, and of the others
+        # one table for the first pieces of words, and one for all other pieces
         self._slots = [_Slots(np.zeros(1, np.int64), np.zeros(1, np.int32), _MULTIPLIERS[0])] * 2
 
     def numbers(self, text: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -123,9 +123,9 @@ class WordTable:
     def _find(
         self, parent: np.ndarray | None, piece: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, _Slots]:
-        """(states [n], where each search ended [n], those that found 0, nothing; of which slots).
+        """(states [n], the slots [n] where the searches ended, what was not found [m], the table).
 
-        Where a search took too many rounds, it ends at slot -1.
+        A state that was not found is 0. A search that takes too many rounds ends at slot -1.
         """
         slots = self._slots[parent is not None]
         slot = slots.home(parent, piece)
@@ -152,7 +152,7 @@ class WordTable:
     def _add(
         self, parent: np.ndarray | None, piece: np.ndarray, slot: np.ndarray, slots: _Slots
     ) -> np.ndarray:
-        """The states [n] of what a search did not find. It ended at ``slot``."""
+        """New states [n] for what a search did not find. The search ended at ``slot`` [n]."""
         kind, found = int(parent is not None), np.zeros(len(piece), np.int64)
         left = np.arange(len(piece))
         while len(left):

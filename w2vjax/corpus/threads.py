@@ -71,12 +71,17 @@ def share(
         with ThreadPoolExecutor(len(readers), "w2vjax-text") as pool:
             try:
                 running = [pool.submit(work, reader) for reader in readers]
-                while wait(running, 0.1).not_done:  # without an end, it need not notice Ctrl-C
+                while wait(running, 0.1).not_done:  # a longer wait may not notice Ctrl-C
                     pass
             except BaseException as error:
                 failed[-1] = error
     if failed:
-        raise failed[min(failed)]
+        try:
+            raise failed[min(failed)]
+        finally:
+            # A traceback holds its error, and so would keep blocks of text in memory. The keys
+            # stay: by them, a thread that still runs gives up.
+            failed.update(dict.fromkeys(failed, BaseException()))
     return [done[order] for order in sorted(done)]
 
 

@@ -2,8 +2,12 @@
 
 import atexit
 import errno
+import os
 import socket
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +18,23 @@ from w2vjax.errors import ProcessError, SettingError
 from w2vjax.processes.guard import end_now, leave, reason_of
 
 _SAME = "Give all the same --coordinator and --processes, and each its own --process."
+
+
+@contextmanager
+def libraries_on_stderr() -> Iterator[None]:
+    """Send what libraries print on standard output to standard error, and Python's prints too.
+
+    Gloo, by which JAX joins CPUs, prints a line for each connection that it makes.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 class Wishes(NamedTuple):
@@ -34,7 +55,7 @@ def agreed(own: Wishes, noted: np.ndarray | None, started: bool) -> Wishes:
 
     Args:
         own: the wishes of this process now.
-        noted: what everyone wished when a round began, [devices, 3], if the round told so.
+        noted: the wishes of all devices when a round began, [devices, 3]. None: they are asked for.
         started: whether a round has ended.
     """
     if jax.process_count() == 1:
@@ -94,8 +115,8 @@ def connect(
     late = threading.Timer(start_timeout, end_now, (too_late,))
     late.daemon = True
     late.start()
-    # JAX ends a process by a signal when its own time is over. The timer and the guard are there
-    # before, and say who it was.
+    # JAX kills a process when its own timeout ends. So the timer and the guard end before that, and
+    # their message names the process that is missing.
     timing: dict[str, Any] = {
         "initialization_timeout": int(start_timeout) + 10,
         "heartbeat_timeout_seconds": int(heartbeat) + 8,

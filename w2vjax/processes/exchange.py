@@ -45,7 +45,7 @@ def _arrays(own: np.ndarray) -> np.ndarray:
 
 
 def _meet() -> None:
-    """Wait for all processes. One may read for hours longer, and a collective does not wait."""
+    """Wait for all processes. One may read for hours longer, and a collective would time out."""
     if how_many() > 1:
         from jax._src import distributed  # the coordinator has no public name
 

@@ -1,7 +1,7 @@
 """The guard of a process. It ends the process if another one has failed, died or got stuck.
 
 A process that waits for another one in a collective cannot do that itself. So the guard is a
-thread. Every second it leaves a note at JAX's coordinator and reads those of the others.
+thread. Every half second it leaves a note at JAX's coordinator and reads those of the others.
 """
 
 import atexit
@@ -34,7 +34,8 @@ class Guard:
 
     def __init__(self, client: Any, heartbeat: float, step_timeout: float):
         self._client, self._own = client, jax.process_index()
-        # Process 0 waits for the others before it ends, and JAX must not be the first
+        # less than JAX waits, because JAX kills a process without naming the one that is silent;
+        # some seconds less, because process 0 lets the others read its note before it ends
         self._silence = max(heartbeat / 2, heartbeat - 5)
         self.step_timeout = step_timeout
         self._mark, self._since, self._training = 0, time.monotonic(), False

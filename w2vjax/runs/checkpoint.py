@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
-from w2vjax.files import AnyPath, claimed, remove_leftovers
+from w2vjax.files import AnyPath, as_path, claimed, remove_leftovers
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.training.copies import Joined
 from w2vjax.training.settings import RENAMED, Settings
@@ -30,7 +30,7 @@ from w2vjax.types import Params, Tree
 
 Record: TypeAlias = dict[str, Any]
 _FORMAT = "w2vjax checkpoint 1"
-_NAME = re.compile(r"checkpoint-(\d{12})\.safetensors")
+_NAME = re.compile(r"checkpoint-(\d{12,})\.safetensors")
 _KEPT = 2
 _SAME = "Resume with what it was made with, or start again in an empty folder."
 _MORE_EPOCHS = (
@@ -74,8 +74,17 @@ class Checkpoints(NamedTuple):
 
 
 def checkpoints_in(given: AnyPath | Checkpoints | None) -> Checkpoints | None:
-    """What ``checkpoint`` of train stands for: a folder is short for ``Checkpoints(folder)``."""
-    return given if given is None or isinstance(given, Checkpoints) else Checkpoints(given)
+    """What ``checkpoint`` of train stands for: a folder is short for ``Checkpoints(folder)``.
+
+    One name to ``allow`` is short for a tuple of it.
+    """
+    if given is None:
+        return None
+    found = given if isinstance(given, Checkpoints) else Checkpoints(given)
+    allow: Any = found.allow
+    several = isinstance(allow, Iterable) and not isinstance(allow, str)
+    allow = tuple(allow) if several else (allow,)
+    return found._replace(folder=as_path(found.folder), allow=allow)
 
 
 def check_seconds(what: str, value: Any) -> None:
@@ -212,6 +221,7 @@ def _notes(tensors: Tensors) -> tuple[Record, Position, list[Record]] | None:
         and all(number >= 0 for number in place)
         and isinstance(history, list)
         and all(isinstance(record, dict) for record in [identity, *history])
+        and all(isinstance(record.get("loss", ""), float | None) for record in history)
     )
     return (_in_todays_words(identity), Position(*place), history) if sound else None
 
@@ -245,7 +255,7 @@ def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
 
 
 def _in_todays_words(identity: Record) -> Record:
-    """A checkpoint's identity under today's names. What it lacks has its default."""
+    """A checkpoint's identity under today's names. A setting that it lacks has its default."""
     names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
     usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
     return {"start": None, **usual, **{names.get(name, name): identity[name] for name in identity}}
@@ -279,4 +289,5 @@ def _checkpoints(folder: Path) -> list[Path]:
     except OSError as error:
         said = f"{folder} cannot be read: {error.strerror}. Check its permissions."
         raise FileError(said) from error
-    return [folder / name for name in sorted(names, reverse=True) if _NAME.fullmatch(name)]
+    found = {int(match[1]): folder / match[0] for match in map(_NAME.fullmatch, names) if match}
+    return [found[words] for words in sorted(found, reverse=True)]

@@ -1,14 +1,13 @@
 """Going on from a finished model on new text, with the words of both."""
 
-import os
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.corpus.count import build_vocab, check_counts
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.corpus.sources import READING, Reading, Source
+from w2vjax.corpus.sources import READING, Reading, Source, is_text, parts
+from w2vjax.corpus.threads import sizes_of
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath
@@ -46,7 +45,7 @@ def continue_from(
         SettingError: the text cannot be read twice.
         CorpusError, FileError, FormatError: text or model cannot be read.
     """
-    if not _repeatable(source):
+    if not _repeatable(source, reading):
         cause = "Going on needs a source that can be read twice"
         raise SettingError(f"{cause}. Pass files or a list of token lists.")
     check_counts(min_count, None)
@@ -66,7 +65,8 @@ def continue_from(
     return prepare(source, tokenizer=tokenizer, vocab=vocab, reading=reading), start
 
 
-def _repeatable(source: Source) -> bool:
-    names = source if isinstance(source, list | tuple) else [source]
-    piped = any(isinstance(name, str | os.PathLike) and os.fspath(name) == "-" for name in names)
-    return not piped and not hasattr(source, "__next__")
+def _repeatable(source: Source, reading: Reading) -> bool:
+    """Whether a source can be read twice: files and lists, but no pipe and no iterator."""
+    if source is None or not is_text(source):
+        return not hasattr(source, "__next__")
+    return sizes_of(parts(source, reading)) is not None

@@ -1,10 +1,10 @@
-"""``train``: the loop most people would have written, from a corpus to vectors.
+"""``train``: from a corpus to vectors.
 
     corpus --prepare--> ids --feed--> chunks --compile_chunk--> params --> Vectors
 
 A chunk is one compiled call of a few hundred steps. Between two calls, :mod:`w2vjax.runs.rounds`
-looks at what came back. It logs and saves. It stops a run that has diverged, at a signal, or when
-the callback asks for it. The parts are public, for a loop of your own.
+reads the reports, logs and saves. It also ends a run that has diverged, at a signal, or when the
+callback asks for it. The parts are public, for a loop of your own.
 """
 
 import json
@@ -36,7 +36,7 @@ from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
 from w2vjax.runs.held_out import evaluate_held_out
-from w2vjax.runs.report import Reporter, StopSignals
+from w2vjax.runs.report import Reporter, StopSignals, check_log
 from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training import setup
@@ -87,8 +87,8 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
         CorpusError: also where no pair of words was trained.
         DivergedError: a loss stopped being finite, or stays above that of tables that have learned
             nothing; the last checkpoint is untouched.
-        StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; the checkpoint is
-            checkpoint.
+        StoppedError: SIGTERM, SIGINT or SIGUSR1 while ``checkpoint`` is set; a checkpoint is saved
+            before.
 
     >>> text = [["a", "rose", "is", "a", "rose"]] * 20
     >>> trained = train(text, dim=4, epochs=2, min_count=1, sample=0)
@@ -117,7 +117,7 @@ def train_prepared(
     program = compile_chunk(job.recipe, job.feed.size)
     lowered = lower(job, program)
     untrained = untrained_beside(job)
-    lowered.compile()  # as the first call would
+    lowered.compile()  # the first call then need not compile
     ready = time.perf_counter()
     standing, history, identity = fresh_or_resumed(job, lowered, checkpoints, arguments.start)
     with (
@@ -157,6 +157,8 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     if arguments.step_timeout < 1:
         cause = f"step_timeout={arguments.step_timeout!r} would end every run of several processes"
         raise SettingError(f"{cause}. Use 1 second or more.")
+    if arguments.log is not None and is_first():
+        check_log(arguments.log)
     if checkpoints is not None and is_first():
         checkpoints.check()
 
@@ -194,14 +196,18 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
 
 def require_alike(corpus: Corpus, arguments: Arguments) -> None:
     """Refuse processes that differ in the corpus, a setting or the tables. The error names it."""
-    if not spans_processes(arguments.chosen_mesh()):
+    mesh = arguments.chosen_mesh()
+    if mesh is None or not spans_processes(mesh):
         return
     facts = {
         **arguments.settings().as_json(),
         "corpus": corpus.digest,
         "start": digest(arguments.start),
         "jax version": jax.__version__,
+        "devices": [mesh.axis_names, mesh.devices.shape, [each.id for each in mesh.devices.flat]],
+        "deterministic": bool(arguments.deterministic),
         "checkpoint (whether there is one)": arguments.checkpoint is not None,
+        "resume": bool(getattr(arguments.checkpoint, "resume", False)),
     }
     require_same(facts)
 

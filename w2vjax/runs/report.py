@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from w2vjax.errors import DivergedError, FileError, StoppedError
-from w2vjax.files import AnyPath
+from w2vjax.files import AnyPath, as_path, check_writable
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.checkpoint import Position
 from w2vjax.training.step import Progress, rate_at
@@ -105,6 +105,13 @@ class Reporter:
         return record
 
 
+def check_log(path: AnyPath) -> None:
+    """Refuse a log that could not be opened. Makes nothing. A device or a pipe can be a log."""
+    log = as_path(path)
+    if log.is_dir() or not log.exists():
+        check_writable(log)
+
+
 class Log:
     """Records as lines of JSON. A resumed run first writes those of its checkpoint again.
 
@@ -133,7 +140,7 @@ class Log:
         """Close the file. A failed run that wrote nothing leaves no new file."""
         if not failed:
             self._flush()
-        with contextlib.suppress(OSError):  # what could not be written was told of
+        with contextlib.suppress(OSError):  # a warning has already named the file
             self._file.close()
         if self._new and not self._begun:
             os.unlink(self.path)
@@ -174,7 +181,9 @@ class StopSignals:
     def __enter__(self) -> "StopSignals":
         if self._active:
             for number in _SIGNALS:
-                self._before[number] = signal.signal(number, self._receive)
+                # a handler that is not Python's could not be put back: it stays
+                if signal.getsignal(number) is not None:
+                    self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:

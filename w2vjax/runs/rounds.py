@@ -47,7 +47,7 @@ class Saver:
         self._saved = time.perf_counter()
 
     def due(self) -> bool:
-        """Whether it is time. The first process says so."""
+        """Whether a checkpoint is due. The first process decides that."""
         return is_first() and time.perf_counter() - self._saved > self._checkpoints.every
 
     def save(self, standing: Standing) -> None:
@@ -103,7 +103,11 @@ class Trainer:
         return Wishes(self.signals.received or 0, int(due), int(self._stopped))
 
     def _settle(self, standing: Standing, record: bool = True) -> tuple[Standing, Wishes]:
-        """Wait for a round's reports and count its steps; what all processes then have to do."""
+        """Wait for a round's reports and count its steps.
+
+        Returns:
+            Where the run stands then, and what all processes have to do.
+        """
         report = self.report
         forward(standing.reports and copies.own_part(standing.reports))
         reports, noted = read_reports(standing.reports or [])

@@ -23,8 +23,8 @@ from w2vjax.training.step import Progress
 from w2vjax.types import Objective, Params, Tables
 from w2vjax.windows.sampling import keep_probabilities
 
-# Positives whose loss is computed by tables of zeros, and the most numbers that a dense softmax may
-# make of them.
+# How many positives the loss of untrained tables is computed on, and the most numbers that a dense
+# softmax may compute for them.
 _WORDS, _NUMBERS = 256, 1 << 22
 # A round is bad if its loss is above this many times the untrained one, and hopeless if it is above
 # the next.
@@ -33,8 +33,8 @@ _BAD, _HOPELESS = 1.1, 10.0
 _ROUNDS, _SHARE = 3, 1 / 20
 # A run whose loss is still above this share of the untrained one has learned little.
 _NEAR = 0.9
-# The mean of few pairs differs by chance, by standard deviations. Pairs of one batch share words
-# and negatives: about as many as these differ like one.
+# The mean loss of few pairs varies by chance. A round is bad if it is this many standard deviations
+# above the limit. Pairs of a batch share words and negatives, so this many pairs vary like one.
 _DEVIATIONS, _PAIRS_ALIKE = 4.0, 100
 # The largest number that tables of the shipped objectives may hold. Measured: 3.6 after 60 passes
 # over 24 words, in bfloat16 too; the slow tests keep it under 20 at the steepest steps. Runs that
@@ -53,7 +53,7 @@ Waiting: TypeAlias = Callable[[], Untrained | None]  # computed in a thread: cal
 
 
 def untrained_loss(
-    objective: Objective, tables: Tables, mass: Sequence[float] | np.ndarray, words: int = _WORDS
+    objective: Objective, tables: Tables, mass: Sequence[float] | np.ndarray
 ) -> Untrained | None:
     """The loss of ``objective`` at scores of zero, for positives spread over ``mass`` [V].
 
@@ -65,7 +65,7 @@ def untrained_loss(
     1.3863
     """
     size = len(mass)
-    words = min(words, max(words // 4, _NUMBERS // size))
+    words = min(_WORDS, max(_WORDS // 4, _NUMBERS // size))
     quantiles = np.cumsum(mass) / np.sum(mass)
     places = np.searchsorted(quantiles, (np.arange(words) + 0.5) / words)
     ids = places.clip(0, size - 1).astype(np.int32)
@@ -142,8 +142,8 @@ class Watch:
     """Judges each round of a run by its measured loss.
 
     ``start`` are the params that the caller gave the run. They may have learned from other text,
-    and lose more on this one than tables that have learned nothing. The first round then says what
-    the others are judged by.
+    and lose more on this one than tables that have learned nothing. Later rounds are then judged by
+    the loss of the first round.
     """
 
     def __init__(self, job: Run, position: Position, untrained: Waiting, start: Params | None):
@@ -217,7 +217,7 @@ class Watch:
         return f"Lower learning_rate={rate} or batch_words={words}."
 
     def _unchanged(self, params: Params) -> bool:
-        # exact: a step on any pair moves its output row by a share of a hidden vector
+        # equal bits: a step on any pair would have moved an output row
         before = (None, 0) if self._start is None else self._start
         return all(
             np.array_equal(np.asarray(a), np.broadcast_to(np.asarray(b, a.dtype), a.shape))
@@ -241,11 +241,8 @@ def _largest(table: jax.Array) -> jax.Array:
     return jnp.abs(table).max().astype(jnp.float32)
 
 
-def require_sound(
-    params: Params, where: str, step: int, bound: float = np.inf, remedy: str = ""
-) -> None:
+def require_sound(params: Params, where: str, step: int, bound: float, remedy: str) -> None:
     """Raise DivergedError, naming the table that is not finite or not within ``bound``."""
-    remedy = remedy or "Lower the learning rate or batch_words."
     for name, table in params._asdict().items():
         size = float(_largest(table))
         if not np.isfinite(size):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
+from w2vjax.vocab import listed
 
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
 Query: TypeAlias = Any
@@ -194,26 +195,13 @@ def query_items(given: Query) -> list[Any]:
 
 
 def several(given: Iterable[Any]) -> list[Any]:
-    """The items as a list. Refuses a string, whose items are letters, and a set, without order.
-
-    >>> several(word for word in ("cat", "dog"))
-    ['cat', 'dog']
-    >>> several("a cat")
-    Traceback (most recent call last):
-    w2vjax.errors.SettingError: 'a cat' is one string, not a list of words. Pass a list of words.
-    """
-    if isinstance(given, str):
-        cause = f"{given!r:.60} is one string, not a list of words"
-        raise SettingError(f"{cause}. Pass a list of words.")
-    if isinstance(given, set | frozenset):
-        cause = f"{given!r:.60} is a set. Its order, and so the result, differs from run to run"
-        raise SettingError(f"{cause}. Pass a list: sorted(words).")
+    """The items as a list. Refuses what :func:`~w2vjax.vocab.listed` refuses, and a number."""
     if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         raise SettingError(
             f"{given!r:.60} is of type {type(given).__name__}. Give a word, a vector, or a list of "
             "words and vectors."
         )
-    return list(given)
+    return listed(given)
 
 
 def has_weight(item: object) -> bool:

@@ -65,8 +65,8 @@ class Vectors:
 
     Raises:
         SettingError: the shapes disagree, the matrix does not hold numbers, a word occurs twice or
-            is not a string, the words are a set, a count is negative, or counts, dropped or
-            min_count come beside a Vocab, which has its own.
+            is not a string, the words are one string or a set, a count is no whole number from 0
+            on, or counts, dropped or min_count come beside a Vocab, which has its own.
 
     The constructor does not read the numbers, so that a memory map opens at once. The first query
     refuses NaN and infinity and names the word.
@@ -85,9 +85,7 @@ class Vectors:
         min_count: int | None = None,
     ) -> None:
         if not isinstance(words, Vocab):
-            # A set is refused: its order, and so the word of a row, differs from run to run.
-            given = words if isinstance(words, str) else nearest.several(words)
-            words = Vocab(given, counts, 1 if min_count is None else min_count, dropped)
+            words = Vocab(words, counts, 1 if min_count is None else min_count, dropped)
         elif any(more is not None for more in (counts, dropped, min_count)):
             cause = "A Vocab has counts, dropped and min_count of its own"
             raise SettingError(f"{cause}. Leave them out.")
