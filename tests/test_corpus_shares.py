@@ -199,7 +199,7 @@ def test_the_processes_send_the_bytes_of_the_page(tmp_path, monkeypatch, process
 
     def blocks_of(part, reading):
         for block in right_blocks_of(part, reading):
-            own[exchange.own_number()] |= set(block.data.tobytes().split())
+            own[exchange.own_number()] |= set(block.tobytes().split())
             yield block
 
     monkeypatch.setattr(exchange, "gathered", gathered)

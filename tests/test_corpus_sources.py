@@ -24,7 +24,7 @@ from marks import slow
 
 from w2vjax.corpus.count import build_vocab
 from w2vjax.corpus.encode import prepare
-from w2vjax.corpus.sources import Reading, blocks, lines
+from w2vjax.corpus.sources import READING, Reading, blocks_of, lines, parts
 from w2vjax.errors import CorpusError, FormatError, SettingError
 from w2vjax.reading import contents
 
@@ -93,7 +93,8 @@ def unpacked(path):
 
 
 def corpus_bytes(path):
-    return b"".join(block.data.tobytes() for block in blocks(path)).removesuffix(b"\n")
+    [part] = parts(path)
+    return b"".join(block.tobytes() for block in blocks_of(part, READING)).removesuffix(b"\n")
 
 
 @pytest.mark.parametrize("padding", [0, 1, 4, 5_000])
@@ -518,7 +519,7 @@ def test_a_tokenizer_must_return_words(tmp_path):
     ],
 )
 def test_reading_settings_are_checked(options):
-    for read in (lambda how: next(blocks(None, how)), lambda how: prepare(None, reading=how)):
+    for read in (lambda how: parts(None, how), lambda how: prepare(None, reading=how)):
         with pytest.raises(SettingError, match=next(iter(options))):
             read(Reading(**options))
 

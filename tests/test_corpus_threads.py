@@ -226,7 +226,7 @@ def test_an_error_ends_the_work_of_later_parts(tmp_path, monkeypatch):
             raise MemoryError
         begun.set()
         while True:
-            yield sources.Block(np.frombuffer(b"a ", np.uint8), False)
+            yield np.frombuffer(b"a ", np.uint8)
 
     monkeypatch.setattr(sources, "blocks_of", blocks_of)
     with pytest.raises(MemoryError):
@@ -242,7 +242,7 @@ from w2vjax.corpus import scan, sources
 def blocks_of(part, reading):
     os.write(1, b"reading\\n")
     while True:
-        yield sources.Block(np.frombuffer(b"a ", np.uint8), False)
+        yield np.frombuffer(b"a ", np.uint8)
 sources.blocks_of = blocks_of
 try:
     scan.scan(sys.argv[1:], reading=sources.Reading(threads=3))

@@ -5,7 +5,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from w2vjax.corpus.sources import SEPARATOR, Block
+from w2vjax.corpus.sources import SEPARATOR
 from w2vjax.corpus.table import PIECE, WordTable
 from w2vjax.processes.exchange import everyones_words
 
@@ -34,21 +34,21 @@ class NumberedWords(NamedTuple):
     size: int  # numbers below this exist
 
 
-def words_of_blocks(found: Iterable[Block], table: WordTable) -> Iterator[NumberedWords]:
+def words_of_blocks(found: Iterable[np.ndarray], table: WordTable) -> Iterator[NumberedWords]:
     """The words of blocks, each as its number in the table."""
     for block in found:
-        separators = np.flatnonzero(block.data <= SEPARATOR)
+        separators = np.flatnonzero(block <= SEPARATOR)
         starts: np.ndarray = np.roll(separators + 1, 1)
         starts[0] = 0
         lengths: np.ndarray = separators - starts
         opens: np.ndarray = np.zeros(0, np.int64)  # for every newline, the words before it
-        if NEWLINE in block.data:
-            newline = np.flatnonzero(block.data.take(separators) == NEWLINE)
+        if NEWLINE in block:
+            newline = np.flatnonzero(block.take(separators) == NEWLINE)
             opens = newline + 1 if lengths.all() else np.cumsum(lengths > 0)[newline]
         if not lengths.all():
             real = np.flatnonzero(lengths)
             starts, lengths = starts[real], lengths[real]
-        padded = np.concatenate([block.data, np.zeros(PIECE, np.uint8)])
+        padded = np.concatenate([block, np.zeros(PIECE, np.uint8)])
         yield NumberedWords(table.numbers(padded, starts, lengths), opens, table.size)
 
 
@@ -88,7 +88,7 @@ class Tally:
         told = everyones_words(self.table.spell, own, self.own[own], self.first[own])
         self.counts = np.zeros_like(self.own)
         for text, counts, first in told:
-            [batch] = words_of_blocks([Block(np.frombuffer(text, np.uint8), False)], self.table)
+            [batch] = words_of_blocks([np.frombuffer(text, np.uint8)], self.table)
             self.reserve(batch.size)
             self.counts[batch.numbers] += counts
             self.first[batch.numbers] = np.minimum(self.first[batch.numbers], first)

@@ -5,7 +5,6 @@ UTF-8 sequence or a CRLF, and the result cannot depend on the size of the blocks
 """
 
 import codecs
-import mmap
 import os
 import re
 import stat
@@ -13,6 +12,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
 import numpy as np
@@ -21,7 +21,7 @@ from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
 from w2vjax.files import AnyPath
-from w2vjax.reading import MARK, archive, wide_text
+from w2vjax.reading import MARK, archive, contents, wide_text
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words
@@ -84,8 +84,7 @@ def check_reading(reading: Reading) -> None:
         raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
     whole_number("block_bytes", reading.block_bytes)
     most: Any = reading.max_expansion
-    number = isinstance(most, int | float | np.number) and not isinstance(most, bool)
-    if not number or not most > 0:
+    if isinstance(most, bool) or not isinstance(most, int | float | np.number) or not most > 0:
         raise SettingError(f"max_expansion={most!r:.60} cannot work. Use a number above 0.")
     if type(reading.together) is not bool:
         raise SettingError(f"together={reading.together!r:.60} is unclear. Use True or False.")
@@ -111,13 +110,6 @@ class Part(NamedTuple):
     end: int | None = None  # None is the end of the file
 
 
-class Block(NamedTuple):
-    """Bytes of one file, up to and with a separator. The last block of a file may be a newline."""
-
-    data: np.ndarray  # [bytes] uint8
-    ends_file: bool
-
-
 def is_text(source: Source) -> TypeGuard[TextSource]:
     """Whether a source is read from files (a path, paths, "-", None) and is no token lists."""
     if source is None or _is_path(source):
@@ -138,9 +130,8 @@ def files(source: AnyPath | Sequence[AnyPath], leave_out: Iterable[AnyPath] = ()
     found: list[str] = []
     for path in [source] if isinstance(source, (str, os.PathLike)) else source:
         name = os.fspath(path)
-        if name == "-":
-            found.append(name)
-        elif stat.S_ISDIR(mode := _mode(name)):
+        mode = stat.S_IFIFO if name == "-" else _mode(name)
+        if stat.S_ISDIR(mode):
             found += _files_in(name, left_out)
         elif stat.S_ISREG(mode) or stat.S_ISFIFO(mode):  # a shell makes <(zcat text.gz) a pipe
             found.append(name)
@@ -216,12 +207,9 @@ def split(part: Part, reading: Reading) -> list[Part]:
     if path is None or is_compressed(path) or not reading.is_utf8():
         return [part]
     cuts = [0]
-    # an error is raised later, by the thread that reads the part; an empty file cannot be mapped
-    with (
-        suppress(OSError, ValueError),
-        open(path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
+    # an error is raised later, by the thread that reads the part
+    with suppress(OSError, ValueError):
+        data = contents(Path(path))
         for place in range(PART, len(data), PART):
             if place > cuts[-1]:
                 if not (found := _SEPARATOR.search(data, place, place + LONGEST_WORD)):
@@ -230,14 +218,8 @@ def split(part: Part, reading: Reading) -> list[Part]:
     return [Part(path, *ends) for ends in zip(cuts, [*cuts[1:], None], strict=True)]
 
 
-def blocks(source: TextSource, reading: Reading = READING) -> Iterator[Block]:
-    """Every file of a text source as blocks of valid UTF-8, without byte order marks."""
-    for part in parts(source, reading):
-        yield from blocks_of(part, reading)
-
-
-def blocks_of(part: Part, reading: Reading) -> Iterator[Block]:
-    """One part of a source as blocks of valid UTF-8, without a byte order mark."""
+def blocks_of(part: Part, reading: Reading) -> Iterator[np.ndarray]:
+    """One part of a source as blocks [bytes] uint8 of valid UTF-8, without a byte order mark."""
     if part.path is None:
         yield from _cut([machine_learning_text().encode()], part, "the built-in text", reading)
         return
@@ -316,7 +298,7 @@ def _chunks(file: IO[bytes], size: int, most: int = sys.maxsize) -> Iterator[byt
         most -= len(piece)
 
 
-def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> Iterator[Block]:
+def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> Iterator[np.ndarray]:
     """Pieces cut behind their last separator, as checked UTF-8. A newline ends the file."""
     rest = bytearray()  # since the last separator
     offset = part.begin  # of rest, in the (decompressed) file
@@ -331,11 +313,10 @@ def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> It
             continue
         data = b"".join([rest, memoryview(piece)[:cut]])
         rest = bytearray(piece[cut:])
-        yield Block(_checked(data, offset, name, reading.errors), ends_file=False)
+        yield _checked(data, offset, name, reading.errors)
         offset += len(data)
-    ends_file = part.end is None
-    rest += b"\n" if ends_file else b" "
-    yield Block(_checked(bytes(rest), offset, name, reading.errors), ends_file)
+    rest += b"\n" if part.end is None else b" "
+    yield _checked(bytes(rest), offset, name, reading.errors)
 
 
 def _behind_last_separator(piece: bytes) -> int:
@@ -369,14 +350,13 @@ def lines(source: TextSource, reading: Reading = READING) -> Iterator[str]:
     Memory holds a whole line. Only the default tokenizer reads an endless line in constant memory.
     A newline at the end of a file begins no further line.
     """
-    rest: list[bytes] = []
-    for block in blocks(source, reading):
-        head, *tail = block.data.tobytes().split(b"\n")
-        rest.append(head)
-        for line in tail:
-            text = b"".join(rest).decode().removesuffix("\r")
-            if text or not block.ends_file:
-                yield text
-            rest = [line]
-        if block.ends_file:
-            rest = []
+    for part in parts(source, reading):
+        ended: list[str] = []  # at most one line: the last of a file counts only if it is not empty
+        rest: list[bytes] = []
+        for block in blocks_of(part, reading):
+            head, *tail = block.tobytes().split(b"\n")
+            rest.append(head)
+            for begun in tail:
+                yield from ended
+                ended, rest = [b"".join(rest).decode().removesuffix("\r")], [begun]
+        yield from filter(None, ended)
