@@ -92,7 +92,6 @@ def test_batches_and_parts_change_nothing(text, batch, part, passes):
     whole = phrases(text, **options)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbours, "BATCH", batch)
-        patch.setattr("w2vjax.corpus.phrases.BATCH", batch)
         patch.setattr(neighbours, "PART", part)
         small = phrases(text, **options)
         lines = list(small.lines())

@@ -1,13 +1,7 @@
 """Count, score and join neighbouring words, in batches of ids.
 
-Mikolov et al. 2013 (arXiv:1310.4546, section 4) score two neighbours a and b by::
-
-    (count(a b) - min_count) * N / (count(a) * count(b))             N tokens in the corpus
-
-They join the pairs whose score is above a threshold, from left to right. The other score is the
-normalised pointwise mutual information (Bouma 2009). It is between -1 and 1::
-
-    log(p(a b) / (p(a) p(b))) / -log p(a b)
+Pairs whose score is above a threshold are joined from left to right, as in Mikolov et al. 2013
+(arXiv:1310.4546, section 4).
 
 Connector words ("of", "the") may stand between a and b. They do not end the search for a neighbour,
 and a pair includes the connectors between its words. The key of a pair is one integer. Its digits
@@ -33,11 +27,12 @@ def word2phrase_score(
 ) -> np.ndarray:
     """(pair - min_count) * tokens / (a * b), from counts [n]. The usual threshold is 100.
 
+    Mikolov et al. 2013 (arXiv:1310.4546, section 4).
+
     >>> word2phrase_score(np.array([15]), np.array([20]), np.array([50]), 100_000, 5).tolist()
     [1000.0]
     """
-    score: np.ndarray = (pair - min_count) / a / b * tokens
-    return score
+    return np.asarray((pair - min_count) / a / b * tokens)
 
 
 def npmi_score(
@@ -45,8 +40,9 @@ def npmi_score(
 ) -> np.ndarray:
     """log(p_pair / (p_a p_b)) / -log p_pair, from counts [n]. The usual threshold is 0.5.
 
-    Two words that occur only together get 1. Independent words get 0. A pair that occurs fewer than
-    ``min_count`` times gets -inf.
+    The normalised pointwise mutual information (Bouma 2009), between -1 and 1. Two words that occur
+    only together get 1. Independent words get 0. A pair that occurs fewer than ``min_count`` times
+    gets -inf.
 
     >>> npmi_score(np.array([10]), np.array([10]), np.array([10]), 1000, 5).round(9).tolist()
     [1.0]
@@ -89,26 +85,22 @@ class PairStream(NamedTuple):
         return found
 
 
-def neighbours(
-    words: list[str],
-    ids: np.ndarray,
-    starts: np.ndarray,
-    connectors: frozenset[str],
-    min_count: int,
+def pair_stream(
+    words: list[str], ids: np.ndarray, starts: np.ndarray, linking: frozenset[str], min_count: int
 ) -> PairStream:
     """Count the words, and number those that can begin or end a phrase."""
     counts = np.zeros(len(words), np.int64)
     for begin in range(0, len(ids), BATCH):
         np.add.at(counts, ids[begin : begin + BATCH], 1)
-    linking = np.array([place for place, word in enumerate(words) if word in connectors], np.int64)
+    connectors = np.array([place for place, word in enumerate(words) if word in linking], np.int64)
     connector, rank = np.zeros(len(words), np.int64), np.full(len(words), -1, np.int64)
-    connector[linking] = np.arange(1, len(linking) + 1)
+    connector[connectors] = np.arange(1, len(connectors) + 1)
     frequent = np.flatnonzero((counts >= min_count) & (connector == 0))
     rank[frequent] = np.arange(len(frequent))
-    if (len(linking) + 1) ** LONGEST_GAP * len(frequent) ** 2 >= 1 << 63:
-        cause = f"{len(frequent):,} words and {len(linking)} connectors make more pairs"
+    if (len(connectors) + 1) ** LONGEST_GAP * len(frequent) ** 2 >= 1 << 63:
+        cause = f"{len(frequent):,} words and {len(connectors)} connectors make more pairs"
         raise SettingError(f"{cause} than 64 bits can number. Raise min_count.")
-    return PairStream(words, ids, starts, counts, connector, linking, rank, frequent, min_count)
+    return PairStream(words, ids, starts, counts, connector, connectors, rank, frequent, min_count)
 
 
 class Stretch(NamedTuple):
@@ -160,19 +152,16 @@ def choose_pairs(
 
 def _count(stream: PairStream, parts: int, part: int) -> tuple[np.ndarray, np.ndarray]:
     """Distinct keys (rising) and their counts, of the keys that fall into one part."""
-    keys, counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    waiting = [(keys, counts)]
-    begin = 0
+    pieces, begin = [(np.zeros(0, np.int64), np.zeros(0, np.int64))], 0
     while begin < len(stream.ids):
         stretch = _stretch(stream, begin)
         mine = stretch.keys[(stretch.keys >= 0) & (stretch.keys % parts == part)]
-        waiting.append(np.unique(mine, return_counts=True))
+        pieces.append(np.unique(mine, return_counts=True))
         # merging rarely keeps the sum of all merges cheap
-        if sum(len(some) for some, _ in waiting) > len(keys) + BATCH:
-            keys, counts = _merged([(keys, counts), *waiting])
-            waiting = []
+        if sum(len(keys) for keys, _ in pieces[1:]) > len(pieces[0][0]) + BATCH:
+            pieces = [_merged(pieces)]
         begin += stretch.last
-    return _merged([(keys, counts), *waiting])
+    return _merged(pieces)
 
 
 def _merged(pieces: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,23 +6,16 @@ batches and count one part of the pairs at a time, so memory does not grow with 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import numpy as np
 
+from w2vjax.corpus import neighbours
 from w2vjax.corpus.encode import prepare
-from w2vjax.corpus.neighbours import (
-    BATCH,
-    LONGEST_GAP,
-    Score,
-    choose_pairs,
-    neighbours,
-    npmi_score,
-    word2phrase_score,
-    write_joined,
-)
+from w2vjax.corpus.neighbours import LONGEST_GAP, Score, npmi_score, word2phrase_score
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError, whole_number
@@ -69,17 +62,14 @@ class Phrases:
         >>> found.join(["a", "new", "york", "boat"])
         ['a', 'new_york', 'boat']
         """
-        line = listed(tokens)
-        for rules in self._rules:
-            line = self._join(rules, line)
-        return line
+        return reduce(self._join, self._rules, listed(tokens))
 
     @cached_property
     def _rules(self) -> list[set[tuple[str, ...]]]:
         """The parts of the phrases that each pass joins."""
         return [{phrase.parts for phrase in rules} for rules in self.found]
 
-    def _join(self, rules: set[tuple[str, ...]], line: list[str]) -> list[str]:
+    def _join(self, line: list[str], rules: set[tuple[str, ...]]) -> list[str]:
         joined: list[str] = []
         place = 0
         while place < len(line):
@@ -142,12 +132,12 @@ class Lines:
 
 def _in_pieces(ids: np.ndarray, starts: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """("first" or "next", ids) for each piece of a line. A long line has several pieces."""
-    for begin in range(0, len(starts), BATCH):
-        some = starts[begin : begin + BATCH + 1].tolist()
-        ends = some[1:] if len(some) > BATCH else [*some[1:], len(ids)]
-        for start, end in zip(some, ends, strict=False):
-            for place in range(start, end, BATCH):
-                yield "first" if place == start else "next", ids[place : min(place + BATCH, end)]
+    size = neighbours.BATCH
+    for begin in range(0, len(starts), size):
+        some = starts[begin : begin + size + 1].tolist()
+        for start, end in zip(some[:size], [*some[1:], len(ids)], strict=False):
+            for place in range(start, end, size):
+                yield "first" if place == start else "next", ids[place : min(place + size, end)]
 
 
 def phrases(
@@ -191,30 +181,23 @@ def phrases(
     whole_number("min_count", min_count)
     linking = _connectors(connectors)
     _check(score, delimiter)
-    thresholds = _thresholds(threshold, passes, score)
+    limits = _limits(threshold, passes, score)
     corpus = prepare(source, None, 1, tokenizer=tokenizer, reading=reading)
-    words, ids, starts = list(corpus.vocab.words), corpus.ids, corpus.starts
+    ids_of, ids, starts = dict(corpus.vocab.ids), corpus.ids, corpus.starts
     found = []
-    for limit in thresholds:
-        stream = neighbours(words, ids, starts, linking, min_count)
-        keys, pair_counts, scores = choose_pairs(stream, score, limit)
+    for limit in limits:
+        stream = neighbours.pair_stream(list(ids_of), ids, starts, linking, min_count)
+        keys, pair_counts, scores = neighbours.choose_pairs(stream, score, limit)
         rules = list(map(Phrase, stream.spell(keys), pair_counts.tolist(), scores.tolist()))
         found.append(tuple(sorted(rules, key=lambda phrase: -phrase.score)))
-        numbers = _numbers([delimiter.join(phrase.parts) for phrase in rules], words)
+        joined = [delimiter.join(phrase.parts) for phrase in rules]
+        numbers = np.array([ids_of.setdefault(each, len(ids_of)) for each in joined], np.int32)
         with temporary_folder() as folder:
             paths = folder / "ids", folder / "starts"
             with naming(paths[0]), open(paths[0], "wb") as out, open(paths[1], "wb") as begins:
-                write_joined(stream, keys, numbers, out, begins)
+                neighbours.write_joined(stream, keys, numbers, out, begins)
             ids, starts = np.memmap(paths[0], "<i4", "r"), np.memmap(paths[1], "<i8", "r")
-    return Phrases(tuple(found), delimiter, linking, tuple(words), ids, starts)
-
-
-def _numbers(phrases_found: list[str], words: list[str]) -> np.ndarray:
-    """The ids [n] int32 of phrases. New phrases are added to ``words``."""
-    ids_of = {word: place for place, word in enumerate(words)}
-    numbers = [ids_of.setdefault(phrase, len(ids_of)) for phrase in phrases_found]
-    words[:] = ids_of
-    return np.array(numbers, np.int32)
+    return Phrases(tuple(found), delimiter, linking, tuple(ids_of), ids, starts)
 
 
 def _connectors(words: Iterable[str]) -> frozenset[str]:
@@ -234,21 +217,19 @@ def _check(score: object, delimiter: object) -> None:
         raise SettingError(f"{cause}. Use '_'.")
 
 
-def _thresholds(
-    threshold: float | Sequence[float] | None, passes: int, score: Score
-) -> list[float]:
+def _limits(threshold: float | Sequence[float] | None, passes: int, score: Score) -> list[float]:
+    """The threshold of each pass."""
     whole_number("passes", passes)
     if threshold is None:
         if score not in USUAL_THRESHOLDS:
             raise SettingError("A score of your own has no usual threshold. Pass threshold.")
         threshold = USUAL_THRESHOLDS[score]
-    try:
+    limits: list[float] = []
+    with suppress(TypeError, ValueError):
         given = np.array(threshold, np.float64)
-        thresholds = given.tolist() if given.ndim else [float(given)] * passes
-        usable = given.ndim < 2 and not isinstance(threshold, (str, bytes))
-    except (TypeError, ValueError):
-        thresholds, usable = [], False
-    if not usable or len(thresholds) != passes or not all(np.isfinite(thresholds)):
+        limits = given.tolist() if given.ndim else [float(given)] * passes
+    usable = np.shape(limits) == (passes,) and not isinstance(threshold, (str, bytes))
+    if not usable or not all(np.isfinite(limits)):
         cause = f"threshold={threshold!r:.60} is not one finite number, or one for each of {passes}"
         raise SettingError(f"{cause} passes. Pass such a number.")
-    return thresholds
+    return limits
