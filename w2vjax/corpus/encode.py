@@ -12,23 +12,16 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from w2vjax import files
 from w2vjax.corpus import sources
 from w2vjax.corpus.count import check_counts, rank, spelled
 from w2vjax.corpus.scan import Seen, renumber, scan
-from w2vjax.corpus.sources import READING, Reading, Source, TextSource, files, is_text
-from w2vjax.corpus.threads import beside
+from w2vjax.corpus.sources import READING, Reading, Source, TextSource, is_text
+from w2vjax.corpus.threads import beside, sizes_of
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, SettingError, W2VError
-from w2vjax.files import (
-    AnyPath,
-    as_path,
-    atomic_files,
-    scratch_files,
-    settled,
-    sha256_of,
-    temporary_folder,
-)
+from w2vjax.files import AnyPath, atomic_files, scratch_files, sha256_of, temporary_folder
 from w2vjax.processes.exchange import if_all_have
 from w2vjax.vocab import Report, Vocab, require_chosen_by
 
@@ -104,7 +97,7 @@ def encode(
     ([0, 1, 0, 1], [0, 2])
     """
     _require_vocab(vocab)
-    target = as_path(path)
+    target = files.as_path(path)
     behind = target.with_name(target.name + ".starts")
     made = atomic_files([target, behind])
     with scratch_files(target.parent) as scratch, made as (ids_out, starts_out):
@@ -178,21 +171,22 @@ def prepare(
     if vocab is not None:
         _check_vocab(vocab, min_count, max_vocab, cache_dir)
         return _with_words_of(vocab, source, tokenizer, reading)
+    reading = reading.without(cache_dir)
     settings = {
         "format": FORMAT,
         "min_count": int(least),
         "max_vocab": max_vocab and int(max_vocab),
         "tokenizer": _name(tokenizer),
         "errors": reading.errors,
-        "source": _names(source, reading.without(cache_dir)),
+        "source": _names(source, reading),
     }
     if not reading.is_utf8():
         settings["encoding"] = reading.encoding
+    read = partial(scan, source, tokenizer, reading)
     if cache_dir is None:
         with temporary_folder() as folder:
-            read = partial(scan, source, tokenizer, reading)
             return _make(_paths(folder, settings), settings, None, read)
-    return _cached(cache_dir, settings, source, partial(scan, source, tokenizer), reading)
+    return _cached(cache_dir, settings, source, read, reading)
 
 
 def _cached(
@@ -204,13 +198,13 @@ def _cached(
     except OSError as error:
         cause = f"{os.fspath(folder)!r} cannot be made: {error.strerror}"
         raise FileError(f"{cause}. Name a folder for the cache.") from error
-    paths, marks, reading = _paths(folder, settings), None, reading.without(folder)
+    paths, marks = _paths(folder, settings), None
     if settings["tokenizer"] and settings["source"] and is_text(source):
         marks = _fingerprints(source, reading)
         # if one process lacks the cache, every process reads its share
         if corpus := if_all_have(_reuse(paths, settings, marks), "cache", reading.together):
             return corpus
-    return _make(paths, settings, marks, partial(read, reading))
+    return _make(paths, settings, marks, read)
 
 
 def _require_vocab(vocab: Vocab) -> None:
@@ -218,12 +212,10 @@ def _require_vocab(vocab: Vocab) -> None:
         raise SettingError(f"vocab={vocab!r:.60} is no vocabulary. Pass Vocab.load(path).")
 
 
-def _check_vocab(
-    vocab: Vocab, min_count: int | None, max_vocab: int | None, cache_dir: object
-) -> None:
+def _check_vocab(vocab: Vocab, min_count: int | None, max_vocab: int | None, cache: object) -> None:
     """Raise SettingError for a vocabulary that cannot be used, or not with the other settings."""
     _require_vocab(vocab)
-    if cache_dir is not None or max_vocab is not None:
+    if cache is not None or max_vocab is not None:
         cause = "A vocab takes the place of one that is chosen or cached"
         raise SettingError(f"{cause}. Leave out max_vocab and cache.")
     if vocab.counts is None:
@@ -255,9 +247,8 @@ def _names(source: Source, reading: Reading) -> list[str] | None:
     """The files of a source; None if nothing shows whether it has changed."""
     if source is None:
         return ["the built-in text"]
-    names = files(source, reading.leave_out) if is_text(source) and source is not None else []
-    known = bool(names) and all(map(os.path.isfile, names))
-    return [os.path.abspath(name) for name in names] if known else None
+    found = sources.parts(source, reading) if is_text(source) else []
+    return [os.path.abspath(str(part.path)) for part in found] if sizes_of(found) else None
 
 
 def _fingerprints(source: TextSource, reading: Reading) -> Marks:
@@ -265,7 +256,7 @@ def _fingerprints(source: TextSource, reading: Reading) -> Marks:
     if source is None:
         return [[hashlib.sha256(machine_learning_text().encode()).hexdigest()]]
     marks: Marks = []
-    for path in files(source, reading.leave_out):
+    for path in sources.files(source, reading.leave_out):
         try:
             with open(path, "rb") as file:
                 status = os.fstat(file.fileno())
@@ -285,8 +276,7 @@ def _paths(folder: AnyPath, settings: Settings) -> list[Path]:
 
 def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read) -> Corpus:
     """Read the source and write the three files, which appear together or not at all."""
-    made = atomic_files(paths)
-    with scratch_files(paths[0].parent) as scratch, made as (manifest, ids, starts):
+    with scratch_files(paths[0].parent) as scratch, atomic_files(paths) as (manifest, ids, starts):
         seen = read(scratch)
         kept, dropped, ids_of = rank(seen, settings["min_count"], settings["max_vocab"])
 
@@ -310,7 +300,7 @@ def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read
 
 def _reuse(paths: list[Path], settings: Settings, marks: Marks) -> Corpus | None:
     """The corpus of an earlier run, if it was made from the same text and is whole."""
-    paths = settled(paths)
+    paths = files.settled(paths)
     if not paths[0].exists():
         return None
     try:
