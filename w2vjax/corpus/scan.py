@@ -131,9 +131,7 @@ def _token_lists(
     source: Source, tokenizer: Tokenizer | None, reading: Reading
 ) -> Iterator[Sequence[str]]:
     if is_text(source):
-        tokenizer = tokenizer or tokenize_whitespace
-        for line in sources.lines(source, reading):
-            yield tokenizer(line)
+        yield from map(tokenizer or tokenize_whitespace, sources.lines(source, reading))
         return
     if not isinstance(source, Iterable) or isinstance(source, (bytes, bytearray, *_SETS)):
         remedy = "Pass a path, a list of paths, or a list of token lists."
@@ -154,12 +152,10 @@ def _token_lists(
             yield list(item)
 
 
-def _words_of_lists(
-    token_lists: Iterator[Sequence[str]], ids: dict[str, int]
-) -> Iterator[NumberedWords]:
+def _words_of_lists(lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iterator[NumberedWords]:
     numbers: list[int] = []
     starts: list[int] = []
-    for line, tokens in enumerate(token_lists, 1):
+    for line, tokens in enumerate(lists, 1):
         if isinstance(tokens, (str, *_SETS)) or not isinstance(tokens, Iterable):
             cause = f"The tokenizer returned {tokens!r:.40} for line {line}"
             raise CorpusError(f"{cause}. It has to return a list of words.")
@@ -198,8 +194,7 @@ def _renumber(
 ) -> tuple[int, bool]:
     """(number of ids up to here, whether a line begins behind them) of the parts with a file."""
     kept, held = begin, np.zeros(0, np.int64)  # the last start, written once a kept word follows it
-    found = in_order(partial(_ids_of_batch, ids_of), _batches(seen.written), seen.threads)
-    for ids, starts in found:
+    for ids, starts in in_order(partial(_kept_ids, ids_of), _batches(seen.written), seen.threads):
         starts = np.concatenate([held, starts + kept])
         starts = starts[np.diff(starts, prepend=-1) > 0]
         starts_out.write(starts[:-1].astype("<i8").data)
@@ -221,9 +216,7 @@ def _batches(written: Iterable[Written]) -> Iterator[tuple[bytes, bool]]:
             yield data, part.begins_line and done == 0
 
 
-def _ids_of_batch(
-    ids_of: np.ndarray, data: bytes, begins_line: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _kept_ids(ids_of: np.ndarray, data: bytes, begins_line: bool) -> tuple[np.ndarray, np.ndarray]:
     """(the ids that are kept, the number of kept ids before each line start)."""
     numbers = np.frombuffer(data, "<i4")
     opens = np.flatnonzero(numbers < 0)

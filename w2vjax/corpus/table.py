@@ -82,11 +82,10 @@ class WordTable:
 
     def _long(self, word: bytes) -> int:
         """The state of a word of PIECES * PIECE bytes or more."""
-        if (state := self.long_words.get(word)) is None:
-            with self.lock:
-                if (state := self.long_words.get(word)) is None:
-                    state = int(self._make(np.array([-1]), np.zeros(1, np.uint64))[0])
-                    self.long_words[word] = state
+        with self.lock:
+            if (state := self.long_words.get(word)) is None:
+                state = int(self._make(np.array([-1]), np.zeros(1, np.uint64))[0])
+                self.long_words[word] = state
         return state
 
     def spell(self, states: np.ndarray) -> list[str]:
@@ -130,24 +129,23 @@ class WordTable:
         slots = self._slots[parent is not None]
         slot = slots.home(parent, piece)
         found = slots.states.take(slot)
-        left = missed = np.flatnonzero(self._differ(found, parent, piece))
+        left = missed = np.flatnonzero(self._other(found, parent, piece))
         for distance in range(1, _ROUNDS):
             if not len(left := left[found[left] > 0]):
                 break
             slot[left] = (slot[left] + distance) & (len(slots.states) - 1)
             found[left] = slots.states[slot[left]]
             some = None if parent is None else parent[left]
-            left = left[self._differ(found[left], some, piece[left])]
+            left = left[self._other(found[left], some, piece[left])]
         found[left], slot[left] = 0, -1
         return found, slot, missed[found[missed] == 0], slots
 
-    def _differ(
-        self, state: np.ndarray, parent: np.ndarray | None, piece: np.ndarray
-    ) -> np.ndarray:
-        differ: np.ndarray = self.piece.take(state) != piece
+    def _other(self, state: np.ndarray, parent: np.ndarray | None, piece: np.ndarray) -> np.ndarray:
+        """Which states [n] bool are not those of (parent, piece)."""
+        other: np.ndarray = self.piece.take(state) != piece
         if parent is not None:
-            differ |= self.parent.take(state) != parent
-        return differ
+            other |= self.parent.take(state) != parent
+        return other
 
     def _add(
         self, parent: np.ndarray | None, piece: np.ndarray, slot: np.ndarray, slots: _Slots

@@ -24,6 +24,5 @@ def tokenize_whitespace(line: str) -> list[str]:
 def check_tokenizer(tokenizer: object) -> None:
     """Raise SettingError for something that is no function. None is the default tokenizer."""
     if tokenizer is not None and not callable(tokenizer):
-        raise SettingError(
-            f"tokenizer={tokenizer!r:.60} is no function. Pass a function from a line to its words."
-        )
+        remedy = "Pass a function from a line to its words."
+        raise SettingError(f"tokenizer={tokenizer!r:.60} is no function. {remedy}")
