@@ -1,6 +1,7 @@
 """Prepared corpora: equal text gives equal bytes, and a stale corpus is made again."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -111,6 +112,16 @@ def test_what_cannot_be_recognised_is_read_every_time(tmp_path, text):
     for source, tokenizer in [([["a", "b"]], None), (text, lambda line: line.split())]:
         for _ in range(2):
             assert not prepare(source, tmp_path / "cache", 1, tokenizer=tokenizer).reused
+
+
+def test_standard_input_is_not_taken_for_a_file_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text("a file")
+    for given in ("one two", "three four"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+        corpus = prepare("-", tmp_path / "cache", 1)
+        assert (" ".join(corpus.vocab), corpus.reused) == (given, False)
+    assert prepare("./-", tmp_path / "cache", 1).vocab.words == ("a", "file")
 
 
 DAMAGE = [("flip", 10), ("cut", 1), ("remove", 1), *slow(("flip", 350), ("cut", 70))]
