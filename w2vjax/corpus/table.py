@@ -82,11 +82,11 @@ class WordTable:
 
     def _long(self, word: bytes) -> int:
         """The state of a word of PIECES * PIECE bytes or more."""
-        with self.lock:
-            if (state := self.long_words.get(word)) is None:
-                state = int(self._make(np.array([-1]), np.zeros(1, np.uint64))[0])
-                self.long_words[word] = state
-        return state
+        if word not in self.long_words:  # a lock for every word would take too long
+            with self.lock:
+                if word not in self.long_words:
+                    self.long_words[word] = self._make(np.array(-1), np.zeros(1, np.uint64)).item()
+        return self.long_words[word]
 
     def spell(self, states: np.ndarray) -> list[str]:
         """The words that end in the given states."""
