@@ -15,10 +15,9 @@ from w2vjax.formats.projector import SHOWN
 from w2vjax.reading import ALLOWANCES
 
 if TYPE_CHECKING:
-    FormatName: TypeAlias = str
     Allowance: TypeAlias = str
-else:  # the command line offers the names that these tables list
-    FormatName, Allowance = Literal[tuple(FORMATS)], Literal[tuple(ALLOWANCES)]
+else:  # the command line offers the names that the table lists
+    Allowance = Literal[tuple(ALLOWANCES)]
 File = Positional[Annotated[Path, Files.READ, shown("FILE")]]
 To = DisallowNone[Annotated[str | None, shown("FORMAT")]]
 From = DisallowNone[Annotated[str | None, shown("FORMAT", name="from")]]

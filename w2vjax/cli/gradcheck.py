@@ -81,7 +81,7 @@ def gradcheck(
         (name, partial(forms.check_objectives, {name: found}, **options))
         for name, found in chosen.items()
     ]
-    for method in [] if objective == "reference" else forms.find_shipped(objective):
+    for method in forms.find_shipped(objective):  # none for "reference"
         label = f"{method.name}, {method.window}"
         jobs.append((label, partial(forms.check_shipped, [method], **options)))
     if objective in {"all", "reference"}:
@@ -96,8 +96,7 @@ def gradcheck(
     names = dict.fromkeys(record.objective for record in failed)
     verdicts = [verdict(name, [one for one in records if one.objective == name]) for name in names]
     passed = f"{len(records) - len(failed)}/{len(records)} checks passed"
-    rows = [record.row() for record in records]
-    answer(json, rows, summary(records), *verdicts, *hollow, passed)
+    answer(json, [one.row() for one in records], summary(records), *verdicts, *hollow, passed)
     return 1 if failed or hollow else 0
 
 
@@ -133,8 +132,7 @@ def summary(records: list[Record]) -> str:
     shares, rows = forms.exercised(records), []
     for key, group in groups.items():
         worst = max(group, key=lambda record: np.nan_to_num(record.check.error, nan=np.inf))
-        differences = [one.check.difference_error for one in group]
-        found = [error for error in differences if error is not None]
+        found = [gap for one in group if (gap := one.check.difference_error) is not None]
         tested, touched = shares.get(key, (0, 0))
         failed = sum(not record.passed for record in group)
         share = f"{100 * tested / touched:.0f} %" if touched else "-"
@@ -155,8 +153,7 @@ def verdict(name: str, records: list[Record]) -> str:
         if part is not None
     ]
     dtype = failed[0].check.dtype
-    pairs = zip(said, failed, strict=True)
-    exact = [line for line, record in pairs if record.check.dtype == dtype]
+    exact = [line for line, one in zip(said, failed, strict=True) if one.check.dtype == dtype]
     line, times = Counter(exact).most_common(1)[0]
     first = failed[said.index(line)]
     place = ", ".join([first.window, first.size, first.kind, first.check.dtype])
@@ -186,12 +183,8 @@ def too_little(records: list[Record]) -> list[str]:
 def report_drift(drifts: list[Drift], json: str | None) -> int:
     """The audit as a table or as JSON."""
     head = "objective|window|dtype|loss|gradient|loss, stored|gradient, stored".split("|")
-    rows, raised = [], []
-    for drift in drifts:
-        figures = ["raised" if drift.raised else f"{value:.1e}" for value in drift[3:7]]
-        rows.append([*drift[:3], *figures])
-        if drift.raised:
-            raised.append(f"FAILED {', '.join(drift[:3])}: raised {drift.raised}")
+    rows = [[*d[:3], *("raised" if d.raised else f"{x:.1e}" for x in d[3:7])] for d in drifts]
+    raised = [f"FAILED {', '.join(d[:3])}: raised {d.raised}" for d in drifts if d.raised]
     explained = "Drift from float64: of the arithmetic alone, then of the params as stored too."
     records = [drift._asdict() for drift in drifts]
     answer(json, records, columns([head, *rows]), explained, *raised)

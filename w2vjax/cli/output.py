@@ -76,15 +76,12 @@ def write_json(target: str, record: object) -> None:
     escapes, and so do bytes of a file name that are not UTF-8.
     """
     ascii_only = target == "-" and (sys.stdout.encoding or "utf-8").lower() != "utf-8"
-    text = (
-        json_format.dumps(_finite(record), indent=2, ensure_ascii=ascii_only, allow_nan=False)
-        + "\n"
-    )
+    text = json_format.dumps(_finite(record), indent=2, ensure_ascii=ascii_only, allow_nan=False)
     if target == "-":
-        sys.stdout.write(text)
+        print(text)
         return
     with atomic_file(Path(target)) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        file.write(f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def answer(json: str | None, record: object, *texts: str) -> None:

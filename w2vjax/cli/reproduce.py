@@ -59,11 +59,10 @@ def reproduce(
         print(*report(run, checks, published, word, vector_of, dtype), sep="\n")
     if out is not None:
         write_files(run, out, quiet=json == "-")
-    named = {"seed": "numpy_seed"}
     record = {
         **{"command": "reproduce", "dtype": dtype, "jax": jax.__version__},
         "device": jax.devices()[0].device_kind,
-        "settings": {named.get(name, name): value for name, value in vars(training).items()},
+        "settings": {"numpy_seed" if k == "seed" else k: v for k, v in vars(training).items()},
         **{"ok": ok, "verdict": verdict},
         "source": published and published["source"],
         "note": published and published["losses"]["note"],

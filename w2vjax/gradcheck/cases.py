@@ -79,11 +79,6 @@ def one_line(case: Case) -> Case:
     return case._replace(segments=np.zeros_like(case.segments), reach=reach)
 
 
-def one_word(case: Case, word: int) -> Case:
-    """The whole text is one word."""
-    return one_line(case._replace(tokens=np.full_like(case.tokens, word)))
-
-
 def padded(case: Case, columns: Array) -> Case:
     """Tokens in ``columns`` become padding, a valid id that must count for nothing."""
     segments = np.where(columns, np.int32(-1), case.segments)
@@ -135,9 +130,9 @@ def columns(case: Case) -> Array:
     return np.arange(case.tokens.shape[1], dtype=np.int32)
 
 
-def few_words(case: Case, many: int) -> Case:
-    """A text of at most ``many`` different words."""
-    return one_line(case._replace(tokens=case.tokens % min(many, len(case.input))))
+def few_words(case: Case, many: int, first: int = 0) -> Case:
+    """A text of at most ``many`` different words, from the id ``first`` on."""
+    return one_line(case._replace(tokens=first + case.tokens % min(many, len(case.input))))
 
 
 KINDS: dict[str, Callable[[Case, np.random.Generator], Case]] = {
@@ -148,9 +143,9 @@ KINDS: dict[str, Callable[[Case, np.random.Generator], Case]] = {
     # positives that are negatives of their neighbours
     "two words": lambda case, _: few_words(case, 2),
     # center = context = most negatives
-    "everything equal": lambda case, _: one_word(case, 0),
+    "everything equal": lambda case, _: few_words(case, 1),
     # an id that is too large is clamped to the last one
-    "all at the last id": lambda case, _: one_word(case, len(case.input) - 1),
+    "all at the last id": lambda case, _: few_words(case, 1, len(case.input) - 1),
     "half padded": lambda case, _: padded(case, columns(case) >= len(columns(case)) // 2),
     # loss 0, gradient 0
     "fully padded": lambda case, _: padded(case, np.ones(case.tokens.shape, bool)),

@@ -126,7 +126,9 @@ def check_gradients(
     params, batch = compare.host_copy(params), compare.host_copy(batch)
     leaves = compare.float_leaves(params)
     check_options(leaves, tolerance, samples, also, scales)
-    exact = all(leaf.dtype == np.float64 for leaf in leaves.values())
+    # the narrowest dtype has the widest tolerance
+    dtype = max((leaf.dtype.name for leaf in leaves.values()), key=TOLERANCES.__getitem__)
+    exact = dtype == "float64"
     # infinities are findings here, not accidents worth a warning
     with jax.default_matmul_precision("highest"), np.errstate(all="ignore"):
         run = start(loss, compiled(loss, backward), params, batch)
@@ -135,7 +137,7 @@ def check_gradients(
         first = points[0]
         seen, exercised = exercises(run, points, "examples" in also)
         checks = judged(run, points, limits, seen)
-        result = summary(narrowest(leaves), checks, points, loss_terms)._replace(
+        result = summary(dtype, checks, points, loss_terms)._replace(
             repeatable=compare.equal_bits(first.raw, call(run, run.calls.backward, params)),
             examples=exercised,
             untested=untested([*(leaf.exercise for leaf in checks), *exercised], allow_zero),
@@ -175,11 +177,7 @@ def assert_gradients(
 
 
 def check_options(
-    leaves: Leaves,
-    tolerance: Tolerance,
-    samples: int,
-    also: Sequence[str],
-    scales: Sequence[float],
+    leaves: Leaves, tolerance: Tolerance, samples: int, also: Sequence[str], scales: Sequence[float]
 ) -> None:
     """Raise SettingError for an option that cannot work, or that names what is not there."""
     whole_number("samples", samples, least=0)
@@ -256,11 +254,6 @@ def named(tree: Tree) -> Leaves:
     """The float leaves of a tree by name, as NumPy arrays."""
     leaves = jax.tree_util.tree_leaves_with_path(compare.host_copy(tree))
     return {name_of(path): np.asarray(leaf) for path, leaf in leaves if is_float(leaf)}
-
-
-def narrowest(leaves: Leaves) -> str:
-    """The dtype with the widest tolerance."""
-    return max((leaf.dtype.name for leaf in leaves.values()), key=TOLERANCES.__getitem__)
 
 
 def leaf_limits(
@@ -348,31 +341,30 @@ def exercises(
     run: Prepared, points: Sequence[Point], examples: bool
 ) -> tuple[dict[str, Exercise], tuple[Exercise, ...]]:
     """What the points exercise: rows of each leaf, and rows of each float leaf of the batch."""
-    wanted = [point.wanted for point in points]
-    influences = [influence(run, point.params) if examples else {} for point in points]
 
-    def hollow(seen: Sequence[Leaves]) -> bool:
-        rows = ([compare.live_rows(leaves[name]) for leaves in seen] for name in seen[0])
-        return not all(np.any(each, axis=0).all() for each in rows)
+    def live(found: Sequence[tuple[Leaves, Leaves]]) -> list[Leaves]:
+        return [compare.live_rows(trees) for trees in zip(*found, strict=True)]
 
-    probes = None
-    if hollow(wanted) or hollow(influences):
-        probes = probe(run, points[0].params, examples)
+    tested = live([(p.wanted, influence(run, p.params) if examples else {}) for p in points])
+    probed: list[Leaves] = []
+    if not all(rows.all() for part in tested for rows in part.values()):
+        probed = live(probe(run, points[0].params, examples))
 
-    def found(seen: Sequence[Leaves], which: int, prefix: str = "") -> dict[str, Exercise]:
+    def found(which: int, prefix: str = "") -> dict[str, Exercise]:
         parts = {}
-        for name in seen[0]:
-            probed = None if probes is None else [each[which][name] for each in probes]
-            parts[name] = compare.exercise(prefix + name, [leaves[name] for leaves in seen], probed)
+        for name, rows in tested[which].items():
+            # without a probe, every row is taken to be touched
+            touched = rows | probed[which][name] if probed else np.ones_like(rows)
+            parts[name] = Exercise(prefix + name, rows.size, int(touched.sum()), int(rows.sum()))
         return parts
 
-    return found(wanted, 0), tuple(found(influences, 1, "batch.").values())
+    return found(0), tuple(found(1, "batch.").values())
 
 
-def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]] | None:
+def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]]:
     """Gradients and influences at random params, which show the rows that the loss depends on.
 
-    Some are far from the given params, and some are near. None if the loss is finite at neither.
+    Some are far from the given params, and some are near. Where the loss is not finite, none.
     """
     rng = np.random.default_rng(1)
 
@@ -385,7 +377,7 @@ def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Lea
         loss, wanted, _ = reference(run, there)
         if np.isfinite(loss):
             found.append((wanted, influence(run, there) if examples else {}))
-    return found or None
+    return found
 
 
 def influence(run: Prepared, params: Tree) -> Leaves:
@@ -410,9 +402,10 @@ def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tup
     return tuple(found)
 
 
-def floor_at(point: Point, first: Point, name: str, limit: Limit) -> float:
-    """The floor of a leaf. At another scale it is at least the gradient at the first."""
-    return max(limit.floor, 0.0 if point is first else np.abs(first.wanted[name]).max(initial=0))
+def error_at(point: Point, first: Point, gradient: Leaves, name: str, limit: Limit) -> float:
+    """The error of a leaf. At another scale the floor is at least the gradient at the first."""
+    least = 0.0 if point is first else np.abs(first.wanted[name]).max(initial=0)
+    return leaf_error(gradient[name], point.wanted[name], max(limit.floor, least))[0]
 
 
 def judged(
@@ -422,10 +415,7 @@ def judged(
     parts: dict[float, list[Leaves]] = {}
     checks = []
     for name, limit in limits.items():
-        errors = [
-            leaf_error(p.gradient[name], p.wanted[name], floor_at(p, points[0], name, limit))[0]
-            for p in points
-        ]
+        errors = [error_at(p, points[0], p.gradient, name, limit) for p in points]
         failing = [i for i, error in enumerate(errors) if not error <= limit.tolerance]
         at = failing[0] if failing else int(np.argmax(errors))
         point = points[at]
@@ -434,7 +424,7 @@ def judged(
         looks = "agrees"
         if failing:
             others = {other: leaf for other, leaf in point.wanted.items() if other != name}
-            each = [part[name] for part in parts.get(point.scale, [])]
+            each = [part[name] for part in parts[point.scale]]
             looks = looks_like(point.gradient[name], point.wanted[name], others, each)
         worst = compare.worst_entries(point.gradient[name], point.wanted[name])
         size = errors[at], limit.tolerance, point.scale
@@ -459,11 +449,8 @@ def example_parts(run: Prepared, point: Point) -> list[Leaves]:
         except (TypeError, ValueError):  # the function cannot take one example alone
             return []
     for times in (1, len(parts)):
-        total = {name: sum(part[name] for part in parts) / times for name in point.wanted}
-        if all(
-            np.allclose(total[name], leaf, rtol=0, atol=1e-6 * np.abs(leaf).max(initial=0))
-            for name, leaf in point.wanted.items()
-        ):
+        total = {name: np.sum([part[name] for part in parts], 0) / times for name in point.wanted}
+        if all(leaf_error(total[n], leaf, 1e-300)[0] <= 1e-6 for n, leaf in point.wanted.items()):
             return [{name: leaf / times for name, leaf in part.items()} for part in parts]
     return []
 
@@ -496,28 +483,20 @@ def with_exact_parts(
 ) -> GradientCheck:
     """What float64 adds: forward mode along a direction, and central differences."""
     least = max(limit.floor for limit in limits.values())
-    gradient, rng = list(point.gradient.values()), np.random.default_rng(0)
+    gradient, direction = list(point.gradient.values()), named(run.direction)
     error, estimate = difference_error(
-        lambda params: reference(run, params)[0], gradient, point.params, samples, rng, least
+        lambda params: reference(run, params)[0], gradient, point.params, samples, least
     ) or (None, None)
-    slope = directional_error(point, named(run.direction), least)
-    found = result._replace(difference_error=error, difference_estimate=estimate)
-    return found._replace(forward_error=slope)
-
-
-def directional_error(point: Point, direction: Leaves, floor: float) -> float:
-    """gradient . direction against the slope of forward mode, relative to the terms of the sum."""
     terms = [leaf * direction[name] for name, leaf in point.gradient.items()]
-    scale = max(sum(float(np.abs(term).sum()) for term in terms), floor)
-    return abs(sum(float(term.sum()) for term in terms) - point.slope) / scale
+    scale = max(sum(float(np.abs(term).sum()) for term in terms), least)
+    off = abs(sum(float(term.sum()) for term in terms) - point.slope) / scale
+    return result._replace(difference_error=error, difference_estimate=estimate, forward_error=off)
 
 
 def excess(pairs: Sequence[tuple[Leaves, Point]], limits: dict[str, Limit]) -> float:
     """The largest error of other gradients, in units of the widest tolerance."""
-    first = pairs[0][1]
     ratios = [
-        leaf_error(gradient[name], point.wanted[name], floor_at(point, first, name, limit))[0]
-        / limit.tolerance
+        error_at(point, pairs[0][1], gradient, name, limit) / limit.tolerance
         for gradient, point in pairs
         for name, limit in limits.items()
     ]

@@ -146,21 +146,15 @@ def worst_entries(found: Array, wanted: Array) -> tuple[Entry, ...]:
         return ()
     gap = np.nan_to_num(np.abs(found - wanted), nan=np.inf).reshape(-1)
     at = [i for i in np.argsort(-gap, kind="stable")[:3].tolist() if gap[i] > 0]
-    names = [", ".join(str(int(n)) for n in np.unravel_index(i, found.shape)) for i in at]
-    pairs = zip(names, found.reshape(-1)[at].tolist(), wanted.reshape(-1)[at].tolist(), strict=True)
-    return tuple(Entry(*each) for each in pairs)
+    places = [tuple(map(int, np.unravel_index(i, found.shape))) for i in at]
+    return tuple(Entry(", ".join(map(str, p)), float(found[p]), float(wanted[p])) for p in places)
 
 
-def live_rows(leaf: Array) -> Array:
-    """Which rows of a leaf have an entry that is finite and not zero, a mask."""
-    rows = np.atleast_1d(leaf)[: np.size(leaf)]  # a leaf without entries has no rows to exercise
-    return np.asarray((np.isfinite(rows) & (rows != 0)).any(tuple(range(1, rows.ndim))))
+def live_rows(trees: Sequence[dict[str, Array]]) -> dict[str, Array]:
+    """For each leaf, which rows have an entry in one of the trees that is finite and not zero."""
 
+    def live(leaf: Array) -> Array:
+        rows = np.atleast_1d(leaf)[: np.size(leaf)]  # without entries, no rows to exercise
+        return np.asarray((np.isfinite(rows) & (rows != 0)).any(tuple(range(1, rows.ndim))))
 
-def exercise(name: str, seen: Sequence[Array], probed: Sequence[Array] | None) -> Exercise:
-    """The rows that the references ``seen`` exercise, of those that the ``probed`` ones touch."""
-    tested = np.any([live_rows(leaf) for leaf in seen], axis=0)
-    touched = np.ones_like(tested)  # without a probe, every row is taken to be touched
-    if probed is not None:
-        touched = np.any([tested, *(live_rows(leaf) for leaf in probed)], axis=0)
-    return Exercise(name, tested.size, int(touched.sum()), int(tested.sum()))
+    return {name: np.any([live(tree[name]) for tree in trees], 0) for name in trees[0]}

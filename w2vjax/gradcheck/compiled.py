@@ -41,24 +41,18 @@ class Compiled(NamedTuple):
 
 def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:
     """The programs of a loss and a backward. The same functions get the same programs again."""
-    reference, influence = compiled_loss(loss)
-    return Compiled(reference, compiled_backward(backward), influence, compiled_vmap(backward))
+    (reference, influence), (single, under_vmap) = compiled_loss(loss), compiled_backward(backward)
+    return Compiled(reference, single, influence, under_vmap)
 
 
 @lru_cache(maxsize=256)
-def compiled_backward(backward: AnyBackward) -> Callable[..., Any]:
-    """One jitted function for each backward."""
-    return jax.jit(backward)
-
-
-@lru_cache(maxsize=256)
-def compiled_vmap(backward: AnyBackward) -> Callable[..., Any]:
-    """One jitted function for each backward, of two params at a time."""
+def compiled_backward(backward: AnyBackward) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """``backward`` and ``under_vmap`` of :class:`Compiled`."""
 
     def both(params: Tree, *batch: Tree) -> Any:
         return jax.vmap(lambda each: backward(each, *batch))(params)
 
-    return jax.jit(both, compiler_options=QUICK)
+    return jax.jit(backward), jax.jit(both, compiler_options=QUICK)
 
 
 @lru_cache(maxsize=256)

@@ -39,11 +39,10 @@ def difference(change: Callable[[float], float], size: float, enough: float) -> 
     best = (np.nan, np.inf)
     for step in STEPS:
         h = step * size
-        slopes.append((8 * change(h) - change(2 * h)) / (12 * h))
-        for other in slopes[:-1]:
-            apart = abs(other - slopes[-1])
-            if apart < best[1]:
-                best = ((other + slopes[-1]) / 2, apart)
+        slope = (8 * change(h) - change(2 * h)) / (12 * h)
+        means = (((other + slope) / 2, abs(other - slope)) for other in slopes)
+        best = min([best, *means], key=lambda mean: mean[1])
+        slopes.append(slope)
         if best[1] <= enough:
             break
     return best
@@ -59,31 +58,24 @@ def slopes(
     """
     leaves, value = of_floats(value_of, params)
     ends = np.cumsum([leaf.size for leaf in leaves])
-    found = []
-    for place in places:
+
+    def slope(place: int) -> tuple[float, float]:
         which = int(np.searchsorted(ends, place, side="right"))
         at = int(place - ends[which] + leaves[which].size)
         here = float(leaves[which].reshape(-1)[at])
 
-        def change(h: float, which: int = which, at: int = at, here: float = here) -> float:
-            moved = []
-            for number in (here + h, here - h):
-                leaf = leaves[which].copy()
-                leaf.reshape(-1)[at] = number
-                moved.append(float(value([*leaves[:which], leaf, *leaves[which + 1 :]])))
-            return moved[0] - moved[1]
+        def loss(number: float) -> float:
+            leaf = leaves[which].copy()
+            leaf.reshape(-1)[at] = number
+            return float(value([*leaves[:which], leaf, *leaves[which + 1 :]]))
 
-        found.append(difference(change, max(1.0, abs(here)), enough))
-    return found
+        return difference(lambda h: loss(here + h) - loss(here - h), max(1.0, abs(here)), enough)
+
+    return [slope(place) for place in places]
 
 
 def difference_error(
-    value_of: Callable[[Tree], Any],
-    gradient: Tree,
-    params: Tree,
-    samples: int,
-    rng: np.random.Generator,
-    floor: float,
+    value_of: Callable[[Tree], Any], gradient: Tree, params: Tree, samples: int, floor: float
 ) -> tuple[float, float] | None:
     """Sampled entries of a gradient against differences of the loss; None without an entry.
 
@@ -100,15 +92,13 @@ def difference_error(
     if not flat.size:
         return None
     scale = max(floor, float(np.abs(flat).max()))
-    places = rng.choice(flat.size, min(samples, flat.size), replace=False).tolist()
-    errors = [(0.0, 0.0)]
-    found = slopes(value_of, params, places, 0.1 * TOLERANCE * scale)
-    for place, (slope, estimate) in zip(places, found, strict=True):
-        gap = abs(slope - flat[place]) / scale
-        excused = gap <= estimate / scale <= MOST
-        errors.append((0.0 if excused else gap, estimate / scale))
-    gaps, estimates = np.nan_to_num(np.transpose(errors), nan=np.inf)
-    return float(gaps.max()), float(estimates.max())
+    places = np.random.default_rng(0).choice(flat.size, min(samples, flat.size), replace=False)
+    found = slopes(value_of, params, places.tolist(), 0.1 * TOLERANCE * scale)
+    slope, estimate = np.reshape(found, (-1, 2)).T
+    gap, estimate = np.abs(slope - flat[places]) / scale, estimate / scale
+    gap[(gap <= estimate) & (estimate <= MOST)] = 0
+    largest = np.nan_to_num([gap, estimate], nan=np.inf).max(1, initial=0)
+    return float(largest[0]), float(largest[1])
 
 
 def difference_gradient(value_of: Callable[[Tree], Any], params: Tree) -> list[np.ndarray]:

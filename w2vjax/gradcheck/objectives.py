@@ -18,7 +18,7 @@ from w2vjax.gradcheck import cases
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, Case, Size, counts, make_case
 from w2vjax.gradcheck.check import check_gradients
 from w2vjax.gradcheck.compare import TOLERANCES, host_copy, widen
-from w2vjax.gradcheck.compiled import QUICK
+from w2vjax.gradcheck.compiled import QUICK, AnyBackward, AnyLoss
 from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
 from w2vjax.gradcheck.report import GradientCheck, failed_check
 from w2vjax.objectives.huffman import hierarchical_softmax
@@ -60,8 +60,6 @@ WINDOWS: dict[str, Windows] = {
     "fans": fan_batch,
 }
 Names: TypeAlias = Iterable[str]
-LossOf: TypeAlias = Callable[[Params, Batch, Goal], jax.Array]
-BackwardOf: TypeAlias = Callable[[Params, Batch, Goal], tuple[jax.Array, Params]]
 # Words of a text, for each length that changes what train uses.
 TEXTS = {"short": 0, "middling": SHORT_TEXT, "long": MANY_WORDS}
 # One for each form of a batch: single pairs, means of shared words, and many hidden vectors against
@@ -186,18 +184,17 @@ def find_objectives(name: str) -> dict[str, Objective]:
 
 
 @lru_cache(maxsize=128)
-def functions(objective: Objective) -> tuple[LossOf, BackwardOf]:
+def functions(objective: Objective) -> tuple[AnyLoss, AnyBackward]:
     """Loss and backward of an objective, the same two objects each time, so they compile once."""
     return partial(cross_entropy, objective), partial(backward, objective)
 
 
 @lru_cache(maxsize=128)
-def beside_bounds(objective: Objective) -> BackwardOf:
+def beside_bounds(objective: Objective) -> AnyBackward:
     """The gradient that trains: that of ``bounded_backward``, with the loss."""
 
-    def rule(params: Params, batch: Batch, targets: Goal) -> tuple[jax.Array, Params]:
-        gradients, _ = bounded_backward(objective, params, batch, targets)
-        return cross_entropy(objective, params, batch, targets), gradients
+    def rule(*inputs: Any) -> tuple[jax.Array, Params]:
+        return cross_entropy(objective, *inputs), bounded_backward(objective, *inputs)[0]
 
     return rule
 
@@ -296,7 +293,7 @@ def check_case(
     """The check of one batch, and that of the gradient beside bounds where there are bounds."""
     loss, handwritten = functions(objective)
 
-    def check(rule: BackwardOf, also: tuple[str, ...], samples: int) -> GradientCheck:
+    def check(rule: AnyBackward, also: tuple[str, ...], samples: int) -> GradientCheck:
         try:
             inputs = make_inputs(objective, window, size, make_case(kind, size), dtype)
             options = {"also": also, "samples": samples, **AS_IT_IS, **magnitudes(*inputs[:2])}

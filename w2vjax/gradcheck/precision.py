@@ -1,6 +1,6 @@
 """How far float32 and bfloat16 are from float64, by their arithmetic and by what they store."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ from w2vjax.gradcheck.cases import SIZES, make_case
 from w2vjax.gradcheck.check import check_gradients
 from w2vjax.gradcheck.compare import TOLERANCES, dense, leaf_error
 from w2vjax.gradcheck.compiled import compiled_backward
-from w2vjax.gradcheck.objectives import DTYPES, WINDOWS
 from w2vjax.gradcheck.report import failed_check
 from w2vjax.types import Objective
 
@@ -34,7 +33,7 @@ class Drift(NamedTuple):
     raised: str | None = None  # what ended the measurement; all numbers are then NaN
 
 
-def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> Iterator[Drift]:
+def audit(objectives: dict[str, Objective], dtypes: forms.Names = forms.DTYPES) -> Iterator[Drift]:
     """The drift on an ordinary batch of 60 words, for each objective, window and dtype.
 
     An objective that raises has a Drift that says so.
@@ -44,7 +43,7 @@ def audit(objectives: dict[str, Objective], dtypes: Iterable[str] = DTYPES) -> I
     >>> drift.window, drift.gradient < 1e-5
     ('pairs', True)
     """
-    for name, window, dtype in product(objectives, WINDOWS, dtypes):
+    for name, window, dtype in product(objectives, forms.WINDOWS, dtypes):
         try:
             yield drift_of(name, objectives[name], window, dtype)
         except MemoryError:
@@ -58,11 +57,11 @@ def drift_of(name: str, objective: Objective, window: str, dtype: str) -> Drift:
     """One :class:`Drift`."""
     size = SIZES[forms.MAIN_SIZE]
     case, (loss, handwritten) = make_case("ordinary", size), forms.functions(objective)
-    exact = forms.make_inputs(objective, WINDOWS[window], size, case, "float64")
-    compiled = compiled_backward(handwritten)
+    exact = forms.make_inputs(objective, forms.WINDOWS[window], size, case, "float64")
+    compiled, _ = compiled_backward(handwritten)
     with jax.enable_x64(True):
         true_loss, true_gradient = compiled(*exact)
-    inputs = forms.make_inputs(objective, WINDOWS[window], size, case, dtype)
+    inputs = forms.make_inputs(objective, forms.WINDOWS[window], size, case, dtype)
     options = {"also": (), **forms.AS_IT_IS, **forms.magnitudes(*inputs[:2])}
     check = check_gradients(loss, handwritten, *inputs, **options)
     with jax.enable_x64(dtype == "float64"):

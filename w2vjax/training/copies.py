@@ -30,7 +30,7 @@ averaging between rounds is pWord2Vec's (Ji et al. 2016). The gamma of each row 
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,9 @@ from w2vjax.windows.sampling import chunk_seed
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
 Compiled = Callable[..., tuple[State, Progress]]
+Chunk: TypeAlias = tuple[
+    Any, ...
+]  # (ids, offset, count, seed) of one chunk, or of a turn of devices
 
 
 class Copies(NamedTuple):
@@ -114,16 +117,14 @@ def joined_on_host(copies: Copies, mesh: Mesh | None = None) -> Joined:
     return Joined(jax.tree.map(on_host, copies.params), tuple(optimizers))
 
 
-def chunks_on(
-    mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: range
-) -> list[tuple[Any, ...]]:
+def chunks_on(mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: range) -> list[Chunk]:
     """What a round reads: (ids, offset, count, seed) of each chunk, or of each turn of devices.
 
     The text and the seed of a chunk follow from its number, whoever trains it. In a turn with too
     few chunks, the last devices get a chunk of no words.
     """
 
-    def chunk(number: int) -> tuple[Any, ...]:
+    def chunk(number: int) -> Chunk:
         return (*feed.chunk(number), chunk_seed(seed, epoch, number))
 
     if mesh is None or not trains_copies(mesh):
@@ -132,15 +133,15 @@ def chunks_on(
         ahead = mesh is None and own_device(None).platform != "cpu"
         return jax.device_put(found) if ahead else found
 
-    def piece(number: int) -> tuple[Any, ...]:
+    def piece(number: int) -> Chunk:
         if number < numbers.stop:
             found = chunk(number)
         else:
             found = (np.zeros(feed.size, np.int32), *np.zeros(2, np.int32), chunk_seed(seed, 0, 0))
         return found if feed.resident is None else found[1:]
 
-    def turn(first: int) -> tuple[Any, ...]:
-        own: tuple[Any, ...] = stacked(mesh, lambda d: piece(first + d))
+    def turn(first: int) -> Chunk:
+        own: Chunk = stacked(mesh, lambda d: piece(first + d))
         return own if feed.resident is None else (feed.resident, *own)
 
     return [turn(first) for first in numbers[:: mesh.size]]
@@ -276,11 +277,7 @@ class Workers:
             self._threads.shutdown()
 
     def train(
-        self,
-        copies: Copies,
-        chunks: Sequence[tuple[Any, ...]],
-        active: int,
-        wishes: Sequence[int] = (),
+        self, copies: Copies, chunks: Sequence[Chunk], active: int, wishes: Sequence[int] = ()
     ) -> tuple[Copies, Any]:
         """One round: copy r trains ``chunks[r]``. The last round may have fewer than R chunks.
 
@@ -300,7 +297,7 @@ class Workers:
             state, progress = self._program(copies.states[0], *self._given, *chunks[0])
             return Copies(None, (state,)), [progress]
 
-        def run(state: State, chunk: tuple[Any, ...]) -> tuple[State, Progress]:
+        def run(state: State, chunk: Chunk) -> tuple[State, Progress]:
             # waits for the end: a CPU runs a program in the thread that waits for it
             done: tuple[State, Progress] = jax.block_until_ready(
                 self._program(state, *self._given, *chunk)
@@ -316,7 +313,7 @@ class Workers:
         self,
         mesh: Mesh,
         copies: Copies,
-        chunks: Sequence[tuple[Any, ...]],
+        chunks: Sequence[Chunk],
         active: int,
         wishes: Sequence[int],
     ) -> tuple[Copies, Any]:

@@ -14,13 +14,7 @@ from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
-from w2vjax.training.settings import (
-    MOST_BATCH_WORDS,
-    Complete,
-    ModelName,
-    ObjectiveName,
-    Settings,
-)
+from w2vjax.training.settings import MOST_BATCH_WORDS, Complete, ModelName, ObjectiveName, Settings
 from w2vjax.training.updates import row_sgd
 from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
 from w2vjax.windows import cbow

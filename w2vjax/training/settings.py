@@ -42,24 +42,18 @@ ELSEWHERE = {
 
 def whole(default: Value, about: str, low: int, high: int) -> Value:
     """A field for a whole number from ``low`` to ``high``."""
-    made: Any = field(
-        default=default, metadata={"about": about, "kind": int, "low": low, "high": high}
-    )
-    return made  # type: ignore[no-any-return]
+    return field(default=default, metadata={"about": about, "kind": int, "low": low, "high": high})
 
 
 def real(default: Value, about: str, low: float, high: float) -> Value:
     """A field for a finite number from ``low`` to ``high``."""
-    made: Any = field(
-        default=default, metadata={"about": about, "kind": float, "low": low, "high": high}
-    )
-    return made  # type: ignore[no-any-return]
+    bounds = {"low": low, "high": high}
+    return field(default=default, metadata={"about": about, "kind": float, **bounds})
 
 
 def one_of(names: Any, default: Value, about: str) -> Value:
     """A field for one of the strings of a ``Literal``."""
-    made: Any = field(default=default, metadata={"about": about, "kind": names})
-    return made  # type: ignore[no-any-return]
+    return field(default=default, metadata={"about": about, "kind": names})
 
 
 @dataclass(frozen=True, kw_only=True)

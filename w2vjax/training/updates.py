@@ -123,15 +123,8 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
         return RowSgdState(jnp.zeros((), jnp.int32), not_gone(params))
 
     def update(
-        values: Params,
-        state: RowSgdState,
-        params: Params | None = None,
-        *,
-        ids: Params,
-        bounds: Params,
-        **_: object,
+        values: Params, state: RowSgdState, *_: object, ids: Params, bounds: Params, **__: object
     ) -> tuple[Params, RowSgdState]:
-        del params
         size = learning_rate(state.steps) if callable(learning_rate) else learning_rate
         values, gone = bounded_steps(values, ids, bounds, Params(size, size), state.gone)
         return values, RowSgdState(optax.safe_increment(state.steps), gone)
@@ -179,13 +172,11 @@ def row_adagrad(
     def update(
         values: Params,
         state: RowAdagradState,
-        params: Params | None = None,
-        *,
+        *_: object,
         ids: Params,
         bounds: Params,
-        **_: object,
+        **__: object,
     ) -> tuple[Params, RowAdagradState]:
-        del params
         rate = learning_rate(state.steps) if callable(learning_rate) else learning_rate
         sums = list(map(accumulate, values, ids, state.total))
         sizes = Params(*(rate / jnp.sqrt(here + epsilon) for _, here in sums))
