@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from cases import (
 
 import w2vjax as w2v
 from w2vjax.cli import gradcheck as command
+from w2vjax.cli.gradcheck import verdict
 from w2vjax.gradcheck import objectives as battery
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, counts, make_case
 from w2vjax.gradcheck.compare import TOLERANCES
@@ -692,3 +694,22 @@ def test_the_independent_check_of_the_reference_reports_what_it_has_made(
     )
     (record,) = independent()
     assert not record.check.passed
+
+
+def test_the_verdict_names_a_check_of_the_dtype_that_it_counts():
+    def record(number: int, dtype: str, sentence: str) -> SimpleNamespace:
+        check = SimpleNamespace(dtype=dtype, sentence=sentence, passed=False)
+        return SimpleNamespace(
+            passed=False,
+            check=check,
+            bounded=None,
+            window="pairs",
+            size="60 x 10",
+            kind=f"{number}",
+        )
+
+    said = [("float64", "a."), ("float32", "b."), ("float64", "b."), ("float64", "b.")]
+    records = [record(number, *each) for number, each in enumerate(said)]
+    assert verdict("mine", records) == (  # type: ignore[arg-type]
+        "FAILED mine, 4 of 4 checks. b (2 of 3 in float64; the first: pairs, 60 x 10, 2, float64)."
+    )

@@ -146,16 +146,15 @@ def summary(records: list[Record]) -> str:
 def verdict(name: str, records: list[Record]) -> str:
     """How the gradient of an objective differs: the commonest sentence of its first dtype."""
     failed = [record for record in records if not record.passed]
+    exact = [record for record in failed if record.check.dtype == failed[0].check.dtype]
     said = [
         ("" if part is record.check else "beside bounds: ") + part.sentence
-        for record in failed
+        for record in exact
         for part in [record.bounded if record.check.passed else record.check]
         if part is not None
     ]
-    dtype = failed[0].check.dtype
-    exact = [line for line, one in zip(said, failed, strict=True) if one.check.dtype == dtype]
-    line, times = Counter(exact).most_common(1)[0]
-    first = failed[said.index(line)]
+    line, times = Counter(said).most_common(1)[0]
+    first = exact[said.index(line)]
     place = ", ".join([first.window, first.size, first.kind, first.check.dtype])
     return (
         f"FAILED {name}, {len(failed)} of {len(records)} checks. {line[:-1]} ({times} of "
