@@ -699,14 +699,8 @@ def test_the_independent_check_of_the_reference_reports_what_it_has_made(
 def test_the_verdict_names_a_check_of_the_dtype_that_it_counts():
     def record(number: int, dtype: str, sentence: str) -> SimpleNamespace:
         check = SimpleNamespace(dtype=dtype, sentence=sentence, passed=False)
-        return SimpleNamespace(
-            passed=False,
-            check=check,
-            bounded=None,
-            window="pairs",
-            size="60 x 10",
-            kind=f"{number}",
-        )
+        place = {"window": "pairs", "size": "60 x 10", "kind": str(number)}
+        return SimpleNamespace(passed=False, check=check, bounded=None, **place)
 
     said = [("float64", "a."), ("float32", "b."), ("float64", "b."), ("float64", "b.")]
     records = [record(number, *each) for number, each in enumerate(said)]
