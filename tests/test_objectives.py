@@ -365,3 +365,22 @@ def test_the_start_is_uniform_with_a_range_that_shrinks_with_dim() -> None:
     assert 0.99 / 8 < float(jnp.abs(params.input).max()) <= 1 / 8
     assert float(params.input.std()) == pytest.approx(2 / 8 / math.sqrt(12), rel=0.05)
     assert not np.asarray(params.output).any()
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("size", [1e-3, 1e-4, 1e-5])
+def test_differences_of_a_rounded_loss_do_not_accuse_a_right_gradient(size: float) -> None:
+    """The slopes of two steps may agree by chance, and both be off by the rounding of the loss."""
+    params = {"w": np.linspace(-1e-5, 1e-5, 6)}
+    right = size * np.cos(params["w"])
+    for number in range(20):
+
+        def loss(params: dict[str, np.ndarray], constant: float = 200 + number / 7) -> float:
+            return float((constant + size * np.sin(params["w"]).sum() + 1000) - 1000)
+
+        for wrong, found in (
+            (factor - 1, difference_error(loss, {"w": factor * right}, params, 6, 0.0))
+            for factor in (1.0, 1.001)
+        ):
+            assert found is not None
+            assert (found[0] > 1e-7) == bool(wrong), (number, found)

@@ -17,32 +17,40 @@ STEPS = (1e-3, 1e-4, 1e-2, 1e-5, 1e-6)
 # If the estimate is above this share of the gradient, no step suits the loss, and no error is
 # excused.
 MOST = 1e-4
+# What a loss is off by, relative to itself: 16 unit roundoffs of float64.
+_ROUNDING = 16 * 2.0**-53
 # Without a derivative from JAX, every entry takes up to twenty losses.
 MOST_ENTRIES = 4096
 
 
-def difference(change: Callable[[float], float], size: float, enough: float) -> tuple[float, float]:
+def difference(
+    change: Callable[[float], float], size: float, enough: float, noise: float = 0
+) -> tuple[float, float]:
     """The slope at 0 of a function of one number, and an estimate of its error.
 
     ``change(h)`` is f(h) - f(-h), and steps are relative to ``size``::
 
         slope(h) = (8 change(h) - change(2h)) / 12h              in error by h^4
 
-    The estimate is how far the slopes of two neighbouring steps are apart. The two steps that are
+    The estimate is how far the slopes of two steps are apart, or what the rounding of the loss,
+    ``noise``, makes of the longer step: two slopes may agree by chance. The two steps that are
     closest win. No more steps are tried once the estimate is below ``enough``.
 
     >>> slope, estimate = difference(lambda h: np.exp(h) - np.exp(-h), 1.0, 1e-9)
     >>> bool(abs(slope - 1) < 1e-10 and estimate < 1e-9)
     True
     """
-    slopes: list[float] = []
+    slopes: list[tuple[float, float]] = []
     best = (np.nan, np.inf)
     for step in STEPS:
         h = step * size
         slope = (8 * change(h) - change(2 * h)) / (12 * h)
-        means = (((other + slope) / 2, abs(other - slope)) for other in slopes)
+        means = (
+            ((other + slope) / 2, max(abs(other - slope), noise / max(h, longer)))
+            for longer, other in slopes
+        )
         best = min([best, *means], key=lambda mean: mean[1])
-        slopes.append(slope)
+        slopes.append((h, slope))
         if best[1] <= enough:
             break
     return best
@@ -69,7 +77,10 @@ def slopes(
             leaf.reshape(-1)[at] = number
             return float(value([*leaves[:which], leaf, *leaves[which + 1 :]]))
 
-        return difference(lambda h: loss(here + h) - loss(here - h), max(1.0, abs(here)), enough)
+        noise = _ROUNDING * abs(loss(here))
+        return difference(
+            lambda h: loss(here + h) - loss(here - h), max(1.0, abs(here)), enough, noise
+        )
 
     return [slope(place) for place in places]
 
