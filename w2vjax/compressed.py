@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
-from w2vjax.errors import FileError, FormatError
+from w2vjax.errors import FileError, FormatError, SettingError
 
 SUFFIXES = (".gz", ".bz2", ".xz", ".zst")
 FREE_OUTPUT = 1 << 26  # bytes that any file may expand to; beyond them its ratio counts
@@ -41,6 +41,17 @@ def is_compressed(path: str | os.PathLike[str]) -> bool:
     (True, False)
     """
     return Path(path).suffix.lower() in SUFFIXES
+
+
+def refuse_compressed(path: Path) -> None:
+    """Refuse to write a file whose extension says that it is compressed: it would not be.
+
+    Raises:
+        SettingError: the extension names a compression.
+    """
+    if is_compressed(path):
+        remedy = f"Leave out {path.suffix} and compress after."
+        raise SettingError(f"{path}: a result is not written compressed. {remedy}")
 
 
 def decompress(

@@ -7,8 +7,9 @@ built-in class that a caller expects, so ``except ValueError`` works.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral
+from typing import Any
 
 
 class W2VError(Exception):
@@ -85,6 +86,15 @@ def did_you_mean(given: str, names: Mapping[str, str]) -> str:
     """
     near = difflib.get_close_matches(given, sorted(names), 1, cutoff=0.65)  # "dmi" and "dim": 0.67
     return f"Did you mean {names[near[0]]}?" if near else ""
+
+
+def as_names(given: object) -> tuple[Any, ...]:
+    """The names that an option takes, as a tuple: one string is one name.
+
+    >>> as_names("corpus"), as_names(name for name in ("corpus", "program"))
+    (('corpus',), ('corpus', 'program'))
+    """
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
 def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from w2vjax.compressed import decompress, is_compressed
-from w2vjax.errors import FileError, FormatError, SettingError, whole_number
+from w2vjax.errors import FileError, FormatError, SettingError, as_names, whole_number
 from w2vjax.files import AnyPath
 
 ALLOWANCES = {
@@ -57,8 +57,7 @@ class ReadOptions:
     verify: bool = True
 
     def __post_init__(self) -> None:
-        several = isinstance(self.allow, Iterable) and not isinstance(self.allow, str)
-        object.__setattr__(self, "allow", tuple(self.allow) if several else (self.allow,))
+        object.__setattr__(self, "allow", as_names(self.allow))
         for name in self.allow:
             _one_of("allow", name, ALLOWANCES)
         _one_of("unicode_errors", self.unicode_errors, ("strict", "replace", "ignore"))

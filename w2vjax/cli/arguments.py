@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from w2vjax.compressed import is_compressed
+from w2vjax.compressed import refuse_compressed
 from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath, check_writable
@@ -108,9 +108,7 @@ def check_files(call: partial[Any]) -> None:
         if times > 1:
             raise SettingError(f"{place} is named for two results. Name another file for one.")
     for file in written:
-        if is_compressed(file):
-            remedy = f"Leave out {Path(file).suffix} and compress after."
-            raise SettingError(f"{file}: a result is not written compressed. {remedy}")
+        refuse_compressed(Path(file))
         check_writable(file)
         refuse_to_overwrite(file, named[Files.READ])
     for folder in named[Files.FOLDER]:

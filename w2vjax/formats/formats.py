@@ -17,11 +17,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from w2vjax.compressed import is_compressed
+from w2vjax.compressed import is_compressed, refuse_compressed
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
-from w2vjax.formats.table import Format, describe_vectors, refuse_compressed
+from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import write_vocabulary

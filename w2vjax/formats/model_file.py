@@ -13,18 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from w2vjax.compressed import refuse_compressed
 from w2vjax.errors import FormatError, SettingError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import safetensors
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
-from w2vjax.formats.table import (
-    Format,
-    Table,
-    checked,
-    describe_vectors,
-    first_non_finite,
-    refuse_compressed,
-)
+from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
 from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab

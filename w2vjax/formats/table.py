@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2vjax.compressed import is_compressed
-from w2vjax.errors import SettingError
 from w2vjax.reading import ReadOptions, encoded, refuse
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
@@ -176,13 +175,6 @@ def beside(path: Path, name_of: Callable[[Path], Path]) -> Path:
     plain = name_of(path.with_suffix(""))
     packed = plain.with_name(plain.name + path.suffix)
     return packed if packed.exists() else plain
-
-
-def refuse_compressed(path: Path) -> None:
-    """Refuse to write a file whose extension says that it is compressed: it would not be."""
-    if is_compressed(path):
-        remedy = f"Leave out {path.suffix} and compress after."
-        raise SettingError(f"{path}: vectors are not written compressed. {remedy}")
 
 
 def writable(

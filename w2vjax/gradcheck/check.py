@@ -36,7 +36,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.errors import SettingError, whole_number
+from w2vjax.errors import SettingError, as_names, whole_number
 from w2vjax.gradcheck import compare
 from w2vjax.gradcheck import compiled as programs
 from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error, name_of, widen
@@ -188,14 +188,9 @@ def check_options(
         if limit is not None and not limit > 0:
             raise SettingError(f"A tolerance of {limit} cannot work. Use a number above 0.")
     named = limits if isinstance(tolerance, dict) else ()
-    for names, known in ((names_in(also), EVERYTHING), (named, leaves)):
+    for names, known in ((as_names(also), EVERYTHING), (named, leaves)):
         if unknown := set(names) - set(known):
             raise SettingError(f"There is no {min(unknown)!r}. Use one of: {', '.join(known)}.")
-
-
-def names_in(given: bool | Sequence[str]) -> Sequence[str]:
-    """The names of an option. One string is one name, and True and False are none."""
-    return [given] if isinstance(given, str) else () if isinstance(given, bool) else given
 
 
 class Limit(NamedTuple):
@@ -392,7 +387,7 @@ def influence(run: Prepared, params: Tree) -> Leaves:
 
 def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tuple[str, ...]:
     """The parts whose reference is zero where it need not be, unless the caller allows it."""
-    allowed = [part.name for part in parts] if allow_zero is True else names_in(allow_zero)
+    allowed = [part.name for part in parts] if allow_zero is True else as_names(allow_zero or ())
     found = []
     for part in parts:
         silent = part.rows and not part.tested and not part.name.startswith("batch.")

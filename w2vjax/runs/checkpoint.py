@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import numpy as np
 
-from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError
+from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError, as_names
 from w2vjax.files import AnyPath, as_path, claimed, remove_leftovers
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.training.copies import Joined
@@ -81,10 +81,7 @@ def checkpoints_in(given: AnyPath | Checkpoints | None) -> Checkpoints | None:
     if given is None:
         return None
     found = given if isinstance(given, Checkpoints) else Checkpoints(given)
-    allow: Any = found.allow
-    several = isinstance(allow, Iterable) and not isinstance(allow, str)
-    allow = tuple(allow) if several else (allow,)
-    return found._replace(folder=as_path(found.folder), allow=allow)
+    return found._replace(folder=as_path(found.folder), allow=as_names(found.allow))
 
 
 def check_seconds(what: str, value: Any) -> None:
