@@ -32,9 +32,10 @@ def difference(
 
         slope(h) = (8 change(h) - change(2h)) / 12h              in error by h^4
 
-    The estimate is how far the slopes of two steps are apart, or what the rounding of the loss,
-    ``noise``, makes of the longer step: two slopes may agree by chance. The two steps that are
-    closest win. No more steps are tried once the estimate is below ``enough``.
+    The estimate is how far the slopes of two steps are apart. A loss that is off by ``noise`` makes
+    a slope that is off by about noise / h, and two such slopes may agree by chance. So the estimate
+    is at least noise / h of the longer step. The two steps with the smallest estimate win. No more
+    steps are tried once it is below ``enough``.
 
     >>> slope, estimate = difference(lambda h: np.exp(h) - np.exp(-h), 1.0, 1e-9)
     >>> bool(abs(slope - 1) < 1e-10 and estimate < 1e-9)
