@@ -257,7 +257,8 @@ def test_a_pipe_is_read_if_its_format_is_named(tmp_path, suffix):
 def test_what_is_no_path_is_refused(tmp_path):
     w2v.save(PETS, tmp_path / "x.txt")
     with open(tmp_path / "x.txt") as file:
-        for given in (file, 3, None, b"x.txt"):
+        for given in (file, 3, None, b"x.txt", "", "x\0.txt", "x\ud800.txt"):
+            says = "cannot be the name" if isinstance(given, str) else "Pass the path of a file"
             for use in (
                 w2v.load,
                 w2v.describe,
@@ -265,11 +266,15 @@ def test_what_is_no_path_is_refused(tmp_path):
                 w2v.formats.read_vocabulary,
                 w2v.evaluation.read_word_pairs,
                 w2v.evaluation.read_word_analogies,
+                w2v.plot_loss,
                 lambda path: w2v.save(PETS, path),
                 lambda path: w2v.save_model(path, w2v.Params(PETS.matrix, PETS.matrix), PETS.words),
                 lambda path: w2v.pictures.write_html(PETS, path),
+                lambda path: w2v.load(tmp_path / "x.txt", vocabulary=0 if path is None else path),
+                lambda folder: w2v.prepare([["a"]], 0 if folder is None else folder),
+                lambda folder: w2v.use_compile_cache(0 if folder is None else folder),
             ):
-                with pytest.raises(w2v.errors.SettingError, match="Pass the path of a file"):
+                with pytest.raises(w2v.errors.SettingError, match=says):
                     use(given)
 
 

@@ -120,6 +120,9 @@ def test_the_overview_lists_every_command(cli):
         ("nn", "VECTORS is missing."),
         ("convert", "IN and OUT are missing."),
         ("convert a b c", "'c' is left over."),
+        ("train a.txt --out ''", "The argument '' is empty. Give a value, or leave it out."),
+        ("train a.txt --cache= --dim 3", "The argument '--cache=' is empty."),
+        ("nn '' tea", "The argument '' is empty."),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_remedy(cli, line, said):

@@ -81,6 +81,11 @@ def test_a_name_that_is_not_at_the_top_says_where_it_is(name: str, says: str) ->
         getattr(w2vjax, name)
 
 
+@pytest.mark.parametrize("name", ["", ".", "a.b", "errors.Setting", "a b", "a/b", "a\0b"])
+def test_what_is_no_name_is_not_there(name: str) -> None:
+    assert not hasattr(w2vjax, name)
+
+
 USER = """
 import w2vjax as w2v
 

@@ -221,6 +221,7 @@ def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(planted):
         ({"seeds": {1, 2}}, r"seeds=\{1, 2\} is no list of numbers"),
         ({"seeds": [[1]]}, "is no list of numbers"),
         ({"seeds": [1, -1]}, "seed=-1"),
+        ({"seeds": [[1, 2], [3]]}, r"seed=\[1, 2\]"),
         ({"seeds": ["1"]}, "seed='1'"),
         ({"seeds": [1, 2], "learning_rates": [0.1]}, "2 seeds cannot go with 1 learning rates"),
         ({"seeds": [1], "learning_rates": [-1.0]}, "learning_rate=-1"),

@@ -104,6 +104,7 @@ def test_a_number_of_devices_may_be_numpys():
     [
         *(({"log": value}, "Pass the path of a file") for value in (3, True, ["log"], open)),
         *(({"checkpoint": value}, "Pass the path of a file") for value in (3, True, [], b"kept")),
+        *(({"checkpoint": value}, "cannot be the name of a file") for value in ("", "a\0b")),
         ({"checkpoint": w2v.Checkpoints(None)}, "Pass the path of a file"),
         ({"checkpoint": w2v.Checkpoints("kept", allow="corpus")}, r"allow=\['corpus'\] has no"),
         ({"checkpoint": w2v.Checkpoints("kept", allow=None)}, r"allow=\[None\] has no"),

@@ -40,7 +40,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return _load(name)
     # "from w2vjax import data" calls this first, and _where would load every room for it
-    said = "" if name.startswith("_") or find_spec(f"{__name__}.{name}") else _where(name)
+    known = not name.isidentifier() or name.startswith("_") or find_spec(f"{__name__}.{name}")
+    said = "" if known else _where(name)
     raise AttributeError(f"module 'w2vjax' has no attribute {name!r}{said}")
 
 

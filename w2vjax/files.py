@@ -39,7 +39,11 @@ def as_path(path: object) -> Path:
     if not isinstance(path, str | os.PathLike):
         kind = type(path).__name__
         raise SettingError(f"{path!r:.60} is of type {kind}. Pass the path of a file, as text.")
-    return Path(path)
+    with suppress(UnicodeEncodeError):  # half of a surrogate pair, which no name holds either
+        name = os.fsencode(path)
+        if name and b"\0" not in name:
+            return Path(os.fsdecode(name))
+    raise SettingError(f"{os.fspath(path)!r:.60} cannot be the name of a file. Pass another path.")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeAlias
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.errors import FileError, FormatError, SettingError, as_names, whole_number
-from w2vjax.files import AnyPath
+from w2vjax.files import AnyPath, as_path
 
 ALLOWANCES = {
     "duplicates": "of words that occur twice, the first is kept",
@@ -64,6 +64,8 @@ class ReadOptions:
         _one_of("table", self.table, ("input", "output"))
         if self.limit is not None:
             whole_number("limit", self.limit)
+        if self.vocabulary is not None:
+            as_path(self.vocabulary)
 
 
 def _one_of(option: str, value: str, known: Collection[str]) -> None:

@@ -19,7 +19,7 @@ from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 from w2vjax.cli.arguments import check_files
-from w2vjax.errors import did_you_mean
+from w2vjax.errors import SettingError, did_you_mean
 from w2vjax.training.settings import ELSEWHERE, RENAMED
 
 # What other word2vec programs and earlier versions call an option.
@@ -46,6 +46,9 @@ class Group(NamedTuple):
 
 def run(command: Callable[..., int], arguments: Sequence[str], prog: str) -> int:
     """Parse the arguments of a command and run it. Returns its exit code, or 2 for a mistake."""
+    # "--out $FOLDER" of an unset variable would name the folder that one is in
+    if empty := [word for word in _before_words(arguments) if re.fullmatch("(--[^=]*=)?", word)]:
+        raise SettingError(f"The argument {empty[0]!r} is empty. Give a value, or leave it out.")
     call, told = _parse(command, arguments, prog)
     if isinstance(call, functools.partial):
         check_files(call)
@@ -56,6 +59,11 @@ def run(command: Callable[..., int], arguments: Sequence[str], prog: str) -> int
     said = mistake(told, arguments, _names(command, prog))
     print(f"{prog}: {said} {prog} --help lists the options.", file=sys.stderr)
     return 2
+
+
+def _before_words(given: Sequence[str]) -> Sequence[str]:
+    """The arguments before --, after which only words come."""
+    return given[: given.index("--")] if "--" in given else given
 
 
 def _parse(command: Callable[..., int], arguments: Sequence[str], prog: str) -> tuple[Any, str]:
@@ -171,7 +179,7 @@ def _said(text: str) -> str:
 
 def mistake(told: str, given: Sequence[str], known: Collection[str]) -> str:
     """One sentence for arguments that tyro could not parse, with the name that was meant."""
-    before = given[: given.index("--")] if "--" in given else given  # only words follow --
+    before = _before_words(given)
     options = [word.partition("=")[0] for word in before if re.match("--|-[^0-9.]", word)]
     if unknown := [option for option in options if option.replace("_", "-") not in known]:
         return unknown_option(unknown[0], known)

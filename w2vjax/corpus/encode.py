@@ -157,8 +157,8 @@ def prepare(
     least = USUAL_MIN_COUNT if min_count is None else min_count
     check_counts(least, max_vocab)
     sources.check_reading(reading)
-    if not isinstance(cache_dir, str | os.PathLike | None):
-        raise SettingError(f"cache={cache_dir!r:.60} is no path. Pass the path of a folder.")
+    if cache_dir is not None:
+        files.as_path(cache_dir)
     if isinstance(source, Corpus):
         given = {"vocab": vocab, "cache": cache_dir, "tokenizer": tokenizer}
         given |= {name: getattr(reading, name) for name in ("encoding", "errors")}

@@ -8,6 +8,8 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
+from w2vjax.files import as_path
+
 # Programs that took fewer seconds to compile are not written to disk, and JAX's own number for it.
 _WORTH_KEEPING, _WORTH_KEEPING_TO_JAX = 0.1, 1.0
 
@@ -51,7 +53,7 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     if folder is None and (given := getattr(jax.config, "jax_compilation_cache_dir", None)):
         return Path(given)
     usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "w2vjax")
-    place = usual if folder is None else Path(folder)
+    place = usual if folder is None else as_path(folder)
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=place):

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Sequence
-from os import PathLike
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -124,7 +123,7 @@ def plot_loss(
     """
     figures.check_suffix(path)
     figure = new_figure(12.0, 6.5)
-    paths = [logs] if isinstance(logs, str | PathLike) else list(logs)
+    paths: list[Any] = list(logs) if isinstance(logs, list | tuple) else [logs]
     if not 1 <= len(paths) <= len(COLORS):
         cause = f"{len(paths)} logs do not make a readable picture"
         raise SettingError(f"{cause}. Give 1 to {len(COLORS)}.")

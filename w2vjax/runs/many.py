@@ -118,7 +118,7 @@ def _arguments_of_each(
             )
     for name, values in ("seeds", seeds), ("learning_rates", learning_rates):
         usual = name == "learning_rates" and values is None
-        if not usual and (np.ndim(values) != 1 or not len(values)):  # type: ignore[arg-type]
+        if not usual and (np.asarray(values, object).ndim != 1 or not len(values)):  # type: ignore[arg-type]
             raise SettingError(f"{name}={values!r:.60} is no list of numbers. Use {name}=[1, 2].")
     rates = [None] * len(seeds) if learning_rates is None else list(learning_rates)
     if len(rates) != len(seeds):
