@@ -318,7 +318,7 @@ def test_windows_of_ones_own_may_pair_a_word_with_itself():
     ("text", "options"),
     [
         ("a\nb\n" * 50, ()),
-        ("a b c\n" * 50, ("--sample", "1e-12")),
+        *slow(("a b c\n" * 50, ("--sample", "1e-12"))),
         ("a x\n" * 9 + "a y\n" * 9, ("--max-vocab", "1")),
     ],
 )
