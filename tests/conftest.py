@@ -6,6 +6,7 @@ which needs ordinary promotion (``optax.adam``) asks for the fixture ``standard_
 """
 
 import contextlib
+import gc
 import io
 import os
 import subprocess
@@ -51,6 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
             [sys.executable, "-c", PARSE], env=fast, capture_output=True
         ).returncode:
             os.environ["XLA_FLAGS"] = FAST
+
+
+def pytest_collection_finish() -> None:
+    """Let no garbage collection look again at what the imports have made: 3 % of the time."""
+    gc.freeze()
 
 
 # Generated examples are the same in every run. Some slow tests draw new ones.

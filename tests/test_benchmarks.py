@@ -17,6 +17,7 @@ import run_all
 import scaling
 import softmax_scaling
 import timing
+from marks import slow
 
 ROW = {"axis": "devices", "value": 2, "words": 10, "expected_words": 10, "loss": 3.0}
 
@@ -236,8 +237,13 @@ def test_every_form_of_the_softmax_is_measured(monkeypatch: pytest.MonkeyPatch) 
     assert {row["note"] for row in rows} == {"too large to run"}
 
 
-@pytest.mark.parametrize("fits", [True, False])
-@pytest.mark.parametrize("name", ["dense", "chunked", "jax.grad"])
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        *(("dense", True), ("chunked", False), ("jax.grad", True)),
+        *slow(("dense", False), ("chunked", True), ("jax.grad", False)),
+    ],
+)
 def test_a_wrong_softmax_is_not_timed(
     monkeypatch: pytest.MonkeyPatch, name: str, fits: bool
 ) -> None:
@@ -285,14 +291,8 @@ def test_a_wrong_gradient_by_hand_is_not_timed(monkeypatch: pytest.MonkeyPatch) 
         handwritten_vs_autodiff.measure(50, 64, 8, rounds=1)
 
 
-# A pair takes 10 s. The first one is in the default run, the others are slow.
-@pytest.mark.parametrize(
-    ("model", "objective"),
-    [
-        pytest.param(*pair, marks=[pytest.mark.slow] if place else [])
-        for place, pair in enumerate(bits.PAIRS)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "objective"), bits.PAIRS)
 def test_bits_are_those_of_the_pair_and_the_seed(model: str, objective: str) -> None:
     found = bits.sha256_of_run(model, objective)
     assert found == bits.sha256_of_run(model, objective)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marks import slow
 from test_corpus_threads import FILES, written
 from test_devices import page_formula
 
@@ -137,19 +138,25 @@ def test_any_text_and_any_number_of_processes(
         assert read_by(processes, paths, how, **chosen) == [expected] * processes
 
 
+TO_CUT = [
+    "b a\na b\nc c d d e f",  # ties in two shares, and a word on both sides of each cut
+    "one line without an end " * 9,
+    "\n\nx rare\nx x x\n\n",  # lines that keep no word, at both ends of a share
+    "once\n" * 3 + "a a a\nonce2 once3 once4\nonce5 a\n" + "b",
+    "a a a\nb1 b2 b3 b4 b5 a a",  # a line goes through a share that keeps no word of it
+    "a",
+    "日本 é é 日本\n" + "z" * 99 + " z",
+]
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "min_count"),
     [
-        "b a\na b\nc c d d e f",  # ties in two shares, and a word on both sides of each cut
-        "one line without an end " * 9,
-        "\n\nx rare\nx x x\n\n",  # lines that keep no word, at both ends of a share
-        "once\n" * 3 + "a a a\nonce2 once3 once4\nonce5 a\n" + "b",
-        "a a a\nb1 b2 b3 b4 b5 a a",  # a line goes through a share that keeps no word of it
-        "a",
-        "日本 é é 日本\n" + "z" * 99 + " z",
+        *((text, 1) for text in TO_CUT),
+        *((text, 2) for text in TO_CUT if len(text) < 99),
+        *slow(*((text, 2) for text in TO_CUT if len(text) >= 99)),
     ],
 )
-@pytest.mark.parametrize("min_count", [1, 2])
 def test_every_place_to_cut(tmp_path, monkeypatch, text, min_count):
     (path,) = written(tmp_path, [text.encode()])
     expected = read(path, Reading(), min_count)

@@ -61,7 +61,7 @@ def written(folder, texts):
     return paths
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 @given(
     texts=FILES.filter(bool),
     size=st.sampled_from([1, 2, 3, 5, 17, 64]),

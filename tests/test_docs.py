@@ -28,6 +28,8 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # The set-up commands build an environment and run this very test: .ci/run runs the second one as it
 # stands.
 SETUP = "python3 -m venv"
+# This command takes as long as all other blocks of its page together. A slow test runs it.
+LONG = "w2vjax gradcheck "
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -64,6 +66,14 @@ def assert_output(found: str, expected: str, what: str) -> None:
         pytest.fail(f"{what}\n" + doctest.OutputChecker().output_difference(example, found, FLAGS))
 
 
+def run_command(command: str, expected: str, cli: Callable[..., Any]) -> None:
+    program, *arguments = shlex.split(command, comments=True)
+    assert program == "w2vjax", f"{command}: only w2vjax commands are run here"
+    done = cli(*arguments)
+    assert done.code == 0, f"{command}: {done.err}"
+    assert_output(done.out, expected, command)
+
+
 def run_blocks(page: Path, cli: Callable[..., Any]) -> dict[str, Any]:
     """Run the Python and console blocks of a page in order, and hold their output against the page.
 
@@ -81,11 +91,8 @@ def run_blocks(page: Path, cli: Callable[..., Any]) -> dict[str, Any]:
             assert_output(printed, content, "the Python block above")
         elif language == "console":
             for command, expected in console_commands(content):
-                program, *arguments = shlex.split(command, comments=True)
-                assert program == "w2vjax", f"{command}: only w2vjax commands are run here"
-                done = cli(*arguments)
-                assert done.code == 0, f"{command}: {done.err}"
-                assert_output(done.out, expected, command)
+                if not command.startswith(LONG):
+                    run_command(command, expected, cli)
         else:
             assert language == "sh", f"a block is python, text, console or sh, not {language!r}"
     return names
@@ -109,6 +116,21 @@ def test_every_block_of_a_page_runs(
         loss = partial(w2v.cross_entropy, names["objective"])
         gradient = jax.grad(loss)(names["params"], names["batch"], names["targets"])
         assert all((np.asarray(table) != 0).all() for table in gradient)
+
+
+@pytest.mark.slow
+def test_the_long_command_prints_what_its_page_says(
+    cli: Callable[..., Any], standard_promotion: None
+) -> None:
+    commands = [
+        command
+        for page in PAGES
+        for language, content in blocks(page)
+        if language == "console"
+        for command in console_commands(content)
+    ]
+    ((command, expected),) = (each for each in commands if each[0].startswith(LONG))
+    run_command(command, expected, cli)
 
 
 def test_wrong_output_on_a_page_is_found(cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ def test_every_example_is_short() -> None:
 
 
 def test_a_classifier_learns_from_the_loss_of_word2vec(standard_promotion: None) -> None:
-    assert accuracy(share=1) > 0.95 > 0.85 > accuracy(share=0)  # measured 0.984 and 0.785
+    assert accuracy(share=1) > 0.95  # measured 0.984
 
 
 @pytest.mark.slow
-def test_a_frozen_layer_knows_least(standard_promotion: None) -> None:
-    assert accuracy(share=0, frozen=True) < accuracy(share=0)  # measured 0.742 and 0.785
+def test_labels_alone_teach_less_and_a_frozen_layer_knows_least(standard_promotion: None) -> None:
+    # measured 0.742 and 0.785
+    assert accuracy(share=0, frozen=True) < accuracy(share=0) < 0.85
 
 
 @pytest.mark.slow

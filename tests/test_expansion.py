@@ -9,6 +9,7 @@ import numpy as np
 import oracles
 import pytest
 from cases import OBJECTIVES, QUICK_OBJECTIVES, WINDOWS, dense_gradients
+from marks import slow
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import Size, make_case
@@ -21,6 +22,7 @@ TRAINED = (
     "cbow_counted",
     "fans",
 )  # training's own; blocks have a test of their own in test_windows.py
+QUICK_WINDOWS = ("blocks", *TRAINED)
 # batches are made in float32, where the list's 5/12 of a negative is rounded; 5/10 is not
 EXACT = OBJECTIVES | {"negative_sampling_shared": w2v.negative_sampling(num_negatives=5, shared=10)}
 EVERYTHING = [
@@ -95,7 +97,9 @@ def test_a_window_equals_its_expansion(name: str, window: str, x64: None) -> Non
         np.testing.assert_allclose(leaf, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("window", list(WINDOWS))
+@pytest.mark.parametrize(
+    "window", [*QUICK_WINDOWS, *slow(*(name for name in WINDOWS if name not in QUICK_WINDOWS))]
+)
 def test_padding_changes_nothing(window: str, x64: None) -> None:
     """Equal bits with another id on padding; equal to 1e-12 with twice the runs, half padded."""
     case = make_case("half padded", SIZE)

@@ -472,7 +472,9 @@ def test_an_objective_that_raises_has_failed_checks_with_its_words(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        command.forms, "check_objectives", partial(check_objectives, windows=["pairs"])
+        command.forms,
+        "check_objectives",
+        partial(check_objectives, windows=["pairs"], sizes=[MAIN_SIZE]),
     )
     target = tmp_path / "records.json"
     done = cli(
@@ -608,11 +610,12 @@ QUICK_SHIPPED = [
 
 @pytest.mark.parametrize("shipped", QUICK_SHIPPED, ids=lambda one: f"{one.name}, {one.window}")
 def test_what_ships_is_proven(shipped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under jit, as it trains. What longer texts get is checked at the small size only.
+    """Under jit, as it trains. A softmax divides the words of the large size into chunks.
 
     The slow test below checks all sizes, also without jit.
     """
-    sizes = list(SHIPPED_SIZES)[: 2 if shipped.text == "short text" else 1]
+    small, large = SHIPPED_SIZES
+    sizes = [large if shipped.name == "softmax" else small]
     monkeypatch.setattr(battery, "EAGER_KINDS", ())
     monkeypatch.setattr(battery, "SHIPPED_SIZES", {size: SHIPPED_SIZES[size] for size in sizes})
     kinds = ("ordinary", "two words", "half padded")
@@ -652,7 +655,9 @@ def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(
     cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        command.forms, "check_objectives", partial(check_objectives, windows=["blocks"])
+        command.forms,
+        "check_objectives",
+        partial(check_objectives, windows=["blocks"], sizes=["V=2, D=1", MAIN_SIZE]),
     )
     done = cli(
         "gradcheck",
@@ -665,7 +670,7 @@ def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(
     )
     assert done.code == 1
     (line,) = [line for line in done.out.splitlines() if line.startswith("FAILED")]
-    assert "1 of 4 checks. beside bounds: input agrees; output is 2.0 times too large in " in line
+    assert "1 of 2 checks. beside bounds: input agrees; output is 2.0 times too large in " in line
     assert "the first: blocks, 60 x 10, 330 pairs, ordinary, float32)" in line
 
 

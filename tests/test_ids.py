@@ -166,7 +166,7 @@ ANYTHING = given(
 
 
 @WORDS
-@settings(max_examples=800)
+@settings(max_examples=400)
 def test_accepted_exactly_when_every_id_is_a_word(
     vocab_size: int, ids: list[int], dtype: Any
 ) -> None:
@@ -174,7 +174,7 @@ def test_accepted_exactly_when_every_id_is_a_word(
 
 
 @ANYTHING
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_what_is_no_integer_is_refused(ids: list[Any]) -> None:
     refused_before_any_parameter_changes(ids)
 

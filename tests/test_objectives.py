@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import LISTED, OBJECTIVES, dense_gradients
+from cases import LISTED, OBJECTIVES, QUICK_OBJECTIVES, dense_gradients
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import Size, make_case
@@ -34,7 +34,13 @@ def tiny(name: str, window: str = "blocks", kind: str = "ordinary", size: Size =
     "window",
     ["blocks", *(pytest.param(w, marks=pytest.mark.slow) for w in WINDOWS if w != "blocks")],
 )
-@pytest.mark.parametrize("name", list(oracles.LOSSES))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK_OBJECTIVES else pytest.mark.slow)
+        for name in oracles.LOSSES
+    ],
+)
 def test_loss_and_whole_jacobian_equal_an_independent_loss(
     name: str, window: str, x64: None
 ) -> None:
@@ -97,7 +103,7 @@ def test_softmax_at_the_extremes(dtype: Any, x64: None) -> None:
     np.testing.assert_allclose(other[0, :3], [[1, -1]] * 3, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", list(OBJECTIVES))
+@pytest.mark.parametrize("name", LISTED)
 def test_an_empty_batch_has_loss_and_gradient_zero(name: str) -> None:
     objective, (params, batch, targets), _ = tiny(name, kind="empty")
     params, batch, targets = jax.tree.map(

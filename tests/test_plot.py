@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marks import slow
 
 import w2vjax as w2v
 from w2vjax.pictures.label_layout import place_labels, printable
@@ -82,7 +83,7 @@ def drawn_boxes(figure: Any) -> tuple[list[str], np.ndarray]:
 
 
 # Spread out, in a heap, and all on one point.
-@pytest.mark.parametrize("spread", [1.0, 0.02, 0.0])
+@pytest.mark.parametrize("spread", [1.0, 0.0, *slow(0.02)])
 def test_a_map_labels_the_ten_most_prominent_words_readably_and_without_overlap(
     spread: float, tmp_path: Path
 ) -> None:
@@ -146,7 +147,7 @@ def test_words_with_markup_and_invisible_characters_are_drawn_as_they_are(tmp_pa
 # ---- files
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".PNG"])
+@pytest.mark.parametrize("suffix", [".png", ".svg", *slow(".PNG")])
 def test_the_same_picture_is_the_same_bytes(suffix: str, tmp_path: Path) -> None:
     vectors = some_vectors(20)
     for name in ("a", "b"):

@@ -63,7 +63,9 @@ def gradient_error(found: reference.Params, expected: reference.Params) -> float
 jitted = jax.jit(reference.backward)
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    "jit", [pytest.param(False, id="eager", marks=pytest.mark.slow), pytest.param(True, id="jit")]
+)
 def test_backward_equals_autodiff_on_every_batch(jit: bool, x64: None) -> None:
     backward = jitted if jit else reference.backward
     for name, (params, X, y) in batches().items():

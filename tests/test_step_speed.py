@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import pytest
 import step_speed
-from marks import slow
 
 import w2vjax as w2v
 
@@ -60,7 +59,8 @@ def test_a_program_that_copies_a_table_in_its_loop_is_not_timed() -> None:
         step_speed.check_in_place(CASE, program(True), shape)
 
 
-@pytest.mark.parametrize("objective", ["negative", *slow("hierarchical", "softmax")])
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["negative", "hierarchical", "softmax"])
 def test_every_objective_is_measured_and_the_parts_make_the_whole(objective: str) -> None:
     row = step_speed.measure(
         CASE._replace(objective=objective), step_speed.zipf_text(512, 60), rounds=1

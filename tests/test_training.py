@@ -184,7 +184,7 @@ def in_chunks(monkeypatch):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
 
 
-@pytest.mark.parametrize("cores", [1, 3, *slow(2, 9)])
+@pytest.mark.parametrize("cores", [3, *slow(1, 2, 9)])
 def test_many_runs_are_what_each_would_be_alone_on_any_number_of_cores(
     planted, in_chunks, monkeypatch, cores
 ):
@@ -201,15 +201,19 @@ def test_many_runs_are_what_each_would_be_alone_on_any_number_of_cores(
             np.testing.assert_array_equal(table[at], expected)
 
 
-def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(planted):
-    given = {**SMALL, "objective": "hierarchical", "model": "cbow"}
+@pytest.mark.parametrize("pair", [{}, *slow({"objective": "hierarchical", "model": "cbow"})])
+def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(
+    planted, in_chunks, monkeypatch, pair
+):
+    monkeypatch.setattr("w2vjax.runs.many.usable_cores", lambda: 1)  # the shapes of three cores
+    given = SMALL | pair
     usual = w2v.train_many(planted, range(2), **given).input
-    for schedule, alike in ((None, True), (0.01, False)):
+    for schedule, alike in ((None, True), (w2v.linear_decay(0.01, 300), False)):
         alone = w2v.train(planted, **given, copies=1, seed=1, schedule=schedule).params.input
         assert np.array_equal(usual[1], alone) == alike
         if schedule:
-            many = w2v.train_many(planted, [1], schedule=schedule, **given).input
-            np.testing.assert_array_equal(many[0], alone)
+            many = w2v.train_many(planted, range(2), schedule=schedule, **given).input
+            np.testing.assert_array_equal(many[1], alone)
 
 
 @pytest.mark.parametrize(
@@ -426,7 +430,10 @@ def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):
         pytest.param(w2v.row_sgd, marks=pytest.mark.slow),
         pytest.param(optax.sgd, marks=pytest.mark.slow),
         pytest.param(lambda s: w2v.dense(optax.sgd(s)), marks=pytest.mark.slow),
-        lambda s: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(s)),
+        pytest.param(
+            lambda s: optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(s)),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_optimizers_lower_the_loss(planted, optimizer):
@@ -599,7 +606,7 @@ def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, mon
     assert records[0]["learning_rate"] == pytest.approx(trained.run.settings.learning_rate, rel=0.1)
 
 
-@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], [["a"] * 9], *slow([["a", "b"]])])
+@pytest.mark.parametrize("lines", [[["a"], ["b", "a"]], *slow([["a"] * 9], [["a", "b"]])])
 def test_degenerate_corpora_train_to_finite_vectors(lines):
     assert np.isfinite(w2v.train(lines, **SMALL | {"window": 50}).vectors.matrix).all()
 

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -262,7 +263,8 @@ def test_long_texts_share_fewer_negatives(planted, monkeypatch):
         monkeypatch.setattr(methods, "MANY_WORDS", many)
         run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1))
         draws = run.recipe.objective.draw(jax.random.key(0), run.tables, (24,))
-        targets = run.recipe.objective.select(draws, run.tables, words, weights)
+        select = run.recipe.objective.select
+        targets = jax.eval_shape(select, draws, run.tables, words, weights)
         assert targets.negatives.shape == draws.shape == shape
 
 
@@ -271,7 +273,7 @@ def test_many_negatives_are_drawn_from_more_words(planted, negatives, drawn):
     words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
     run = w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, negatives=negatives))
     draws = run.recipe.objective.draw(jax.random.key(0), run.tables, words.shape[:1])
-    targets = run.recipe.objective.select(draws, run.tables, words, weights)
+    targets = jax.eval_shape(run.recipe.objective.select, draws, run.tables, words, weights)
     assert targets.negatives.shape == (8, drawn)
 
 
@@ -352,7 +354,7 @@ def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
             "train", text, "--out", tmp_path / "no", "--from", tmp_path / "out", "--quiet", *refused
         )
         assert (again.code, refused[0] in again.err) == (2, True)
-    options = ("--from", tmp_path / "out", "--quiet", "--epochs", 1)
+    options = ("--from", tmp_path / "out", "--quiet", "--epochs", 1, "--held-out", 0.1)
     further = cli("train", text, "--out", tmp_path / "more", *options)
     assert further.code == 0
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["words"] == summary["words"]
@@ -413,9 +415,7 @@ def test_the_loss_is_read_off_whole_spans_whatever_the_batch(batch_words: int) -
     )
     params = w2v.init_params(jax.random.key(0), 50, 8)
     keep = keep_thresholds(counts, 0)
-    _, progress = train_chunk(
-        recipe,
-        2048,
+    _, progress = jax.jit(partial(train_chunk, recipe, 2048))(
         State(params, recipe.optimizer.init(params)),
         objective.init(counts),
         keep,
