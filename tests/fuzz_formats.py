@@ -9,7 +9,6 @@ import json
 import os
 import pickle
 import random
-import resource
 import socket
 import sys
 import time
@@ -182,7 +181,9 @@ def main(folder, mode, amount="0", only=None):
         (folder / name).write_bytes(mutated(found[name], rng))
         watched(folder / name.replace("metadata", "tensors"), report)
         (folder / name).write_bytes(found[name])
-    report["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    # getrusage would count the memory of the process that started this one
+    _, _, peak = Path("/proc/self/status").read_text().partition("VmHWM:")
+    report["megabytes"] = int(peak.split()[0]) // 1024
     print(json.dumps(report))
 
 

@@ -278,10 +278,11 @@ def test_no_batch_or_rate_that_is_accepted_diverges(
         batch_words=batch_words,
     )
     losses = [record["loss"] for record in trained.history if record["loss"] is not None]
-    # words here are drawn independently of each other, so little can be learned: what diverges goes
-    # to 1e5 and beyond
-    assert losses[-1] < 1.02 * losses[0], losses
-    assert max(float(np.abs(table).max()) for table in trained.params) < 20
+    # Words here are drawn independently of each other, so little can be learned. What diverges goes
+    # to 1e5 and beyond. Measured: 1.02 times the first loss (CBOW by trees, 65,536 words a step),
+    # and 24 in a table (skip-gram softmax, 64 words, eight times the rate).
+    assert losses[-1] < 1.1 * losses[0], losses
+    assert max(float(np.abs(table).max()) for table in trained.params) < 100
 
 
 def test_the_command_compiles_once_for_all_processes(tmp_path):
