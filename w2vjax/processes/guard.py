@@ -20,6 +20,7 @@ from w2vjax.errors import ProcessError, StoppedError
 
 _BEAT = 0.5  # seconds from one note of a guard to the next
 _GRACE = 3.0  # seconds that a process has to end by its own error, when another one has failed
+_FAREWELL = 6.0  # seconds from the last note of process 0 to its end: _GRACE, and some beats
 _NOTES = "w2vjax/notes/"
 
 
@@ -57,14 +58,14 @@ class Guard:
         reason = "" if failure is None or isinstance(failure, StoppedError) else reason_of(failure)
         self._leave_note(f"failed {reason}" if reason else "done")
         if reason and self._own == 0:
-            time.sleep(_GRACE)  # the notes end with this process, and the others have to read them
+            time.sleep(_FAREWELL)  # the notes end with this process, and the others read them
 
     def in_words(self, error: Exception) -> ProcessError:
         """JAX's error as a sentence. If another process is its cause, the guard names that."""
         if "RESOURCE_EXHAUSTED" in str(error):
             said = reason_of(error)
             return ProcessError(f"There is not enough memory: {said} Use smaller tables.")
-        time.sleep(self._silence + 2 * _GRACE)  # the guard of process 0 waits once before it ends
+        time.sleep(self._silence + _FAREWELL + _GRACE)  # process 0 says farewell before it ends
         return ProcessError(
             f"An exchange with the other processes has failed: {reason_of(error)} Look at their "
             "hosts and the network, and start all processes again with --resume."
@@ -74,7 +75,7 @@ class Guard:
         """End this process. The notes end with process 0, so it gives the others time to read."""
         if self._own == 0:
             self._leave_note(f"failed {message}")
-            time.sleep(_GRACE)
+            time.sleep(_FAREWELL)
         end_now(message)
 
     def _leave_note(self, note: str) -> None:
@@ -99,7 +100,8 @@ class Guard:
             process = int(key.rpartition("/")[2])
             if process != self._own:
                 self._judge(process, note, now, marks)
-        if self._training and now - self._since > self.step_timeout:
+        # a process that has failed says why itself, and this one waits to hear it
+        if self._training and not self._failed and now - self._since > self.step_timeout:
             self._stuck(marks)
 
     def _judge(self, process: int, note: str, now: float, marks: dict[int, int]) -> None:
@@ -121,7 +123,7 @@ class Guard:
     def _stuck(self, marks: dict[int, int]) -> NoReturn:
         behind = [process for process, mark in marks.items() if mark == min(marks.values())]
         what = f"Process {', '.join(map(str, sorted(behind)))} has"
-        if len(behind) == len(marks):
+        if len(behind) == jax.process_count():
             what = "A round of all processes has"
         self._leave(
             f"{what} not gone on for {self.step_timeout:g} s. Look at what it waits for, or raise "

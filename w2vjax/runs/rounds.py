@@ -117,7 +117,6 @@ class Trainer:
         position = standing.position._replace(steps=report.steps, seconds=seconds)
         self._stopped |= record and bool(reports) and report.round(position)
         settled = Standing(standing.copies, position)
-        forward()  # the callback of another process may take its time
         return settled, agreed(self._wishes(), noted, bool(reports))
 
     def _save(self, standing: Standing) -> None:
@@ -133,7 +132,6 @@ def advance(
 ) -> Standing:
     """Start one round. Tables, position and reports after it are still being computed."""
     feed, numbers = job.feed, coming.numbers
-    forward()  # the others may not be here yet, and a CPU waits for them in the next line
     tables, reports = workers.train(standing.copies, coming.chunks, len(numbers), wishes)
     last = numbers.stop == feed.chunks
     end = feed.words if last else numbers.stop * feed.size
