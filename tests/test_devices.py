@@ -15,12 +15,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from planted import planted_text
 
 import w2vjax as w2v
+from w2vjax.processes import guard
+from w2vjax.processes.guard import Guard
 
 # Runs each of a list of settings, and prints what came out of it as JSON.
 RUNS = """
@@ -613,6 +617,34 @@ def test_a_dead_process_ends_the_others_and_a_restart_resumes(
         ended = crew.ended(60)
     assert [code for code, _ in ended] == [143] * count, ended
     assert max(kept.glob("checkpoint-*")) > before
+
+
+@pytest.mark.parametrize(
+    ("note", "says"),
+    [
+        ("alive 7 0.0", "Process 1 has not gone on"),
+        ("alive 5 0.0", "A round of all processes has not gone on"),
+        ("alive 4 0.0", "Process 0 has not gone on"),
+        ("done", "Process 1 has not gone on"),
+        ("failed Why.", None),  # it is waited for its end, and then told
+    ],
+)
+def test_a_guard_names_who_is_behind(note: str, says: str | None, monkeypatch: Any) -> None:
+    """Process 1 of two, at its fifth mark for longer than the time of a step."""
+    notes = SimpleNamespace(key_value_set=Mock(), key_value_dir_get=lambda _: [("notes/0", note)])
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    monkeypatch.setattr("w2vjax.processes.guard.end_now", Mock(side_effect=InterruptedError))
+    own = Guard.__new__(Guard)  # without its thread
+    own._client, own._own, own._silence, own.step_timeout = notes, 1, 1e9, 1.0
+    own._mark, own._since, own._training = 5, time.monotonic() - 2, True
+    own._heard, own._failed = {}, {}
+    if says is None:
+        own._look()
+        own._failed = {0: (time.monotonic() - 60, "Why.")}
+        says = "Process 0 has ended, so this one ends too. It said: Why."
+    with pytest.raises(InterruptedError):
+        own._look()
+    assert guard.end_now.call_args.args[0].startswith(says)  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
