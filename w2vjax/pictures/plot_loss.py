@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from w2vjax.errors import FormatError, SettingError
+from w2vjax.errors import FormatError, SettingError, as_names
 from w2vjax.files import AnyPath, as_path
 from w2vjax.pictures import figures
 from w2vjax.pictures.figures import COLORS, GREY, drawable, new_figure, save_figure
@@ -123,7 +123,7 @@ def plot_loss(
     """
     figures.check_suffix(path)
     figure = new_figure(12.0, 6.5)
-    paths: list[Any] = list(logs) if isinstance(logs, list | tuple) else [logs]
+    paths = (logs,) if hasattr(logs, "read") else as_names(logs)  # an open file is refused
     if not 1 <= len(paths) <= len(COLORS):
         cause = f"{len(paths)} logs do not make a readable picture"
         raise SettingError(f"{cause}. Give 1 to {len(COLORS)}.")
