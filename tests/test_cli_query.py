@@ -251,6 +251,17 @@ def test_a_query_loads_neither_jax_nor_a_type_checker(path):
         assert not {"jax", "typeguard", "asyncio", "importlib.metadata"} & loaded, command
 
 
+def test_the_options_of_a_command_are_read_without_a_type_checker():
+    program = """import sys; from w2vjax.cli import main
+for name in sys.argv[1:]:
+    main([name, "--help"])
+    print("loaded", name, *{"typeguard"} & set(sys.modules))"""
+    names = "train plan nn analogy similarity odd export reproduce".split()
+    done = subprocess.run([sys.executable, "-c", program, *names], stdout=subprocess.PIPE)
+    said = [line for line in done.stdout.decode().splitlines() if line.startswith("loaded")]
+    assert said == [f"loaded {name}" for name in names]
+
+
 def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
     before = path.read_bytes()
     link = tmp_path / "link.txt"

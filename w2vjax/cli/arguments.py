@@ -33,7 +33,6 @@ class Files(Enum):
 
 # To see that () is a tuple[str, ...] and that None is an int | None, tyro loads a type checker,
 # which takes a tenth of a second. For a plain tuple and for Optional, tyro loads none.
-# ruff: noqa: UP045
 if TYPE_CHECKING:
     Strings: TypeAlias = tuple[str, ...]
 else:

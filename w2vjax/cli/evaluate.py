@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional
 
 from tyro.conf import arg
 
@@ -23,7 +23,7 @@ def evaluate(
     vectors: VectorsFile,
     pairs: Paths = (),
     analogies: Paths = (),
-    restrict_vocab: Annotated[int | None, arg(metavar="N")] = 300_000,
+    restrict_vocab: Annotated[Optional[int], arg(metavar="N")] = 300_000,
     measure: Literal["3cosadd", "3cosmul", "both"] = "3cosadd",
     case_sensitive: Flag = False,
     json: Json = None,

@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias
 
 from tyro.conf import DisallowNone, Positional
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 else:  # the command line offers the names that the table lists
     Allowance = Literal[tuple(ALLOWANCES)]
 File = Positional[Annotated[Path, Files.READ, shown("FILE")]]
-To = DisallowNone[Annotated[str | None, shown("FORMAT")]]
-From = DisallowNone[Annotated[str | None, shown("FORMAT", name="from")]]
+To = DisallowNone[Annotated[Optional[str], shown("FORMAT")]]
+From = DisallowNone[Annotated[Optional[str], shown("FORMAT", name="from")]]
 Allowances = Annotated[tuple[Allowance, ...], shown("FAULT ...")]
 
 

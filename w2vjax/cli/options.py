@@ -6,7 +6,7 @@ The options are the fields of Settings and some of Arguments. So each is written
 import argparse
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, get_args
 
 from tyro.conf import arg
 
@@ -31,7 +31,7 @@ def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
     told = arg(help=about, help_behavior_hint=default, metavar=metavar)
     if kind is bool:
         return setting.name, Annotated[bool, told], field(default=False)
-    return setting.name, Annotated[kind | None, told], field(default=None)
+    return setting.name, Annotated[Optional[kind], told], field(default=None)
 
 
 # What train takes beside the settings: its type on the command line, and its sentence if that of
@@ -76,9 +76,9 @@ class Processes:
     """
 
     distributed: bool = False
-    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
-    processes: Annotated[int | None, arg(metavar="N")] = None
-    process: Annotated[int | None, arg(metavar="I")] = None
+    coordinator: Annotated[Optional[str], arg(metavar="HOST:PORT")] = None
+    processes: Annotated[Optional[int], arg(metavar="N")] = None
+    process: Annotated[Optional[int], arg(metavar="I")] = None
     start_timeout: float = 300.0
     heartbeat: float = 100.0
 
@@ -94,10 +94,10 @@ class Saving:
         allow: Fields that may differ from the checkpoint's, such as "jax version".
     """
 
-    checkpoint: Annotated[Path | None, shown("FOLDER")] = None
+    checkpoint: Annotated[Optional[Path], shown("FOLDER")] = None
     checkpoint_every: float = 60.0
     resume: bool = False
-    allow: Annotated[tuple[str, ...], shown("FIELD ...")] = ()
+    allow: Annotated[Strings, shown("FIELD ...")] = ()
 
     def checkpoints(self) -> "Checkpoints | None":
         """The value of train's ``checkpoint``. Without a folder, other options are refused."""

@@ -1,7 +1,7 @@
 """``w2vjax plot``: pictures of vectors and of a training run."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 from tyro.conf import DisallowNone, Positional
 
@@ -14,7 +14,7 @@ from w2vjax.pictures.plot_loss import plot_loss
 from w2vjax.pictures.projection import pca, tsne
 
 Kind = Positional[Annotated[Literal["loss", "map", "analogy", "heatmap"], shown()]]
-Method = DisallowNone[Annotated[Literal["pca", "tsne"] | None, shown()]]
+Method = DisallowNone[Annotated[Optional[Literal["pca", "tsne"]], shown()]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def plot(
     words: Words = (),
     map: Annotated[MapOptions, together] = MapOptions(),
     compare: Paths = (),
-    title: Annotated[str | None, shown("TEXT")] = None,
+    title: Annotated[Optional[str], shown("TEXT")] = None,
 ) -> int:
     """Draw a training loss, a map of words, analogies as parallelograms, or a heat map.
 

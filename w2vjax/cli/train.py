@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Optional, get_args
 
 from tyro.conf import OmitArgPrefixes, arg
 
@@ -26,7 +26,7 @@ def train(
     out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
     text: Text = TextOptions(),
     saving: Annotated[Saving, arguments.together] = Saving(),
-    from_: Annotated[Path | None, shown("FOLDER", name="from")] = None,
+    from_: Annotated[Optional[Path], shown("FOLDER", name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
     json: NewFileOrOutput = None,

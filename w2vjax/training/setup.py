@@ -68,6 +68,7 @@ def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
     return counts_of(state) is not None
 
 
+@kept  # a run asks before it reads, and again when it is set up
 def check_optimizer_maker(make: OptimizerMaker) -> None:
     """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
     made = make(linear_decay(0.1, 1)) if callable(make) else None
