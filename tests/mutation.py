@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # what is changed, and the tests that have to notice
 UPDATES = "optimizer or chain or clipping or adam or published or numpy or pair_counted"
 GROUPS = {
-    "objectives": ("w2vjax/objectives/*.py", "objectives bounds noise fused", ""),
+    "objectives": ("w2vjax/objectives/*.py", "objectives bounds noise fused held_out", ""),
     "windows": ("w2vjax/windows/*.py", "windows sampling", ""),
     "updates": ("w2vjax/training/updates.py", "training", UPDATES),
     "checkpoint": ("w2vjax/runs/checkpoint.py", "training_resume training_refusals", ""),
