@@ -258,7 +258,9 @@ class Full(io.StringIO):
         return super().write(data)
 
     def close(self):
-        raise OSError(28, "No space left on device")
+        if not self.closed:
+            super().close()
+            raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize("room", [0, 20, 45])

@@ -186,7 +186,7 @@ def keywords_of(
 ) -> Callable[[Callable[..., Result]], Takes[Keywords, Result]]:
     """Give a function the signature and the help of the fields of :class:`Arguments`."""
     lines = [f"{each.name}: {each.metadata['about']}" for each in fields(Arguments)]
-    wrap = textwrap.TextWrapper(100, initial_indent=" " * 8, subsequent_indent=" " * 12)
+    wrap = textwrap.TextWrapper(92, subsequent_indent=" " * 4)
     told = "".join(wrap.fill(line) + "\n" for line in lines)
 
     def describe(act: Callable[..., Result]) -> Takes[Keywords, Result]:
@@ -194,7 +194,10 @@ def keywords_of(
         keywords = inspect.signature(made).parameters.values()
         act.__signature__ = inspect.Signature([corpus, *keywords])  # type: ignore[attr-defined]
         if act.__doc__:  # python -OO has none
-            act.__doc__ = act.__doc__.replace("        **keywords:\n", told)
+            # Python 3.13 takes the indentation of a docstring away, 3.11 and 3.12 leave it
+            before, _, after = act.__doc__.partition("**keywords:\n")
+            indent = " " * (len(before) - len(before.rstrip(" ")))
+            act.__doc__ = before.rstrip(" ") + textwrap.indent(told, indent) + after
         return cast(Takes[Keywords, Result], act)
 
     return describe
