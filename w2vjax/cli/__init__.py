@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Sequence
 from types import FrameType
 
-from w2vjax.cli.output import named_output
 from w2vjax.errors import FileError, W2VError, did_you_mean
+from w2vjax.processes.streams import hold_streams, named_output
 
 # command: (module, function, one line for ``w2vjax --help``)
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     if argv is not None:
         return run_command(argv)
+    hold_streams()
     # Python looks for cyclic garbage at every 700 new objects. Imports and traces of programs make
     # 10^6 that stay, so that was a tenth of the time of a short command.
     gc.set_threshold(100_000, 50, 100)

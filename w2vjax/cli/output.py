@@ -1,72 +1,14 @@
 """How commands print: JSON for scripts, aligned columns for people."""
 
-import contextlib
 import json as json_format
 import math
-import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from w2vjax.errors import FileError
 from w2vjax.files import atomic_file
-
-
-class _Output:
-    """Standard output that names itself in its errors. An OSError alone does not say of what."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        with _naming():
-            return self._stream.write(text)
-
-    def flush(self) -> None:
-        with _naming():
-            self._stream.flush()
-
-
-@contextlib.contextmanager
-def _naming() -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:  # the reader has seen enough
-        raise
-    except OSError as error:
-        said = error.strerror or error
-        raise FileError(f"standard output cannot be written: {said}. Send it elsewhere.") from error
-
-
-@contextlib.contextmanager
-def named_output() -> Iterator[None]:
-    """Name standard output in its errors, and flush it at the end.
-
-    Characters that its encoding lacks are written as escapes, and foreign bytes of standard input
-    are read as escapes.
-    """
-    if sys.stdout is None:
-        raise FileError("Standard output is closed. Send it to /dev/null if you do not need it.")
-    for stream in (sys.stdin, sys.stdout):
-        _reconfigure(stream, errors="backslashreplace")
-    stream = sys.stdout
-    try:
-        with contextlib.redirect_stdout(_Output(stream)):
-            yield
-    finally:
-        try:
-            stream.flush()
-        except OSError:  # else Python reports it once more at its exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _reconfigure(stream: Any, **how: str) -> None:
-    with contextlib.suppress(AttributeError):  # a stream that Python keeps in memory, or none
-        stream.reconfigure(**how)
+from w2vjax.processes.streams import reconfigure
 
 
 def write_json(target: str, record: object) -> None:
@@ -94,7 +36,7 @@ def answer(json: str | None, record: object, *texts: str) -> None:
 
 def write_lines(lines: Iterable[str]) -> None:
     """Write lines for another program to standard output, in UTF-8 whatever its encoding is."""
-    _reconfigure(sys.stdout, encoding="utf-8", newline="\n")
+    reconfigure(sys.stdout, encoding="utf-8", newline="\n")
     sys.stdout.writelines(f"{line}\n" for line in lines)
 
 

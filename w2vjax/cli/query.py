@@ -11,6 +11,7 @@ from w2vjax.cli.arguments import Count, Json, Number, SomeWords, VectorsFile, Wo
 from w2vjax.cli.output import answer, columns, write_json
 from w2vjax.errors import SettingError, UnknownWordError
 from w2vjax.formats.formats import load
+from w2vjax.processes.streams import standard_input
 from w2vjax.vectors.vectors import Vectors
 
 Record = dict[str, Any]
@@ -201,6 +202,7 @@ def _at_a_terminal() -> bool:
 
 def _lines(prompt: str) -> Iterator[list[str]]:
     """The words of each line of standard input that has some. A person gets a prompt."""
+    standard_input()  # closed, it is refused; input() reads it
     if _at_a_terminal():
         with contextlib.suppress(ImportError):  # it gives input() a history and cursor keys
             importlib.import_module("readline")

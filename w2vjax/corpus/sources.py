@@ -5,6 +5,7 @@ UTF-8 sequence or a CRLF, and the result cannot depend on the size of the blocks
 """
 
 import codecs
+import errno
 import os
 import re
 import stat
@@ -21,6 +22,7 @@ from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
 from w2vjax.files import AnyPath
+from w2vjax.processes.streams import standard_bytes
 from w2vjax.reading import MARK, archive, contents, wide_text
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
@@ -154,7 +156,7 @@ def _mode(path: str) -> int:
 
 def refuse_unreadable(error: OSError, name: str | None = None) -> NoReturn:
     """Raise CorpusError for a file or folder that the system does not let us read."""
-    cause = f"{name or error.filename}: cannot be read: {error.strerror}"
+    cause = f"{name or error.filename}: cannot be read: {error.strerror or error}"
     raise CorpusError(f"{cause}. Check the path and its permissions.") from error
 
 
@@ -237,7 +239,7 @@ def _pieces(part: Part, name: str, reading: Reading) -> Iterator[bytes]:
     path, size = str(part.path), reading.block_bytes
     try:
         if path == "-":
-            yield from _chunks(sys.stdin.buffer, size)
+            yield from _chunks(standard_bytes(), size)
         elif is_compressed(path):
             remedy = "If you trust it, raise max_expansion or decompress it yourself."
             yield from decompress(path, size, reading.max_expansion, remedy)
@@ -296,6 +298,8 @@ def _chunks(file: IO[bytes], size: int, most: int = sys.maxsize) -> Iterator[byt
     while piece := file.read(min(size, most)):
         yield piece
         most -= len(piece)
+    if piece is None:  # a stream that does not wait: this is no end
+        raise BlockingIOError(errno.EAGAIN, "it has no bytes yet, and does not wait for them")
 
 
 def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> Iterator[np.ndarray]:

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import jax
@@ -26,7 +26,9 @@ _NOTES = "w2vjax/notes/"
 
 def end_now(message: str) -> NoReturn:
     """End this process at once, with a sentence. Its main thread may wait for ever."""
-    print(f"w2vjax train: {message}", file=sys.stderr, flush=True)
+    with suppress(OSError, AttributeError):  # standard error may be full, or None
+        sys.stderr.write(f"w2vjax train: {message}\n")
+        sys.stderr.flush()
     os._exit(ProcessError.exit_code)
 
 
@@ -188,6 +190,7 @@ def of_xla(error: Exception) -> bool:
 
 def leave(code: int) -> None:
     """End this process without waiting for the others."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, AttributeError):
+            stream.flush()
     os._exit(code)

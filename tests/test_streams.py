@@ -1,0 +1,126 @@
+"""Standard streams as other programs leave them: closed, full, or set not to wait for bytes."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import w2vjax as w2v
+from w2vjax.errors import CorpusError
+
+PROGRAM = "import sys; from w2vjax.cli import main; sys.exit(main())"
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    path = tmp_path / "vectors.txt"
+    path.write_text("4 2\nking 1 0\nqueen 1 1\nman 2 0\nwoman 2 2\n")
+    return path
+
+
+@pytest.fixture
+def slow_input(monkeypatch):
+    """Make standard input a pipe that does not block, whose pieces come one after the other."""
+    writers = []
+
+    def give(pieces):
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        monkeypatch.setattr("sys.stdin", open(reading, encoding="utf-8"))  # noqa: SIM115
+
+        def write():
+            with open(writing, "wb", buffering=0) as file:
+                for piece in pieces:
+                    time.sleep(0.1)
+                    file.write(piece)
+
+        writers.append(threading.Thread(target=write))
+        writers[0].start()
+
+    yield give
+    writers[0].join()
+    sys.stdin.close()
+
+
+LINES = [b"king man\n", b"queen woman king\n", b"man", b" man\n", b"woman king\n"]
+
+
+def test_a_text_that_comes_late_is_read_whole(slow_input):
+    slow_input(LINES)
+    assert len(w2v.prepare("-", min_count=1).ids) == 9
+
+
+def test_phrases_read_all_of_a_text_that_comes_late(cli, slow_input):
+    slow_input(LINES)
+    done = cli("phrases", "-", "--json", "-")
+    assert json.loads(done.out)["tokens"] == 9
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [("nn", ["king\n", "man queen\n"]), ("analogy", ["man king woman\n", "king man queen\n"])],
+)
+def test_questions_that_come_late_are_answered(cli, vectors, slow_input, command, lines):
+    slow_input([line.encode() for line in lines])
+    done = cli(command, vectors, "--json", "-")
+    asked = [" ".join(record["query"]) + "\n" for record in json.loads(done.out)["queries"]]
+    assert (done.code, asked) == (0, lines)
+
+
+def test_a_stream_that_has_no_bytes_yet_is_no_end(monkeypatch):
+    class Waiting(io.StringIO):
+        buffer = property(lambda self: self)
+
+        def read(self, size=-1):
+            return None
+
+    monkeypatch.setattr("sys.stdin", Waiting())
+    with pytest.raises(CorpusError, match="standard input: cannot be read: it has no bytes yet"):
+        w2v.prepare("-", min_count=1)
+
+
+@pytest.mark.parametrize("closed", ["none", "ended"])
+@pytest.mark.parametrize("command", ["train", "plan", "phrases", "nn", "analogy"])
+def test_a_closed_standard_input_is_named(cli, vectors, tmp_path, monkeypatch, command, closed):
+    stream = io.StringIO()
+    stream.close()
+    monkeypatch.setattr("sys.stdin", None if closed == "none" else stream)
+    source = vectors if command in {"nn", "analogy"} else "-"
+    done = cli(command, source, *(["--out", tmp_path / "out"] if command == "train" else []))
+    assert (done.code, done.out) == (7 if source == vectors else 3, "")
+    assert "tandard input is closed. Pipe" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [w2v.train, w2v.plan, w2v.prepare, w2v.phrases])
+def test_a_standard_input_that_has_text_and_no_bytes_is_named(monkeypatch, command):
+    monkeypatch.setattr("sys.stdin", io.StringIO("king man\n"))
+    with pytest.raises(CorpusError, match="StringIO, which has no bytes"):
+        command("-")
+
+
+WITHOUT_ERRORS = ["2>&-", "0<&- 2>&-", "2>/dev/full"]
+
+
+@pytest.mark.parametrize("streams", WITHOUT_ERRORS)
+@pytest.mark.parametrize(
+    ("given", "code"), [("similarity {} king zzz --json -", 2), ("nope", 2), ("nn {} --tpn 3", 2)]
+)
+def test_an_error_never_goes_into_standard_output(vectors, streams, given, code):
+    if "full" in streams and not os.path.exists("/dev/full"):
+        pytest.skip("there is no full device")
+    line = f'"$0" -c "$1" {given.format(vectors)} {streams}'
+    done = subprocess.run(["sh", "-c", line, sys.executable, PROGRAM], stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (code, b"")
+
+
+def test_no_file_becomes_a_standard_stream(vectors):
+    line = f'"$0" -c "$1" nn {vectors} king --json - 0<&- 2>&-'
+    done = subprocess.run(["sh", "-c", line, sys.executable, PROGRAM], stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["queries"][0]["query"] == ["king"]
