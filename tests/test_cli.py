@@ -1,6 +1,7 @@
 """What holds for every command: how it ends, what it writes, what it refuses before any work."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -16,7 +17,7 @@ from planted import planted_text
 
 import w2vjax as w2v
 from w2vjax import cli as command_line
-from w2vjax import errors, files
+from w2vjax import errors, files, reading
 from w2vjax.runs import loop
 from w2vjax.runs.checkpoint import _compare
 from w2vjax.runs.report import Log
@@ -206,6 +207,8 @@ def test_a_writer_killed_at_any_step_leaves_the_old_files_or_the_next_writer_mov
         for name in "abc":
             (folder / name).write_text("old")
         done = subprocess.run([sys.executable, "-c", KILLED, folder, str(step)])
+        read = {bytes(reading.contents(folder / name)) for name in "abc"}
+        assert read in ({b"old"}, {b"new"}), "a reader never sees old beside new"
         with contextlib.suppress(ZeroDivisionError), files.appearing_together(folder):
             1 / 0  # noqa: B018
         assert set(contents(folder).values()) in ({"old"}, {"new"})
@@ -214,6 +217,72 @@ def test_a_writer_killed_at_any_step_leaves_the_old_files_or_the_next_writer_mov
         if done.returncode == 0:
             break
     assert {(-signal.SIGKILL, "old"), (-signal.SIGKILL, "new"), (0, "new")} <= set(seen)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("failing", [["a"], ["b"], ["c"], ["a", "c"]])
+def test_a_file_that_cannot_be_moved_is_read_where_it_is(tmp_path, monkeypatch, failing, number):
+    for name in "abc":
+        (tmp_path / name).write_text("old")
+
+    def replace(source, target):
+        if Path(source).parent.name == ".w2vjax-complete" and Path(target).name in failing:
+            raise OSError(number, os.strerror(number), str(source))
+        true_replace(source, target)
+
+    true_replace = os.replace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        with pytest.raises(errors.FileError, match=f"{tmp_path} cannot be written"):
+            write_all(tmp_path)
+    assert {name for name in "abc" if (tmp_path / name).read_text() == "old"} == set(failing)
+    assert {bytes(reading.contents(tmp_path / name)) for name in "abc"} == {b"new"}
+    with contextlib.suppress(ZeroDivisionError), files.appearing_together(tmp_path):
+        1 / 0  # noqa: B018
+    assert set(contents(tmp_path).values()) == {"new"}
+    assert names(tmp_path) == ["a", "b", "c"]
+
+
+def write_all(folder):
+    with files.appearing_together(folder) as place:
+        for name in "abc":
+            (place / name).write_text("new")
+
+
+@pytest.mark.parametrize("kind", ["a link to a folder", "a link to nothing", "a file"])
+@pytest.mark.parametrize("name", [".w2vjax-complete", ".w2vjax-staged"])
+def test_what_others_put_in_the_place_of_our_folders_leads_nowhere(tmp_path, name, kind):
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    outside.mkdir()
+    folder.mkdir()
+    (outside / "secret").write_text("untouched")
+    if kind == "a file":
+        (folder / name).write_text("a file")
+    else:
+        (folder / name).symlink_to(outside if kind == "a link to a folder" else tmp_path / "none")
+    write_all(folder)
+    assert {path.name: path.read_text() for path in outside.iterdir()} == {"secret": "untouched"}
+    assert set(contents(folder).values()) == {"new"}
+    assert names(folder) == ["a", "b", "c"]
+    assert names(tmp_path) == ["folder", "outside"]
+
+
+def test_a_link_in_the_place_of_a_lock_or_a_log_is_refused(cli, text, quick, tmp_path):
+    for name in (".w2vjax-lock", "log.jsonl.partial"):
+        for target in (tmp_path / "new", tmp_path / "kept"):
+            (tmp_path / "kept").write_text("untouched")
+            out = tmp_path / "out"
+            out.mkdir()
+            (out / name).symlink_to(target)
+            done = train(cli, text, out)
+            assert done.code == 7
+            assert " link" in done.err
+            assert "emove it." in done.err
+            assert done.err.count("\n") == 1
+            assert (tmp_path / "kept").read_text() == "untouched"
+            assert not (tmp_path / "new").exists()
+            (out / name).unlink()
+            out.rmdir()
 
 
 class Failure(Exception):
@@ -497,7 +566,8 @@ UNWRITABLE = [
     ("reproduce --out", "folder"),
     ("convert V", "file"),
     ("export V", "file"),
-    ("plot map V", "file"),
+    ("export V --html", "file"),
+    *((f"plot {kind} V", "file") for kind in ("map", "loss", "analogy", "heatmap")),
 ]
 
 
@@ -522,6 +592,29 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize(
+    ("command", "result"),
+    [
+        *(("train T --out out", name) for name in [*RESULTS, "log.jsonl.partial"]),
+        ("reproduce --out out", "embedding.txt"),
+        ("reproduce --out out", "loss.png"),
+        ("convert V out/x.npy", "x.vocab"),
+        ("convert V out/tensors.tsv", "metadata.tsv"),
+        ("export V out/y.npy", "y.vocab"),
+    ],
+)
+def test_a_folder_in_the_place_of_a_result_is_found_before_any_work(
+    cli, tmp_path, monkeypatch, command, result
+):
+    monkeypatch.chdir(tmp_path)
+    Path("out", result).mkdir(parents=True)
+    done = cli(*command.split())
+    assert (done.code, done.out) == (7, "")
+    assert f"{Path('out', result)} cannot be written: it is a folder" in done.err
+    assert done.err.count("\n") == 1
+    assert names(tmp_path / "out") == [result]
+
+
+@pytest.mark.parametrize(
     ("command", "says"),
     [
         ("phrases T --out T", "T is the file to read, and would be overwritten"),
@@ -543,17 +636,26 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
         ("convert T -", "'-' is standard output"),
         ("export T -", "'-' is standard output"),
         ("plot map T -", "'-' is standard output"),
+        ("train log.jsonl --out .", "log.jsonl is the file to read"),
+        ("train T vectors.bin --out ./", "vectors.bin is the file to read"),
+        ("train T --json vectors.bin --out .", "vectors.bin is named for two results"),
+        ("train T --json run/log.jsonl --out run", "log.jsonl is named for two results"),
+        ("reproduce --text embedding.txt --out .", "embedding.txt is the file to read"),
+        ("reproduce --json new/loss.png --out new", "loss.png is named for two results"),
+        ("convert x.vocab x.npy --from text", "x.vocab is the file to read"),
     ],
 )
 def test_files_that_would_be_lost_are_refused(cli, tmp_path, monkeypatch, command, says):
     monkeypatch.chdir(tmp_path)
-    Path("T").write_text("a b\n")
+    there = ["T", "embedding.txt", "log.jsonl", "vectors.bin", "x.vocab"]
+    for name in there:
+        Path(name).write_text("a b\n")
     done = cli(*command.split())
     assert (done.code, done.out) == (2, "")
     assert says in done.err
     assert done.err.count("\n") == 1
-    assert names(tmp_path) == ["T"]
-    assert Path("T").read_text() == "a b\n"
+    assert names(tmp_path) == there
+    assert {Path(name).read_text() for name in there} == {"a b\n"}
 
 
 def test_phrases_print_the_joined_text_and_write_a_file_of_the_name(cli, tmp_path, monkeypatch):

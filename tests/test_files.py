@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -13,11 +14,13 @@ from pathlib import Path
 import pytest
 from faults import Faults
 
+import w2vjax as w2v
 from w2vjax import files
 from w2vjax.cli.output import write_json
 from w2vjax.corpus.encode import encode, prepare
 from w2vjax.corpus.phrases import phrases
-from w2vjax.errors import FileError, SettingError
+from w2vjax.errors import FileError, SettingError, W2VError
+from w2vjax.runs.checkpoint import load_checkpoint
 from w2vjax.vocab import Vocab
 
 OLD, NEW = b"old" * 1000, b"new" * 1000
@@ -286,6 +289,38 @@ def test_a_journal_that_is_not_ours_moves_nothing(tmp_path, journal):
         "a": NEW,
         "b": b"untouched",
     }
+
+
+def save_beside(folder):
+    w2v.save(w2v.Vectors(["a"], [[1.0]]), folder / "x.npy")
+
+
+WAITING = {
+    ".a.0123456789abcdef.w2vjax-tmp": save_beside,
+    ".x.npy.w2vjax-journal": lambda folder: w2v.load(folder / "x.npy"),
+    ".y.w2vjax-journal": save_beside,
+    "x.vocab": lambda folder: w2v.load(folder / "x.npy"),
+    "metadata.tsv": lambda folder: w2v.load(folder / "tensors.tsv"),
+    "checkpoint-000000000009.safetensors": lambda folder: load_checkpoint(folder, None, {}),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+@pytest.mark.parametrize("name", WAITING)
+def test_a_pipe_among_the_files_is_not_waited_for(tmp_path, name):
+    save_beside(tmp_path)
+    w2v.save(w2v.Vectors(["a"], [[1.0]]), tmp_path / "tensors.tsv")
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits for the pipe"))
+    signal.alarm(5)
+    try:
+        with contextlib.suppress(W2VError):
+            WAITING[name](tmp_path)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert (tmp_path / name).is_fifo()
 
 
 def test_an_error_of_another_file_keeps_its_own_name(tmp_path):

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeAlias
@@ -26,12 +26,13 @@ if sys.platform != "win32":
     import fcntl
 
 AnyPath: TypeAlias = str | os.PathLike[str]
-_TEMPORARY = ".w2vjax-tmp"
-_JOURNAL = ".w2vjax-journal"
-_LOCK = ".w2vjax-lock"
+_OURS = ".w2vjax-"  # what the name of every file or folder holds that a writer makes for itself
+_TEMPORARY = f"{_OURS}tmp"
+_JOURNAL = f"{_OURS}journal"
+_LOCK = f"{_OURS}lock"
 _SHOWN = 50  # characters of a name in that of its temporary file: at most 200 of 255 bytes
 # Folders inside a folder of results: the files being written, and those that only have to be moved.
-_STAGED, _COMPLETE = ".w2vjax-staged", ".w2vjax-complete"
+_STAGED, _COMPLETE = f"{_OURS}staged", f"{_OURS}complete"
 
 
 def as_path(path: object) -> Path:
@@ -171,8 +172,11 @@ def _followed(path: AnyPath) -> Path:
 def _check_replaceable(target: Path) -> None:
     """Refuse what a rename would destroy instead of filling it, such as /dev/null."""
     if target.exists() and not target.is_file():
-        what = "a folder" if target.is_dir() else "a device or a pipe"
-        raise FileError(f"{target} cannot be written: it is {what}. Name a file.")
+        raise FileError(f"{target} cannot be written: it is {_kind_of(target)}. Name a file.")
+
+
+def _kind_of(place: Path) -> str:
+    return "a folder" if place.is_dir() else "a device or a pipe"
 
 
 @contextmanager
@@ -185,7 +189,8 @@ def naming(target: Path) -> Iterator[None]:
     except OSError as error:
         named = isinstance(error.filename, str | os.PathLike)
         of = Path(os.fsdecode(error.filename)) if named else None
-        if of not in (None, target, target.parent) and not of.name.endswith((_TEMPORARY, _JOURNAL)):
+        ours = of in (None, target, target.parent) or any(_OURS in name for name in of.parts[-2:])
+        if not ours:
             raise  # the error is of another file, which the caller reads while writing this one
         folder = target.parent
         missing = "Write elsewhere." if folder.is_dir() else f"Create the folder {folder} first."
@@ -198,6 +203,7 @@ def naming(target: Path) -> Iterator[None]:
             errno.EEXIST: "It is no folder: name another one.",
             errno.EACCES: "Ask for write permission or write elsewhere.",
             errno.EROFS: "The disk is read-only: write elsewhere.",
+            errno.ELOOP: f"A link stands where w2vjax keeps its own files ({of}): remove it.",
         }.get(error.errno or 0, "Check the disk and try again.")
         said = f"{target} cannot be written: {error.strerror or error}. {remedy}"
         raise FileError(said) from error
@@ -271,7 +277,8 @@ def _journal(first: Path) -> Path:
 def _read_journal(journal: Path) -> dict[str, str]:
     """{name: temporary name}; empty if there is no journal, or if it is not one of ours."""
     try:
-        names = json.loads(journal.read_bytes())
+        # a pipe would be waited for
+        names = json.loads(journal.read_bytes()) if journal.is_file() else {}
         os.fsencode("".join(names))  # JSON can hold what no name of a file holds
     except (OSError, TypeError, ValueError, RecursionError):
         return {}
@@ -286,8 +293,16 @@ def _read_journal(journal: Path) -> dict[str, str]:
 
 
 def settled(paths: Sequence[AnyPath]) -> list[Path]:
-    """Where to read what :func:`atomic_files` wrote, even if the writer died between renames."""
+    """Where to read what :func:`atomic_files` wrote, even if the writer died between renames.
+
+    Raises:
+        FileError: a file beside the first is a folder, a device or a pipe.
+    """
     targets = [_followed(path) for path in paths]
+    for target in targets[1:]:
+        if target.exists() and not target.is_file():
+            cause = f"{target} is read with {targets[0]}, and it is {_kind_of(target)}"
+            raise FileError(f"{cause}. Put the file in its place.")
     names = _read_journal(_journal(targets[0]))
     temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
     return [new if new.exists() else old for new, old in zip(temporaries, targets, strict=True)]
@@ -307,7 +322,8 @@ def remove_leftovers(folder: AnyPath) -> list[Path]:
     removed = []
     # journals first: the temporary files they name are not leftovers
     for suffix in (_JOURNAL, _TEMPORARY):
-        for leftover in sorted(Path(folder).glob(f".*{suffix}")):
+        # a pipe of such a name would be waited for
+        for leftover in filter(Path.is_file, sorted(Path(folder).glob(f".*{suffix}"))):
             with suppress(OSError), leftover.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if suffix == _JOURNAL:
@@ -410,7 +426,7 @@ def removed_if_empty(*folders: AnyPath) -> Iterator[None]:
 def _lock(file: Path, locks: ExitStack) -> None:
     """Lock a file until ``locks`` close, and remove it then."""
     while sys.platform != "win32":  # no locks there
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         locks.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -427,8 +443,9 @@ def _lock(file: Path, locks: ExitStack) -> None:
 def appearing_together(folder: AnyPath) -> Iterator[Path]:
     """A place for files that appear in ``folder`` all together, or not at all if the work fails.
 
-    A process that is killed while it moves them leaves the rest to the next one that writes here.
-    Errors name the file as it will be called.
+    A process that is killed while it moves them, or that cannot move one, leaves the rest to the
+    next one that writes here. Until then :func:`standing` finds them. Errors name the file as it
+    will be called.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -443,6 +460,7 @@ def appearing_together(folder: AnyPath) -> Iterator[Path]:
     place = target / _STAGED
     with naming(target):
         _move_completed(target)
+        _remove_foreign(place)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
     try:
@@ -461,9 +479,39 @@ def appearing_together(folder: AnyPath) -> Iterator[Path]:
 
 
 def _move_completed(folder: Path) -> None:
-    """Move files that are complete to their place, and remove the folder that they were in."""
+    """Move files that are complete to their place, and remove the folder that they were in.
+
+    A file that cannot be moved does not keep the others from their places.
+    """
+    complete, failed = folder / _COMPLETE, []
+    _remove_foreign(complete)
     with suppress(FileNotFoundError):
-        for file in sorted((folder / _COMPLETE).iterdir()):
-            os.replace(file, folder / file.name)
-        (folder / _COMPLETE).rmdir()
+        for file in sorted(complete.iterdir()):
+            try:
+                os.replace(file, folder / file.name)
+            except OSError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+        complete.rmdir()
         sync_folder(folder)
+
+
+def _remove_foreign(place: Path) -> None:
+    """Remove what stands in the place of a folder of ours. A link would lead out of the folder."""
+    if place.is_symlink() or place.is_file():
+        place.unlink()
+
+
+def standing(path: Path) -> Path:
+    """Where to read a file of :func:`appearing_together`, even if it is not moved yet."""
+    complete = path.parent / _COMPLETE
+    there = (complete / path.name).is_file() and not complete.is_symlink()
+    return complete / path.name if there else path
+
+
+def refuse_to_overwrite(file: AnyPath, read: Iterable[AnyPath]) -> None:
+    """Refuse to write a file that is one of those to read."""
+    there = [other for other in read if os.path.exists(other)]
+    if os.path.exists(file) and any(os.path.samefile(file, other) for other in there):
+        raise SettingError(f"{file} is the file to read, and would be overwritten. Name another.")

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeAlias
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.errors import FileError, FormatError, SettingError, as_names, whole_number
-from w2vjax.files import AnyPath, as_path
+from w2vjax.files import AnyPath, as_path, standing
 
 ALLOWANCES = {
     "duplicates": "of words that occur twice, the first is kept",
@@ -96,10 +96,10 @@ def contents(path: Path) -> Data:
             remedy = "If you trust it, decompress it yourself."
             pieces = decompress(path, 1 << 20, MAX_EXPANSION, remedy)
             return b"".join(pieces)
-        with path.open("rb") as file:
+        with standing(path).open("rb") as file:
             if not os.path.isfile(path):
                 return file.read()
-            empty = not path.stat().st_size
+            empty = not os.fstat(file.fileno()).st_size
             return b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileError:
         raise

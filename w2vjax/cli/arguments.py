@@ -6,12 +6,11 @@ A type also says whether its files are read or written, for :func:`check_files`.
 import inspect
 import os
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Optional, TypeAlias
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
@@ -19,7 +18,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from w2vjax.compressed import refuse_compressed
 from w2vjax.corpus.sources import Reading
 from w2vjax.errors import SettingError
-from w2vjax.files import AnyPath, check_writable
+from w2vjax.files import AnyPath, check_writable, refuse_to_overwrite
 
 
 class Files(Enum):
@@ -28,7 +27,12 @@ class Files(Enum):
     READ = "read"
     WRITTEN = "written"
     PRINTED = "written, or printed for -"
-    FOLDER = "folder to write into"
+
+
+class Holds(NamedTuple):
+    """An argument names a folder, into which the command writes files of these names."""
+
+    names: tuple[str, ...]
 
 
 # To see that () is a tuple[str, ...] and that None is an int | None, tyro loads a type checker,
@@ -59,7 +63,6 @@ SomeWords = Positional[Annotated[Strings, shown("WORD ...")]]
 Paths = Annotated[tuple[Path, ...], Files.READ, shown("FILE [FILE ...]")]
 PathOrNone = Annotated[Optional[Path], Files.READ, shown("FILE")]
 NewFile = Annotated[Optional[Path], Files.WRITTEN, shown("FILE")]
-NewFolder = Annotated[Optional[Path], Files.FOLDER, shown("FOLDER")]
 NewFileOrOutput = Annotated[Optional[str], Files.PRINTED, shown("FILE|-")]
 Json = Annotated[Optional[str], Files.PRINTED, shown("FILE|-", _JSON)]
 Number = Annotated[Optional[int], shown("N")]
@@ -93,29 +96,26 @@ def check_files(call: partial[Any]) -> None:
     bound = inspect.signature(call.func).bind(*call.args, **call.keywords)
     bound.apply_defaults()
     named: dict[Files, list[str]] = {use: [] for use in Files}
-    for name, hint in get_type_hints(call.func, include_extras=True).items():
-        for use in set(getattr(hint, "__metadata__", ())) & set(Files):
-            value = bound.arguments[name]
-            values = value if isinstance(value, tuple) else [] if value is None else [value]
-            named[use] += map(os.fspath, values)
+    held = []
+    for name, hint in inspect.get_annotations(call.func).items():
+        value = bound.arguments.get(name)
+        values = value if isinstance(value, tuple) else [] if value is None else [value]
+        for use in getattr(hint, "__metadata__", ()):
+            if isinstance(use, Files):
+                named[use] += map(os.fspath, values)
+            if isinstance(use, Holds) and value is not None:
+                check_writable(value, folder=True)
+                held += [os.path.join(value, inside) for inside in use.names]
     if "-" in named[Files.WRITTEN]:
         raise SettingError("'-' is standard output, and a file is written here. Name a file.")
     written = [file for file in named[Files.WRITTEN] + named[Files.PRINTED] if file != "-"]
     if named[Files.PRINTED].count("-") > 1:
         raise SettingError("Standard output is named for two results. Name a file for one of them.")
-    for place, times in Counter(map(os.path.realpath, written)).items():
+    for place, times in Counter(map(os.path.realpath, written + held)).items():
         if times > 1:
             raise SettingError(f"{place} is named for two results. Name another file for one.")
     for file in written:
         refuse_compressed(Path(file))
+    for file in written + [file for file in held if os.path.lexists(file)]:
         check_writable(file)
         refuse_to_overwrite(file, named[Files.READ])
-    for folder in named[Files.FOLDER]:
-        check_writable(folder, folder=True)
-
-
-def refuse_to_overwrite(file: AnyPath, read: Sequence[AnyPath]) -> None:
-    """Refuse to write a file that is one of those to read."""
-    there = [other for other in read if os.path.exists(other)]
-    if os.path.exists(file) and any(os.path.samefile(file, other) for other in there):
-        raise SettingError(f"{file} is the file to read, and would be overwritten. Name another.")

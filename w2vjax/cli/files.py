@@ -10,6 +10,7 @@ from w2vjax.cli import arguments
 from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, Target, shown
 from w2vjax.cli.output import answer
 from w2vjax.errors import SettingError
+from w2vjax.files import check_writable, refuse_to_overwrite
 from w2vjax.formats.formats import FORMATS, by_suffix, describe, format_of, lines_of, load, save
 from w2vjax.formats.projector import SHOWN
 from w2vjax.reading import ALLOWANCES
@@ -64,8 +65,9 @@ def convert(
         limit: Take only the first N words.
     """
     writes = FORMATS.get(to or by_suffix(out) or "")
-    if writes and writes.beside and vocabulary is not None:
-        arguments.refuse_to_overwrite(writes.beside(out), [vocabulary])
+    if writes and writes.beside:
+        check_writable(writes.beside(out))
+        refuse_to_overwrite(writes.beside(out), [source, vocabulary or source])
     how: dict[str, Any] = {"allow": allow, "unicode_errors": unicode_errors, "limit": limit}
     vectors = load(source, format=from_, table=table, vocabulary=vocabulary, **how)
     save(vectors, out, to)

@@ -2,12 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 import jax
 
 from w2vjax import data
-from w2vjax.cli.arguments import Json, NewFolder, PathOrNone, together
+from w2vjax.cli.arguments import Holds, Json, PathOrNone, shown, together
 from w2vjax.cli.output import answer
 from w2vjax.errors import CorpusError, SettingError
 from w2vjax.files import atomic_file
@@ -20,7 +20,7 @@ from w2vjax.reference.report import report
 def reproduce(
     dtype: Literal["float64", "float32", "bfloat16"] = "float64",
     json: Json = None,
-    out: NewFolder = None,
+    out: Annotated[Optional[Path], Holds(("embedding.txt", "loss.png")), shown("FOLDER")] = None,
     text: PathOrNone = None,
     word: str = "learning",
     vector_of: str = "machine",

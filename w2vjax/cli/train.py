@@ -10,12 +10,15 @@ from typing import Annotated, Any, Optional, get_args
 from tyro.conf import OmitArgPrefixes, arg
 
 from w2vjax.cli import arguments
-from w2vjax.cli.arguments import Corpus, Files, NewFileOrOutput, Strings, Text, TextOptions, shown
+from w2vjax.cli.arguments import Corpus, Holds, NewFileOrOutput, Strings, Text, TextOptions, shown
 from w2vjax.cli.options import Given, Options, Processes, Saving, given_in, keywords_for, source_of
 from w2vjax.cli.output import answer, write_json
-from w2vjax.errors import SettingError
+from w2vjax.errors import FileError, SettingError
 from w2vjax.runs.arguments import Arguments
 from w2vjax.training.settings import ModelName, ObjectiveName
+
+_LOG = "log.jsonl.partial"
+RESULTS = Holds(("vectors.bin", "model.safetensors", "log.jsonl", "summary.json", _LOG))
 
 
 def train(
@@ -23,7 +26,7 @@ def train(
     /,
     training: OmitArgPrefixes[Options] = Options(),
     *,
-    out: Annotated[Path, Files.FOLDER, arg(metavar="FOLDER")] = Path("vectors"),
+    out: Annotated[Path, RESULTS, arg(metavar="FOLDER")] = Path("vectors"),
     text: Text = TextOptions(),
     saving: Annotated[Saving, arguments.together] = Saving(),
     from_: Annotated[Optional[Path], shown("FOLDER", name="from")] = None,
@@ -115,12 +118,14 @@ def _train_into(
     asked = arguments_of(keywords)
     checkpoints = checkpoints_in(asked.checkpoint)
     loop.check_arguments(asked, checkpoints)
-    first, log = is_first(), out / "log.jsonl.partial"
+    first, log = is_first(), out / _LOG
     with ExitStack() as places:
         if first:
             made = [] if checkpoints is None else [checkpoints.folder]
             places.enter_context(removed_if_empty(*made))
             places.enter_context(claimed(out))
+            if log.is_symlink():  # the log would be written where it leads
+                raise FileError(f"{log} is a link to {log.resolve()}. Remove it.")
         text = source_of(corpus)
         if from_ is not None:
             text, grown = _grown(from_, text, given, asked)

@@ -133,7 +133,11 @@ def save_checkpoint(
     }
     write_tensors(path, leaves, record)
     for old in _checkpoints(folder)[_KEPT:]:
-        old.unlink(missing_ok=True)
+        try:
+            old.unlink(missing_ok=True)
+        except OSError as error:
+            cause = f"{old} of an earlier checkpoint cannot be removed: {error.strerror}"
+            raise FileError(f"{cause}. Remove it.") from error
     return path
 
 
@@ -182,6 +186,9 @@ def load_checkpoint(
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            damaged.append(f"{path} is not a file.")
+            continue
         try:
             tensors = read_tensors(path)
         except (FormatError, FileError) as error:
