@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 
+import jax
 import pytest
 
 import w2vjax as w2v
-from w2vjax.errors import CorpusError
+from w2vjax.errors import CorpusError, SettingError
 
 PROGRAM = "import sys; from w2vjax.cli import main; sys.exit(main())"
 
@@ -124,3 +125,44 @@ def test_no_file_becomes_a_standard_stream(vectors):
     done = subprocess.run(["sh", "-c", line, sys.executable, PROGRAM], stdout=subprocess.PIPE)
     assert done.returncode == 0
     assert json.loads(done.stdout)["queries"][0]["query"] == ["king"]
+
+
+BROKEN = """
+import w2vjax as w2v
+from w2vjax.errors import SettingError
+for act in (w2v.train, w2v.plan, w2v.train_many):
+    try:
+        act([["king", "man"]], min_count=1)
+    except SettingError as error:
+        print(error)
+"""
+
+
+def test_a_platform_that_jax_does_not_have_is_named():
+    surroundings = os.environ | {"JAX_PLATFORMS": "wrong"}
+    command = [sys.executable, "-c", BROKEN]
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True)
+    told = done.stdout.splitlines()
+    assert len(told) == 3, done.stderr
+    assert all(line.startswith("JAX finds no device for JAX_PLATFORMS='wrong'") for line in told)
+    assert all(line.endswith("Unset it, or set it to cpu.") for line in told)
+
+
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable: no list. (set it)")])
+def test_a_platform_without_its_plugin_is_named(monkeypatch, error):
+    def devices():
+        raise error
+
+    monkeypatch.setattr(jax, "devices", devices)
+    with pytest.raises(SettingError, match=r"JAX finds no device: [^.]*[.] Set JAX_PLATFORMS=c"):
+        w2v.train([["king", "man"]], min_count=1)
+
+
+@pytest.mark.parametrize("given", ["train", "plan", "gradcheck --objective softmax", "reproduce"])
+def test_a_command_names_the_platform_that_jax_does_not_have(tmp_path, given):
+    surroundings = os.environ | {"JAX_PLATFORMS": "other"}
+    command = [sys.executable, "-c", PROGRAM, *given.split()]
+    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, cwd=tmp_path)
+    said = "JAX finds no device for JAX_PLATFORMS='other'"
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1 + done.stderr.count("checking"))
+    assert done.stderr.splitlines()[-1].startswith(f"w2vjax {given.split()[0]}: {said}")

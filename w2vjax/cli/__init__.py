@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from types import FrameType
 
-from w2vjax.errors import FileError, W2VError, did_you_mean
+from w2vjax.errors import FileError, SettingError, W2VError, did_you_mean
 from w2vjax.processes.streams import hold_streams, named_output
 
 # command: (module, function, one line for ``w2vjax --help``)
@@ -115,6 +115,17 @@ def run_command(arguments: Sequence[str]) -> int:
         number = signal.Signals.__members__.get(str(interruption), signal.SIGINT)
         tell(f"Stopped by {number.name}.")
         return 128 + number
+    except (RuntimeError, AssertionError):
+        if "jax" not in sys.modules:
+            raise
+        from w2vjax.devices.mesh import require_backend
+
+        try:  # any command may be the first to ask for a device
+            require_backend()
+        except SettingError as error:
+            tell(error)
+            return error.exit_code
+        raise
     except BrokenPipeError:
         return 141
     except OSError as error:

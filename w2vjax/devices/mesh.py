@@ -33,6 +33,28 @@ def spans_processes(mesh: Mesh | None) -> bool:
     return mesh is not None and len({device.process_index for device in mesh.devices.flat}) > 1
 
 
+def require_backend() -> None:
+    """Start JAX, or say why it cannot: a wrong JAX_PLATFORMS, or a missing plugin.
+
+    Raises:
+        SettingError: JAX finds no device.
+    """
+    try:
+        jax.devices()
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # a missing CUDA plugin: an empty AssertionError
+        asked = jax.config.jax_platforms
+        place, remedy = (
+            (f" for JAX_PLATFORMS={asked!r}", "Unset it, or set it to cpu")
+            if asked
+            else ("", "Set JAX_PLATFORMS=cpu")
+        )
+        said = str(error).partition(" (set ")[0].rstrip(".") or "its plugin is not installed"
+        raise SettingError(f"JAX finds no device{place}: {said}. {remedy}.") from error
+
+
 def mesh_of(devices: int | None) -> Mesh | None:
     """A mesh of this many devices, equally many of each process. None if one device trains alone.
 

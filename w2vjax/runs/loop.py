@@ -24,6 +24,7 @@ from w2vjax.devices.mesh import (
     on_own_device,
     own_device,
     placed_like,
+    require_backend,
     spans_processes,
     trains_copies,
 )
@@ -146,6 +147,7 @@ def train_prepared(
 
 def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> None:
     """Refuse what cannot work before the corpus is read or a file is made."""
+    require_backend()
     arguments.check_values()
     method = arguments.chosen_method()
     mesh = arguments.chosen_mesh()

@@ -13,6 +13,7 @@ from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
 from w2vjax.corpus.threads import usable_cores
 from w2vjax.devices.compiling import compiler_options
+from w2vjax.devices.mesh import require_backend
 from w2vjax.errors import DivergedError, SettingError
 from w2vjax.lazy import kept
 from w2vjax.runs.arguments import Arguments, Keywords, arguments_of
@@ -108,6 +109,7 @@ def _arguments_of_each(
     seeds: Sequence[int], learning_rates: Sequence[float] | None, keywords: dict[str, Any]
 ) -> list[Arguments]:
     """The arguments of each model, checked."""
+    require_backend()
     if jax.process_count() > 1:
         raise SettingError("train_many trains in one process. Call train, or start one process.")
     for name in _OF_ONE_RUN:
