@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -15,6 +16,8 @@ from planted import SMALL, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
+from w2vjax.corpus import Reading
+from w2vjax.reading import ReadOptions
 from w2vjax.runs import loop
 from w2vjax.runs.arguments import Arguments, arguments_of
 from w2vjax.runs.checkpoint import check_folder
@@ -295,3 +298,161 @@ def test_the_command_goes_on_from_a_model_with_either_tokenizer(cli, tmp_path):
     again = cli("train", text, "--out", tmp_path / "b", "--from", tmp_path / "a", *options)
     assert (first.code, again.code) == (0, 0), again.err
     assert json.loads((tmp_path / "b" / "summary.json").read_text())["settings"]["min_count"] == 2
+
+
+# --- functions, flags and tables of the wrong kind ------------------------------------------------
+
+FLAGS = [
+    *(("progress", value) for value in ("no", 0, 1, None, [], "False")),
+    *(("deterministic", value) for value in ("no", 0, 2.0, ())),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), FLAGS)
+def test_a_flag_is_true_or_false(name, value):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match=f"{name}=.* is unclear[.] Use True or False"):
+            act(Unread(), **SMALL, **{name: value})
+
+
+@pytest.mark.parametrize("value", ["no", 0, 1, None])
+def test_the_flags_of_the_parts_are_true_or_false(value, tmp_path):
+    for make in (
+        lambda: w2v.train(Unread(), checkpoint=w2v.Checkpoints(tmp_path / "kept", resume=value)),
+        lambda: w2v.train(Unread(), reading=Reading(together=value)),
+        lambda: ReadOptions(verify=value),
+    ):
+        with pytest.raises(errors.SettingError, match=r"is unclear\. Use True or False"):
+            make()
+
+
+def test_a_flag_may_be_numpys():
+    given = {"progress": np.False_, "deterministic": np.True_, "reading": Reading(together=False)}
+    with pytest.raises(AssertionError, match="the corpus was read"):
+        w2v.train(Unread(), **SMALL, **given, checkpoint=w2v.Checkpoints("kept", resume=np.False_))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda: 1,
+        lambda step: "x",
+        lambda step: None,
+        lambda step: np.ones(3),
+        lambda step: jnp.ones((1,)),
+        lambda step: 1j,
+        lambda step: step > 3,
+        lambda step: 0.1 if step < 3 else 0.01,
+        lambda step: (0.1, 0.2),
+        optax.adam,
+    ],
+)
+def test_a_schedule_that_gives_no_rate_is_refused_before_the_corpus_is_read(schedule):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match="schedule has to be a function of the step"):
+            act(Unread(), **SMALL, schedule=schedule)
+
+
+@pytest.mark.parametrize(
+    "schedule", [lambda step: 0.1, lambda step: 1, lambda step: jnp.where(step < 3, 0.1, 0.01)]
+)
+def test_a_schedule_that_gives_a_rate_is_taken(schedule):
+    with pytest.raises(AssertionError, match="the corpus was read"):
+        w2v.train(Unread(), **SMALL, schedule=schedule)
+
+
+@pytest.mark.parametrize("optimizer", [lambda: 3, int, lambda a, b: w2v.row_sgd(a), dict, len])
+def test_an_optimizer_that_takes_no_schedule_is_refused(optimizer):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match="has to be a function of the schedule"):
+            act(Unread(), **SMALL, optimizer=optimizer)
+
+
+def nothing(*_):
+    return None
+
+
+@pytest.mark.parametrize("name", ["windows", "reach", "embed_backward"])
+@pytest.mark.parametrize(
+    "function", [nothing, lambda: 3, lambda *_: "x", lambda *_: 1.5, lambda *_: jnp.ones((2, 3))]
+)
+def test_a_function_that_gives_something_else_is_refused(name, function):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match=f"{name} has to be a function"):
+            act(Unread(), **SMALL, **{name: function})
+    method = w2v.method()._replace(**{name: function})
+    with pytest.raises(errors.SettingError, match=f"{name} has to be a function"):
+        w2v.train(Unread(), dim=4, method=method)
+
+
+SQUARE = np.full((2, 4), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ([["x"] * 4] * 2, "no real numbers"),
+        (SQUARE + 1j, "no real numbers"),
+        (SQUARE > 0, "no real numbers"),
+        (None, "no real numbers"),
+        ([[1.0, 2.0], [3.0]], "no real numbers"),
+        (np.full((2, 4), NAN), "not finite"),
+        (jnp.full((2, 4), jnp.inf), "not finite"),
+        (np.full((2, 4), -1e300), "not finite"),
+        (SQUARE.ravel(), "shape"),
+        (0.5, "shape"),
+    ],
+)
+def test_a_start_that_is_no_table_of_numbers_is_refused(table, says):
+    for name in ("input", "output"):
+        start = w2v.Params(SQUARE, SQUARE)._replace(**{name: table})
+        with pytest.raises(errors.SettingError, match=f"(?s)start.*{name} table.*{says}"):
+            w2v.train([["a", "b"]] * 9, dim=4, min_count=1, start=start)
+
+
+def test_a_start_without_numbers_is_refused_before_the_corpus_is_read():
+    with pytest.raises(errors.SettingError, match="no real numbers"):
+        w2v.train(Unread(), dim=4, start=w2v.Params(SQUARE, "tables"))
+
+
+def test_a_start_of_lists_trains_as_one_of_arrays_does():
+    tables = [SQUARE, SQUARE.astype(np.float32), jnp.asarray(SQUARE, jnp.float32), SQUARE.tolist()]
+    found = [
+        w2v.train(
+            [["a", "b"]] * 9, dim=4, min_count=1, epochs=1, sample=0, start=w2v.Params(table, table)
+        ).vectors.matrix
+        for table in tables
+    ]
+    for each in found[1:]:
+        np.testing.assert_array_equal(each, found[0])
+
+
+# --- callbacks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        lambda record: record.clear(),
+        lambda record: record.update(loss=-1.0, words="x"),
+        lambda record: record.pop("loss") and None,
+    ],
+)
+def test_a_callback_that_edits_its_record_changes_nothing(callback, tmp_path):
+    text = [["a", "b", "c"]] * 30
+    given = dict(dim=4, min_count=1, epochs=1, sample=0, log_every=0.0)
+    plain = w2v.train(text, **given)
+    edited = w2v.train(text, **given, callback=callback, log=tmp_path / "log")
+    assert edited.summary["loss"] == plain.summary["loss"] > 0
+    assert edited.history[-1].keys() == plain.history[-1].keys()
+    logged = json.loads((tmp_path / "log").read_text().splitlines()[-1])
+    assert logged["loss"] == plain.summary["loss"]
+
+
+@pytest.mark.parametrize("answer", [np.zeros(3), jnp.ones((2, 2))])
+def test_a_callback_whose_answer_is_neither_true_nor_false_loses_nothing(answer):
+    with pytest.warns(UserWarning, match="(?s)callback .* neither true nor false"):
+        trained = w2v.train(
+            [["a", "b"]] * 9, dim=4, min_count=1, epochs=1, sample=0, callback=lambda record: answer
+        )
+    assert trained.vectors.matrix.shape == (2, 4)

@@ -23,7 +23,7 @@ from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
 from w2vjax.files import AnyPath
 from w2vjax.processes.streams import standard_bytes
-from w2vjax.reading import MARK, archive, contents, wide_text
+from w2vjax.reading import MARK, archive, contents, true_or_false, wide_text
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words
@@ -88,8 +88,7 @@ def check_reading(reading: Reading) -> None:
     most: Any = reading.max_expansion
     if isinstance(most, bool) or not isinstance(most, int | float | np.number) or not most > 0:
         raise SettingError(f"max_expansion={most!r:.60} cannot work. Use a number above 0.")
-    if type(reading.together) is not bool:
-        raise SettingError(f"together={reading.together!r:.60} is unclear. Use True or False.")
+    true_or_false("together", reading.together)
     if reading.threads is not None:
         whole_number("threads", reading.threads)
     paths = reading.leave_out

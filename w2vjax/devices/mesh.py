@@ -45,7 +45,7 @@ def require_backend() -> None:
         RuntimeError,
         AssertionError,
     ) as error:  # a missing CUDA plugin: an empty AssertionError
-        asked = jax.config.jax_platforms
+        asked = jax.config.values["jax_platforms"]
         place, remedy = (
             (f" for JAX_PLATFORMS={asked!r}", "Unset it, or set it to cpu")
             if asked

@@ -23,9 +23,51 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.devices.mesh import trains_copies
 from w2vjax.errors import SettingError
-from w2vjax.types import Rows, Tree
+from w2vjax.types import Params, Rows, Tree
 
 AXES = DATA, DIM, VOCABULARY = "data", "dim", "vocabulary"
+
+
+def _real_table(what: str, table: Any, dtype: str) -> Any:
+    """A table as an array of real numbers that are finite in ``dtype``.
+
+    Raises:
+        SettingError: it is none. The message begins with ``what``.
+    """
+    try:
+        found: Any = table if isinstance(table, jax.Array) else np.asarray(table)
+    except ValueError:  # rows of different lengths
+        found = np.asarray(None)
+    if not any(jnp.issubdtype(found.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        cause = f"{what} holds no real numbers, but {table!r:.60}"
+        raise SettingError(f"{cause}. Pass an array of them, [V, D].")
+    library = jnp if isinstance(found, jax.Array) else np
+    with np.errstate(over="ignore"):
+        sound = library.isfinite(found.astype(jnp.dtype(dtype))).all()
+    if not sound:
+        cause = f"{what} holds NaN, infinity or numbers that are not finite in {dtype}"
+        raise SettingError(f"{cause}. Look at the run that made it.")
+    return found
+
+
+def check_start(
+    start: Params | None, dtype: str, shape: tuple[int, int] | None = None
+) -> Params | None:
+    """The tables to start from as arrays. ``shape`` is that of the run's tables, if it is known.
+
+    Raises :class:`~w2vjax.errors.SettingError` for tables of other shapes or no finite numbers.
+    """
+    if start is None:
+        return None
+    tables = start._asdict().items()
+    found = Params(*(_real_table(f"The start's {name} table", t, dtype) for name, t in tables))
+    for name, table in found._asdict().items():
+        if shape is not None and table.shape != shape:
+            raise SettingError(
+                f"The start has an {name} table of shape {table.shape}, and the run "
+                f"{shape[0]} words of dim={shape[1]}. Grow the table first, or use its dim."
+            )
+    return found
 
 
 def count(mesh: Mesh | None, axis: str) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 from w2vjax.errors import SettingError, did_you_mean
 from w2vjax.files import AnyPath
+from w2vjax.reading import true_or_false
 from w2vjax.training.settings import ELSEWHERE, RENAMED, Settings, objective_name
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Arguments(Settings):
             if value is not None and not fits:
                 shown = " ".join(repr(value).split())[:60]
                 raise SettingError(f"{name}={shown} cannot work. {remedy}")
+        for name in ("progress", "deterministic"):
+            true_or_false(name, getattr(self, name))
         if self.schedule is not None:
             self._check_schedule(self.schedule)
 
@@ -116,6 +119,10 @@ class Arguments(Settings):
         if not callable(schedule) and not (number and 0 < schedule <= 1e6):
             remedy = "Pass a rate above 0, or a function of the step."
             raise SettingError(f"schedule={schedule!r:.60} cannot work. {remedy}")
+        if callable(schedule):
+            from w2vjax.devices.tracing import check_schedule  # JAX takes long to import
+
+            check_schedule(schedule)
 
     def chosen_mesh(self) -> "Mesh | None":
         """The devices of the run. None for one device."""

@@ -28,10 +28,13 @@ from w2vjax.devices.mesh import (
     spans_processes,
     trains_copies,
 )
+from w2vjax.devices.tables import check_start
+from w2vjax.devices.tracing import check_functions
 from w2vjax.errors import SettingError
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
+from w2vjax.reading import true_or_false
 from w2vjax.reference import tokenize
 from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
@@ -154,6 +157,11 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     completed_settings = completed(arguments.settings(), method, setup.on_accelerator(mesh))
     setup.check_run_mesh(mesh, completed_settings)
     setup.check_optimizer_maker(method.optimizer)
+    block, dim = completed_settings.block_words, completed_settings.dim
+    shape = completed_settings.batch_words // block, block
+    own = method.windows, method.reach, method.embed_backward
+    check_functions(*own, shape, completed_settings.window, dim)
+    check_start(arguments.start, completed_settings.dtype)
     check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
     check_seconds(f"step_timeout={arguments.step_timeout!r}", arguments.step_timeout)
     if arguments.step_timeout < 1:
@@ -161,6 +169,8 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
         raise SettingError(f"{cause}. Use 1 second or more.")
     if arguments.log is not None and is_first():
         check_log(arguments.log)
+    if checkpoints is not None:
+        true_or_false("resume", checkpoints.resume)
     if checkpoints is not None and is_first():
         checkpoints.check()
 

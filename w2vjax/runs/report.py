@@ -85,7 +85,8 @@ class Reporter:
         if self._bar is not None:
             loss = "-" if record["loss"] is None else f"{record['loss']:.3f}"
             self._bar.set_postfix_str(f"loss {loss}, lr {record['learning_rate']:.4f}")
-        return self._callback is not None and bool(self._callback(record))
+        # a copy: what the callback does with it changes neither history nor summary
+        return self._callback is not None and _is_true(self._callback(dict(record)))
 
     def _record(self, position: Position) -> dict[str, Any]:
         now = time.perf_counter()
@@ -160,6 +161,16 @@ class Log:
             self._broken = True
             said = f"{self.path} cannot be written: {error.strerror}. The run goes on without it."
             warnings.warn(said, stacklevel=2)
+
+
+def _is_true(answer: object) -> bool:
+    """Whether a callback stops the run. An answer that is neither does not, so nothing is lost."""
+    try:
+        return bool(answer)
+    except (TypeError, ValueError):  # an array of several numbers
+        said = f"The callback returned {answer!r:.60}, which is neither true nor false"
+        warnings.warn(f"{said}. The run goes on: return True to stop it.", stacklevel=2)
+        return False
 
 
 def _bar(total: int, done: int) -> Any:

@@ -11,8 +11,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
+from w2vjax.devices import tables as split
 from w2vjax.devices.mesh import EACH, WHOLE, memory, own_device, trains_copies
-from w2vjax.devices.tables import check_memory, check_mesh, cut, divided, kept_in_place, rows_of
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import counts_of
@@ -71,11 +71,15 @@ def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
 @kept  # a run asks before it reads, and again when it is set up
 def check_optimizer_maker(make: OptimizerMaker) -> None:
     """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
-    made = make(linear_decay(0.1, 1)) if callable(make) else None
+    try:
+        made = make(linear_decay(0.1, 1)) if callable(make) else None
+    except (TypeError, ValueError) as error:
+        made = error
     if not isinstance(made, optax.GradientTransformation):
         raise SettingError(
             "The optimizer has to be a function of the schedule that returns an optax "
-            "transformation. Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule))."
+            f"transformation, and gives {made!r:.80}. "
+            "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule))."
         )
     table = jax.ShapeDtypeStruct((9, 2), jnp.float32)
     check_optimizer(made, Params(table, table))
@@ -90,17 +94,9 @@ def on_accelerator(mesh: Mesh | None) -> bool:
 def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
     """Raise SettingError for a mesh that does not divide what the settings make of a step."""
     groups = settings.batch_words // settings.block_words
-    check_mesh(mesh, settings.copies, settings.dim, groups, objective_name(settings.objective))
-
-
-def check_start(start: Params | None, shape: tuple[int, int]) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` for tables of another shape than the run's."""
-    for name, table in () if start is None else start._asdict().items():
-        if np.shape(table) != shape:
-            raise SettingError(
-                f"The start has an {name} table of shape {np.shape(table)}, and the run "
-                f"{shape[0]} words of dim={shape[1]}. Grow the table first, or use its dim."
-            )
+    split.check_mesh(
+        mesh, settings.copies, settings.dim, groups, objective_name(settings.objective)
+    )
 
 
 def measured(place: Feed, settings: Complete) -> tuple[int, int]:
@@ -125,7 +121,7 @@ def _feed_of(
         copies = 1
     words, dim = len(corpus.vocab), settings.dim
     table_bytes = 2 * words * dim * jnp.dtype(settings.dtype).itemsize
-    check_memory(memory(own_device(mesh)), table_bytes, dim, copies or 1, mesh)
+    split.check_memory(memory(own_device(mesh)), table_bytes, dim, copies or 1, mesh)
     sizes = settings.held_out, settings.batch_words, copies, table_bytes
     most = longest_call(objective_name(settings.objective), words, dim, settings.window)
     return settings, feed(corpus, *sizes, most=most, mesh=mesh, join_words=settings.join_words)
@@ -164,8 +160,7 @@ def set_up(
     settings = completed(settings, method, on_accelerator(mesh))
     check_run_mesh(mesh, settings)
     check_optimizer_maker(method.optimizer)
-    shape = (len(corpus.vocab), settings.dim)
-    check_start(start, shape)
+    start = split.check_start(start, settings.dtype, (len(corpus.vocab), settings.dim))
     counts = corpus.counts
     noise = settings.negatives, settings.noise_exponent, len(corpus.ids)
     alone = mesh is None or trains_copies(mesh)  # a kernel of ours cannot be divided
@@ -197,13 +192,13 @@ def set_up(
 def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | None) -> State:
     """The first state of a run: ``start`` or drawn params, placed on the recipe's mesh."""
     mesh = None if trains_copies(recipe.mesh) else recipe.mesh  # copies are made later
-    shape = rows_of(mesh, words), settings.dim
+    shape = split.rows_of(mesh, words), settings.dim
     if start is not None and mesh is None:
         # a copy, for the caller's tables are not donated
         given = jax.tree.map(lambda t: jnp.array(t, settings.dtype, copy=True), start)
         return State(given, recipe.optimizer.init(given))
     if start is not None and mesh is not None:
-        start = jax.tree.map(partial(divided, mesh, shape, settings.dtype), start)
+        start = jax.tree.map(partial(split.divided, mesh, shape, settings.dtype), start)
     begin = _begin(recipe.make_optimizer, shape, settings.dtype, mesh)
     state: State = begin(schedule_argument(recipe), np.uint32(settings.seed), start)
     return state
@@ -211,7 +206,7 @@ def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | 
 
 def of_words(run: Run, tree: Any) -> Any:
     """Arrays of a run without the rows that only make the shares of devices equal."""
-    return cut(tree, run.state.params.input.shape[0], len(run.feed.corpus.vocab))
+    return split.cut(tree, run.state.params.input.shape[0], len(run.feed.corpus.vocab))
 
 
 # one program: its operations one by one would take longer to compile than the tables to fill
@@ -225,7 +220,7 @@ def _begin(
         if params is None:
             params = drawn_params(seed, shape, dtype)
         state = State(params, make_optimizer(schedule).init(params))
-        return state if mesh is None else kept_in_place(mesh, state, shape)
+        return state if mesh is None else split.kept_in_place(mesh, state, shape)
 
     return jax.jit(begin)
 
