@@ -1,5 +1,8 @@
 """Queries: values by hand, gensim as an oracle, and the selection of the largest."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -293,9 +296,9 @@ def test_a_list_of_words_is_neither_a_string_nor_a_set(pets, given, says):
 
 def test_bad_arguments_are_refused(pets):
     for words in ("abc", [["a"]], [object()]):
-        with pytest.raises(w2v.errors.SettingError, match="is not an array of numbers"):
+        with pytest.raises(w2v.errors.SettingError, match="is not an array of real numbers"):
             pets.nearest(words)
-    with pytest.raises(w2v.errors.SettingError, match="is not an array of numbers"):
+    with pytest.raises(w2v.errors.SettingError, match="is not an array of real numbers"):
         pets.similar_by_vector("cat")
     with pytest.raises(w2v.errors.SettingError, match="1 positive but 2 negative"):
         pets.most_similar_batch(["cat"], [[], []])
@@ -352,3 +355,65 @@ def test_the_best_rows_are_those_of_exact_scores_however_alike_they_are(monkeypa
             found, cosines = best(rows, query, k)
             np.testing.assert_array_equal(found, expected)
             np.testing.assert_array_equal(cosines, exact[expected])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-60, 1e-44, 1e60, 1e300])
+@pytest.mark.parametrize("many", [1, 9])
+def test_nearest_takes_queries_of_any_length(pets, scale, many):
+    queries = np.array([[3.0, 1.0]] * many)
+    expected, found = pets.nearest(queries), pets.nearest(queries * scale)
+    assert found.ids.tolist() == expected.ids.tolist()
+    np.testing.assert_allclose(found.similarities, expected.similarities, rtol=1e-6)
+    alone = pets.similar_by_vector(queries[0] * scale)
+    assert dict(alone) == pytest.approx(dict(pets.similar_by_vector(queries[0])))
+
+
+NOT_REAL = [
+    np.array([1j, 1]),
+    [1 + 2j, 3],
+    jnp.array([1j, 2]),
+    np.array(["2020-01-01", "2020-01-02"], "datetime64[D]"),
+    np.array([1, 2], "timedelta64[s]"),
+    np.ma.array([1.0, 2.0], mask=[True, False]),
+    jax.random.split(jax.random.key(0), 2),
+    [10**400, 1],
+    np.array([None, 1.0]),
+    np.array([b"1", b"2"]),
+]
+
+
+@pytest.mark.parametrize("vector", NOT_REAL, ids=lambda vector: f"{vector!r:.30}")
+@pytest.mark.filterwarnings("error")
+def test_only_real_numbers_are_a_vector(pets, vector):
+    real = "real numbers"
+    with pytest.raises(w2v.errors.SettingError, match=real):
+        pets.most_similar([vector])
+    with pytest.raises(w2v.errors.SettingError, match=real):
+        pets.similar_by_vector(vector)
+    with pytest.raises(w2v.errors.SettingError, match=real):
+        pets.mean_vector(["cat", "tea"], vector)
+    rows = vector[None] if hasattr(vector, "dtype") else [vector]
+    with pytest.raises(w2v.errors.SettingError, match=real):
+        pets.nearest(rows)
+    with pytest.raises(w2v.errors.SettingError, match=real):
+        w2v.Vectors(["a"], rows)
+
+
+def test_numbers_of_other_libraries_and_of_object_arrays_are_real():
+    for row in ([Fraction(1, 2), Decimal(2)], np.array([1, 2.5], object), [10**25, True]):
+        expected = np.array([[float(number) for number in row]], np.float32)
+        assert w2v.Vectors(["a"], [row]).matrix.tolist() == expected.tolist()
+    for dtype in ("bfloat16", "float8_e4m3fn", "float16", "uint8"):
+        assert w2v.Vectors(["a"], jnp.ones((1, 2), dtype)).matrix.tolist() == [[1, 1]]
+        assert w2v.Vectors(["a"], np.asarray(jnp.ones((1, 2), dtype))).matrix.tolist() == [[1, 1]]
+    assert w2v.Vectors(["a"], np.ones((1, 2), np.longdouble)).matrix.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [10**400, -(10**999), np.array("x"), np.array(None), np.array(1j)],
+    ids=["1e400", "-1e999", "text", "None", "1j"],
+)
+def test_a_weight_that_is_no_number_of_float64_is_refused(pets, weight):
+    with pytest.raises(w2v.errors.SettingError, match=r"weight=.* is not an array of real"):
+        pets.most_similar([("cat", weight)])

@@ -191,9 +191,9 @@ def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
         (["a", "b"], np.ones((2, 2)), [1, -1], "counts=.* cannot work"),
         ({"a", "b"}, np.ones((2, 2)), None, "is a set. Its order"),
         (frozenset("ab"), np.ones((2, 2)), None, "is a set. Its order"),
-        (["a"], [["x"]], None, "is not an array of numbers"),
-        (["a", "b"], [[1, 2], [3]], None, "is not an array of numbers"),
-        (["a"], [[1j]], None, "is not an array of numbers"),
+        (["a"], [["x"]], None, "is not an array of real numbers"),
+        (["a", "b"], [[1, 2], [3]], None, "is not an array of real numbers"),
+        (["a"], [[1j]], None, "is not an array of real numbers"),
     ],
 )
 def test_disagreeing_parts_are_refused(words, matrix, counts, says):

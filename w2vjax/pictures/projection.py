@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError
-from w2vjax.vectors.nearest import finite, numbers
+from w2vjax.vectors.nearest import finite, float32
 
 
 class Projection(NamedTuple):
@@ -79,7 +79,7 @@ def principal_components(matrix: ArrayLike) -> Components:
     >>> found.directions.round(3).tolist(), found.explained.round(3).tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [0.8999999761581421, 0.10000000149011612])
     """
-    rows = finite(numbers(matrix))
+    rows = finite(float32("matrix", matrix))
     if rows.ndim != 2 or 0 in rows.shape:
         cause = f"There is nothing to project: the shape is {rows.shape}"
         raise SettingError(f"{cause}. Give one vector or more.")
@@ -128,7 +128,7 @@ def tsne(matrix: ArrayLike) -> Projection:
     except ImportError as error:
         cause = "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn"
         raise SettingError(f"{cause}. Or use PCA.") from error
-    rows = finite(numbers(matrix))
+    rows = finite(float32("matrix", matrix))
     if len(rows) < 4:
         raise SettingError(f"t-SNE needs 4 words or more, and there are {len(rows)}. Use PCA.")
     if rows.shape[1] < 2 or (rows == rows[0]).all():  # scikit-learn crashes on equal rows

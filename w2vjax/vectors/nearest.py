@@ -4,6 +4,7 @@ A query is a weighted sum of words at length 1. The nearest words have the large
 NumPy answers a few queries, so that nothing has to be compiled. JAX answers many at once.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
+from w2vjax.real import real_numbers
 from w2vjax.vocab import listed
 
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
@@ -67,8 +69,8 @@ def nearest(
         The ids and the similarities, ``min(topn, V)`` for each query.
 
     Raises:
-        SettingError: the queries' shape is not [Q, D], one is not finite, or ``topn`` or
-            ``restrict_vocab`` is not a whole number of 1 or more.
+        SettingError: the queries' shape is not [Q, D], one is not of real and finite numbers, or
+            ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -76,13 +78,13 @@ def nearest(
     >>> vectors.nearest([[1.0, 0.0], [-1.0, 0.0]], topn=1).ids.tolist()
     [[1], [2]]
     """
-    queries = numbers(queries)
+    queries = real_numbers("queries", queries)
     if queries.ndim != 2 or queries.shape[1] != vectors.dim:
         cause = f"The queries have shape {queries.shape}"
         raise SettingError(f"{cause}. They must be [Q, {vectors.dim}].")
     searched = searched_words(vectors, restrict_vocab)
     topn = min(whole_number("topn", topn), searched)
-    queries = unit_rows(queries)
+    queries = directions(queries)
     if len(queries) >= _MANY:
         from w2vjax.vectors.batches import nearest_of_many
 
@@ -152,9 +154,7 @@ def query_vectors(
                 total[place] += weight * _vector(vectors, item)
     units = unit_rows(np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64))
     np.add.at(total, np.array(places, np.int64), np.array(weights)[:, None] * units)
-    # The square of a very large or small float64 is no float64. A power of two changes no bit.
-    exponents = np.frexp(np.abs(total).max(axis=1, keepdims=True, initial=0.0))[1]
-    queries = unit_rows(np.ldexp(total, -exponents)).astype(np.float32)
+    queries = directions(total)
     if not queries.any(axis=1).all():
         cause = "A query is empty or adds up to the zero vector, which points nowhere"
         raise SettingError(f"{cause}. Give other words.")
@@ -166,14 +166,12 @@ def query_vectors(
 
 def _vector(vectors: Searched, item: Any) -> np.ndarray:
     """An item of a query that is no word, as a vector [D] float64."""
-    try:
-        vector = np.asarray(item, np.float64)
-    except (TypeError, ValueError):
-        vector = np.zeros(0)
-    if vector.shape != (vectors.dim,):
-        cause = f"A query is a word or a vector of shape ({vectors.dim},), not {item!r:.60}"
-        raise SettingError(f"{cause}. Give one of these, or a list of them.")
-    return vector
+    with contextlib.suppress(SettingError):
+        vector = real_numbers("vector", item)
+        if vector.shape == (vectors.dim,):
+            return vector.astype(np.float64)
+    cause = f"A query is a word or a vector of shape ({vectors.dim},) of real numbers"
+    raise SettingError(f"{cause}, not {item!r:.60}. Give one of these, or a list of them.")
 
 
 def weighted_terms(positive: Query, negative: Query) -> list[tuple[Any, float]]:
@@ -181,7 +179,8 @@ def weighted_terms(positive: Query, negative: Query) -> list[tuple[Any, float]]:
     signed = [(item, 1.0) for item in query_items(positive)]
     signed += [(item, -1.0) for item in query_items(negative)]
     return [
-        (item[0], float(item[1])) if has_weight(item) else (item, sign) for item, sign in signed
+        (item[0], float(real_numbers("weight", item[1]))) if has_weight(item) else (item, sign)
+        for item, sign in signed
     ]
 
 
@@ -218,13 +217,10 @@ def searched_words(vectors: Searched, restrict_vocab: int | None) -> int:
     return min(whole_number("restrict_vocab", restrict_vocab), len(vectors))
 
 
-def numbers(given: ArrayLike) -> np.ndarray:
+def float32(what: str, given: ArrayLike) -> np.ndarray:
     """The array in float32. Refuses what is not an array of real numbers."""
-    try:
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity
-            return np.asarray(given, np.float32)
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"{given!r:.60} is not an array of numbers. Give one.") from error
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinity
+        return np.asarray(real_numbers(what, given), np.float32)
 
 
 def finite(array: np.ndarray) -> np.ndarray:
@@ -242,6 +238,18 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
         SettingError: a row holds NaN or infinity.
     """
     return scaled(finite(rows))[0]
+
+
+def directions(rows: np.ndarray) -> np.ndarray:
+    """[n, D] float32, rows of any length at length 1; a zero row stays zero.
+
+    Raises:
+        SettingError: a row holds NaN or infinity.
+    """
+    # The square of a very large or small float64 is no float64. A power of two changes no bit.
+    wide = finite(rows.astype(np.float64))
+    exponents = np.frexp(np.abs(wide).max(axis=1, keepdims=True, initial=0.0))[1]
+    return unit_rows(np.ldexp(wide, -exponents)).astype(np.float32)
 
 
 def scaled(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

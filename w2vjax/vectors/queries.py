@@ -21,14 +21,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
+from w2vjax.real import real_numbers
 from w2vjax.vectors.nearest import (
     Query,
     Searched,
     finite,
+    float32,
     has_weight,
     largest,
     nearest,
-    numbers,
     query_items,
     query_vectors,
     searched_words,
@@ -199,7 +200,7 @@ def similar_by_vector(
     >>> vectors.similar_by_vector([-8.0, 6.0], topn=1)
     [('tea', 1.0)]
     """
-    return most_similar(vectors, [numbers(vector)], None, topn, restrict_vocab)
+    return most_similar(vectors, [real_numbers("vector", vector)], None, topn, restrict_vocab)
 
 
 def similarity(vectors: Searched, a: str, b: str) -> float:
@@ -331,7 +332,11 @@ def mean_vector(
     [0.5, 0.5]
     """
     words = several(words)
-    scale = np.ones(len(words)) if weights is None else finite(numbers(weights)).astype(np.float64)
+    scale = (
+        np.ones(len(words))
+        if weights is None
+        else finite(float32("weights", weights)).astype(float)
+    )
     if scale.shape != (len(words),):
         cause = f"{len(words)} words need as many weights"
         raise SettingError(f"{cause}; their shape is {scale.shape}.")

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import DivergedError, IdError, SettingError, did_you_mean
+from w2vjax.real import is_real, not_real
 from w2vjax.vectors import nearest, queries
 from w2vjax.vectors.pytree import pytree
 from w2vjax.vocab import Vocab, not_a_word
@@ -64,9 +65,9 @@ class Vectors:
         min_count: the threshold that left them out; None if that is not known.
 
     Raises:
-        SettingError: the shapes disagree, the matrix does not hold numbers, a word occurs twice or
-            is not a string, the words are one string or a set, a count is no whole number from 0
-            on, or counts, dropped or min_count come beside a Vocab, which has its own.
+        SettingError: the shapes disagree, the matrix does not hold real numbers, a word occurs
+            twice or is not a string, the words are one string or a set, a count is no whole number
+            from 0 on, or counts, dropped or min_count come beside a Vocab, which has its own.
 
     The constructor does not read the numbers, so that a memory map opens at once. The first query
     refuses NaN and infinity and names the word.
@@ -259,7 +260,9 @@ class Vectors:
 def _matrix(matrix: ArrayLike) -> Any:
     jax = sys.modules.get("jax")  # who has a JAX array has imported JAX
     if jax is not None and isinstance(matrix, jax.Array):
+        if not is_real(matrix.dtype):
+            raise not_real("matrix", matrix, f"its type is {matrix.dtype}")
         return jax.numpy.asarray(matrix, np.float32)
-    view = nearest.numbers(matrix).view()
+    view = nearest.float32("matrix", matrix).view()
     view.flags.writeable = False
     return view

@@ -1,0 +1,65 @@
+"""Real numbers are checked where they enter, before NumPy makes some of what is none."""
+
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from w2vjax.errors import SettingError
+
+_NUMBERS = (Real, Decimal, np.bool_)
+
+
+def real_numbers(what: str, given: object) -> np.ndarray:
+    """The numbers as an array in their own dtype, of any shape; those of Python as NumPy has them.
+
+    NumPy would drop the imaginary part of complex numbers and the mask of a masked array, and would
+    make numbers of dates and of text.
+
+    Args:
+        what: the name of the numbers, for the message.
+        given: numbers in any nesting, or an array. An array of JAX comes back in NumPy.
+
+    Raises:
+        SettingError: this is no array, or it holds something else than real numbers, or a number
+            beyond float64.
+
+    >>> real_numbers("weights", [1, 2.5]).tolist()
+    [1.0, 2.5]
+    >>> real_numbers("weights", [1j])
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: weights=[1j] is not an array of real numbers: its type is complex...
+    """
+    try:
+        array = np.asarray(given)
+        if array.dtype.kind == "O" and all(isinstance(x, _NUMBERS) for x in array.flat):
+            array = array.astype(np.float64)
+    except OverflowError as error:
+        raise not_real(what, given, "a number is too large for float64") from error
+    except (TypeError, ValueError) as error:  # rows of different lengths, and random keys of JAX
+        raise not_real(what, given, "NumPy makes no array of it") from error
+    if not is_real(array.dtype):
+        raise not_real(what, given, f"its type is {array.dtype}")
+    if isinstance(given, np.ma.MaskedArray):
+        raise not_real(what, given, "some may be masked")
+    return array
+
+
+def is_real(dtype: Any) -> bool:
+    """Whether a dtype of NumPy or JAX is of real numbers, those of ml_dtypes among them.
+
+    >>> is_real(np.dtype("float16")), is_real(np.dtype("complex64")), is_real(np.dtype("<M8[D]"))
+    (True, False, False)
+    """
+    # float128 cannot be cast safely, and the kind of bfloat16 says nothing. A random key of JAX has
+    # a dtype that NumPy does not know.
+    return isinstance(dtype, np.dtype) and (dtype.kind == "f" or np.can_cast(dtype, np.float64))
+
+
+def not_real(what: str, given: object, why: str) -> SettingError:
+    """The error for what is not an array of real numbers."""
+    shown = " ".join(f"{given!r:.60}".split())
+    return SettingError(
+        f"{what}={shown} is not an array of real numbers: {why}. Give such numbers."
+    )
