@@ -22,6 +22,7 @@ from w2vjax.runs import loop
 from w2vjax.runs.arguments import Arguments, arguments_of
 from w2vjax.runs.checkpoint import check_folder
 from w2vjax.runs.loop import make_run, require_alike
+from w2vjax.training.updates import linear_decay
 
 
 class Unread:
@@ -354,7 +355,13 @@ def test_a_schedule_that_gives_no_rate_is_refused_before_the_corpus_is_read(sche
 
 
 @pytest.mark.parametrize(
-    "schedule", [lambda step: 0.1, lambda step: 1, lambda step: jnp.where(step < 3, 0.1, 0.01)]
+    "schedule",
+    [
+        linear_decay(0.1, 5),
+        lambda step: 0.1,
+        lambda step: 1,
+        lambda step: jnp.where(step < 3, 0.1, 0.01),
+    ],
 )
 def test_a_schedule_that_gives_a_rate_is_taken(schedule):
     with pytest.raises(AssertionError, match="the corpus was read"):

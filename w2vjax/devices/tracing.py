@@ -23,7 +23,8 @@ def _traced(
 ) -> Any:
     """The shapes that a function gives. SettingError if it cannot be traced, or they do not fit."""
     try:
-        found = jax.eval_shape(function, *given)
+        # JAX keeps a weak reference to what it traces, which a NamedTuple does not allow
+        found = jax.eval_shape(lambda *shapes: function(*shapes), *given)
         fault = "" if fits(found) else f"returns {found!r:.80}"
     except (TypeError, ValueError) as error:
         fault = f"fails ({next(iter(str(error).splitlines()), ''):.100})"
