@@ -26,6 +26,7 @@ from w2vjax.corpus.count import build_vocab
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.sources import READING, Reading, blocks_of, lines, parts
 from w2vjax.errors import CorpusError, FormatError, SettingError
+from w2vjax.formats.safetensors import write_tensors
 from w2vjax.reading import contents
 
 TEXT = "the king\nthe queen and the king\n\nüber日本 the\n"
@@ -612,3 +613,47 @@ def test_without_zstandard_the_sentence_says_what_to_install(tmp_path, monkeypat
     path = tmp_path / "text.zst"
     path.write_bytes(b"")
     assert "needs the zstandard package. Install it: pip install 'w2vjax[zstd]'" in message(path)
+
+
+# --- compressed text without a name, and results among texts -------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pack", "tool"),
+    [
+        (gzip.compress, "zcat"),
+        (bz2.compress, "bzcat"),
+        (lzma.compress, "xzcat"),
+        (zstandard.compress, "zstdcat"),
+    ],
+)
+def test_a_compressed_stream_is_told_how_to_decompress_itself(tmp_path, monkeypatch, pack, tool):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(pack(b"the king"))))
+    said = message("-")
+    assert said.endswith(f"Decompress it: {tool} FILE | w2vjax ... -")
+    os.mkfifo(tmp_path / "pipe")  # as <(cat text.gz) is one
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(pack(b"the king"),))
+    writer.start()
+    assert message(tmp_path / "pipe").endswith(f"Decompress it: {tool} FILE | w2vjax ... -")
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "vectors.bin", "checkpoint-000000000123.safetensors"]
+)
+def test_a_result_in_a_folder_of_texts_is_named_as_one(tmp_path, name):
+    (tmp_path / "text.txt").write_text("a b")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_bytes(b"\xff\xfe\xfd")
+    said = message(tmp_path)
+    assert said.startswith(f"{tmp_path / 'run' / name} is a result of w2vjax, which is no text.")
+    assert "Leave it out" in said
+    assert counts(tmp_path, leave_out=[tmp_path / "run"]) == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize("header", [{}, {"format": "w2vjax model 1"}, {"x": "y" * 300}])
+def test_safetensors_of_any_name_are_no_text(tmp_path, header):
+    path = tmp_path / "data"
+    write_tensors(path, {"input": np.ones((2, 2), np.float32)}, header)
+    said = message(path)
+    assert "it is a safetensors file, which holds tables of numbers. Leave it out" in said

@@ -162,6 +162,10 @@ _ARCHIVES = (  # how a file begins, what it is, and the remedy
     (rb"(?s:.{257})ustar", "a tar archive", "Unpack it, and name the folder with its files."),
     (rb"%PDF-", "a PDF document", "Extract its text."),
 )
+_TOOLS = {
+    f"compressed by {form}": tool
+    for form, tool in {"gzip": "zcat", "bzip2": "bzcat", "xz": "xzcat", "zstd": "zstdcat"}.items()
+}
 _PICKLE = "a Python pickle, which is never opened because it can run code"
 _EXPORT = "Export the vectors as word2vec text, word2vec binary or safetensors."
 _MODELS = (
@@ -171,10 +175,18 @@ _MODELS = (
 _HIGH_BYTES = {"0101": "utf-16-le", "1010": "utf-16-be", "0111": "utf-32-le", "1110": "utf-32-be"}
 
 
-def archive(start: bytes) -> tuple[str, str] | None:
-    """(What it is, the remedy) for the first bytes of an archive, which is never text."""
-    found = ((what, remedy) for form, what, remedy in _ARCHIVES if re.match(form, start))
-    return next(found, None)
+def archive(start: bytes, stream: bool = False) -> tuple[str, str] | None:
+    """(What it is, the remedy) for the first bytes of an archive, which is never text.
+
+    A stream has no name that could end in .gz.
+    """
+    for form, what, remedy in _ARCHIVES:
+        if re.match(form, start):
+            tool = _TOOLS.get(what) if stream else None
+            return what, f"Decompress it: {tool} FILE | w2vjax ... -" if tool else remedy
+    if re.match(rb'(?s).{4}\0{4}\{"', start):
+        return "a safetensors file, which holds tables of numbers", "Leave it out."
+    return None
 
 
 def wide_text(start: bytes) -> str | None:

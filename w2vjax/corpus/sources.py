@@ -30,6 +30,7 @@ SEPARATOR = 0x20  # this byte and all below it separate words
 LONGEST_WORD = 1 << 24  # bytes without a separator; a file with more is not text
 PART = 1 << 22  # bytes of a plain file that a thread reads before it takes the next part
 _SEPARATOR = re.compile(rb"[\0- ]")
+_RESULT = re.compile(r"vectors\.bin|(model|checkpoint-\d{12,})\.safetensors")
 _START = 1 << 12  # bytes that show whether a file is text
 
 Errors = Literal["strict", "replace"]
@@ -178,6 +179,10 @@ def _files_in(folder: str, left_out: Collection[str]) -> list[str]:
     if not found:
         remedy = "Name a folder with text files in it."
         raise CorpusError(f"The folder {folder!r} holds no files. {remedy}")
+    for path in sorted(found):
+        if _RESULT.fullmatch(os.path.basename(path)):
+            remedy = "Leave it out: name the texts one by one, or keep results in another folder."
+            raise CorpusError(f"{path} is a result of w2vjax, which is no text. {remedy}")
     return sorted(found)
 
 
@@ -260,7 +265,7 @@ def _of_text(pieces: Iterator[bytes], name: str, reading: Reading) -> Iterator[b
         held.append(piece)
         start += piece
     start = start[:_START]
-    if found := archive(start):
+    if found := archive(start, stream=not os.path.isfile(name)):
         raise CorpusError(f"{name}: it is {found[0]}. {found[1]}")
     if reading.is_utf8() and (encoding := wide_text(start)):
         remedy = f"name its encoding: --encoding {encoding} (Reading(encoding={encoding!r}))"
