@@ -210,7 +210,7 @@ def test_eval_fails_where_nothing_could_be_answered(cli, path, tmp_path):
         (["odd", "PATH", "cat"], 2, "Words given: 1"),
         (["eval", "PATH"], 2, "nothing to evaluate on"),
         (["eval", "PATH", "--pairs", "nowhere.tsv"], 7, "nowhere.tsv"),
-        (["eval", "PATH", "--pairs", "PATH"], 4, "line 2"),
+        (["eval", "PATH", "--pairs", "PATH"], 4, "line 1"),
     ],
 )
 def test_mistakes_end_in_one_line_and_an_exit_code(cli, path, arguments, code, says):
@@ -288,3 +288,21 @@ def test_a_file_is_not_converted_into_itself(cli, path, tmp_path):
     assert cli("convert", path, tmp_path / "fine.npy", "--vocabulary", labels).code == 0
     packed = cli("convert", path, tmp_path / "new.bin.GZ")
     assert "not written compressed" in packed.err
+
+
+@pytest.mark.parametrize("word", ["10\xa0000", "a\u2028b", "\u3000", "x\x85y"])
+def test_words_from_standard_input_are_cut_where_training_cuts(cli, tmp_path, monkeypatch, word):
+    path = tmp_path / "spaces.vec"
+    rows = [[1, 0], [0.9, 0.2], [0, 1], [1, 1]]
+    parts = [part for part in word.split() if part][:2]
+    names = [word, *dict.fromkeys([*parts, "cat", "dog", "tea"])][:4]
+    w2v.save(w2v.Vectors(names, rows), path)
+    answers = []
+    for command, given in (("nn", [word]), ("analogy", [word, names[-1], names[-2]])):
+        monkeypatch.setattr("sys.stdin", io.StringIO(f"\x0c{chr(9).join(given)}\x1f \n"))
+        for words in (given, []):
+            done = cli(command, path, *words, "--json", "-")
+            assert (done.code, done.err) == (0, "")
+            answers.append(json.loads(done.out)["queries"])
+    assert answers[0] == answers[1]
+    assert answers[2] == answers[3]

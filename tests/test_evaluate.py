@@ -255,7 +255,7 @@ def test_pairs_are_read_when_spaces_separate(tmp_path):
         ("cat\tdog\t1\n\n#\ncat\tdog\tmuch\n", "line 4"),
         ("cat\tdog\t1\ncat\tdog\tnan\n", "line 2"),
         ("cat\tdog\t1\n\tdog\t1\n", "line 2"),
-        ("cat\tdog\t1\t2\ncat\tdog\t1\t2\n", "line 2"),
+        ("cat\tdog\t1\t2\ncat\tdog\t1\t2\n", "line 1"),
         ("", "holds no word pairs"),
         ("# only\n", "holds no word pairs"),
         ("a\tb\tc\n", "holds no word pairs"),
@@ -310,3 +310,45 @@ def test_unreadable_files_are_named(tmp_path, read):
         (tmp_path / "foreign.txt").write_bytes(data)
         with pytest.raises(w2v.errors.FormatError, match=f"foreign.txt, byte 0: it is {says}"):
             read(tmp_path / "foreign.txt")
+
+
+# Training separates words at characters up to U+0020. All others are parts of words.
+JOINED = ["10\xa0000", "b\u2028c", "\u3000x", "y\x85", "\u2009z\u2009"]
+
+
+@pytest.mark.parametrize("word", JOINED)
+def test_evaluation_sets_are_cut_where_training_cuts(tmp_path, word):
+    path = tmp_path / "set"
+    write(path, f": numbers\n{word} a\tb  {word}\n\x0c\n{word}\x01a c d \n")
+    questions = [(word, "a", "b", word), (word, "a", "c", "d")]
+    assert w2v.evaluation.read_word_analogies(path) == {"numbers": questions}
+    with pytest.raises(w2v.errors.FormatError, match="is not four words"):
+        w2v.evaluation.read_word_analogies(write(path, f": s\n{word} a b\n"))
+    for line in (f"{word}\t a \t1", f"{word},a,1", f"{word} a 1", f"  {word}\t a\t 1 "):
+        assert w2v.evaluation.read_word_pairs(write(path, line)) == [(word, "a", 1.0)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("cat\tdog\tinf", "cat\tdog\tNaN", "cat\tdog\t-Infinity", "cat\tdog\t1e999"),
+        *("cat\tdog", "cat,dog", "cat dog", "cat", "1.5", "a b c d", "cat\tdog\t7.5\t8"),
+        *("cat\tdog\t1,5", "cat\tdog\t7x", "cat\tdog\t\u0661", "cat\tdog\t7_5"),
+        *("cat\t\tscore", "cat\tdog\t\tscore"),
+    ],
+)
+@pytest.mark.parametrize("before", ["", "# pairs\n\n"])
+def test_a_bad_first_line_of_pairs_is_no_header(tmp_path, before, line):
+    path = write(tmp_path / "pairs.tsv", f"{before}{line}\ntiger\tcat\t7.35\n")
+    place = f"line {1 + before.count(chr(10))}: .* is not two words and a number"
+    with pytest.raises(w2v.errors.FormatError, match=place):
+        w2v.evaluation.read_word_pairs(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["word1\tword2\tscore(mean)", "Word 1,Word 2,Human (mean)", "a b score", "1\t2\tinformation"],
+)
+def test_a_header_of_pairs_is_left_out(tmp_path, header):
+    path = write(tmp_path / "pairs.tsv", f"{header}\ntiger\tcat\t7.35\n")
+    assert w2v.evaluation.read_word_pairs(path) == [("tiger", "cat", 7.35)]

@@ -14,6 +14,7 @@ from w2vjax.errors import FormatError
 from w2vjax.files import AnyPath, as_path, atomic_file
 from w2vjax.reading import MARK, STRICT, ReadOptions, contents, decode, encoded, refuse
 
+SPACES = "".join(map(chr, range(33)))  # what separates words in a text
 FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split at all white space
 _LINE = re.compile(rb"([^ \t\n\r\v\f\0]+)(?: ([0-9]{1,19}))?")
 _MOST = np.iinfo(np.int64).max

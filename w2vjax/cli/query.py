@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from w2vjax.cli.arguments import Count, Json, Number, SomeWords, VectorsFile, Words
 from w2vjax.cli.output import answer, columns, write_json
+from w2vjax.corpus.tokenizers import tokenize_whitespace
 from w2vjax.errors import SettingError, UnknownWordError
 from w2vjax.formats.formats import load
 from w2vjax.processes.streams import standard_input
@@ -215,7 +216,8 @@ def _lines(prompt: str) -> Iterator[list[str]]:
             if sys.stdin.isatty():
                 print(file=sys.stderr)
             return
-        if words := line.removeprefix("\ufeff").split():  # a byte order mark of a file
+        # A file may begin with a byte order mark.
+        if words := tokenize_whitespace(line.removeprefix("\ufeff")):
             yield words
 
 

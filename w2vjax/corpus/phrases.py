@@ -22,9 +22,9 @@ from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file, naming, temporary_folder
 from w2vjax.reading import encoded
 from w2vjax.vocab import listed
+from w2vjax.vocabulary_file import SPACES
 
 ENGLISH_CONNECTORS = frozenset("a an and at by for from in of on or the to with without".split())
-_SPACES = "".join(map(chr, range(33)))  # what separates words in a text
 USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.5}
 
 
@@ -93,7 +93,7 @@ class Phrases:
             FormatError: a word holds white space, which would cut it in two, or is not Unicode.
             FileError: the file cannot be written.
         """
-        words = encoded(as_path(path), self.words, _SPACES, "a text", "Train on lines()")
+        words = encoded(as_path(path), self.words, SPACES, "a text", "Train on lines()")
         with atomic_file(path) as file:
             for line, ids in _in_pieces(self.ids, self.starts):
                 text = b" ".join([words[i] for i in ids.tolist()])
@@ -107,7 +107,7 @@ class Phrases:
         """
         found = [(number, each) for number, rules in enumerate(self.found, 1) for each in rules]
         names = [self.delimiter.join(phrase.parts) for _, phrase in found]
-        lines = encoded(as_path(path), names, _SPACES, "a list of phrases", "Use found")
+        lines = encoded(as_path(path), names, SPACES, "a list of phrases", "Use found")
         with atomic_file(path) as file:
             file.write(b"phrase\tcount\tscore\tpass\n")
             for name, (number, (_, seen, score)) in zip(lines, found, strict=True):

@@ -9,26 +9,33 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
+from w2vjax.corpus.tokenizers import tokenize_whitespace
 from w2vjax.errors import FormatError
 from w2vjax.files import AnyPath, as_path
 from w2vjax.reading import contents, refuse_foreign
+from w2vjax.vocabulary_file import SPACES
 
 ScoredPair: TypeAlias = tuple[str, str, float]
 Question: TypeAlias = tuple[str, str, str, str]  # a is to b as c is to d
+
+# float() takes other numbers too: 7_5 is 75, and there are digits of many scripts.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NOT_FINITE = re.compile("[+-]?(inf|infinity|nan)", re.IGNORECASE)
 
 
 def read_word_pairs(path: AnyPath) -> list[ScoredPair]:
     """Read lines of two words and a score, as in wordsim353.
 
     A line is separated by tabs, or if it has none by commas, or by spaces. Empty lines, lines that
-    start with ``#`` and a header (a first line whose score is not a number) are left out.
+    start with ``#`` and a header are left out. A header is a first line of three names; the last of
+    them has no digit, so that a damaged score is not taken for a name.
 
     Returns:
         (word, word, score) triples in the order of the file.
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: a later line does not have two words and a finite number, or no line has.
+        FormatError: a line does not have two words and a finite number, or no line has.
         SettingError: ``path`` is not a path.
 
     >>> import pathlib, tempfile
@@ -44,12 +51,12 @@ def read_word_pairs(path: AnyPath) -> list[ScoredPair]:
     for number, line in _lines(path):
         if line.startswith("#"):
             continue
-        separator = "\t" if "\t" in line else "," if "," in line else None
-        fields = [field.strip() for field in line.split(separator)]
-        score = _number(fields[2]) if len(fields) == 3 and fields[0] and fields[1] else None
-        if score is not None:
+        fields = _fields(line)
+        three = len(fields) == 3 and all(fields)
+        score = float(fields[2]) if three and _NUMBER.fullmatch(fields[2]) else math.nan
+        if math.isfinite(score):
             pairs.append((fields[0], fields[1], score))
-        elif not header_allowed:
+        elif not (header_allowed and three and _is_name(fields[2])):
             cause = f"{line!r:.80} is not two words and a number"
             remedy = "Separate the three by tabs, one pair on a line."
             raise FormatError(f"{path}, line {number}: {cause}. {remedy}")
@@ -86,9 +93,9 @@ def read_word_analogies(path: AnyPath) -> dict[str, list[Question]]:
     current: list[Question] | None = None
     for number, line in _lines(path):
         if line.startswith(":"):
-            current = sections.setdefault(line.lstrip(":").strip(), [])
+            current = sections.setdefault(line.lstrip(":").strip(SPACES), [])
             continue
-        words = line.split()
+        words = tokenize_whitespace(line)
         if current is None or len(words) != 4:
             what = "is not four words" if current is not None else "stands before the first section"
             remedy = "Write ': name' above each section and four words on each line under it."
@@ -111,13 +118,18 @@ def _lines(path: AnyPath) -> Iterator[tuple[int, str]]:
         cause = f"{path} is not UTF-8 at byte {error.start}"
         raise FormatError(f"{cause}. Convert it to UTF-8.") from error
     for number, line in enumerate(re.split("\r\n|\r|\n", text), start=1):
-        if line.strip():
-            yield number, line.strip()
+        if stripped := line.strip(SPACES):
+            yield number, stripped
 
 
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+def _fields(line: str) -> list[str]:
+    """The fields of a line of pairs. A word may hold spaces where another character separates."""
+    separator = "\t" if "\t" in line else "," if "," in line else None
+    if separator is None:
+        return tokenize_whitespace(line)
+    return [field.strip(SPACES) for field in line.split(separator)]
+
+
+def _is_name(field: str) -> bool:
+    """Whether the third field of a first line names the scores and is no damaged score."""
+    return not any(map(str.isdigit, field)) and not _NOT_FINITE.fullmatch(field)
