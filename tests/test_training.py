@@ -383,6 +383,16 @@ def test_what_is_trained_goes_to_other_processes_and_can_be_continued_there(plan
         assert pickle.loads(pickle.dumps(run)).settings == run.settings
 
 
+def test_what_was_trained_by_a_lambda_is_pickled_without_its_run(planted):
+    trained = w2v.train(planted, **SMALL | {"epochs": 1}, optimizer=lambda rate: w2v.row_sgd(rate))
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(trained)
+    twin = pickle.loads(pickle.dumps(trained._replace(run=None)))
+    assert bits(twin.params) == bits(trained.params)
+    assert twin.vectors.most_similar("tea1") == trained.vectors.most_similar("tea1")
+    assert "_replace(run=None)" in w2v.Trained.__doc__
+
+
 @pytest.mark.parametrize("objective", ["negative", "hierarchical"])
 def test_a_step_on_no_pairs_moves_nothing(planted, objective):
     run = w2v.set_up(planted, Settings(**SMALL | {"objective": objective}))

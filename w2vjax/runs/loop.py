@@ -56,7 +56,11 @@ from w2vjax.windows.sampling import chunk_seed
 
 
 class Trained(NamedTuple):
-    """What :func:`train` returns."""
+    """What :func:`train` returns.
+
+    ``run`` holds the functions of the run, and pickle writes no lambda. To pickle a run with one,
+    pickle ``trained._replace(run=None)``, or define the function in a module.
+    """
 
     vocab: Vocab
     params: Params
