@@ -78,6 +78,18 @@ BAD = [
     ("tabs between numbers", "x.txt", b"1 2\na 1\t2\n", "line 2"),
     ("two spaces", "x.txt", b"1 2\na 1  2\n", "line 2"),
     ("an empty word", "x.txt", b"1 1\n 1\n", "line 2"),
+    ("a space before a word", "x.txt", b"2 2\na 1 2\n b 3 4\n", "line 3: a space stands before"),
+    ("spaces before the first", "x.txt", b"1 2\n  b c 3 4\n", "line 2: a space stands before"),
+    ("a space and no header", "x.txt", b" a 1 2\nb 1 2\n", "line 1: a space stands before"),
+    ("a last line of spaces", "x.txt", b"2 1\na 1\nb 1\n  \n", "line 4: the line is empty"),
+    ("the same of one space", "x.txt", b"1 2\r\na 1 2\r\n \r\n", "line 3: the line is empty"),
+    (
+        "numbers, last line empty",
+        "tensors.tsv",
+        b"1\t2\n3\t4\n\n",
+        r"tensors.tsv, line 3: the line is",
+    ),
+    ("the same of one dimension", "tensors.tsv", b"1\r\n3\r\n\r\n\n", "line 3: the line is empty"),
     ("an empty line", "x.txt", b"2 1\na 1\n\nb 1\n", "line 3"),
     ("NUL in a word", "x.txt", b"1 1\na\0b 1\n", "line 2"),
     ("invalid UTF-8", "x.txt", b"2 1\na 1\n\xff\xfe 1\n", "line 3"),
@@ -326,7 +338,9 @@ def test_a_number_beyond_float32_is_refused_and_the_largest_is_kept(tmp_path, na
 @pytest.mark.parametrize(
     ("data", "place"),
     [
-        (b"a 1\n\n", "line 2"),
+        (b"a 1\n\n", "line 2: the line is empty"),
+        (b"a\r\nb\r\n\r\n\n", "line 3: the line is empty"),
+        (b"\n", "line 1: the line is empty"),
         (b"a 1\nb\n", "line 2"),
         (b"a\nb 1\n", "line 2"),
         (b"a -1\n", "line 1"),
@@ -344,6 +358,17 @@ def test_malformed_vocabularies(tmp_path, data, place):
     path.write_bytes(data)
     with pytest.raises(w2v.errors.FormatError, match=f"x.vocab, {place}"):
         w2v.formats.read_vocabulary(path)
+
+
+@pytest.mark.parametrize("labels", [b"a\nb\n\n", b"a\r\nb\r\n\r\n\r\n"])
+@pytest.mark.parametrize(
+    ("name", "beside"), [("tensors.tsv", "metadata.tsv"), ("x.npy", "x.vocab")]
+)
+def test_an_empty_last_label_is_named(tmp_path, name, beside, labels):
+    w2v.save(w2v.Vectors(["a", "b"], [[1, 2], [3, 4]]), tmp_path / name)
+    (tmp_path / beside).write_bytes(labels)
+    with pytest.raises(w2v.errors.FormatError, match=f"{beside}, line 3: the line is empty. Del"):
+        w2v.load(tmp_path / name)
 
 
 VECTORS = w2v.Vectors(

@@ -42,7 +42,9 @@ def read_vocabulary(
     reading.refuse_foreign(path, data[:8])
     reading.refuse_unfinished(path, data, options)
     words: dict[str, int | None] = {}
-    for number, line in enumerate(reading.split_lines(data), 1):
+    lines = reading.split_lines(data)
+    refuse_empty_end(path, lines)
+    for number, line in enumerate(lines, 1):
         place = f"line {number}"
         if "nameless-rows" in options.allow and re.fullmatch(rb" +[0-9]{1,19}", line):
             continue
@@ -61,6 +63,15 @@ def read_vocabulary(
             refuse(path, place, cause, "Give every word a count.")
     counts = list(words.values())
     return list(words), None if not counts or counts[0] is None else np.array(counts, np.int64)
+
+
+def refuse_empty_end(path: Path, lines: Sequence[bytes]) -> None:
+    """Refuse empty lines at the end of a file by number, before one counts as a row."""
+    rows = len(lines)
+    while rows and not lines[rows - 1]:
+        rows -= 1
+    if rows < len(lines):
+        refuse(path, f"line {rows + 1}", "the line is empty", "Delete it.")
 
 
 def vocabulary_bytes(

@@ -15,6 +15,7 @@ from w2vjax.formats.decimals import decimals, plain_numbers, shortest, slow_numb
 from w2vjax.formats.table import Format, Table, beside, checked, never, writable
 from w2vjax.reading import ReadOptions, contents, decode, refuse
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocabulary_file import refuse_empty_end
 
 FORBIDDEN = "\t\n\r\0"
 SHOWN = 10_000
@@ -47,6 +48,7 @@ def read_projector(path: Path, options: ReadOptions) -> Vectors:
     rows = reading.split_lines(data)
     if not rows:
         refuse(path, "line 1", "it is empty")
+    refuse_empty_end(path, rows)
     dim = rows[0].count(b"\t") + 1
     for number, row in enumerate(rows, 1):
         if row.count(b"\t") != dim - 1:
@@ -72,6 +74,7 @@ def _labels(
     path: Path, lines: list[bytes], rows: int, tensors: Path, options: ReadOptions
 ) -> tuple[list[str], np.ndarray | None, int]:
     """Words, counts if there is a column of them, and the number of the first word's line."""
+    refuse_empty_end(path, lines)
     columns = lines[0].split(b"\t") if lines else []
     first = 2 if len(columns) > 1 else 1
     if len(lines) - first + 1 != rows:

@@ -55,6 +55,8 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
         if len(chunk) > room and options.limit is None and "trailing-bytes" not in options.allow:
             cause = f"the header promises {wanted:,} words, and this is one more"
             remedy = "Correct the header, or read with allow='trailing-bytes'."
+            if not chunk[room].strip():
+                cause, remedy = "the line is empty", "Delete it."
             refuse(path, f"line {line + room}", cause, remedy)
         if matrix is not None:
             matrix[len(words) : len(words) + len(names)] = block
@@ -150,6 +152,9 @@ def _row(
         cause = f"there are more than {dim} numbers after the word, and every row has {dim}"
         refuse(path, place, cause)
     word = b" ".join(fields[:-dim])
+    if word[:1] == b" " and word.strip(b" "):
+        cause = f"a space stands before the word {word.strip(b' ')[:40]!r}"
+        refuse(path, place, cause, "Let the line begin with the word.")
     if word[-1:] == b" " and word.strip(b" "):
         cause = f"two spaces follow the word {word[:40]!r}, and a single one separates fields"
         refuse(path, place, cause)
