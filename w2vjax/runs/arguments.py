@@ -200,9 +200,9 @@ def keywords_of(
         corpus = inspect.Parameter("corpus", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None)
         keywords = inspect.signature(made).parameters.values()
         act.__signature__ = inspect.Signature([corpus, *keywords])  # type: ignore[attr-defined]
-        if act.__doc__:  # python -OO has none
+        if "**keywords:\n" in (act.__doc__ or ""):  # python -OO has none
             # Python 3.13 takes the indentation of a docstring away, 3.11 and 3.12 leave it
-            before, _, after = act.__doc__.partition("**keywords:\n")
+            before, _, after = str(act.__doc__).partition("**keywords:\n")
             indent = " " * (len(before) - len(before.rstrip(" ")))
             act.__doc__ = before.rstrip(" ") + textwrap.indent(told, indent) + after
         return cast(Takes[Keywords, Result], act)
