@@ -144,6 +144,41 @@ def test_words_with_markup_and_invisible_characters_are_drawn_as_they_are(tmp_pa
         xml.etree.ElementTree.parse(tmp_path / f"{name}.svg")
 
 
+@pytest.mark.parametrize(
+    ("title", "drawn"),
+    [
+        ("a\x01b", r"a\x01b"),
+        ("\x00\x1f\x7f\x85", r"\x00\x1f\x7f\x85"),
+        ("two\nlines, a\ttab", "two\nlines, a\\ttab"),
+        ("\ufffe\uffff\udcff", r"\ufffe\uffff\udcff"),
+        ("no\xa0break", "no\xa0break"),
+    ],
+)
+def test_a_title_with_control_characters_makes_a_sound_file(
+    tmp_path: Path, title: str, drawn: str
+) -> None:
+    words = ["a", "b", "c", "d"]
+    vectors = w2v.Vectors(words, np.random.default_rng(0).normal(size=(4, 3)))
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n')
+    pictures = {
+        "map": w2v.plot_map(vectors, tmp_path / "map.svg", title=title),
+        "heat": w2v.pictures.plot_heatmap(vectors, words, tmp_path / "heat.svg", title=title),
+        "analogy": w2v.pictures.plot_analogy(
+            vectors, [words], tmp_path / "analogy.svg", title=title
+        ),
+        "loss": w2v.plot_loss(log, tmp_path / "loss.svg", title=title),
+    }
+    for name, figure in pictures.items():
+        xml.etree.ElementTree.parse(tmp_path / f"{name}.svg")
+        assert figure.axes[0].get_title() == drawn
+    w2v.pictures.write_html(vectors, tmp_path / "map.html", title=title)
+    assert (
+        f"<title>{drawn}</title>".encode("ascii", "xmlcharrefreplace")
+        in (tmp_path / "map.html").read_bytes()
+    )
+
+
 # ---- files
 
 

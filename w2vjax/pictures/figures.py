@@ -5,6 +5,7 @@ matplotlib is imported when a picture is made. It draws without a screen (Agg) a
 """
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ BLUE, ORANGE, GREY, INK = "#2563a8", "#c2540a", "#8a8f98", "#1c1e21"
 COLORS = (BLUE, ORANGE, *"#2f7d4f #7b4ba3 #a8324a #4a7c8c #8a6d1f #555b66".split())
 DPI = 100  # 12 inches make 1200 px
 SUFFIXES = (".png", ".svg")
+_NOT_DRAWN = re.compile("[\0-\t\v-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 # matplotlib's own font, then fonts for the scripts that it lacks. Missing ones are left out.
 _FONTS = (
     "DejaVu Sans|Noto Sans CJK SC|Noto Sans CJK JP|WenQuanYi Zen Hei|Noto Sans Devanagari|"
@@ -57,8 +59,15 @@ def fonts() -> list[str]:
 
 
 def drawable(text: str) -> str:
-    """The text with halves of surrogate pairs, such as bytes in the name of a file, escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    r"""The text with what XML or UTF-8 cannot hold escaped, and other control characters.
+
+    Such are halves of surrogate pairs, for bytes in the name of a file. A line may end.
+
+    >>> print(drawable("two\nlines and a bell\a"))
+    two
+    lines and a bell\x07
+    """
+    return _NOT_DRAWN.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def check_suffix(path: AnyPath | None) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file
+from w2vjax.pictures.figures import drawable
 from w2vjax.pictures.label_layout import printable
 from w2vjax.pictures.projection import Project, pca
 from w2vjax.vectors.nearest import nearest
@@ -141,7 +142,7 @@ def _fill(title: str, data: dict[str, Any]) -> bytes:
     """The page's bytes, all ASCII, so that no encoding can be guessed wrong."""
     folder = files("w2vjax.data")
     parts = {
-        "title": html.escape(title),
+        "title": html.escape(drawable(title)),
         "style": folder.joinpath("map.css").read_text(encoding="utf-8"),
         "script": "\n".join(
             folder.joinpath(name).read_text(encoding="utf-8") for name in ("map.js", "search.js")
