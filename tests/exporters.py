@@ -1,4 +1,4 @@
-"""A program: stops each exporter at each step, in a child, and reports what a reader finds.
+"""A program: stops each writer at each step, in a child, and reports what a reader finds.
 
 python exporters.py FOLDER steps              SIGKILL at every call that tests/faults.py counts
 python exporters.py FOLDER syscalls           SIGKILL at every system call, by strace
@@ -18,12 +18,20 @@ import pytest
 from faults import Kill
 
 import w2vjax as w2v
+from w2vjax.cli.output import write_json
+from w2vjax.corpus.encode import encode
+from w2vjax.corpus.phrases import phrases
+from w2vjax.files import appearing_together, claimed, settled
+from w2vjax.runs.checkpoint import Position, load_checkpoint, save_checkpoint
+from w2vjax.training.copies import Joined
 
 OLD, NEW = (
     w2v.Vectors([f"{age}{i}" for i in range(50)], np.full((50, 8), value, np.float32), [value] * 50)
     for age, value in (("old", 1), ("new", 2))
 )
-CALLS = "openat write fsync close rename flock dup fcntl unlink getdents64 lseek".split()
+CALLS = (
+    "openat write fsync close rename flock dup fcntl unlink getdents64 lseek mkdir rmdir".split()
+)
 
 
 def model(path, vectors):
@@ -51,9 +59,87 @@ def save(path, vectors):
     w2v.save(vectors, path)
 
 
+def results(path, vectors):
+    with claimed(path.parent), appearing_together(path.parent) as place:
+        for name in (path.name, "b.safetensors", "c.txt"):
+            w2v.save(vectors, place / name)
+
+
+def read_results(path):
+    """The vectors, if the three files are of one age."""
+    found = [w2v.load(path.with_name(name)) for name in (path.name, "b.safetensors", "c.txt")]
+    return found[0] if len({each.words for each in found}) == 1 else w2v.Vectors(["mixed"], [[0.0]])
+
+
+IDENTITY = {f"settings.{name}": value for name, value in w2v.Settings().as_json().items()}
+IDENTITY |= {"program": "p", "start": None}
+
+
+def checkpoint(path, vectors):
+    folder, age = path.parent, int(vectors.counts[0])
+    if vectors is OLD:
+        for file in folder.iterdir():
+            file.unlink()
+    words = range(1, 3) if vectors is OLD else range(3, 5)  # two are kept
+    for number in words:
+        params = w2v.Params(vectors.matrix, -vectors.matrix)
+        state = Joined(params, ((np.int32(age),),))
+        save_checkpoint(folder, state, Position(words=number), IDENTITY, [])
+
+
+def read_checkpoint(path):
+    like = Joined(w2v.Params(OLD.matrix, OLD.matrix), ((np.int32(0),),))
+    state, position, _ = load_checkpoint(path.parent, like, IDENTITY)
+    of = OLD if position.words < 3 else NEW
+    assert np.array_equal(state.params.output, -of.matrix)
+    assert state.optimizers[0][0] == of.counts[0]
+    return of
+
+
+def as_json(path, vectors):
+    write_json(str(path), {"words": vectors.words})
+
+
+FOUND = {
+    age: phrases([[age, "york"], ["old", "boat"]] * 9, min_count=1, threshold=0.0)
+    for age in ("old0", "new0")
+}
+
+
+def joined(path, vectors):
+    FOUND[vectors.words[0]].save_corpus(path)
+
+
+def read_text(path):
+    """The vectors whose first word stands in the file. It is whole."""
+    text = path.read_text("utf-8")
+    assert text.endswith("\n")
+    return OLD if OLD.words[0] in text else NEW
+
+
+def numbers(path, vectors):
+    vocab = w2v.Vocab((OLD.words[0], NEW.words[0]), [1, 1])
+    encode([[vectors.words[0]]] * 9, vocab, path)
+
+
+def read_numbers(path):
+    ids, starts = settled([path, path.with_name(f"{path.name}.starts")])
+    assert np.fromfile(starts, np.int64).tolist() == list(range(9))
+    (age,) = set(np.fromfile(ids, np.int32).tolist())
+    return (OLD, NEW)[age]
+
+
 EXPORTERS = {
     name: (save, w2v.load) for name in ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors")
-} | {"model.safetensors": (model, read_model), "x.vocab": (vocabulary, read_vocabulary)}
+} | {
+    "model.safetensors": (model, read_model),
+    "x.vocab": (vocabulary, read_vocabulary),
+    "vectors.bin": (results, read_results),
+    "checkpoints": (checkpoint, read_checkpoint),
+    "x.json": (as_json, read_text),
+    "phrases.txt": (joined, read_text),
+    "ids": (numbers, read_numbers),
+}
 
 
 def found(read, path):
@@ -68,8 +154,8 @@ def found(read, path):
     return "neither"
 
 
-def child(work):
-    """Fork, and work in the child. Its exit code is 3 for an error of ours, 4 for any other."""
+def child(work, folder):
+    """Fork, and work in the child. Its code is 3 for an error that names the file, 4 for others."""
     pid = os.fork()
     if pid:
         return pid
@@ -77,7 +163,7 @@ def child(work):
         work()
         os._exit(0)
     except w2v.errors.FileError as error:
-        os._exit(3 if str(error).strip() and "cannot be written" in str(error) else 4)
+        os._exit(3 if f"{folder}" in str(error) and " cannot be " in str(error) else 4)
     except BaseException:
         os._exit(4)
 
@@ -91,7 +177,7 @@ def steps(folder, name, write):
                 Kill(patch, step)
                 write(folder / name, NEW)
 
-        _, status = os.waitpid(child(work), 0)
+        _, status = os.waitpid(child(work, folder), 0)
         yield f"step {step}", status
         if not os.WIFSIGNALED(status):
             return
@@ -107,7 +193,7 @@ def traced(folder, name, write, faults):
                     os.kill(os.getpid(), signal.SIGSTOP)
                     write(folder / name, NEW)
 
-                pid = child(work)
+                pid = child(work, folder)
                 os.waitpid(pid, os.WUNTRACED)
                 log = folder.with_suffix(".log")
                 inject = [

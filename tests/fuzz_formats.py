@@ -5,6 +5,7 @@ python fuzz_formats.py FOLDER files COUNT | minutes MINUTES NAME | control
 
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import pickle
@@ -12,11 +13,19 @@ import random
 import socket
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 import w2vjax as w2v
+from w2vjax import files
+from w2vjax.corpus import encode
+from w2vjax.corpus.count import build_vocab
+from w2vjax.corpus.sources import Reading
+from w2vjax.pictures.plot_loss import read_losses
+from w2vjax.runs.checkpoint import Position, load_checkpoint, save_checkpoint
+from w2vjax.training.copies import Joined
 
 FORBIDDEN = tuple(
     "exec compile import pickle. os. socket. subprocess. shutil. tempfile. ctypes. marshal. code. "
@@ -27,7 +36,30 @@ VECTORS = w2v.Vectors(
     ["cat", "dögs", "x1"], np.array([[0.25, -1.5e-9], [2, 3], [-0.0, 7]], np.float32), [30, 20, 10]
 )
 NAMES = ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors", "x.vocab")
-QUESTIONS = {
+TABLE = np.ones((2, 3), np.float32)
+STATE = Joined(w2v.Params(TABLE, TABLE), ((np.int32(4),),))
+IDENTITY = {f"settings.{name}": value for name, value in w2v.Settings().as_json().items()}
+IDENTITY |= {"program": "p", "start": None}
+CHECKPOINT = "checkpoint-000000000000.safetensors"
+
+
+def read_checkpoint(path):
+    return load_checkpoint(path.parent, STATE, IDENTITY)
+
+
+def read_cache(path):
+    """The ids that a record names. Both files of ids hold zeros."""
+    paths = [path, path.with_name("numbers"), path.with_name("numbers")]
+    return encode._reuse(paths, {"min_count": 1}, [])
+
+
+NUMBERS = bytes(8)
+RECORD = [
+    [{"min_count": 1}, [], [hashlib.sha256(NUMBERS).hexdigest()] * 2],
+    [["a", "b"], [2, 1], ["c"], [1], [1, 2, 0, 3, 0]],
+]
+# What reads neither vectors nor a vocabulary: its reader, and a sound file.
+OTHERS = {
     "pairs": (
         w2v.evaluation.read_word_pairs,
         b"word\tword\tscore\n# people\ncat\td\xc3\xb6gs\t7.35\ncat\tx1\t0.5\n",
@@ -36,6 +68,20 @@ QUESTIONS = {
         w2v.evaluation.read_word_analogies,
         b": pets one\ncat d\xc3\xb6gs x1 cat\n: two\r\ncat x1 cat x1\r\n",
     ),
+    "corpus": (
+        lambda path: build_vocab(path, 1, reading=Reading("strict", block_bytes=7)),
+        b"the king\r\nthe queen\n\n\xc3\xbcber\xe6\x97\xa5 the",
+    ),
+    "corpus-invalid": (
+        lambda path: build_vocab(path, 1, reading=Reading("replace", block_bytes=7)),
+        b"\xef\xbb\xbfthe \xff king\n",
+    ),
+    "journal": (files._read_journal, b'{"a": ".a.0123456789abcdef.w2vjax-tmp"}'),
+    "log.jsonl": (
+        read_losses,
+        b'{"step": 1, "loss": 4.0}\n{"step": 2, "words": 9, "loss": 3}\n',
+    ),
+    "record": (read_cache, json.dumps(RECORD).encode()),
 }
 events, watching = {}, False
 BITS = [b"", b" ", b"\n", b"\0", b"\t", b"\r\n", b"\xef\xbb\xbf", b"nan", b"inf", b"1e999", b"-1"]
@@ -60,11 +106,20 @@ def hook(event, arguments):
 def load(path):
     if path.name.endswith(".vocab"):
         return w2v.formats.read_vocabulary(path)
-    if path.name in QUESTIONS:
-        return QUESTIONS[path.name][0](path)
+    if path.name in OTHERS:
+        return OTHERS[path.name][0](path)
+    if path.name == CHECKPOINT:
+        return read_checkpoint(path)
     if path.name.startswith("model"):
         return w2v.load_model(path)
     return w2v.load(path)
+
+
+def write(path, data):
+    """Write damaged data. The record of a cache gets a checksum that fits."""
+    if path.name == "record":
+        data = hashlib.sha256(data).hexdigest().encode() + b"\n" + data
+    path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
 
 
 def watched(path, report):
@@ -137,11 +192,14 @@ def seeds(folder):
     )
     for name in ("x.txt", "x.bin"):
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
-    for name, (_, data) in QUESTIONS.items():
-        (folder / name).write_bytes(data)
+    save_checkpoint(folder, STATE, Position(), IDENTITY, [])
     found = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for name in found:
-        load(folder / name) if "metadata" not in name else None
+    found |= {name: data for name, (_, data) in OTHERS.items()}
+    (folder / "numbers").write_bytes(NUMBERS)
+    for name, data in found.items():
+        if not name.endswith(".gz"):
+            write(folder / name, data)
+        assert "metadata" in name or load(folder / name)
     return found
 
 
@@ -163,6 +221,7 @@ def main(folder, mode, amount="0", only=None):
     os.chdir(folder)
     sys.addaudithook(hook)
     rng = random.Random(0)
+    warnings.simplefilter("ignore", UserWarning)  # a damaged cache and checkpoint are told of
     found = seeds(folder)
     report = {"files": 0, "refused": 0, "slowest": 0.0, "untyped": [], "events": events}
     if mode == "control":
@@ -170,7 +229,7 @@ def main(folder, mode, amount="0", only=None):
     elif mode == "files":
         for data in pickles():
             for name in found:
-                (folder / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+                write(folder / name, data)
                 watched(folder / name.replace("metadata", "tensors"), report)
                 (folder / name).write_bytes(found[name])
     names, end = [only] if only else sorted(found), time.process_time() + 60 * float(amount)
@@ -178,7 +237,10 @@ def main(folder, mode, amount="0", only=None):
         mode == "files" and report["files"] < int(amount) + 70
     ):
         name = rng.choice(names)
-        (folder / name).write_bytes(mutated(found[name], rng))
+        damaged = mutated(found[name], rng)
+        write(folder / name, damaged) if rng.random() < 0.5 else (folder / name).write_bytes(
+            damaged
+        )
         watched(folder / name.replace("metadata", "tensors"), report)
         (folder / name).write_bytes(found[name])
     # getrusage would count the memory of the process that started this one

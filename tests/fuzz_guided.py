@@ -17,44 +17,8 @@ import atheris
 
 with atheris.instrument_imports(include=["w2vjax"]):
     import fuzz_formats
-    import jax.numpy as jnp
 
     import w2vjax as w2v
-    from w2vjax.corpus.count import build_vocab
-    from w2vjax.corpus.sources import Reading
-    from w2vjax.runs.checkpoint import Position, load_checkpoint, save_checkpoint
-    from w2vjax.training.copies import Joined
-
-CHECKPOINT = "checkpoint-000000000000.safetensors"
-TABLE = jnp.ones((2, 3))
-STATE = Joined(w2v.Params(TABLE, TABLE), ((jnp.int32(4),),))
-IDENTITY = {f"settings.{name}": value for name, value in w2v.Settings().as_json().items()}
-IDENTITY |= {"program": "p", "start": None}
-CORPUS = {
-    "corpus": b"the king\r\nthe queen\n\n\xc3\xbcber\xe6\x97\xa5 the",
-    "corpus-invalid": b"\xef\xbb\xbfthe \xff king\n",
-}
-
-
-def load(path: Path) -> object:
-    if path.name == CHECKPOINT:
-        return load_checkpoint(path.parent, STATE, IDENTITY)  # type: ignore[arg-type]
-    if path.name.startswith("corpus"):
-        errors = "replace" if "invalid" in path.name else "strict"
-        return build_vocab(path, 1, reading=Reading(errors, block_bytes=7))  # type: ignore[arg-type]
-    return fuzz_formats.load(path.with_name(path.name.replace("metadata", "tensors")))
-
-
-def seeds(folder: Path) -> dict[str, bytes]:
-    """One sound file of each format. Reading it imports what is imported on first use."""
-    found = fuzz_formats.seeds(folder) | CORPUS
-    save_checkpoint(folder, STATE, Position(), IDENTITY, [])  # type: ignore[arg-type]
-    found |= {path.name: path.read_bytes() for path in folder.glob("checkpoint-*")}
-    for name, data in found.items():
-        (folder / name).write_bytes(data)
-        if not name.endswith("metadata.tsv"):
-            load(folder / name)
-    return found
 
 
 def main() -> None:
@@ -69,16 +33,17 @@ def main() -> None:
     corpus.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     with atheris.instrument_imports(include=["w2vjax"]):
-        found = seeds(place)
+        found = fuzz_formats.seeds(place)
     if options.parser not in found:
         sys.exit(f"There is no parser {options.parser}. Name one of {', '.join(sorted(found))}.")
     (corpus / "seed").write_bytes(found[options.parser])
     path = place / options.parser
+    read = path.with_name(path.name.replace("metadata", "tensors"))
 
     def one(data: bytes) -> None:
-        path.write_bytes(data)
+        fuzz_formats.write(path, data)
         with contextlib.suppress(w2v.W2VError):
-            load(path)
+            fuzz_formats.load(read)
 
     limits = [f"-max_total_time={options.seconds}", "-timeout=5", "-rss_limit_mb=8192"]
     limits += ["-max_len=4096", f"-artifact_prefix={options.folder}/", "-seed=1"]

@@ -164,7 +164,15 @@ def test_a_cache_with_a_right_checksum_and_a_wrong_record_is_made_again(tmp_path
     (path,) = (tmp_path / "cache").glob("*.json")
     made_of, found = json.loads(path.read_bytes().partition(b"\n")[2])
     wrong = [json.dumps([made_of, [*found[:at], to, *found[at + 1 :]]]) for at, to in ENTRIES]
+    *ids_of, hashes = made_of
+    for ending in (".ids", ".starts"):  # an empty file, and a record that knows it
+        nothing = hashlib.sha256(b"").hexdigest()
+        told = [hashes[0], nothing] if ending == ".starts" else [nothing, hashes[1]]
+        wrong.append((path.with_suffix(ending), json.dumps([[*ids_of, told], found])))
     for record in RECORDS + wrong:
+        if isinstance(record, tuple):
+            record[0].write_bytes(b"")
+            record = record[1]
         data = record.encode()
         path.write_bytes(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
         with pytest.warns(UserWarning, match=r"is damaged and is made again: .*[^.]\.$"):

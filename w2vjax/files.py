@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TypeAlias, TypeVar
 
 from w2vjax.errors import FileError, SettingError, W2VError
 
@@ -26,6 +26,7 @@ if sys.platform != "win32":
     import fcntl
 
 AnyPath: TypeAlias = str | os.PathLike[str]
+Given = TypeVar("Given")
 _OURS = ".w2vjax-"  # what the name of every file or folder holds that a writer makes for itself
 _TEMPORARY = f"{_OURS}tmp"
 _JOURNAL = f"{_OURS}journal"
@@ -427,7 +428,7 @@ def _lock(file: Path, locks: ExitStack) -> None:
     """Lock a file until ``locks`` close, and remove it then."""
     while sys.platform != "win32":  # no locks there
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        locks.callback(os.close, descriptor)
+        locks.callback(_quietly, os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -435,8 +436,13 @@ def _lock(file: Path, locks: ExitStack) -> None:
             raise FileError(f"{cause}. Wait for its end, or name another folder.") from None
         with suppress(OSError):  # else its last owner removed it before it was locked
             if os.path.samestat(os.fstat(descriptor), os.stat(file)):
-                locks.callback(file.unlink, missing_ok=True)
+                locks.callback(_quietly, os.unlink, file)  # a lock that stays keeps nobody out
                 return
+
+
+def _quietly(act: Callable[[Given], None], given: Given) -> None:
+    with suppress(OSError):
+        act(given)
 
 
 @contextmanager

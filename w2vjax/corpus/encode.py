@@ -112,7 +112,16 @@ def encode(
             raise CorpusError(f"{cause} {len(vocab):,} words. {remedy}")
     words = int(np.count_nonzero(ids_of >= 0))
     report = Report(seen.lines, words, len(met) - words, kept, seen.tokens - kept)
-    return Encoded(np.memmap(target, "<i4", "r"), np.memmap(behind, "<i8", "r"), report)
+    return Encoded(*mapped(target, behind), report)
+
+
+def mapped(ids: Path, starts: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read-only maps of two files that were written."""
+    try:
+        return np.memmap(ids, "<i4", "r"), np.memmap(starts, "<i8", "r")
+    except OSError as error:
+        cause = f"{ids} cannot be read: {error.strerror or error}"
+        raise FileError(f"{cause}. Check the disk.") from error
 
 
 def prepare(
@@ -315,11 +324,11 @@ def _reuse(paths: list[Path], settings: Settings, marks: Marks) -> Corpus | None
                 raise ValueError(f"{path.name} does not match its checksum")
         known, least = dict(zip(*dropped, strict=True)), max(settings["min_count"], 1)
         vocab = Vocab(words, counts, least, known, Report(*report))
+        return _open(paths, vocab, hashes, reused=True)
     except (OSError, RecursionError, TypeError, ValueError, W2VError) as error:
         told = f"The prepared corpus in {paths[0].parent} is damaged and is made again"
         warnings.warn(f"{told}: {str(error).rstrip('.')}.", stacklevel=3)
         return None
-    return _open(paths, vocab, hashes, reused=True)
 
 
 def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> Corpus:
@@ -327,5 +336,4 @@ def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> C
     offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
     digest = hashlib.sha256("".join(hashes).encode() + b"".join(words) + offsets.tobytes())
     digest.update(np.asarray(vocab.counts).tobytes())
-    ids, starts = np.memmap(paths[1], "<i4", "r"), np.memmap(paths[2], "<i8", "r")
-    return Corpus(vocab, ids, starts, digest.hexdigest(), reused)
+    return Corpus(vocab, *mapped(*paths[1:]), digest.hexdigest(), reused)

@@ -8,20 +8,21 @@ batches and count one part of the pairs at a time, so memory does not grow with 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from typing import NamedTuple
+from functools import cached_property, partial, reduce
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from w2vjax.corpus import neighbours
-from w2vjax.corpus.encode import prepare
+from w2vjax.corpus.encode import mapped, prepare
 from w2vjax.corpus.neighbours import LONGEST_GAP, Score, npmi_score, word2phrase_score
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file, naming, temporary_folder
 from w2vjax.reading import encoded
-from w2vjax.vocab import listed
+from w2vjax.real import real_numbers
+from w2vjax.vocab import listed, not_a_word
 from w2vjax.vocabulary_file import SPACES
 
 ENGLISH_CONNECTORS = frozenset("a an and at by for from in of on or the to with without".split())
@@ -58,11 +59,17 @@ class Phrases:
     def join(self, tokens: Iterable[str]) -> list[str]:
         """Join the phrases in one line of other text.
 
+        Raises:
+            SettingError: the tokens are one string or a set, or a token is not a string.
+
         >>> found = phrases([["new", "york"], ["old", "boat"]] * 20, min_count=5, threshold=1.0)
         >>> found.join(["a", "new", "york", "boat"])
         ['a', 'new_york', 'boat']
         """
-        return reduce(self._join, self._rules, listed(tokens))
+        line = listed(tokens)
+        if others := [token for token in line if not isinstance(token, str)]:
+            raise not_a_word(others[0])
+        return reduce(self._join, self._rules, line)
 
     @cached_property
     def _rules(self) -> list[set[tuple[str, ...]]]:
@@ -187,7 +194,7 @@ def phrases(
     found = []
     for limit in limits:
         stream = neighbours.pair_stream(list(ids_of), ids, starts, linking, min_count)
-        keys, pair_counts, scores = neighbours.choose_pairs(stream, score, limit)
+        keys, pair_counts, scores = neighbours.choose_pairs(stream, partial(_ask, score), limit)
         rules = list(map(Phrase, stream.spell(keys), pair_counts.tolist(), scores.tolist()))
         found.append(tuple(sorted(rules, key=lambda phrase: -phrase.score)))
         joined = [delimiter.join(phrase.parts) for phrase in rules]
@@ -196,7 +203,7 @@ def phrases(
             paths = folder / "ids", folder / "starts"
             with naming(paths[0]), open(paths[0], "wb") as out, open(paths[1], "wb") as begins:
                 neighbours.write_joined(stream, keys, numbers, out, begins)
-            ids, starts = np.memmap(paths[0], "<i4", "r"), np.memmap(paths[1], "<i8", "r")
+            ids, starts = mapped(*paths)
     return Phrases(tuple(found), delimiter, linking, tuple(ids_of), ids, starts)
 
 
@@ -217,6 +224,16 @@ def _check(score: object, delimiter: object) -> None:
         raise SettingError(f"{cause}. Use '_'.")
 
 
+def _ask(score: Score, *counts: Any) -> Any:
+    """What a score function returns. SettingError if it cannot take what it is given."""
+    try:
+        return score(*counts)
+    except (TypeError, ValueError) as error:
+        cause = f"score={score!r:.60} failed: {type(error).__name__}: {error!s:.80}"
+        remedy = "Pass a function of the same arguments as word2phrase_score."
+        raise SettingError(f"{cause.rstrip('.')}. {remedy}") from error
+
+
 def _limits(threshold: float | Sequence[float] | None, passes: int, score: Score) -> list[float]:
     """The threshold of each pass."""
     whole_number("passes", passes)
@@ -225,11 +242,10 @@ def _limits(threshold: float | Sequence[float] | None, passes: int, score: Score
             raise SettingError("A score of your own has no usual threshold. Pass threshold.")
         threshold = USUAL_THRESHOLDS[score]
     limits: list[float] = []
-    with suppress(TypeError, ValueError):
-        given = np.array(threshold, np.float64)
+    with suppress(SettingError):
+        given = real_numbers("threshold", threshold).astype(np.float64)
         limits = given.tolist() if given.ndim else [float(given)] * passes
-    usable = np.shape(limits) == (passes,) and not isinstance(threshold, (str, bytes))
-    if not usable or not all(np.isfinite(limits)):
+    if np.shape(limits) != (passes,) or not all(np.isfinite(limits)):
         cause = f"threshold={threshold!r:.60} is not one finite number, or one for each of {passes}"
         raise SettingError(f"{cause} passes. Pass such a number.")
     return limits
