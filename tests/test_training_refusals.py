@@ -22,6 +22,7 @@ from w2vjax.runs import loop
 from w2vjax.runs.arguments import Arguments, arguments_of
 from w2vjax.runs.checkpoint import check_folder
 from w2vjax.runs.loop import make_run, require_alike
+from w2vjax.training.settings import Settings
 from w2vjax.training.updates import linear_decay
 
 
@@ -322,6 +323,7 @@ def test_the_flags_of_the_parts_are_true_or_false(value, tmp_path):
         lambda: w2v.train(Unread(), checkpoint=w2v.Checkpoints(tmp_path / "kept", resume=value)),
         lambda: w2v.train(Unread(), reading=Reading(together=value)),
         lambda: ReadOptions(verify=value),
+        lambda: w2v.set_up(None, Settings(), deterministic=value),
     ):
         with pytest.raises(errors.SettingError, match=r"is unclear\. Use True or False"):
             make()
