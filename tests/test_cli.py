@@ -496,15 +496,21 @@ COMMANDS = [
     ["phrases", "T", "--threshold", "0", "--min-count", "1"],
     ["phrases", "T", "--threshold", "0", "--min-count", "1", "--json", "-"],
     ["phrases", "T", "--threshold", "0", "--min-count", "1", "--out", "-"],
+    ["eval", "V", "--pairs", "P"],
+    ["train", "T", "--out", "O", "--dim", "4"],
 ]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_words_outside_the_encoding_of_standard_output_are_escaped(vectors, tmp_path, encoding):
-    text = tmp_path / "text.txt"
+def test_words_outside_the_encoding_of_standard_output_are_escaped(
+    vectors, quick, tmp_path, encoding
+):
+    text, pairs, out = tmp_path / "text.txt", tmp_path / "été.tsv", tmp_path / "中文"
     text.write_text(f"{FOREIGN}\n" * 9, "utf-8")
+    pairs.write_text("plain\t中文\t1\nété\tß\t2\nplain\t🙂\t3\n", "utf-8")
+    places = {"V": str(vectors), "T": str(text), "P": str(pairs), "O": str(out)}
     for command in COMMANDS:
-        given = [{"V": str(vectors), "T": str(text)}.get(each, each) for each in command]
+        given = [places.get(each, each) for each in command]
         with output_in(encoding) as (stream, told):
             code = command_line.main(given)
             printed = stream.buffer.getvalue()
@@ -512,10 +518,36 @@ def test_words_outside_the_encoding_of_standard_output_are_escaped(vectors, tmp_
         if "--json" in command:
             record = json.loads(printed.decode(encoding))
             assert any(word in json.dumps(record, ensure_ascii=False) for word in FOREIGN.split())
-        elif "--out" in command:
+        elif command[-2:] == ["--out", "-"]:
             assert "中文" in printed.decode("utf-8"), "a text for other programs is UTF-8"
         elif encoding == "ascii":
             assert b"\\" in printed, command
+
+
+@pytest.mark.parametrize(
+    ("encoding", "invalid", "data", "printed"),
+    [
+        ("latin-1", "strict", b"caf\xe9 b", "café b"),
+        ("cp1252", "strict", b"\x93a\x94 b\x80", "“a” b€"),
+        ("utf-16", "strict", "été 中文".encode("utf-16"), "été 中文"),
+        ("cp1251", "strict", "мир и".encode("cp1251"), "мир и"),
+        ("utf-8", "replace", b"a\xff b\xc3", "a\ufffd b\ufffd"),
+        ("ascii", "replace", b"caf\xe9 b", "caf\ufffd b"),
+        ("utf-8", "strict", b"a\xff b", "invalid UTF-8"),
+        ("utf8x", "strict", b"a b", "encoding='utf8x' is no"),
+    ],
+)
+def test_the_encoding_of_a_text(cli, tmp_path, encoding, invalid, data, printed):
+    text, out = tmp_path / "text.txt", tmp_path / "out.txt"
+    text.write_bytes(data)
+    options = ["--encoding", encoding, "--invalid", invalid, "--min-count", 1, "--out", out]
+    done = cli("phrases", text, *options)
+    if invalid == "strict" and done.code != 0:
+        assert printed in done.err
+        assert done.err.count("\n") == 1
+        assert not out.exists()
+    else:
+        assert out.read_text("utf-8") == f"{printed}\n"
 
 
 def test_a_query_that_is_not_text_is_unknown_and_the_next_one_is_answered(vectors, monkeypatch):

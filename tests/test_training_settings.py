@@ -73,12 +73,14 @@ def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("output", [(23, 8), (25, 8), (24, 9), (24,)])
-def test_tables_to_start_from_have_a_row_for_each_word(planted, output):
+@pytest.mark.parametrize("objective", ["negative", "hierarchical", "softmax"])
+@pytest.mark.parametrize("output", [(23, 8), (25, 8), (24, 9), (24,), (1, 8)])
+def test_tables_to_start_from_have_a_row_for_each_word(planted, output, objective):
     for shapes in (((24, 8), output), (output, (24, 8))):
         start = w2v.Params(*map(np.ones, shapes))
         with pytest.raises(errors.SettingError, match="24 words of dim=8"):
-            w2v.set_up(planted, w2v.Settings(**SMALL), start=start)
+            settings = w2v.Settings(**SMALL | {"objective": objective})
+            w2v.set_up(planted, settings, start=start)
 
 
 def test_numbers_of_numpy_and_jax_are_settings():
