@@ -352,3 +352,30 @@ def test_a_bad_first_line_of_pairs_is_no_header(tmp_path, before, line):
 def test_a_header_of_pairs_is_left_out(tmp_path, header):
     path = write(tmp_path / "pairs.tsv", f"{header}\ntiger\tcat\t7.35\n")
     assert w2v.evaluation.read_word_pairs(path) == [("tiger", "cat", 7.35)]
+
+
+@pytest.mark.parametrize("given", [None, 3, 2.5, object()])
+def test_what_is_no_evaluation_set_is_refused(given):
+    vectors = w2v.Vectors(["cat", "dog"], np.eye(2))
+    with pytest.raises(w2v.errors.SettingError, match=r"pairs=.* cannot work. Pass a file or"):
+        w2v.evaluate_word_pairs(vectors, given)
+    for analogies in (given, {"section": given}):
+        with pytest.raises(
+            w2v.errors.SettingError, match=r"analogies=.* cannot work. Pass a file or"
+        ):
+            w2v.evaluate_word_analogies(vectors, analogies)
+
+
+@pytest.mark.parametrize("measure", ["3cosmul", None, 3])
+def test_a_measure_that_is_no_function_is_refused(measure):
+    vectors = w2v.Vectors([*"abcd"], np.eye(4))
+    with pytest.raises(w2v.errors.SettingError, match=r"measure=.* is no function"):
+        w2v.evaluate_word_analogies(vectors, [tuple("abcd")], measure=measure)
+
+
+@pytest.mark.parametrize("vectors", [["a"], None, {"a": [1.0]}, np.eye(2)])
+def test_what_is_no_vectors_is_not_evaluated(vectors):
+    with pytest.raises(w2v.errors.SettingError, match="no Vectors"):
+        w2v.evaluate_word_pairs(vectors, [("a", "b", 1)])
+    with pytest.raises(w2v.errors.SettingError, match="no Vectors"):
+        w2v.evaluate_word_analogies(vectors, [tuple("abcd")])

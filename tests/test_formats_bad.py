@@ -608,3 +608,12 @@ def test_vectors_are_no_model_to_train_further(tmp_path, name):
     w2v.save(w2v.Vectors(["a", "b"], np.eye(2)), tmp_path / name)
     with pytest.raises(w2v.errors.FormatError, match=r"Give (a|the) .*safetensors.* training wr"):
         w2v.load_model(tmp_path / name)
+
+
+@pytest.mark.parametrize("given", [["a"], None, np.eye(2), {"a": [1.0]}])
+def test_only_vectors_are_saved(tmp_path, given):
+    with pytest.raises(w2v.errors.SettingError, match="no Vectors"):
+        w2v.save(given, tmp_path / "x.bin")
+    with pytest.raises(w2v.errors.SettingError, match="no Vectors"):
+        w2v.formats.save_word2vec_format(given, tmp_path / "x", fvocab=tmp_path / "x.vocab")
+    assert not list(tmp_path.iterdir())

@@ -216,6 +216,7 @@ def test_a_score_function_returns_a_number_for_each_pair(scores):
         {"score": lambda pair, a, b, tokens, least: pair},
         *({"score": score} for score in ("npmi", None, 3)),
         *({"threshold": value} for value in ("high", [1.0, "b"], {}, [[1.0]], "1.0")),
+        *({"threshold": value} for value in (10**400, [10**400], 1j, np.array("2020", "M8[D]"))),
         *({"connectors": words} for words in ("of", 3, None, ["of", 3])),
         *({"delimiter": value} for value in (" ", "a\n", None, 3)),
         *({"tokenizer": value} for value in ("whitespace", 3)),
@@ -225,6 +226,19 @@ def test_a_score_function_returns_a_number_for_each_pair(scores):
 def test_settings_are_checked_before_anything_is_read(options):
     with pytest.raises(w2v.errors.SettingError, match=rf"{next(iter(options))}.*\. [A-Z]"):
         phrases(iter(lambda: pytest.fail("read"), None), **options)
+
+
+@pytest.mark.parametrize("score", [len, max, str.join, lambda pair: pair], ids=repr)
+def test_a_score_of_other_arguments_is_refused(score):
+    with pytest.raises(w2v.errors.SettingError, match=r"score=.* failed: .*\. Pass "):
+        phrases(NEW_YORK, 1, 0.0, score=score)
+
+
+@pytest.mark.parametrize("tokens", [[["new"]], [3], ["new", None], [("new", "york")]])
+def test_only_words_are_joined(tokens):
+    found = phrases(NEW_YORK, min_count=1, threshold=0.0)
+    with pytest.raises(w2v.errors.SettingError, match="A word is a string"):
+        found.join(tokens)
 
 
 def test_a_result_prints_as_one_line():

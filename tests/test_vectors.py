@@ -315,3 +315,20 @@ def test_no_words_at_all():
     assert empty.nearest(np.ones((1, 4))).ids.shape == (1, 0)
     with pytest.raises(w2v.errors.UnknownWordError, match="not among the 0 words"):
         empty["a"]
+
+
+@pytest.mark.parametrize(
+    "key", [slice(None, None, 0), slice("cat", "tea"), slice(1.5), slice(b"c")]
+)
+def test_a_slice_that_cannot_work_is_refused(key):
+    with pytest.raises(
+        w2v.errors.SettingError, match=r"cannot be sliced by slice.*\. Use row numbers"
+    ):
+        pets()[key]
+
+
+def test_a_word_as_an_array_names_its_row():
+    for word in (np.array("dog"), np.str_("dog"), np.array("dog", object)):
+        assert pets()[word].tolist() == pets()["dog"].tolist()
+    with pytest.raises(w2v.errors.UnknownWordError, match="'dogg' is not among"):
+        pets()[np.array("dogg")]

@@ -283,6 +283,15 @@ def listed(words: object) -> list[Any]:
     return list(words)
 
 
+def listed_words(words: object) -> list[str]:
+    """The words as a list. Refuses what :func:`listed` refuses, and what is no string."""
+    given = listed(words)
+    for word in given:
+        if not isinstance(word, str):
+            raise not_a_word(word)
+    return given
+
+
 def not_a_word(value: object) -> SettingError:
     """The error for a word that is not a string."""
     return SettingError(

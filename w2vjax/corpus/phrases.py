@@ -6,7 +6,6 @@ batches and count one part of the pairs at a time, so memory does not grow with 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
 from typing import Any, NamedTuple
@@ -22,10 +21,11 @@ from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file, naming, temporary_folder
 from w2vjax.reading import encoded
 from w2vjax.real import real_numbers
-from w2vjax.vocab import listed, not_a_word
+from w2vjax.vocab import listed_words
 from w2vjax.vocabulary_file import SPACES
 
 ENGLISH_CONNECTORS = frozenset("a an and at by for from in of on or the to with without".split())
+_SCORES = "Pass word2phrase_score, npmi_score, or a function of the same arguments."
 USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.5}
 
 
@@ -66,10 +66,7 @@ class Phrases:
         >>> found.join(["a", "new", "york", "boat"])
         ['a', 'new_york', 'boat']
         """
-        line = listed(tokens)
-        if others := [token for token in line if not isinstance(token, str)]:
-            raise not_a_word(others[0])
-        return reduce(self._join, self._rules, line)
+        return reduce(self._join, self._rules, listed_words(tokens))
 
     @cached_property
     def _rules(self) -> list[set[tuple[str, ...]]]:
@@ -85,12 +82,9 @@ class Phrases:
             while end < min(len(line), place + 1 + LONGEST_GAP) and line[end] in self.connectors:
                 end += 1
             parts = tuple(line[place : end + 1])
-            if line[place] not in self.connectors and parts in rules:
-                joined.append(self.delimiter.join(parts))
-                place = end + 1
-            else:
-                joined.append(line[place])
-                place += 1
+            whole = line[place] not in self.connectors and parts in rules
+            joined.append(self.delimiter.join(parts) if whole else line[place])
+            place = end + 1 if whole else place + 1
         return joined
 
     def save_corpus(self, path: AnyPath) -> None:
@@ -121,19 +115,19 @@ class Phrases:
                 file.write(name + f"\t{seen}\t{score:.6g}\t{number}\n".encode())
 
 
+@dataclass(frozen=True, eq=False)
 class Lines:
     """The lines with joined phrases: token lists, which can be iterated over again and again."""
 
-    def __init__(self, found: Phrases) -> None:
-        self._found = found
+    found: Phrases
 
     def __iter__(self) -> Iterator[list[str]]:
         line: list[str] = []
-        for kind, ids in _in_pieces(self._found.ids, self._found.starts):
+        for kind, ids in _in_pieces(self.found.ids, self.found.starts):
             if kind == "first" and line:
                 yield line
                 line = []
-            line += [self._found.words[i] for i in ids.tolist()]
+            line += [self.found.words[i] for i in ids.tolist()]
         yield line
 
 
@@ -208,20 +202,18 @@ def phrases(
 
 
 def _connectors(words: Iterable[str]) -> frozenset[str]:
-    if isinstance(words, Iterable) and not isinstance(words, (str, bytes)):
-        given = list(words)
-        if all(isinstance(word, str) for word in given):
-            return frozenset(given)
+    several = isinstance(words, Iterable) and not isinstance(words, (str, bytes))
+    given: list[Any] = list(words) if several else [None]
+    if all(isinstance(word, str) for word in given):
+        return frozenset(given)
     raise SettingError(f"connectors={words!r:.60} is no list of words. Pass a list of strings.")
 
 
 def _check(score: object, delimiter: object) -> None:
     if not callable(score):
-        remedy = "Pass word2phrase_score, npmi_score, or a function of the same arguments."
-        raise SettingError(f"score={score!r:.60} is no function. {remedy}")
+        raise SettingError(f"score={score!r:.60} is no function. {_SCORES}")
     if not isinstance(delimiter, str) or any(character <= " " for character in delimiter):
-        cause = f"delimiter={delimiter!r:.60} is no string without white space"
-        raise SettingError(f"{cause}. Use '_'.")
+        raise SettingError(f"delimiter={delimiter!r:.60} is no string without spaces. Use '_'.")
 
 
 def _ask(score: Score, *counts: Any) -> Any:
@@ -229,22 +221,17 @@ def _ask(score: Score, *counts: Any) -> Any:
     try:
         return score(*counts)
     except (TypeError, ValueError) as error:
-        cause = f"score={score!r:.60} failed: {type(error).__name__}: {error!s:.80}"
-        remedy = "Pass a function of the same arguments as word2phrase_score."
-        raise SettingError(f"{cause.rstrip('.')}. {remedy}") from error
+        cause = f"score={score!r:.60} failed: {error!s:.80}".rstrip(".")
+        raise SettingError(f"{cause}. {_SCORES}") from error
 
 
 def _limits(threshold: float | Sequence[float] | None, passes: int, score: Score) -> list[float]:
     """The threshold of each pass."""
     whole_number("passes", passes)
-    if threshold is None:
-        if score not in USUAL_THRESHOLDS:
-            raise SettingError("A score of your own has no usual threshold. Pass threshold.")
-        threshold = USUAL_THRESHOLDS[score]
-    limits: list[float] = []
-    with suppress(SettingError):
-        given = real_numbers("threshold", threshold).astype(np.float64)
-        limits = given.tolist() if given.ndim else [float(given)] * passes
+    if threshold is None and (threshold := USUAL_THRESHOLDS.get(score)) is None:
+        raise SettingError("A score of your own has no usual threshold. Pass threshold.")
+    given = real_numbers("threshold", threshold).astype(np.float64)
+    limits: list[float] = given.tolist() if given.ndim else [float(given)] * passes
     if np.shape(limits) != (passes,) or not all(np.isfinite(limits)):
         cause = f"threshold={threshold!r:.60} is not one finite number, or one for each of {passes}"
         raise SettingError(f"{cause} passes. Pass such a number.")

@@ -13,12 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from w2vjax.errors import FormatError
+from w2vjax.errors import FormatError, SettingError
 from w2vjax.evaluation.readers import Question, read_word_analogies
-from w2vjax.evaluation.word_pairs import first_rows, has_words
+from w2vjax.evaluation.word_pairs import first_rows, has_words, items
 from w2vjax.files import AnyPath
 from w2vjax.vectors.nearest import searched_words
-from w2vjax.vectors.vectors import Vectors
+from w2vjax.vectors.vectors import Vectors, require_vectors
 
 # Scores [Q, V'] from the cosines of every word with a, b and c, each [Q, V'].
 Measure: TypeAlias = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
@@ -139,7 +139,8 @@ def evaluate_word_analogies(
     Raises:
         FileError: the file cannot be read.
         FormatError: the file does not hold analogies, or a question is not four words.
-        SettingError: ``restrict_vocab`` is not a whole number of 1 or more.
+        SettingError: ``analogies`` is neither a file nor a list, ``measure`` is no function, or
+            ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -149,16 +150,10 @@ def evaluate_word_analogies(
     >>> w2v.evaluate_word_analogies(vectors, questions).overall
     Accuracy(section='total', correct=1, answered=1, total=2)
     """
-    if isinstance(analogies, str | os.PathLike):
-        sections: Mapping[str, Sequence[Question]] = read_word_analogies(analogies)
-    else:
-        named = analogies if isinstance(analogies, Mapping) else {"": analogies}
-        sections = {name: list(part) for name, part in named.items()}
+    require_vectors(vectors)
+    _require_function(measure)
+    sections = _sections(analogies)
     questions = [question for part in sections.values() for question in part]
-    for place, question in enumerate(questions):
-        if not has_words(question, 4) or len(question) != 4:
-            cause = f"Question {place} is {question!r:.60}, not four words"
-            raise FormatError(f"{cause}. Give (a, b, c, d): a is to b as c is to d.")
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
     words = [[lookup.get(fold(word), -1) for word in question] for question in questions]
     ids = np.array(words, np.int32).reshape(-1, 4)  # of the first spelling of each word
@@ -177,6 +172,27 @@ def evaluate_word_analogies(
         results.append(Accuracy(name, right, asked, len(part)))
     overall = Accuracy("total", int(correct.sum()), int(answered.sum()), len(ids))
     return AnalogyScores(overall, tuple(results))
+
+
+def _require_function(measure: object) -> None:
+    if not callable(measure):
+        remedy = "Pass three_cos_add, three_cos_mul, or a function of the three cosines."
+        raise SettingError(f"measure={measure!r:.60} is no function. {remedy}")
+
+
+def _sections(
+    analogies: AnyPath | Mapping[str, Sequence[Question]] | Iterable[Question],
+) -> dict[str, list[Question]]:
+    """The questions by section. FormatError for one that is not four words."""
+    if isinstance(analogies, str | os.PathLike):
+        return read_word_analogies(analogies)
+    named = analogies if isinstance(analogies, Mapping) else {"": analogies}
+    sections = {name: items("analogies", part) for name, part in named.items()}
+    for place, question in enumerate(question for part in sections.values() for question in part):
+        if not has_words(question, 4) or len(question) != 4:
+            cause = f"Question {place} is {question!r:.60}, not four words"
+            raise FormatError(f"{cause}. Give (a, b, c, d): a is to b as c is to d.")
+    return sections
 
 
 def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measure) -> np.ndarray:

@@ -12,15 +12,15 @@ figures are gensim's. gensim skips a damaged line; here it is refused.
 import math
 import os
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from w2vjax.errors import FormatError
+from w2vjax.errors import FormatError, SettingError
 from w2vjax.evaluation.readers import ScoredPair, read_word_pairs
 from w2vjax.files import AnyPath
 from w2vjax.vectors.nearest import searched_words, unit_rows
-from w2vjax.vectors.vectors import Vectors
+from w2vjax.vectors.vectors import Vectors, require_vectors
 
 
 class PairScores(NamedTuple):
@@ -72,8 +72,9 @@ def evaluate_word_pairs(
 
     Raises:
         FileError: the file cannot be read.
-        FormatError: the file does not hold word pairs, or a score is not finite.
-        SettingError: ``pairs`` holds something else than triples, ``restrict_vocab`` is not a whole
+        FormatError: the file does not hold word pairs, an item is no triple, or a score is not
+            finite.
+        SettingError: ``pairs`` is neither a file nor a list, ``restrict_vocab`` is not a whole
             number of 1 or more, or a vector is not finite.
 
     >>> import w2vjax as w2v
@@ -83,7 +84,9 @@ def evaluate_word_pairs(
     >>> round(scores.spearman, 6), scores.coverage, scores.unknown
     (1.0, 0.75, ('cup',))
     """
-    triples = read_word_pairs(pairs) if isinstance(pairs, str | os.PathLike) else list(pairs)
+    require_vectors(vectors)
+    file = pairs if isinstance(pairs, str | os.PathLike) else None
+    triples = items("pairs", pairs) if file is None else read_word_pairs(file)
     for place, triple in enumerate(triples):
         if not has_words(triple, 2) or len(triple) != 3 or not is_finite(triple[2]):
             cause = f"Pair {place} is {triple!r:.60}, not two words and a finite score"
@@ -104,6 +107,13 @@ def evaluate_word_pairs(
     scores = spearman(*of_answered), pearson(*of_answered)
     scores_all = spearman(gold, similarities), pearson(gold, similarities)
     return PairScores(*scores, *scores_all, int(known.sum()), len(triples), tuple(unknown))
+
+
+def items(name: str, given: object) -> list[Any]:
+    """The items of an evaluation set. SettingError if it has none, as None and numbers."""
+    if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
+        raise SettingError(f"{name}={given!r:.60} cannot work. Pass a file or a list of items.")
+    return list(given)
 
 
 def has_words(given: object, n: int) -> bool:

@@ -23,7 +23,7 @@ from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
-from w2vjax.vectors.vectors import Vectors
+from w2vjax.vectors.vectors import Vectors, require_vectors
 from w2vjax.vocabulary_file import write_vocabulary
 
 # A new format is a module with a FORMAT like these, its import, and its line here.
@@ -98,7 +98,7 @@ def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
         FormatError: the format cannot hold a word (a space in word2vec text), or a vector holds
             NaN. The message names the word.
         FileError: the file cannot be written.
-        SettingError: neither the extension nor ``format`` names a format.
+        SettingError: these are no vectors, or neither the extension nor ``format`` names a format.
 
     >>> import tempfile, numpy as np
     >>> path = tempfile.mkdtemp() + "/pets.safetensors"
@@ -106,6 +106,7 @@ def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
     >>> load(path).words
     ('cat', 'my dog')
     """
+    require_vectors(vectors)
     path = as_path(path)
     refuse_compressed(path)
     name = format or by_suffix(path)
@@ -147,6 +148,7 @@ def save_word2vec_format(
     >>> back["dog"].tolist(), back.counts.tolist()
     ([3.0, 0.5], [9, 5])
     """
+    require_vectors(vectors)
     if fvocab is not None:
         write_vocabulary(fvocab, vectors.words, vectors.counts)
     save(vectors, path, "binary" if binary else "text")

@@ -172,18 +172,14 @@ class Vectors:
         Raises:
             UnknownWordError: a word is not in the vocabulary.
             IdError: a row number is outside [-V, V).
-            SettingError: a word is not a string.
+            SettingError: a word is not a string, or the ends of a slice are no row numbers.
         """
+        if getattr(key, "ndim", None) == 0:  # a number or a word of NumPy or JAX
+            key = np.asarray(key).item()
         if isinstance(key, str):
             return self.matrix[self.id(key)]
-        if getattr(key, "ndim", None) == 0:  # a number of NumPy or JAX
-            key = np.asarray(key).item()
         if isinstance(key, slice):
-            counts = None if self.counts is None else self.counts[key]
-            vocab = dataclasses.replace(
-                self.vocab, words=self.words[key], counts=counts, report=None
-            )
-            return Vectors(vocab, self.matrix[key])
+            return self._sliced(key)
         if isinstance(key, int) and not isinstance(key, bool):
             if not -len(self) <= key < len(self):
                 cause = f"There is no row {key}: there are {len(self):,} words"
@@ -192,6 +188,16 @@ class Vectors:
         if not isinstance(key, Iterable):
             raise not_a_word(key)
         return self.matrix[self.vocab.lookup(nearest.several(key))]
+
+    def _sliced(self, rows: slice) -> "Vectors":
+        try:
+            words = self.words[rows]
+        except (TypeError, ValueError) as error:
+            cause = f"Vectors cannot be sliced by {rows}"
+            raise SettingError(f"{cause}. Use row numbers, with a step that is not 0.") from error
+        counts = None if self.counts is None else self.counts[rows]
+        vocab = dataclasses.replace(self.vocab, words=words, counts=counts, report=None)
+        return Vectors(vocab, self.matrix[rows])
 
     @functools.cached_property
     def unit(self) -> np.ndarray:
@@ -255,6 +261,14 @@ class Vectors:
     doesnt_match = asked(queries.doesnt_match)
     rank = asked(queries.rank)
     mean_vector = asked(queries.mean_vector)
+
+
+def require_vectors(given: object) -> None:
+    """Raise SettingError for anything but Vectors, such as a list of words."""
+    if not isinstance(given, Vectors):
+        cause = f"{given!r:.60} is of type {type(given).__name__} and no Vectors"
+        cause = " ".join(cause.split())
+        raise SettingError(f"{cause}. Pass w2v.load(path) or w2v.Vectors(words, matrix).")
 
 
 def _matrix(matrix: ArrayLike) -> Any:
