@@ -5,7 +5,6 @@ UTF-8 sequence or a CRLF, and the result cannot depend on the size of the blocks
 """
 
 import codecs
-import errno
 import os
 import re
 import stat
@@ -14,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, NoReturn, TypeAlias, TypeGuard
+from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
 from w2vjax.files import AnyPath
-from w2vjax.processes.streams import standard_bytes
+from w2vjax.processes.streams import chunks, standard_bytes
 from w2vjax.reading import MARK, archive, contents, true_or_false, wide_text
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
@@ -243,7 +242,7 @@ def _pieces(part: Part, name: str, reading: Reading) -> Iterator[bytes]:
     path, size = str(part.path), reading.block_bytes
     try:
         if path == "-":
-            yield from _chunks(standard_bytes(), size)
+            yield from chunks(standard_bytes(), size)
         elif is_compressed(path):
             remedy = "If you trust it, raise max_expansion or decompress it yourself."
             yield from decompress(path, size, reading.max_expansion, remedy)
@@ -251,7 +250,7 @@ def _pieces(part: Part, name: str, reading: Reading) -> Iterator[bytes]:
             with open(path, "rb") as file:
                 if part.begin:  # a pipe cannot seek, and has no parts
                     file.seek(part.begin)
-                yield from _chunks(file, size, (part.end or sys.maxsize) - part.begin)
+                yield from chunks(file, size, (part.end or sys.maxsize) - part.begin)
     except (FormatError, FileError) as error:
         raise CorpusError(str(error)) from error
     except OSError as error:
@@ -295,15 +294,6 @@ def _invalid(name: str, encoding: str, place: int, why: str) -> str:
         "(--encoding latin-1, Reading(encoding='latin-1')), or read U+FFFD for what is invalid "
         "(--invalid replace, Reading(errors='replace'))."
     )
-
-
-def _chunks(file: IO[bytes], size: int, most: int = sys.maxsize) -> Iterator[bytes]:
-    """At most ``most`` bytes of a file, ``size`` at a time."""
-    while piece := file.read(min(size, most)):
-        yield piece
-        most -= len(piece)
-    if piece is None:  # a stream that does not wait: this is no end
-        raise BlockingIOError(errno.EAGAIN, "it has no bytes yet, and does not wait for them")
 
 
 def _cut(pieces: Iterable[bytes], part: Part, name: str, reading: Reading) -> Iterator[np.ndarray]:

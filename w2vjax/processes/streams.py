@@ -5,6 +5,7 @@ that does not name it, or takes "no bytes yet" for the end of the text.
 """
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -42,6 +43,18 @@ def standard_bytes() -> IO[bytes]:
         cause = f"Standard input is a {type(stream).__name__}, which has no bytes"
         raise CorpusError(f"{cause}. Pass files or token lists.")
     return stream.buffer
+
+
+def chunks(file: IO[bytes], size: int, most: int = sys.maxsize) -> Iterator[bytes]:
+    """At most ``most`` bytes of a file or stream, ``size`` at a time.
+
+    Raises BlockingIOError for a stream that does not wait and has no bytes yet.
+    """
+    while piece := file.read(min(size, most)):
+        yield piece
+        most -= len(piece)
+    if piece is None:
+        raise BlockingIOError(errno.EAGAIN, "it has no bytes yet, and does not wait for them")
 
 
 class _Output:
