@@ -725,6 +725,11 @@ def test_all_unknown_words_are_named_at_once(cli, vectors, tmp_path, command):
 
 def test_a_checkpoint_of_other_epochs_says_how_to_go_on_and_other_fields_do_not():
     usual = {"settings.epochs": 1, "settings.dim": 4, "program": "p"}
+    for kept, now in ((1, 2), (5, 3), (2, 40)):
+        says = rf"settings.epochs={kept} .* has {now}\. .*--allow settings.epochs"
+        theirs, ours = ({**usual, "settings.epochs": number} for number in (kept, now))
+        with pytest.raises(errors.CheckpointError, match=says):
+            _compare(Path("checkpoint"), theirs, ours, set())
     for name, says in (("settings.epochs", "--allow settings.epochs"), ("settings.dim", "empty")):
         with pytest.raises(errors.CheckpointError, match=rf"{name}=[14] .* has 3\. .*{says}"):
             _compare(Path("checkpoint"), usual, usual | {name: 3}, set())
