@@ -323,6 +323,28 @@ def test_a_pipe_among_the_files_is_not_waited_for(tmp_path, name):
     assert (tmp_path / name).is_fifo()
 
 
+WORDS = "a b a b a b\n" * 30
+OVER_ITS_TEXT = {
+    "log": lambda text: w2v.train(text, min_count=1, dim=2, log=text),
+    "log of one of two texts": lambda text: w2v.train([f"{text}2", text], log=str(text)),
+    "log under another name": lambda text: w2v.train(str(text), log=text.parent / "." / "link"),
+    "ids": lambda text: encode(text, Vocab(["a", "b"], [1, 1]), text),
+    "lines": lambda text: encode([text], Vocab(["a"], [1]), text.with_name("t")),
+}
+
+
+@pytest.mark.parametrize("kind", OVER_ITS_TEXT)
+def test_a_result_never_overwrites_the_text_that_is_read(tmp_path, kind):
+    text = tmp_path / "t.starts"
+    for path in (text, tmp_path / "t.starts2"):
+        path.write_text(WORDS)
+    (tmp_path / "link").symlink_to(text)
+    with pytest.raises(SettingError, match="is the file to read, and would be overwritten"):
+        OVER_ITS_TEXT[kind](text)
+    assert text.read_text() == WORDS
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_an_error_of_another_file_keeps_its_own_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="elsewhere"), files.atomic_file(tmp_path / "a"):
         (tmp_path / "elsewhere").read_bytes()

@@ -16,7 +16,7 @@ from w2vjax import files
 from w2vjax.corpus import sources
 from w2vjax.corpus.count import check_counts, rank, spelled
 from w2vjax.corpus.scan import Seen, renumber, scan
-from w2vjax.corpus.sources import READING, Reading, Source, TextSource, is_text
+from w2vjax.corpus.sources import READING, Reading, Source, TextSource, is_text, keep_text
 from w2vjax.corpus.threads import beside, sizes_of
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
@@ -99,6 +99,7 @@ def encode(
     _require_vocab(vocab)
     target = files.as_path(path)
     behind = target.with_name(target.name + ".starts")
+    keep_text(source, target, behind)
     made = atomic_files([target, behind])
     with scratch_files(target.parent) as scratch, made as (ids_out, starts_out):
         seen = scan(source, tokenizer, reading.without(target, behind), scratch)

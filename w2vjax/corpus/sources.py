@@ -20,7 +20,7 @@ import numpy as np
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
-from w2vjax.files import AnyPath
+from w2vjax.files import AnyPath, refuse_to_overwrite
 from w2vjax.processes.streams import chunks, standard_bytes
 from w2vjax.reading import MARK, archive, contents, true_or_false, wide_text
 
@@ -118,7 +118,15 @@ def is_text(source: Source) -> TypeGuard[TextSource]:
     return isinstance(source, (list, tuple)) and len(source) > 0 and all(map(_is_path, source))
 
 
-def _is_path(item: object) -> bool:
+def keep_text(source: object, *results: AnyPath | None) -> None:
+    """Refuse results that would overwrite a file of the text."""
+    listed = source if isinstance(source, (list, tuple)) else [source]
+    for result in results:
+        if result is not None:
+            refuse_to_overwrite(result, filter(_is_path, listed))
+
+
+def _is_path(item: object) -> TypeGuard[AnyPath]:
     return isinstance(item, (str, os.PathLike))
 
 

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.corpus.sources import Source
+from w2vjax.corpus.sources import Source, keep_text
 from w2vjax.devices.mesh import (
     on_host,
     on_own_device,
@@ -109,6 +109,7 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
     with guarded(step_timeout=arguments.step_timeout):
         # hours of reading come after these checks
         check_arguments(arguments, checkpoints)
+        keep_text(corpus, arguments.log)
         if not is_first():
             arguments = replace(arguments, progress=False, log=None, callback=None)
         read = read_corpus(corpus, arguments)
