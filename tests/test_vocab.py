@@ -3,6 +3,7 @@
 import copy
 import gzip
 import pickle
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -122,6 +123,29 @@ def test_closest_spellings_find_case_first():
     assert closest("", "a") == []
     assert closest("zzzzzzz", "a", "b") == []
     assert closest("PARIS", "Paris", "paris")[0] == "paris"
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        ("fin", "\ufb01n"),
+        ("full", "\uff46\uff55\uff4c\uff4c"),
+        ("\xc9t\xe9", "e\u0301te\u0301"),
+        ("E\u0301TE\u0301", "\xe9t\xe9"),
+        ("STRASSE", "stra\xdfe"),
+        ("2", "\xb2"),
+        ("\u212b", "a\u030a"),
+        ("\u2167", "viii"),
+        ("Viii", "\u2167"),
+    ],
+)
+def test_another_unicode_form_and_other_capitals_are_hinted_at(asked, known):
+    words = ["tea", known, "entirely", "else"]
+    with pytest.raises(w2v.errors.UnknownWordError) as caught:
+        Vocab(words)[asked]
+    compatible = unicodedata.normalize("NFKC", known) != known
+    meant = f"{known!r} ({known!a})" if compatible else f"{known!r}"
+    assert meant in str(caught.value)
 
 
 SAVEABLE = st.lists(

@@ -307,20 +307,35 @@ def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWor
         named = f"The word {word!r:.60}, {word!a:.60},"
         return UnknownWordError(f"{named} is not among the {len(ids):,} words{why}. {remedy}")
     close = closest_spellings(word, ids)
-    meant = f"Did you mean {', '.join(map(repr, close))}?"
+    meant = f"Did you mean {', '.join(map(_shown, close))}?"
     remedy = meant if close else "Check its spelling and its capitals."
     cause = f"The word {word!r:.60} is not among the {len(ids):,} words{why}"
     return UnknownWordError(f"{cause}. {remedy}")
 
 
+def _shown(word: str) -> str:
+    """A word that somebody may have meant. What looks like other characters is escaped, too."""
+    plain = unicodedata.is_normalized("NFKC", word)
+    return f"{word!r}" if plain else f"{word!r} ({word!a})"
+
+
+def _plain(word: str) -> str:
+    """A word without capitals, ligatures, wide letters and other forms of the same letters."""
+    if word.isascii():
+        return word.lower()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
+
+
 def closest_spellings(word: str, ids: Mapping[str, int]) -> list[str]:
-    """At most 3 words of ``ids`` with a spelling like ``word``: first other capitals.
+    """At most 3 words of ``ids`` with a spelling like ``word``: first other capitals and forms.
 
     >>> closest_spellings("wommen", {"woman": 0, "king": 1, "women": 2})
     ['women', 'woman']
     """
-    folded = word.casefold()
-    same = [other for other in dict.fromkeys((folded, word.title(), word.upper())) if other in ids]
+    folded, plain = word.casefold(), _plain(word)
+    same = [other for other in (folded, word.title(), word.upper()) if other in ids]
+    same += [other for other in islice(ids, _SEARCHED) if _plain(other) == plain]
     likely = (other for other in islice(ids, _SEARCHED) if abs(len(other) - len(word)) <= 2)
     near = [other for other in likely if other not in same]
-    return [*same, *difflib.get_close_matches(folded, near, 3, cutoff=0.7)][:3]
+    found = [*same, *difflib.get_close_matches(folded, near, 3, cutoff=0.7)]
+    return list(dict.fromkeys(found))[:3]
