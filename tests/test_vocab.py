@@ -148,6 +148,28 @@ def test_another_unicode_form_and_other_capitals_are_hinted_at(asked, known):
     assert meant in str(caught.value)
 
 
+MOST = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[0, 0, 0], [2**62] * 3, [MOST, MOST, 5], [MOST, 1, 0], [2**62, 2**61, 2**62], [MOST] * 3],
+)
+def test_counts_without_a_sum_are_no_vocabulary_to_train_with(counts):
+    vocab = Vocab(("a", "b", "c"), counts)
+    text = [["a", "b", "c"]] * 3
+    with pytest.raises(w2v.errors.SettingError, match=rf"sum to {sum(counts):,}\. Pass"):
+        w2v.prepare(text, vocab=vocab)
+    with pytest.raises(w2v.errors.SettingError, match=rf"sum to {sum(counts):,}\. Pass"):
+        w2v.train(text, vocab=vocab, dim=2, objective="hierarchical")
+
+
+@pytest.mark.parametrize("counts", [[0, 1, 0], [MOST, 0, 0], [2**62, 2**62 - 1, 0]])
+def test_counts_with_a_sum_are_a_vocabulary_to_train_with(counts):
+    corpus = w2v.prepare([["a", "b", "c"]] * 3, vocab=Vocab(("a", "b", "c"), counts))
+    assert corpus.counts.tolist() == counts
+
+
 SAVEABLE = st.lists(
     st.tuples(
         st.text(

@@ -251,7 +251,15 @@ def chosen_by(vocab: Vocab) -> tuple[int, int | None]:
 
 
 def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None) -> None:
-    """Raise SettingError for numbers that would have chosen other words. None fits every choice."""
+    """Raise SettingError for a vocabulary that cannot be trained with, or not with these numbers.
+
+    The numbers may be those that chose its words; None fits every choice. Training divides by the
+    sum of the counts, which may be too large for int64 or 0.
+    """
+    total = 1 if vocab.counts is None else sum(vocab.counts.tolist())
+    if not 1 <= total < 2**63:
+        cause = f"The counts of the vocabulary's {len(vocab):,} words sum to {total:,}"
+        raise SettingError(f"{cause}. Pass counts with a sum from 1 to 2^63 - 1.")
     least, most = chosen_by(vocab)
     if min_count is not None and max(min_count, 1) != max(least, 1):
         cause = f"min_count={min_count} has no effect on a vocabulary that min_count={least} has"
