@@ -411,9 +411,15 @@ def test_numbers_of_other_libraries_and_of_object_arrays_are_real():
 
 @pytest.mark.parametrize(
     "weight",
-    [10**400, -(10**999), np.array("x"), np.array(None), np.array(1j)],
-    ids=["1e400", "-1e999", "text", "None", "1j"],
+    [10**400, -(10**9999), np.array("x"), np.array(None), np.array(1j)],
+    ids=["1e400", "-1e9999", "text", "None", "1j"],
 )
 def test_a_weight_that_is_no_number_of_float64_is_refused(pets, weight):
     with pytest.raises(w2v.errors.SettingError, match=r"weight=.* is not an array of real"):
         pets.most_similar([("cat", weight)])
+
+
+def test_a_number_too_long_to_print_is_refused_too(pets):
+    for ask in (pets.nearest, pets.most_similar, pets.similar_by_vector):
+        with pytest.raises(w2v.errors.SettingError, match="real numbers"):
+            ask([[1, 10**9999]])

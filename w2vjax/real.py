@@ -59,7 +59,17 @@ def is_real(dtype: Any) -> bool:
 
 def not_real(what: str, given: object, why: str) -> SettingError:
     """The error for what is not an array of real numbers."""
-    shown = " ".join(f"{given!r:.60}".split())
-    return SettingError(
-        f"{what}={shown} is not an array of real numbers: {why}. Give such numbers."
-    )
+    cause = f"{what}={shown(given)} is not an array of real numbers: {why}"
+    return SettingError(f"{cause}. Give such numbers.")
+
+
+def shown(given: object) -> str:
+    """The start of what Python prints, on one line; the type of what it refuses to print.
+
+    >>> shown(np.eye(2)), shown(10**9999)
+    ('array([[1., 0.], [0., 1.]])', 'int too long to print')
+    """
+    try:
+        return " ".join(f"{given!r:.60}".split())
+    except ValueError:  # Python prints no number of more than 4,300 digits
+        return f"{type(given).__name__} too long to print"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
-from w2vjax.real import real_numbers
+from w2vjax.real import real_numbers, shown
 from w2vjax.vocab import listed
 
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
@@ -171,7 +171,7 @@ def _vector(vectors: Searched, item: Any) -> np.ndarray:
         if vector.shape == (vectors.dim,):
             return vector.astype(np.float64)
     cause = f"A query is a word or a vector of shape ({vectors.dim},) of real numbers"
-    raise SettingError(f"{cause}, not {item!r:.60}. Give one of these, or a list of them.")
+    raise SettingError(f"{cause}, not {shown(item)}. Give one of these, or a list of them.")
 
 
 def weighted_terms(positive: Query, negative: Query) -> list[tuple[Any, float]]:
