@@ -228,7 +228,7 @@ def test_settings_are_checked_before_anything_is_read(options):
         phrases(iter(lambda: pytest.fail("read"), None), **options)
 
 
-@pytest.mark.parametrize("score", [len, max, str.join, lambda pair: pair], ids=repr)
+@pytest.mark.parametrize("score", [len, max, str.join, lambda pair: pair])
 def test_a_score_of_other_arguments_is_refused(score):
     with pytest.raises(w2v.errors.SettingError, match=r"score=.* failed: .*\. Pass "):
         phrases(NEW_YORK, 1, 0.0, score=score)
