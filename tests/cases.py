@@ -10,7 +10,8 @@ import pytest
 
 import w2vjax as w2v
 from w2vjax.gradcheck import objectives as battery
-from w2vjax.gradcheck.compare import leaf_error, name_of, place_of, rounding_floor
+from w2vjax.gradcheck.compare import leaf_error, place_of, rounding_floor
+from w2vjax.trees import name_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
 from nce import nce

@@ -33,6 +33,7 @@ from w2vjax.gradcheck.compiled import compiled
 from w2vjax.gradcheck.objectives import MAIN_SIZE, applies, check_objectives, check_shipped
 from w2vjax.gradcheck.one_hot import check_reference
 from w2vjax.objectives.huffman import huffman_tree
+from w2vjax.objectives.model import to_dense
 from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_objective, method
 from w2vjax.types import Rows
 
@@ -234,6 +235,16 @@ def test_any_pair_of_functions_on_any_pytree(dtype: Any) -> None:
         ({"tolerance": {"c": 1e-3}}, "no 'c'. Use one of: a, b"),
         ({"also": ("vmpa",)}, "no 'vmpa'"),
         ({"terms": {"a": 1.0}}, "no number for b"),
+        *(
+            ({"scales": scales}, "scales=")
+            for scales in (1.0, None, "1", iter([1]), [[1]], (1, 1j))
+        ),
+        *(({"scales": (1.0, bad)}, "Begin with 1") for bad in (np.nan, np.inf)),
+        *(({"tolerance": bad}, "tolerance") for bad in ("1e-3", [1.0], np.ones(2), {"a": 1j})),
+        *(({"terms": bad}, "terms") for bad in ("a", {"a": 1.0, "b": "x"}, {"a": 1.0, "b": 1j})),
+        *(({"loss_terms": bad}, "loss_terms") for bad in ("q", [1.0, 2.0], 1j, None)),
+        *(({"also": names}, "no 3") for names in ([3, "x"], (3,), 3)),
+        *(({"allow_zero": names}, "no 'B'") for names in ("B", ["a", "B"], {"B"})),
     ],
 )
 def test_an_option_that_would_be_ignored_or_cannot_work_is_refused(options: Any, says: str) -> None:
@@ -253,6 +264,10 @@ def test_terms_may_be_any_numbers() -> None:
         (loss, jax.grad(loss), "Return .loss, gradient."),
         (loss, lambda p, x: p["a"], "Return .loss, gradient."),
         (loss, lambda p, x: (loss(p, x), {"a": p, "b": p["b"]}), "a tree in the place of a leaf"),
+        *((lambda p, x, bad=bad: bad, right, "loss=") for bad in (None, "x", {}, 1j)),
+        *((loss, lambda p, x, bad=bad: (bad, right(p, x)[1]), "loss") for bad in (None, 1j)),
+        *((lambda p, x, bad=bad: bad, None, "no real numbers") for bad in (None, 3, 1j, ())),
+        (loss, lambda p, x: (loss(p, x), jax.tree.map(np.asarray, p)), "Write it with jax.numpy"),
     ],
 )
 def test_a_function_that_returns_something_else_is_told_so(
@@ -260,6 +275,63 @@ def test_a_function_that_returns_something_else_is_told_so(
 ) -> None:
     with pytest.raises(w2v.errors.SettingError, match=says):
         w2v.check_gradients(function, rule, *pytree(np.float64), also=())
+
+
+def squares(w: Any) -> Any:
+    return (w**2).sum()
+
+
+@pytest.mark.parametrize(
+    ("gradient", "says"),
+    [
+        (lambda w: jax.lax.complex(2 * w, 5 * w), "its type is complex128"),
+        (lambda w: jax.lax.complex(2 * w, 0 * w), "its type is complex128"),
+        (lambda w: Rows(jnp.arange(3), (2 * w)[:, :1]), r"values \(3, 1\)"),
+        (lambda w: Rows(jnp.arange(3), (2 * w)[0]), r"values \(2,\)"),
+        (lambda w: Rows(jnp.arange(3), jnp.float64(2.0)), r"values \(\)"),
+        (lambda w: Rows(jnp.arange(3)[:, None], 2 * w), r"ids \(3, 1\)"),
+        (lambda w: Rows(jnp.arange(2), 2 * w), r"ids \(2,\) and values \(3, 2\)"),
+        (lambda w: Rows(jnp.ones(3, bool), 2 * w), "bool ids"),
+        (lambda w: Rows(jnp.arange(3.0), 2 * w), "float64 ids"),
+        (lambda w: Rows(jnp.arange(3), jax.lax.complex(0 * w, w)), "its type is complex128"),
+        (lambda w: Rows(jnp.arange(3), 2 * w.astype(complex)), "its type is complex128"),
+    ],
+)
+def test_a_gradient_that_numpy_would_make_fit_is_refused(gradient: Any, says: str) -> None:
+    with pytest.raises(w2v.errors.SettingError, match=says):
+        w2v.check_gradients(squares, lambda w: (squares(w), gradient(w)), np.ones((3, 2)))
+
+
+def test_rows_of_a_number_are_refused_and_keys_agree_with_themselves() -> None:
+    with pytest.raises(w2v.errors.SettingError, match="Give whole ids"):
+        w2v.check_gradients(
+            lambda w: w**2,
+            lambda w: (w**2, Rows(jnp.zeros(1, int), (2 * w)[None])),
+            np.float64(3.0),
+        )
+    params = {"w": np.ones((3, 2)), "key": jax.random.key(0)}
+    check = w2v.check_gradients(
+        lambda p: squares(p["w"]), lambda p: (squares(p["w"]), {**p, "w": 2 * p["w"]}), params
+    )
+    assert check.passed, check.sentence
+
+
+@pytest.mark.parametrize(
+    "gradient",
+    [
+        jnp.ones((1, 2)),
+        jnp.ones((3, 1)),
+        jnp.ones(2),
+        Rows(jnp.arange(3), jnp.ones((3, 1))),
+        Rows(jnp.arange(3), jnp.ones(2)),
+        Rows(jnp.arange(2), jnp.ones((1, 2))),
+        Rows(jnp.arange(2), jnp.ones((3, 2))),
+    ],
+    ids=lambda gradient: str(jax.tree.map(jnp.shape, gradient)),
+)
+def test_a_gradient_of_another_shape_is_not_spread_over_a_table(gradient: Any) -> None:
+    with pytest.raises(w2v.errors.SettingError, match="cannot be added"):
+        to_dense(gradient, jnp.zeros((3, 2)))
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 3), (2, 0)])

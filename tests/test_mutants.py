@@ -14,7 +14,6 @@ from mutants_shared import SPANS
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, Size, make_case
 from w2vjax.gradcheck.check import check_gradients
-from w2vjax.gradcheck.compare import widen
 from w2vjax.gradcheck.compiled import compiled
 from w2vjax.gradcheck.objectives import (
     WINDOWS,
@@ -27,6 +26,7 @@ from w2vjax.gradcheck.objectives import (
     tables_of,
 )
 from w2vjax.gradcheck.objectives import functions as functions_of
+from w2vjax.trees import widen
 
 SIZE = Size(12, 5, 4, 6, 2)  # an even number of runs, so that spans of two blocks share negatives
 OBJECTIVES = {

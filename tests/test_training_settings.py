@@ -78,8 +78,8 @@ def test_bad_settings_are_refused_before_the_corpus_is_read(name, value, tmp_pat
 def test_tables_to_start_from_have_a_row_for_each_word(planted, output, objective):
     for shapes in (((24, 8), output), (output, (24, 8))):
         start = w2v.Params(*map(np.ones, shapes))
+        settings = w2v.Settings(**SMALL | {"objective": objective})
         with pytest.raises(errors.SettingError, match="24 words of dim=8"):
-            settings = w2v.Settings(**SMALL | {"objective": objective})
             w2v.set_up(planted, settings, start=start)
 
 

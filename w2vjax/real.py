@@ -46,6 +46,14 @@ def real_numbers(what: str, given: object) -> np.ndarray:
     return array
 
 
+def number(what: str, given: object) -> float:
+    """One real number as a float. SettingError for anything else."""
+    found = real_numbers(what, given)
+    if found.shape:
+        raise SettingError(f"The {what} is an array of shape {found.shape}. Give one number.")
+    return float(found)
+
+
 def is_real(dtype: Any) -> bool:
     """Whether a dtype of NumPy or JAX is of real numbers, those of ml_dtypes among them.
 

@@ -36,15 +36,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from w2vjax import trees
 from w2vjax.errors import SettingError, as_names, whole_number
 from w2vjax.gradcheck import compare
-from w2vjax.gradcheck import compiled as programs
-from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error, name_of, widen
-from w2vjax.gradcheck.compiled import AnyBackward, AnyLoss, Compiled, compiled, is_float
+from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error
+from w2vjax.gradcheck.compiled import AnyBackward, AnyLoss, Compiled, compiled
 from w2vjax.gradcheck.differences import TOLERANCE as DIFFERENCES
 from w2vjax.gradcheck.differences import difference_error, difference_gradient
 from w2vjax.gradcheck.patterns import looks_like
 from w2vjax.gradcheck.report import GradientCheck, LeafCheck
+from w2vjax.real import number, real_numbers
+from w2vjax.trees import is_float, name_of, widen
 from w2vjax.types import Tree
 
 Array = np.ndarray
@@ -123,9 +125,9 @@ def check_gradients(
     if backward is None:
         loss, backward = own_rule(loss)
         params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
-    params, batch = compare.host_copy(params), compare.host_copy(batch)
+    params, batch = trees.host_copy(params), trees.host_copy(batch)
     leaves = compare.float_leaves(params)
-    check_options(leaves, tolerance, samples, also, scales)
+    check_options(leaves, tolerance, samples, also, scales, allow_zero)
     # the narrowest dtype has the widest tolerance
     dtype = max((leaf.dtype.name for leaf in leaves.values()), key=TOLERANCES.__getitem__)
     exact = dtype == "float64"
@@ -137,8 +139,8 @@ def check_gradients(
         first = points[0]
         seen, exercised = exercises(run, points, "examples" in also)
         checks = judged(run, points, limits, seen)
-        result = summary(dtype, checks, points, loss_terms)._replace(
-            repeatable=compare.equal_bits(first.raw, call(run, run.calls.backward, params)),
+        result = summary(dtype, checks, points, number("loss_terms", loss_terms))._replace(
+            repeatable=trees.equal_bits(first.raw, call(run, run.calls.backward, params)),
             examples=exercised,
             untested=untested([*(leaf.exercise for leaf in checks), *exercised], allow_zero),
             reference="jax.grad" if run.value is None else "central differences",
@@ -177,20 +179,28 @@ def assert_gradients(
 
 
 def check_options(
-    leaves: Leaves, tolerance: Tolerance, samples: int, also: Sequence[str], scales: Sequence[float]
+    leaves: Leaves,
+    tolerance: Tolerance,
+    samples: int,
+    also: Sequence[str],
+    scales: Sequence[float],
+    allow_zero: bool | Sequence[str],
 ) -> None:
     """Raise SettingError for an option that cannot work, or that names what is not there."""
     whole_number("samples", samples, least=0)
-    if not len(scales) or scales[0] != 1:
+    sizes = real_numbers("scales", scales)
+    if sizes.ndim != 1 or not sizes.size or sizes[0] != 1 or not np.isfinite(sizes).all():
         raise SettingError(f"scales={scales} cannot work. Begin with 1, the params as they are.")
     limits: dict[str, Any] = tolerance if isinstance(tolerance, dict) else {"": tolerance}
     for limit in limits.values():
-        if limit is not None and not limit > 0:
+        if limit is not None and not number("tolerance", limit) > 0:
             raise SettingError(f"A tolerance of {limit} cannot work. Use a number above 0.")
     named = limits if isinstance(tolerance, dict) else ()
-    for names, known in ((as_names(also), EVERYTHING), (named, leaves)):
-        if unknown := set(names) - set(known):
-            raise SettingError(f"There is no {min(unknown)!r}. Use one of: {', '.join(known)}.")
+    allowed = () if isinstance(allow_zero, bool) else as_names(allow_zero)
+    zeros = [name for name in allowed if not str(name).startswith("batch.")]
+    for names, known in ((as_names(also), EVERYTHING), (named, leaves), (zeros, leaves)):
+        if unknown := [name for name in names if name not in known]:
+            raise SettingError(f"There is no {unknown[0]!r}. Use one of: {', '.join(known)}.")
 
 
 class Limit(NamedTuple):
@@ -232,22 +242,24 @@ def own_rule(function: AnyLoss) -> tuple[AnyLoss, AnyBackward]:
     def loss(arguments: Tree) -> Any:
         ordered = [arguments[f"argument {i}"] for i in range(len(arguments))]
         floats = [out for out in jax.tree.leaves(function(*ordered)) if is_float(out)]
+        if not floats:
+            raise SettingError("The function returns no real numbers. Return floats.")
         if len(floats) == 1 and not floats[0].ndim:
             return floats[0]
         weights = [jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) for x in floats]
         return sum((x * w).sum() for x, w in zip(floats, weights, strict=True))
 
     def backward(arguments: Tree) -> tuple[jax.Array, Tree]:
-        floats, value = programs.of_floats(loss, arguments)
+        floats, value = trees.of_floats(loss, arguments)
         total, gradient = jax.value_and_grad(value)(floats)
-        return total, programs.in_place(gradient, arguments)
+        return total, trees.in_place(gradient, arguments)
 
     return loss, backward
 
 
 def named(tree: Tree) -> Leaves:
     """The float leaves of a tree by name, as NumPy arrays."""
-    leaves = jax.tree_util.tree_leaves_with_path(compare.host_copy(tree))
+    leaves = jax.tree_util.tree_leaves_with_path(trees.host_copy(tree))
     return {name_of(path): np.asarray(leaf) for path, leaf in leaves if is_float(leaf)}
 
 
@@ -266,7 +278,7 @@ def leaf_limits(
         usual = TOLERANCES[leaf.dtype.name]
         given = tolerance.get(name, usual) if isinstance(tolerance, dict) else tolerance
         allowed = max(least, usual if given is None else given)
-        floor = compare.rounding_floor(leaf.dtype.name, allowed, float(sizes[name]))
+        floor = compare.rounding_floor(leaf.dtype.name, allowed, number("terms", sizes[name]))
         limits[name] = Limit(allowed, floor)
     return limits
 
@@ -274,7 +286,7 @@ def leaf_limits(
 def start(loss: AnyLoss, calls: Compiled, params: Tree, batch: Tree) -> Prepared:
     """The run of a check. Its direction is drawn from a fixed seed."""
     rng = np.random.default_rng(0)
-    direction = compare.of_floats_only(lambda leaf: rng.choice([-1.0, 1.0], leaf.shape), params)
+    direction = trees.of_floats_only(lambda leaf: rng.choice([-1.0, 1.0], leaf.shape), params)
     wide = any(leaf.dtype == np.float64 for leaf in compare.float_leaves(params).values())
     inputs = widen(params), *widen(batch)
     with jax.enable_x64(True):
@@ -304,11 +316,9 @@ def reference(run: Prepared, params: Tree) -> tuple[float, Leaves, float]:
         if (value := run.value) is not None:
             wide, batch = widen(params), widen(run.batch)
             loss = value(wide, *batch)
-            if np.shape(loss):
-                cause = f"The loss returns an array of shape {np.shape(loss)}"
-                raise SettingError(f"{cause}. Return one number, such as the sum.")
+            total = number("loss", loss)
             gradient = difference_gradient(lambda moved: value(moved, *batch), wide)
-            return float(loss), dict(zip(named(params), gradient, strict=True)), 0.0
+            return total, dict(zip(named(params), gradient, strict=True)), 0.0
         found = run.calls.reference(widen(params), run.direction, *widen(run.batch))
         return float(found[0]), named(found[1]), float(found[2])
 
@@ -317,16 +327,21 @@ def points_at(run: Prepared, params: Tree, scales: Sequence[float]) -> list[Poin
     """The points of a check, without the scales other than 1 where the reference is not finite."""
     points = []
     for scale in scales:
-        there = params if scale == 1 else compare.scaled(params, scale)
+        there = params if scale == 1 else trees.scaled(params, scale)
         loss, wanted, slope = reference(run, there)
         finite = np.isfinite([loss, *(np.abs(leaf).sum() for leaf in wanted.values())]).all()
         if finite or scale == 1:
-            raw = call(run, run.calls.backward, there)
+            try:
+                raw = call(run, run.calls.backward, there)
+            except jax.errors.TracerArrayConversionError as error:
+                cause = "The backward takes an array out of JAX, as functions of NumPy do"
+                raise SettingError(f"{cause}. Write it with jax.numpy.") from error
             if not (isinstance(raw, tuple | list) and len(raw) == 2 and np.shape(raw[0]) == ()):
                 raise SettingError(
                     "The backward returns something else than a loss and a gradient. Return "
                     "(loss, gradient), as jax.value_and_grad does."
                 )
+            number("loss of the backward", raw[0])
             gradient = named(dense(raw[1], params))
             points.append(Point(scale, there, raw, gradient, loss, wanted, slope))
     return points
@@ -368,7 +383,7 @@ def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Lea
 
     found = []
     for move in (far, lambda leaf: leaf * rng.uniform(0.5, 1.5, leaf.shape)):
-        there = compare.of_floats_only(move, widen(params))
+        there = trees.of_floats_only(move, widen(params))
         loss, wanted, _ = reference(run, there)
         if np.isfinite(loss):
             found.append((wanted, influence(run, there) if examples else {}))
@@ -507,7 +522,7 @@ def under_vmap(run: Prepared, points: Sequence[Point], limits: dict[str, Limit])
 
     both = jax.tree.map(stacked, *(point.params for point in two))
     try:
-        found = jax.tree.map(np.asarray, call(run, run.calls.under_vmap, both)[1])
+        found = trees.of_arrays(call(run, run.calls.under_vmap, both)[1])
     except Exception:  # what a caller's function raises
         return np.inf
     parts = [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in range(2)]

@@ -1,13 +1,14 @@
 """How far a gradient is from its reference, leaf by leaf, and which rows it exercises."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck.compiled import is_float
+from w2vjax.real import real_numbers
+from w2vjax.trees import is_float, name_of
 from w2vjax.types import Gradient, Rows, Tree
 
 Array = np.ndarray
@@ -33,27 +34,6 @@ class Exercise(NamedTuple):
     tested: int  # touched rows whose reference is not zero at one of the scales
 
 
-def of_floats_only(change: Callable[[Array], object], tree: Tree) -> Any:
-    """A tree with its float leaves changed; keys and ids as they are."""
-    return jax.tree.map(lambda leaf: change(leaf) if is_float(leaf) else leaf, tree)
-
-
-def host_copy(tree: Tree) -> Any:
-    """Floats as NumPy arrays, which no configuration of JAX narrows; keys and ids as they are."""
-    arrays = jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
-    return of_floats_only(np.asarray, arrays)
-
-
-def widen(tree: Tree) -> Any:
-    """The same numbers in float64; keys and ids as they are."""
-    return of_floats_only(lambda leaf: np.asarray(leaf).astype(np.float64), tree)
-
-
-def scaled(tree: Tree, factor: float) -> Any:
-    """The float leaves times a factor, each in its dtype."""
-    return of_floats_only(lambda leaf: (leaf * factor).astype(leaf.dtype), tree)
-
-
 def float_leaves(params: Tree) -> dict[str, Array]:
     """The leaves that have a gradient, by name; SettingError if there are none, or complex ones.
 
@@ -72,31 +52,32 @@ def float_leaves(params: Tree) -> dict[str, Array]:
     return named
 
 
-def name_of(path: tuple[object, ...]) -> str:
-    """The place of a leaf in a tree: "layers.0.weights"."""
-    return jax.tree_util.keystr(path, simple=True, separator=".") or "params"
-
-
 def dense(gradient: Tree, params: Tree) -> Any:
     """A gradient in float64 and in the structure of params; None where a leaf is not a float.
 
     Values of :class:`Rows` with one id are summed in float64. Where an id names no row, or a float
-    leaf has no gradient, all is NaN.
+    leaf has no gradient, all is NaN. SettingError for complex numbers and for other shapes of Rows.
     """
-    leaves = jax.tree.leaves(params)
+    leaves = jax.tree_util.tree_leaves_with_path(params)
     structure: Any = jax.tree.structure(params)
 
-    def leaf(part: Gradient | None, param: Any) -> Array | None:
+    def leaf(part: Gradient | None, path: Any, param: Any) -> Array | None:
+        what, shape = f"gradient of {name_of(path)}", np.shape(param)
         if not is_float(param):
             return None
         if part is None:
-            return np.full(param.shape, np.nan)
+            return np.full(shape, np.nan)
         if not isinstance(part, Rows):
-            return np.asarray(part).astype(np.float64)
-        total, ids = np.zeros(param.shape), np.asarray(part.ids)
+            return real_numbers(what, part).astype(np.float64)
+        ids, values = np.asarray(part.ids), real_numbers(what, part.values).astype(np.float64)
+        expected = (ids.size, *shape[1:])
+        if ids.ndim != 1 or ids.dtype.kind not in "iu" or not shape or values.shape != expected:
+            cause = f"The {what} has {ids.dtype} ids {ids.shape} and values {values.shape}"
+            raise SettingError(f"{cause}. Give whole ids [N] and values {['N', *shape[1:]]}.")
+        total = np.zeros(shape)
         if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < len(param):
-            return np.full(param.shape, np.nan)  # NumPy would take -1 for the last row
-        np.add.at(total, ids, np.asarray(part.values).astype(np.float64))
+            return np.full(shape, np.nan)  # NumPy would take -1 for the last row
+        np.add.at(total, ids, values)
         return total
 
     try:
@@ -106,13 +87,7 @@ def dense(gradient: Tree, params: Tree) -> Any:
     except ValueError as error:
         cause = f"The gradient has another structure than the params: {str(error).splitlines()[0]}"
         raise SettingError(f"{cause}. Return one leaf for each leaf of the params.") from None
-    return structure.unflatten([leaf(*pair) for pair in zip(parts, leaves, strict=True)])
-
-
-def equal_bits(first: Tree, second: Tree) -> bool:
-    """Whether two trees hold the same bits."""
-    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-    return all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in pairs)
+    return structure.unflatten([leaf(part, *at) for part, at in zip(parts, leaves, strict=True)])
 
 
 def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:

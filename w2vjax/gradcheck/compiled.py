@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.extend.core as core
-import jax.numpy as jnp
 
+from w2vjax.trees import in_place, of_floats
 from w2vjax.types import Tree
 
 # (params, *batch) -> a scalar; (params, *batch) -> loss, gradients like params
@@ -80,30 +80,6 @@ def compiled_loss(loss: AnyLoss) -> tuple[Callable[..., Any], Callable[..., Any]
         return in_place(jax.grad(value)(floats), batch)
 
     return jax.jit(reference, compiler_options=QUICK), jax.jit(influence, compiler_options=QUICK)
-
-
-def is_float(leaf: object) -> bool:
-    """Whether a leaf can be differentiated."""
-    return hasattr(leaf, "dtype") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
-
-
-def of_floats(function: Any, tree: Tree) -> tuple[list[Any], Any]:
-    """The float leaves of a tree, and the function as one of these leaves alone."""
-    leaves = jax.tree.leaves(tree)
-    structure: Any = jax.tree.structure(tree)
-    places = [i for i, leaf in enumerate(leaves) if is_float(leaf)]
-
-    def of_leaves(floats: Sequence[Any]) -> Any:
-        given = dict(zip(places, floats, strict=True))
-        return function(structure.unflatten([given.get(i, x) for i, x in enumerate(leaves)]))
-
-    return [leaves[i] for i in places], of_leaves
-
-
-def in_place(floats: Sequence[Any], tree: Tree) -> Any:
-    """The values of the float leaves in the structure of a tree, None for the other leaves."""
-    values = iter(floats)
-    return jax.tree.map(lambda leaf: next(values) if is_float(leaf) else None, tree)
 
 
 def without_rules(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.gradcheck.compiled import of_floats
+from w2vjax.trees import of_floats
 from w2vjax.types import Tree
 
 TOLERANCE = 1e-7  # fourth-order central differences in float64

@@ -17,7 +17,7 @@ from w2vjax.errors import SettingError
 from w2vjax.gradcheck import cases
 from w2vjax.gradcheck.cases import KINDS, SHIPPED_SIZES, SIZES, Case, Size, counts, make_case
 from w2vjax.gradcheck.check import check_gradients
-from w2vjax.gradcheck.compare import TOLERANCES, host_copy, widen
+from w2vjax.gradcheck.compare import TOLERANCES
 from w2vjax.gradcheck.compiled import QUICK, AnyBackward, AnyLoss
 from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
 from w2vjax.gradcheck.report import GradientCheck, failed_check
@@ -27,6 +27,7 @@ from w2vjax.objectives.negative import negative_sampling
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
 from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_objective, method
+from w2vjax.trees import host_copy, widen
 from w2vjax.types import Batch, Goal, Objective, Params, Tables, Windows
 from w2vjax.windows import cbow
 from w2vjax.windows.skipgram import block_batch, fan_batch
@@ -174,9 +175,9 @@ def find_objectives(name: str) -> dict[str, Objective]:
     try:
         found = getattr(importlib.import_module(module), attribute)
         objective = found() if callable(found) and not isinstance(found, Objective) else found
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        said = f"{name!r} cannot be loaded ({error}). Give package.module:name."
-        raise SettingError(said) from None
+    except (Exception, SystemExit) as error:  # it is not our code: it may raise anything
+        said = f"{name!r} cannot be loaded ({type(error).__name__}: {error})"
+        raise SettingError(f"{said}. Give package.module:name.") from None
     if not isinstance(objective, Objective):
         cause = f"{name!r} is a {type(objective).__name__}, not an Objective"
         raise SettingError(f"{cause}. Name one, or its factory.")

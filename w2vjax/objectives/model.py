@@ -239,10 +239,17 @@ def to_dense(gradient: Gradient, table: Array) -> Array:
 
     >>> to_dense(Rows(jnp.asarray([2, 0, 2]), jnp.ones((3, 1))), jnp.zeros((3, 1))).ravel().tolist()
     [1.0, 0.0, 2.0]
+
+    Raises:
+        SettingError: the gradient has another shape than the table, or its values than the rows.
     """
-    if not isinstance(gradient, Rows):
-        return jnp.asarray(gradient)
-    return jnp.zeros(table.shape, gradient.values.dtype).at[gradient.ids].add(gradient.values)
+    ids = gradient.ids if isinstance(gradient, Rows) else None
+    values = gradient.values if isinstance(gradient, Rows) else jnp.asarray(gradient)
+    expected = table.shape if ids is None else (*ids.shape, *table.shape[1:])
+    if values.shape != expected:  # one column or one row would be repeated
+        what = "A gradient" if ids is None else "Values of Rows"
+        raise SettingError(f"{what} of shape {values.shape} cannot be added. Give {expected}.")
+    return values if ids is None else jnp.zeros(table.shape, values.dtype).at[ids].add(values)
 
 
 def compose(objective: Objective) -> Callable[[Params, Batch, Goal], Array]:

@@ -1,0 +1,78 @@
+"""Trees of arrays: their float leaves, which have gradients, and their names and bits."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from w2vjax.types import Tree
+
+Array = np.ndarray
+
+
+def is_float(leaf: object) -> bool:
+    """Whether a leaf can be differentiated."""
+    return hasattr(leaf, "dtype") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def of_floats(function: Any, tree: Tree) -> tuple[list[Any], Any]:
+    """The float leaves of a tree, and the function as one of these leaves alone."""
+    leaves = jax.tree.leaves(tree)
+    structure: Any = jax.tree.structure(tree)
+    places = [i for i, leaf in enumerate(leaves) if is_float(leaf)]
+
+    def of_leaves(floats: Sequence[Any]) -> Any:
+        given = dict(zip(places, floats, strict=True))
+        return function(structure.unflatten([given.get(i, x) for i, x in enumerate(leaves)]))
+
+    return [leaves[i] for i in places], of_leaves
+
+
+def in_place(floats: Sequence[Any], tree: Tree) -> Any:
+    """The values of the float leaves in the structure of a tree, None for the other leaves."""
+    values = iter(floats)
+    return jax.tree.map(lambda leaf: next(values) if is_float(leaf) else None, tree)
+
+
+def of_floats_only(change: Callable[[Array], object], tree: Tree) -> Any:
+    """A tree with its float leaves changed; keys and ids as they are."""
+    return jax.tree.map(lambda leaf: change(leaf) if is_float(leaf) else leaf, tree)
+
+
+def host_copy(tree: Tree) -> Any:
+    """Floats as NumPy arrays, which no configuration of JAX narrows; keys and ids as they are."""
+    arrays = jax.tree.map(lambda leaf: np.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
+    return of_floats_only(np.asarray, arrays)
+
+
+def widen(tree: Tree) -> Any:
+    """The same numbers in float64; keys and ids as they are."""
+    return of_floats_only(lambda leaf: np.asarray(leaf).astype(np.float64), tree)
+
+
+def scaled(tree: Tree, factor: float) -> Any:
+    """The float leaves times a factor, each in its dtype."""
+    return of_floats_only(lambda leaf: (leaf * factor).astype(leaf.dtype), tree)
+
+
+def name_of(path: tuple[object, ...]) -> str:
+    """The place of a leaf in a tree: "layers.0.weights"."""
+    return jax.tree_util.keystr(path, simple=True, separator=".") or "params"
+
+
+def equal_bits(first: Tree, second: Tree) -> bool:
+    """Whether two trees hold the same bits."""
+    pairs = zip(*(jax.tree.leaves(of_arrays(tree)) for tree in (first, second)), strict=True)
+    return all(a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def of_arrays(tree: Tree) -> Any:
+    """A tree in NumPy, with the words of random keys."""
+
+    def array(leaf: Any) -> Array:
+        key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return np.asarray(jax.random.key_data(leaf) if key else leaf)
+
+    return jax.tree.map(array, tree)
