@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import LISTED, OBJECTIVES
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import Size, counts, make_case
@@ -17,19 +19,23 @@ from w2vjax.objectives.negative import alias_table, multiply_wide, negative_targ
 TINY = Size(7, 3, 2, 4, 2)
 
 
-def test_alias_table_holds_the_distribution_exactly() -> None:
-    rng = np.random.default_rng(0)
-    for mass in (rng.integers(0, 1000, 999), [5], [0, 0, 3], np.ones(64)):
-        table = alias_table(mass)
-        keep, other = (np.asarray(leaf).astype(np.int64) for leaf in table)
-        size = len(keep)
-        share = np.where(other == np.arange(size), 2**32, keep) / 2**32
-        found = share.copy()
-        np.add.at(found, other, 1 - share)
-        wanted = np.asarray(mass, float) ** 0.75 * (np.asarray(mass) > 0)
-        np.testing.assert_allclose(
-            found / size, wanted / wanted.sum(), rtol=0, atol=1.5 * 2.0**-32
-        )  # 2^-33 a slot
+@given(
+    st.lists(st.integers(0, 2**40), min_size=1, max_size=70).filter(any)
+    | st.integers(0, 99).map(lambda seed: np.random.default_rng(seed).integers(0, 1000, 999)),
+    st.sampled_from([0.75, 0.0, 0.5, 1.0]),
+)
+@example([5], 0.75)
+@example([0, 0, 3], 0.75)
+@example([1] * 64, 0.75)
+def test_alias_table_holds_the_distribution_exactly(mass: Any, exponent: float) -> None:
+    keep, other = (np.asarray(leaf).astype(np.int64) for leaf in alias_table(mass, exponent))
+    size = len(keep)
+    share = np.where(other == np.arange(size), 2**32, keep) / 2**32
+    found = share.copy()
+    np.add.at(found, other, 1 - share)
+    wanted = np.asarray(mass, float) ** exponent * (np.asarray(mass) > 0)
+    # 2^-33 a slot
+    np.testing.assert_allclose(found / size, wanted / wanted.sum(), rtol=0, atol=1.5 * 2.0**-32)
 
 
 @pytest.mark.parametrize("factor", [1, 7, 65536, 99_999, 2**31 - 1])

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import w2vjax as w2v
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds, prefix_sum
@@ -22,6 +24,23 @@ def test_keep_probabilities_are_word2vecs():
     f = counts / counts.sum()
     expected = np.minimum(1, (np.sqrt(f / 1e-3) + 1) * 1e-3 / f)
     np.testing.assert_allclose(keep_probabilities(counts, 1e-3), expected, rtol=1e-12)
+
+
+@given(
+    st.lists(st.integers(0, 2**40), min_size=1).filter(any),
+    st.just(0.0) | st.floats(1e-12, 1e6),
+)
+def test_any_counts_are_kept_by_word2vecs_formula(counts, sample):
+    counts = np.array(counts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = sample / (counts / counts.sum())
+        expected = np.minimum(1, np.sqrt(rate) + rate)
+    expected = np.where((counts == 0) | (sample == 0), 1, expected)
+    share, found = keep_probabilities(counts, sample), np.asarray(keep_thresholds(counts, sample))
+    np.testing.assert_allclose(share, expected, rtol=1e-12)
+    np.testing.assert_allclose(found / 2.0**32, share, rtol=0, atol=2.0**-32)
+    order = np.argsort(counts)
+    assert (np.diff(share[order]) <= 1e-15).all(), "a more frequent word is never kept more often"
 
 
 @pytest.mark.parametrize("sample", [0.0, 1e-5, 1e-3, 0.1, 1.0])

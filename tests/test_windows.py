@@ -1,6 +1,7 @@
 """Window shapes: one value by hand, and each shape equals its expansion into pairs."""
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -8,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import dense_gradients
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from marks import slow
 
 import w2vjax as w2v
@@ -35,21 +39,41 @@ def expected_pairs(case: Any) -> list[tuple[int, int, int, int]]:
     return sorted(found)
 
 
+PROGRAMS = [jax.jit(each) for each in (w2v.windows.block_batch, pair_batch, cbow_apart_batch)]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_blocks_pairs_and_cbow_hold_the_pairs_of_the_definition(kind: str) -> None:
-    case = make_case(kind, SIZE)
+    hold_the_pairs_of_the_definition(make_case(kind, SIZE))
+
+
+def entries(least: int, most: int, *shape: int) -> st.SearchStrategy[Any]:
+    return arrays(np.int32, shape, elements=st.integers(least, most))
+
+
+@given(entries(0, 4, 2, 11), entries(-1, 3, 2, 11), entries(0, 3, 2, 5))
+@settings(max_examples=150)
+def test_any_words_lines_and_reaches_give_the_pairs_of_the_definition(
+    tokens: Any, lines: Any, reach: Any
+) -> None:
+    segments = np.where(lines < 0, -1, np.maximum.accumulate(lines, 1)).astype(np.int32)
+    hold_the_pairs_of_the_definition(SimpleNamespace(tokens=tokens, segments=segments, reach=reach))
+
+
+def hold_the_pairs_of_the_definition(case: Any) -> None:
+    block_of, pairs_of, cbow_of = PROGRAMS
     runs, expected = (case.tokens, case.segments, case.reach), expected_pairs(case)
-    block = jax.tree.map(np.asarray, jax.jit(w2v.windows.block_batch)(*runs))
+    block = jax.tree.map(np.asarray, block_of(*runs))
     in_block = [
         (b, t, block.inputs.ids[b, t, 0], block.words[b, p])
         for b, t, p in np.argwhere(block.weights)
     ]
     assert sorted(in_block) == expected
-    pairs = jax.tree.map(np.asarray, jax.jit(pair_batch)(*runs))
+    pairs = jax.tree.map(np.asarray, pairs_of(*runs))
     real = np.flatnonzero(pairs.weights)
     in_pairs = zip(pairs.inputs.ids[real, 0, 0], pairs.words[real, 0], strict=True)
     assert sorted(in_pairs) == sorted((center, context) for _, _, center, context in expected)
-    cbow = jax.tree.map(np.asarray, jax.jit(cbow_apart_batch)(*runs))
+    cbow = jax.tree.map(np.asarray, cbow_of(*runs))
     in_cbow = [
         (b, t, cbow.words[b, t], cbow.inputs.ids[b, t, c])
         for b, t, c in np.argwhere(cbow.inputs.weights)
