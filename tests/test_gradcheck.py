@@ -295,6 +295,11 @@ def squares(w: Any) -> Any:
         (lambda w: Rows(jnp.arange(3.0), 2 * w), "float64 ids"),
         (lambda w: Rows(jnp.arange(3), jax.lax.complex(0 * w, w)), "its type is complex128"),
         (lambda w: Rows(jnp.arange(3), 2 * w.astype(complex)), "its type is complex128"),
+        *(
+            (lambda w, of=of, dtype=dtype: of((2 * w).astype(dtype)), f"is {dtype}")
+            for of in (lambda w: w, lambda w: Rows(jnp.arange(3), w))
+            for dtype in ("bool", "int32", "uint8")
+        ),
     ],
 )
 def test_a_gradient_that_numpy_would_make_fit_is_refused(gradient: Any, says: str) -> None:
@@ -399,6 +404,30 @@ def broken() -> w2v.Objective:
         return d_hidden, d_output * jnp.asarray(1.001, d_output.dtype)
 
     return whole._replace(backward=backward)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def made(:", "SyntaxError"),
+        ("made = lambda: 1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("def made(): raise SystemExit('closed')", "SystemExit: closed"),
+        ("assert False, 'not here'", "AssertionError: not here"),
+        ("made = lambda: {}['x']", "KeyError: 'x'"),
+        ("made = lambda: made()", "RecursionError"),
+        ("import no_such_module", "ModuleNotFoundError"),
+        ("other = 1", "AttributeError"),
+    ],
+)
+def test_whatever_a_module_raises_is_told(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = tmp_path.name  # no two tests import one module
+    (tmp_path / f"{name}.py").write_text(text + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(w2v.errors.SettingError, match=f"{name}:made.*cannot be loaded .{says}"):
+        battery.find_objectives(f"{name}:made")
 
 
 @pytest.mark.slow

@@ -18,8 +18,9 @@ from w2vjax.gradcheck.differences import difference_error
 from w2vjax.gradcheck.objectives import WINDOWS, make_inputs, tables_of
 from w2vjax.objectives.huffman import huffman_tree
 from w2vjax.objectives.logistic import logistic, logistic_backward
+from w2vjax.objectives.model import init_params
 from w2vjax.objectives.softmax import add_logits, no_logits, softmax_backward, softmax_loss
-from w2vjax.training.methods import make_objective
+from w2vjax.training.methods import make_objective, method
 
 TINY = Size(7, 3, 2, 4, 2)
 
@@ -227,11 +228,39 @@ def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
         (lambda: w2v.hierarchical_softmax(spare=-1).init([1, 2]), "spare=-1"),
         (lambda: w2v.hierarchical_softmax().init([1, -1]), "counts"),
         (lambda: w2v.hierarchical_softmax().init([1, float("nan")]), "counts"),
+        *(
+            (lambda make=make, bad=bad: make(5, bad), "exponent")
+            for make in (w2v.negative_sampling, w2v.shared_negatives)
+            for bad in ("a", None, 1j, [0.5], float("-inf"), np.ones(2), 10**400)
+        ),
+        *(
+            (lambda make=make, bad=bad: make().init(bad), "counts")
+            for make in (w2v.negative_sampling, w2v.shared_negatives, w2v.hierarchical_softmax)
+            for bad in (["a"], ["7"], [1j], np.ones(3, complex), [[1, 2], [3]], None, {}, 3)
+        ),
+        *(
+            (lambda bad=bad: init_params(jax.random.key(0), *bad), f"{name}=")
+            for name, *several in (
+                ("vocab_size", (-3, 2), (2.5, 2), ("a", 2), (None, 2)),
+                ("dim", (3, -2), (3, 0), (3, "a"), (3, 1.5), (3, True)),
+                ("dtype", (3, 2, int), (3, 2, bool), (3, 2, complex), (3, 2, "x"), (3, 2, "S3")),
+            )
+            for bad in several
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused(make: Any, message: str) -> None:
     with pytest.raises(w2v.errors.SettingError, match=message):
         make()
+
+
+@pytest.mark.parametrize("words", ["a", 1j, [3], float("nan"), 1.5, -1, True, np.ones(2)])
+def test_words_of_a_text_are_a_whole_number(words: Any) -> None:
+    for make in (method, make_objective):
+        with pytest.raises(w2v.errors.SettingError, match="words="):
+            make(*["cbow", "negative"][-1 if make is make_objective else 0 :], words=words)
+    with pytest.raises(w2v.errors.SettingError, match="epochs="):
+        method("cbow", words=5, epochs=words)
 
 
 def test_chunked_equals_dense_at_every_chunk(x64: None) -> None:

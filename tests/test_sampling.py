@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import w2vjax as w2v
-from w2vjax.windows.sampling import keep_probabilities, keep_thresholds, prefix_sum
+from w2vjax.windows.sampling import chunk_seed, keep_probabilities, keep_thresholds, prefix_sum
 
 
 def test_words_are_counted_exactly_where_float32_has_no_odd_numbers():
@@ -41,6 +41,29 @@ def test_any_counts_are_kept_by_word2vecs_formula(counts, sample):
     np.testing.assert_allclose(found / 2.0**32, share, rtol=0, atol=2.0**-32)
     order = np.argsort(counts)
     assert (np.diff(share[order]) <= 1e-15).all(), "a more frequent word is never kept more often"
+
+
+@pytest.mark.parametrize("sample", ["a", None, 1j, [0.1], np.ones(2), -1, np.nan, 10**400])
+def test_a_sample_that_is_no_number_from_0_on_is_refused(sample):
+    for share in (keep_probabilities, keep_thresholds):
+        with pytest.raises(w2v.errors.SettingError, match="sample"):
+            share([3, 1], sample)
+
+
+@pytest.mark.parametrize("counts", [["a"], ["3"], [1j], [-1, 2], [np.nan], [np.inf, 1], None, 3])
+def test_counts_that_are_no_counts_are_refused(counts):
+    for share in (keep_probabilities, keep_thresholds):
+        with pytest.raises(w2v.errors.SettingError, match="counts"):
+            share(counts, 1e-3)
+    assert keep_probabilities([], 1e-3).shape == (0,), "an empty vocabulary has no shares"
+
+
+@pytest.mark.parametrize("bad", [-1, 2**32, 1.5, "7", None, True, [3]])
+@pytest.mark.parametrize("place", ["seed", "epoch", "chunk"])
+def test_a_chunk_has_whole_numbers_of_32_bits(place, bad):
+    with pytest.raises(w2v.errors.SettingError, match=f"{place}="):
+        chunk_seed(**{"seed": 0, "epoch": 0, "chunk": 0, place: bad})
+    assert chunk_seed(2**32 - 1, 0, np.int64(3)).tolist() == [2**32 - 1, 0, 3]
 
 
 @pytest.mark.parametrize("sample", [0.0, 1e-5, 1e-3, 0.1, 1.0])

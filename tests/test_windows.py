@@ -247,6 +247,41 @@ def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
     assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.parametrize("dtype", [int, "uint8", bool, complex, "x", "S3"])
+def test_weights_are_floats_for_every_shape(dtype: Any) -> None:
+    """Whole numbers would make 0 of the weights 0.5 and 1/2."""
+    block = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]]), jnp.asarray([[1, 1]])
+    shapes = [getattr(w2v.windows, name) for name in w2v.windows.__all__ if name.endswith("_batch")]
+    assert len(shapes) >= 6
+    for shape in shapes:
+        with pytest.raises(w2v.errors.SettingError, match="dtype="):
+            shape(*block, dtype)
+    for batch in (
+        lambda: w2v.windows.pairs([0], [1], [0.5], dtype=dtype),
+        lambda: w2v.windows.pairs([0], [1], dtype=dtype),
+        lambda: w2v.windows.cbow([[0, 2]], [1], dtype=dtype),
+    ):
+        with pytest.raises(w2v.errors.SettingError, match="dtype="):
+            batch()
+
+
+@pytest.mark.parametrize("bad", [["a"], ["1"], [1j], jnp.asarray([1j]), [[1], [1, 2]], {}, [{}]])
+def test_weights_and_masks_are_real_numbers(bad: Any) -> None:
+    with pytest.raises(w2v.errors.SettingError, match="weights=.*real numbers"):
+        w2v.windows.pairs([0], [1], bad)
+    with pytest.raises(w2v.errors.SettingError, match="mask=.*real numbers"):
+        w2v.windows.cbow([[0]], [1], bad)
+
+
+def test_weights_may_be_traced() -> None:
+    found = jax.jit(lambda weights: w2v.windows.pairs([0, 1], [1, 2], weights).weights)(
+        jnp.asarray([1, 2])
+    )
+    assert found.ravel().tolist() == [1.0, 2.0]
+    masked = jax.jit(lambda mask: w2v.windows.cbow([[0, 2]], [1], mask).inputs.weights)
+    assert masked(jnp.asarray([[True, False]])).tolist() == [[[1.0, 0.0]]]
+
+
 @pytest.mark.parametrize("name", ["cbow_run_batch", "cbow_counted_run_batch"])
 def test_an_old_name_of_a_window_shape_gets_a_sentence_with_the_new_one(name: str) -> None:
     new = name.replace("run", "block")
