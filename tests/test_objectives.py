@@ -223,6 +223,11 @@ def test_groups_that_share_negatives_have_no_gradient_of_their_own() -> None:
         (lambda: w2v.hierarchical_softmax(float("inf")).init([1, 2]), "spare=inf"),
         (lambda: w2v.hierarchical_softmax(a=0), "a=0"),
         (lambda: w2v.hierarchical_softmax(b=-1), "b=-1"),
+        *(
+            (lambda bad=bad, of=of: w2v.hierarchical_softmax(**{of: bad}).init([1, 2]), of)
+            for of in ("a", "b", "spare")
+            for bad in ("x", 1j, [0.5], np.ones(2))
+        ),
         (lambda: w2v.negative_sampling().init([]), "counts"),
         (lambda: w2v.negative_sampling().init([0, 0]), "sum to 0"),
         (lambda: w2v.hierarchical_softmax(spare=-1).init([1, 2]), "spare=-1"),

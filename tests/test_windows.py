@@ -19,7 +19,8 @@ from w2vjax.gradcheck.cases import SIZES, make_case
 from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Params
-from w2vjax.windows.cbow import cbow_block_batch, cbow_counted_batch, cbow_lone_batch
+from w2vjax.windows.cbow import cbow, cbow_block_batch, cbow_counted_batch, cbow_lone_batch
+from w2vjax.windows.skipgram import pairs
 
 SIZE = SIZES["60 x 10, 330 pairs"]
 KINDS = ["ordinary", "zipf duplicates", "half padded", "one-word lines", "short reach", "empty"]
@@ -257,9 +258,9 @@ def test_weights_are_floats_for_every_shape(dtype: Any) -> None:
         with pytest.raises(w2v.errors.SettingError, match="dtype="):
             shape(*block, dtype)
     for batch in (
-        lambda: w2v.windows.pairs([0], [1], [0.5], dtype=dtype),
-        lambda: w2v.windows.pairs([0], [1], dtype=dtype),
-        lambda: w2v.windows.cbow([[0, 2]], [1], dtype=dtype),
+        lambda: pairs([0], [1], [0.5], dtype=dtype),
+        lambda: pairs([0], [1], dtype=dtype),
+        lambda: cbow([[0, 2]], [1], dtype=dtype),
     ):
         with pytest.raises(w2v.errors.SettingError, match="dtype="):
             batch()
@@ -267,18 +268,16 @@ def test_weights_are_floats_for_every_shape(dtype: Any) -> None:
 
 @pytest.mark.parametrize("bad", [["a"], ["1"], [1j], jnp.asarray([1j]), [[1], [1, 2]], {}, [{}]])
 def test_weights_and_masks_are_real_numbers(bad: Any) -> None:
-    with pytest.raises(w2v.errors.SettingError, match="weights=.*real numbers"):
-        w2v.windows.pairs([0], [1], bad)
-    with pytest.raises(w2v.errors.SettingError, match="mask=.*real numbers"):
-        w2v.windows.cbow([[0]], [1], bad)
+    with pytest.raises(w2v.errors.SettingError, match=r"weights=.*real numbers"):
+        pairs([0], [1], bad)
+    with pytest.raises(w2v.errors.SettingError, match=r"mask=.*real numbers"):
+        cbow([[0]], [1], bad)
 
 
 def test_weights_may_be_traced() -> None:
-    found = jax.jit(lambda weights: w2v.windows.pairs([0, 1], [1, 2], weights).weights)(
-        jnp.asarray([1, 2])
-    )
+    found = jax.jit(lambda weights: pairs([0, 1], [1, 2], weights).weights)(jnp.asarray([1, 2]))
     assert found.ravel().tolist() == [1.0, 2.0]
-    masked = jax.jit(lambda mask: w2v.windows.cbow([[0, 2]], [1], mask).inputs.weights)
+    masked = jax.jit(lambda mask: cbow([[0, 2]], [1], mask).inputs.weights)
     assert masked(jnp.asarray([[True, False]])).tolist() == [[[1.0, 0.0]]]
 
 

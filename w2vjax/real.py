@@ -48,10 +48,27 @@ def real_numbers(what: str, given: object) -> np.ndarray:
 
 def number(what: str, given: object) -> float:
     """One real number as a float. SettingError for anything else."""
-    found = real_numbers(what, given)
+    try:
+        found = real_numbers(what, given)
+    except SettingError as error:
+        cause = f"{what}={shown(given)} is no real number"
+        raise SettingError(f"{cause}. Give one.") from error
     if found.shape:
         raise SettingError(f"The {what} is an array of shape {found.shape}. Give one number.")
     return float(found)
+
+
+def sound_counts(counts: object, least: int = 1) -> np.ndarray:
+    """Counts of ``least`` words or more as [V] float64.
+
+    Raises:
+        SettingError: they are no real numbers, too few, negative or not finite.
+    """
+    mass = real_numbers("counts", counts).astype(np.float64)
+    if mass.ndim != 1 or mass.size < least or not np.isfinite(mass).all() or (mass < 0).any():
+        cause = "Word counts must be finite and at least 0, one for each word"
+        raise SettingError(f"{cause}. Count the vocabulary again.")
+    return mass
 
 
 def is_real(dtype: Any) -> bool:

@@ -6,7 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
+from w2vjax.errors import SettingError
 from w2vjax.types import Tree
 
 Array = np.ndarray
@@ -15,6 +17,22 @@ Array = np.ndarray
 def is_float(leaf: object) -> bool:
     """Whether a leaf can be differentiated."""
     return hasattr(leaf, "dtype") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def float_dtype(dtype: DTypeLike) -> np.dtype:
+    """A dtype of floats. SettingError for another, in which weights of 1/2 would be 0.
+
+    >>> float_dtype("bfloat16").itemsize
+    2
+    """
+    try:
+        found = jnp.dtype(dtype)
+    except TypeError:  # this names no dtype
+        found = np.dtype(object)
+    if not jnp.issubdtype(found, jnp.floating):
+        names = "float32, float64, bfloat16, float16"
+        raise SettingError(f"dtype={dtype!r:.60} is not a dtype of floats. Use one of: {names}.")
+    return found
 
 
 def of_floats(function: Any, tree: Tree) -> tuple[list[Any], Any]:

@@ -56,7 +56,8 @@ def dense(gradient: Tree, params: Tree) -> Any:
     """A gradient in float64 and in the structure of params; None where a leaf is not a float.
 
     Values of :class:`Rows` with one id are summed in float64. Where an id names no row, or a float
-    leaf has no gradient, all is NaN. SettingError for complex numbers and for other shapes of Rows.
+    leaf has no gradient, all is NaN. SettingError for other numbers than floats and for other
+    shapes of Rows.
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
     structure: Any = jax.tree.structure(params)
@@ -68,8 +69,8 @@ def dense(gradient: Tree, params: Tree) -> Any:
         if part is None:
             return np.full(shape, np.nan)
         if not isinstance(part, Rows):
-            return real_numbers(what, part).astype(np.float64)
-        ids, values = np.asarray(part.ids), real_numbers(what, part.values).astype(np.float64)
+            return floats(what, part)
+        ids, values = np.asarray(part.ids), floats(what, part.values)
         expected = (ids.size, *shape[1:])
         if ids.ndim != 1 or ids.dtype.kind not in "iu" or not shape or values.shape != expected:
             cause = f"The {what} has {ids.dtype} ids {ids.shape} and values {values.shape}"
@@ -88,6 +89,14 @@ def dense(gradient: Tree, params: Tree) -> Any:
         cause = f"The gradient has another structure than the params: {str(error).splitlines()[0]}"
         raise SettingError(f"{cause}. Return one leaf for each leaf of the params.") from None
     return structure.unflatten([leaf(part, *at) for part, at in zip(parts, leaves, strict=True)])
+
+
+def floats(what: str, given: object) -> Array:
+    """Floats of any dtype in float64. SettingError for others: a mask might pass for ones."""
+    found = real_numbers(what, given)
+    if not is_float(found):
+        raise SettingError(f"The {what} is {found.dtype}. Give floats.")
+    return found.astype(np.float64)
 
 
 def rounding_floor(dtype: str, tolerance: float, terms: float) -> float:

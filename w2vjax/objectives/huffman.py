@@ -26,7 +26,7 @@ from w2vjax.objectives.logistic import (
     logistic_rows_bounded,
     logistic_rows_loss,
 )
-from w2vjax.objectives.negative import sound_counts
+from w2vjax.real import number, sound_counts
 from w2vjax.types import Batch, Draws, Objective, Params, Targets
 
 # The most levels whose nodes 64-bit integers can number. A word so deep has a share below 2^-42.
@@ -135,7 +135,7 @@ def huffman_tree(counts: ArrayLike, spare: float | None = None) -> Huffman:
     ([1, 2, 2], [[0, 0], [0, 1], [0, 1]])
     """
     mass = sound_counts(counts)
-    if spare is not None and not 0 <= spare < math.inf:
+    if spare is not None and not 0 <= number("spare", spare) < math.inf:
         raise SettingError(f"spare={spare} cannot work. Use about 1/3, or None for no limit.")
     size = mass.size
     leaves = 2.0**_MOST_LEVELS if spare is None else size * (1 + spare)
@@ -209,7 +209,7 @@ def hierarchical_softmax(spare: float | None = None, a: float = A, b: float = B)
     >>> objective.init([7, 7]).codes.tolist()
     [[0], [1]]
     """
-    if not (a > 0 and b > 0):
+    if not (number("a", a) > 0 and number("b", b) > 0):
         raise SettingError(f"a={a}, b={b} cannot work. Use numbers above 0, such as {A} and {B}.")
     tree = partial(huffman_tree, spare=spare)
     logistic = logistic_rows_loss, logistic_rows_backward

@@ -14,12 +14,13 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from w2vjax import types
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.objectives import hidden as hidden_side
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.scores import score_bound
 from w2vjax.objectives.softmax import SoftmaxTargets, softmax
+from w2vjax.trees import float_dtype
 from w2vjax.types import Batch, EmbedBackward, Goal, Gradient, Objective, Params, Rows, Tables
 
 
@@ -40,11 +41,16 @@ def init_params(key: Array, vocab_size: int, dim: int, dtype: DTypeLike = jnp.fl
     Returns:
         Two tables [V, D], for every objective.
 
+    Raises:
+        SettingError: a size is not a whole number, D is below 1, or the dtype is not of floats.
+
     >>> params = init_params(jax.random.key(0), vocab_size=5, dim=3)
     >>> params.input.shape, float(abs(params.input).max()) < 1 / 3, float(abs(params.output).max())
     ((5, 3), True, 0.0)
     """
-    wide = jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32
+    whole_number("vocab_size", vocab_size, least=0)
+    whole_number("dim", dim)
+    wide = jnp.float64 if float_dtype(dtype) == jnp.float64 else jnp.float32
     values = jax.random.uniform(key, (vocab_size, dim), wide, -1, 1) / dim
     return Params(values.astype(dtype), jnp.zeros((vocab_size, dim), dtype))
 

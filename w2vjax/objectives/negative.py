@@ -25,6 +25,7 @@ from w2vjax.objectives.logistic import (
     logistic_rows_bounded,
     logistic_rows_loss,
 )
+from w2vjax.real import number, sound_counts
 from w2vjax.types import Objective, Targets
 
 
@@ -40,25 +41,25 @@ class Alias(NamedTuple):
     other: Array
 
 
-def sound_counts(counts: ArrayLike) -> np.ndarray:
-    """Word counts as [V] float64. SettingError if they are empty, negative or not finite."""
-    mass = np.asarray(counts, np.float64)
-    if mass.ndim != 1 or not mass.size or not np.isfinite(mass).all() or (mass < 0).any():
-        cause = "Word counts must be finite and at least 0, one for each word"
-        raise SettingError(f"{cause}. Count the vocabulary again.")
-    return mass
+def finite_exponent(exponent: float) -> float:
+    """The exponent of the noise as a float. SettingError if it is no finite number."""
+    found = number("exponent", exponent)
+    if not np.isfinite(found):
+        raise SettingError(f"exponent={exponent} cannot work. Use a finite number, such as 0.75.")
+    return found
 
 
 def noise_mass(counts: ArrayLike, exponent: float = 0.75) -> np.ndarray:
     """counts^exponent, [V] float64; 0 stays 0.
 
     Raises:
-        SettingError: counts are empty, negative, not finite, or have no mass.
+        SettingError: counts are empty, negative, not finite, no numbers, or have no mass; or the
+            exponent is no finite number.
 
     >>> noise_mass([16, 0, 1]).tolist()
     [8.0, 0.0, 1.0]
     """
-    mass = sound_counts(counts)
+    mass, exponent = sound_counts(counts), finite_exponent(exponent)
     mass = np.where(mass > 0, np.maximum(mass, 1e-300) ** exponent, 0.0)
     if not 0 < mass.sum() < np.inf:
         cause = f"Counts raised to exponent={exponent} sum to {mass.sum()}"
@@ -174,9 +175,7 @@ def negative_sampling(
     """
     whole_number("num_negatives", num_negatives)
     drawn = num_negatives if shared is None else whole_number("shared", shared)
-    if not np.isfinite(exponent):
-        raise SettingError(f"exponent={exponent} cannot work. Use a finite number, such as 0.75.")
-
+    exponent = finite_exponent(exponent)
     return Objective(
         partial(alias_table, exponent=exponent),
         partial(_select, num_negatives),

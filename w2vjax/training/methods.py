@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
 from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.shared import shared_negatives
@@ -122,7 +122,7 @@ def method(
         epochs: how many times the text is read.
 
     Raises:
-        SettingError: a name is not known, words are below 0 or epochs below 1.
+        SettingError: a name is not known, or words or epochs are not whole numbers from 0 or 1 on.
 
     >>> method("cbow").learning_rate, method("cbow", words=48_000, epochs=20).learning_rate
     (0.5, 0.15)
@@ -141,9 +141,12 @@ def method(
             f"model={model!r} with objective={objective!r} is not known. Models: "
             f"{', '.join(models)}; objectives: {', '.join(objectives)}."
         ) from None
-    if words is not None and not (words >= 0 and epochs > 0):
-        cause = f"words={words} and epochs={epochs} cannot work"
-        raise SettingError(f"{cause}. Use words of 0 or more, and 1 epoch or more.")
+    try:
+        whole_number("words", 0 if words is None else words, least=0)
+        whole_number("epochs", epochs)
+    except SettingError as error:
+        cause = f"words={words!r:.60} and epochs={epochs!r:.60} cannot work"
+        raise SettingError(f"{cause}. Use words of 0 or more, and 1 epoch or more.") from error
     if model == "cbow" and words is not None:
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
@@ -180,6 +183,7 @@ def make_objective(
     >>> make_objective("negative").ahead, make_objective("softmax").ahead
     (True, False)
     """
+    whole_number("words", words, least=0)
     if not isinstance(objective, Objective):
         objective = OBJECTIVES[objective](
             NEGATIVES if negatives is None else negatives,

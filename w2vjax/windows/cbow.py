@@ -20,8 +20,9 @@ from jax.typing import ArrayLike, DTypeLike
 
 from w2vjax.errors import SettingError
 from w2vjax.ids import as_ids
+from w2vjax.trees import float_dtype
 from w2vjax.types import Batch, Inputs
-from w2vjax.windows.skipgram import block_batch
+from w2vjax.windows.skipgram import block_batch, real_weights
 
 
 def mean_weights(mask: Array, dtype: DTypeLike) -> Array:
@@ -53,20 +54,23 @@ def cbow(
 
     Raises:
         IdError: an id is not in [0, vocab_size).
-        SettingError: the shapes do not fit each other.
+        SettingError: the shapes do not fit each other, the mask is not of real numbers, or the
+            dtype is not of floats.
 
     >>> batch = cbow([[0, 2]], [1], vocab_size=3)
     >>> batch.inputs.weights.tolist(), batch.words.tolist()
     ([[[0.5, 0.5]]], [[1]])
     """
     contexts, centers = as_ids(contexts, vocab_size), as_ids(centers, vocab_size)
-    real = jnp.ones(contexts.shape, bool) if mask is None else jnp.asarray(mask).astype(bool)
+    real = jnp.ones(contexts.shape, bool)
+    if mask is not None:
+        real = real_weights("mask", mask).astype(bool)
     if contexts.ndim != 2 or real.shape != contexts.shape or centers.shape != contexts.shape[:1]:
         raise SettingError(
             f"Contexts {contexts.shape}, centers {centers.shape} and a mask {real.shape} do not "
             "fit. Give contexts [B, C], centers [B] and a mask [B, C]."
         )
-    inputs = Inputs(contexts[:, None], mean_weights(real, dtype)[:, None])
+    inputs = Inputs(contexts[:, None], mean_weights(real, float_dtype(dtype))[:, None])
     return Batch(inputs, centers[:, None], real.any(-1).astype(dtype)[:, None, None])
 
 
@@ -83,6 +87,9 @@ def cbow_block_batch(
         segments: [B, T + 2*window] lines, -1 on padding.
         reach: [B, T], how far each center looks.
         dtype: of the weights.
+
+    Raises:
+        SettingError: the dtype is not of floats.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> cbow_block_batch(tokens, segments, jnp.asarray([[1, 1]])).inputs.weights.tolist()

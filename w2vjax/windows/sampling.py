@@ -19,7 +19,8 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, whole_number
+from w2vjax.real import number, sound_counts
 
 # Prefix sums are products with a triangle of ones of this size. XLA's cumsum on a CPU is ten times
 # slower.
@@ -34,15 +35,15 @@ def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
         sample: t; 0 keeps all words.
 
     Raises:
-        SettingError: sample is negative or not finite.
+        SettingError: sample is negative or no finite number, or counts are negative or not finite.
 
     >>> keep_probabilities([90, 10], sample=0.1).round(3).tolist()
     [0.444, 1.0]
     """
+    sample, mass = number("sample", sample), sound_counts(counts, least=0)
     if not (math.isfinite(sample) and sample >= 0):
         cause = f"sample={sample} cannot work"
         raise SettingError(f"{cause}. Use about 1e-3 or 1e-5, or 0 to keep every word.")
-    mass = np.asarray(counts, np.float64)
     if sample == 0 or not mass.sum():
         return np.ones(mass.shape)
     rarity = sample / np.maximum(mass / mass.sum(), 1e-300)  # t / f
@@ -132,8 +133,13 @@ def chunk_seed(seed: int, epoch: int, chunk: int) -> np.ndarray:
 
     >>> chunk_seed(seed=7, epoch=0, chunk=2).tolist()
     [7, 0, 2]
+
+    Raises:
+        SettingError: one is not a whole number from 0 to 2^32 - 1.
     """
-    return np.array([seed, epoch, chunk], np.uint32)
+    named = {"seed": seed, "epoch": epoch, "chunk": chunk}
+    numbers = [whole_number(name, value, 0, 2**32 - 1) for name, value in named.items()]
+    return np.array(numbers, np.uint32)
 
 
 def chunk_key(numbers: Array) -> Array:

@@ -14,12 +14,15 @@ Memory", 2016). Functions of blocks can be jitted and trust their ids.
 :mod:`w2vjax.windows.neighbourhood` defines a block.
 """
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from w2vjax.errors import SettingError
 from w2vjax.ids import as_ids
+from w2vjax.real import is_real, real_numbers
+from w2vjax.trees import float_dtype
 from w2vjax.types import Batch, Inputs
 from w2vjax.windows.neighbourhood import around_each, in_block
 
@@ -43,15 +46,16 @@ def pairs(
 
     Raises:
         IdError: an id is not in [0, vocab_size).
-        SettingError: the arrays differ in length.
+        SettingError: the arrays differ in length, weights are not real numbers, or their dtype is
+            not of floats.
 
     >>> batch = pairs([0, 1], [1, 0], vocab_size=2)
     >>> batch.inputs.ids.shape, batch.words.tolist()
     ((2, 1, 1), [[1], [0]])
     """
     centers, contexts = as_ids(centers, vocab_size), as_ids(contexts, vocab_size)
-    ones = jnp.ones(centers.shape, dtype)
-    weights = ones if weights is None else jnp.asarray(weights, dtype)
+    ones = jnp.ones(centers.shape, float_dtype(dtype))
+    weights = ones if weights is None else real_weights("weights", weights).astype(dtype)
     if not centers.shape == contexts.shape == weights.shape or centers.ndim != 1:
         raise SettingError(
             f"Centers {centers.shape}, contexts {contexts.shape} and weights {weights.shape} make "
@@ -59,6 +63,12 @@ def pairs(
         )
     inputs = Inputs(centers[:, None, None], ones[:, None, None])
     return Batch(inputs, contexts[:, None], weights[:, None, None])
+
+
+def real_weights(what: str, given: ArrayLike) -> Array:
+    """Real numbers as an array of JAX, also inside jit. SettingError for anything else."""
+    traced = isinstance(given, jax.Array) and is_real(given.dtype)
+    return jnp.asarray(given if traced else real_numbers(what, given))
 
 
 def block_batch(
@@ -74,13 +84,16 @@ def block_batch(
         reach: [B, T], how far each center looks.
         dtype: of the weights.
 
+    Raises:
+        SettingError: the dtype is not of floats.
+
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
     >>> block_batch(tokens, segments, jnp.asarray([[1, 1]])).weights.tolist()
     [[[0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 0.0]]]
     """
     count, width = reach.shape[1], tokens.shape[1]
     window = (width - count) // 2
-    weights = in_block(segments, reach).astype(dtype)
+    weights = in_block(segments, reach).astype(float_dtype(dtype))
     # Padding centers have weight 1 too: they have no positives, and a constant costs nothing.
     inputs = Inputs(tokens[:, window : window + count, None], jnp.ones((*reach.shape, 1), dtype))
     return Batch(inputs, tokens, weights)
@@ -97,6 +110,9 @@ def fan_batch(
         reach: [B, T], how far each center looks.
         dtype: of the weights.
 
+    Raises:
+        SettingError: the dtype is not of floats.
+
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
     >>> batch = fan_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.inputs.ids[..., 0].tolist(), batch.weights[..., 0].tolist()
@@ -104,6 +120,6 @@ def fan_batch(
     """
     centers, contexts, mask = around_each(tokens, segments, reach)
     columns = contexts.shape[-1]
-    weights = mask.reshape(-1, columns, 1).astype(dtype)
+    weights = mask.reshape(-1, columns, 1).astype(float_dtype(dtype))
     inputs = Inputs(contexts.reshape(-1, columns, 1), jnp.ones(weights.shape, dtype))
     return Batch(inputs, centers.reshape(-1, 1), weights)
