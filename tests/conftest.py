@@ -22,6 +22,7 @@ from planted import planted_text
 
 from w2vjax.corpus.encode import Corpus, prepare
 
+MAPS = "/proc/self/maps"
 os.environ.setdefault("MPLBACKEND", "Agg")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -57,6 +58,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Let no garbage collection look again at what the imports have made: 3 % of the time."""
     gc.freeze()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Drop the compiled programs before they take all memory maps that Linux gives a process.
+
+    A program takes some 20 of 65,530 maps, and XLA crashes where it gets none: a slow run did.
+    """
+    if item.get_closest_marker("slow") and os.path.exists(MAPS):
+        with open(MAPS, "rb") as maps:
+            if sum(1 for _ in maps) > 25_000:
+                jax.clear_caches()
 
 
 # Generated examples are the same in every run. Some slow tests draw new ones.
