@@ -474,6 +474,34 @@ def test_an_interruption_that_a_library_loses_comes_again(name, lost):
     assert done.stderr.endswith(f"Stopped by {name}.\n")
 
 
+COLLECTED = """
+import gc, os, signal, sys, time
+from w2vjax import cli
+
+def interrupt(phase, info):
+    if sent:
+        os.kill(os.getpid(), sent.pop())
+        time.sleep(0.01)
+
+def command(arguments):
+    gc.callbacks.append(interrupt)
+    gc.collect()
+    time.sleep(60)
+
+sent = [signal.{name}]
+cli._dispatch = command
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", *slow("SIGINT")])
+def test_an_interruption_of_the_garbage_collector_is_one_line(name):
+    code = COLLECTED.format(name=name)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=40)
+    assert done.returncode == 128 + getattr(signal, name)
+    assert done.stderr == f"w2vjax: Stopped by {name}.\n"
+
+
 # --- standard output and input --------------------------------------------------------------------
 
 

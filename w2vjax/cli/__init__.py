@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 from w2vjax.errors import FileError, SettingError, W2VError, did_you_mean
 from w2vjax.processes.streams import hold_streams, named_output
@@ -71,6 +72,14 @@ def main(argv: list[str] | None = None) -> int:
             signal.setitimer(signal.ITIMER_REAL, 2)
         raise KeyboardInterrupt(signal.Signals(received[-1]).name)
 
+    tell_unraisable = sys.unraisablehook
+
+    def unraisable(lost: Any) -> None:
+        # what interrupts a callback of the garbage collector is lost, and comes again
+        if not isinstance(lost.exc_value, KeyboardInterrupt):
+            tell_unraisable(lost)
+
+    sys.unraisablehook = unraisable
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     if hasattr(signal, "setitimer"):
