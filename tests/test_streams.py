@@ -19,9 +19,9 @@ PROGRAM = "import sys; from w2vjax.cli import main; sys.exit(main())"
 
 @pytest.fixture
 def vectors(tmp_path):
-    path = tmp_path / "vectors.txt"
-    path.write_text("4 2\nking 1 0\nqueen 1 1\nman 2 0\nwoman 2 2\n")
-    return path
+    words = ["king", "queen", "man", "woman"]
+    w2v.save(w2v.Vectors(words, [[1.0, 0], [1, 1], [2, 0], [2, 2]]), tmp_path / "vectors.txt")
+    return tmp_path / "vectors.txt"
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 A command is imported when it is called, so none waits for what another one imports.
 """
 
-import gc
 import importlib
 import os
 import signal
@@ -57,9 +56,6 @@ def main(argv: list[str] | None = None) -> int:
     if argv is not None:
         return run_command(argv)
     hold_streams()
-    # Python looks for cyclic garbage at every 700 new objects. Imports and traces of programs make
-    # 10^6 that stay, so that was a tenth of the time of a short command.
-    gc.set_threshold(100_000, 50, 100)
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:

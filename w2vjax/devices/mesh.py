@@ -41,16 +41,11 @@ def require_backend() -> None:
     """
     try:
         jax.devices()
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # a missing CUDA plugin: an empty AssertionError
+    except (RuntimeError, AssertionError) as error:
         asked = jax.config.values["jax_platforms"]
-        place, remedy = (
-            (f" for JAX_PLATFORMS={asked!r}", "Unset it, or set it to cpu")
-            if asked
-            else ("", "Set JAX_PLATFORMS=cpu")
-        )
+        place = f" for JAX_PLATFORMS={asked!r}" if asked else ""
+        remedy = "Unset it, or set it to cpu" if asked else "Set JAX_PLATFORMS=cpu"
+        # without its plugin, CUDA ends in an AssertionError that says nothing
         said = str(error).partition(" (set ")[0].rstrip(".") or "its plugin is not installed"
         raise SettingError(f"JAX finds no device{place}: {said}. {remedy}.") from error
 
