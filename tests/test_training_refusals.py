@@ -400,11 +400,11 @@ SQUARE = np.full((2, 4), 0.1)
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ([["x"] * 4] * 2, "no real numbers"),
-        (SQUARE + 1j, "no real numbers"),
-        (SQUARE > 0, "no real numbers"),
-        (None, "no real numbers"),
-        ([[1.0, 2.0], [3.0]], "no real numbers"),
+        ([["x"] * 4] * 2, "real numbers"),
+        (SQUARE + 1j, "real numbers"),
+        (SQUARE > 0, "real numbers"),
+        (None, "real numbers"),
+        ([[1.0, 2.0], [3.0]], "real numbers"),
         (np.full((2, 4), NAN), "not finite"),
         (jnp.full((2, 4), jnp.inf), "not finite"),
         (np.full((2, 4), -1e300), "not finite"),
@@ -420,7 +420,7 @@ def test_a_start_that_is_no_table_of_numbers_is_refused(table, says):
 
 
 def test_a_start_without_numbers_is_refused_before_the_corpus_is_read():
-    with pytest.raises(errors.SettingError, match="no real numbers"):
+    with pytest.raises(errors.SettingError, match="real numbers"):
         w2v.train(Unread(), dim=4, start=w2v.Params(SQUARE, "tables"))
 
 

@@ -23,6 +23,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.devices.mesh import trains_copies
 from w2vjax.errors import SettingError
+from w2vjax.real import is_real, not_real, real_numbers
 from w2vjax.types import Params, Rows, Tree
 
 AXES = DATA, DIM, VOCABULARY = "data", "dim", "vocabulary"
@@ -34,14 +35,11 @@ def _real_table(what: str, table: Any, dtype: str) -> Any:
     Raises:
         SettingError: it is none. The message begins with ``what``.
     """
-    try:
-        found: Any = table if isinstance(table, jax.Array) else np.asarray(table)
-    except ValueError:  # rows of different lengths
-        found = np.asarray(None)
-    if not any(jnp.issubdtype(found.dtype, kind) for kind in (jnp.floating, jnp.integer)):
-        cause = f"{what} holds no real numbers, but {table!r:.60}"
-        raise SettingError(f"{cause}. Pass an array of them, [V, D].")
-    library = jnp if isinstance(found, jax.Array) else np
+    on_device = isinstance(table, jax.Array) and is_real(table.dtype)
+    found: Any = table if on_device else real_numbers(what, table)
+    if found.dtype == bool:
+        raise not_real(what, table, "its type is bool")
+    library = jnp if on_device else np
     with np.errstate(over="ignore"):
         sound = library.isfinite(found.astype(jnp.dtype(dtype))).all()
     if not sound:
