@@ -10,6 +10,7 @@ import time
 
 import jax
 import pytest
+from marks import slow
 
 import w2vjax as w2v
 from w2vjax.errors import CorpusError, SettingError
@@ -158,7 +159,9 @@ def test_a_platform_without_its_plugin_is_named(monkeypatch, error):
         w2v.train([["king", "man"]], min_count=1)
 
 
-@pytest.mark.parametrize("given", ["train", "plan", "gradcheck --objective softmax", "reproduce"])
+@pytest.mark.parametrize(
+    "given", ["train", *slow("plan", "gradcheck --objective softmax", "reproduce")]
+)
 def test_a_command_names_the_platform_that_jax_does_not_have(tmp_path, given):
     surroundings = os.environ | {"JAX_PLATFORMS": "other"}
     command = [sys.executable, "-c", PROGRAM, *given.split()]
