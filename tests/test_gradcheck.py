@@ -308,7 +308,7 @@ def test_a_gradient_that_numpy_would_make_fit_is_refused(gradient: Any, says: st
 
 
 def test_rows_of_a_number_are_refused_and_keys_agree_with_themselves() -> None:
-    with pytest.raises(w2v.errors.SettingError, match="Give whole ids"):
+    with pytest.raises(w2v.errors.SettingError, match=r"as ids \[N\], and values \[N\]"):
         w2v.check_gradients(
             lambda w: w**2,
             lambda w: (w**2, Rows(jnp.zeros(1, int), (2 * w)[None])),

@@ -41,7 +41,7 @@ def _real_table(what: str, table: Any, dtype: str) -> Any:
         raise not_real(what, table, "its type is bool")
     library = jnp if on_device else np
     with np.errstate(over="ignore"):
-        sound = library.isfinite(found.astype(jnp.dtype(dtype))).all()
+        sound = library.isfinite(library.asarray(found, jnp.dtype(dtype))).all()
     if not sound:
         cause = f"{what} holds NaN, infinity or numbers that are not finite in {dtype}"
         raise SettingError(f"{cause}. Look at the run that made it.")

@@ -74,7 +74,8 @@ def dense(gradient: Tree, params: Tree) -> Any:
         expected = (ids.size, *shape[1:])
         if ids.ndim != 1 or ids.dtype.kind not in "iu" or not shape or values.shape != expected:
             cause = f"The {what} has {ids.dtype} ids {ids.shape} and values {values.shape}"
-            raise SettingError(f"{cause}. Give whole ids [N] and values {['N', *shape[1:]]}.")
+            wanted = ", ".join(map(str, ("N", *shape[1:])))
+            raise SettingError(f"{cause}. Give whole numbers as ids [N], and values [{wanted}].")
         total = np.zeros(shape)
         if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < len(param):
             return np.full(shape, np.nan)  # NumPy would take -1 for the last row
