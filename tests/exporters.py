@@ -3,6 +3,8 @@
 python exporters.py FOLDER steps              SIGKILL at every call that tests/faults.py counts
 python exporters.py FOLDER syscalls           SIGKILL at every system call, by strace
 python exporters.py FOLDER errors    ENOSPC, EIO, EDQUOT, EACCES from every system call, by strace
+
+Names of writers after it choose some of them.
 """
 
 import json
@@ -221,9 +223,10 @@ def traced(folder, name, write, faults):
                     break
 
 
-def main(folder, mode):
+def main(folder, mode, *names):
     report = {}
-    for name, (write, read) in EXPORTERS.items():
+    for name in names or EXPORTERS:
+        write, read = EXPORTERS[name]
         place = Path(folder, name.replace(".", "_"))
         place.mkdir()
         write(place / name, OLD)

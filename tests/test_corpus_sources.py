@@ -560,12 +560,11 @@ print(peak() - before)
 """
 
 
-QUICK_BOMBS = [(b"x", ".gz"), (b"x", ".bz2"), (b" ", ".zst")]
 BOMBS = list(itertools.product((b"\0", b" ", b"\n", b"x"), SUFFIXES))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("bombs", [QUICK_BOMBS, *slow(BOMBS)], ids=len)
+@pytest.mark.parametrize("bombs", [[(b" ", ".zst")], *slow(BOMBS)], ids=len)
 def test_bombs_are_refused_in_constant_memory(tmp_path, bombs):
     """256 MiB of one byte in 8 kB of .zst, 72 MiB in 50 bytes of .bz2 and in 11 kB of .xz."""
     paths = [tmp_path / f"{number}{suffix}" for number, (_, suffix) in enumerate(bombs)]

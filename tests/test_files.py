@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from faults import Faults
+from marks import slow
 
 import w2vjax as w2v
 from w2vjax import files
@@ -227,7 +228,11 @@ with pytest.MonkeyPatch.context() as patch:
 
 
 @pytest.mark.parametrize(
-    ("kind", "names", "steps"), [("one", ["a"], (1, 2, 5)), ("pair", ["a", "b"], (4, 17, 20, 21))]
+    ("kind", "names", "steps"),
+    [
+        ("pair", ["a", "b"], (17, 20)),
+        *slow(("one", ["a"], (1, 2, 5)), ("pair", ["a", "b"], (4, 17, 20, 21))),
+    ],
 )
 def test_sigkill_leaves_old_or_new_and_the_next_writer_clears_up(tmp_path, kind, names, steps):
     write = {"one": write_one, "pair": write_pair}[kind]

@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from marks import slow
 
 
-def run(folder, mode):
+def run(folder, mode, names=()):
     program = Path(__file__).with_name("exporters.py")
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", program, folder, mode], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", program, folder, mode, *names],
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
@@ -24,8 +27,11 @@ def run(folder, mode):
     return report
 
 
-def test_sigkill_at_every_step_of_every_exporter(tmp_path):
-    for name, found in run(tmp_path, "steps").items():
+@pytest.mark.parametrize(
+    "names", [("x.txt", "model.safetensors", "checkpoints"), *slow(((),))], ids=["three", "all"]
+)
+def test_sigkill_at_every_step_of_every_exporter(tmp_path, names):
+    for name, found in run(tmp_path, "steps", names).items():
         assert found["wrong"] == [], name
         assert found["faults"] >= 8, name
         assert found["old"], name

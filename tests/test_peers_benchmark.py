@@ -121,6 +121,7 @@ def fake(scale: float) -> peers_tools.Tool:
     )
 
 
+@pytest.mark.slow
 def test_peers_from_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

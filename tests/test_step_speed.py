@@ -28,6 +28,7 @@ def checked(recipe, case=CASE):
     return step_speed.check_step(case, recipe, batch, targets, text.counts, key)
 
 
+@pytest.mark.slow
 def test_a_step_that_is_off_by_a_thousandth_is_not_timed() -> None:
     recipe = step_speed.recipe_of(CASE)
     assert checked(recipe) < step_speed.TOLERANCE
