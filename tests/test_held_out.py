@@ -75,8 +75,9 @@ def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(
     assert found["loss"] == pytest.approx(found["unigram_loss"], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("objective", "sample"), [("negative", 1e-2), *slow(("softmax", 1e-2), ("negative", 0.0))]
+    ("objective", "sample"), [("negative", 1e-2), ("softmax", 1e-2), ("negative", 0.0)]
 )
 def test_both_public_losses_are_one(objective: str, sample: float) -> None:
     """evaluate_held_out of a corpus is the mean of held_out_loss over its batches."""
