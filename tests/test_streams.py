@@ -159,13 +159,21 @@ def test_a_platform_without_its_plugin_is_named(monkeypatch, error):
         w2v.train([["king", "man"]], min_count=1)
 
 
+@pytest.mark.parametrize("asked", ["cpu,other", *slow("other", "other,cpu")])
 @pytest.mark.parametrize(
-    "given", ["train", *slow("plan", "gradcheck --objective softmax", "reproduce")]
+    "given",
+    [
+        "eval x.txt --analogies a",
+        *slow("train", "plan", "gradcheck --objective softmax", "reproduce"),
+    ],
 )
-def test_a_command_names_the_platform_that_jax_does_not_have(tmp_path, given):
-    surroundings = os.environ | {"JAX_PLATFORMS": "other"}
+def test_a_command_names_the_platform_that_jax_does_not_have(tmp_path, given, asked):
+    """JAX refuses such a platform once, and then goes on with those that it could start."""
+    (tmp_path / "x.txt").write_text("king 1 0\nman 0 1\nqueen 1 1\nwoman 1 2\n")
+    (tmp_path / "a").write_text(": all\n" + "king man queen woman\n" * 300)
+    surroundings = os.environ | {"JAX_PLATFORMS": asked}
     command = [sys.executable, "-c", PROGRAM, *given.split()]
     done = subprocess.run(command, env=surroundings, capture_output=True, text=True, cwd=tmp_path)
-    said = "JAX finds no device for JAX_PLATFORMS='other'"
+    said = f"JAX finds no device for JAX_PLATFORMS='{asked}'"
     assert (done.returncode, done.stderr.count("\n")) == (2, 1 + done.stderr.count("checking"))
     assert done.stderr.splitlines()[-1].startswith(f"w2vjax {given.split()[0]}: {said}")

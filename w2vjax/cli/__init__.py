@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from w2vjax.errors import FileError, SettingError, W2VError, did_you_mean
+from w2vjax.errors import FileError, W2VError, did_you_mean
 from w2vjax.processes.streams import hold_streams, named_output
 
 # command: (module, function, one line for ``w2vjax --help``)
@@ -120,17 +120,16 @@ def run_command(arguments: Sequence[str]) -> int:
         number = signal.Signals.__members__.get(str(interruption), signal.SIGINT)
         tell(f"Stopped by {number.name}.")
         return 128 + number
-    except (RuntimeError, AssertionError):
+    except (RuntimeError, AssertionError) as error:
         if "jax" not in sys.modules:
             raise
-        from w2vjax.devices.mesh import require_backend
+        from w2vjax.devices.mesh import backend_error
 
-        try:  # any command may be the first to ask for a device
-            require_backend()
-        except SettingError as error:
-            tell(error)
-            return error.exit_code
-        raise
+        refused = backend_error(error)  # any command may be the first to ask for a device
+        if refused is None:
+            raise
+        tell(refused)
+        return refused.exit_code
     except BrokenPipeError:
         return 141
     except OSError as error:

@@ -42,12 +42,27 @@ def require_backend() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
-        asked = jax.config.values["jax_platforms"]
-        place = f" for JAX_PLATFORMS={asked!r}" if asked else ""
-        remedy = "Unset it, or set it to cpu" if asked else "Set JAX_PLATFORMS=cpu"
-        # without its plugin, CUDA ends in an AssertionError that says nothing
-        said = str(error).partition(" (set ")[0].rstrip(".") or "its plugin is not installed"
-        raise SettingError(f"JAX finds no device{place}: {said}. {remedy}.") from error
+        raise _no_device(error) from error
+
+
+def backend_error(error: Exception) -> SettingError | None:
+    """What to say if JAX found no device and raised this error. None if it has another cause."""
+    if str(error).startswith("Unable to initialize backend"):
+        return _no_device(error)  # asked again, JAX takes the platforms that it could start
+    try:
+        require_backend()
+    except SettingError as found:
+        return found
+    return None
+
+
+def _no_device(error: Exception) -> SettingError:
+    asked = jax.config.values["jax_platforms"]
+    place = f" for JAX_PLATFORMS={asked!r}" if asked else ""
+    remedy = "Unset it, or set it to cpu" if asked else "Set JAX_PLATFORMS=cpu"
+    # without its plugin, CUDA ends in an AssertionError that says nothing
+    said = str(error).partition(" (set ")[0].rstrip(".") or "its plugin is not installed"
+    return SettingError(f"JAX finds no device{place}: {said}. {remedy}.")
 
 
 def mesh_of(devices: int | None) -> Mesh | None:
