@@ -319,11 +319,20 @@ def test_a_flag_is_true_or_false(name, value):
 
 @pytest.mark.parametrize("value", ["no", 0, 1, None])
 def test_the_flags_of_the_parts_are_true_or_false(value, tmp_path):
+    vectors = w2v.Vectors(["a", "b"], np.eye(2))
     for make in (
         lambda: w2v.train(Unread(), checkpoint=w2v.Checkpoints(tmp_path / "kept", resume=value)),
         lambda: w2v.train(Unread(), reading=Reading(together=value)),
         lambda: ReadOptions(verify=value),
         lambda: w2v.set_up(None, Settings(), deterministic=value),
+        lambda: vectors.mean_vector(["a"], pre_normalize=value),
+        lambda: vectors.mean_vector(["a"], post_normalize=value),
+        lambda: vectors.mean_vector(["a"], ignore_missing=value),
+        lambda: w2v.evaluate_word_pairs(vectors, [("a", "b", 1)], case_insensitive=value),
+        lambda: w2v.evaluate_word_analogies(vectors, [tuple("abab")], case_insensitive=value),
+        lambda: w2v.load_model(tmp_path / "none", verify=value),
+        lambda: w2v.formats.load_word2vec_format(tmp_path / "none", binary=value),
+        lambda: w2v.formats.save_word2vec_format(vectors, tmp_path / "none", binary=value),
     ):
         with pytest.raises(errors.SettingError, match=r"is unclear\. Use True or False"):
             make()

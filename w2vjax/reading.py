@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-import numpy as np
-
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.errors import FileError, FormatError, SettingError, as_names, whole_number
 from w2vjax.files import AnyPath, as_path, standing
+from w2vjax.real import true_or_false
 
 ALLOWANCES = {
     "duplicates": "of words that occur twice, the first is kept",
@@ -69,17 +68,6 @@ class ReadOptions:
         true_or_false("verify", self.verify)
         if self.vocabulary is not None:
             as_path(self.vocabulary)
-
-
-def true_or_false(name: str, value: object) -> None:
-    """Raise SettingError for a flag that is not True or False. Python takes "no" for true.
-
-    >>> true_or_false("progress", "no")
-    Traceback (most recent call last):
-    w2vjax.errors.SettingError: progress='no' is unclear. Use True or False.
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise SettingError(f"{name}={value!r:.60} is unclear. Use True or False.")
 
 
 def _one_of(option: str, value: str, known: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""Real numbers are checked where they enter, before NumPy makes some of what is none."""
+"""Real numbers and flags are checked where they enter: NumPy and Python take much that is none."""
 
 from decimal import Decimal
 from numbers import Real
@@ -98,3 +98,14 @@ def shown(given: object) -> str:
         return " ".join(f"{given!r:.60}".split())
     except ValueError:  # Python prints no number of more than 4,300 digits
         return f"{type(given).__name__} too long to print"
+
+
+def true_or_false(name: str, value: object) -> None:
+    """Raise SettingError for a flag that is not True or False. Python takes "no" for true.
+
+    >>> true_or_false("progress", "no")
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: progress='no' is unclear. Use True or False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise SettingError(f"{name}={value!r:.60} is unclear. Use True or False.")

@@ -22,7 +22,8 @@ from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
 from w2vjax.files import AnyPath, refuse_to_overwrite
 from w2vjax.processes.streams import chunks, standard_bytes
-from w2vjax.reading import MARK, archive, contents, true_or_false, wide_text
+from w2vjax.reading import MARK, archive, contents, wide_text
+from w2vjax.real import true_or_false
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words

@@ -19,6 +19,7 @@ import numpy as np
 from w2vjax.errors import FormatError, SettingError
 from w2vjax.evaluation.readers import ScoredPair, read_word_pairs
 from w2vjax.files import AnyPath
+from w2vjax.real import true_or_false
 from w2vjax.vectors.nearest import searched_words, unit_rows
 from w2vjax.vectors.vectors import Vectors, require_vectors
 
@@ -75,7 +76,7 @@ def evaluate_word_pairs(
         FormatError: the file does not hold word pairs, an item is no triple, or a score is not
             finite.
         SettingError: ``pairs`` is neither a file nor a list, ``restrict_vocab`` is not a whole
-            number of 1 or more, or a vector is not finite.
+            number of 1 or more, a vector is not finite, or ``case_insensitive`` is no bool.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
@@ -170,6 +171,7 @@ def first_rows(
     vectors: Vectors, restrict_vocab: int | None, case_insensitive: bool
 ) -> tuple[dict[str, int], Callable[[str], str]]:
     """From a folded word to the first row that has it, and the folding."""
+    true_or_false("case_insensitive", case_insensitive)
     fold: Callable[[str], str] = str.upper if case_insensitive else str
     words = vectors.words[: searched_words(vectors, restrict_vocab)]
     return {fold(word): row for row, word in reversed(list(enumerate(words)))}, fold

@@ -23,6 +23,7 @@ from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
+from w2vjax.real import true_or_false
 from w2vjax.vectors.vectors import Vectors, require_vectors
 from w2vjax.vocabulary_file import write_vocabulary
 
@@ -131,6 +132,7 @@ def load_word2vec_format(
     A missing header (GloVe) is recognised, so ``no_header`` is not needed. Raises as :func:`load`.
     The example of :func:`save_word2vec_format` reads a file.
     """
+    true_or_false("binary", binary)
     read = functools.partial(load, path, format="binary" if binary else "text", vocabulary=fvocab)
     return read(allow=allow, unicode_errors=unicode_errors, limit=limit)
 
@@ -149,6 +151,7 @@ def save_word2vec_format(
     ([3.0, 0.5], [9, 5])
     """
     require_vectors(vectors)
+    true_or_false("binary", binary)
     if fvocab is not None:
         write_vocabulary(fvocab, vectors.words, vectors.counts)
     save(vectors, path, "binary" if binary else "text")

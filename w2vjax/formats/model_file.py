@@ -20,6 +20,7 @@ from w2vjax.formats import safetensors
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
 from w2vjax.reading import ReadOptions, encoded, refuse
+from w2vjax.real import true_or_false
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
 
@@ -152,10 +153,12 @@ def load_model(path: AnyPath, *, verify: bool = True) -> Model:
     Raises:
         FormatError: the file is damaged, is not a model, or holds vectors without an output table.
         FileError: the file cannot be read.
+        SettingError: ``verify`` is not True or False.
 
     The example of :func:`save_model` reads a file.
     """
     path = as_path(path)
+    true_or_false("verify", verify)
     tensors = open_tensors(path, verify)
     if "input" in tensors.arrays and "output" not in tensors.arrays:
         cause = "it holds vectors without the output table, so it cannot be trained further"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
 
 from w2vjax.errors import SettingError, did_you_mean
 from w2vjax.files import AnyPath
-from w2vjax.reading import true_or_false
+from w2vjax.real import true_or_false
 from w2vjax.training.settings import ELSEWHERE, RENAMED, Settings, objective_name
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from w2vjax.errors import SettingError
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
-from w2vjax.reading import true_or_false
+from w2vjax.real import true_or_false
 from w2vjax.reference import tokenize
 from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of

@@ -17,7 +17,7 @@ from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import counts_of
 from w2vjax.objectives.model import init_params
-from w2vjax.reading import true_or_false
+from w2vjax.real import true_or_false
 from w2vjax.training import methods
 from w2vjax.training.copies import chunks_on
 from w2vjax.training.feed import CHUNK, Feed, feed, longest_call

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
-from w2vjax.real import real_numbers
+from w2vjax.real import real_numbers, true_or_false
 from w2vjax.vectors.nearest import (
     Query,
     Searched,
@@ -324,7 +324,7 @@ def mean_vector(
     Raises:
         UnknownWordError: a word is not in the vocabulary, and ``ignore_missing`` is off.
         SettingError: no word is left, there are not as many weights as words, a weight or a vector
-            is not finite, or the words are one string or a set.
+            is not finite, the words are one string or a set, or a flag is not True or False.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog"], [[2.0, 0.0], [0.0, 4.0]])
@@ -332,6 +332,9 @@ def mean_vector(
     [0.5, 0.5]
     """
     words = several(words)
+    true_or_false("pre_normalize", pre_normalize)
+    true_or_false("post_normalize", post_normalize)
+    true_or_false("ignore_missing", ignore_missing)
     scale = (
         np.ones(len(words))
         if weights is None
