@@ -24,8 +24,8 @@ WINDOWS = battery.WINDOWS
 # tests and in `w2vjax gradcheck`.
 QUICK_WINDOW = "blocks"
 # Every objective is in the default gradient check. Costlier identities run by default for one
-# objective of each kind of target (all rows, drawn rows, paths, a stranger's) and for the others in
-# the slow tests.
+# objective of each kind of target (all rows, drawn rows, paths) and for the others in the slow
+# tests.
 QUICK_OBJECTIVES = ("softmax", "shared_negatives", "hierarchical_softmax")
 LISTED = [
     pytest.param(name, marks=[] if name in QUICK_OBJECTIVES else pytest.mark.slow)

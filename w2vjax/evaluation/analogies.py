@@ -140,8 +140,8 @@ def evaluate_word_analogies(
         FileError: the file cannot be read.
         FormatError: the file does not hold analogies, or a question is not four words.
         SettingError: ``analogies`` is neither a file nor a list, ``measure`` is no function,
-            ``restrict_vocab`` is not a whole number of 1 or more, or ``case_insensitive`` is no
-            bool.
+            ``restrict_vocab`` is not a whole number of 1 or more, or ``case_insensitive`` is
+            not True or False.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v

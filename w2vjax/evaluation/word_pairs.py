@@ -76,7 +76,8 @@ def evaluate_word_pairs(
         FormatError: the file does not hold word pairs, an item is no triple, or a score is not
             finite.
         SettingError: ``pairs`` is neither a file nor a list, ``restrict_vocab`` is not a whole
-            number of 1 or more, a vector is not finite, or ``case_insensitive`` is no bool.
+            number of 1 or more, a vector is not finite, or ``case_insensitive`` is not
+            True or False.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
