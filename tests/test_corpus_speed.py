@@ -18,6 +18,7 @@ def text(tmp_path, pipeline_speed):
     return path
 
 
+@pytest.mark.slow
 def test_the_candidates_agree_and_are_reported(pipeline_speed, text, capsys):
     record = pipeline_speed.run(text, rounds=1, write=False)
     assert {row["name"] for row in record["rows"]} >= {

@@ -77,6 +77,7 @@ def test_the_kernel_is_the_function(case: Case) -> None:
         assert float(jnp.abs(want - got).max()) < 1e-6 * float(jnp.abs(want).max())
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_are_runs_alone() -> None:
     objective, steps = objective_of(Case()), []
     for scale in (1.0, 2.0):

@@ -107,6 +107,7 @@ def job(path: Path, **settings: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_cell_is_trained_and_measured(tmp_path: Path) -> None:
     found = sweep_job.run(
         job(
