@@ -7,13 +7,19 @@ python exporters.py FOLDER errors    ENOSPC, EIO, EDQUOT, EACCES from every syst
 Names of writers after it choose some of them.
 """
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,9 +27,13 @@ from faults import Kill
 
 import w2vjax as w2v
 from w2vjax.cli.output import write_json
-from w2vjax.corpus.encode import encode
+from w2vjax.cli.reproduce import write_files
+from w2vjax.corpus.encode import _reuse, encode, prepare
 from w2vjax.corpus.phrases import phrases
 from w2vjax.files import appearing_together, claimed, settled
+from w2vjax.pictures.html import write_html
+from w2vjax.pictures.plot import plot_map
+from w2vjax.pictures.projection import Projection
 from w2vjax.runs.checkpoint import Position, load_checkpoint, save_checkpoint
 from w2vjax.training.copies import Joined
 
@@ -131,6 +141,71 @@ def read_numbers(path):
     return (OLD, NEW)[age]
 
 
+def cached(path, vectors):
+    prepare([[vectors.words[0]] * 9], path.parent, min_count=1)
+
+
+def read_cached(path):
+    """The vectors whose first word the cache holds. It is whole, or warns that it is damaged."""
+    (record,) = path.parent.glob("corpus-*.json")
+    paths = [record.with_suffix(f".{kind}") for kind in ("json", "ids", "starts")]
+    whole = settled(paths)[0].read_bytes().partition(b"\n")[2]
+    settings, marks, _ = json.loads(whole)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        corpus = _reuse(paths, settings, marks)
+    assert corpus.ids.tolist() == [0] * 9
+    return {age.words[0]: age for age in (OLD, NEW)}[corpus.vocab.words[0]]
+
+
+def project(matrix):
+    """JAX cannot compute in a forked child."""
+    return Projection(np.asarray(matrix)[:, :2], ("one", "two"))
+
+
+def picture(path, vectors):
+    plot_map(vectors, path=path, limit=9, project=project)
+
+
+def page(path, vectors):
+    write_html(vectors, path, limit=1, project=project)  # no neighbours, which JAX would find
+
+
+@cache
+def _bytes(write, name, age):
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder, name), (OLD, NEW)[age])
+        return Path(folder, name).read_bytes()
+
+
+def same_bytes(write):
+    """A reader: the vectors of which the writer makes the bytes that the file has."""
+
+    def read(path):
+        found = path.read_bytes()
+        ages = [age for age in range(2) if found == _bytes(write, path.name, age)]
+        return (OLD, NEW)[ages[0]] if ages else w2v.Vectors(["other"], [[0.0]])
+
+    return read
+
+
+def reproduced(path, vectors):
+    run = SimpleNamespace(
+        vocabulary=vectors.words,
+        w1=vectors.matrix,
+        history=[2.0, vectors.matrix[0, 0]],
+        shapes=[[9]],
+    )
+    with redirect_stdout(io.StringIO()):
+        write_files(run, path.parent, quiet=False)
+
+
+def read_reproduced(path):
+    """The vectors. The curve beside them is whole: it ends as a PNG does."""
+    assert path.with_name("loss.png").read_bytes()[-8:-4] == b"IEND"
+    return w2v.load(path)
+
+
 EXPORTERS = {
     name: (save, w2v.load) for name in ("x.txt", "x.bin", "x.npy", "tensors.tsv", "x.safetensors")
 } | {
@@ -141,6 +216,10 @@ EXPORTERS = {
     "x.json": (as_json, read_text),
     "phrases.txt": (joined, read_text),
     "ids": (numbers, read_numbers),
+    "cache": (cached, read_cached),
+    "x.png": (picture, same_bytes(picture)),
+    "x.html": (page, same_bytes(page)),
+    "embedding.txt": (reproduced, read_reproduced),
 }
 
 
@@ -229,6 +308,7 @@ def main(folder, mode, *names):
         write, read = EXPORTERS[name]
         place = Path(folder, name.replace(".", "_"))
         place.mkdir()
+        write(place / name, NEW)  # so that fonts and modules are read before the faults begin
         write(place / name, OLD)
         kept = sorted(place.iterdir())
         faults = (
