@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import OBJECTIVES
+from marks import slow
 
 import w2vjax as w2v
 from w2vjax.gradcheck import assert_gradients, check_gradients
@@ -48,6 +49,24 @@ def two(params: Any) -> Any:
     return square(params["a"] * params["b"].sum())
 
 
+def dead(params: Any, x: Any) -> Any:
+    return (jax.nn.relu(x @ params["w1"]) @ params["w2"]).sum()
+
+
+def times_17_at_2(gradient: Any) -> Any:
+    w1, w2 = gradient["w1"], gradient["w2"]
+    return {"w1": w1.at[:, 2].multiply(-17.0), "w2": w2.at[2].multiply(-17.0)}
+
+
+def product(params: Any) -> Any:
+    return square(params["a"] @ params["b"])
+
+
+def cubes(params: Any) -> Any:
+    return square(params["a"] * params["b"])
+
+
+M17 = np.asarray([[1.0, -17.0, 1.0]])
 X = np.abs(normal(size=(4, 3)))
 # A wrong backward for each way of being hollow: at these params it equals the right gradient.
 HOLLOW: dict[str, tuple[Any, Any, tuple[Any, ...], str]] = {
@@ -75,6 +94,33 @@ HOLLOW: dict[str, tuple[Any, Any, tuple[Any, ...], str]] = {
         lambda w, x, k: (weighted(w, x, k), x[:3].T @ jnp.where(x @ w > 0, k, 0.0)[:3]),
         (np.ones(3), np.concatenate([X[:3], [[-1.0, 1.0, -0.1]]]), np.ones(4)),
         "batch.0 in 1 of 4",
+    ),
+    "a dead unit": (
+        dead,
+        lambda p, x: (dead(p, x), times_17_at_2(jax.grad(dead)(p, x))),
+        (
+            {"w1": np.abs(normal(size=(3, 4))) * [1, 1, -1, 1], "w2": normal(size=(4, 1))},
+            np.abs(normal(size=(6, 3))),
+        ),
+        "w1 in 1 of 4 columns; not exercised: w2 in 1 of 4 rows",
+    ),
+    "a dead unit behind a bias": (
+        lambda w: (jax.nn.relu(w - 5.0) ** 2).sum(),
+        lambda w: ((jax.nn.relu(w - 5.0) ** 2).sum(), jnp.where(w < 5, 0.0, 2 * w - 10)),
+        (np.asarray([0.3, 9.0, 0.2]),),
+        "2 of 3 rows",
+    ),
+    "a column that another leaf hides": (
+        product,
+        lambda p: (product(p), {**jax.grad(product)(p), "a": jax.grad(product)(p)["a"] * M17}),
+        ({"a": normal(size=(4, 3)), "b": normal(size=(3, 2)) * [[1.0], [0.0], [1.0]]},),
+        "a in 1 of 3 columns",
+    ),
+    "a place of a third axis": (
+        cubes,
+        lambda p: (cubes(p), {**jax.grad(cubes)(p), "a": jax.grad(cubes)(p)["a"] * M17[None]}),
+        ({"a": normal(size=(2, 2, 3)), "b": np.asarray([[[1.0, 0.0, 2.0]]])},),
+        "a in 1 of 3 places of axis 2",
     ),
     "scores that are too small": (
         lambda w: jax.nn.softplus(w).sum(),
@@ -249,7 +295,7 @@ def test_any_pytree_with_integers_and_keys_under_jit_and_vmap() -> None:
     check = check_gradients(loss, rule, params, jax.random.key(0), 3)
     assert check.passed, check.report
     assert check.vmap_error is not None
-    assert [leaf.exercise[1:] for leaf in check.leaves] == [(1, 1, 1), (4, 2, 2)]
+    assert [leaf.exercise[1:] for leaf in check.leaves] == [(1, 1, 1, 0), (4, 2, 2, 0)]
 
     def unmapped(w: Any) -> Any:
         shape = jax.ShapeDtypeStruct(w.shape, w.dtype)
@@ -309,6 +355,57 @@ def test_own_rules_are_checked_wherever_they_stand(kind: Any, standard_promotion
     )
     with pytest.raises(AssertionError, match="argument 0 is 3"):
         assert_gradients(wrong, None, x, scale, also=())
+
+
+SUM: Any = lambda x: (x**2).sum()  # noqa: E731
+# What is wrong with a rule: how it uses its cotangent d. name -> function, gradient, what is said
+COTANGENTS: dict[str, tuple[Any, Any, str]] = {
+    "forgotten": (SUM, lambda x, d: 2 * x, "1.6 times too small; the rule is not linear"),
+    "squared": (SUM, lambda x, d: 2 * x * d**2, "1.6 times too large; the rule is not linear"),
+    "its size alone": (SUM, lambda x, d: 2 * x * abs(d), "agrees; the rule is not linear"),
+    "cut at 1": (jnp.sin, lambda x, d: jnp.cos(x) * jnp.clip(d, -1, 1), "not linear"),
+    "cut at 20": (jnp.sin, lambda x, d: jnp.cos(x) * jnp.clip(d, -20, 20), "not linear"),
+    "small ones lost": (jnp.exp, lambda x, d: jnp.exp(x) * jnp.where(abs(d) < 0.1, 0, d), "not li"),
+    "one for all": (jnp.tan, lambda x, d: d[0] / jnp.cos(x) ** 2, "differs"),
+    "added to": (jnp.sin, lambda x, d: jnp.cos(x) * (d + 1e-3), "not linear"),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("name", COTANGENTS)
+def test_a_rule_has_to_use_its_cotangent(name: str, dtype: str, standard_promotion: None) -> None:
+    function, gradient, said = COTANGENTS[name]
+    x = jnp.asarray([0.3, -0.7, 1.1], dtype) if dtype != "float64" else np.asarray([0.3, -0.7, 1.1])
+
+    def with_rule(rule: Any) -> Any:
+        ruled = jax.custom_vjp(lambda x: function(x))
+        ruled.defvjp(lambda x: (function(x), x), lambda x, d: (rule(x, d).astype(x.dtype),))
+        return ruled
+
+    check = quick(with_rule(gradient), None, x)
+    assert not check.passed or (
+        name == "added to" and dtype == "bfloat16"
+    )  # 1e-3 is no error there
+    assert check.passed or dtype == "bfloat16" or said in check.sentence
+    assert quick(with_rule(lambda x, d: jax.vjp(function, x)[1](d)[0]), None, x).passed
+
+
+@pytest.mark.parametrize("function", [jax.nn.relu, jnp.sin, *slow(jax.nn.softplus, jax.nn.silu)])
+def test_an_own_rule_of_a_function_of_jax_is_not_its_own_reference(
+    function: Any, standard_promotion: None
+) -> None:
+    x = np.asarray([0.3, 0.7, 1.1])
+    by_jvp, by_jvps = jax.custom_jvp(function), jax.custom_jvp(function)
+    by_jvp.defjvp(lambda at, t: (function(*at), 17 * t[0]))
+    by_jvps.defjvps(lambda t, out, x: 17 * t)
+    by_vjp, right = jax.custom_vjp(function), jax.custom_vjp(function)
+    by_vjp.defvjp(lambda x: (function(x), x), lambda x, d: (17 * d,))
+    right.defvjp(lambda x: (function(x), x), lambda x, d: jax.vjp(function, x)[1](d))
+    gradient = jax.custom_gradient(lambda x: (function(x), lambda d: 17 * d))
+    for wrong in (by_jvp, by_jvps, by_vjp, gradient):
+        assert not quick(wrong, None, x.astype(np.float32)).passed
+    assert quick(right, None, x).passed
+    assert quick(function, None, x).passed  # JAX's own rule stays
 
 
 def test_tolerances_follow_the_dtype_of_each_leaf_and_can_be_given(

@@ -20,16 +20,16 @@ In ``w2vjax gradcheck`` the floor decides for a vocabulary of one word only, who
 float32 3.0e-6), and a test keeps it so. Losses are judged alike.
 
 A reference of zero proves nothing: a backward that forgets the leaf, or multiplies it by -17, has
-the same zero there. So the check compares at several scales of the params. It fails where a row
-that the loss depends on, as random params show, has a zero reference at all of them.
+the same zero there. So the check compares at several scales of the params. It fails where a row or
+a column that the loss depends on, as random params show, has a zero reference at all of them.
 
 Where JAX has no derivative of the loss, as for a callback to NumPy, central differences of every
 entry are the reference, and the tolerance is at least theirs, 1e-7. A wrong forward has a wrong
 ``jax.grad`` too. Central differences see a discontinuous one, and an independent loss sees any.
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -55,6 +55,9 @@ Tolerance: TypeAlias = float | dict[str, float] | None  # of all leaves, or by t
 
 EVERYTHING = ("eager", "vmap", "examples")
 SCALES = (1.0, 4.0, 0.25)
+# How far the probes are from the params, in units of the largest one. 0 is near. A unit that is
+# dead at the params is alive at a far one in a quarter of all tries, and in half of the very far.
+FAR = (1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 0.0)
 # Examples that are taken one by one to explain a failure.
 FEW_EXAMPLES = 64
 
@@ -122,8 +125,9 @@ def check_gradients(
     >>> check_gradients(loss, backward, 0 * w, 0 * x, also=()).sentence
     'params agrees; not exercised: params in 3 of 3 rows.'
     """
+    bend = None
     if backward is None:
-        loss, backward = own_rule(loss)
+        loss, backward, bend = own_rule(loss)
         params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
     params, batch = trees.host_copy(params), trees.host_copy(batch)
     leaves = compare.float_leaves(params)
@@ -141,9 +145,10 @@ def check_gradients(
         checks = judged(run, points, limits, seen)
         result = summary(dtype, checks, points, number("loss_terms", loss_terms))._replace(
             repeatable=trees.equal_bits(first.raw, call(run, run.calls.backward, params)),
-            examples=exercised,
-            untested=untested([*(leaf.exercise for leaf in checks), *exercised], allow_zero),
+            examples=tuple(exercised),
+            untested=untested([*seen, *exercised], allow_zero),
             reference="jax.grad" if run.value is None else "central differences",
+            bend=bend and float(call(run, bend, params)),
         )
         if any(first.gradient[name].shape != leaf.shape for name, leaf in leaves.items()):
             return result  # it has failed already, and has no entries to compare
@@ -232,29 +237,56 @@ class Point(NamedTuple):
     slope: float
 
 
-@lru_cache(maxsize=256)
-def own_rule(function: AnyLoss) -> tuple[AnyLoss, AnyBackward]:
-    """A loss of a dict of all arguments, and the gradient that JAX takes of it with its rules.
+class OwnRule(NamedTuple):
+    """A function with rules of its own, as a check takes it: functions of a dict of all arguments.
 
-    A function of arrays becomes a number: their entries add up with fixed factors.
+    The loss adds up the entries of what the function returns, each times a fixed factor, its
+    cotangent. No factor is 1: a rule that forgets its cotangent would be right there.
     """
 
-    def loss(arguments: Tree) -> Any:
+    loss: AnyLoss
+    backward: AnyBackward  # by JAX, with the rules
+    bend: Callable[[Tree], jax.Array]  # how far the gradient is from linear in the cotangents
+
+
+@lru_cache(maxsize=256)
+def own_rule(function: AnyLoss) -> OwnRule:
+    """The loss and the gradient of a function, which may return any arrays."""
+
+    def outputs(arguments: Tree) -> list[Any]:
         ordered = [arguments[f"argument {i}"] for i in range(len(arguments))]
         floats = [out for out in jax.tree.leaves(function(*ordered)) if is_float(out)]
         if not floats:
             raise SettingError("The function returns no real numbers. Return floats.")
-        if len(floats) == 1 and not floats[0].ndim:
-            return floats[0]
-        weights = [jnp.cos(jnp.arange(x.size, dtype=x.dtype)).reshape(x.shape) for x in floats]
-        return sum((x * w).sum() for x, w in zip(floats, weights, strict=True))
+        return floats
+
+    def cotangents(values: list[Any]) -> list[Any]:
+        waves = [3 * jnp.cos(1 + jnp.arange(value.size)) for value in values]
+        return [w.astype(v.dtype).reshape(v.shape) for w, v in zip(waves, values, strict=True)]
+
+    def loss(arguments: Tree) -> Any:
+        values = outputs(arguments)
+        return sum((v * w).sum() for v, w in zip(values, cotangents(values), strict=True))
 
     def backward(arguments: Tree) -> tuple[jax.Array, Tree]:
         floats, value = trees.of_floats(loss, arguments)
         total, gradient = jax.value_and_grad(value)(floats)
         return total, trees.in_place(gradient, arguments)
 
-    return loss, backward
+    @jax.jit
+    def bend(arguments: Tree) -> jax.Array:
+        floats, of_leaves = trees.of_floats(outputs, arguments)
+        values, pull = jax.vjp(of_leaves, floats)
+        (gradient,) = pull(cotangents(values))
+        apart = []
+        for times in (-16.0, 1 / 16):  # powers of two change no digit
+            (other,) = pull([w * jnp.asarray(times, w.dtype) for w in cotangents(values)])
+            for g, far in zip(gradient, other, strict=True):
+                g, back = (x.astype(jnp.float32) for x in (g, far / jnp.asarray(times, far.dtype)))
+                apart.append(jnp.abs(back - g).max(initial=0) / jnp.abs(g).max(initial=1e-30))
+        return jnp.max(jnp.stack(apart))
+
+    return OwnRule(loss, backward, bend)
 
 
 def named(tree: Tree) -> Leaves:
@@ -304,10 +336,10 @@ def can_trace(function: AnyLoss, *inputs: Tree) -> bool:
     return True
 
 
-def call(run: Prepared, backward: AnyBackward, params: Tree) -> Any:
-    """A backward, with 64 bits where the params have them."""
+def call(run: Prepared, function: Callable[..., Any], params: Tree) -> Any:
+    """A function of the caller, with 64 bits where the params have them."""
     with jax.enable_x64(run.wide):
-        return backward(params, *run.batch)
+        return function(params, *run.batch)
 
 
 def reference(run: Prepared, params: Tree) -> tuple[float, Leaves, float]:
@@ -349,45 +381,55 @@ def points_at(run: Prepared, params: Tree, scales: Sequence[float]) -> list[Poin
 
 def exercises(
     run: Prepared, points: Sequence[Point], examples: bool
-) -> tuple[dict[str, Exercise], tuple[Exercise, ...]]:
-    """What the points exercise: rows of each leaf, and rows of each float leaf of the batch."""
+) -> tuple[list[Exercise], list[Exercise]]:
+    """What the points exercise: rows and columns of each leaf, and rows of the batch's leaves."""
 
-    def live(found: Sequence[tuple[Leaves, Leaves]]) -> list[Leaves]:
+    def live(found: Sequence[tuple[Leaves, Leaves]]) -> list[dict[tuple[str, int], Array]]:
         return [compare.live_rows(trees) for trees in zip(*found, strict=True)]
 
     tested = live([(p.wanted, influence(run, p.params) if examples else {}) for p in points])
-    probed: list[Leaves] = []
+    probed: list[dict[tuple[str, int], Array]] = []
     if not all(rows.all() for part in tested for rows in part.values()):
         probed = live(probe(run, points[0].params, examples))
 
-    def found(which: int, prefix: str = "") -> dict[str, Exercise]:
-        parts = {}
-        for name, rows in tested[which].items():
+    def found(which: int, prefix: str = "") -> list[Exercise]:
+        parts = []
+        for (name, axis), rows in tested[which].items():
             # without a probe, every row is taken to be touched
-            touched = rows | probed[which][name] if probed else np.ones_like(rows)
-            parts[name] = Exercise(prefix + name, rows.size, int(touched.sum()), int(rows.sum()))
+            touched = rows | probed[which][name, axis] if probed else np.ones_like(rows)
+            counts = rows.size, int(touched.sum()), int(rows.sum())
+            parts.append(Exercise(prefix + name, *counts, axis))
         return parts
 
-    return found(0), tuple(found(1, "batch.").values())
+    return found(0), [part for part in found(1, "batch.") if not part.axis]
 
 
 def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]]:
     """Gradients and influences at random params, which show the rows that the loss depends on.
 
-    Some are far from the given params, and some are near. Where the loss is not finite, none.
+    Some are far from the given params, some very far, and one is near. There are several, because a
+    unit that is dead at the given params is dead at many others too. Where the loss is not finite,
+    none.
     """
     rng = np.random.default_rng(1)
 
-    def far(leaf: Array) -> Array:
-        return leaf + (np.abs(leaf).max(initial=0) or 1.0) * rng.normal(size=leaf.shape)
+    def away(leaf: Array, times: float) -> Array:
+        size = np.abs(leaf).max(initial=0) or 1.0
+        return leaf + times * size * rng.normal(size=leaf.shape)
 
     found = []
-    for move in (far, lambda leaf: leaf * rng.uniform(0.5, 1.5, leaf.shape)):
+    for times in FAR:
+        move = partial(away, times=times) if times else near
         there = trees.of_floats_only(move, widen(params))
         loss, wanted, _ = reference(run, there)
         if np.isfinite(loss):
             found.append((wanted, influence(run, there) if examples else {}))
     return found
+
+
+def near(leaf: Array) -> Array:
+    """A leaf with the sign of every entry, and not its size."""
+    return leaf * np.random.default_rng(2).uniform(0.5, 1.5, leaf.shape)
 
 
 def influence(run: Prepared, params: Tree) -> Leaves:
@@ -402,14 +444,17 @@ def influence(run: Prepared, params: Tree) -> Leaves:
 
 def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tuple[str, ...]:
     """The parts whose reference is zero where it need not be, unless the caller allows it."""
-    allowed = [part.name for part in parts] if allow_zero is True else as_names(allow_zero or ())
-    found = []
-    for part in parts:
-        silent = part.rows and not part.tested and not part.name.startswith("batch.")
-        if (part.tested < part.touched or silent) and part.name not in allowed:
+    found = dict.fromkeys([part.name for part in parts] if allow_zero is True else ())
+    found |= dict.fromkeys(as_names(allow_zero or ()))
+    for part in parts:  # rows before columns, which would say the same again
+        silent = part.rows and not (part.tested or part.axis or part.name.startswith("batch."))
+        if (part.tested < part.touched or silent) and part.name not in found:
             rows = part.touched or part.rows
-            found.append(f"{part.name} in {rows - part.tested} of {rows} rows")
-    return tuple(found)
+            kind = (
+                ("rows", "columns")[part.axis] if part.axis < 2 else f"places of axis {part.axis}"
+            )
+            found[part.name] = f"{part.name} in {rows - part.tested} of {rows} {kind}"
+    return tuple(filter(None, found.values()))
 
 
 def error_at(point: Point, first: Point, gradient: Leaves, name: str, limit: Limit) -> float:
@@ -419,10 +464,11 @@ def error_at(point: Point, first: Point, gradient: Leaves, name: str, limit: Lim
 
 
 def judged(
-    run: Prepared, points: Sequence[Point], limits: dict[str, Limit], exercised: dict[str, Exercise]
+    run: Prepared, points: Sequence[Point], limits: dict[str, Limit], exercised: Sequence[Exercise]
 ) -> tuple[LeafCheck, ...]:
     """Each leaf, at the first point where it fails, or else where its error is largest."""
     parts: dict[float, list[Leaves]] = {}
+    rows = {part.name: part for part in exercised if not part.axis}
     checks = []
     for name, limit in limits.items():
         errors = [error_at(p, points[0], p.gradient, name, limit) for p in points]
@@ -438,7 +484,7 @@ def judged(
             looks = looks_like(point.gradient[name], point.wanted[name], others, each)
         worst = compare.worst_entries(point.gradient[name], point.wanted[name])
         size = errors[at], limit.tolerance, point.scale
-        checks.append(LeafCheck(name, *size, worst, looks, exercised[name]))
+        checks.append(LeafCheck(name, *size, worst, looks, rows[name]))
     return tuple(checks)
 
 

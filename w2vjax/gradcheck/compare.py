@@ -29,9 +29,10 @@ class Exercise(NamedTuple):
     """How much of one leaf a check has exercised."""
 
     name: str
-    rows: int  # indices of the first axis, 1 for a number
+    rows: int  # indices of the first axis, or of the one named below; 1 for a number
     touched: int  # rows that the loss depends on
     tested: int  # touched rows whose reference is not zero at one of the scales
+    axis: int = 0  # 1 if the rows are columns
 
 
 def float_leaves(params: Tree) -> dict[str, Array]:
@@ -135,11 +136,17 @@ def worst_entries(found: Array, wanted: Array) -> tuple[Entry, ...]:
     return tuple(Entry(", ".join(map(str, p)), float(found[p]), float(wanted[p])) for p in places)
 
 
-def live_rows(trees: Sequence[dict[str, Array]]) -> dict[str, Array]:
-    """For each leaf, which rows have an entry in one of the trees that is finite and not zero."""
+def live_rows(trees: Sequence[dict[str, Array]]) -> dict[tuple[str, int], Array]:
+    """By leaf and axis: which rows have an entry in one of the trees that is finite and not zero.
 
-    def live(leaf: Array) -> Array:
-        rows = np.atleast_1d(leaf)[: np.size(leaf)]  # without entries, no rows to exercise
-        return np.asarray((np.isfinite(rows) & (rows != 0)).any(tuple(range(1, rows.ndim))))
-
-    return {name: np.any([live(tree[name]) for tree in trees], 0) for name in trees[0]}
+    >>> live_rows([{"table": np.asarray([[1.0, 0.0], [0.0, 0.0]])}])["table", 1].tolist()
+    [True, False]
+    """
+    found = {}
+    for name, shape in ((name, np.shape(leaf)) for name, leaf in trees[0].items()):
+        entries = np.any([np.isfinite(tree[name]) & (tree[name] != 0) for tree in trees], 0)
+        for axis in range(max(1, len(shape))):
+            others = tuple(i for i in range(len(shape)) if i != axis)
+            # without entries, no rows to exercise
+            found[name, axis] = np.atleast_1d(entries.any(others))[: np.size(entries)]
+    return found

@@ -45,6 +45,8 @@ class GradientCheck(NamedTuple):
     examples: tuple[Exercise, ...] = ()  # float parts of the batch: rows that the gradient needs
     precision: str = ""  # dtype, device and precision of products in which the backward ran
     reference: str = "jax.grad"  # or "central differences", where JAX has no derivative
+    # how far a rule of a function's own is from linear in its cotangent
+    bend: float | None = None
     raised: str | None = None  # what ended the check: other parts are then NaN or None
 
     @property
@@ -72,6 +74,8 @@ class GradientCheck(NamedTuple):
                 parts["the reference, against central differences,"] = self.difference_error
         off = {name: error for name, error in parts.items() if not error <= self.tolerance}
         found = [f"{name} is off by {error:.1e}" for name, error in off.items()]
+        if self.bend is not None and not self.bend <= self.tolerance:
+            found.append("the rule is not linear in its cotangent")
         found += ["it cannot run under vmap"] if self.vmap_error == np.inf else []
         found += [] if self.repeatable else ["two runs differ"]
         found += [] if self.finite else ["not all is finite"]
