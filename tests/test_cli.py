@@ -18,9 +18,9 @@ from planted import planted_text
 import w2vjax as w2v
 from w2vjax import cli as command_line
 from w2vjax import errors, files, reading
+from w2vjax.log_file import Log
 from w2vjax.runs import loop
 from w2vjax.runs.checkpoint import _compare
-from w2vjax.runs.report import Log
 
 RESULTS = ["log.jsonl", "model.safetensors", "summary.json", "vectors.bin"]
 FOREIGN = "plain 中文 été ß 🙂"

@@ -67,7 +67,11 @@ for job in jobs:
     optimizer = {"adagrad": w2v.row_adagrad, "none": None}[job.pop("optimizer", "none")]
     every = 0.0 if half else float("inf")
     stop = (lambda record: record["words"] >= half) if half else None
-    trained = w2v.train(corpus, **job, optimizer=optimizer, log_every=every, callback=stop)
+    ends = []
+    trained = w2v.train(corpus, **job, optimizer=optimizer, log_every=every, callback=stop,
+                        on_epoch=lambda _, vectors: ends.append(vectors.matrix.copy()))
+    if jax.process_index() == 0 and not half:  # each epoch's vectors, and the last are the result
+        assert len(ends) <= job["epochs"] and np.array_equal(ends[-1], trained.vectors.matrix)
     stream = sorted(seen.items())
     tables = [np.asarray(table) for table in trained.params]
     print(json.dumps({"bits": digest(tables), "loss": trained.summary["loss"],

@@ -221,7 +221,10 @@ def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(
     [
         ({"seeds": []}, "seeds=\\[\\] is no list of numbers"),
         ({"seeds": 5}, "seeds=5 is no list of numbers"),
-        ({"seeds": None}, "seeds=None is no list of numbers"),
+        ({"seeds": None, "learning_rates": []}, "learning_rates=.* is no list of numbers"),
+        ({"learning_rates": [0.1, 0.2], "log_every": 1.0}, "log_every cannot go with train_many"),
+        ({"held_out": 0.2}, "held_out cannot go with train_many"),
+        ({"on_epoch": print}, "on_epoch cannot go with train_many"),
         ({"seeds": {1, 2}}, r"seeds=\{1, 2\} is no list of numbers"),
         ({"seeds": [[1]]}, "is no list of numbers"),
         ({"seeds": [1, -1]}, "seed=-1"),
@@ -596,6 +599,96 @@ def test_the_deterministic_mode_trains_the_same_model(planted, plain):
     # only the order of additions differs: measured 2.7e-6 of values up to 3 after 300 steps
     np.testing.assert_allclose(plain.params.input, sorted_.input, rtol=2e-5, atol=2e-5)
     np.testing.assert_allclose(plain.params.output, sorted_.output, rtol=2e-5, atol=2e-5)
+
+
+def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_path, monkeypatch):
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    settings = SMALL | {"epochs": 4}
+    every = w2v.train(planted, **settings, log_every=0.0).history
+    words, steps = every[-1]["words"] // 4, every[-1]["step"]
+    assert len(every) > 8
+    for text, name, length in (
+        ("1 epoch", "words", words),
+        ("2 epochs", "words", 2 * words),
+        ("0.5 epochs", "words", words / 2),
+        (f"{steps // 3} steps", "step", steps // 3),
+        ("1 step", "step", 1),
+        ("1000 words", "words", 1000),
+        ("1e12 words", "words", 1e12),
+    ):
+        found = w2v.train(planted, **settings, log_every=text).history
+        ways = [0, *(record[name] for record in every)]
+        due = [b // length > a // length for a, b in itertools.pairwise(ways)]
+        expected = [r for r, at in zip(every, [*due[:-1], True], strict=True) if at]
+        assert [(r["step"], r["words"]) for r in found] == [
+            (r["step"], r["words"]) for r in expected
+        ], text
+    # a run that stops and goes on has its records at the same places
+    for number in (1, 3):
+        folder = w2v.Checkpoints(tmp_path / str(number), 1e9)
+        seen = []
+        stop = lambda record, seen=seen, n=number: seen.append(record) or len(seen) == n  # noqa: E731
+        w2v.train(planted, **settings, log_every="700 words", checkpoint=folder, callback=stop)
+        resumed = w2v.train(
+            planted, **settings, log_every="700 words", checkpoint=folder._replace(resume=True)
+        )
+        whole = w2v.train(planted, **settings, log_every="700 words")
+        missing = {r["words"] for r in whole.history} - {r["words"] for r in resumed.history}
+        assert len(missing) == 1  # of the round that was under way when it stopped
+        assert len(resumed.history) == len(whole.history) - 1
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_vectors_of_each_epoch(planted, tmp_path, monkeypatch, copies):
+    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    settings, seen = SMALL | {"epochs": 3, "copies": copies}, []
+
+    def keep(record, vectors):
+        w2v.save(vectors, tmp_path / f"{record['epoch']}.npy")
+        seen.append((record["epoch"], vectors.matrix.copy(), len(vectors.words)))
+
+    plain = w2v.train(planted, **settings)
+    trained = w2v.train(planted, **settings, on_epoch=keep)
+    assert [epoch for epoch, *_ in seen] == [1, 2, 3]
+    assert {words for *_, words in seen} == {len(trained.vocab)}
+    assert {record["epoch"] for record in trained.history} >= {1, 2, 3}
+    assert np.array_equal(seen[2][1], trained.vectors.matrix)
+    assert np.array_equal(plain.vectors.matrix, trained.vectors.matrix)
+    assert np.array_equal(w2v.load(tmp_path / "2.npy").matrix, seen[1][1])
+    assert not np.array_equal(seen[0][1], seen[1][1])
+    # it stops at the end of an epoch, and goes on to the same bits, without the epoch it has seen
+    folder, stopped = tmp_path / "kept", []
+    first = w2v.train(planted, **settings, checkpoint=folder, on_epoch=lambda r, _: r["epoch"] == 2)
+    assert first.summary["words"] == trained.summary["words"] * 2 // 3
+    assert np.array_equal(first.vectors.matrix, seen[1][1])
+    resumed = w2v.train(
+        planted,
+        **settings,
+        checkpoint=w2v.Checkpoints(folder, resume=True),
+        on_epoch=lambda record, vectors: stopped.append(record["epoch"]),
+    )
+    assert np.array_equal(resumed.vectors.matrix, trained.vectors.matrix)
+    assert stopped == [3]
+
+
+def test_two_runs_cannot_write_into_one_log(planted, tmp_path):
+    log = tmp_path / "log.jsonl"
+    inner = []
+
+    def again(record):
+        for path in (log, str(log), tmp_path / "." / "log.jsonl"):
+            with pytest.raises(w2v.errors.FileError, match=r"Another run writes into .*log\.jsonl"):
+                w2v.train(planted, **SMALL, log=path)
+            inner.append(path)
+        return True
+
+    w2v.train(planted, **SMALL, log=log, callback=again)
+    assert len(inner) == 3
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(records) == 1
+    w2v.train(planted, **SMALL, log=log)  # it is free again
+    for device in ("/dev/null", "/dev/null"):
+        w2v.train(planted, **SMALL, log=device, callback=lambda _: True)
 
 
 def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ class Unread:
 
 
 NAN = float("nan")
-FUNCTIONS = ("windows", "reach", "embed_backward", "tokenizer", "callback")
+FUNCTIONS = ("windows", "reach", "embed_backward", "tokenizer", "callback", "on_epoch")
 DEVICE = np.array(jax.devices()[:1])
 
 
@@ -54,6 +54,10 @@ DEVICE = np.array(jax.devices()[:1])
         ({"log_every": NAN}, "log_every=nan cannot work"),
         ({"log_every": -1e-9}, "log_every=-1e-09 cannot work"),
         ({"log_every": None}, "log_every=None cannot work"),
+        *(
+            ({"log_every": each}, f"log_every='{each}' cannot work.* seconds, steps, words, epochs")
+            for each in ("epoch", "1 parsec", "0 steps", "-1 words", "inf words", "nan epochs", "")
+        ),
         ({"schedule": 0}, "schedule=0 cannot work"),
         ({"schedule": NAN}, "schedule=nan cannot work"),
         ({"schedule": "linear"}, "schedule='linear' cannot work"),
@@ -443,6 +447,23 @@ def test_a_start_of_lists_trains_as_one_of_arrays_does():
     ]
     for each in found[1:]:
         np.testing.assert_array_equal(each, found[0])
+
+
+def test_set_up_and_train_many_refuse_a_rate_beside_a_schedule_and_settings_that_jax_traces():
+    lines = [["a", "b"]] * 9
+    corpus = w2v.prepare(lines, min_count=1)
+    for rate, schedule in ((0.3, 0.1), (1.0, lambda step: 0.1)):
+        with pytest.raises(w2v.errors.SettingError, match=f"learning_rate={rate} cannot go with a"):
+            w2v.set_up(corpus, w2v.Settings(learning_rate=rate), schedule=schedule)
+        given = {"schedule": schedule, "dim": 2, "min_count": 1}
+        with pytest.raises(w2v.errors.SettingError, match=f"learning_rate={rate} cannot go with a"):
+            w2v.train_many(lines, [0, 1], [None, rate], **given)
+    for schedule in (-5, NAN, "x", lambda step: "x"):
+        with pytest.raises(w2v.errors.SettingError, match=r"schedule.*(cannot work|returns)"):
+            w2v.set_up(corpus, w2v.Settings(), schedule=schedule)
+    for name in ("seed", "learning_rate", "dim"):
+        with pytest.raises(w2v.errors.SettingError, match=f"{name} is traced by JAX.*train_many"):
+            jax.vmap(lambda value, name=name: w2v.Settings(**{name: value}).dim)(np.ones(2))
 
 
 # --- callbacks ------------------------------------------------------------------------------------

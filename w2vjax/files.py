@@ -13,12 +13,13 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TypeAlias, TypeVar
+from typing import IO, Any, TypeAlias, TypeVar
 
 from w2vjax.errors import FileError, SettingError, W2VError
 
@@ -438,6 +439,20 @@ def _lock(file: Path, locks: ExitStack) -> None:
             if os.path.samestat(os.fstat(descriptor), os.stat(file)):
                 locks.callback(_quietly, os.unlink, file)  # a lock that stays keeps nobody out
                 return
+
+
+def claim(file: IO[Any], path: AnyPath) -> None:
+    """Lock an open file until it is closed. FileError if another run has it. Devices are shared."""
+    if sys.platform == "win32" or not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        cause = f"Another run writes into {os.fspath(path)}"
+        raise FileError(f"{cause}. Wait for its end, or name another file.") from None
+    except OSError:  # a file system without locks
+        return
 
 
 def _quietly(act: Callable[[Given], None], given: Given) -> None:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from w2vjax.errors import SettingError
-from w2vjax.types import Batch, EmbedBackward, Inputs, Reach, Rows, Schedule, Windows
+from w2vjax.types import Batch, EmbedBackward, Inputs, Reach, Rows, ScalarOrSchedule, Windows
 
 # What each function has to be.
 _FORMS = {
@@ -44,10 +44,22 @@ def _axes(found: Any) -> list[int]:
     return [leaf.ndim for leaf in jax.tree.leaves(found)]
 
 
-def check_schedule(schedule: Schedule) -> None:
-    """Raise :class:`~w2vjax.errors.SettingError` unless a schedule gives one rate for a step."""
-    step = jax.ShapeDtypeStruct((), jnp.int32)
-    _traced("schedule", lambda rate: _has(rate, (), jnp.floating, jnp.integer), schedule, step)
+def check_schedule(schedule: ScalarOrSchedule, learning_rate: float | None) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` unless a schedule gives one rate for a step.
+
+    A schedule says every rate, so a learning rate beside it is refused too.
+    """
+    if learning_rate is not None:
+        cause = f"learning_rate={learning_rate} cannot go with a schedule, which says every rate"
+        raise SettingError(f"{cause}. Leave one of them out.")
+    if callable(schedule):
+        step = jax.ShapeDtypeStruct((), jnp.int32)
+        _traced("schedule", lambda rate: _has(rate, (), jnp.floating, jnp.integer), schedule, step)
+        return
+    number = isinstance(schedule, int | float) and not isinstance(schedule, bool)
+    if not (number and 0 < schedule <= 1e6):
+        remedy = "Pass a rate above 0, or a function of the step."
+        raise SettingError(f"schedule={schedule!r:.60} cannot work. {remedy}")
 
 
 def check_functions(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from w2vjax.runs.checkpoint import Checkpoints
     from w2vjax.training.methods import Method
     from w2vjax.types import EmbedBackward, OptimizerMaker, Params, Reach, ScalarOrSchedule, Windows
+    from w2vjax.vectors.vectors import Vectors
     from w2vjax.vocab import Vocab
 
 Keywords = ParamSpec("Keywords")
@@ -85,10 +86,18 @@ class Arguments(Settings):
     )
     progress: bool = about("Show a bar on standard error.", False)
     log: AnyPath | None = about("A file that gets every record as a line of JSON.")
-    log_every: float = about("Seconds from one record to the next.", 1.0)
+    log_every: float | str = about(
+        'Seconds from one record to the next, or a text such as "100 steps", "1e6 words" or '
+        '"1 epoch". Records are made between chunks of some hundred steps.',
+        1.0,
+    )
     callback: Callable[[dict[str, Any]], Any] | None = about(
         "It is called with every record. If it returns a true value, the run stops after one more "
-        "round of chunks, which is already under way."
+        "round of chunks, which is already under way. help(w2vjax.Trained) lists the keys."
+    )
+    on_epoch: "Callable[[dict[str, Any], Vectors], Any] | None" = about(
+        "It is called with a record and the vectors at the end of each epoch. If it returns a true "
+        "value, the run stops there."
     )
 
     def check_values(self) -> None:
@@ -107,22 +116,9 @@ class Arguments(Settings):
         for name in ("progress", "deterministic"):
             true_or_false(name, getattr(self, name))
         if self.schedule is not None:
-            self._check_schedule(self.schedule)
-
-    def _check_schedule(self, schedule: "ScalarOrSchedule") -> None:
-        if self.learning_rate is not None:
-            raise SettingError(
-                f"learning_rate={self.learning_rate} cannot go with a schedule, which says every "
-                "rate. Leave one of them out."
-            )
-        number = isinstance(schedule, int | float) and not isinstance(schedule, bool)
-        if not callable(schedule) and not (number and 0 < schedule <= 1e6):
-            remedy = "Pass a rate above 0, or a function of the step."
-            raise SettingError(f"schedule={schedule!r:.60} cannot work. {remedy}")
-        if callable(schedule):
             from w2vjax.devices.tracing import check_schedule  # JAX takes long to import
 
-            check_schedule(schedule)
+            check_schedule(self.schedule, self.learning_rate)
 
     def chosen_mesh(self) -> "Mesh | None":
         """The devices of the run. None for one device."""
@@ -176,7 +172,8 @@ _VALUE_OF = {
     "method": "Pass a w2vjax.Method, which w2vjax.method(model, objective) gives.",
     "start": "Pass w2vjax.Params(input, output), two tables.",
     "vocab": "Pass a w2vjax.Vocab, which w2vjax.Vocab.load(path) reads from a file.",
-    **dict.fromkeys(("windows", "reach", "embed_backward", "tokenizer", "callback"), _FUNCTION),
+    **dict.fromkeys(("windows", "reach", "embed_backward", "tokenizer"), _FUNCTION),
+    **dict.fromkeys(("callback", "on_epoch"), _FUNCTION),
 }
 
 

@@ -31,6 +31,7 @@ from w2vjax.devices.mesh import (
 from w2vjax.devices.tables import check_start
 from w2vjax.devices.tracing import check_functions
 from w2vjax.errors import SettingError
+from w2vjax.log_file import check_log
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
@@ -40,7 +41,7 @@ from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
 from w2vjax.runs.held_out import evaluate_held_out
-from w2vjax.runs.report import Reporter, StopSignals, check_log
+from w2vjax.runs.report import Reporter, StopSignals, interval
 from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
 from w2vjax.training import setup
@@ -60,13 +61,28 @@ class Trained(NamedTuple):
 
     ``run`` holds the functions of the run, and pickle writes no lambda. To pickle a run with one,
     pickle ``trained._replace(run=None)``, or define the function in a module.
+
+    Attributes:
+        vocab: the words and their counts.
+        params: both tables, [V, D] each.
+        vectors: the words with their rows of the input table.
+        history: the records, a dict each. epoch: those that have ended. step, words: so far, of the
+            raw text. loss: nats a positive pair, the mean since the last record; None if none was
+            measured. learning_rate. words_per_second: since the last record. seconds: of training.
+            seconds_left.
+        summary: words, steps, epochs, vocabulary: how much. loss: of the last record.
+            untrained_loss: what tables have that have learned nothing. advice: what to try if the
+            loss is near that, or None. train_seconds, corpus_seconds, compile_seconds,
+            total_seconds, raw_words_per_second. settings, corpus, device, versions. held_out: the
+            loss on held-out lines, if there are some.
+        run: the functions, the settings and the feed.
     """
 
     vocab: Vocab
     params: Params
     vectors: Vectors
-    history: list[dict[str, Any]]  # one record a log interval: what the bar and the JSONL log show
-    summary: dict[str, Any]  # totals: seconds, words a second, loss, settings, versions
+    history: list[dict[str, Any]]
+    summary: dict[str, Any]
     run: Run
 
     def __repr__(self) -> str:
@@ -112,6 +128,8 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
         keep_text(corpus, arguments.log)
         if not is_first():
             arguments = replace(arguments, progress=False, log=None, callback=None)
+            if arguments.on_epoch is not None:  # all processes gather its vectors together
+                arguments = replace(arguments, on_epoch=lambda record, vectors: None)
         read = read_corpus(corpus, arguments)
         with checkpoint.prepared(checkpoints) if is_first() else nullcontext():
             return train_prepared(read, arguments, checkpoints, began)
@@ -167,7 +185,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     own = method.windows, method.reach, method.embed_backward
     check_functions(*own, shape, completed_settings.window, dim)
     check_start(arguments.start, completed_settings.dtype)
-    check_seconds(f"log_every={arguments.log_every!r}", arguments.log_every)
+    interval(arguments.log_every)
     check_seconds(f"step_timeout={arguments.step_timeout!r}", arguments.step_timeout)
     if arguments.step_timeout < 1:
         cause = f"step_timeout={arguments.step_timeout!r} would end every run of several processes"

@@ -30,7 +30,7 @@ from w2vjax.windows.sampling import chunk_key
 # Keywords of ``train`` that say something of one run, or how it is divided.
 _OF_ONE_RUN = (
     *("seed", "learning_rate", "copies", "join_words", "devices", "mesh", "start"),
-    *("checkpoint", "progress", "log", "callback"),
+    *("checkpoint", "progress", "log", "log_every", "callback", "on_epoch", "held_out"),
 )
 
 
@@ -40,7 +40,7 @@ class TakesMany(Protocol[Keywords]):
     def __call__(
         self,
         corpus: Any = None,
-        seeds: Sequence[int] = ...,
+        seeds: Sequence[int] | None = ...,
         learning_rates: Sequence[float] | None = None,
         *_: Keywords.args,
         **keywords: Keywords.kwargs,
@@ -58,7 +58,7 @@ def _typed(
 @_typed(Arguments)
 def train_many(
     corpus: "Source | Corpus" = None,
-    seeds: Sequence[int] = range(10),
+    seeds: Sequence[int] | None = None,
     learning_rates: Sequence[float] | None = None,
     **keywords: Any,
 ) -> Params:
@@ -69,11 +69,11 @@ def train_many(
 
     Args:
         corpus: as in :func:`~w2vjax.runs.loop.train`.
-        seeds: S of them.
+        seeds: S of them. None for 0 to 9, or for 0 with each rate.
         learning_rates: S of them. None for the usual rate.
         **keywords: of :func:`~w2vjax.runs.loop.train`, the same for all models. Not those of a
             single run: copies, join_words, devices, mesh, start, checkpoint, progress, log,
-            callback.
+            log_every, callback, on_epoch, held_out.
 
     Returns:
         Params of [S, V, D]. Row v is word v of ``w2v.prepare(corpus, ...).vocab.words``, the words
@@ -106,7 +106,9 @@ def train_many(
 
 
 def _arguments_of_each(
-    seeds: Sequence[int], learning_rates: Sequence[float] | None, keywords: dict[str, Any]
+    seeds: Sequence[int] | None,
+    learning_rates: Sequence[float] | None,
+    keywords: dict[str, Any],
 ) -> list[Arguments]:
     """The arguments of each model, checked."""
     require_backend()
@@ -119,9 +121,10 @@ def _arguments_of_each(
                 "or call train."
             )
     for name, values in ("seeds", seeds), ("learning_rates", learning_rates):
-        usual = name == "learning_rates" and values is None
-        if not usual and (np.asarray(values, object).ndim != 1 or not len(values)):  # type: ignore[arg-type]
+        if values is not None and (np.asarray(values, object).ndim != 1 or not len(values)):
             raise SettingError(f"{name}={values!r:.60} is no list of numbers. Use {name}=[1, 2].")
+    if seeds is None:
+        seeds = range(10) if learning_rates is None else [0] * len(learning_rates)
     rates = [None] * len(seeds) if learning_rates is None else list(learning_rates)
     if len(rates) != len(seeds):
         raise SettingError(
@@ -135,6 +138,7 @@ def _arguments_of_each(
     check_arguments(given[0], None)
     for each in given[1:]:
         each.settings().check()
+        each.check_values()
     return given
 
 

@@ -1,8 +1,7 @@
-"""What the user sees of a run: records, a progress bar, a JSONL log, and the answer to signals."""
+"""What the user sees of a run: records, a progress bar, and the answer to signals."""
 
 import contextlib
-import json
-import os
+import math
 import signal
 import threading
 import time
@@ -10,14 +9,15 @@ import warnings
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from w2vjax.errors import DivergedError, FileError, StoppedError
-from w2vjax.files import AnyPath, as_path, check_writable
+from w2vjax.errors import DivergedError, SettingError, StoppedError
+from w2vjax.log_file import Log
 from w2vjax.runs.arguments import Arguments
-from w2vjax.runs.checkpoint import Position
+from w2vjax.runs.checkpoint import Position, check_seconds
 from w2vjax.training.step import Progress, rate_at
 
 if TYPE_CHECKING:
     from w2vjax.training.setup import Run
+    from w2vjax.vectors.vectors import Vectors
 
 # Windows has no SIGUSR1.
 _SIGNALS = [
@@ -25,21 +25,43 @@ _SIGNALS = [
 ]
 
 
-class Reporter:
-    """Gathers what chunks report into records: one every ``every`` seconds, and the last.
+# What an interval of records can be measured in.
+_UNITS = ("seconds", "steps", "words", "epochs")
 
-    A record: epoch, step, words (raw, so far), loss (nats a positive pair, mean since the last
-    record; None where no pair was measured), learning_rate, words_per_second (raw), seconds,
-    seconds_left.
+
+def interval(every: Any) -> tuple[float, str]:
+    """From one record to the next: seconds as a number, or a text such as "100 steps".
+
+    >>> interval(2.5), interval("1 epoch"), interval("1e6 words")
+    ((2.5, 'seconds'), (1.0, 'epochs'), (1000000.0, 'words'))
+    """
+    if not isinstance(every, str):
+        check_seconds(f"log_every={every!r:.60}", every)
+        return every, "seconds"
+    amount, _, unit = every.strip().partition(" ")
+    unit = unit.strip().rstrip("s") + "s"
+    with contextlib.suppress(ValueError):
+        if unit in _UNITS and 0 < float(amount) < math.inf:
+            return float(amount), unit
+    remedy = f"Use a number of seconds, or a text of a number and one of: {', '.join(_UNITS)}"
+    raise SettingError(f'log_every={every!r:.60} cannot work. {remedy}, as in "1 epoch".')
+
+
+class Reporter:
+    """Gathers what chunks report into records: one at each interval, and the last.
+
+    :class:`~w2vjax.runs.loop.Trained` says what a record holds. Intervals other than seconds begin
+    at the whole multiples of their length, so a resumed run has its records at the same places.
     """
 
     def __init__(
         self, run: "Run", position: Position, arguments: Arguments, history: list[dict[str, Any]]
     ):
         self.run, self.history = run, list(history)
-        self.every, self._callback = arguments.log_every, arguments.callback
+        self._every, self._unit = interval(arguments.log_every)
+        self._callback, self.on_epoch = arguments.callback, arguments.on_epoch
         self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
-        self._begin, self._written = position, (time.perf_counter(), position.words)
+        self._begin, self._written = position, (time.perf_counter(), position.words, self.steps)
         self._loss = self._pairs = 0.0
         self._log = None if arguments.log is None else Log(arguments.log, self.history)
         self._bar = _bar(self.total, position.words) if arguments.progress else None
@@ -71,12 +93,15 @@ class Reporter:
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
 
-    def round(self, position: Position) -> bool:
-        """Show a round, and make a record if it is time. True if the callback stops the run."""
-        done = position.words >= self.total
+    def round(self, position: Position, vectors: "Vectors | None" = None) -> bool:
+        """Show a round, and make a record if it is time. True if a callback stops the run.
+
+        ``vectors`` are those at the end of an epoch, for ``on_epoch``. They always have a record.
+        """
+        done = position.words >= self.total or vectors is not None
         if self._bar is not None:
             self._bar.update(position.words - self._bar.n)
-        if not done and time.perf_counter() - self._written[0] < self.every:
+        if not done and not self._due(position.words):
             return False
         record = self._record(position)
         self.history.append(record)
@@ -85,12 +110,24 @@ class Reporter:
         if self._bar is not None:
             loss = "-" if record["loss"] is None else f"{record['loss']:.3f}"
             self._bar.set_postfix_str(f"loss {loss}, lr {record['learning_rate']:.4f}")
-        # a copy: what the callback does with it changes neither history nor summary
-        return self._callback is not None and _is_true(self._callback(dict(record)))
+        # copies: what a callback does with a record changes neither history nor summary
+        stops = self._callback is not None and _is_true(self._callback(dict(record)))
+        if vectors is not None and self.on_epoch is not None:
+            stops |= _is_true(self.on_epoch(dict(record), vectors))
+        return stops
+
+    def _due(self, words: int) -> bool:
+        """Whether an interval has ended since the last record."""
+        when, *before = self._written
+        if self._unit == "seconds":
+            return time.perf_counter() - when >= self._every
+        length = self._every * (self.run.feed.words if self._unit == "epochs" else 1)
+        at = int(self._unit == "steps")
+        return (words, self.steps)[at] // length > before[at] // length
 
     def _record(self, position: Position) -> dict[str, Any]:
         now = time.perf_counter()
-        since, words = self._written
+        since, words, _ = self._written
         speed = (position.words - words) / max(now - since, 1e-9)
         record = {
             "epoch": position.epoch,
@@ -102,65 +139,8 @@ class Reporter:
             "seconds": position.seconds,
             "seconds_left": (self.total - position.words) / max(speed, 1e-9),
         }
-        self._written, self._loss, self._pairs = (now, position.words), 0.0, 0.0
+        self._written, self._loss, self._pairs = (now, position.words, self.steps), 0.0, 0.0
         return record
-
-
-def check_log(path: AnyPath) -> None:
-    """Refuse a log that could not be opened. Makes nothing. A device or a pipe can be a log."""
-    log = as_path(path)
-    if log.is_dir() or not log.exists():
-        check_writable(log)
-
-
-class Log:
-    """Records as lines of JSON. A resumed run first writes those of its checkpoint again.
-
-    A run that fails before it measures a loss leaves the old log, or none. A log that can no longer
-    be written, because the disk is full say, does not end a run: a warning names the file.
-    """
-
-    def __init__(self, path: AnyPath, history: list[dict[str, Any]]):
-        self.path, self._waiting, self._broken = os.fspath(path), list(history), False
-        self._new, self._begun = not os.path.lexists(path), False
-        try:
-            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
-        except OSError as error:
-            said = f"{self.path} cannot be written: {error.strerror}. Name another file."
-            raise FileError(said) from error
-        if history:
-            self._flush()
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Write a record; those without a loss wait for the first that has one."""
-        self._waiting.append(record)
-        if self._begun or record["loss"] is not None:
-            self._flush()
-
-    def close(self, failed: bool) -> None:
-        """Close the file. A failed run that wrote nothing leaves no new file."""
-        if not failed:
-            self._flush()
-        with contextlib.suppress(OSError):  # a warning has already named the file
-            self._file.close()
-        if self._new and not self._begun:
-            os.unlink(self.path)
-
-    def _flush(self) -> None:
-        if not self._begun and self._file.seekable():
-            with contextlib.suppress(OSError):  # a device such as /dev/null has no length
-                self._file.truncate(0)
-        self._begun = True
-        records, self._waiting = self._waiting, []
-        if self._broken:
-            return
-        try:
-            self._file.writelines(json.dumps(record) + "\n" for record in records)
-            self._file.flush()
-        except OSError as error:
-            self._broken = True
-            said = f"{self.path} cannot be written: {error.strerror}. The run goes on without it."
-            warnings.warn(said, stacklevel=2)
 
 
 def _is_true(answer: object) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from w2vjax.processes.connect import Wishes, agreed, is_first
 from w2vjax.processes.guard import forward
@@ -21,6 +22,7 @@ from w2vjax.training import copies
 from w2vjax.training.copies import Copies, Workers, chunks_on, read_reports
 from w2vjax.training.feed import rounds
 from w2vjax.training.setup import Run, of_words
+from w2vjax.vectors.vectors import Vectors
 
 
 class Standing(NamedTuple):
@@ -86,6 +88,8 @@ class Trainer:
                 standing, asked = self._settle(standing)
                 self._save(standing)
                 self.signals.leave(standing.position, signal)
+            if not asked.stop and self.report.on_epoch is not None and not standing.position.chunk:
+                standing, asked = self._settle(standing)
             if asked.stop:
                 break
         jax.block_until_ready(standing.copies)
@@ -115,9 +119,18 @@ class Trainer:
         self.watch.round(reports, report.steps)
         seconds = time.perf_counter() - self._begin
         position = standing.position._replace(steps=report.steps, seconds=seconds)
-        self._stopped |= record and bool(reports) and report.round(position)
+        if record and reports:
+            self._stopped |= report.round(position, self._vectors(standing))
         settled = Standing(standing.copies, position)
         return settled, agreed(self._wishes(), noted, bool(reports))
+
+    def _vectors(self, standing: Standing) -> Vectors | None:
+        """The vectors at the end of an epoch, if somebody asks for them. All processes call it."""
+        if self.report.on_epoch is None or standing.position.chunk:
+            return None
+        run = self.report.run
+        joined = of_words(run, copies.joined_on_host(standing.copies, run.recipe.mesh))
+        return Vectors(run.feed.corpus.vocab, np.asarray(joined.params.input, np.float32))
 
     def _save(self, standing: Standing) -> None:
         """Save a checkpoint, if the run has them and its tables are sound."""

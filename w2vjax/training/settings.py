@@ -159,7 +159,11 @@ class Settings:
         """Make a Python number of each number of NumPy or JAX."""
         for name, value in list(vars(self).items()):
             if getattr(value, "ndim", None) == 0:
-                object.__setattr__(self, name, value.item())
+                try:
+                    object.__setattr__(self, name, value.item())
+                except TypeError:
+                    cause = f"{name} is traced by JAX, and settings are numbers"
+                    raise SettingError(f"{cause}. Use w2vjax.train_many for many.") from None
 
     def check(self) -> None:
         """Raise SettingError for the first value that cannot work by itself.

@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices import tables as split
 from w2vjax.devices.mesh import EACH, WHOLE, memory, own_device, trains_copies
+from w2vjax.devices.tracing import check_schedule
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import counts_of
@@ -73,13 +74,14 @@ def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
 def check_optimizer_maker(make: OptimizerMaker) -> None:
     """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
     try:
-        made = make(linear_decay(0.1, 1)) if callable(make) else None
+        made = make(linear_decay(0.1, 1)) if callable(make) else make
     except (TypeError, ValueError) as error:
         made = error
-    if not isinstance(made, optax.GradientTransformation):
+    if not (callable(make) and isinstance(made, optax.GradientTransformation)):
+        fault = "gives" if callable(make) else "is"
         raise SettingError(
             "The optimizer has to be a function of the schedule that returns an optax "
-            f"transformation, and gives {made!r:.80}. "
+            f"transformation, and {fault} {made!r:.80}. "
             "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule))."
         )
     table = jax.ShapeDtypeStruct((9, 2), jnp.float32)
@@ -155,6 +157,8 @@ def set_up(
         SettingError: the settings cannot work, alone or together.
     """
     true_or_false("deterministic", deterministic)
+    if schedule is not None:
+        check_schedule(schedule, settings.learning_rate)
     method = method or methods.method(
         settings.model, settings.objective, len(corpus.ids), settings.epochs
     )

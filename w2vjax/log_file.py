@@ -1,0 +1,71 @@
+"""The log of a run: its records as lines of JSON. One run at a time writes into a log."""
+
+import contextlib
+import json
+import os
+import warnings
+from typing import Any
+
+from w2vjax.errors import FileError
+from w2vjax.files import AnyPath, as_path, check_writable, claim, naming
+
+
+def check_log(path: AnyPath) -> None:
+    """Refuse a log that could not be opened. Makes nothing. A device or a pipe can be a log."""
+    log = as_path(path)
+    if log.is_dir() or not log.exists():
+        check_writable(log)
+    elif log.is_file():
+        with naming(log), open(log, "rb") as file:
+            claim(file, log)
+
+
+class Log:
+    """Records as lines of JSON. A resumed run first writes those of its checkpoint again.
+
+    A run that fails before it measures a loss leaves the old log, or none. A log that can no longer
+    be written, because the disk is full say, does not end a run: a warning names the file.
+    """
+
+    def __init__(self, path: AnyPath, history: list[dict[str, Any]]):
+        self.path, self._waiting, self._broken = os.fspath(path), list(history), False
+        self._new, self._begun = not os.path.lexists(path), False
+        try:
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            said = f"{self.path} cannot be written: {error.strerror}. Name another file."
+            raise FileError(said) from error
+        claim(self._file, path)
+        if history:
+            self._flush()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write a record; those without a loss wait for the first that has one."""
+        self._waiting.append(record)
+        if self._begun or record["loss"] is not None:
+            self._flush()
+
+    def close(self, failed: bool) -> None:
+        """Close the file. A failed run that wrote nothing leaves no new file."""
+        if not failed:
+            self._flush()
+        with contextlib.suppress(OSError):  # a warning has already named the file
+            self._file.close()
+        if self._new and not self._begun:
+            os.unlink(self.path)
+
+    def _flush(self) -> None:
+        if not self._begun and self._file.seekable():
+            with contextlib.suppress(OSError):  # a device such as /dev/null has no length
+                self._file.truncate(0)
+        self._begun = True
+        records, self._waiting = self._waiting, []
+        if self._broken:
+            return
+        try:
+            self._file.writelines(json.dumps(record) + "\n" for record in records)
+            self._file.flush()
+        except OSError as error:
+            self._broken = True
+            said = f"{self.path} cannot be written: {error.strerror}. The run goes on without it."
+            warnings.warn(said, stacklevel=2)
