@@ -418,6 +418,20 @@ def test_the_built_in_text_is_read_as_the_command_reads_it():
     trained = w2v.train(dim=4, epochs=1)
     assert len(trained.vocab) == 60
     assert "ten times as many epochs" in trained.summary["advice"]
+    assert w2v.prepare().vocab == trained.vocab
+    assert len(w2v.prepare().ids) == 84
+
+
+def test_what_is_given_for_the_built_in_text_counts(tmp_path):
+    by_spaces = w2v.prepare(tokenizer=w2v.tokenize_whitespace)
+    assert len(by_spaces.vocab) == 61
+    often = w2v.prepare(min_count=2, cache_dir=tmp_path)
+    assert 0 < len(often.vocab) < 60
+    assert min(often.vocab.counts) == 2
+    assert w2v.prepare(min_count=2, cache_dir=tmp_path).reused
+    known = w2v.Vocab(["machine", "learning", "zebra"], [3, 2, 1])
+    assert w2v.prepare(vocab=known).vocab.words == known.words
+    assert w2v.plan().vocabulary == 60
 
 
 def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):

@@ -13,9 +13,9 @@ from w2vjax.files import AnyPath, as_path, check_writable, claim, naming
 def check_log(path: AnyPath) -> None:
     """Refuse a log that could not be opened. Makes nothing. A device or a pipe can be a log."""
     log = as_path(path)
-    if log.is_dir() or not log.exists():
+    if os.path.isdir(log) or not os.path.exists(log):
         check_writable(log)
-    elif log.is_file():
+    elif os.path.isfile(log):
         with naming(log), open(log, "rb") as file:
             claim(file, log)
 

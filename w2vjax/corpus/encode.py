@@ -142,12 +142,14 @@ def prepare(
     tokenizer of your own are read every time, because nothing shows whether they have changed.
 
     Args:
-        source: files, folders or token lists; see :mod:`w2vjax.corpus`. A :class:`Corpus` is
-            returned as it is.
+        source: files, folders or token lists; see :mod:`w2vjax.corpus`. None is the built-in text.
+            A :class:`Corpus` is returned as it is.
         cache_dir: a folder that keeps the files, made if need be. Without it they are temporary.
-        min_count: a word is kept if it occurs this many times. None is 5.
+        min_count: a word is kept if it occurs this many times. None is 5, or 1 for the built-in
+            text.
         max_vocab: keep at most this many words, the most frequent ones.
-        tokenizer: a function from a line to its words. Default: words between white space.
+        tokenizer: a function from a line to its words. Default: words between white space, and
+            those of the post for the built-in text.
         reading: how files are read.
         vocab: words and counts to use as they are, instead of those that min_count chooses.
 
@@ -164,6 +166,11 @@ def prepare(
     >>> prepare([["it", "is", "a", "rose"]], vocab=corpus.vocab).ids.tolist()
     [2, 0, 1]
     """
+    if source is None:  # the built-in text of 84 words
+        from w2vjax.reference import tokenize  # JAX takes long to import
+
+        tokenizer = tokenizer or tokenize
+        min_count = 1 if min_count is None and vocab is None else min_count
     least = USUAL_MIN_COUNT if min_count is None else min_count
     check_counts(least, max_vocab)
     sources.check_reading(reading)

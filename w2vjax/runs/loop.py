@@ -36,7 +36,6 @@ from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
 from w2vjax.real import true_or_false
-from w2vjax.reference import tokenize
 from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
@@ -200,11 +199,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
 
 def read_corpus(corpus: "Source | Corpus", arguments: Arguments) -> Corpus:
     """The corpus as ids, by the arguments that say what is a word."""
-    tokenizer, least = arguments.tokenizer, arguments.min_count
-    if corpus is None:  # the built-in text of 84 words
-        tokenizer = tokenizer or tokenize
-        least = 1 if least is None and arguments.vocab is None else least
-    given = arguments.cache, least, arguments.max_vocab, tokenizer
+    given = arguments.cache, arguments.min_count, arguments.max_vocab, arguments.tokenizer
     reading = arguments.reading_without_results()
     return prepare(corpus, *given, reading=reading, vocab=arguments.vocab)
 
