@@ -4,6 +4,7 @@ A reader trusts the size of a file more than its header. It returns words and nu
 rule of the format holds. No reader evaluates, unpickles or imports what a file says.
 """
 
+import errno
 import mmap
 import os
 import re
@@ -106,10 +107,13 @@ def contents(path: Path) -> Data:
     except FileError:
         raise
     except OSError as error:
-        if path.is_dir():
+        if os.path.isdir(path):
             raise FileError(f"{path} cannot be read: it is a folder. Name a file in it.") from error
-        missing = isinstance(error, FileNotFoundError)
-        remedy = "Check the name." if missing else "Check the file and the disk."
+        remedy = {
+            errno.ENOENT: "Check the name.",
+            errno.ENAMETOOLONG: "Check the name.",
+            errno.EACCES: "Check the path and its permissions.",
+        }.get(error.errno or 0, "Check the file and the disk.")
         raise FileError(f"{path} cannot be read: {error.strerror or error}. {remedy}") from error
 
 
