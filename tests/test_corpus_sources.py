@@ -23,11 +23,12 @@ import zstandard
 from marks import slow
 
 from w2vjax.corpus.count import build_vocab
-from w2vjax.corpus.encode import prepare
+from w2vjax.corpus.encode import encode, prepare
 from w2vjax.corpus.sources import READING, Reading, blocks_of, lines, parts
 from w2vjax.errors import CorpusError, FormatError, SettingError
 from w2vjax.formats.safetensors import write_tensors
 from w2vjax.reading import contents
+from w2vjax.vocab import Vocab
 
 TEXT = "the king\nthe queen and the king\n\nüber日本 the\n"
 COUNTS = Counter(TEXT.split())
@@ -39,6 +40,10 @@ PACKERS = {
     ".zst": zstandard.ZstdCompressor(write_checksum=True).compress,
 }
 SUFFIXES = [".gz", ".bz2", ".xz", ".zst"]
+RESULT = (
+    "is a result of w2vjax, which is no text. Leave it out: name the texts one by one, or keep "
+    "results in another folder."
+)
 MEMBERS = ["the king\n", "the queen and the king\n", "\n", "", "über日本 the\n"]
 
 
@@ -261,7 +266,16 @@ def test_a_command_in_its_own_folder_of_text_does_not_read_its_results(tmp_path,
         Path(folder).mkdir()
         Path(folder, "log.jsonl").write_text("an earlier run\n" * 9)
     assert cli(*train, *small).code == 0
-    assert json.loads(Path("run/summary.json").read_text())["corpus"].startswith("60 lines")
+    summary = Path("run/summary.json")
+    assert json.loads(summary.read_text())["corpus"].startswith("60 lines")
+    # a later run elsewhere, from the same folder, does not take them for text either
+    (cached,) = Path("cache").glob("*.json")
+    for name, file in {"s": summary, "l.txt": Path("run/log.jsonl"), cached.name: cached}.items():
+        place = tmp_path / "texts" / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(file.read_bytes())
+        assert message("texts") == f"{Path('texts', name)} {RESULT}"
+        place.unlink()
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -527,7 +541,7 @@ def test_reading_settings_are_checked(options):
 
 PEAK = """
 import sys
-from w2vjax.corpus.encode import prepare
+from w2vjax.corpus.encode import encode, prepare
 from w2vjax.corpus.sources import Reading
 def peak():
     (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
@@ -637,8 +651,15 @@ def test_a_compressed_stream_is_told_how_to_decompress_itself(tmp_path, monkeypa
     writer.join()
 
 
+CACHED = [f"corpus-0123456789abcdef.{kind}" for kind in ("ids", "json", "starts")]
+
+
 @pytest.mark.parametrize(
-    "name", ["model.safetensors", "vectors.bin", "checkpoint-000000000123.safetensors"]
+    "name",
+    [
+        *("model.safetensors", "vectors.bin", "checkpoint-000000000123.safetensors"),
+        *("log.jsonl.partial", *CACHED),
+    ],
 )
 def test_a_result_in_a_folder_of_texts_is_named_as_one(tmp_path, name):
     (tmp_path / "text.txt").write_text("a b")
@@ -648,6 +669,54 @@ def test_a_result_in_a_folder_of_texts_is_named_as_one(tmp_path, name):
     assert said.startswith(f"{tmp_path / 'run' / name} is a result of w2vjax, which is no text.")
     assert "Leave it out" in said
     assert counts(tmp_path, leave_out=[tmp_path / "run"]) == {"a": 1, "b": 1}
+
+
+RECORD = {"epoch": 1, "step": 5, "words": 1600, "loss": 2.99, "learning_rate": 1e-5}
+RECORDS = [
+    json.dumps(RECORD) + "\n" + json.dumps(RECORD),
+    json.dumps(RECORD | {"loss": None}),
+    json.dumps(RECORD, separators=(",", ":"), sort_keys=True),
+    json.dumps(RECORD)[:60],  # the run was killed while it wrote
+]
+
+
+@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize("name", ["log.jsonl", "run.txt", "deep/er/any name"])
+def test_a_log_of_any_name_in_a_folder_of_texts_is_named_as_one(tmp_path, name, record):
+    log = tmp_path / name
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(record)
+    (tmp_path / "text.txt").write_text("a b")
+    assert message(tmp_path) == f"{log} {RESULT}"
+    assert counts(tmp_path, leave_out=[log]) == {"a": 1, "b": 1}
+    assert sum(counts(log).values()) == len(record.split())  # who names it wants it
+
+
+@pytest.mark.parametrize("lines", [["", "a b"], ["c", "b a", "a"], ["a"]])
+def test_encoded_text_in_a_folder_of_texts_is_named_as_a_result(tmp_path, lines):
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    encode(tmp_path, Vocab(("a", "b"), [2, 1]), tmp_path / "any.name")
+    assert message(tmp_path) == f"{tmp_path / 'any.name.starts'} {RESULT}"
+    leave_out = [tmp_path / "any.name", tmp_path / "any.name.starts"]
+    assert counts(tmp_path, leave_out=leave_out) == Counter(" ".join(lines).split())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"text": "a", "words": 3, "loss": 1}\n',
+        '{"text": "\\"epoch\\": 1 \\"step\\": 1 \\"words\\": 1 \\"loss\\": 1"}\n',
+        '{"epoch": 1}\n{"step": 1}\n{"words": 1, "loss": 1}\n',
+        '["epoch":, "step":, "words":, "loss":]',
+        'a log has {"epoch": 1, "step": 1, "words": 1, "loss": 1}',
+        '{"words": 3, "vocabulary": "Latin"}',
+        "{" * 9999,
+    ],
+)
+@pytest.mark.parametrize("name", ["log.jsonl", "summary.json", "corpus-1.json", "a.starts"])
+def test_text_that_looks_like_a_result_is_read(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert sum(counts(tmp_path).values()) == len(text.split())
 
 
 @pytest.mark.parametrize("header", [{}, {"format": "w2vjax model 1"}, {"x": "y" * 300}])

@@ -241,6 +241,48 @@ def test_pairs_are_read_in_the_usual_spellings(tmp_path, text):
     assert w2v.evaluation.read_word_pairs(path) == [("cat", "dog", 1.5), ("new york", "city", 2.0)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"cat","dog",1.5\n"new york","city",2\n',
+        '"word1","word2","score"\r\n"cat","dog","1.5"\r\n"new york","city","2"\r\n',
+        '"cat"\t"dog"\t1.5\n# note\n"new york"\t"city"\t"2"',
+        'word1, word2, Human (mean)\n"cat", "dog", 1.5\n"new york", "city", 2\n',
+    ],
+)
+def test_quotes_around_every_word_of_pairs_are_no_part_of_it(tmp_path, text):
+    path = write(tmp_path / "pairs.csv", text)
+    assert w2v.evaluation.read_word_pairs(path) == [("cat", "dog", 1.5), ("new york", "city", 2.0)]
+    vectors = w2v.Vectors(["cat", "dog", "city"], np.eye(3))
+    assert w2v.evaluate_word_pairs(vectors, path).coverage == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ('"a" "b" 1\n"c" "d" "2"', [("a", "b", 1), ("c", "d", 2)]),
+        ('"a ""b""","""",1', [('a "b"', '"', 1)]),
+        # words that have quotes of their own
+        ('"\tcat\t1\n"a"\t"b"\t2', [('"', "cat", 1), ('"a"', '"b"', 2)]),
+        ('"a",b,1\n"c",d,2', [('"a"', "b", 1), ('"c"', "d", 2)]),
+        ("'a','b',1", [("'a'", "'b'", 1)]),
+        # no words, or no scores
+        ('"a","",1', None),
+        ('"a","b",""\n"a","b",1', None),
+        ('"a","b","nan"\n"a","b",1', None),
+        ('"a","b","7x"\n"a","b",1', None),
+        ('"a, b","c",1', None),
+    ],
+)
+def test_quotes_of_words_and_damaged_quoted_lines(tmp_path, text, pairs):
+    path = write(tmp_path / "pairs.csv", text)
+    if pairs is not None:
+        assert w2v.evaluation.read_word_pairs(path) == pairs
+        return
+    with pytest.raises(w2v.errors.FormatError, match=r"line 1: .* is not two words and a number"):
+        w2v.evaluation.read_word_pairs(path)
+
+
 def test_pairs_are_read_when_spaces_separate(tmp_path):
     assert w2v.evaluation.read_word_pairs(write(tmp_path / "p", "cat  dog 1\ncat tea -2e0")) == [
         ("cat", "dog", 1),

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,9 @@ from w2vjax.cli.output import write_json
 from w2vjax.corpus.encode import encode, prepare
 from w2vjax.corpus.phrases import phrases
 from w2vjax.errors import FileError, SettingError, W2VError
-from w2vjax.runs.checkpoint import load_checkpoint
+from w2vjax.pictures.plot_loss import read_losses
+from w2vjax.runs.checkpoint import check_folder, load_checkpoint
+from w2vjax.runs.continued import continue_from
 from w2vjax.vocab import Vocab
 
 OLD, NEW = b"old" * 1000, b"new" * 1000
@@ -367,6 +370,64 @@ def test_a_name_as_long_as_the_system_takes(tmp_path, name):
             file.write(b"both")
     assert [path.read_bytes() for path in pair] == [b"both"] * 2
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def vectors_with(vocabulary):
+    """Read the words and counts of vectors from a file beside them."""
+    Path("v.txt").write_text("a 1 2\n")
+    return w2v.load("v.txt", vocabulary=vocabulary)
+
+
+PETS = w2v.Vectors(["cat", "dog"], [[1.0, 2.0], [3.0, 0.5]])
+READERS = {
+    "load": w2v.load,
+    **{
+        f"load {suffix}": lambda path, suffix=suffix: w2v.load(f"{path}{suffix}")
+        for suffix in (".txt", ".bin", ".npy", ".npy.gz", ".tsv", ".tsv.xz", ".safetensors", ".gz")
+    },
+    "load npy": partial(w2v.load, format="npy"),
+    "load vocabulary": vectors_with,
+    "load_model": w2v.load_model,
+    "describe": w2v.describe,
+    "describe vocabulary": partial(w2v.describe, format="vocabulary"),
+    "Vocab.load": w2v.Vocab.load,
+    "word pairs": partial(w2v.evaluate_word_pairs, PETS),
+    "analogies": partial(w2v.evaluate_word_analogies, PETS),
+    "continue_from": lambda path: continue_from(path, [["a", "b"]], 1),
+    "losses": read_losses,
+    "checkpoint": lambda path: check_folder(path, resume=False),
+    "checkpoint to resume": lambda path: check_folder(path, resume=True),
+    "cache": lambda path: prepare([["a", "b"]], path, 1),
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("name", ["a" * 300, "ü" * 150, "f/" + "a" * 300])
+def test_a_name_that_is_too_long_is_an_error_that_names_it(tmp_path, monkeypatch, kind, name):
+    monkeypatch.chdir(tmp_path)
+    Path("f").mkdir()
+    with pytest.raises(FileError, match=r"File name too long\. (Check|Choose|Name) ") as caught:
+        READERS[kind](Path(name))
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("name", ["file", "no/such/file", "folder"])
+def test_a_folder_that_may_not_be_searched_is_an_error_that_names_the_file(kind, name):
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    with tempfile.TemporaryDirectory() as made, contextlib.chdir(made):
+        os.chmod(made, 0o777)
+        Path("locked/folder").mkdir(parents=True)
+        Path("locked/file").write_text("text")
+        os.chmod("locked", 0)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(FileError, match=r"locked.*(denied|lacking)[^.]*\. \w+") as caught:
+                READERS[kind](Path("locked", name))
+        finally:
+            os.seteuid(0)
+    assert str(Path("locked", name)) in str(caught.value)
 
 
 @pytest.mark.parametrize("path", [3, None, b"x", io.BytesIO(), "", "a\0b", "\ud800"])

@@ -8,6 +8,7 @@ removes it. A living writer holds a lock on its temporary file, so no other writ
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -110,7 +111,7 @@ def atomic_files(paths: Sequence[AnyPath]) -> Iterator[list[IO[bytes]]]:
             sync_folder(folder)
         except BaseException:
             # with a journal, the temporary files count as written and must stay
-            if not _journal(targets[0]).exists():
+            if not os.path.exists(_journal(targets[0])):
                 _remove(temporaries)
             raise
 
@@ -178,7 +179,7 @@ def _check_replaceable(target: Path) -> None:
 
 
 def _kind_of(place: Path) -> str:
-    return "a folder" if place.is_dir() else "a device or a pipe"
+    return "a folder" if os.path.isdir(place) else "a device or a pipe"
 
 
 @contextmanager
@@ -195,7 +196,8 @@ def naming(target: Path) -> Iterator[None]:
         if not ours:
             raise  # the error is of another file, which the caller reads while writing this one
         folder = target.parent
-        missing = "Write elsewhere." if folder.is_dir() else f"Create the folder {folder} first."
+        there = os.path.isdir(folder)
+        missing = "Write elsewhere." if there else f"Create the folder {folder} first."
         remedy = {
             errno.ENOSPC: "Free some space or write elsewhere.",
             errno.EDQUOT: "Free some of the quota or write elsewhere.",
@@ -280,7 +282,7 @@ def _read_journal(journal: Path) -> dict[str, str]:
     """{name: temporary name}; empty if there is no journal, or if it is not one of ours."""
     try:
         # a pipe would be waited for
-        names = json.loads(journal.read_bytes()) if journal.is_file() else {}
+        names = json.loads(journal.read_bytes()) if os.path.isfile(journal) else {}
         os.fsencode("".join(names))  # JSON can hold what no name of a file holds
     except (OSError, TypeError, ValueError, RecursionError):
         return {}
@@ -302,12 +304,13 @@ def settled(paths: Sequence[AnyPath]) -> list[Path]:
     """
     targets = [_followed(path) for path in paths]
     for target in targets[1:]:
-        if target.exists() and not target.is_file():
+        if os.path.exists(target) and not os.path.isfile(target):
             cause = f"{target} is read with {targets[0]}, and it is {_kind_of(target)}"
             raise FileError(f"{cause}. Put the file in its place.")
     names = _read_journal(_journal(targets[0]))
     temporaries = [target.with_name(names.get(target.name, target.name)) for target in targets]
-    return [new if new.exists() else old for new, old in zip(temporaries, targets, strict=True)]
+    pairs = zip(temporaries, targets, strict=True)
+    return [new if os.path.exists(new) else old for new, old in pairs]
 
 
 def remove_leftovers(folder: AnyPath) -> list[Path]:
@@ -325,7 +328,7 @@ def remove_leftovers(folder: AnyPath) -> list[Path]:
     # journals first: the temporary files they name are not leftovers
     for suffix in (_JOURNAL, _TEMPORARY):
         # a pipe of such a name would be waited for
-        for leftover in filter(Path.is_file, sorted(Path(folder).glob(f".*{suffix}"))):
+        for leftover in filter(os.path.isfile, sorted(Path(folder).glob(f".*{suffix}"))):
             with suppress(OSError), leftover.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if suffix == _JOURNAL:
@@ -415,7 +418,7 @@ def removed_if_empty(*folders: AnyPath) -> Iterator[None]:
     """If the work fails, remove the folders that were not there before it and are empty."""
     wanted = {place for folder in map(Path, folders) for place in (folder, *folder.parents)}
     # sorted backwards, because a folder has to go before the folder that it is in
-    missing = sorted((place for place in wanted if not place.exists()), key=str, reverse=True)
+    missing = sorted(itertools.filterfalse(os.path.exists, wanted), key=str, reverse=True)
     try:
         yield
     except BaseException:
@@ -527,7 +530,7 @@ def _remove_foreign(place: Path) -> None:
 def standing(path: Path) -> Path:
     """Where to read a file of :func:`appearing_together`, even if it is not moved yet."""
     complete = path.parent / _COMPLETE
-    there = (complete / path.name).is_file() and not complete.is_symlink()
+    there = os.path.isfile(complete / path.name) and not os.path.islink(complete)
     return complete / path.name if there else path
 
 

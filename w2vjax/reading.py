@@ -4,10 +4,12 @@ A reader trusts the size of a file more than its header. It returns words and nu
 rule of the format holds. No reader evaluates, unpickles or imports what a file says.
 """
 
+import errno
 import mmap
 import os
 import re
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeAlias
@@ -106,10 +108,13 @@ def contents(path: Path) -> Data:
     except FileError:
         raise
     except OSError as error:
-        if path.is_dir():
+        if os.path.isdir(path):
             raise FileError(f"{path} cannot be read: it is a folder. Name a file in it.") from error
-        missing = isinstance(error, FileNotFoundError)
-        remedy = "Check the name." if missing else "Check the file and the disk."
+        remedy = {
+            errno.ENOENT: "Check the name.",
+            errno.ENAMETOOLONG: "Check the name.",
+            errno.EACCES: "Check the path and its permissions.",
+        }.get(error.errno or 0, "Check the file and the disk.")
         raise FileError(f"{path} cannot be read: {error.strerror or error}. {remedy}") from error
 
 
@@ -175,6 +180,29 @@ def archive(start: bytes, stream: bool = False) -> tuple[str, str] | None:
     if re.match(rb'(?s).{4}\0{4}\{"', start):
         return "a safetensors file, which holds tables of numbers", "Leave it out."
     return None
+
+
+_RESULT = re.compile(
+    r"vectors\.bin|(model|checkpoint-\d{12,})\.safetensors|log\.jsonl\.partial"
+    r"|corpus-[0-9a-f]{16}\.(ids|json|starts)"
+)
+# How a log and a summary begin, whatever their names are.
+_WRITTEN = re.compile(
+    rb'\{(?=.*"epoch":)(?=.*"step":)(?=.*"words":).*"loss":'
+    rb'|(?s:\{(?=.*"words":)(?=.*"vocabulary":).*"raw_words_per_second":)'
+)
+
+
+def is_result(path: str) -> bool:
+    """Whether a file is a result of training, a cache or encoded text: by name or first bytes.
+
+    A file that cannot be read is none. Whoever reads it raises the error.
+    """
+    start = b""
+    with suppress(OSError), open(path, "rb", buffering=0) as file:
+        start = file.read(1 << 12)
+    encoded = path.endswith(".starts") and start.startswith(bytes(8))  # the first line begins at 0
+    return bool(encoded or _RESULT.fullmatch(os.path.basename(path)) or _WRITTEN.match(start))
 
 
 def wide_text(start: bytes) -> str | None:

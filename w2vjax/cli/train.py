@@ -1,6 +1,7 @@
 """``w2vjax train`` and ``w2vjax plan``: from text files to vectors on disk."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -175,7 +176,7 @@ def _as_in(folder: Path, given: Given) -> tuple[Path, Given]:
     """The model's file, and the options with the model and objective that it was trained by."""
     from w2vjax.formats.model_file import load_model
 
-    path = folder / "model.safetensors" if folder.is_dir() else folder
+    path = folder / "model.safetensors" if os.path.isdir(folder) else folder
     kept = load_model(path).metadata
     names = {}
     for name, known in (("model", ModelName), ("objective", ObjectiveName)):

@@ -318,7 +318,7 @@ def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read
 def _reuse(paths: list[Path], settings: Settings, marks: Marks) -> Corpus | None:
     """The corpus of an earlier run, if it was made from the same text and is whole."""
     paths = files.settled(paths)
-    if not paths[0].exists():
+    if not os.path.exists(paths[0]):
         return None
     try:
         checksum, _, data = paths[0].read_bytes().partition(b"\n")

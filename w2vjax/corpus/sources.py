@@ -22,7 +22,7 @@ from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
 from w2vjax.files import AnyPath, refuse_to_overwrite
 from w2vjax.processes.streams import chunks, standard_bytes
-from w2vjax.reading import MARK, archive, contents, wide_text
+from w2vjax.reading import MARK, archive, contents, is_result, wide_text
 from w2vjax.real import true_or_false
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
@@ -30,7 +30,6 @@ SEPARATOR = 0x20  # this byte and all below it separate words
 LONGEST_WORD = 1 << 24  # bytes without a separator; a file with more is not text
 PART = 1 << 22  # bytes of a plain file that a thread reads before it takes the next part
 _SEPARATOR = re.compile(rb"[\0- ]")
-_RESULT = re.compile(r"vectors\.bin|(model|checkpoint-\d{12,})\.safetensors")
 _START = 1 << 12  # bytes that show whether a file is text
 
 Errors = Literal["strict", "replace"]
@@ -188,7 +187,7 @@ def _files_in(folder: str, left_out: Collection[str]) -> list[str]:
         remedy = "Name a folder with text files in it."
         raise CorpusError(f"The folder {folder!r} holds no files. {remedy}")
     for path in sorted(found):
-        if _RESULT.fullmatch(os.path.basename(path)):
+        if is_result(path):
             remedy = "Leave it out: name the texts one by one, or keep results in another folder."
             raise CorpusError(f"{path} is a result of w2vjax, which is no text. {remedy}")
     return sorted(found)

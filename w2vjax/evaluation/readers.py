@@ -28,7 +28,8 @@ def read_word_pairs(path: AnyPath) -> list[ScoredPair]:
 
     A line is separated by tabs, or if it has none by commas, or by spaces. Empty lines, lines that
     start with ``#`` and a header are left out. A header is a first line of three names; the last of
-    them has no digit, so that a damaged score is not taken for a name.
+    them has no digit, so that a damaged score is not taken for a name. Double quotes around
+    every word of the file, as programs write CSV, are left out.
 
     Returns:
         (word, word, score) triples in the order of the file.
@@ -52,11 +53,12 @@ def read_word_pairs(path: AnyPath) -> list[ScoredPair]:
         if line.startswith("#"):
             continue
         fields = _fields(line)
-        three = len(fields) == 3 and all(fields)
-        score = float(fields[2]) if three and _NUMBER.fullmatch(fields[2]) else math.nan
+        three = len(fields) == 3 and all(map(_unquoted, fields))
+        third = _unquoted(fields[2]) if three else ""
+        score = float(third) if _NUMBER.fullmatch(third) else math.nan
         if math.isfinite(score):
             pairs.append((fields[0], fields[1], score))
-        elif not (header_allowed and three and _is_name(fields[2])):
+        elif not (header_allowed and three and _is_name(third)):
             cause = f"{line!r:.80} is not two words and a number"
             remedy = "Separate the three by tabs, one pair on a line."
             raise FormatError(f"{path}, line {number}: {cause}. {remedy}")
@@ -64,6 +66,9 @@ def read_word_pairs(path: AnyPath) -> list[ScoredPair]:
     if not pairs:
         cause = f"{path} holds no word pairs"
         raise FormatError(f"{cause}. Give lines of two words and a score, separated by tabs.")
+    # a single word may have quotes of its own
+    if all(_unquoted(word) != word for pair in pairs for word in pair[:2]):
+        return [(_unquoted(first), _unquoted(second), score) for first, second, score in pairs]
     return pairs
 
 
@@ -128,6 +133,12 @@ def _fields(line: str) -> list[str]:
     if separator is None:
         return tokenize_whitespace(line)
     return [field.strip(SPACES) for field in line.split(separator)]
+
+
+def _unquoted(field: str) -> str:
+    """A field of CSV without the double quotes around it. A quote within them is written twice."""
+    quoted = len(field) > 1 and field[0] == field[-1] == '"'
+    return field[1:-1].replace('""', '"') if quoted else field
 
 
 def _is_name(field: str) -> bool:

@@ -13,6 +13,7 @@ True
 
 import functools
 import json
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def format_of(path: Path) -> str:
     """A format's name, by the extension or else the first bytes. Raises FormatError if unknown."""
     if named := by_suffix(path):
         return named
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         cause = "a pipe can be read only once, so its first bytes cannot tell its format"
         refuse(path, "", cause, f"Name the format, one of {', '.join(FORMATS)}, or save a file.")
     data = contents(path)

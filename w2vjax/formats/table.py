@@ -1,5 +1,6 @@
 """What all formats of vectors share: the form of a format, and the checks of a file's content."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -174,7 +175,7 @@ def beside(path: Path, name_of: Callable[[Path], Path]) -> Path:
         return name_of(path)
     plain = name_of(path.with_suffix(""))
     packed = plain.with_name(plain.name + path.suffix)
-    return packed if packed.exists() else plain
+    return packed if os.path.exists(packed) else plain
 
 
 def writable(

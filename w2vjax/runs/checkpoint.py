@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError, as_names
-from w2vjax.files import AnyPath, as_path, claimed, remove_leftovers
+from w2vjax.files import AnyPath, as_path, claimed, naming, remove_leftovers
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.training.copies import Joined
 from w2vjax.training.settings import RENAMED, Settings
@@ -146,10 +146,12 @@ def check_folder(folder: AnyPath, resume: bool) -> None:
     path = Path(folder)
     above = (place for place in (path, *path.absolute().parents) if os.path.lexists(place))
     there = next(above, path)
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        why = "permission is lacking" if there.is_dir() else "it is not a folder"
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        why = "permission is lacking" if os.path.isdir(there) else "it is not a folder"
         raise FileError(f"{folder} cannot hold checkpoints: {there}: {why}. Name another folder.")
-    if not resume and path.is_dir() and (found := _checkpoints(path)):
+    with naming(path):  # its name may be too long
+        found = _checkpoints(path) if path.is_dir() and not resume else []
+    if found:
         cause = f"{folder} holds {found[0].name} of an earlier run"
         raise CheckpointError(f"{cause}. Resume it (--resume), or name an empty folder.")
 
@@ -186,7 +188,7 @@ def load_checkpoint(
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for
             damaged.append(f"{path} is not a file.")
             continue
         try:
