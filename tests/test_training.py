@@ -423,7 +423,7 @@ def test_the_built_in_text_is_read_as_the_command_reads_it():
 
 
 def test_what_is_given_for_the_built_in_text_counts(tmp_path):
-    by_spaces = w2v.prepare(tokenizer=w2v.tokenize_whitespace)
+    by_spaces = w2v.prepare(tokenizer=w2v.corpus.tokenize_whitespace)
     assert len(by_spaces.vocab) == 61
     often = w2v.prepare(min_count=2, cache_dir=tmp_path)
     assert 0 < len(often.vocab) < 60
