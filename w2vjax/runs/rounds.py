@@ -116,14 +116,12 @@ class Trainer:
         seconds = time.perf_counter() - self._begin
         position = standing.position._replace(steps=report.steps, seconds=seconds)
         self._stopped |= record and bool(reports) and report.round(position)
-        settled = Standing(standing.copies, position)
-        return settled, agreed(self._wishes(), noted, bool(reports))
+        return Standing(standing.copies, position), agreed(self._wishes(), noted, bool(reports))
 
     def _save(self, standing: Standing) -> None:
         """Save a checkpoint, if the run has them and its tables are sound."""
         if self.saver is not None:
-            steps = standing.position.steps
-            self.watch.tables(standing.copies.params, "a checkpoint", steps)
+            self.watch.tables(standing.copies.params, "a checkpoint", standing.position.steps)
             self.saver.save(standing)
 
 
