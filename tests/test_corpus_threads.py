@@ -25,6 +25,7 @@ from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import Part, Reading, parts, split
 from w2vjax.errors import CorpusError, SettingError
+from w2vjax.threads import share
 
 TOKENS = ["a", "b", "the", "é", "日本語", "internet" * 9, "x" * 40, "\ufeff"]
 BETWEEN = [b" ", b"\n", b"\r\n", b"\t\t", b"\0", b"\n\n \n", b""]
@@ -165,7 +166,9 @@ def test_a_text_has_no_more_threads_than_parts(tmp_path):
 
 
 def test_a_little_text_starts_no_thread(tmp_path, monkeypatch):
-    monkeypatch.setattr(threads, "ThreadPoolExecutor", lambda *_, **__: pytest.fail("a thread"))
+    monkeypatch.setattr(
+        "w2vjax.threads.ThreadPoolExecutor", lambda *_, **__: pytest.fail("a thread")
+    )
     prepare(written(tmp_path, [b"a b c\n" * 1000]), min_count=1)
 
 
@@ -207,7 +210,7 @@ def test_an_error_and_what_its_frames_hold_is_freed_at_once(count):
     try:
         with contextlib.suppress(Failure):
             try:
-                threads.share(range(4), range(count), read)
+                share(range(4), range(count), read)
             except Failure as error:
                 kept = weakref.ref(error)
                 raise

@@ -4,10 +4,15 @@ import importlib
 import importlib.resources
 import inspect
 import json
+import pydoc
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from mypy import api
@@ -153,3 +158,62 @@ def test_no_two_classes_of_the_package_have_one_name() -> None:
         for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)
     ]
     assert sorted(names) == sorted(set(names))
+
+
+def public(module: ModuleType) -> Iterator[Any]:
+    """The functions and classes of the package that can be reached from a module by name."""
+    for name in getattr(module, "__all__", [name for name in vars(module) if name[0] != "_"]):
+        found = getattr(module, name)
+        if inspect.ismodule(found):
+            yield from public(found) if module is w2vjax else ()
+        elif getattr(found, "__module__", "").startswith("w2vjax"):
+            yield found
+
+
+def named_by(hint: Any) -> Iterator[Any]:
+    """The classes of the package that a type hint names."""
+    if inspect.isclass(hint) and hint.__module__.startswith("w2vjax"):
+        yield hint
+    for part in get_args(hint):
+        yield from named_by(part)
+
+
+def hints_of(thing: Any) -> dict[str, Any]:
+    """The types of the fields of a class, or what a function returns; {} if they load lazily."""
+    try:
+        hints = get_type_hints(thing)
+    except NameError:
+        return {}
+    return hints if inspect.isclass(thing) else {"return": hints.get("return")}
+
+
+def public_records() -> list[Any]:
+    """Each NamedTuple and dataclass that is public, or that a public one or a result holds."""
+    left, seen = list(public(w2vjax)), []
+    while left:
+        thing = left.pop()
+        if thing not in seen and callable(thing):
+            seen.append(thing)
+            left += [each for hint in hints_of(thing).values() for each in named_by(hint)]
+    return [each for each in seen if is_dataclass(each) or hasattr(each, "_fields")]
+
+
+# Their fields are documented by comments, or by the help of the command.
+UNDOCUMENTED = "Complete Entry Exercise GradientCheck LeafCheck Run Settings Trained".split()
+
+
+def test_the_help_of_a_public_record_names_each_of_its_fields() -> None:
+    records = public_records()
+    assert {"Batch", "Corpus", "Recipe", "State", "Report"} <= {each.__name__ for each in records}
+    for record in records:
+        held = [each.name for each in fields(record)] if is_dataclass(record) else record._fields
+        told = inspect.cleandoc(record.__doc__ or "")
+        missing = [name for name in held if not re.search(rf"\b{name}\b", told)]
+        assert not missing or record.__name__ in UNDOCUMENTED, (record, missing)
+
+
+def test_help_shows_the_letters_of_shapes_and_the_shapes() -> None:
+    told = pydoc.plain(pydoc.render_doc(w2vjax))
+    assert "B  groups in a batch                T  hidden vectors of a group" in told
+    assert "words: [B, P] int32, the positive words" in pydoc.plain(pydoc.render_doc(w2vjax.Batch))
+    assert "ids: [N] int32" in pydoc.plain(pydoc.render_doc(w2vjax.Corpus))

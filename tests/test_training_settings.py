@@ -566,7 +566,8 @@ def test_the_remedy_for_words_of_a_step_can_work(block, given, use):
 @pytest.mark.parametrize("model", ["skip-gram", "cbow"])
 @pytest.mark.parametrize("arguments", [{"epochs": 0}, {"words": -1}, {"words": float("nan")}])
 def test_a_method_is_for_a_text_that_is_read_at_least_once(model, arguments):
-    with pytest.raises(errors.SettingError, match="1 epoch or more"):
+    ((name, value),) = arguments.items()
+    with pytest.raises(errors.SettingError, match=rf"{name}={value} cannot work. Use .* or more"):
         w2v.method(model, **{"words": 100, **arguments})
 
 

@@ -18,6 +18,7 @@ from w2vjax.devices.compiling import use_compile_cache as use_compile_cache
 from w2vjax.errors import W2VError as W2VError
 from w2vjax.evaluation.analogies import evaluate_word_analogies as evaluate_word_analogies
 from w2vjax.evaluation.word_pairs import evaluate_word_pairs as evaluate_word_pairs
+from w2vjax.formats.continued import continue_from as continue_from
 from w2vjax.formats.formats import describe as describe
 from w2vjax.formats.formats import load as load
 from w2vjax.formats.formats import save as save
@@ -36,7 +37,6 @@ from w2vjax.objectives.softmax import softmax as softmax
 from w2vjax.pictures.plot import plot_map as plot_map
 from w2vjax.pictures.plot_loss import plot_loss as plot_loss
 from w2vjax.runs.checkpoint import Checkpoints as Checkpoints
-from w2vjax.runs.continued import continue_from as continue_from
 from w2vjax.runs.held_out import evaluate_held_out as evaluate_held_out
 from w2vjax.runs.loop import Trained as Trained
 from w2vjax.runs.loop import train as train

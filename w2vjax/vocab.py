@@ -24,7 +24,13 @@ REMEMBERED = 200_000  # words that were left out and that a vocabulary still kno
 
 
 class Report(NamedTuple):
-    """What a corpus holds: lines with a word, different words, and tokens, kept and dropped."""
+    """What a corpus holds.
+
+    Attributes:
+        lines: that hold a word.
+        words_kept, words_dropped: different words.
+        tokens_kept, tokens_dropped: all words of the text, repeated ones too.
+    """
 
     lines: int
     words_kept: int

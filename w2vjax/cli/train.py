@@ -190,7 +190,7 @@ def _as_in(folder: Path, given: Given) -> tuple[Path, Given]:
 def _grown(path: Path, text: Any, given: Given, asked: Arguments) -> tuple[Any, Given]:
     """For going on from a model: the text in ids of the grown vocabulary, and more keywords."""
     from w2vjax.corpus.encode import USUAL_MIN_COUNT
-    from w2vjax.runs.continued import continue_from
+    from w2vjax.formats.continued import continue_from
 
     for name in ("max_vocab", "cache", "vocab"):
         if name in given:

@@ -5,11 +5,6 @@
 One call does all of it::
 
     corpus = w2v.prepare(source, cache_dir, min_count=5, max_vocab=None, tokenizer=None)
-    corpus.vocab    Vocab: words and counts [V] int64, frequent words first
-    corpus.ids      [N] int32, read-only memory map: every kept token, in the order of the text
-    corpus.starts   [S] int64, read-only memory map, rising: the places in ids where lines begin
-    corpus.report   Report: lines, words and tokens, kept and dropped
-    corpus.digest   SHA-256 of the vocabulary, ids and starts, which a checkpoint compares
 
 Its two halves are for a vocabulary that is shared, saved or loaded::
 

@@ -17,12 +17,13 @@ from w2vjax.corpus import sources
 from w2vjax.corpus.count import check_counts, rank, spelled
 from w2vjax.corpus.scan import Seen, renumber, scan
 from w2vjax.corpus.sources import READING, Reading, Source, TextSource, is_text, keep_text
-from w2vjax.corpus.threads import beside, sizes_of
+from w2vjax.corpus.threads import sizes_of
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, SettingError, W2VError
 from w2vjax.files import AnyPath, atomic_files, scratch_files, sha256_of, temporary_folder
 from w2vjax.processes.exchange import if_all_have
+from w2vjax.threads import beside
 from w2vjax.vocab import Report, Vocab, require_chosen_by
 
 FORMAT = 2  # to be raised when the files, or what is a word, change; older files are made again
@@ -35,21 +36,35 @@ Read: TypeAlias = Callable[..., Seen]
 
 
 class Encoded(NamedTuple):
-    """A source as ids of a vocabulary. Both arrays are read-only memory maps."""
+    """A source as ids of a vocabulary.
 
-    ids: np.ndarray  # [N] int32
-    starts: np.ndarray  # [S] int64, the places in ids where lines begin
+    Attributes:
+        ids: [N] int32, read-only memory map: every kept token, in the order of the text.
+        starts: [S] int64, read-only memory map, rising: the places in ids where lines begin.
+        report: what was kept and dropped.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
     report: Report
 
 
 class Corpus(NamedTuple):
-    """What training reads: a vocabulary, and a source as its ids."""
+    """What training reads: a vocabulary, and a source as its ids.
+
+    Attributes:
+        vocab: words and counts [V], frequent words first.
+        ids: [N] int32, read-only memory map: every kept token, in the order of the text.
+        starts: [S] int64, read-only memory map, rising: the places in ids where lines begin.
+        digest: the SHA-256 of the other three, which a checkpoint compares.
+        reused: whether the cache held the files already.
+    """
 
     vocab: Vocab
-    ids: np.ndarray  # [N] int32, a read-only memory map
-    starts: np.ndarray  # [S] int64, a read-only memory map: the places in ids where lines begin
-    digest: str  # the SHA-256 of the other three
-    reused: bool  # whether the cache held the files already
+    ids: np.ndarray
+    starts: np.ndarray
+    digest: str
+    reused: bool
 
     def __repr__(self) -> str:
         sizes = f"{len(self.vocab):,} words, {len(self.ids):,} tokens, {len(self.starts):,} lines"

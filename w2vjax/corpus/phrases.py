@@ -30,23 +30,38 @@ USUAL_THRESHOLDS: dict[Score, float] = {word2phrase_score: 100.0, npmi_score: 0.
 
 
 class Phrase(NamedTuple):
-    """A phrase that one pass has found."""
+    """A phrase that one pass has found.
 
-    parts: tuple[str, ...]  # words, or phrases of an earlier pass
-    seen: int  # how often the parts stand together
+    Attributes:
+        parts: words, or phrases of an earlier pass.
+        seen: how often the parts stand together.
+        score: what the score function gave it.
+    """
+
+    parts: tuple[str, ...]
+    seen: int
     score: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Phrases:
-    """What :func:`phrases` found. ``lines()`` is the corpus with its phrases joined."""
+    """What :func:`phrases` found. ``lines()`` is the corpus with its phrases joined.
 
-    found: tuple[tuple[Phrase, ...], ...]  # for every pass, by score descending
+    Attributes:
+        found: for every pass, by score descending.
+        delimiter: what joins the words.
+        connectors: words that may stand inside a phrase.
+        words: the different words of the joined corpus, phrases included.
+        ids: [N] int32, read-only memory map: the joined corpus in ids of words.
+        starts: [S] int64, read-only memory map, rising: the places in ids where lines begin.
+    """
+
+    found: tuple[tuple[Phrase, ...], ...]
     delimiter: str
     connectors: frozenset[str]
     words: tuple[str, ...]
-    ids: np.ndarray  # [N] int32, a read-only memory map: the joined corpus in ids of words
-    starts: np.ndarray  # [S] int64, a read-only memory map: the places in ids where lines begin
+    ids: np.ndarray
+    starts: np.ndarray
 
     def __repr__(self) -> str:
         found = " + ".join(f"{len(rules):,}" for rules in self.found)

@@ -15,10 +15,11 @@ import numpy as np
 from w2vjax.corpus import sources
 from w2vjax.corpus.reader import NumberedWords, Reader, Tally, Written, words_of_blocks
 from w2vjax.corpus.sources import READING, Part, Reading, Source, TextSource, is_text
-from w2vjax.corpus.threads import how_many, in_order, share, sizes_of
+from w2vjax.corpus.threads import how_many, sizes_of
 from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError
 from w2vjax.processes import exchange
+from w2vjax.threads import in_order, share
 
 _SETS = set, frozenset  # without an order, the result would differ from run to run
 BATCH = 1 << 18  # numbers handled at a time, by renumber and when tokens come from Python
@@ -212,8 +213,8 @@ def _batches(written: Iterable[Written]) -> Iterator[tuple[bytes, bool]]:
             continue
         for done in range(0, part.tokens, BATCH):
             part.file.seek(part.begin + 4 * done)
-            data = part.file.read(4 * min(BATCH, part.tokens - done))
-            yield data, part.begins_line and done == 0
+            some = 4 * min(BATCH, part.tokens - done)
+            yield part.file.read(some), part.begins_line and done == 0
 
 
 def _kept_ids(ids_of: np.ndarray, data: bytes, begins_line: bool) -> tuple[np.ndarray, np.ndarray]:

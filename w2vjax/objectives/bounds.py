@@ -58,9 +58,11 @@ class Gone(NamedTuple):
     its own. So the bounds of a row's examples add up without memory of their own. For that it has
     to stay below 1e6 or so in float32. A loop of your own with more than some 10,000 steps sets it
     back to 0 by :func:`cleared`.
+
+    Attributes:
+        rows: [V, 2] float32 of input and output rows, so that a GPU adds to both at once.
     """
 
-    # [V, 2] float32 of input and output rows. One array, so that a GPU adds to both at once
     rows: Array
 
 

@@ -52,21 +52,25 @@ class Position(NamedTuple):
 class Checkpoints(NamedTuple):
     """Where and how a run saves its state, and whether it goes on from there.
 
+    Attributes:
+        folder: of the checkpoints of this run alone.
+        every: seconds from one to the next; inf saves the last only.
+        resume: go on from the last one, if there is one.
+        allow: with resume: fields that may differ from the checkpoint's, such as "jax version".
+
     >>> Checkpoints("kept", every=600).resume
     False
     """
 
     folder: AnyPath
-    every: float = 60.0  # seconds from one to the next; inf saves the last only
-    resume: bool = False  # go on from the last one, if there is one
-    # with resume: fields that may differ from the checkpoint's, such as "jax version"
+    every: float = 60.0
+    resume: bool = False
     allow: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Refuse values and folders that cannot work. Makes nothing."""
-        check_seconds(
-            f"The time between checkpoints, every={self.every!r} (--checkpoint-every),", self.every
-        )
+        what = f"The time between checkpoints, every={self.every!r} (--checkpoint-every),"
+        check_seconds(what, self.every)
         if not self.resume and list(self.allow):
             cause = f"allow={list(self.allow)} has no effect on a run that starts anew"
             raise SettingError(f"{cause}. Go on with resume (--resume), or leave it out.")
@@ -206,9 +210,8 @@ def load_checkpoint(
         _compare(path, theirs, identity, set(allow))
         return _state_of(path, list(tensors.arrays.values()), like), position, history
     if damaged:
-        raise CheckpointError(
-            f"No checkpoint in {folder} is sound: {damaged[0]} Start again in an empty folder."
-        )
+        cause = f"No checkpoint in {folder} is sound: {damaged[0]}"
+        raise CheckpointError(f"{cause} Start again in an empty folder.")
     return None
 
 

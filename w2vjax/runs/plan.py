@@ -20,18 +20,33 @@ _TIMED = 3  # chunks, after one that warms up
 
 
 class Plan(NamedTuple):
-    """Bytes, steps and seconds of a run. ``print`` it for sentences."""
+    """Bytes, steps and seconds of a run. ``print`` it for sentences.
+
+    Attributes:
+        device: where it runs.
+        vocabulary: the number of words in it.
+        words: raw, over all epochs.
+        steps: about so many, of all copies.
+        params_bytes: both tables, and their copies.
+        optimizer_bytes: what the optimizer keeps, for all copies.
+        temporary_bytes: of the compiled program.
+        corpus_bytes: of ids: on disk and mapped, or on the device.
+        resident: whether the corpus lies on the device.
+        device_bytes: the device's own memory; 0 if it has none, as a CPU.
+        compile_seconds: measured.
+        train_seconds: about so many, from a few chunks that were timed.
+    """
 
     device: str
     vocabulary: int
-    words: int  # raw, over all epochs
+    words: int
     steps: int
-    params_bytes: int  # both tables, and their copies
+    params_bytes: int
     optimizer_bytes: int
-    temporary_bytes: int  # of the compiled program
-    corpus_bytes: int  # of ids: on disk and mapped, or on the device
-    resident: bool  # the corpus lies on the device
-    device_bytes: int  # the device's own memory; 0 if it has none, as a CPU
+    temporary_bytes: int
+    corpus_bytes: int
+    resident: bool
+    device_bytes: int
     compile_seconds: float
     train_seconds: float
 

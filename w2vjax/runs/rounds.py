@@ -121,8 +121,7 @@ class Trainer:
         position = standing.position._replace(steps=report.steps, seconds=seconds)
         if record and reports:
             self._stopped |= report.round(position, self._vectors(standing))
-        settled = Standing(standing.copies, position)
-        return settled, agreed(self._wishes(), noted, bool(reports))
+        return Standing(standing.copies, position), agreed(self._wishes(), noted, bool(reports))
 
     def _vectors(self, standing: Standing) -> Vectors | None:
         """The vectors at the end of an epoch, if somebody asks for them. All processes call it."""
@@ -135,8 +134,7 @@ class Trainer:
     def _save(self, standing: Standing) -> None:
         """Save a checkpoint, if the run has them and its tables are sound."""
         if self.saver is not None:
-            steps = standing.position.steps
-            self.watch.tables(standing.copies.params, "a checkpoint", steps)
+            self.watch.tables(standing.copies.params, "a checkpoint", standing.position.steps)
             self.saver.save(standing)
 
 

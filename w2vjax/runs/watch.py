@@ -243,14 +243,13 @@ def _largest(table: jax.Array) -> jax.Array:
 
 def require_sound(params: Params, where: str, step: int, bound: float, remedy: str) -> None:
     """Raise DivergedError, naming the table that is not finite or not within ``bound``."""
+    at = f"at {where} (step {step:,})"
     for name, table in params._asdict().items():
         size = float(_largest(table))
         if not np.isfinite(size):
-            raise DivergedError(
-                f"The {name} table holds NaN or infinity at {where} (step {step:,}). {remedy}"
-            )
+            raise DivergedError(f"The {name} table holds NaN or infinity {at}. {remedy}")
         if size > bound:
             raise DivergedError(
-                f"Training has diverged: the {name} table holds numbers up to {size:,.4g} at "
-                f"{where} (step {step:,}), and tables that learn stay below {bound:g}. {remedy}"
+                f"Training has diverged: the {name} table holds numbers up to {size:,.4g} {at}, "
+                f"and tables that learn stay below {bound:g}. {remedy}"
             )

@@ -37,16 +37,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from w2vjax.devices.mesh import (
-    AXIS,
-    EACH,
-    WHOLE,
-    on_host,
-    own_device,
-    replicated,
-    stacked,
-    trains_copies,
-)
+from w2vjax.devices import mesh as places
+from w2vjax.devices.mesh import AXIS, EACH, WHOLE, on_host, replicated, stacked, trains_copies
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import cleared, counts_of
 from w2vjax.training.feed import Feed
@@ -57,9 +49,8 @@ from w2vjax.windows.sampling import chunk_seed
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
 Compiled = Callable[..., tuple[State, Progress]]
-Chunk: TypeAlias = tuple[
-    Any, ...
-]  # (ids, offset, count, seed) of one chunk, or of a turn of devices
+# (ids, offset, count, seed) of one chunk, or of a turn of devices
+Chunk: TypeAlias = tuple[Any, ...]
 
 
 class Copies(NamedTuple):
@@ -130,7 +121,7 @@ def chunks_on(mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: ran
     if mesh is None or not trains_copies(mesh):
         found = [chunk(number) for number in numbers]
         # a GPU gets the next chunk while it trains this one
-        ahead = mesh is None and own_device(None).platform != "cpu"
+        ahead = mesh is None and places.own_device(None).platform != "cpu"
         return jax.device_put(found) if ahead else found
 
     def piece(number: int) -> Chunk:
@@ -221,8 +212,7 @@ def join_on(mesh: Mesh) -> Any:
     devices = mesh.size
 
     def padded(leaf: jax.Array) -> jax.Array:
-        missing = -leaf.shape[0] % devices
-        return jnp.pad(leaf, ((0, missing), *[(0, 0)] * (leaf.ndim - 1)))
+        return jnp.pad(leaf, ((0, -leaf.shape[0] % devices), *[(0, 0)] * (leaf.ndim - 1)))
 
     def rows(table: jax.Array) -> jax.Array:
         size = -(-table.shape[0] // devices)
@@ -324,9 +314,8 @@ class Workers:
         states = [*(state for state, _ in done), *copies.states[len(done) :]]
         wished = stacked(mesh, lambda _: np.asarray(wishes, np.int32))
         notes = _noted([each for _, each in done], wished)
-        start, joined, shared = join_on(mesh)(
-            copies.start, tuple(states), np.float32(active), notes
-        )
+        given = copies.start, tuple(states), np.float32(active), notes
+        start, joined, shared = join_on(mesh)(*given)
         return Copies(start, joined), Noted(done[-1][1], shared, len(done))
 
 

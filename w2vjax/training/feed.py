@@ -41,13 +41,21 @@ _RESIDENT_SHARE = 0.25
 
 
 class Feed(NamedTuple):
-    """Where the ids of a chunk are. ``chunk(number)`` gives (ids, offset, count)."""
+    """Where the ids of a chunk are. ``chunk(number)`` gives (ids, offset, count).
+
+    Attributes:
+        corpus: the text as ids.
+        words: trained on in an epoch; what lies behind them is held out.
+        size: M, the most words in a chunk.
+        copies: R, the copies of the tables that are trained side by side.
+        resident: all ids, on the device; None if they stay on disk.
+    """
 
     corpus: Corpus
-    words: int  # words trained on in an epoch; what lies behind them is held out
-    size: int  # M, the most words in a chunk
-    copies: int  # R, the copies of the tables that are trained side by side
-    resident: jax.Array | None  # all ids, on the device
+    words: int
+    size: int
+    copies: int
+    resident: jax.Array | None
 
     @property
     def chunks(self) -> int:

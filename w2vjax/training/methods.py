@@ -34,17 +34,27 @@ NEGATIVES, NOISE_EXPONENT = 5, 0.75
 
 
 class Method(NamedTuple):
-    """How a model is trained. ``_replace`` changes a part; ``train(method=...)`` takes it."""
+    """How a model is trained. ``_replace`` changes a part; ``train(method=...)`` takes it.
 
-    model: ModelName  # what logs, checkpoints and model files call the windows
-    objective: ObjectiveName | Objective  # a shipped one by its name, or your own
+    Attributes:
+        model: what logs, checkpoints and model files call the windows.
+        objective: a shipped one by its name, or your own.
+        windows, reach, embed_backward: as in :class:`~w2vjax.training.step.Recipe`.
+        learning_rate: of the first step.
+        batch_words: of a step on a CPU.
+        accelerator_words: of a step on a GPU or TPU, where a small one costs as much as a large one
+            (benchmarks/results/nvidia-h100-80gb-hbm3/gpu-train.json).
+        block_words: T, consecutive words in a block.
+        optimizer: schedule -> optax transformation.
+    """
+
+    model: ModelName
+    objective: ObjectiveName | Objective
     windows: Windows
     learning_rate: float
-    batch_words: int  # on a CPU
-    # batch_words on a GPU or TPU, where a small step costs as much as a large one
-    # (benchmarks/results/nvidia-h100-80gb-hbm3/gpu-train.json)
+    batch_words: int
     accelerator_words: int = 8192
-    block_words: int = 16  # T
+    block_words: int = 16
     optimizer: OptimizerMaker = row_sgd
     reach: Reach = draw_reach
     embed_backward: EmbedBackward = embed_backward
@@ -83,8 +93,7 @@ def _negative(num_negatives: int, exponent: float, words: int, **_: str) -> Obje
 def _hierarchical(model: str) -> Objective:
     # benchmarks/results/cpu-2-cores/sweep-bounds-trees.json. There a = 128 was .002 better
     # (cpu-16-cores), and on a short text it diverged at 16 times the words a step.
-    loose = {"b": 24.0} if model == "cbow" else {}
-    return hierarchical_softmax(1 / 3, **loose)
+    return hierarchical_softmax(1 / 3, **({"b": 24.0} if model == "cbow" else {}))
 
 
 # (negatives, noise exponent, words of the text, model=) -> objective
@@ -141,12 +150,8 @@ def method(
             f"model={model!r} with objective={objective!r} is not known. Models: "
             f"{', '.join(models)}; objectives: {', '.join(objectives)}."
         ) from None
-    try:
-        whole_number("words", 0 if words is None else words, least=0)
-        whole_number("epochs", epochs)
-    except SettingError as error:
-        cause = f"words={words!r:.60} and epochs={epochs!r:.60} cannot work"
-        raise SettingError(f"{cause}. Use words of 0 or more, and 1 epoch or more.") from error
+    whole_number("words", 0 if words is None else words, least=0)
+    whole_number("epochs", epochs)
     if model == "cbow" and words is not None:
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
@@ -162,10 +167,8 @@ def undivided(chosen: Method) -> Method:
     0.05
     """
     # That gradient counts a mean by its words already.
-    windows = _UNCOUNTED.get(chosen.windows, chosen.windows)
-    return chosen._replace(
-        embed_backward=embed_backward_undivided, learning_rate=0.05, windows=windows
-    )
+    chosen = chosen._replace(windows=_UNCOUNTED.get(chosen.windows, chosen.windows))
+    return chosen._replace(embed_backward=embed_backward_undivided, learning_rate=0.05)
 
 
 def make_objective(
@@ -185,12 +188,9 @@ def make_objective(
     """
     whole_number("words", words, least=0)
     if not isinstance(objective, Objective):
-        objective = OBJECTIVES[objective](
-            NEGATIVES if negatives is None else negatives,
-            NOISE_EXPONENT if noise_exponent is None else noise_exponent,
-            words,
-            model=model,
-        )
+        many = NEGATIVES if negatives is None else negatives
+        power = NOISE_EXPONENT if noise_exponent is None else noise_exponent
+        objective = OBJECTIVES[objective](many, power, words, model=model)
     if platform != "gpu":
         return objective
     from w2vjax.objectives.fused import on_gpu  # Pallas takes long to import

@@ -78,10 +78,9 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
     except (TypeError, ValueError) as error:
         made = error
     if not (callable(make) and isinstance(made, optax.GradientTransformation)):
-        fault = "gives" if callable(make) else "is"
         raise SettingError(
             "The optimizer has to be a function of the schedule that returns an optax "
-            f"transformation, and {fault} {made!r:.80}. "
+            f"transformation, and {'gives' if callable(make) else 'is'} {made!r:.80}. "
             "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule))."
         )
     table = jax.ShapeDtypeStruct((9, 2), jnp.float32)

@@ -18,6 +18,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from w2vjax import types
 from w2vjax.devices import tables as split
 from w2vjax.devices.compiling import compiler_options
 from w2vjax.devices.mesh import on_each_device, trains_copies
@@ -26,18 +27,7 @@ from w2vjax.objectives.bounds import cleared
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
 from w2vjax.training.updates import LinearDecay, apply_gradients
-from w2vjax.types import (
-    Batch,
-    EmbedBackward,
-    Goal,
-    Objective,
-    OptimizerMaker,
-    Params,
-    Reach,
-    ScalarOrSchedule,
-    Tables,
-    Windows,
-)
+from w2vjax.types import Batch, Goal, Objective, Params, Tables
 from w2vjax.windows.sampling import chunk_key, draw_reach, prefix_sum, subsample
 
 
@@ -46,22 +36,38 @@ class Recipe(NamedTuple):
 
     A recipe has a hash, and equal recipes share a compiled program. Recipes that differ in the
     numbers of a :class:`~w2vjax.training.updates.LinearDecay` or of a constant rate share it too.
+
+    Attributes:
+        objective: loss and gradient of a batch.
+        windows: (tokens [B, T + 2*window], segments, reach [B, T]) -> the batch.
+        make_optimizer: schedule -> optax transformation, such as row_sgd.
+        schedule: step -> learning rate, or one rate for all steps.
+        window: the most words on either side of a center.
+        groups: B, blocks in a step.
+        block_words: T, consecutive words in a block.
+        reach: (key, shape, window) -> how far each center looks, int32 of this shape.
+        embed_backward: (d_hidden [B, T, D], inputs) -> the gradient of the input rows.
+        deterministic: fixed order of additions on a GPU, by sorting.
+        measured: the loss is computed on this many groups; on all it would cost 10 %.
+        every: the loss is computed once in this many steps.
+        mesh: with the axis "copy", or those of devices/tables.py.
+        platform: of the run's devices: it decides about compiler options.
     """
 
     objective: Objective
-    windows: Windows
-    make_optimizer: OptimizerMaker  # schedule -> optax transformation, such as row_sgd
-    schedule: ScalarOrSchedule  # step -> learning rate, or one rate for all steps
+    windows: types.Windows
+    make_optimizer: types.OptimizerMaker
+    schedule: types.ScalarOrSchedule
     window: int = 5
-    groups: int = 64  # B, blocks in a step
-    block_words: int = 16  # T, consecutive words in a block
-    reach: Reach = draw_reach
-    embed_backward: EmbedBackward = embed_backward
-    deterministic: bool = False  # fixed order of additions on a GPU, by sorting
-    measured: int = 4  # the loss is computed on this many groups; on all it would cost 10 %
-    every: int = 1  # the loss is computed once in this many steps
-    mesh: Mesh | None = None  # with the axis "copy", or those of devices/tables.py
-    platform: str = "cpu"  # of the run's devices: it decides about compiler options
+    groups: int = 64
+    block_words: int = 16
+    reach: types.Reach = draw_reach
+    embed_backward: types.EmbedBackward = embed_backward
+    deterministic: bool = False
+    measured: int = 4
+    every: int = 1
+    mesh: Mesh | None = None
+    platform: str = "cpu"
 
     @property
     def optimizer(self) -> optax.GradientTransformation:
@@ -70,7 +76,7 @@ class Recipe(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a run changes; a pytree, donated to every call."""
+    """``params`` and the state of the ``optimizer``: a pytree, donated to every call."""
 
     params: Params
     optimizer: Any
@@ -81,13 +87,17 @@ class State(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a chunk reports. Losses are sums: ``loss / pairs`` is nats a positive pair."""
+    """What a chunk reports. Losses are sums: ``loss / pairs`` is nats a positive pair.
+
+    ``words`` were kept after subsampling, for these ``steps``. ``failed`` is the first step that
+    met a number which is not finite, -1 if there was none.
+    """
 
     loss: jax.Array
     pairs: jax.Array
-    words: jax.Array  # kept after subsampling
+    words: jax.Array
     steps: jax.Array
-    failed: jax.Array  # the first step that met a number which is not finite, -1 if there was none
+    failed: jax.Array
 
 
 def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -161,9 +171,8 @@ def descend(
     # sees all that is not finite.
     sound &= jnp.isfinite(bounds.input.sum())
     if recipe.objective.bounded is None:  # bounds by weights have not seen the errors
-        sound &= jnp.isfinite(
-            sum(leaf.sum() for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2)
-        )
+        values = [leaf for leaf in jax.tree.leaves(gradients) if leaf.ndim == 2]
+        sound &= jnp.isfinite(sum(leaf.sum() for leaf in values))
     gradients = jax.tree.map(
         lambda leaf: jnp.where(sound, leaf, jnp.zeros_like(leaf)) if leaf.ndim == 2 else leaf,
         gradients,
@@ -172,11 +181,8 @@ def descend(
     if mesh is not None:
         split.check_rows(mesh, gradients)
         gradients, bounds = split.on_every_device(mesh, (gradients, bounds))
-    after = State(
-        *apply_gradients(
-            recipe.optimizer, state.optimizer, state.params, gradients, bounds, recipe.deterministic
-        )
-    )
+    given = state.optimizer, state.params, gradients, bounds, recipe.deterministic
+    after = State(*apply_gradients(recipe.optimizer, *given))
     if mesh is not None:
         after = split.kept_in_place(mesh, after, state.params.input.shape)
     return after, sound
@@ -331,16 +337,15 @@ def all_steps(
     zero = jnp.zeros((), jnp.float32)
     start = Progress(zero, zero, kept, steps, jnp.int32(-1))
     first = stream.read(jnp.int32(0)) if early else ()
-    blocks = -(-steps // every)
-    state, progress, _ = jax.lax.fori_loop(0, blocks, block, (state, start, first))
+    state, progress, _ = jax.lax.fori_loop(0, -(-steps // every), block, (state, start, first))
     return state, progress
 
 
 @dataclass(frozen=True)
 class Program:
-    """:func:`train_chunk` for one recipe and size: what :func:`compile_chunk` returns."""
+    """What :func:`compile_chunk` returns: ``jitted(schedule, *arguments)`` -> (state, progress)."""
 
-    jitted: Any  # (schedule, *arguments) -> (state, progress)
+    jitted: Any
     schedule: Any
 
     def __call__(self, *arguments: Any) -> tuple[State, Progress]:
@@ -361,7 +366,7 @@ def schedule_argument(recipe: Recipe) -> Any:
 
 
 @jax.jit
-def _rate_at(schedule: ScalarOrSchedule, step: jax.Array) -> jax.typing.ArrayLike:
+def _rate_at(schedule: types.ScalarOrSchedule, step: jax.Array) -> jax.typing.ArrayLike:
     return schedule(step) if callable(schedule) else schedule
 
 
@@ -374,18 +379,15 @@ def rate_at(recipe: Recipe, step: int) -> float:
 def _jitted(recipe: Recipe, chunk: int) -> Any:
     mesh = None if trains_copies(recipe.mesh) else recipe.mesh
 
-    def program(schedule: ScalarOrSchedule, state: State, *arguments: Any) -> Any:
+    def program(schedule: types.ScalarOrSchedule, state: State, *arguments: Any) -> Any:
         made = recipe._replace(schedule=schedule, mesh=mesh)
         tables, keep, *piece, seed = arguments
         return train_chunk(made, chunk, state, tables, keep, tuple(piece), chunk_key(seed))
 
     if recipe.mesh is not None and mesh is None:
         program = on_each_device(recipe.mesh, program)
-    return jax.jit(
-        program,
-        donate_argnums=1,
-        compiler_options=compiler_options(recipe.platform, recipe.deterministic),
-    )
+    options = compiler_options(recipe.platform, recipe.deterministic)
+    return jax.jit(program, donate_argnums=1, compiler_options=options)
 
 
 def compile_chunk(recipe: Recipe, chunk: int) -> Program:

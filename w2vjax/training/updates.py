@@ -47,12 +47,13 @@ _LAST_RATE = 1e-4
 class LinearDecay(NamedTuple):
     """word2vec's schedule: a learning rate that falls linearly, and is constant after ``steps``.
 
-    Its numbers are arguments of the compiled program. So runs with other numbers share a program.
+    ``fall`` is the first rate less the ``last`` one, and ``steps`` are at least 1. These numbers
+    are arguments of the compiled program. So runs with other numbers share a program.
     """
 
-    fall: float  # the first rate less the last one
+    fall: float
     last: float
-    steps: int  # at least 1
+    steps: int
 
     def __call__(self, step: ArrayLike) -> jax.Array:
         # times 1 / steps: the form to which XLA brings a division by a constant
@@ -75,7 +76,7 @@ class RepeatedRows(NamedTuple):
 
 
 class WholeTables(NamedTuple):
-    """The state of a transformation of whole tables: see :func:`dense`."""
+    """The state of a transformation of whole tables, ``inner``: see :func:`dense`."""
 
     inner: OptState
 
@@ -93,9 +94,9 @@ def parts(state: OptState, kind: type) -> bool:
 
 
 class RowSgdState(NamedTuple):
-    """The number of steps, and how far they have gone."""
+    """The number of ``steps``, [] int32, and how far they have ``gone``. It ``takes`` rows."""
 
-    steps: jax.Array  # [] int32
+    steps: jax.Array
     gone: Gone
     takes: RepeatedRows = RepeatedRows()
 
@@ -133,10 +134,13 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
 
 
 class RowAdagradState(NamedTuple):
-    """Each row's sum of mean squared gradients, the steps, and how far they have gone."""
+    """Each row's ``total`` of mean squared gradients, [V], beside the fields of RowSgdState.
 
-    total: Params  # of [V]
-    steps: jax.Array  # [] int32
+    ``steps`` is [] int32, and ``gone`` says how far they have gone. It ``takes`` rows.
+    """
+
+    total: Params
+    steps: jax.Array
     gone: Gone
     takes: RepeatedRows = RepeatedRows()
 
@@ -302,11 +306,8 @@ def apply_gradients(
     if parts(state, WholeTables):
         if deterministic:
             gradients = Params(*(coalesce(g) if isinstance(g, Rows) else g for g in gradients))
-        full = Params(*map(to_dense, gradients, params))
-        updates, state = extra.update(full, state, params)
-        return Params(
-            *(table + u.astype(table.dtype) for table, u in zip(params, updates, strict=True))
-        ), state
+        updates, state = extra.update(Params(*map(to_dense, gradients, params)), state, params)
+        return Params(*map(_add, params, (None, None), updates)), state
     if deterministic or not parts(state, RepeatedRows):
         pairs = [_coalesced(g, bound) for g, bound in zip(gradients, bounds, strict=True)]
         gradients, bounds = Params(*(g for g, _ in pairs)), Params(*(bound for _, bound in pairs))
