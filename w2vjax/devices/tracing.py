@@ -44,11 +44,13 @@ def _axes(found: Any) -> list[int]:
     return [leaf.ndim for leaf in jax.tree.leaves(found)]
 
 
-def check_schedule(schedule: ScalarOrSchedule, learning_rate: float | None) -> None:
+def check_schedule(schedule: ScalarOrSchedule | None, learning_rate: float | None) -> None:
     """Raise :class:`~w2vjax.errors.SettingError` unless a schedule gives one rate for a step.
 
-    A schedule says every rate, so a learning rate beside it is refused too.
+    A schedule says every rate, so a learning rate beside it is refused too. None is the usual one.
     """
+    if schedule is None:
+        return
     if learning_rate is not None:
         cause = f"learning_rate={learning_rate} cannot go with a schedule, which says every rate"
         raise SettingError(f"{cause}. Leave one of them out.")

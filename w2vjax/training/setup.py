@@ -156,8 +156,7 @@ def set_up(
         SettingError: the settings cannot work, alone or together.
     """
     true_or_false("deterministic", deterministic)
-    if schedule is not None:
-        check_schedule(schedule, settings.learning_rate)
+    check_schedule(schedule, settings.learning_rate)
     method = method or methods.method(
         settings.model, settings.objective, len(corpus.ids), settings.epochs
     )
