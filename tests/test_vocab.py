@@ -1,7 +1,10 @@
 """The vocabulary: order, look-up, what it says of words it lacks, and its files."""
 
 import copy
+import difflib
 import gzip
+import hashlib
+import itertools
 import pickle
 import unicodedata
 from collections import Counter
@@ -123,6 +126,55 @@ def test_closest_spellings_find_case_first():
     assert closest("", "a") == []
     assert closest("zzzzzzz", "a", "b") == []
     assert closest("PARIS", "Paris", "paris")[0] == "paris"
+
+
+def digests(n):
+    return [hashlib.sha256(str(i).encode()).hexdigest() for i in range(n)]
+
+
+LONG_WORDS = {
+    "digests": digests(3000),
+    "addresses": [f"https://example.org/pages/{word[:12]}.html" for word in digests(3000)],
+    "two letters": [f"{int(word, 16):b}"[:80] for word in digests(3000)],
+    "longer than any hint": [word * 40 for word in digests(3000)],
+}
+
+
+@pytest.mark.parametrize("words", LONG_WORDS.values(), ids=LONG_WORDS)
+def test_a_hint_among_long_words_aligns_few_of_them(words, monkeypatch):
+    aligned, ratio = [], difflib.SequenceMatcher.ratio
+
+    def counted(matcher):
+        aligned.append(len(matcher.a) * len(matcher.b))
+        return ratio(matcher)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", counted)
+    known, ids = words[2000], Vocab(words).ids
+    hints = closest_spellings(known[:30] + "x" + known[31:], ids)
+    assert hints[:1] == ([known] if len(known) <= 100 else [])
+    assert closest_spellings(known[::-1], ids) == closest_spellings(known[::-1], ids)
+    assert sum(aligned) <= 1_500_000
+
+
+def test_many_spellings_with_other_capitals_take_no_time_of_their_own():
+    word = "abcdefghijklmnop"
+    shapes = itertools.product(*zip(word, word.upper(), strict=True))
+    words = ["".join(shape) for shape in itertools.islice(shapes, 1, 20_000)]
+    assert closest_spellings(word, Vocab(words).ids) == words[:3]
+
+
+@pytest.mark.parametrize("letters", ["ab", "abcdef", "aeioustrn\xe9\0"])
+def test_hints_are_those_of_difflib(letters):
+    random = np.random.default_rng(7)
+
+    def word():
+        return "".join(random.choice([*letters], random.integers(1, 10)))
+
+    for _ in range(50):
+        asked, words = word(), list(dict.fromkeys(word() for _ in range(50)))
+        near = [other for other in words if abs(len(other) - len(asked)) <= 2 and other != asked]
+        expected = difflib.get_close_matches(asked, near, 3, cutoff=0.7)
+        assert closest_spellings(asked, dict.fromkeys(near, 0)) == expected
 
 
 @pytest.mark.parametrize(
