@@ -9,6 +9,7 @@ import pickle
 import unicodedata
 from collections import Counter
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -126,6 +127,60 @@ def test_closest_spellings_find_case_first():
     assert closest("", "a") == []
     assert closest("zzzzzzz", "a", "b") == []
     assert closest("PARIS", "Paris", "paris")[0] == "paris"
+
+
+NO_COUNTS = [-1, 1.5, float("nan"), "x", "3", None, b"1", 1j, 2**63, True, [1], np.array([1, 2])]
+NO_DROPPED = [["x"], "x", 3, [("x", 1)], {"x"}, b"x", {3: 4}, {None: 1}, {"y": 1, b"x": 2}]
+NO_DROPPED += [{"x": count} for count in NO_COUNTS]
+
+
+@pytest.mark.parametrize("dropped", NO_DROPPED, ids=repr)
+def test_dropped_are_words_with_counts(dropped):
+    for make in (Vocab, lambda words, dropped: w2v.Vectors(words, [[1.0]], dropped=dropped)):
+        with pytest.raises(w2v.errors.SettingError, match="dropped="):
+            make(["a"], dropped=dropped)
+
+
+@pytest.mark.parametrize("min_count", [-5, -1, 1.5, "x", "5", None, True, [1], float("nan")])
+def test_a_vocabulary_refuses_a_min_count_that_is_none(min_count):
+    with pytest.raises(w2v.errors.SettingError, match=r"min_count=.* cannot work"):
+        Vocab(["a"], [1], min_count)
+    if min_count is not None:
+        with pytest.raises(w2v.errors.SettingError, match=r"min_count=.* cannot work"):
+            w2v.Vectors(["a"], [[1.0]], min_count=min_count)
+
+
+@pytest.mark.parametrize("report", ["x", {}, (1, 2, 3, 4, 5), 0])
+def test_a_vocabulary_refuses_a_report_that_is_none(report):
+    with pytest.raises(w2v.errors.SettingError, match=r"report=.* is no Report"):
+        Vocab(["a"], [1], report=report)
+
+
+@pytest.mark.parametrize("whole", [np.int64, np.uint8, np.int32, np.array, jnp.int32])
+def test_whole_numbers_of_other_libraries_are_those_of_python(whole, tmp_path):
+    if whole not in (np.array, jnp.int32):
+        vectors = w2v.Vectors(["a"], [[1.0]], [4], dropped={"b": whole(2)}, min_count=whole(3))
+        w2v.save(vectors, tmp_path / "a.safetensors")
+        back = w2v.load(tmp_path / "a.safetensors")
+        assert (back.vocab, back.vocab.min_count) == (vectors.vocab, 3)
+        assert type(vectors.vocab.min_count) is int
+    dropped = Vocab(["a"], dropped={"b": whole(2), "c": 1}).dropped
+    assert dropped == {"b": 2, "c": 1}
+    assert {type(count) for count in dropped.values()} == {int}
+
+
+def test_the_dropped_words_of_the_caller_are_not_changed():
+    given = {"b": np.int64(2)}
+    assert Vocab(["a"], dropped=given).dropped is not given
+    assert type(given["b"]) is np.int64
+
+
+@pytest.mark.parametrize(
+    "new", [None, ["c"], {"c": 1}, 3, w2v.Vectors(["c"], [[1.0]], [2]), Counter("cc")], ids=repr
+)
+def test_a_vocabulary_grows_by_a_vocabulary(new):
+    with pytest.raises(w2v.errors.SettingError, match=r"no Vocab\. Pass one, such as corpus.vocab"):
+        Vocab(["a"], [1]).grow(new)
 
 
 def digests(n):
@@ -345,7 +400,7 @@ def test_growing_adds_words_and_counts():
     with pytest.raises(w2v.errors.SettingError, match="min_count=-1"):
         old.grow(new, min_count=-1)
     assert Vocab(()).counts is None
-    for other in (Vocab(("c",)), ["c"], None):
+    for other in (Vocab(("c",)), Vocab(())):
         with pytest.raises(w2v.errors.SettingError, match="Pass vocabularies with counts"):
             old.grow(other)
 
