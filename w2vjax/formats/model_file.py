@@ -207,7 +207,7 @@ def _vectors(path: Path, tensors: Tensors, options: ReadOptions) -> Vectors:
         rare_counts = _counts(path, tensors, "dropped.counts", len(rare))
         dropped = dict(zip(rare, [] if rare_counts is None else rare_counts.tolist(), strict=False))
     min_count = settings.get("min_count")
-    least = min_count if isinstance(min_count, int) else 1
+    least = min_count if type(min_count) is int and min_count >= 0 else 1
     table = Table(words, matrix, _counts(path, tensors, "counts", len(words)), dropped, least)
     return checked(path, table, options, lambda row: f"row {row}")
 
