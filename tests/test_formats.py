@@ -469,6 +469,15 @@ def test_settings_that_mean_nothing(tmp_path):
             w2v.load(tmp_path / "x.txt", **options)
 
 
+@pytest.mark.parametrize(
+    "tables",
+    [None, 3, "x", np.eye(1), [np.eye(2)], [np.eye(2)] * 3, [[[1], [1, 2]], np.eye(2)], w2v.train],
+)
+def test_what_is_no_pair_of_tables_is_no_model(tmp_path, tables):
+    with pytest.raises(w2v.errors.SettingError, match=r"is not two tables of numbers\. Pass"):
+        w2v.save_model(tmp_path / "m.safetensors", tables, ["a", "b"])
+
+
 @pytest.mark.parametrize("min_count", [-5, True, 2.5, "x", None, [1]])
 def test_a_min_count_in_a_file_that_is_none_is_not_taken(tmp_path, min_count):
     params = w2v.Params(np.eye(2), np.eye(2))

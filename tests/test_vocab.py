@@ -105,7 +105,7 @@ def test_an_unknown_word_is_explained():
         vocab.lookup(["the", "sees"])
 
 
-@pytest.mark.parametrize("word", [0, None, float("nan"), b"the", ["the"], True])
+@pytest.mark.parametrize("word", [0, None, float("nan"), b"the", ["the"], True, 10**5000], ids=type)
 def test_a_word_is_a_string(word):
     vocab = build_vocab(LISTS, 1)
     assert word not in vocab

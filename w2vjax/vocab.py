@@ -225,7 +225,7 @@ def _check(vocab: Vocab) -> None:
     for position, word in enumerate(words):
         if not isinstance(word, str):
             raise SettingError(
-                f"Word {position} is {word!r:.60}, not a string. Decode or convert it first."
+                f"Word {position} is {shown(word)}, not a string. Decode or convert it first."
             )
     if len(vocab.ids) != len(words):
         places = enumerate(words)
@@ -326,7 +326,7 @@ def listed(words: object) -> list[Any]:
         raise not_a_word(words)
     if not isinstance(words, Iterable) or getattr(words, "ndim", 1) == 0:
         kind = type(words).__name__
-        raise SettingError(f"{words!r:.60} is of type {kind}. Pass a list of words.")
+        raise SettingError(f"{shown(words)} is of type {kind}. Pass a list of words.")
     return list(words)
 
 
@@ -342,7 +342,7 @@ def listed_words(words: object) -> list[str]:
 def not_a_word(value: object) -> SettingError:
     """The error for a word that is not a string."""
     remedy = "decode it" if isinstance(value, bytes | bytearray) else "pass one"
-    cause = f"{value!r:.60} is of type {type(value).__name__}"
+    cause = f"{shown(value)} is of type {type(value).__name__}"
     return SettingError(f"{cause}. A word is a string: {remedy}.")
 
 
