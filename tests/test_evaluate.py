@@ -1,8 +1,11 @@
 """Evaluation by hand, by brute force and by gensim. Bad files are refused by line."""
 
+import dataclasses
 import gzip
+import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from keyed_vectors import keyed_vectors
@@ -413,6 +416,73 @@ def test_a_measure_that_is_no_function_is_refused(measure):
     vectors = w2v.Vectors([*"abcd"], np.eye(4))
     with pytest.raises(w2v.errors.SettingError, match=r"measure=.* is no function"):
         w2v.evaluate_word_analogies(vectors, [tuple("abcd")], measure=measure)
+
+
+def letters():
+    return w2v.Vectors([*"abcde"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0], [1.0, 2.0], [1.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("measure", "says"),
+    [
+        (lambda a: a, "this one fails .*positional argument"),
+        (lambda a, b, c: (a, b), "this one returns .ShapeDtypeStruct"),
+        (lambda a, b, c: 1.0, "this one returns ShapeDtypeStruct"),
+        (lambda a, b, c: None, "this one returns None"),
+        (lambda a, b, c: a.sum(axis=1), "this one returns ShapeDtypeStruct"),
+        (lambda a, b, c: a > b, "this one returns .*bool"),
+        (lambda a, b, c: a + 1j * b, "this one fails .*complex"),
+        (lambda a, b, c: b if a > c else c, "this one fails"),
+        (lambda a, b, c: a[a > b], "this one fails"),
+        (lambda a, b, c: a.numpy(), "this one fails .*numpy"),
+        (lambda a, b, c: math.sqrt(a), "this one fails"),
+    ],
+)
+def test_a_measure_that_gives_no_score_for_each_word_is_refused(measure, says):
+    says = f"measure has to be a function of three arrays of cosines .*, and {says}"
+    with pytest.raises(w2v.errors.SettingError, match=says):
+        w2v.evaluate_word_analogies(letters(), [tuple("abcd")], measure=measure)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda a, b, c: a * math.nan,
+        lambda a, b, c: jnp.sqrt(b - 2),
+        lambda a, b, c: jnp.log(a),  # of which only some are negative
+        lambda a, b, c: jnp.where(c > 0.5, b, 0 / (a - a)),
+    ],
+)
+def test_a_measure_that_returns_nan_is_refused(measure):
+    with pytest.raises(w2v.errors.SettingError, match="measure returns NaN for some cosines"):
+        w2v.evaluate_word_analogies(letters(), [tuple("bade")] * 3, measure=measure)
+
+
+def test_nan_at_the_words_of_the_question_is_no_fault():
+    def measure(a, b, c):
+        return jnp.where(b > 0.99, math.nan, b - a + c)
+
+    question, vectors = [tuple("abdc")], letters()
+    expected = w2v.evaluate_word_analogies(vectors, question)
+    assert w2v.evaluate_word_analogies(vectors, question, measure=measure) == expected
+
+
+@dataclasses.dataclass
+class Weighted:
+    """A measure without a hash."""
+
+    weight: float
+
+    def __call__(self, a, b, c):
+        return b + self.weight * (c - a)
+
+
+def test_a_measure_needs_no_hash(world, questions):
+    measure = Weighted(1.0)
+    expected = w2v.evaluate_word_analogies(world, questions)
+    assert w2v.evaluate_word_analogies(world, questions, measure=measure) == expected
+    measure.weight = -1.0
+    assert w2v.evaluate_word_analogies(world, questions, measure=measure) != expected
 
 
 @pytest.mark.parametrize("vectors", [["a"], None, {"a": [1.0]}, np.eye(2)])

@@ -1,6 +1,7 @@
 """What each format keeps, who else reads and writes it, and the commands over them."""
 
 import bz2
+import functools
 import gzip
 import lzma
 import os
@@ -451,6 +452,10 @@ def test_settings_that_mean_nothing(tmp_path):
         w2v.save(PETS, tmp_path / "x.txt.gz")
     with pytest.raises(w2v.errors.SettingError, match="no format 'foo'"):
         w2v.save(PETS, tmp_path / "x", "foo")
+    for name in (["text"], {"text": 1}, 3, b"text", bytearray(b"text"), {"text"}):
+        for use in (w2v.load, w2v.describe, functools.partial(w2v.save, PETS)):
+            with pytest.raises(w2v.errors.SettingError, match="There is no format"):
+                use(tmp_path / "x", format=name)
     with pytest.raises(w2v.errors.SettingError, match="Name the matrix x"):
         w2v.save(PETS, tmp_path / "x.vocab", "npy")
     w2v.save(PETS, tmp_path / "x.txt")
@@ -462,6 +467,24 @@ def test_settings_that_mean_nothing(tmp_path):
     ):
         with pytest.raises(w2v.errors.SettingError):
             w2v.load(tmp_path / "x.txt", **options)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [None, 3, "x", np.eye(1), [np.eye(2)], [np.eye(2)] * 3, [[[1], [1, 2]], np.eye(2)], w2v.train],
+)
+def test_what_is_no_pair_of_tables_is_no_model(tmp_path, tables):
+    with pytest.raises(w2v.errors.SettingError, match=r"is not two tables of numbers\. Pass"):
+        w2v.save_model(tmp_path / "m.safetensors", tables, ["a", "b"])
+
+
+@pytest.mark.parametrize("min_count", [-5, True, 2.5, "x", None, [1]])
+def test_a_min_count_in_a_file_that_is_none_is_not_taken(tmp_path, min_count):
+    params = w2v.Params(np.eye(2), np.eye(2))
+    metadata = {"min_count": min_count}
+    w2v.save_model(tmp_path / "m.safetensors", params, ["a", "b"], metadata=metadata)
+    found = w2v.load(tmp_path / "m.safetensors").vocab.min_count
+    assert (found, type(found)) == (1, int)
 
 
 def test_the_commands(cli, tmp_path):

@@ -1,5 +1,7 @@
 """Queries: values by hand, gensim as an oracle, and the selection of the largest."""
 
+import types
+from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 
@@ -14,6 +16,7 @@ from keyed_vectors import keyed_vectors
 import w2vjax as w2v
 from w2vjax.vectors import batches as search
 from w2vjax.vectors.nearest import best, largest, unit_rows
+from w2vjax.vocab import Vocab
 
 # float32 cosines of 40 numbers, ours and gensim's: measured at most 2.4e-7 over all tests here
 TOLERANCE = 1e-6
@@ -292,6 +295,65 @@ def test_a_list_of_words_is_neither_a_string_nor_a_set(pets, given, says):
     assert pets.doesnt_match(word for word in ("cat", "tea", "dog")) == "tea"
     assert pets.mean_vector(iter(["cat", "cat"])).tolist() == pytest.approx([0.6, 0.8])
     assert pets.doesnt_match(dict.fromkeys(["cat", "tea", "dog"])) == "tea"
+
+
+# Each question for one word or a list of words, with a place for it.
+WORDS_ASKED = {
+    "most_similar": lambda pets, words: pets.most_similar(words),
+    "negative": lambda pets, words: pets.most_similar("tea", words),
+    "cosmul": lambda pets, words: pets.most_similar_cosmul(words),
+    "cosmul negative": lambda pets, words: pets.most_similar_cosmul("tea", words),
+    "batch": lambda pets, words: pets.most_similar_batch([words]),
+    "by_vector": lambda pets, words: pets.similar_by_vector(words),
+    "nearest": lambda pets, words: pets.nearest(words),
+    "similarity": lambda pets, words: pets.similarity(words, "cat"),
+    "similarity to": lambda pets, words: pets.similarity("cat", words),
+    "n_similarity": lambda pets, words: pets.n_similarity(words, ["cat"]),
+    "n_similarity to": lambda pets, words: pets.n_similarity(["cat"], words),
+    "distances": lambda pets, words: pets.distances(words),
+    "distances to": lambda pets, words: pets.distances("cat", words),
+    "rank": lambda pets, words: pets.rank(words, "cat"),
+    "rank of": lambda pets, words: pets.rank("cat", words),
+    "doesnt_match": lambda pets, words: pets.doesnt_match(words),
+    "mean_vector": lambda pets, words: pets.mean_vector(words),
+    "all of them": lambda pets, words: pets.mean_vector(words, ignore_missing=False),
+    "rows": lambda pets, words: pets[words],
+    "lookup": lambda pets, words: pets.vocab.lookup(words),
+    "vocab": lambda pets, words: Vocab(words),
+}
+
+
+@pytest.mark.parametrize("ask", WORDS_ASKED.values(), ids=WORDS_ASKED)
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ({"cat": 2.0, "dog": -1}, "{'cat': 2.0, 'dog': -1}"),
+        (Counter(["cat", "dog"]), "Counter"),
+        (types.MappingProxyType({"cat": 0, "dog": 1}), "mappingproxy"),
+        (b"cat", "b'cat'"),
+        ([b"cat", "dog"], "b'cat'"),
+        (["cat", None, 3], "None"),
+        (np.array(["cat", None], object), "None"),
+        (np.array([b"cat", b"dog"]), "b'cat'"),
+        (["cat", float("nan")], "nan"),
+        (["cat", ("tea", "2")], "('tea', '2')"),
+    ],
+)
+def test_what_is_no_word_is_named_and_never_left_out(pets, ask, words, named):
+    with pytest.raises(w2v.errors.SettingError) as caught:
+        ask(pets, words)
+    assert named in str(caught.value) or repr(words)[:30] in " ".join(str(caught.value).split())
+
+
+def test_the_refusal_of_a_dict_names_what_works(pets):
+    weights = {"cat": 2.0, "dog": -1}
+    with pytest.raises(w2v.errors.SettingError, match=r"its items where pairs \(word, weight\)"):
+        pets.most_similar(weights)
+    for words in (weights, b"cat", bytearray(b"cat")):
+        with pytest.raises(w2v.errors.SettingError, match=r"would be left out|decode it"):
+            pets.most_similar_batch(words)
+    assert pets.most_similar(weights.items()) == pets.most_similar([("cat", 2.0), ("dog", -1)])
+    assert pets.mean_vector(["cat", "unheard-of"]).tolist() == pets.mean_vector(["cat"]).tolist()
 
 
 def test_bad_arguments_are_refused(pets):

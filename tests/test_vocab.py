@@ -1,11 +1,15 @@
 """The vocabulary: order, look-up, what it says of words it lacks, and its files."""
 
 import copy
+import difflib
 import gzip
+import hashlib
+import itertools
 import pickle
 import unicodedata
 from collections import Counter
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -101,7 +105,7 @@ def test_an_unknown_word_is_explained():
         vocab.lookup(["the", "sees"])
 
 
-@pytest.mark.parametrize("word", [0, None, float("nan"), b"the", ["the"], True])
+@pytest.mark.parametrize("word", [0, None, float("nan"), b"the", ["the"], True, 10**5000], ids=type)
 def test_a_word_is_a_string(word):
     vocab = build_vocab(LISTS, 1)
     assert word not in vocab
@@ -123,6 +127,109 @@ def test_closest_spellings_find_case_first():
     assert closest("", "a") == []
     assert closest("zzzzzzz", "a", "b") == []
     assert closest("PARIS", "Paris", "paris")[0] == "paris"
+
+
+NO_COUNTS = [-1, 1.5, float("nan"), "x", "3", None, b"1", 1j, 2**63, True, [1], np.array([1, 2])]
+NO_DROPPED = [["x"], "x", 3, [("x", 1)], {"x"}, b"x", {3: 4}, {None: 1}, {"y": 1, b"x": 2}]
+NO_DROPPED += [{"x": count} for count in NO_COUNTS]
+
+
+@pytest.mark.parametrize("dropped", NO_DROPPED, ids=repr)
+def test_dropped_are_words_with_counts(dropped):
+    for make in (Vocab, lambda words, dropped: w2v.Vectors(words, [[1.0]], dropped=dropped)):
+        with pytest.raises(w2v.errors.SettingError, match="dropped="):
+            make(["a"], dropped=dropped)
+
+
+@pytest.mark.parametrize("min_count", [-5, -1, 1.5, "x", "5", None, True, [1], float("nan")])
+def test_a_vocabulary_refuses_a_min_count_that_is_none(min_count):
+    with pytest.raises(w2v.errors.SettingError, match=r"min_count=.* cannot work"):
+        Vocab(["a"], [1], min_count)
+    if min_count is not None:
+        with pytest.raises(w2v.errors.SettingError, match=r"min_count=.* cannot work"):
+            w2v.Vectors(["a"], [[1.0]], min_count=min_count)
+
+
+@pytest.mark.parametrize("report", ["x", {}, (1, 2, 3, 4, 5), 0])
+def test_a_vocabulary_refuses_a_report_that_is_none(report):
+    with pytest.raises(w2v.errors.SettingError, match=r"report=.* is no Report"):
+        Vocab(["a"], [1], report=report)
+
+
+@pytest.mark.parametrize("whole", [np.int64, np.uint8, np.int32, np.array, jnp.int32])
+def test_whole_numbers_of_other_libraries_are_those_of_python(whole, tmp_path):
+    if whole not in (np.array, jnp.int32):
+        vectors = w2v.Vectors(["a"], [[1.0]], [4], dropped={"b": whole(2)}, min_count=whole(3))
+        w2v.save(vectors, tmp_path / "a.safetensors")
+        back = w2v.load(tmp_path / "a.safetensors")
+        assert (back.vocab, back.vocab.min_count) == (vectors.vocab, 3)
+        assert type(vectors.vocab.min_count) is int
+    dropped = Vocab(["a"], dropped={"b": whole(2), "c": 1}).dropped
+    assert dropped == {"b": 2, "c": 1}
+    assert {type(count) for count in dropped.values()} == {int}
+
+
+def test_the_dropped_words_of_the_caller_are_not_changed():
+    given = {"b": np.int64(2)}
+    assert Vocab(["a"], dropped=given).dropped is not given
+    assert type(given["b"]) is np.int64
+
+
+@pytest.mark.parametrize(
+    "new", [None, ["c"], {"c": 1}, 3, w2v.Vectors(["c"], [[1.0]], [2]), Counter("cc")], ids=repr
+)
+def test_a_vocabulary_grows_by_a_vocabulary(new):
+    with pytest.raises(w2v.errors.SettingError, match=r"no Vocab\. Pass one, such as corpus.vocab"):
+        Vocab(["a"], [1]).grow(new)
+
+
+def digests(n):
+    return [hashlib.sha256(str(i).encode()).hexdigest() for i in range(n)]
+
+
+LONG_WORDS = {
+    "digests": digests(3000),
+    "addresses": [f"https://example.org/pages/{word[:12]}.html" for word in digests(3000)],
+    "two letters": [f"{int(word, 16):b}"[:80] for word in digests(3000)],
+    "longer than any hint": [word * 40 for word in digests(3000)],
+}
+
+
+@pytest.mark.parametrize("words", LONG_WORDS.values(), ids=LONG_WORDS)
+def test_a_hint_among_long_words_aligns_few_of_them(words, monkeypatch):
+    aligned, ratio = [], difflib.SequenceMatcher.ratio
+
+    def counted(matcher):
+        aligned.append(len(matcher.a) * len(matcher.b))
+        return ratio(matcher)
+
+    monkeypatch.setattr(difflib.SequenceMatcher, "ratio", counted)
+    known, ids = words[2000], Vocab(words).ids
+    hints = closest_spellings(known[:30] + "x" + known[31:], ids)
+    assert hints[:1] == ([known] if len(known) <= 100 else [])
+    assert closest_spellings(known[::-1], ids) == closest_spellings(known[::-1], ids)
+    assert sum(aligned) <= 1_500_000
+
+
+def test_many_spellings_with_other_capitals_take_no_time_of_their_own():
+    word = "abcdefghijklmnop"
+    shapes = itertools.product(*zip(word, word.upper(), strict=True))
+    words = ["".join(shape) for shape in itertools.islice(shapes, 1, 20_000)]
+    assert closest_spellings(word, Vocab(words).ids) == words[:3]
+
+
+@pytest.mark.parametrize("letters", ["ab", "abcdef", "aeioustrn\xe9\0"])
+def test_hints_are_those_of_difflib(letters):
+    random = np.random.default_rng(7)
+
+    def word():
+        return "".join(random.choice([*letters], random.integers(1, 10)))
+
+    for _ in range(50):
+        asked, words = word(), list(dict.fromkeys(word() for _ in range(50)))
+        near = [other for other in words if abs(len(other) - len(asked)) <= 2 and other != asked]
+        expected = difflib.get_close_matches(asked, near, 3, cutoff=0.7)
+        assert closest_spellings(asked, dict.fromkeys(near, 0)) == expected
 
 
 @pytest.mark.parametrize(
@@ -293,7 +400,7 @@ def test_growing_adds_words_and_counts():
     with pytest.raises(w2v.errors.SettingError, match="min_count=-1"):
         old.grow(new, min_count=-1)
     assert Vocab(()).counts is None
-    for other in (Vocab(("c",)), ["c"], None):
+    for other in (Vocab(("c",)), Vocab(())):
         with pytest.raises(w2v.errors.SettingError, match="Pass vocabularies with counts"):
             old.grow(other)
 

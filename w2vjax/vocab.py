@@ -3,7 +3,9 @@
 import difflib
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -15,11 +17,16 @@ from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError, UnknownWordError, whole_number
 from w2vjax.files import AnyPath
+from w2vjax.real import shown
 from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
 
-# difflib takes about 4 us a word. Only the most frequent words are searched, which takes a fraction
-# of a second.
+# An unknown word is compared with the most frequent words, up to this length. Aligning two words
+# takes about the product of their lengths, and the products add up to this. A clock would give
+# other hints on other machines. All of it takes a fraction of a second.
 _SEARCHED = 50_000
+_LONGEST = 100
+_ALIGNED = 500_000
+_ALIKE = 0.7  # difflib's ratio of a close spelling
 REMEMBERED = 200_000  # words that were left out and that a vocabulary still knows
 
 
@@ -62,7 +69,8 @@ class Vocab:
 
     Raises:
         SettingError: a word is not a string or occurs twice; a count is missing, negative or no
-            whole number; or the words are one string or a set.
+            whole number; the words are one string, a set or a dict; or ``dropped`` is no dict of
+            words and counts.
 
     >>> vocab = Vocab(("a", "rose"), [3, 2], min_count=2, dropped={"is": 1})
     >>> vocab["rose"], vocab.counts.tolist()
@@ -86,11 +94,11 @@ class Vocab:
         dropped: Mapping[str, int] | None = None,
         report: Report | None = None,
     ) -> None:
-        kept = None if counts is None else _whole_counts(counts)
+        kept = None if counts is None else _whole_counts("counts", counts)
         # A frozen dataclass has no other way to set what its __init__ converts.
         vars(self).update(words=tuple(listed(words)), counts=kept)
-        vars(self).update(min_count=min_count, report=report)
-        vars(self).update(dropped=dict(dropped or {}))
+        vars(self).update(min_count=whole_number("min_count", min_count, least=0), report=report)
+        vars(self).update(dropped={} if dropped is None else _whole_dropped(dropped))
         _check(self)
 
     @cached_property
@@ -168,18 +176,19 @@ class Vocab:
             min_count: a new word joins if the new text has it this many times.
 
         Raises:
-            SettingError: one of the two vocabularies has no counts, or min_count is negative.
+            SettingError: ``new`` is no vocabulary, one of the two has no counts, or min_count is
+                not a whole number of 0 or more.
 
         >>> grown = Vocab(("a", "b"), [5, 2]).grow(Vocab(("c", "b", "d"), [4, 1, 1]), min_count=2)
         >>> grown.words, grown.counts.tolist(), grown.dropped
         (('a', 'b', 'c'), [5, 3, 4], {'d': 1})
         """
         whole_number("min_count", min_count, least=0)
-        counts = getattr(new, "counts", None)
-        if self.counts is None or counts is None:
+        _require_vocab(new)
+        if self.counts is None or new.counts is None:
             cause = "Counts of both texts are needed to add them up"
             raise SettingError(f"{cause}. Pass vocabularies with counts.")
-        seen = {**dict(zip(new.words, counts.tolist(), strict=True)), **new.dropped}
+        seen = {**dict(zip(new.words, new.counts.tolist(), strict=True)), **new.dropped}
         grown = dict(zip(self.words, self.counts.tolist(), strict=True))
         dropped: dict[str, int] = {}
         for word, count in seen.items():
@@ -188,7 +197,7 @@ class Vocab:
             kept[word] = kept.get(word, 0) + count
         rare = dict(islice(dropped.items(), REMEMBERED))
         least = max(min_count, new.min_count)
-        return Vocab(grown, list(grown.values()), least, rare, new.report)
+        return Vocab(list(grown), list(grown.values()), least, rare, new.report)
 
     def save(self, path: AnyPath) -> None:
         """Write a vocabulary file: :func:`~w2vjax.vocabulary_file.write_vocabulary`."""
@@ -209,12 +218,20 @@ class Vocab:
         return cls(words, counts)
 
 
+def _require_vocab(given: object) -> None:
+    if not isinstance(given, Vocab):
+        cause = f"{shown(given)} is of type {type(given).__name__} and no Vocab"
+        raise SettingError(f"{cause}. Pass one, such as corpus.vocab or vectors.vocab.")
+
+
 def _check(vocab: Vocab) -> None:
     words, counts = vocab.words, vocab.counts
+    if not isinstance(vocab.report, Report | None):
+        raise SettingError(f"report={shown(vocab.report)} is no Report. Leave it out.")
     for position, word in enumerate(words):
         if not isinstance(word, str):
             raise SettingError(
-                f"Word {position} is {word!r:.60}, not a string. Decode or convert it first."
+                f"Word {position} is {shown(word)}, not a string. Decode or convert it first."
             )
     if len(vocab.ids) != len(words):
         places = enumerate(words)
@@ -226,20 +243,33 @@ def _check(vocab: Vocab) -> None:
         raise SettingError(f"{cause}. Pass one count for each word.")
 
 
-def _whole_counts(counts: ArrayLike) -> np.ndarray:
+def _whole_dropped(dropped: object) -> dict[str, int]:
+    """Words that were left out, with their counts as ints of Python. Raises SettingError."""
+    if not isinstance(dropped, Mapping) or not all(isinstance(word, str) for word in dropped):
+        cause = f"dropped={shown(dropped)} cannot work"
+        raise SettingError(f"{cause}. Pass a dict of words and their counts.")
+    kept = dict(dropped)
+    counts = _whole_counts("dropped", list(kept.values()))
+    if counts.ndim != 1:
+        cause = f"dropped={shown(dropped)} has an array for a count"
+        raise SettingError(f"{cause}. Pass one count for each word.")
+    if any(type(count) is not int for count in kept.values()):  # to make a dict anew is slow
+        kept.update(zip(kept, counts.tolist(), strict=True))
+    return kept
+
+
+def _whole_counts(name: str, counts: ArrayLike) -> np.ndarray:
     """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
-    try:
+    with suppress(OverflowError, TypeError, ValueError):
         given = np.asarray(counts)
-        with np.errstate(invalid="ignore"):
-            whole = np.array(given, np.int64)
-        fits = given.dtype.kind in "iufO" and bool(((whole == given) & (whole >= 0)).all())
-    except (OverflowError, TypeError, ValueError):
-        fits = False
-    if not fits:
-        shown = " ".join(f"{counts!r}"[:60].split())
-        raise SettingError(f"counts={shown} cannot work. Pass whole numbers from 0 to 2^63 - 1.")
-    whole.setflags(write=False)
-    return whole
+        if given.dtype.kind in "iufO":
+            with np.errstate(invalid="ignore"):
+                whole = np.array(given, np.int64)
+            if ((whole == given) & (whole >= 0)).all():
+                whole.setflags(write=False)
+                return whole
+    cause = f"{name}={shown(counts)} cannot work"
+    raise SettingError(f"{cause}. Pass whole numbers from 0 to 2^63 - 1.")
 
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:
@@ -277,7 +307,10 @@ def require_chosen_by(vocab: Vocab, min_count: int | None, max_vocab: int | None
 
 
 def listed(words: object) -> list[Any]:
-    """The items as a list. Refuses a string, whose items are letters, and a set, without order.
+    """The items as a list, where their order counts and nothing else comes with them.
+
+    Refuses a string, whose items are letters, a set, without order, and a dict that has values;
+    those of ``dict.fromkeys`` are None.
 
     >>> listed(word for word in ("cat", "dog"))
     ['cat', 'dog']
@@ -291,9 +324,15 @@ def listed(words: object) -> list[Any]:
     if isinstance(words, set | frozenset):
         cause = f"{words!r:.60} is a set. Its order, and so the result, differs from run to run"
         raise SettingError(f"{cause}. Pass a list: sorted(words).")
+    if isinstance(words, Mapping) and any(value is not None for value in words.values()):
+        cause = f"The values of {shown(words)} would be left out"
+        remedy = "Pass a list: its words, or its items where pairs (word, weight) are allowed."
+        raise SettingError(f"{cause}. {remedy}")
+    if isinstance(words, bytes | bytearray):
+        raise not_a_word(words)
     if not isinstance(words, Iterable) or getattr(words, "ndim", 1) == 0:
         kind = type(words).__name__
-        raise SettingError(f"{words!r:.60} is of type {kind}. Pass a list of words.")
+        raise SettingError(f"{shown(words)} is of type {kind}. Pass a list of words.")
     return list(words)
 
 
@@ -308,9 +347,9 @@ def listed_words(words: object) -> list[str]:
 
 def not_a_word(value: object) -> SettingError:
     """The error for a word that is not a string."""
-    return SettingError(
-        f"{value!r:.60} is of type {type(value).__name__}. A word is a string: pass one."
-    )
+    remedy = "decode it" if isinstance(value, bytes | bytearray) else "pass one"
+    cause = f"{shown(value)} is of type {type(value).__name__}"
+    return SettingError(f"{cause}. A word is a string: {remedy}.")
 
 
 def unknown_word(word: str, ids: Mapping[str, int], why: str = "") -> UnknownWordError:
@@ -347,9 +386,38 @@ def closest_spellings(word: str, ids: Mapping[str, int]) -> list[str]:
     ['women', 'woman']
     """
     folded, plain = word.casefold(), _plain(word)
+    searched = [other for other in islice(ids, _SEARCHED) if len(other) <= _LONGEST]
     same = [other for other in (folded, word.title(), word.upper()) if other in ids]
-    same += [other for other in islice(ids, _SEARCHED) if _plain(other) == plain]
-    likely = (other for other in islice(ids, _SEARCHED) if abs(len(other) - len(word)) <= 2)
-    near = [other for other in likely if other not in same]
-    found = [*same, *difflib.get_close_matches(folded, near, 3, cutoff=0.7)]
-    return list(dict.fromkeys(found))[:3]
+    same += [other for other in searched if _plain(other) == plain]
+    found = dict.fromkeys(same)
+    likely = (other for other in searched if abs(len(other) - len(word)) <= 2)
+    near = [other for other in likely if other not in found]
+    return [*found, *_most_alike(folded, near)][:3]
+
+
+def _most_alike(word: str, others: list[str]) -> list[str]:
+    """difflib's ``get_close_matches``, the likely words first, as far as the room goes.
+
+    First come those with the most letters in common: no ratio is above theirs. Of equals, those
+    with more letters at the same place from the start and from the end.
+    """
+    lengths = np.array([len(other) for other in others], np.int64)
+    table, shared = np.array(others, np.str_), np.zeros(len(others), np.int64)
+    for letter, times in Counter(word).items():
+        shared += np.minimum(np.char.count(table, letter), times)
+    bounds = 2 * shared / (len(word) + lengths)
+    places = np.flatnonzero(bounds >= _ALIKE)
+    width, same = max(len(word), lengths.max(initial=1)), np.zeros(len(places), np.int64)
+    for step in (1, -1):
+        turned = [word[::step], *(others[place][::step] for place in places)]
+        codes = np.array(turned, f"U{width}").view(np.uint32).reshape(-1, width)
+        same += (codes[1:] == codes[0]).sum(axis=1)
+    matcher, room, best = difflib.SequenceMatcher(b=word), _ALIGNED, list[tuple[float, str]]()
+    for place in places[np.lexsort((-same, -bounds[places]))].tolist():
+        room -= len(word) * len(others[place])
+        if room < 0 or (len(best) == 3 and best[-1][0] > bounds[place]):
+            break
+        matcher.set_seq1(others[place])
+        if (ratio := matcher.ratio()) >= _ALIKE:
+            best = sorted([*best, (ratio, others[place])], reverse=True)[:3]
+    return [other for _, other in best]

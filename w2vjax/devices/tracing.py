@@ -1,4 +1,4 @@
-"""The caller's functions of a step, traced for what they give. Nothing is computed or compiled."""
+"""The caller's functions, traced for what they give. Nothing is computed or compiled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +15,7 @@ _FORMS = {
     "reach": "of (key, shape, window) that returns whole numbers of this shape",
     "windows": "of (tokens, segments, reach) that returns a w2vjax.Batch of arrays",
     "embed_backward": "of (d_hidden, inputs) that returns w2vjax.Rows of arrays",
+    "measure": "of three arrays of cosines that returns a score for each of their places",
 }
 
 
@@ -26,7 +27,7 @@ def _traced(
         # JAX keeps a weak reference to what it traces, which a NamedTuple does not allow
         found = jax.eval_shape(lambda *shapes: function(*shapes), *given)
         fault = "" if fits(found) else f"returns {found!r:.80}"
-    except (TypeError, ValueError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         fault = f"fails ({next(iter(str(error).splitlines()), ''):.100})"
     if fault:
         cause = f"{name} has to be a function {_FORMS[name]}, and this one {fault}"
@@ -62,6 +63,12 @@ def check_schedule(schedule: ScalarOrSchedule | None, learning_rate: float | Non
     if not (number and 0 < schedule <= 1e6):
         remedy = "Pass a rate above 0, or a function of the step."
         raise SettingError(f"schedule={schedule!r:.60} cannot work. {remedy}")
+
+
+def check_measure(measure: Callable[..., Any], shape: tuple[int, int]) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` unless a measure scores cosines of this shape."""
+    cosines = [jax.ShapeDtypeStruct(shape, jnp.float32)] * 3
+    _traced("measure", lambda s: _has(s, shape, jnp.floating, jnp.integer), measure, *cosines)
 
 
 def check_functions(

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from w2vjax.devices.tracing import check_measure
 from w2vjax.errors import FormatError, SettingError
 from w2vjax.evaluation.readers import Question, read_word_analogies
 from w2vjax.evaluation.word_pairs import first_rows, has_words, items
@@ -139,9 +140,9 @@ def evaluate_word_analogies(
     Raises:
         FileError: the file cannot be read.
         FormatError: the file does not hold analogies, or a question is not four words.
-        SettingError: ``analogies`` is neither a file nor a list, ``measure`` is no function,
-            ``restrict_vocab`` is not a whole number of 1 or more, or ``case_insensitive`` is
-            not True or False.
+        SettingError: ``analogies`` is neither a file nor a list, ``measure`` is no function
+            of JAX that returns a number for each word, ``restrict_vocab`` is not a whole number of
+            1 or more, or ``case_insensitive`` is not True or False.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -153,6 +154,10 @@ def evaluate_word_analogies(
     """
     require_vectors(vectors)
     _require_function(measure)
+    try:
+        hash(measure)
+    except TypeError:  # jit hashes its static arguments
+        measure = functools.partial(measure)
     sections = _sections(analogies)
     questions = [question for part in sections.values() for question in part]
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
@@ -203,6 +208,7 @@ def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measu
     rows, places = np.unique(ids, return_inverse=True)
     width = min(len(first), max(_COSINES // len(rows), _NARROWEST))
     batch = min(max(_SCORES // width, 1), len(ids))
+    check_measure(measure, (batch, width))
     padding = ((0, -len(ids) % batch), (0, 0))
     both = np.concatenate([places.reshape(-1, 3), ids], axis=1)
     questions = np.pad(both, padding).astype(np.int32)
@@ -214,8 +220,12 @@ def _answers(unit: jax.Array, first: np.ndarray, ids: np.ndarray, measure: Measu
         asked = questions.reshape(-1, batch, 6)
         places = rows.astype(np.int32)
         values, columns = _best(unit, places, first, asked, np.int32(start), width, measure)
-        better = np.asarray(values).ravel() > best
-        best[better] = np.asarray(values).ravel()[better]
+        scores = np.asarray(values).ravel()
+        if np.isnan(scores[: len(ids)]).any():  # the largest of scores with NaN is NaN
+            cause = "measure returns NaN for some cosines, which compares with no score"
+            raise SettingError(f"{cause}. Clip what it takes a root, a logarithm or a quotient of.")
+        better = scores > best
+        best[better] = scores[better]
         answers[better] = np.asarray(columns).ravel()[better] + start
     return answers[: len(ids)]
 

@@ -241,6 +241,6 @@ def by_suffix(path: Path) -> str | None:
 
 
 def _format(name: str) -> Format:
-    if name not in FORMATS:
-        raise SettingError(f"There is no format {name!r}. It is one of: {', '.join(FORMATS)}.")
+    if not isinstance(name, str) or name not in FORMATS:
+        raise SettingError(f"There is no format {name!r:.60}. It is one of: {', '.join(FORMATS)}.")
     return FORMATS[name]

@@ -20,7 +20,7 @@ from w2vjax.formats import safetensors
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
 from w2vjax.reading import ReadOptions, encoded, refuse
-from w2vjax.real import true_or_false
+from w2vjax.real import shown, true_or_false
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
 
@@ -77,8 +77,9 @@ def save_model(
     Raises:
         FormatError: shapes disagree, a table holds NaN, infinity or no floats, or a word is not
             text.
-        SettingError: a word is not a string or occurs twice, there is not one count of 0 or more
-            for each word, the metadata is not a dict of JSON, or the extension names a compression.
+        SettingError: there are not two tables, a word is not a string or occurs twice, there is not
+            one count of 0 or more for each word, the metadata is not a dict of JSON, or the
+            extension names a compression.
         FileError: the file cannot be written.
 
     >>> import tempfile, numpy as np
@@ -93,7 +94,11 @@ def save_model(
     refuse_compressed(path)
     if not isinstance(metadata, Mapping | None):
         raise SettingError(f"The metadata {metadata!r:.60} is not a dict. Pass one.")
-    tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
+    try:
+        tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
+    except (TypeError, ValueError) as error:
+        cause = f"{shown(params)} is not two tables of numbers"
+        raise SettingError(f"{cause}. Pass w2v.Params(input, output).") from error
     for name, table in tables.items():
         shape, dims = table.shape, tables["input"].shape[1:]
         if table.ndim != 2 or shape[1:] != dims or len(table) not in _fitting(name, len(vocab)):
@@ -207,7 +212,7 @@ def _vectors(path: Path, tensors: Tensors, options: ReadOptions) -> Vectors:
         rare_counts = _counts(path, tensors, "dropped.counts", len(rare))
         dropped = dict(zip(rare, [] if rare_counts is None else rare_counts.tolist(), strict=False))
     min_count = settings.get("min_count")
-    least = min_count if isinstance(min_count, int) else 1
+    least = min_count if type(min_count) is int and min_count >= 0 else 1
     table = Table(words, matrix, _counts(path, tensors, "counts", len(words)), dropped, least)
     return checked(path, table, options, lambda row: f"row {row}")
 

@@ -37,6 +37,7 @@ from w2vjax.vectors.nearest import (
     unit_rows,
     weighted_terms,
 )
+from w2vjax.vocab import listed_words
 
 Answer: TypeAlias = list[tuple[str, float]]
 
@@ -72,7 +73,7 @@ def most_similar(
     Raises:
         UnknownWordError: a word is not in the vocabulary.
         SettingError: there is no query, it adds up to the zero vector or is not finite, it is a
-            set, or ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
+            set or a dict, or ``topn`` or ``restrict_vocab`` is not a whole number of 1 or more.
         DivergedError: the vectors hold NaN or infinity.
 
     >>> import w2vjax as w2v
@@ -284,7 +285,7 @@ def doesnt_match(vectors: Searched, words: Sequence[str]) -> str:
 
     Raises:
         UnknownWordError: a word is not in the vocabulary (gensim leaves such a word out).
-        SettingError: there are fewer than two words, or they are one string or a set.
+        SettingError: there are fewer than two words, or they are one string, a set or a dict.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
@@ -324,14 +325,15 @@ def mean_vector(
     Raises:
         UnknownWordError: a word is not in the vocabulary, and ``ignore_missing`` is off.
         SettingError: no word is left, there are not as many weights as words, a weight or a vector
-            is not finite, the words are one string or a set, or a flag is not True or False.
+            is not finite, a word is not a string, the words are one string, a set or a dict, or a
+            flag is not True or False.
 
     >>> import w2vjax as w2v
     >>> vectors = w2v.Vectors(["cat", "dog"], [[2.0, 0.0], [0.0, 4.0]])
     >>> vectors.mean_vector("cat and dog".split()).tolist()
     [0.5, 0.5]
     """
-    words = several(words)
+    words = listed_words(words)
     true_or_false("pre_normalize", pre_normalize)
     true_or_false("post_normalize", post_normalize)
     true_or_false("ignore_missing", ignore_missing)

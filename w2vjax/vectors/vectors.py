@@ -66,8 +66,9 @@ class Vectors:
 
     Raises:
         SettingError: the shapes disagree, the matrix does not hold real numbers, a word occurs
-            twice or is not a string, the words are one string or a set, a count is no whole number
-            from 0 on, or counts, dropped or min_count come beside a Vocab, which has its own.
+            twice or is not a string, the words are one string, a set or a dict, a count or
+            min_count is no whole number from 0 on, dropped is no dict of words and counts, or one
+            of these three comes beside a Vocab, which has its own.
 
     The constructor does not read the numbers, so that a memory map opens at once. The first query
     refuses NaN and infinity and names the word.
