@@ -18,21 +18,35 @@ ROUNDOFFS = 16  # the hardest batch needs 12.3: shared negatives, V = 1, every s
 
 
 class Entry(NamedTuple):
-    """One entry of a gradient: as the backward gives it, and as the reference does."""
+    """One entry of a gradient.
 
-    place: str  # the indices, "3, 2"
+    Attributes:
+        place: the indices, "3, 2".
+        found: as the backward gives it.
+        expected: as the reference gives it.
+    """
+
+    place: str
     found: float
     expected: float
 
 
 class Exercise(NamedTuple):
-    """How much of one leaf a check has exercised."""
+    """How much of one leaf a check has exercised.
+
+    Attributes:
+        name: its place in the params, or in the batch behind "batch.".
+        rows: indices of the axis; 1 for a number.
+        touched: rows that the loss depends on.
+        tested: touched rows whose reference is not zero at one of the scales.
+        axis: 0, or 1 if the rows are columns.
+    """
 
     name: str
-    rows: int  # indices of the first axis, or of the one named below; 1 for a number
-    touched: int  # rows that the loss depends on
-    tested: int  # touched rows whose reference is not zero at one of the scales
-    axis: int = 0  # 1 if the rows are columns
+    rows: int
+    touched: int
+    tested: int
+    axis: int = 0
 
 
 def float_leaves(params: Tree) -> dict[str, Array]:

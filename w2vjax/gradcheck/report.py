@@ -9,15 +9,25 @@ from w2vjax.gradcheck.differences import TOLERANCE as DIFFERENCES
 
 
 class LeafCheck(NamedTuple):
-    """What a check found for one leaf of the params."""
+    """What a check found for one leaf of the params.
 
-    name: str  # its place in the params, "input"
-    error: float  # max |gradient - reference| / max |reference|, at the scale shown
-    tolerance: float  # the largest error that passes
-    scale: float  # what the params were multiplied by where the leaf failed first, or was worst
-    worst: tuple[Entry, ...]  # the entries with the largest differences
-    looks: str  # "agrees", or what the difference looks like
-    exercise: Exercise  # the rows that the reference exercises
+    Attributes:
+        name: its place in the params, "input".
+        error: max |gradient - reference| / max |reference|, at the scale shown.
+        tolerance: the largest error that passes.
+        scale: what the params were multiplied by where the leaf failed first, or was worst.
+        worst: the entries with the largest differences.
+        looks: "agrees", or what the difference looks like.
+        exercise: the rows that the reference exercises.
+    """
+
+    name: str
+    error: float
+    tolerance: float
+    scale: float
+    worst: tuple[Entry, ...]
+    looks: str
+    exercise: Exercise
 
     @property
     def passed(self) -> bool:
@@ -26,28 +36,49 @@ class LeafCheck(NamedTuple):
 
 
 class GradientCheck(NamedTuple):
-    """What one check found. ``None`` stands for a part that does not apply."""
+    """What one check found. ``None`` stands for a part that does not apply.
 
-    dtype: str  # the narrowest of the params
-    error: float  # of the worst leaf, against the reference in float64
-    tolerance: float  # of that leaf
-    worst: str  # the entry with the largest error, "input[3, 2]"
-    loss_error: float  # relative, of the loss that backward returns
-    eager_error: float | None = None  # without jit
-    vmap_error: float | None = None  # on two params at once; infinite if vmap raises
-    forward_error: float | None = None  # against forward mode along a random direction
-    difference_error: float | None = None  # against central differences, on sampled entries
-    difference_estimate: float | None = None  # how exact these differences are, by their estimate
-    repeatable: bool | None = None  # whether two runs gave equal bits
-    finite: bool | None = None  # whether loss and gradient are finite at the params as given
-    untested: tuple[str, ...] = ()  # "input in 5 of 5 rows": what the check has not exercised
+    Attributes:
+        dtype: the narrowest of the params.
+        error: of the worst leaf, against the reference in float64.
+        tolerance: of that leaf.
+        worst: the entry with the largest error, "input[3, 2]".
+        loss_error: relative, of the loss that backward returns.
+        eager_error: without jit.
+        vmap_error: on two params at once; infinite if vmap raises.
+        forward_error: against forward mode along a random direction.
+        difference_error: against central differences, on sampled entries.
+        difference_estimate: how exact these differences are, by their estimate.
+        repeatable: whether two runs gave equal bits.
+        finite: whether loss and gradient are finite at the params as given.
+        untested: what the check has not exercised, "input in 5 of 5 rows".
+        leaves: what was found for each leaf.
+        examples: float parts of the batch, and the rows of them that the gradient needs.
+        precision: dtype, device and precision of products in which the backward ran.
+        reference: "jax.grad", or "central differences" where JAX has no derivative.
+        bend: how far a function's own rule is from linear in its cotangent.
+        raised: what ended the check. Other parts are then NaN or None.
+    """
+
+    dtype: str
+    error: float
+    tolerance: float
+    worst: str
+    loss_error: float
+    eager_error: float | None = None
+    vmap_error: float | None = None
+    forward_error: float | None = None
+    difference_error: float | None = None
+    difference_estimate: float | None = None
+    repeatable: bool | None = None
+    finite: bool | None = None
+    untested: tuple[str, ...] = ()
     leaves: tuple[LeafCheck, ...] = ()
-    examples: tuple[Exercise, ...] = ()  # float parts of the batch: rows that the gradient needs
-    precision: str = ""  # dtype, device and precision of products in which the backward ran
-    reference: str = "jax.grad"  # or "central differences", where JAX has no derivative
-    # how far a rule of a function's own is from linear in its cotangent
+    examples: tuple[Exercise, ...] = ()
+    precision: str = ""
+    reference: str = "jax.grad"
     bend: float | None = None
-    raised: str | None = None  # what ended the check: other parts are then NaN or None
+    raised: str | None = None
 
     @property
     def passed(self) -> bool:
