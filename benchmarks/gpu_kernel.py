@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from mesh_speed import zipf_corpus
 from step_pieces import first, stack
-from timing import check_close, compare, parser_of, report, table
+from timing import check_close, compare, exact_products, parser_of, report, table
 
 import w2vjax as w2v
 from w2vjax.objectives.shared import shared_bounded
@@ -39,12 +39,12 @@ def check(run: Run, ids: np.ndarray) -> float:
     keys = jax.random.split(jax.random.key(0), 3)
     params = w2v.Params(*(0.3 * jax.random.normal(key, shape) for key in keys[:2]))
     found = []
-    with jax.default_matmul_precision("highest"):
+    with exact_products():
         batches, targets = stack(run.recipe, ids, run.tables, keys[2])
         for recipe in (run.recipe, by_xla(run.recipe)):
             step = jax.jit(partial(w2v.objectives.bounded_backward, recipe.objective))
             found.append(step(params, first(batches), first(targets)))
-    return check_close(run.settings.model, *found, TOLERANCE)
+        return check_close(run.settings.model, *found, TOLERANCE)
 
 
 def trainer(run: Run, recipe: Recipe) -> Callable[[], Any]:

@@ -11,14 +11,15 @@
 Each gives the summed loss of B pairs with its derivatives by hidden vectors and output table. They
 are checked to be equal before anything is timed. What would need more than half of the memory that
 is free is compiled, for its peak memory, and not run; the others are then checked against it on the
-first pairs.
+first pairs. On a GPU, programs with exact products are checked, and those that are timed multiply
+in TF32, as training does.
 
 The roofline is the larger of 6 V B D operations at the speed of one large product and 2 V D
 numbers, the table and its gradient, at that of a copy, both measured here: "times roofline" is the
 distance from what this machine can do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from timing import CheckFailed, check_close, compare, parser_of, report, table
+from timing import CheckFailed, check_close, compare, exact_products, parser_of, report, table
 
 import w2vjax as w2v
 
@@ -118,9 +119,11 @@ def free_bytes() -> int:
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 
-def check(calls: dict[str, Callable[[], Any]], what: str) -> dict[str, float]:
+@exact_products()
+def check(names: Sequence[str], chunk: int, given: Data, what: str) -> dict[str, float]:
     """{form: largest error against jax.grad or the first form}. CheckFailed above TOLERANCE."""
-    base = "jax.grad" if "jax.grad" in calls else next(iter(calls))
+    calls = {name: compiled(forms(chunk)[name], given)[0] for name in names}
+    base = "jax.grad" if "jax.grad" in calls else names[0]
     expected = jax.tree.map(np.asarray, calls[base]())
     return {
         name: check_close(f"{name}, {what}", call(), expected, TOLERANCE)
@@ -177,15 +180,11 @@ def measure(
     free = free_bytes()
     run = {name: call for name, (call, need) in made.items() if need <= free / 2}
     absent = [name for name in made if name not in run]
-    ours = {name: call for name, call in run.items() if name != "products"}
+    ours = [name for name in run if name != "products"]
     what = f"V={vocab_size:,}"
-    errors = check(ours, what) if ours else {}
+    errors = check(ours, chunk, given, what) if ours else {}
     if absent:
-        few = given.first(FEW)
-        check(
-            {name: compiled(form, few)[0] for name, form in forms(chunk).items()},
-            f"{what}, {FEW} pairs",
-        )
+        check(list(forms(chunk)), chunk, given.first(FEW), f"{what}, {FEW} pairs")
     timings = compare(run, rounds=rounds, warmup=1)
     flops, numbers = 6 * vocab_size * pairs * dim, 2 * vocab_size * dim + 2 * pairs * dim
     roofline = max(flops / peaks["product_GFLOPs"], 4 * numbers / peaks["copy_GB_per_s"]) / 1e9

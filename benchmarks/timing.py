@@ -2,9 +2,10 @@
 
 A benchmark is four calls::
 
-    from timing import check_close, compare, report, table
+    from timing import check_close, compare, exact_products, report, table
 
-    check_close("step", handwritten(), reference(), tolerance=1e-5)  # raises if they differ
+    with exact_products():
+        check_close("step", handwritten(), reference(), tolerance=1e-5)  # raises if they differ
     timings = compare({"handwritten": handwritten, "jax.grad": reference})  # A B A B ...
     rows = [timing.row() for timing in timings.values()]
     print(table(rows))
@@ -14,6 +15,9 @@ Candidates take no argument and return what they computed; every sample ends in
 ``jax.block_until_ready`` on it. Turns are interleaved because a machine's clock, temperature and
 neighbours drift over seconds: each candidate meets the same weather. Medians and quartiles, not
 means, because interruptions only ever add time.
+
+A GPU multiplies float32 in TF32, with three digits, unless it is asked for more. Checks ask for
+more ("highest"), and what is timed does not: it multiplies as training does. On a CPU both are one.
 """
 
 import argparse
@@ -26,7 +30,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +43,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 # set by run_all.py --quick, for scripts without an option of that name
 QUICK = "W2VJAX_QUICK_BENCHMARKS"
+CHECKED = "highest"  # the precision of matrix products in checks
 PACKAGES = "w2vjax jax jaxlib numpy optax safetensors pyarrow gensim fasttext torch".split()
 
 
@@ -75,12 +81,29 @@ class Timing(NamedTuple):
         }
 
 
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Products of float32 keep float32 on every device: for checks, and not for what is timed.
+
+    A program that is compiled here stays exact, so that a timed one has to be compiled elsewhere.
+    """
+    before = jax.config.jax_default_matmul_precision
+    # jax.default_matmul_precision would be for this thread alone
+    jax.config.update("jax_default_matmul_precision", CHECKED)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
+
+
 def check_close(what: str, got: Any, expected: Any, tolerance: float) -> float:
     """The largest error over two pytrees, max|got - expected| / max(max|expected|, 1) leaf by leaf.
 
-    Raises :class:`CheckFailed`, naming the leaf, if it exceeds ``tolerance``, or if structures or
-    shapes differ.
+    Raises :class:`CheckFailed`, naming the leaf, if it exceeds ``tolerance``, if structures or
+    shapes differ, or outside :func:`exact_products`, where a GPU's products have three digits.
     """
+    if jax.config.jax_default_matmul_precision != CHECKED:
+        raise CheckFailed(f"{what}: a check has to be made in exact_products().")
     if (left := jax.tree.structure(got)) != (right := jax.tree.structure(expected)):
         raise CheckFailed(f"{what}: the results have different structures, {left} and {right}.")
     worst = 0.0
@@ -205,6 +228,7 @@ def environment() -> dict[str, Any]:
         "matmul_precision": {
             "setting": jax.config.jax_default_matmul_precision or "default",
             "float32_products": float32_products(),
+            "checks": CHECKED,
         },
         "versions": {
             "python": platform.python_version(),

@@ -26,6 +26,10 @@ MAPS = "/proc/self/maps"
 os.environ.setdefault("MPLBACKEND", "Agg")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# A GPU would multiply float32 in TF32, and the tolerances here are those of float32. On a CPU both
+# are one. What the tests start has the same: a checkpoint names its program, precision included.
+jax.config.update("jax_default_matmul_precision", "highest")
+os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
 # All processes of a test run share one folder of compiled programs: the workers and what they start
 # find its name in the environment.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

@@ -234,6 +234,16 @@ SHARED: dict[str, Mutant] = {
         lambda s, t: t.weights * (t.labels + (1 - t.labels) * 12 / 5) * (sigmoid(s) - t.labels)
     )
 }
+# of examples/nce.py, whose targets have shift [B, 1, R]: log(num_negatives * q)
+NCE: dict[str, Mutant] = {
+    "shift forgotten": with_error(lambda s, t: t.weights * (sigmoid(s) - t.labels)),
+    "shift added": with_error(lambda s, t: t.weights * (sigmoid(s + t.shift) - t.labels)),
+    "shift of negatives alone": with_error(
+        lambda s, t: t.weights * (sigmoid(s - t.shift * (1 - t.labels)) - t.labels)
+    ),
+    "shift without num_negatives": retargeted(lambda b, t: t._replace(shift=t.shift - jnp.log(5))),
+    "shift of the next row": retargeted(lambda b, t: t._replace(shift=jnp.roll(t.shift, 1, -1))),
+}
 HUFFMAN: dict[str, Mutant] = {
     "code bit flipped": retargeted(flip_one_bit),
     "all codes flipped": retargeted(lambda b, t: t._replace(labels=1 - t.labels)),

@@ -1,6 +1,7 @@
 """The programs in ``examples/`` run and show what they say. ``nce.py`` is in cases.py."""
 
 from pathlib import Path
+from typing import Any
 
 import cases  # puts examples/ on the path  # noqa: F401
 import numpy as np
@@ -15,7 +16,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 def test_every_example_is_short() -> None:
     programs = list(EXAMPLES.glob("*.py"))
-    assert len(programs) >= 4
+    assert len(programs) >= 5
     assert max(len(program.read_text().splitlines()) for program in programs) < 60
 
 
@@ -27,6 +28,26 @@ def test_a_classifier_learns_from_the_loss_of_word2vec(standard_promotion: None)
 def test_labels_alone_teach_less_and_a_frozen_layer_knows_least(standard_promotion: None) -> None:
     # measured 0.742 and 0.785
     assert accuracy(share=0, frozen=True) < accuracy(share=0) < 0.85
+
+
+def test_a_model_of_equinox_learns_through_the_handwritten_backward(
+    standard_promotion: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("equinox", reason="it is in the extra 'examples'")
+    import equinox_model
+
+    losses, agree = equinox_model.train()
+    assert losses[-1] < 0.5 * losses[0]  # measured: 1.75 and 4.72
+    assert agree
+
+    def wrong(*inputs: Any) -> Any:
+        d_hidden, d_output = equinox_model.w2v.negative_sampling(5).backward(*inputs)
+        return 1.001 * d_hidden, d_output
+
+    monkeypatch.setattr(equinox_model, "STEPS", 2)
+    mutant = equinox_model.objective._replace(backward=wrong)
+    monkeypatch.setattr(equinox_model, "objective", mutant)
+    assert not equinox_model.train()[1]
 
 
 @pytest.mark.slow

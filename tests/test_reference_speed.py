@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -49,9 +51,29 @@ def test_a_wrong_gradient_stops_the_benchmark_before_it_times(
 )
 def test_check_close_fails_loudly(got: Any, message: str) -> None:
     expected = {"w": np.array([1.0, 2.0])}
-    assert timing.check_close("w", {"w": jnp.array([1.0, 2.0])}, expected, 1e-6) == 0
-    with pytest.raises(timing.CheckFailed, match=message):
-        timing.check_close("w", got, expected, 1e-6)
+    with timing.exact_products():
+        assert timing.check_close("w", {"w": jnp.array([1.0, 2.0])}, expected, 1e-6) == 0
+        with pytest.raises(timing.CheckFailed, match=message):
+            timing.check_close("w", got, expected, 1e-6)
+
+
+def test_a_check_has_exact_products_in_all_threads_and_the_timing_has_not() -> None:
+    seen, before = [], jax.config.jax_default_matmul_precision
+
+    def product() -> Any:
+        seen.append(jax.config.jax_default_matmul_precision)
+        return jnp.eye(2) @ jnp.eye(2)
+
+    with jax.default_matmul_precision(None):
+        with pytest.raises(timing.CheckFailed, match="exact_products"):
+            timing.check_close("w", product(), np.eye(2), 1e-6)
+        timing.compare({"a": product}, rounds=1, sample_seconds=1e-9)
+    assert set(seen) == {None}
+    seen.clear()
+    with timing.exact_products(), ThreadPoolExecutor(1) as thread:
+        timing.check_close("w", product(), thread.submit(product).result(), 1e-6)
+    assert seen == ["highest"] * 2
+    assert jax.config.jax_default_matmul_precision == before
 
 
 def test_candidates_take_turns() -> None:
@@ -80,6 +102,7 @@ def test_a_report_says_where_and_on_what(tmp_path: Path, monkeypatch: pytest.Mon
     assert environment["clock"]["implementation"]
     assert environment["versions"]["jax"]
     assert environment["matmul_precision"]["float32_products"]
+    assert environment["matmul_precision"]["checks"] == "highest"
     assert environment["commit"] is None, "a folder outside any repository"
 
 
