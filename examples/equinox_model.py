@@ -13,10 +13,9 @@ import jax.numpy as jnp
 import optax
 
 import w2vjax as w2v
-from w2vjax.data import machine_learning_text
 
 DIM, STEPS = 10, 60
-corpus = w2v.prepare([w2v.reference.tokenize(machine_learning_text())], min_count=1)
+corpus = w2v.prepare()
 batch = w2v.pairs(corpus.ids[:-1], corpus.ids[1:])  # each word and the next
 labels = jnp.array([len(word) > 7 for word in corpus.vocab.words], float)  # is it a long word?
 objective = w2v.negative_sampling(num_negatives=5)

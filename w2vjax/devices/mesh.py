@@ -106,6 +106,12 @@ def own_device(mesh: Mesh | None) -> jax.Device:
     return next(d for d in mesh.devices.flat if d.process_index == jax.process_index())
 
 
+def on_accelerator(mesh: Mesh | None) -> bool:
+    """Whether a run is on a GPU or TPU."""
+    devices = mesh.devices.flat if isinstance(mesh, Mesh) else ()
+    return bool(next(iter(devices), own_device(None)).platform != "cpu")
+
+
 def memory(device: jax.Device) -> int:
     """The bytes of a device's own memory. A CPU has none: it reads the memory map."""
     own = None if device.platform == "cpu" else device.memory_stats()

@@ -20,6 +20,7 @@ import numpy as np
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.corpus.sources import Source, keep_text
 from w2vjax.devices.mesh import (
+    on_accelerator,
     on_host,
     on_own_device,
     own_device,
@@ -176,7 +177,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     arguments.check_values()
     method = arguments.chosen_method()
     mesh = arguments.chosen_mesh()
-    completed_settings = completed(arguments.settings(), method, setup.on_accelerator(mesh))
+    completed_settings = completed(arguments.settings(), method, on_accelerator(mesh))
     setup.check_run_mesh(mesh, completed_settings)
     setup.check_optimizer_maker(method.optimizer)
     block, dim = completed_settings.block_words, completed_settings.dim

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices import tables as split
-from w2vjax.devices.mesh import EACH, WHOLE, memory, own_device, trains_copies
+from w2vjax.devices.mesh import EACH, WHOLE, memory, on_accelerator, own_device, trains_copies
 from w2vjax.devices.tracing import check_schedule
 from w2vjax.errors import SettingError
 from w2vjax.lazy import kept
@@ -31,12 +31,17 @@ from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
 
 
 class Run(NamedTuple):
-    """Everything a run needs before its first step; what :func:`set_up` makes."""
+    """Everything a run needs before its first step; what :func:`set_up` makes.
+
+    Beside the settings, the feed and the recipe: ``steps`` that are expected of the whole run and
+    one copy of the tables, the first ``state``, the ``tables`` that the objective draws from, and
+    ``keep``, the chance of each word to survive subsampling as a threshold [V].
+    """
 
     settings: Complete
     feed: Feed
     recipe: Recipe
-    steps: int  # expected, of the whole run and one copy of the tables
+    steps: int
     state: State
     tables: Any
     keep: jax.Array
@@ -85,12 +90,6 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
         )
     table = jax.ShapeDtypeStruct((9, 2), jnp.float32)
     check_optimizer(made, Params(table, table))
-
-
-def on_accelerator(mesh: Mesh | None) -> bool:
-    """Whether a run is on a GPU or TPU."""
-    devices = mesh.devices.flat if isinstance(mesh, Mesh) else ()
-    return bool(next(iter(devices), own_device(None)).platform != "cpu")
 
 
 def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
