@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import w2vjax as w2v
-from w2vjax.windows.sampling import chunk_seed, keep_probabilities, keep_thresholds, prefix_sum
+from w2vjax.training import methods
+from w2vjax.training.settings import Settings
+from w2vjax.training.setup import lower, set_up
+from w2vjax.training.step import compile_chunk
+from w2vjax.windows.sampling import (
+    chunk_seed,
+    keep_probabilities,
+    keep_thresholds,
+    prefix_sum,
+    text_counts,
+)
 
 
 def test_words_are_counted_exactly_where_float32_has_no_odd_numbers():
@@ -17,6 +27,16 @@ def test_words_are_counted_exactly_where_float32_has_no_odd_numbers():
     mask[0] = False
     found = np.asarray(jax.jit(prefix_sum)(mask))
     np.testing.assert_array_equal(found, np.cumsum(mask) - mask)
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 3_000_001])
+def test_a_long_text_is_counted_in_parts_from_its_first_word_to_its_last(size):
+    ids = np.arange(size, dtype=np.int32) * 10 // size
+    ids[0], ids[-1] = 10, 11
+    found = text_counts(ids, 13)
+    assert found.sum() == min(size, 1 << 20)
+    assert found[10:].tolist() == [1, 1, 0]
+    np.testing.assert_allclose(found[:10] / found.sum(), 0.1, atol=0.005)
 
 
 def test_keep_probabilities_are_word2vecs():
@@ -115,3 +135,11 @@ def test_a_word_stays_where_the_random_bits_are_below_its_threshold_or_it_always
     assert out[: len(kept)].tolist() == kept
     assert lines[: len(kept)].tolist() == [5 + word for word in kept]
     assert int(count) == len(kept)
+
+
+def test_no_key_is_used_twice(planted):
+    for objective in ("negative", "softmax"):  # the first draws ahead
+        method = methods.method("skip-gram", objective, 100, 1)
+        run = set_up(planted, Settings(dim=3), method)
+        with jax.debug_key_reuse(True):
+            lower(run, compile_chunk(run.recipe, run.feed.size))

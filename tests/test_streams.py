@@ -13,7 +13,7 @@ import pytest
 from marks import slow
 
 import w2vjax as w2v
-from w2vjax.errors import CorpusError, SettingError
+from w2vjax.errors import CorpusError, SettingError, variable_error
 
 PROGRAM = "import sys; from w2vjax.cli import main; sys.exit(main())"
 
@@ -177,3 +177,61 @@ def test_a_command_names_the_platform_that_jax_does_not_have(tmp_path, given, as
     said = f"JAX finds no device for JAX_PLATFORMS='{asked}'"
     assert (done.returncode, done.stderr.count("\n")) == (2, 1 + done.stderr.count("checking"))
     assert done.stderr.splitlines()[-1].startswith(f"w2vjax {given.split()[0]}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "why"),
+    [
+        ("reproduce", "JAX_ENABLE_X64=maybe", "invalid truth value"),
+        ("plot map vectors.txt m.svg", "MPLBACKEND=bogus", "matplotlib has no such backend"),
+        (
+            "plot map vectors.txt m.svg",
+            "SOURCE_DATE_EPOCH=bad",
+            "invalid literal for int",
+        ),
+        *slow(
+            ("train text --min-count 1", "JAX_DEFAULT_MATMUL_PRECISION=bogus", "Invalid value"),
+            ("gradcheck", "JAX_TRACER_ERROR_NUM_TRACEBACK_FRAMES=two", "invalid literal"),
+            ("train text --min-count 1", "JAX_NUM_CPU_DEVICES=many", "Invalid value"),
+            (
+                "train text --min-count 1",
+                "JAX_TRANSFER_GUARD=disallow",
+                "Disallowed host-to-device transfer",
+            ),
+            ("reproduce", "JAX_TRANSFER_GUARD=disallow", "Disallowed host-to-device"),
+            (
+                "plan text --min-count 1",
+                "JAX_TRANSFER_GUARD=disallow_explicit",
+                "Disallowed host-to-device",
+            ),
+            (
+                "plot map vectors.txt m.png",
+                "SOURCE_DATE_EPOCH=1.5",
+                "invalid literal for int",
+            ),
+        ),
+    ],
+)
+def test_a_command_names_the_variable_that_stops_it(vectors, given, variable, why):
+    (vectors.parent / "text").write_text("king man queen woman\n" * 9)
+    name, value = variable.split("=")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *given.split()],
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        cwd=vectors.parent,
+    )
+    told = done.stderr.splitlines()
+    assert done.returncode == 2, done.stderr
+    assert told[-1].startswith(f"w2vjax {given.split()[0]}: {name}={value!r} cannot work")
+    assert why in told[-1]
+    assert "Unset it" in told[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_of_another_cause_keeps_its_traceback(monkeypatch):
+    monkeypatch.setenv("JAX_TRANSFER_GUARD", "disallow")
+    monkeypatch.setenv("JAX_ENABLE_X64", "1")
+    for error in (ValueError("JAX_ENABLE_X64 is '1'"), RuntimeError("no transfer"), ValueError()):
+        assert variable_error(error) is None

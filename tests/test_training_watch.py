@@ -16,8 +16,17 @@ from planted import SMALL, bits, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.runs.checkpoint import Position
-from w2vjax.runs.watch import Untrained, Watch, advice, require_sound, untrained_loss
+from w2vjax.runs.watch import (
+    Untrained,
+    Watch,
+    advice,
+    require_sound,
+    untrained_beside,
+    untrained_loss,
+)
 from w2vjax.training.methods import METHODS
+from w2vjax.training.settings import Settings
+from w2vjax.training.setup import set_up
 from w2vjax.types import Params
 
 ZIPF = np.floor(1e5 / np.arange(1, 400))
@@ -105,6 +114,59 @@ def test_a_loss_that_explodes_and_stays_finite_is_divergence(
         )
     assert "learning_rate=0.07 or batch_words=256" in str(caught.value)
     assert not list((tmp_path / "kept").glob("*"))  # nor the folder
+
+
+WORDS = [f"{topic}{i}" for topic in ("tea", "sea", "key") for i in range(8)]
+# counts that are not those of the text: other words are frequent, or hardly any is met
+ELSEWHERE = {
+    "one": w2v.Vocab((WORDS[0], *WORDS[1:3]), [10**6, 10, 10]),
+    "huge": w2v.Vocab(WORDS[:2], [2**62, 1]),
+    "absent": w2v.Vocab(("-", *WORDS), [50_000, *[10] * 24]),
+    "reversed": w2v.Vocab(tuple(WORDS), [2**i for i in range(24, 0, -1)]),
+}
+
+
+@pytest.mark.parametrize("name", list(ELSEWHERE))
+@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
+def test_the_untrained_loss_follows_the_words_of_the_text(name, objective):
+    corpus = w2v.prepare(planted_text(), vocab=ELSEWHERE[name])
+    run = set_up(corpus, Settings(dim=8, sample=0.0, objective=objective))
+    share = np.bincount(corpus.ids, minlength=len(corpus.vocab)) / len(corpus.ids)
+    if objective == "hierarchical":
+        losses = np.asarray(run.tables.lengths)
+    else:
+        noise = np.asarray(corpus.counts, float) ** run.settings.noise_exponent
+        losses = 1 + run.settings.negatives * (1 - noise / noise.sum())
+    expected = np.log(2) * (share * losses).sum()
+    assert untrained_beside(run)().loss == pytest.approx(expected, rel=0.04)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "model", "objective"),
+    [
+        ("absent", "skip-gram", "negative"),
+        ("reversed", "skip-gram", "hierarchical"),
+        ("absent", "cbow", "softmax"),
+        ("one", "cbow", "negative"),
+        ("huge", "cbow", "hierarchical"),
+        ("huge", "skip-gram", "negative"),
+    ],
+)
+def test_counts_of_another_text_are_no_divergence(name, model, objective):
+    corpus = w2v.prepare(planted_text(), vocab=ELSEWHERE[name])
+    for sample in (0.0, 1e-3):  # frequent words are dropped by the counts of the vocabulary
+        run = w2v.train(corpus, dim=8, epochs=2, sample=sample, model=model, objective=objective)
+        assert run.summary["loss"] < 1.1 * run.summary["untrained_loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["negative", "hierarchical"])
+def test_a_run_that_diverges_with_counts_of_another_text_is_stopped(objective):
+    corpus = w2v.prepare(planted_text(), vocab=ELSEWHERE["absent"])
+    options = {**SMALL, "batch_words": 256, "objective": objective, "min_count": None}
+    with pytest.raises(errors.DivergedError, match=r"the loss is [\d.,e+]+ nats a positive pair"):
+        w2v.train(corpus, **options, optimizer=stepping(0.5, 3))
 
 
 TINY = list(itertools.product(METHODS, (1, 7), (2, 3, 5), (1, 40)))

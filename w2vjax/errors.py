@@ -7,6 +7,8 @@ built-in class that a caller expects, so ``except ValueError`` works.
 """
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
@@ -74,6 +76,26 @@ class ProcessError(W2VError, RuntimeError):
     """A process of a run has failed, died or got stuck, or did not come. The message names it."""
 
     exit_code = 8
+
+
+_JAX, _F2PY = os.path.join("jax", "_src", "config.py"), os.path.join("numpy", "f2py", "rules.py")
+
+
+def variable_error(error: Exception) -> SettingError | None:
+    """What to say if an environment variable caused an error of JAX or NumPy. None for others."""
+    said = (str(error).splitlines() or [""])[0].rstrip(".")
+    frames = traceback.extract_tb(error.__traceback__)
+    place = frames[-1].filename if frames else ""
+    guarded = said.partition("Disallowed ")[2].partition(":")[0].endswith("transfer")
+    for name, value in os.environ.items():
+        named = name in said or name.lower() in said.split() or repr(value) in said
+        if (
+            (guarded and name.startswith("JAX_TRANSFER_GUARD") and "disallow" in value)
+            or (named and name.startswith("JAX_") and place.endswith(_JAX))
+            or (named and name == "SOURCE_DATE_EPOCH" and place.endswith(_F2PY))
+        ):
+            return SettingError(f"{name}={value!r:.60} cannot work: {said:.200}. Unset it.")
+    return None
 
 
 def did_you_mean(given: str, names: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from w2vjax.errors import FileError, W2VError, did_you_mean
+from w2vjax.errors import FileError, W2VError, did_you_mean, variable_error
 from w2vjax.processes.streams import hold_streams, named_output
 
 # command: (module, function, one line for ``w2vjax --help``)
@@ -120,12 +120,12 @@ def run_command(arguments: Sequence[str]) -> int:
         number = signal.Signals.__members__.get(str(interruption), signal.SIGINT)
         tell(f"Stopped by {number.name}.")
         return 128 + number
-    except (RuntimeError, AssertionError) as error:
-        if "jax" not in sys.modules:
-            raise
-        from w2vjax.devices.mesh import backend_error
+    except (RuntimeError, AssertionError, ValueError) as error:
+        refused = variable_error(error)
+        if refused is None and "jax" in sys.modules and not isinstance(error, ValueError):
+            from w2vjax.devices.mesh import backend_error
 
-        refused = backend_error(error)  # any command may be the first to ask for a device
+            refused = backend_error(error)  # any command may be the first to ask for a device
         if refused is None:
             raise
         tell(refused)

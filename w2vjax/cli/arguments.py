@@ -91,6 +91,12 @@ together = arg(name="")
 Text = Annotated[TextOptions, together]
 
 
+def refuse_stream(folder: AnyPath | None) -> None:
+    """Refuse '-' for a folder. Elsewhere it is a standard stream, and here it would be made."""
+    if folder is not None and os.fspath(folder) == "-":
+        raise SettingError("'-' is standard output, and a folder is needed here. Name a folder.")
+
+
 def check_files(call: partial[Any]) -> None:
     """Refuse files that cannot be written, or that are read too, before the command begins."""
     bound = inspect.signature(call.func).bind(*call.args, **call.keywords)
@@ -104,6 +110,7 @@ def check_files(call: partial[Any]) -> None:
             if isinstance(use, Files):
                 named[use] += map(os.fspath, values)
             if isinstance(use, Holds) and value is not None:
+                refuse_stream(value)
                 check_writable(value, folder=True)
                 held += [os.path.join(value, inside) for inside in use.names]
     if "-" in named[Files.WRITTEN]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, TypeAlias, 
 
 from tyro.conf import arg
 
-from w2vjax.cli.arguments import Strings, shown
+from w2vjax.cli.arguments import Strings, refuse_stream, shown
 from w2vjax.errors import SettingError
 from w2vjax.runs.arguments import Arguments
 from w2vjax.training.settings import Settings
@@ -103,6 +103,7 @@ class Saving:
         """The value of train's ``checkpoint``. Without a folder, other options are refused."""
         from w2vjax.runs.checkpoint import Checkpoints
 
+        refuse_stream(self.checkpoint)
         if self.checkpoint is not None:
             return Checkpoints(self.checkpoint, self.checkpoint_every, self.resume, self.allow)
         for name, given in (("--resume", self.resume), ("--allow", self.allow)):
@@ -129,6 +130,7 @@ def keywords_for(corpus: Strings, given: Given) -> Given:
     from w2vjax.vocab import Vocab
 
     keywords = dict(given)
+    refuse_stream(given.get("cache"))
     if keywords.pop("cbow_sum_gradient", False):
         if (model := given.get("model", Settings.model)) != "cbow":
             cause = f"--cbow-sum-gradient is for --model cbow, and this is {model}"

@@ -5,6 +5,7 @@ matplotlib is imported when a picture is made. It draws without a screen (Agg) a
 """
 
 import io
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
     """An empty figure of ``width`` x ``height`` inches.
 
     Raises:
-        SettingError: matplotlib is not installed.
+        SettingError: matplotlib is not installed, or has no backend MPLBACKEND.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -44,6 +45,12 @@ def new_figure(width: float = 12.0, height: float = 8.0) -> "Figure":
     except ImportError as error:
         said = "Pictures need matplotlib: pip install 'w2vjax[plot]' and run this again."
         raise SettingError(said) from error
+    except ValueError as error:
+        backend = os.environ.get("MPLBACKEND", "")
+        if repr(backend) not in str(error):
+            raise
+        cause = f"MPLBACKEND={backend!r:.60} cannot work: matplotlib has no such backend"
+        raise SettingError(f"{cause}. Unset it, or set it to agg.") from error
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)

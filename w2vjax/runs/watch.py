@@ -21,7 +21,7 @@ from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
 from w2vjax.types import Objective, Params, Tables
-from w2vjax.windows.sampling import keep_probabilities
+from w2vjax.windows.sampling import keep_probabilities, text_counts
 
 # How many positives the loss of untrained tables is computed on, and the most numbers that a dense
 # softmax may compute for them.
@@ -93,8 +93,9 @@ def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array
 
 def untrained_beside(job: Run) -> Waiting:
     """Start :func:`untrained_loss` of a run in a thread. Call the result to wait for it."""
-    counts = job.feed.corpus.counts
-    mass = counts * keep_probabilities(counts, job.settings.sample)
+    counts, ids = job.feed.corpus.counts, job.feed.corpus.ids[: job.feed.words]
+    # the counts of a vocabulary that was given may be those of another text
+    mass = text_counts(ids, len(counts)) * keep_probabilities(counts, job.settings.sample)
     wide = jnp.result_type(float) == jnp.float64
 
     def compute() -> Untrained | None:

@@ -234,8 +234,7 @@ class Stream(NamedTuple):
     recipe: Recipe
     tables: Tables
     rows: list[jax.Array]  # from cut_streams
-    ahead: Any  # the draws of all steps, if the objective draws ahead
-    key: jax.Array  # of the draws, if it does not
+    drawn: Any  # the draws of all steps, or their key if the objective does not draw ahead
 
     def read(self, number: jax.Array) -> tuple[list[jax.Array], Any]:
         """What step ``number`` reads: three arrays [B, T + 2*window], and its draws or its key."""
@@ -245,9 +244,9 @@ class Stream(NamedTuple):
             for row in self.rows
         ]
         if not self.recipe.objective.ahead:
-            return wide, jax.random.fold_in(self.key, number)
+            return wide, jax.random.fold_in(self.drawn, number)
         return wide, jax.tree.map(
-            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), self.ahead
+            lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False), self.drawn
         )
 
     def examples(self, found: tuple[list[jax.Array], Any]) -> tuple[Batch, Goal]:
@@ -290,13 +289,13 @@ def train_chunk(
     ids, offset, count = piece
     state = state._replace(optimizer=cleared(state.optimizer))
     tokens, segments = split_lines(jax.lax.dynamic_slice_in_dim(ids, offset, chunk), count)
-    keys = jax.random.split(key, 3)
-    tokens, segments, kept = subsample(keys[0], tokens, segments, keep)
-    rows, steps = cut_streams(recipe, tokens, segments, kept, keys[1])
+    for_words, for_reaches, for_draws = jax.random.split(key, 3)
+    tokens, segments, kept = subsample(for_words, tokens, segments, keep)
+    rows, steps = cut_streams(recipe, tokens, segments, kept, for_reaches)
     most = -(-chunk // (recipe.groups * recipe.block_words))
     objective, shape = recipe.objective, (most, recipe.groups)
-    ahead = objective.draw(keys[2], tables, shape) if objective.ahead else None
-    return all_steps(Stream(recipe, tables, rows, ahead, keys[2]), state, steps, kept)
+    drawn = objective.draw(for_draws, tables, shape) if objective.ahead else for_draws
+    return all_steps(Stream(recipe, tables, rows, drawn), state, steps, kept)
 
 
 def all_steps(
