@@ -22,9 +22,9 @@ from w2vjax.cli.output import write_json
 from w2vjax.corpus.encode import encode, prepare
 from w2vjax.corpus.phrases import phrases
 from w2vjax.errors import FileError, SettingError, W2VError
+from w2vjax.formats.continued import continue_from
 from w2vjax.pictures.plot_loss import read_losses
 from w2vjax.runs.checkpoint import check_folder, load_checkpoint
-from w2vjax.runs.continued import continue_from
 from w2vjax.vocab import Vocab
 
 OLD, NEW = b"old" * 1000, b"new" * 1000

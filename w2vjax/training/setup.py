@@ -27,15 +27,14 @@ from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, schedule_argument
 from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
-from w2vjax.windows.sampling import keep_probabilities, keep_thresholds
+from w2vjax.windows.sampling import keep_probabilities, keep_thresholds, text_counts
 
 
 class Run(NamedTuple):
     """Everything a run needs before its first step; what :func:`set_up` makes.
 
-    Beside the settings, the feed and the recipe: ``steps`` that are expected of the whole run and
-    one copy of the tables, the first ``state``, the ``tables`` that the objective draws from, and
-    ``keep``, the chance of each word to survive subsampling as a threshold [V].
+    Beside the settings, the feed and the recipe: ``steps``, expected of the whole run and one copy;
+    the first ``state``; the ``tables`` of the objective; ``keep`` [V], thresholds of subsampling.
     """
 
     settings: Complete
@@ -57,11 +56,12 @@ class Run(NamedTuple):
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
     """Steps of one copy in the whole run, from the words that subsampling is expected to keep.
 
-    What subsampling keeps differs from this by chance, by a thousandth or so. The schedule follows
-    from this number.
+    The schedule follows from it. What is kept differs by chance, by a thousandth or so.
     """
-    kept = (counts * keep_probabilities(counts, settings.sample)).sum()
-    share = float(kept / max(counts.sum(), 1))
+    ids, keep = feed.corpus.ids, keep_probabilities(counts, settings.sample)
+    # the counts of a vocabulary that was given are those of another text
+    here = counts if counts.sum() == len(ids) else text_counts(ids, len(counts))
+    share = float((here * keep).sum() / max(here.sum(), 1))
     sizes = np.full(feed.chunks, feed.size)
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
     steps = np.ceil(sizes * share / settings.batch_words).sum() / feed.copies
