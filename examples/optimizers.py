@@ -12,7 +12,6 @@ from typing import Any
 import optax
 
 import w2vjax as w2v
-from w2vjax.data import machine_learning_text
 
 SETTINGS: dict[str, Any] = {"dim": 20, "epochs": 200, "min_count": 1, "sample": 0.0}
 
@@ -27,8 +26,7 @@ def momentum(schedule: Any) -> Any:
 
 def train_all(folder: Path) -> dict[str, w2v.Trained]:
     """A run with each optimizer, and its log in the folder."""
-    tokens = w2v.reference.tokenize(machine_learning_text())
-    corpus = w2v.prepare([tokens], min_count=1)
+    corpus = w2v.prepare()
     steps = w2v.set_up(corpus, w2v.Settings(**SETTINGS)).steps
 
     def warmup(peak: float) -> optax.Schedule:

@@ -6,10 +6,13 @@ from typing import Any
 import cases  # puts examples/ on the path  # noqa: F401
 import numpy as np
 import pytest
+import speed
 from classifier import accuracy
 from objectives import correlations
 from optimizers import main
 from planted import planted_text
+
+import w2vjax as w2v
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -20,6 +23,7 @@ def test_every_example_is_short() -> None:
     assert max(len(program.read_text().splitlines()) for program in programs) < 60
 
 
+@pytest.mark.slow
 def test_a_classifier_learns_from_the_loss_of_word2vec(standard_promotion: None) -> None:
     assert accuracy(share=1) > 0.95  # measured 0.984
 
@@ -60,6 +64,19 @@ def test_optimizers_of_optax_learn_and_are_drawn(
     assert [line.split()[0] for line in lines] == ["shipped", "adamw", "momentum"]
     assert max(losses) < 2.2  # measured 1.57 to 1.86; untrained 4.09
     assert (tmp_path / "out" / "losses.png").stat().st_size > 10_000
+
+
+def test_speeds_by_dim_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("rose is a flower\n" * 50)
+    speed.main(str(text), [4])
+    first, _, row = capsys.readouterr().out.splitlines()
+    assert first == "200 words, 4 different ones"
+    dim, middle, least, most = (float(each.replace(",", "")) for each in row.split())
+    assert dim == 4
+    assert 0 < least <= middle <= most
+    found = speed.speeds(w2v.prepare(str(text)), [4], turns=2)
+    assert [len(each) for each in found.values()] == [2]  # the first turn is left out
 
 
 @pytest.mark.slow

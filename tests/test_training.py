@@ -633,11 +633,8 @@ def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_p
     assert len(every) > 8
     for text, name, length in (
         ("1 epoch", "words", words),
-        ("2 epochs", "words", 2 * words),
         ("0.5 epochs", "words", words / 2),
         (f"{steps // 3} steps", "step", steps // 3),
-        ("1 step", "step", 1),
-        ("1000 words", "words", 1000),
         ("1e12 words", "words", 1e12),
     ):
         found = w2v.train(planted, **settings, log_every=text).history
@@ -648,6 +645,7 @@ def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_p
             (r["step"], r["words"]) for r in expected
         ], text
     # a run that stops and goes on has its records at the same places
+    whole = w2v.train(planted, **settings, log_every="700 words")
     for number in (1, 3):
         folder = w2v.Checkpoints(tmp_path / str(number), 1e9)
         seen = []
@@ -656,13 +654,12 @@ def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_p
         resumed = w2v.train(
             planted, **settings, log_every="700 words", checkpoint=folder._replace(resume=True)
         )
-        whole = w2v.train(planted, **settings, log_every="700 words")
         missing = {r["words"] for r in whole.history} - {r["words"] for r in resumed.history}
         assert len(missing) == 1  # of the round that was under way when it stopped
         assert len(resumed.history) == len(whole.history) - 1
 
 
-@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("copies", [2, *slow(1)])
 def test_the_vectors_of_each_epoch(planted, tmp_path, monkeypatch, copies):
     monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
     settings, seen = SMALL | {"epochs": 3, "copies": copies}, []
