@@ -223,7 +223,6 @@ def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(
         ({"seeds": 5}, "seeds=5 is no list of numbers"),
         ({"seeds": None, "learning_rates": []}, "learning_rates=.* is no list of numbers"),
         ({"learning_rates": [0.1, 0.2], "log_every": 1.0}, "log_every cannot go with train_many"),
-        ({"held_out": 0.2}, "held_out cannot go with train_many"),
         ({"on_epoch": print}, "on_epoch cannot go with train_many"),
         ({"seeds": {1, 2}}, r"seeds=\{1, 2\} is no list of numbers"),
         ({"seeds": [[1]]}, "is no list of numbers"),
@@ -690,6 +689,19 @@ def test_the_vectors_of_each_epoch(planted, tmp_path, monkeypatch, copies):
     )
     assert np.array_equal(resumed.vectors.matrix, trained.vectors.matrix)
     assert stopped == [3]
+    # an epoch that ends in the round after a callback has stopped the run is not lost
+    rounds = -(-trained.run.feed.chunks // copies)
+    calls, ends = [], []
+    w2v.train(
+        planted,
+        **settings,
+        log_every=0.0,
+        callback=lambda record: calls.append(record["words"]) or len(calls) == rounds - 1,
+        on_epoch=lambda record, vectors: ends.append((record["epoch"], vectors.matrix.copy())),
+    )
+    assert len(calls) == rounds - 1
+    assert [epoch for epoch, _ in ends] == [1]
+    assert np.array_equal(ends[0][1], seen[0][1])
 
 
 def test_two_runs_cannot_write_into_one_log(planted, tmp_path):

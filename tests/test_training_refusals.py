@@ -56,7 +56,16 @@ DEVICE = np.array(jax.devices()[:1])
         ({"log_every": None}, "log_every=None cannot work"),
         *(
             ({"log_every": each}, f"log_every='{each}' cannot work.* seconds, steps, words, epochs")
-            for each in ("epoch", "1 parsec", "0 steps", "-1 words", "inf words", "nan epochs", "")
+            for each in (
+                "epoch",
+                "1 parsec",
+                "0 steps",
+                "1 stepsss",
+                "-1 words",
+                "inf words",
+                "nan epochs",
+                "",
+            )
         ),
         ({"schedule": 0}, "schedule=0 cannot work"),
         ({"schedule": NAN}, "schedule=nan cannot work"),
@@ -458,6 +467,8 @@ def test_set_up_and_train_many_refuse_a_rate_beside_a_schedule_and_settings_that
         given = {"schedule": schedule, "dim": 2, "min_count": 1}
         with pytest.raises(w2v.errors.SettingError, match=f"learning_rate={rate} cannot go with a"):
             w2v.train_many(lines, [0, 1], [None, rate], **given)
+    settings = w2v.set_up(corpus, w2v.Settings()).settings  # has the rate of its method
+    assert w2v.set_up(corpus, settings, schedule=0.1).recipe.schedule == 0.1
     for schedule in (-5, NAN, "x", lambda step: "x"):
         with pytest.raises(w2v.errors.SettingError, match=r"schedule.*(cannot work|returns)"):
             w2v.set_up(corpus, w2v.Settings(), schedule=schedule)

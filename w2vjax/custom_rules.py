@@ -4,6 +4,7 @@ The rules of JAX's own functions, such as ``jax.nn.relu``, stay. A rule is JAX's
 function and the rule stand in a file of JAX.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -15,7 +16,7 @@ import jax.extend.core as core
 
 from w2vjax.types import Tree
 
-_JAX = str(Path(jax.__file__).parent)
+_JAX = str(Path(jax.__file__).parent) + os.sep  # the separator, as jaxopt is not JAX
 _SHORTHANDS = str(Path(_JAX, "_src", "custom_derivatives.py"))
 
 

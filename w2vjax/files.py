@@ -458,6 +458,12 @@ def claim(file: IO[Any], path: AnyPath) -> None:
         return
 
 
+def release(file: IO[Any]) -> None:
+    """Unlock a file of :func:`claim`, for processes that were forked meanwhile too."""
+    if sys.platform != "win32":
+        _quietly(lambda number: fcntl.flock(number, fcntl.LOCK_UN), file.fileno())
+
+
 def _quietly(act: Callable[[Given], None], given: Given) -> None:
     with suppress(OSError):
         act(given)

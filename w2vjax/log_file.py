@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from w2vjax.errors import FileError
-from w2vjax.files import AnyPath, as_path, check_writable, claim, naming
+from w2vjax.files import AnyPath, as_path, check_writable, claim, naming, release
 
 
 def check_log(path: AnyPath) -> None:
@@ -15,9 +15,15 @@ def check_log(path: AnyPath) -> None:
     log = as_path(path)
     if os.path.isdir(log) or not os.path.exists(log):
         check_writable(log)
-    elif os.path.isfile(log):
-        with naming(log), open(log, "rb") as file:
+
+
+def check_free(path: AnyPath) -> None:
+    """Refuse a log that another run writes. Makes nothing."""
+    log = as_path(path)
+    if os.path.isfile(log):
+        with naming(log), open(log, "ab") as file:
             claim(file, log)
+            release(file)
 
 
 class Log:
@@ -50,6 +56,7 @@ class Log:
         if not failed:
             self._flush()
         with contextlib.suppress(OSError):  # a warning has already named the file
+            release(self._file)
             self._file.close()
         if self._new and not self._begun:
             os.unlink(self.path)

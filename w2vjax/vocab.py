@@ -262,7 +262,7 @@ def _whole_counts(name: str, counts: ArrayLike) -> np.ndarray:
     """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
     with suppress(OverflowError, TypeError, ValueError):
         given = np.asarray(counts)
-        if given.dtype.kind in "iufO":
+        if given.dtype.kind in "iufO" and not np.ma.is_masked(counts):
             with np.errstate(invalid="ignore"):
                 whole = np.array(given, np.int64)
             if ((whole == given) & (whole >= 0)).all():

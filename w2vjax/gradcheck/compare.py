@@ -39,7 +39,7 @@ class Exercise(NamedTuple):
         rows: indices of the axis; 1 for a number.
         touched: rows that the loss depends on.
         tested: touched rows whose reference is not zero at one of the scales.
-        axis: 0, or 1 if the rows are columns.
+        axis: of the leaf: 0 for rows, 1 for columns, and so on.
     """
 
     name: str

@@ -32,7 +32,7 @@ from w2vjax.devices.mesh import (
 from w2vjax.devices.tables import check_start
 from w2vjax.devices.tracing import check_functions
 from w2vjax.errors import SettingError
-from w2vjax.log_file import check_log
+from w2vjax.log_file import check_free, check_log
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
@@ -68,8 +68,8 @@ class Trained(NamedTuple):
         vectors: the words with their rows of the input table.
         history: the records, a dict each. epoch: those that have ended. step, words: so far, of the
             raw text. loss: nats a positive pair, the mean since the last record; None if none was
-            measured. learning_rate. words_per_second: since the last record. seconds: of training.
-            seconds_left.
+            measured. learning_rate. words_per_second: since the last record. seconds: of training,
+            with what callbacks take. seconds_left.
         summary: words, steps, epochs, vocabulary: how much. loss: of the last record.
             untrained_loss: what tables have that have learned nothing. advice: what to try if the
             loss is near that, or None. train_seconds, corpus_seconds, compile_seconds,
@@ -126,6 +126,8 @@ def train(corpus: "Source | Corpus" = None, **keywords: Any) -> Trained:
         # hours of reading come after these checks
         check_arguments(arguments, checkpoints)
         keep_text(corpus, arguments.log)
+        if arguments.log is not None and is_first():
+            check_free(arguments.log)
         if not is_first():
             arguments = replace(arguments, progress=False, log=None, callback=None)
             if arguments.on_epoch is not None:  # all processes gather its vectors together
@@ -238,6 +240,7 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
         "devices": [mesh.axis_names, mesh.devices.shape, [each.id for each in mesh.devices.flat]],
         "deterministic": bool(arguments.deterministic),
         "checkpoint (whether there is one)": arguments.checkpoint is not None,
+        "on_epoch (whether there is one)": arguments.on_epoch is not None,
         "resume": bool(getattr(arguments.checkpoint, "resume", False)),
     }
     require_same(facts)

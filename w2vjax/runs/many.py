@@ -30,7 +30,7 @@ from w2vjax.windows.sampling import chunk_key
 # Keywords of ``train`` that say something of one run, or how it is divided.
 _OF_ONE_RUN = (
     *("seed", "learning_rate", "copies", "join_words", "devices", "mesh", "start"),
-    *("checkpoint", "progress", "log", "log_every", "callback", "on_epoch", "held_out"),
+    *("checkpoint", "progress", "log", "log_every", "callback", "on_epoch"),
 )
 
 
@@ -73,7 +73,7 @@ def train_many(
         learning_rates: S of them. None for the usual rate.
         **keywords: of :func:`~w2vjax.runs.loop.train`, the same for all models. Not those of a
             single run: copies, join_words, devices, mesh, start, checkpoint, progress, log,
-            log_every, callback, on_epoch, held_out.
+            log_every, callback, on_epoch.
 
     Returns:
         Params of [S, V, D]. Row v is word v of ``w2v.prepare(corpus, ...).vocab.words``, the words

@@ -39,7 +39,7 @@ def interval(every: Any) -> tuple[float, str]:
         check_seconds(f"log_every={every!r:.60}", every)
         return every, "seconds"
     amount, _, unit = every.strip().partition(" ")
-    unit = unit.strip().rstrip("s") + "s"
+    unit = unit.strip().removesuffix("s") + "s"
     with contextlib.suppress(ValueError):
         if unit in _UNITS and 0 < float(amount) < math.inf:
             return float(amount), unit
@@ -62,7 +62,7 @@ class Reporter:
         self._callback, self.on_epoch = arguments.callback, arguments.on_epoch
         self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
         self._begin, self._written = position, (time.perf_counter(), position.words, self.steps)
-        self._loss = self._pairs = 0.0
+        self._loss, self._pairs, self._stops = 0.0, 0.0, False
         self._log = None if arguments.log is None else Log(arguments.log, self.history)
         self._bar = _bar(self.total, position.words) if arguments.progress else None
 
@@ -111,10 +111,11 @@ class Reporter:
             loss = "-" if record["loss"] is None else f"{record['loss']:.3f}"
             self._bar.set_postfix_str(f"loss {loss}, lr {record['learning_rate']:.4f}")
         # copies: what a callback does with a record changes neither history nor summary
-        stops = self._callback is not None and _is_true(self._callback(dict(record)))
+        if self._callback is not None and not self._stops:  # it is not called once it said stop
+            self._stops = _is_true(self._callback(dict(record)))
         if vectors is not None and self.on_epoch is not None:
-            stops |= _is_true(self.on_epoch(dict(record), vectors))
-        return stops
+            self._stops |= _is_true(self.on_epoch(dict(record), vectors))
+        return self._stops
 
     def _due(self, words: int) -> bool:
         """Whether an interval has ended since the last record."""

@@ -88,12 +88,12 @@ class Trainer:
                 standing, asked = self._settle(standing)
                 self._save(standing)
                 self.signals.leave(standing.position, signal)
-            if not asked.stop and self.report.on_epoch is not None and not standing.position.chunk:
+            if not asked.stop and self._ends_an_epoch(standing):
                 standing, asked = self._settle(standing)
             if asked.stop:
                 break
         jax.block_until_ready(standing.copies)
-        standing, _ = self._settle(standing, record=not asked.stop)
+        standing, _ = self._settle(standing, not asked.stop or self._ends_an_epoch(standing))
         self.watch.end(standing.copies.params, standing.position.steps, whole=not asked.stop)
         self._save(standing)
         forward(training=False)
@@ -120,15 +120,24 @@ class Trainer:
         seconds = time.perf_counter() - self._begin
         position = standing.position._replace(steps=report.steps, seconds=seconds)
         if record and reports:
-            self._stopped |= report.round(position, self._vectors(standing))
+            vectors = self._vectors(standing)
+            self._stopped |= report.round(position, vectors)
+            if vectors is not None:  # what was noted at the start of the round is older
+                forward()
+                noted = None
         return Standing(standing.copies, position), agreed(self._wishes(), noted, bool(reports))
+
+    def _ends_an_epoch(self, standing: Standing) -> bool:
+        """Whether an epoch has ended here, and somebody asks for its vectors."""
+        return self.report.on_epoch is not None and not standing.position.chunk
 
     def _vectors(self, standing: Standing) -> Vectors | None:
         """The vectors at the end of an epoch, if somebody asks for them. All processes call it."""
-        if self.report.on_epoch is None or standing.position.chunk:
+        if not self._ends_an_epoch(standing):
             return None
         run = self.report.run
         joined = of_words(run, copies.joined_on_host(standing.copies, run.recipe.mesh))
+        forward(training=False)  # what is done with the vectors may take its time
         return Vectors(run.feed.corpus.vocab, np.asarray(joined.params.input, np.float32))
 
     def _save(self, standing: Standing) -> None:

@@ -142,7 +142,7 @@ def set_up(
 
     Args:
         corpus: the text as ids.
-        settings: of the run.
+        settings: of the run. Complete ones, as a Run has, may stand beside a schedule.
         method: the shipped one of the settings' model and objective unless another is given. Then
             its names count.
         schedule: step -> learning rate, or one rate. Default: a linear fall over the run's steps.
@@ -155,7 +155,7 @@ def set_up(
         SettingError: the settings cannot work, alone or together.
     """
     true_or_false("deterministic", deterministic)
-    check_schedule(schedule, settings.learning_rate)
+    check_schedule(schedule, None if isinstance(settings, Complete) else settings.learning_rate)
     method = method or methods.method(
         settings.model, settings.objective, len(corpus.ids), settings.epochs
     )
