@@ -710,6 +710,58 @@ def test_processes_that_differ_or_fail_say_so(text: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "out" / "vectors.bin").exists()
 
 
+EPOCHS = """
+import json, sys, time
+import jax
+place, number, only = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "only"
+jax.distributed.initialize(place, 2, number)
+import numpy as np
+import w2vjax as w2v
+from planted import planted_text
+seen = []
+
+def on_epoch(record, vectors):  # longer than the timeout, and it stops the run
+    seen.append((record["epoch"], vectors.matrix.copy()))
+    time.sleep(8)
+    return record["epoch"] == 2
+
+given = {"on_epoch": on_epoch} if number == 0 or not only else {}
+try:
+    trained = w2v.train(planted_text(), dim=8, epochs=5, min_count=1, sample=0, copies=2, devices=2,
+                        batch_words=32, block_words=8, step_timeout=5, **given)
+except w2v.errors.SettingError as error:
+    sys.exit(str(error))
+assert not number or not seen
+assert number or [epoch for epoch, _ in seen] == [1, 2]
+assert number or np.array_equal(seen[-1][1], trained.vectors.matrix)
+print(json.dumps(trained.summary["words"] / trained.run.feed.words))
+"""
+
+
+@pytest.mark.slow
+def test_the_vectors_of_an_epoch_in_two_processes() -> None:
+    """The function takes longer than the timeout and stops all processes there."""
+    for only, code in (("all", 0), ("only", 2)):
+        place = f"127.0.0.1:{free_port()}"
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-c", EPOCHS, place, str(number), only],
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(2)
+        ]
+        for process in running:
+            out, said = process.communicate(timeout=180)
+            assert process.returncode == code, said
+            if code:
+                assert "differ in on_epoch (whether there is one)" in said
+            else:
+                assert float(out.splitlines()[-1]) == 2
+
+
 @pytest.mark.slow
 def test_processes_that_do_not_meet_say_so(text: Path, tmp_path: Path) -> None:
     arguments = options(text, tmp_path / "out")

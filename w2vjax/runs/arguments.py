@@ -97,7 +97,7 @@ class Arguments(Settings):
     )
     on_epoch: "Callable[[dict[str, Any], Vectors], Any] | None" = about(
         "It is called with a record and the vectors at the end of each epoch. If it returns a true "
-        "value, the run stops there."
+        "value, the run stops there. Of several processes, the first one calls it, and all need it."
     )
 
     def check_values(self) -> None:

@@ -119,13 +119,13 @@ class Trainer:
         self.watch.round(reports, report.steps)
         seconds = time.perf_counter() - self._begin
         position = standing.position._replace(steps=report.steps, seconds=seconds)
+        vectors = self._vectors(standing) if record and reports else None
         if record and reports:
-            vectors = self._vectors(standing)
             self._stopped |= report.round(position, vectors)
-            if vectors is not None:  # what was noted at the start of the round is older
-                forward()
-                noted = None
-        return Standing(standing.copies, position), agreed(self._wishes(), noted, bool(reports))
+        # what was noted when the round began does not know what on_epoch says
+        wishes = agreed(self._wishes(), noted if vectors is None else None, bool(reports))
+        forward()
+        return Standing(standing.copies, position), wishes
 
     def _ends_an_epoch(self, standing: Standing) -> bool:
         """Whether an epoch has ended here, and somebody asks for its vectors."""
