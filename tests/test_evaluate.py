@@ -237,24 +237,15 @@ def test_vectors_on_the_device_score_the_same(world, judgements, questions):
         "cat,dog,1.5\r\nnew york,city,2\r\n",
         "\ufeffword1\tword2\tscore\n\n# note\ncat\tdog\t1.5\nnew york\tcity\t2",
         "cat \t dog \t 1.5\n\n\nnew york\t city\t2 \n",
-    ],
-)
-def test_pairs_are_read_in_the_usual_spellings(tmp_path, text):
-    path = write(tmp_path / "pairs", text)
-    assert w2v.evaluation.read_word_pairs(path) == [("cat", "dog", 1.5), ("new york", "city", 2.0)]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
+        # quotes around every word are no part of it
         '"cat","dog",1.5\n"new york","city",2\n',
         '"word1","word2","score"\r\n"cat","dog","1.5"\r\n"new york","city","2"\r\n',
         '"cat"\t"dog"\t1.5\n# note\n"new york"\t"city"\t"2"',
         'word1, word2, Human (mean)\n"cat", "dog", 1.5\n"new york", "city", 2\n',
     ],
 )
-def test_quotes_around_every_word_of_pairs_are_no_part_of_it(tmp_path, text):
-    path = write(tmp_path / "pairs.csv", text)
+def test_pairs_are_read_in_the_usual_spellings(tmp_path, text):
+    path = write(tmp_path / "pairs", text)
     assert w2v.evaluation.read_word_pairs(path) == [("cat", "dog", 1.5), ("new york", "city", 2.0)]
     vectors = w2v.Vectors(["cat", "dog", "city"], np.eye(3))
     assert w2v.evaluate_word_pairs(vectors, path).coverage == 0.5

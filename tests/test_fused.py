@@ -92,7 +92,7 @@ def test_runs_side_by_side_are_runs_alone() -> None:
             np.testing.assert_allclose(want, got[number], rtol=1e-6)
 
 
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("place", [0, *slow(1)])
 def test_what_is_not_finite_reaches_the_bounds(place: int) -> None:
     """Training reads off them whether a step was sound."""
     objective = objective_of(Case())

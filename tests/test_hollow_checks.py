@@ -104,6 +104,12 @@ HOLLOW: dict[str, tuple[Any, Any, tuple[Any, ...], str]] = {
         ),
         "w1 in 1 of 4 columns; not exercised: w2 in 1 of 4 rows",
     ),
+    "a dead unit of one input and one example": (
+        dead,
+        lambda p, x: (dead(p, x), times_17_at_2(jax.grad(dead)(p, x))),
+        ({"w1": np.asarray([[1.0, 0.5, -2.0]]), "w2": np.ones((3, 1))}, np.ones((1, 1))),
+        "w1 in 1 of 3 columns; not exercised: w2 in 1 of 3 rows",
+    ),
     "a dead unit behind a bias": (
         lambda w: (jax.nn.relu(w - 5.0) ** 2).sum(),
         lambda w: ((jax.nn.relu(w - 5.0) ** 2).sum(), jnp.where(w < 5, 0.0, 2 * w - 10)),
@@ -338,7 +344,7 @@ def ruled(factor: float, kind: Any) -> Any:
     return sine
 
 
-@pytest.mark.parametrize("kind", [jax.custom_vjp, jax.custom_jvp])
+@pytest.mark.parametrize("kind", [jax.custom_vjp, *slow(jax.custom_jvp)])
 def test_own_rules_are_checked_wherever_they_stand(kind: Any, standard_promotion: None) -> None:
     x, scale = normal(size=3), np.asarray(0.7)
     wrong, right = ruled(3.0, kind), ruled(1.0, kind)
@@ -371,7 +377,7 @@ COTANGENTS: dict[str, tuple[Any, Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float64", *slow("float32", "bfloat16")])
 @pytest.mark.parametrize("name", COTANGENTS)
 def test_a_rule_has_to_use_its_cotangent(name: str, dtype: str, standard_promotion: None) -> None:
     function, gradient, said = COTANGENTS[name]

@@ -223,13 +223,12 @@ def wrong_for(method: Any) -> dict[str, Mutant]:
 
 
 SHIPPED_METHODS = [method for name in SHIPPED for method in find_shipped(name)]
-# CBOW by trees: the default run plants the wrong means alone
-QUICK_METHOD = next(each for each in find_shipped("hierarchical") if each.model == "cbow")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "wrong"),
-    [(QUICK_METHOD, mutants.CBOW), *slow(*((each, wrong_for(each)) for each in SHIPPED_METHODS))],
+    [(each, wrong_for(each)) for each in SHIPPED_METHODS],
     ids=lambda one: f"{one.name}, {one.window}" if hasattr(one, "window") else str(len(one)),
 )
 def test_every_mutant_of_what_ships_is_caught(

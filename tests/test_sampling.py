@@ -12,12 +12,12 @@ from w2vjax.training import methods
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import lower, set_up
 from w2vjax.training.step import compile_chunk
+from w2vjax.windows import sampling
 from w2vjax.windows.sampling import (
     chunk_seed,
     keep_probabilities,
     keep_thresholds,
     prefix_sum,
-    text_counts,
 )
 
 
@@ -29,14 +29,18 @@ def test_words_are_counted_exactly_where_float32_has_no_odd_numbers():
     np.testing.assert_array_equal(found, np.cumsum(mask) - mask)
 
 
-@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 3_000_001])
-def test_a_long_text_is_counted_in_parts_from_its_first_word_to_its_last(size):
-    ids = np.arange(size, dtype=np.int32) * 10 // size
-    ids[0], ids[-1] = 10, 11
-    found = text_counts(ids, 13)
-    assert found.sum() == min(size, 1 << 20)
-    assert found[10:].tolist() == [1, 1, 0]
-    np.testing.assert_allclose(found[:10] / found.sum(), 0.1, atol=0.005)
+@pytest.mark.parametrize("piece", [1, 7, 1000, 1001, 1 << 24])
+def test_a_text_with_the_counts_of_another_one_is_counted_in_any_pieces(piece, monkeypatch):
+    monkeypatch.setattr(sampling, "_PIECE", piece)
+    ids = (np.arange(1000) ** 2 % 11).astype(np.int32)
+    found = sampling.text_counts(ids, np.full(13, 1000))
+    assert found.tolist() == [ids.tolist().count(word) for word in range(13)]
+
+
+def test_the_counts_of_a_text_itself_are_taken_as_they_are():
+    counts = np.array([2, 1])
+    assert sampling.text_counts(np.array([0, 1, 0]), counts) is counts
+    assert sampling.text_counts(np.array([], np.int32), counts).tolist() == [0, 0]
 
 
 def test_keep_probabilities_are_word2vecs():

@@ -184,31 +184,15 @@ def test_a_command_names_the_platform_that_jax_does_not_have(tmp_path, given, as
     [
         ("reproduce", "JAX_ENABLE_X64=maybe", "invalid truth value"),
         ("plot map vectors.txt m.svg", "MPLBACKEND=bogus", "matplotlib has no such backend"),
-        (
-            "plot map vectors.txt m.svg",
-            "SOURCE_DATE_EPOCH=bad",
-            "invalid literal for int",
-        ),
         *slow(
+            ("plot map vectors.txt m.svg", "SOURCE_DATE_EPOCH=bad", "invalid literal for int"),
             ("train text --min-count 1", "JAX_DEFAULT_MATMUL_PRECISION=bogus", "Invalid value"),
-            ("gradcheck", "JAX_TRACER_ERROR_NUM_TRACEBACK_FRAMES=two", "invalid literal"),
             ("train text --min-count 1", "JAX_NUM_CPU_DEVICES=many", "Invalid value"),
-            (
-                "train text --min-count 1",
-                "JAX_TRANSFER_GUARD=disallow",
-                "Disallowed host-to-device transfer",
-            ),
+            ("train text --min-count 1", "JAX_TRANSFER_GUARD=disallow", "Disallowed host-to-"),
+            ("plan text --min-count 1", "JAX_TRANSFER_GUARD=disallow_explicit", "Disallowed host"),
             ("reproduce", "JAX_TRANSFER_GUARD=disallow", "Disallowed host-to-device"),
-            (
-                "plan text --min-count 1",
-                "JAX_TRANSFER_GUARD=disallow_explicit",
-                "Disallowed host-to-device",
-            ),
-            (
-                "plot map vectors.txt m.png",
-                "SOURCE_DATE_EPOCH=1.5",
-                "invalid literal for int",
-            ),
+            ("gradcheck", "JAX_TRACER_ERROR_NUM_TRACEBACK_FRAMES=two", "invalid literal"),
+            ("plot map vectors.txt m.png", "SOURCE_DATE_EPOCH=1.5", "invalid literal for int"),
         ),
     ],
 )

@@ -175,6 +175,7 @@ def test_every_option_of_the_command_reaches_training(tmp_path):
         "join_words": 700,
         "devices": 1,
         "step_timeout": 9.5,
+        "log_every": "2 epochs",
         "cache": Path("kept"),
         "vocab": words,
         "cbow_sum_gradient": True,
@@ -343,8 +344,13 @@ def test_the_command_writes_vectors_model_log_and_summary(cli, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(" ".join(line) for line in planted_text()))
     options = "--dim 8 --epochs 2 --sample 0 --held-out 0.1 --json -".split()
-    done = cli("train", text, "--out", tmp_path / "out", *options)
+    done = cli("train", text, "--out", tmp_path / "out", *options, "--log-every", "1 epoch")
     assert done.code == 0
+    log = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [1, 2]
+    for wrong in ("1 parsec", "-1"):
+        refused = cli("train", text, "--out", tmp_path / "no", f"--log-every={wrong}")
+        assert (refused.code, f"log_every='{wrong}' cannot work" in refused.err) == (2, True)
     summary = json.loads(done.out)
     assert summary["vocabulary"] == 24
     assert summary["held_out"]["loss"] < summary["held_out"]["unigram_loss"] + 0.1

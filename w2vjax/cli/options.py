@@ -26,7 +26,7 @@ def _option(setting: Any, kind: Any, about: str = "") -> tuple[str, Any, Any]:
     usual = setting.default
     default = "" if usual is None or usual is False else f"(default: {usual})"
     names = "{" + ",".join(get_args(kind)) + "}" if get_args(kind) else None
-    metavar = names or {int: "N", float: "X", bool: None, Path: "PATH"}[kind]
+    metavar = names or {int: "N", float: "X", bool: None, str: "TEXT", Path: "PATH"}[kind]
     about = about or setting.metadata["about"]
     told = arg(help=about, help_behavior_hint=default, metavar=metavar)
     if kind is bool:
@@ -42,6 +42,7 @@ _VOCAB = (
     "chooses the words."
 )
 _KINDS = {"cache": Path, "devices": int, "step_timeout": float, "deterministic": bool}
+_KINDS["log_every"] = str  # a number of seconds, or a number and a unit
 _BESIDE: dict[str, tuple[Any, ...]] = {
     "tokenizer": (Literal["whitespace", "post"], _POST),
     "vocab": (Path, _VOCAB),

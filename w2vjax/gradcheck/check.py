@@ -55,9 +55,9 @@ Tolerance: TypeAlias = float | dict[str, float] | None  # of all leaves, or by t
 
 EVERYTHING = ("eager", "vmap", "examples")
 SCALES = (1.0, 4.0, 0.25)
-# How far the probes are from the params, in units of the largest one. 0 is near. A unit that is
-# dead at the params is alive at a far one in a quarter of all tries, and in half of the very far.
-FAR = (1.0, 1.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 0.0)
+# How far the probes are from the params, in units of the largest one. Each goes there and to the
+# opposite side, because a unit that is dead on one side is often alive on the other.
+FAR = (1.0, 1.0, 4.0, 4.0)
 # Examples that are taken one by one to explain a failure.
 FEW_EXAMPLES = 64
 
@@ -411,21 +411,25 @@ def exercises(
 def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]]:
     """Gradients and influences at random params, which show the rows that the loss depends on.
 
-    Some are far from the given params, some very far, and one is near. There are several, because a
-    unit that is dead at the given params is dead at many others too. Where the loss is not finite,
-    none.
+    One is near the given params, the others are far, in pairs. Where the loss is not finite, none.
     """
-    rng = np.random.default_rng(1)
+    given = widen(params)
 
-    def away(leaf: Array, times: float) -> Array:
-        if not times:  # near: the sign of every entry, and not its size
-            return leaf * rng.uniform(0.5, 1.5, leaf.shape)
+    def near(leaf: Array, rng: np.random.Generator) -> Array:
+        """The sign of every entry, and not its size."""
+        return leaf * rng.uniform(0.5, 1.5, leaf.shape)
+
+    def away(leaf: Array, rng: np.random.Generator, times: float) -> Array:
         size = np.abs(leaf).max(initial=0) or 1.0
         return leaf + times * size * rng.normal(size=leaf.shape)
 
+    moves: list[Any] = [partial(near, rng=np.random.default_rng(1))]
+    for seed, times in enumerate(FAR if run.value is None else FAR[-1:]):  # differences take long
+        rngs = np.random.default_rng(seed), np.random.default_rng(seed)  # the same numbers twice
+        moves += [partial(away, rng=r, times=t) for r, t in zip(rngs, (times, -times), strict=True)]
     found = []
-    for times in FAR if run.value is None else FAR[-2:]:  # central differences take long
-        there = trees.of_floats_only(partial(away, times=times), widen(params))
+    for move in moves:
+        there = trees.of_floats_only(move, given)
         loss, wanted, _ = reference(run, there)
         if np.isfinite(loss):
             found.append((wanted, influence(run, there) if examples else {}))
@@ -444,17 +448,17 @@ def influence(run: Prepared, params: Tree) -> Leaves:
 
 def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tuple[str, ...]:
     """The parts whose reference is zero where it need not be, unless the caller allows it."""
-    found = dict.fromkeys([part.name for part in parts] if allow_zero is True else ())
-    found |= dict.fromkeys(as_names(allow_zero or ()))
-    for part in parts:  # rows before columns, which would say the same again
+    allowed = [part.name for part in parts] if allow_zero is True else as_names(allow_zero or ())
+    found: dict[str, str] = {}
+    for part in parts:
         silent = part.rows and not (part.tested or part.axis or part.name.startswith("batch."))
-        if (part.tested < part.touched or silent) and part.name not in found:
+        # rows come before columns, which would say the same again
+        new = part.name not in allowed and part.name not in found
+        if new and (part.tested < part.touched or silent):
             rows = part.touched or part.rows
-            kind = (
-                ("rows", "columns")[part.axis] if part.axis < 2 else f"places of axis {part.axis}"
-            )
+            kind = {0: "rows", 1: "columns"}.get(part.axis, f"places of axis {part.axis}")
             found[part.name] = f"{part.name} in {rows - part.tested} of {rows} {kind}"
-    return tuple(filter(None, found.values()))
+    return tuple(found.values())
 
 
 def error_at(point: Point, first: Point, gradient: Leaves, name: str, limit: Limit) -> float:

@@ -32,17 +32,19 @@ _UNITS = ("seconds", "steps", "words", "epochs")
 def interval(every: Any) -> tuple[float, str]:
     """From one record to the next: seconds as a number, or a text such as "100 steps".
 
-    >>> interval(2.5), interval("1 epoch"), interval("1e6 words")
-    ((2.5, 'seconds'), (1.0, 'epochs'), (1000000.0, 'words'))
+    >>> interval(2.5), interval("2.5"), interval("1 epoch"), interval("1e6 words")
+    ((2.5, 'seconds'), (2.5, 'seconds'), (1.0, 'epochs'), (1000000.0, 'words'))
     """
     if not isinstance(every, str):
         check_seconds(f"log_every={every!r:.60}", every)
         return every, "seconds"
     amount, _, unit = every.strip().partition(" ")
-    unit = unit.strip().removesuffix("s") + "s"
+    unit = (unit.strip() or "seconds").removesuffix("s") + "s"
     with contextlib.suppress(ValueError):
-        if unit in _UNITS and 0 < float(amount) < math.inf:
-            return float(amount), unit
+        number = float(amount)
+        fits = number >= 0 if unit == "seconds" else 0 < number < math.inf
+        if fits and unit in _UNITS:
+            return number, unit
     remedy = f"Use a number of seconds, or a text of a number and one of: {', '.join(_UNITS)}"
     raise SettingError(f'log_every={every!r:.60} cannot work. {remedy}, as in "1 epoch".')
 

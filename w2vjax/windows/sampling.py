@@ -25,20 +25,22 @@ from w2vjax.real import number, sound_counts
 # Prefix sums are products with a triangle of ones of this size. XLA's cumsum on a CPU is ten times
 # slower.
 _TRIANGLE = 128
-# How many parts of a long text are counted, and the words of each. All words of 10^9 take 6 s.
-_PARTS, _PART = 256, 4096
+# Words counted at once. NumPy counts a copy of them in int64.
+_PIECE = 1 << 24
 
 
-def text_counts(ids: np.ndarray, size: int) -> np.ndarray:
-    """[V] int64: how often each of ``size`` words is in a text, or in 256 parts of a long one.
+def text_counts(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[V]: how often each word is in a text: ``counts``, unless they sum to another text.
 
-    >>> text_counts(np.array([0, 2, 2]), 4).tolist()
-    [1, 0, 2, 0]
+    >>> text_counts(np.array([0, 2, 2]), np.array([50, 7, 30])).tolist()
+    [1, 0, 2]
     """
-    if len(ids) > _PARTS * _PART:
-        begins = np.linspace(0, len(ids) - _PART, _PARTS).astype(np.int64)
-        ids = np.concatenate([ids[begin : begin + _PART] for begin in begins])
-    return np.bincount(ids, minlength=size)
+    if counts.sum() == len(ids):
+        return counts
+    found = np.zeros(len(counts), np.int64)
+    for begin in range(0, len(ids), _PIECE):
+        found += np.bincount(ids[begin : begin + _PIECE], minlength=len(counts))
+    return found
 
 
 def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
