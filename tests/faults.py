@@ -1,12 +1,28 @@
 """Faults for tests of writing: the n-th system call fails, or the process is killed there."""
 
 import builtins
+import contextlib
 import errno
 import os
 import signal
 import tempfile
 
 from w2vjax import files
+
+
+@contextlib.contextmanager
+def as_nobody(*owned):
+    """Work as a user whom permissions stop. Root becomes nobody, who gets the files ``owned``."""
+    root = os.getresuid() == (0, 0, 0)
+    if root:
+        for path in owned:
+            os.chown(path, 65534, -1)
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
 
 
 class Faults:

@@ -348,6 +348,17 @@ def test_a_log_that_cannot_be_written_is_told_of_once_and_training_goes_on(tmp_p
     ]
 
 
+def test_a_log_that_cannot_be_removed_does_not_hide_the_error_of_a_run(tmp_path, monkeypatch):
+    log = Log(tmp_path / "log.jsonl", [])
+    monkeypatch.setattr(os, "unlink", refuse)
+    log.close(failed=True)
+    assert names(tmp_path) == ["log.jsonl"]
+
+
+def refuse(*_, **__):
+    raise PermissionError(13, "Permission denied")
+
+
 def test_the_command_tells_of_its_log_and_goes_on(cli, text, quick, tmp_path, monkeypatch):
     def break_it(self, *given):
         true_init(self, *given)
@@ -355,13 +366,22 @@ def test_the_command_tells_of_its_log_and_goes_on(cli, text, quick, tmp_path, mo
         self._file = Full()
 
     true_init = Log.__init__
+
+    def kept(path, **options):
+        return refuse() if path.suffix == ".partial" else true_unlink(path, **options)
+
+    true_unlink = Path.unlink
     monkeypatch.setattr(Log, "__init__", break_it)
+    monkeypatch.setattr(Path, "unlink", kept)
     done = train(cli, text, tmp_path / "out")
     assert done.code == 0
     assert done.err.count("\n") == 1
     assert "log.jsonl.partial cannot be written: No space left on device. The run" in done.err
-    assert names(tmp_path / "out") == RESULTS
+    assert names(tmp_path / "out") == sorted([*RESULTS, "log.jsonl.partial"])
     assert (tmp_path / "out" / "log.jsonl").read_text().count("\n") >= 1
+    monkeypatch.undo()
+    assert train(cli, text, tmp_path / "out").code == 0
+    assert names(tmp_path / "out") == RESULTS
 
 
 # --- signals ------------------------------------------------------------------------------------
@@ -552,15 +572,30 @@ def test_words_outside_the_encoding_of_standard_output_are_escaped(
             assert b"\\" in printed, command
 
 
+TEXTS = [
+    ("latin-1", "strict", b"caf\xe9 b", "café b"),
+    ("cp1252", "strict", b"\x93a\x94 b\x80", "“a” b€"),
+    ("utf-16", "strict", "été 中文".encode("utf-16"), "été 中文"),
+    ("cp1251", "strict", "мир и".encode("cp1251"), "мир и"),
+    ("utf-8", "replace", b"a\xff b\xc3", "a\ufffd b\ufffd"),
+    ("ascii", "replace", b"caf\xe9 b", "caf\ufffd b"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("encoding", "invalid", "data", "printed"), TEXTS)
+def test_training_on_a_text_in_its_encoding(cli, tmp_path, encoding, invalid, data, printed):
+    text, out = tmp_path / "text.txt", tmp_path / "out"
+    text.write_bytes(data)
+    options = ["--encoding", encoding, "--invalid", invalid, "--min-count", 1, "--sample", 0]
+    assert train(cli, text, out, *options).code == 0
+    assert set(w2v.load(out / "vectors.bin").words) == set(printed.split())
+
+
 @pytest.mark.parametrize(
     ("encoding", "invalid", "data", "printed"),
     [
-        ("latin-1", "strict", b"caf\xe9 b", "café b"),
-        ("cp1252", "strict", b"\x93a\x94 b\x80", "“a” b€"),
-        ("utf-16", "strict", "été 中文".encode("utf-16"), "été 中文"),
-        ("cp1251", "strict", "мир и".encode("cp1251"), "мир и"),
-        ("utf-8", "replace", b"a\xff b\xc3", "a\ufffd b\ufffd"),
-        ("ascii", "replace", b"caf\xe9 b", "caf\ufffd b"),
+        *TEXTS,
         ("utf-8", "strict", b"a\xff b", "invalid UTF-8"),
         ("utf8x", "strict", b"a b", "encoding='utf8x' is no"),
     ],

@@ -289,6 +289,14 @@ BAD = [
         b"b 4 5 6\na   1 2 3\n",
         "line 2: two spaces follow the word",
     ),
+    *(
+        (f"two spaces after a word, {kind}", "x.txt", data, f"line {line}: two spaces follow")
+        for kind, data, line in (
+            ("of one number", b"2 1\nb 4\na  1\n", 3),
+            ("CRLF", b"2 3\r\na 1 2 3\r\nb  4 5 6\r\n", 3),
+            ("in UTF-8", "1 2\n中文  1 2\n".encode(), 2),
+        )
+    ),
 ]
 assert len(BAD) >= 40
 

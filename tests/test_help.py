@@ -90,6 +90,10 @@ def test_the_overview_lists_every_command(cli):
     ("line", "said"),
     [
         ("trian text.txt", "There is no command 'trian'. Did you mean train"),
+        *(
+            (wrong, f"There is no command '{wrong}'. Did you mean {right}")
+            for wrong, right in (("analgy", "analogy"), ("conver", "convert"), ("Plott", "plot"))
+        ),
         ("frobnicate", "There is no command 'frobnicate'. w2vjax --help lists"),
         ("train --size 3", "There is no option --size.*--dim"),
         ("train --vector-size=3", "There is no option --vector-size.*--dim"),

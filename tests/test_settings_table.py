@@ -126,9 +126,15 @@ EXTREME = [
 
 
 @pytest.mark.parametrize("given", EXTREME)
-def test_an_extreme_value_gives_a_sane_result(given):
+def test_an_extreme_value_gives_a_sane_result(given, cli, tmp_path):
     settings = SMALL | given
     first, second = (w2v.train(TEXT, **settings) for _ in range(2))
+    (tmp_path / "text").write_text("\n".join(map(" ".join, TEXT)))
+    options = (f"{option(name)}={value}" for name, value in settings.items())
+    done = cli("train", tmp_path / "text", "--out", tmp_path / "out", "--quiet", *options)
+    assert (done.code, done.err) == (0, "")
+    told = w2v.load(tmp_path / "out" / "vectors.bin")
+    assert np.array_equal(told.matrix, first.vectors.matrix)
     assert first.vectors.matrix.shape == (len(first.vocab), settings["dim"])
     assert np.isfinite(first.vectors.matrix).all()
     assert np.array_equal(first.vectors.matrix, second.vectors.matrix)

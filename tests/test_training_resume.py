@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -206,6 +207,18 @@ def test_a_checkpoint_of_another_run_is_refused_naming_what_differs(planted, sav
     with pytest.raises(errors.CheckpointError, match=named):
         w2v.train(**arguments, checkpoint=w2v.Checkpoints(saved, resume=True))
     assert contents(saved) == before
+
+
+def test_every_setting_is_compared():
+    for name, value in IDENTITY.items():
+        for other in (None if value is not None else 0, f"{value} ", [value]):
+            says = "another program" if name == "program" else f"{name}={re.escape(repr(other))}"
+            with pytest.raises(errors.CheckpointError, match=says):
+                _compare(Path("checkpoint"), IDENTITY | {name: other}, IDENTITY, set())
+        less = {key: IDENTITY[key] for key in IDENTITY if key != name}
+        if value is not None:
+            with pytest.raises(errors.CheckpointError):
+                _compare(Path("checkpoint"), less, IDENTITY, set())
 
 
 def test_every_difference_of_the_start_is_another_run(planted):

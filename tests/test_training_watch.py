@@ -319,6 +319,7 @@ def test_the_command_says_what_untrained_tables_have(cli, tmp_path):
     done = cli("train", "--out", tmp_path / "out", "--dim", "4", "--epochs", "2")
     assert done.code == 0
     assert "nats a positive pair at the end; untrained tables have " in done.out
+    assert "Try ten times as many epochs" in done.out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert 3.0 < summary["untrained_loss"] < 6 * np.log(2)
 

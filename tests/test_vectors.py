@@ -77,9 +77,16 @@ def test_a_vocabulary_names_the_rows():
             w2v.Vectors(vocab, np.eye(2), **more)
 
 
-@pytest.mark.parametrize("matrix", [np.eye(3) + 0.1, jnp.eye(3) + 0.1])
-def test_vectors_go_to_other_processes_and_through_deepcopy(matrix):
-    vectors = w2v.Vectors(["a", "b", "c"], matrix, [3, 2, 1])
+@pytest.mark.parametrize("kind", ["NumPy", "JAX", "x.npy", "x.safetensors", "dropped"])
+def test_vectors_go_to_other_processes_and_through_deepcopy(tmp_path, kind):
+    vectors = w2v.Vectors(["a", "b", "c"], np.eye(3) + 0.1, [3, 2, 1])
+    if kind == "JAX":
+        vectors = w2v.Vectors(vectors.vocab, jnp.asarray(vectors.matrix))
+    elif kind == "dropped":
+        vectors = w2v.Vectors(Vocab(("a", "b", "c"), [3, 2, 2], 2, {"d": 1}), vectors.matrix)
+    elif kind != "NumPy":  # a memory map
+        w2v.save(vectors, tmp_path / kind)
+        vectors = w2v.load(tmp_path / kind)
     answer = vectors.most_similar("a")
     for twin in (pickle.loads(pickle.dumps(vectors)), copy.deepcopy(vectors), copy.copy(vectors)):
         assert (twin.vocab, twin.most_similar("a")) == (vectors.vocab, answer)

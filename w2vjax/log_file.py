@@ -59,7 +59,8 @@ class Log:
             release(self._file)
             self._file.close()
         if self._new and not self._begun:
-            os.unlink(self.path)
+            with contextlib.suppress(OSError):  # the error of the run says more
+                os.unlink(self.path)
 
     def _flush(self) -> None:
         if not self._begun and self._file.seekable():

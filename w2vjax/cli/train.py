@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Optional, get_args
 
@@ -138,7 +138,8 @@ def _train_into(
         summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
         with appearing_together(out) as place:
             _save(trained, place, summary)
-        log.unlink(missing_ok=True)
+        with suppress(OSError):  # the results are there, and the next run overwrites it
+            log.unlink()
     return summary
 
 
