@@ -288,6 +288,7 @@ def test_a_table_that_is_not_finite_is_named():
         watch.require_sound(params, "a test", 3, np.inf, "")
 
 
+@pytest.mark.slow
 def test_noise_of_another_kind_is_another_run(planted, tmp_path):
     """The tables of an objective of one's own are in no setting and not in the program's text."""
     arguments = SMALL | {"corpus": planted}
