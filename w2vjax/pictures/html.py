@@ -10,6 +10,7 @@ import base64
 import html
 import json
 import re
+from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -138,19 +139,20 @@ def _base64(array: np.ndarray) -> str:
     return base64.b64encode(array.tobytes()).decode()
 
 
+@cache
+def _of_the_package(name: str) -> str:
+    return files("w2vjax.data").joinpath(name).read_text(encoding="utf-8")
+
+
 def _fill(title: str, data: dict[str, Any]) -> bytes:
     """The page's bytes, all ASCII, so that no encoding can be guessed wrong."""
-    folder = files("w2vjax.data")
     parts = {
         "title": html.escape(drawable(title)),
-        "style": folder.joinpath("map.css").read_text(encoding="utf-8"),
-        "script": "\n".join(
-            folder.joinpath(name).read_text(encoding="utf-8") for name in ("map.js", "search.js")
-        ),
+        "style": _of_the_package("map.css"),
+        "script": "\n".join(map(_of_the_package, ("map.js", "search.js"))),
         # Inside a script element only "<" can end it or open a comment. JSON can escape it.
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    template = folder.joinpath("map.html").read_text(encoding="utf-8")
     # One pass, so that a title or a word that looks like a mark of the template is not replaced.
-    page = re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], template)
+    page = re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], _of_the_package("map.html"))
     return page.encode("ascii", "xmlcharrefreplace")
