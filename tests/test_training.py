@@ -421,9 +421,9 @@ def test_the_built_in_text_is_read_as_the_command_reads_it():
     assert len(w2v.prepare().ids) == 84
 
 
-@pytest.mark.parametrize("counts", [[10**6, 1], [1, 1], [2**40, 7], [5, 10**6]])
+@pytest.mark.parametrize("counts", [[10**6, 1], [1, 1], [2**40, 7], [5, 10**6], [2100, 900]])
 def test_the_schedule_follows_the_words_of_the_text_and_not_the_counts_of_a_vocabulary(counts):
-    """The counts may be those of another text, and its frequent word be rare here."""
+    """The counts may be those of another text, of as many words too, and its frequent word rare."""
     lines = [["a"] * 3 + ["b"] * 7] * 300
     vocab = w2v.Vocab(["a", "b"], counts)
     settings = {"dim": 2, "epochs": 2, "batch_words": 16, "block_words": 8, "copies": 1}

@@ -123,6 +123,7 @@ ELSEWHERE = {
     "huge": w2v.Vocab(WORDS[:2], [2**62, 1]),
     "absent": w2v.Vocab(("-", *WORDS), [50_000, *[10] * 24]),
     "reversed": w2v.Vocab(tuple(WORDS), [2**i for i in range(24, 0, -1)]),
+    "as long": w2v.Vocab(tuple(WORDS), [sum(map(len, planted_text())) - 23, *[1] * 23]),
 }
 
 

@@ -41,8 +41,13 @@ _VOCAB = (
     "The vocabulary: a file with a word and its count on each line. Without it, --min-count "
     "chooses the words."
 )
-_KINDS = {"cache": Path, "devices": int, "step_timeout": float, "deterministic": bool}
-_KINDS["log_every"] = str  # a number of seconds, or a number and a unit
+_KINDS = {
+    "cache": Path,
+    "devices": int,
+    "step_timeout": float,
+    "deterministic": bool,
+    "log_every": str,  # a number of seconds, or a number and a unit
+}
 _BESIDE: dict[str, tuple[Any, ...]] = {
     "tokenizer": (Literal["whitespace", "post"], _POST),
     "vocab": (Path, _VOCAB),

@@ -140,7 +140,7 @@ def _base64(array: np.ndarray) -> str:
 
 
 @cache
-def _of_the_package(name: str) -> str:
+def _data_file(name: str) -> str:
     return files("w2vjax.data").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -148,11 +148,11 @@ def _fill(title: str, data: dict[str, Any]) -> bytes:
     """The page's bytes, all ASCII, so that no encoding can be guessed wrong."""
     parts = {
         "title": html.escape(drawable(title)),
-        "style": _of_the_package("map.css"),
-        "script": "\n".join(map(_of_the_package, ("map.js", "search.js"))),
+        "style": _data_file("map.css"),
+        "script": "\n".join(map(_data_file, ("map.js", "search.js"))),
         # Inside a script element only "<" can end it or open a comment. JSON can escape it.
         "data": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
     # One pass, so that a title or a word that looks like a mark of the template is not replaced.
-    page = re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], _of_the_package("map.html"))
+    page = re.sub(r"\{\{(\w+)\}\}", lambda mark: parts[mark[1]], _data_file("map.html"))
     return page.encode("ascii", "xmlcharrefreplace")

@@ -45,7 +45,9 @@ def interval(every: Any) -> tuple[float, str]:
         fits = number >= 0 if unit == "seconds" else 0 < number < math.inf
         if fits and unit in _UNITS:
             return number, unit
-    remedy = f"Use a number of seconds, or a text of a number and one of: {', '.join(_UNITS)}"
+    remedy = (
+        f"Use a number of seconds, or a text of a number above 0 and one of: {', '.join(_UNITS)}"
+    )
     raise SettingError(f'log_every={every!r:.60} cannot work. {remedy}, as in "1 epoch".')
 
 

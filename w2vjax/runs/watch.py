@@ -94,10 +94,10 @@ def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array
 def untrained_beside(job: Run) -> Waiting:
     """Start :func:`untrained_loss` of a run in a thread. Call the result to wait for it."""
     counts, ids = job.feed.corpus.counts, job.feed.corpus.ids[: job.feed.words]
-    mass = text_counts(ids, counts) * keep_probabilities(counts, job.settings.sample)
     wide = jnp.result_type(float) == jnp.float64
 
     def compute() -> Untrained | None:
+        mass = text_counts(ids, len(counts)) * keep_probabilities(counts, job.settings.sample)
         with jax.enable_x64(wide):  # a thread does not inherit it
             return untrained_loss(job.recipe.objective, job.tables, mass)
 

@@ -59,7 +59,7 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
     The schedule follows from it. What is kept differs by chance, by a thousandth or so.
     """
     ids, keep = feed.corpus.ids, keep_probabilities(counts, settings.sample)
-    here = text_counts(ids, counts)
+    here = text_counts(ids, len(counts))
     share = float((here * keep).sum() / max(here.sum(), 1))
     sizes = np.full(feed.chunks, feed.size)
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
