@@ -267,7 +267,8 @@ def test_terms_may_be_any_numbers() -> None:
         (loss, lambda p, x: (loss(p, x), {"a": p, "b": p["b"]}), "a tree in the place of a leaf"),
         *((lambda p, x, bad=bad: bad, right, "loss=") for bad in (None, "x", {}, 1j)),
         *((loss, lambda p, x, bad=bad: (bad, right(p, x)[1]), "loss") for bad in (None, 1j)),
-        *((lambda p, x, bad=bad: bad, None, "no real numbers") for bad in (None, 3, 1j, ())),
+        *((lambda p, x, bad=bad: bad, None, "no real numbers") for bad in (None, 3, ())),
+        (lambda p, x: 1j, None, "complex numbers. Return their real"),
         (loss, lambda p, x: (loss(p, x), jax.tree.map(np.asarray, p)), "Write it with jax.numpy"),
     ],
 )

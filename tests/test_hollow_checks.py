@@ -550,3 +550,118 @@ def test_what_differences_cannot_answer_is_refused() -> None:
         check_gradients(outside, square, np.ones(5000))
     with pytest.raises(ValueError, match="mismatch in its core"):  # the loss says what is wrong
         check_gradients(lambda x: x @ np.ones(7), square, np.ones(3))
+
+
+@pytest.mark.parametrize("params", [[1, 1e-14], [1e-20, 1, 3], [[1.0, 2.0], [1e-15, 0.0]]])
+def test_a_row_below_the_tolerance_is_not_tested(params: Any) -> None:
+    small = np.asarray(params) < 1e-12
+    wrong = lambda w: (square(w), jnp.where(small, -17, 2) * w)  # noqa: E731
+    assert "not exercised: params in 1 of " in quick(square, wrong, np.asarray(params)).sentence
+    assert quick(square, wrong, np.asarray(params), allow_zero=True).passed
+    narrow = quick(square, wrong, np.asarray(params, np.float32))
+    assert narrow.passed
+    assert "too small to judge in float32: params in 1 of " in narrow.sentence
+    alike = np.where(small, 1e-10, params)  # above it the error is seen
+    assert "wrong sign" in quick(square, wrong, alike).sentence
+
+
+def with_rule(function: Any, rule: Any) -> Any:
+    ruled = jax.custom_vjp(function)
+    ruled.defvjp(lambda x: (function(x), x), lambda x, d: (rule(x, d),))
+    return ruled
+
+
+SUMS: Any = lambda x: (x.sum(), (x**2).sum())  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("function", "rule", "said"),
+    [
+        (SUMS, lambda x, d: d[1] + 2 * x * d[0], "argument 0"),  # two numbers, exchanged
+        (SUMS, lambda x, d: d[0] + 2 * x * d[0], "argument 0"),
+        (lambda x: jnp.outer(x, x), lambda x, d: 2 * d @ x, "argument 0"),
+        (SUM, lambda x, d: 2 * x * jnp.exp(jnp.log(d)), "not linear"),  # NaN below 0
+        (SUM, lambda x, d: 2 * x * jnp.where(d < 0, jnp.inf, d), "not linear"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32", *slow("float16", "bfloat16")])
+def test_a_rule_that_mixes_its_cotangents_up_fails(
+    function: Any, rule: Any, said: str, dtype: str, standard_promotion: None
+) -> None:
+    x = jnp.asarray([0.3, -0.7, 1.1], dtype) if dtype != "float64" else np.asarray([0.3, -0.7, 1.1])
+    check = quick(with_rule(function, rule), None, x)
+    assert not check.passed
+    assert said in check.sentence
+    assert quick(with_rule(function, lambda x, d: jax.vjp(function, x)[1](d)[0]), None, x).passed
+
+
+@pytest.mark.parametrize("size", [1, 44, 300, *slow(710, 5000)])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_many_outputs_of_a_narrow_dtype_are_no_false_alarm(size: int, dtype: str) -> None:
+    """Their weighted sum is near zero, and bfloat16 ends counting at 256."""
+    check = quick(lambda x: 3 * x, None, jnp.ones(size, dtype))
+    assert check.passed, check.sentence
+    assert not check.faint
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda w: jnp.arcsin(w[0]),
+        lambda w: jnp.arcsin(w[:2]).sum() + jnp.sqrt(1 - w[0] ** 2),
+        lambda w: jnp.log(w).sum(),
+    ],
+)
+def test_a_loss_of_a_bounded_domain_can_be_checked(loss: Any, standard_promotion: None) -> None:
+    params = np.asarray([0.999, 0.5, 100.0])
+    assert check_gradients(loss, jax.value_and_grad(loss), params).passed
+    nowhere = lambda w: loss(w) + jnp.log(-1 - w[0] ** 2)  # noqa: E731
+    check = check_gradients(nowhere, jax.value_and_grad(nowhere), params)
+    assert "not all is finite" in check.sentence
+
+
+def test_without_jit_a_backward_gets_arrays_of_jax() -> None:
+    def rule(w: Any, ids: Any) -> Any:
+        found = (2 * w).at[ids].get(mode="clip")
+        w *= 0  # of an array of NumPy this would change the caller's numbers
+        return square(w + found / 2), found + w
+
+    params, ids = np.asarray([1.0, 2.0, 3.0]), np.asarray([0, 1, 9])
+    check = check_gradients(lambda w, ids: square(w), rule, params, ids)
+    assert check.passed, check.sentence
+    assert params.tolist() == [1, 2, 3]
+
+
+def test_what_has_no_name_or_number_of_its_own_is_refused() -> None:
+    twice = {"a": {"b": np.ones(2)}, "a.b": np.ones(2)}
+    with pytest.raises(w2v.errors.SettingError, match=r"Two leaves .* are called a\.b"):
+        quick(lambda p: square(p["a.b"]), lambda p: (square(p["a.b"]), p), twice)
+    with pytest.raises(w2v.errors.SettingError, match="complex"):
+        quick(lambda x: (x.sum(), 1j * x), None, np.ones(2))
+
+
+def test_a_function_without_a_hash_can_be_checked() -> None:
+    class Square:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, w: Any) -> Any:
+            return square(w)
+
+    assert quick(Square(), lambda w: (square(w), 2 * w), np.ones(2)).passed
+    assert quick(Square(), None, np.ones(2)).passed
+    assert not quick(Square(), lambda w: (square(w), 3 * w), np.ones(2)).passed
+
+
+@pytest.mark.parametrize(("noise", "passed"), [(1e-15, True), (1e-9, False)])
+def test_a_gpu_may_add_in_another_order(
+    noise: float, passed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = iter([0.0, *[noise] * 9])
+
+    def rule(w: Any) -> Any:
+        shape = jax.ShapeDtypeStruct((), w.dtype)
+        moved = jax.pure_callback(lambda: np.float64(next(runs)), shape, vmap_method="sequential")
+        return square(w), 2 * w * (1 + moved)
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert quick(square, rule, np.ones(3), scales=(1,)).passed == passed

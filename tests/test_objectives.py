@@ -305,10 +305,13 @@ def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
     def found(params: Any) -> Any:
         twice = jax.grad(lambda p: 2 * composed(p, batch, targets))(params)
         losses, each = w2v.objectives.per_example_backward(objective, params, batch, targets)
-        whole = map(jax.vmap(w2v.to_dense, (0, None)), each, params)
-        return twice, losses.sum(), [examples.sum(0) for examples in whole]
+        whole = [*map(jax.vmap(w2v.to_dense, (0, None)), each, params)]
+        norms = [jnp.sqrt(jnp.square(examples).sum((1, 2))) for examples in whole]
+        of_rows = [w2v.objectives.gradient_norms(rows) for rows in each]
+        return twice, losses.sum(), [examples.sum(0) for examples in whole], norms, of_rows
 
-    twice, total, each = found(params)
+    twice, total, each, norms, of_rows = found(params)
+    np.testing.assert_allclose(of_rows, norms, rtol=1e-12)
     assert float(total) == pytest.approx(float(loss), rel=1e-12)
     for w, c, e in zip(wanted, twice, each, strict=True):
         np.testing.assert_allclose(c, 2 * w, rtol=0, atol=1e-12)

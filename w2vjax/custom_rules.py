@@ -9,11 +9,16 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.extend.core as core
+import jax.numpy as jnp
+import numpy as np
 
+from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
+from w2vjax.trees import in_place, is_float, of_floats
 from w2vjax.types import Tree
 
 _JAX = str(Path(jax.__file__).parent) + os.sep  # the separator, as jaxopt is not JAX
@@ -41,6 +46,88 @@ def without_rules(function: Callable[..., Any]) -> Callable[..., Any]:
     return plain
 
 
+class Ruled(NamedTuple):
+    """A function with rules of its own, as a check takes it: functions of a dict of all arguments.
+
+    The loss is the one number that the function returns. Of more numbers it is the sum, each times
+    a fixed factor, its cotangent.
+
+    Attributes:
+        loss: the forward.
+        backward: (loss, gradient) by JAX, with the rules.
+        bend: how far the gradient is from linear in the cotangents. A rule that forgets its
+            cotangent is right for a cotangent of 1.
+        size: the magnitudes that the loss adds up.
+    """
+
+    loss: Callable[[Tree], Any]
+    backward: Callable[[Tree], tuple[jax.Array, Tree]]
+    bend: Callable[[Tree], jax.Array]
+    size: Callable[[Tree], jax.Array]
+
+
+@kept
+def ruled(function: Callable[..., Any]) -> Ruled:
+    """The loss and the gradient of a function, which may return any arrays."""
+
+    def outputs(arguments: Tree) -> list[Any]:
+        ordered = [arguments[f"argument {i}"] for i in range(len(arguments))]
+        found = jax.tree.leaves(function(*ordered))
+        if any(map(jnp.iscomplexobj, found)):
+            cause = "The function returns complex numbers"
+            raise SettingError(f"{cause}. Return their real and imaginary parts.")
+        if not any(map(is_float, found)):
+            raise SettingError("The function returns no real numbers. Return floats.")
+        return [out for out in found if is_float(out)]
+
+    def cotangents(values: list[Any]) -> list[Any]:
+        if len(values) == 1 and values[0].size == 1:
+            return [jnp.ones_like(values[0])]
+        found = []
+        for seed, value in enumerate(values):
+            draws = np.random.default_rng(seed).integers(0, 256, value.shape, np.int16)
+            # from 1/2 to 1, of both signs, and with 8 bits, so they are the same in every dtype
+            whole = jnp.asarray(np.where(draws < 128, -128 - draws, draws))
+            found.append(whole.astype(value.dtype) / 256)
+        return found
+
+    def terms(arguments: Tree) -> list[Any]:
+        values = outputs(arguments)
+        return [v * w for v, w in zip(values, cotangents(values), strict=True)]
+
+    def loss(arguments: Tree) -> Any:
+        return sum(term.sum() for term in terms(arguments))
+
+    def backward(arguments: Tree) -> tuple[jax.Array, Tree]:
+        floats, value = of_floats(loss, arguments)
+        total, gradient = jax.value_and_grad(value)(floats)
+        return total, in_place(gradient, arguments)
+
+    @jax.jit
+    def size(arguments: Tree) -> jax.Array:
+        wide = [jnp.abs(term).astype(float).sum() for term in terms(arguments)]
+        return jnp.stack(wide).sum()
+
+    @jax.jit
+    def bend(arguments: Tree) -> jax.Array:
+        floats, of_leaves = of_floats(outputs, arguments)
+        values, pull = jax.vjp(of_leaves, floats)
+        (gradient,) = pull(cotangents(values))
+        apart = []
+        for times in (-1.0, -64.0, 1 / 16):  # powers of two change no digit
+            (other,) = pull([w * jnp.asarray(times, w.dtype) for w in cotangents(values)])
+            for g, far in zip(gradient, other, strict=True):
+                wide = g.dtype if g.dtype == jnp.float64 else jnp.float32
+                off = jnp.abs(far.astype(wide) / times - g.astype(wide)).max(initial=0)
+                off /= jnp.abs(g.astype(wide)).max(initial=1e-30)
+                # a larger cotangent may overflow in float16 and float32
+                excused = times == -64 and g.dtype != jnp.float64
+                apart.append(jnp.where(jnp.isfinite(off), off, 0 if excused else jnp.inf))
+        return jnp.max(jnp.stack(apart))
+
+    return Ruled(loss, backward, bend, size)
+
+
 def inner_programs(step: core.JaxprEqn) -> dict[str, list[core.ClosedJaxpr]]:
     """The programs in the parameters of one step of a program, such as the body of a loop."""
     found = {}
@@ -52,7 +139,7 @@ def inner_programs(step: core.JaxprEqn) -> dict[str, list[core.ClosedJaxpr]]:
     return found
 
 
-def own_rule(step: core.JaxprEqn) -> bool:
+def has_own_rule(step: core.JaxprEqn) -> bool:
     """Whether one step of a program is a function with a rule that is not JAX's own."""
     if not step.primitive.name.startswith(("custom_vjp_call", "custom_jvp_call")):
         return False
@@ -88,7 +175,7 @@ def files_within(rule: Any, seen: set[int]) -> set[str]:
 def has_rules(program: core.ClosedJaxpr) -> bool:
     """Whether a program, or one inside it, has a rule that is not JAX's own."""
     return any(
-        own_rule(step) or any(map(has_rules, chain(*inner_programs(step).values())))
+        has_own_rule(step) or any(map(has_rules, chain(*inner_programs(step).values())))
         for step in program.jaxpr.eqns
     )
 
@@ -110,8 +197,9 @@ def evaluate(program: core.ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
 def outputs(step: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
     """The outputs of one step of a program."""
     inner, params = inner_programs(step), dict(step.params)
-    calls = own_rule(step) or step.primitive.name in {"jit", "pjit", "closed_call", "checkpoint"}
-    if calls and (own_rule(step) or any(map(has_rules, chain(*inner.values())))):
+    own, calls = has_own_rule(step), {"jit", "pjit", "closed_call", "checkpoint"}
+    within = step.primitive.name in calls and any(map(has_rules, chain(*inner.values())))
+    if own or within:
         return evaluate(next(iter(inner.values()))[0], values)
     for name, programs in inner.items():  # of loops and branches
         if any(map(has_rules, programs)):

@@ -20,8 +20,10 @@ In ``w2vjax gradcheck`` the floor decides for a vocabulary of one word only, who
 float32 3.0e-6), and a test keeps it so. Losses are judged alike.
 
 A reference of zero proves nothing: a backward that forgets the leaf, or multiplies it by -17, has
-the same zero there. So the check compares at several scales of the params. It fails where a row or
-a column that the loss depends on, as random params show, has a zero reference at all of them.
+the same zero there. Nor does one below the tolerance. So the check compares at several scales of
+the params. It fails where a row or a column that the loss depends on, as random params show, has no
+reference above the tolerance at any of them. A dtype narrower than float64 would miss too many: it
+fails where the reference is zero, and the sentence names the rows that are too small to judge.
 
 Where JAX has no derivative of the loss, as for a callback to NumPy, central differences of every
 entry are the reference, and the tolerance is at least theirs, 1e-7. A wrong forward has a wrong
@@ -29,7 +31,7 @@ entry are the reference, and the tolerance is at least theirs, 1e-7. A wrong for
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -37,6 +39,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax import trees
+from w2vjax.custom_rules import ruled
 from w2vjax.errors import SettingError, as_names, whole_number
 from w2vjax.gradcheck import compare
 from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error
@@ -100,7 +103,7 @@ def check_gradients(
         allow_zero: True, or the names of leaves, where a zero reference is allowed.
         terms: a tree like params, or one number: the magnitude of what an entry adds up, before
             anything cancels. By default no rounding error is excused.
-        loss_terms: the same for the loss.
+        loss_terms: the same for the loss, which may be near zero because numbers cancel.
 
     Returns:
         The result. Nothing is raised for a wrong gradient: ask ``check.passed``, and print
@@ -125,9 +128,10 @@ def check_gradients(
     >>> check_gradients(loss, backward, 0 * w, 0 * x, also=()).sentence
     'params agrees; not exercised: params in 3 of 3 rows.'
     """
-    bend = None
+    rules = None
     if backward is None:
-        loss, backward, bend = own_rule(loss)
+        rules = ruled(loss)
+        loss, backward = rules.loss, rules.backward
         params, batch = {f"argument {i}": each for i, each in enumerate((params, *batch))}, ()
     params, batch = trees.host_copy(params), trees.host_copy(batch)
     leaves = compare.float_leaves(params)
@@ -141,14 +145,19 @@ def check_gradients(
         limits = leaf_limits(leaves, tolerance, terms, 0.0 if run.value is None else DIFFERENCES)
         points = points_at(run, params, scales if exact else scales[:1])
         first = points[0]
-        seen, exercised = exercises(run, points, "examples" in also)
-        checks = judged(run, points, limits, seen)
-        result = summary(dtype, checks, points, number("loss_terms", loss_terms))._replace(
-            repeatable=trees.equal_bits(first.raw, call(run, run.calls.backward, params)),
-            examples=tuple(exercised),
-            untested=untested([*seen, *exercised], allow_zero),
+        tested, clear, examples = exercises(run, points, "examples" in also, limits)
+        tested = clear if exact else tested
+        checks = judged(run, points, limits, tested)
+        sizes = [float(call(run, rules.size, p.params)) if rules else 0.0 for p in points]
+        figures = summary(dtype, checks, points, number("loss_terms", loss_terms), sizes)
+        missing = untested([*tested, *examples], allow_zero)
+        result = figures._replace(
+            repeatable=repeatable(run, first, limits),
+            examples=tuple(examples),
+            untested=missing,
+            faint=tuple(part for part in untested(clear, allow_zero) if part not in missing),
             reference="jax.grad" if run.value is None else "central differences",
-            bend=bend and float(call(run, bend, params)),
+            bend=rules and float(call(run, rules.bend, params)),
         )
         if any(first.gradient[name].shape != leaf.shape for name, leaf in leaves.items()):
             return result  # it has failed already, and has no entries to compare
@@ -156,8 +165,10 @@ def check_gradients(
             result = with_exact_parts(result, run, first, samples, limits)
         others = also if all(leaf.passed for leaf in checks) else ()  # else they repeat the error
         if exact and "eager" in others:
-            with jax.disable_jit():
-                slow = dense(call(run, backward, params)[1], params)
+            with jax.disable_jit(), jax.enable_x64(True):
+                # NumPy's arrays have no ``at``, and a backward may write into them
+                given = jax.tree.map(jnp.asarray, (params, *run.batch))
+                slow = dense(backward(*given)[1], params)
             result = result._replace(eager_error=excess([(named(slow), first)], limits))
         if "vmap" in others:
             result = result._replace(vmap_error=under_vmap(run, points, limits))
@@ -235,61 +246,6 @@ class Point(NamedTuple):
     loss: float
     wanted: Leaves
     slope: float
-
-
-class OwnRule(NamedTuple):
-    """A function with rules of its own, as a check takes it: functions of a dict of all arguments.
-
-    The loss is the number that the function returns, or adds up the entries, each times a fixed
-    factor, its cotangent. With the factor 1 a rule that forgets its cotangent is right, so ``bend``
-    takes other ones.
-    """
-
-    loss: AnyLoss
-    backward: AnyBackward  # by JAX, with the rules
-    bend: Callable[[Tree], jax.Array]  # how far the gradient is from linear in the cotangents
-
-
-@lru_cache(maxsize=256)
-def own_rule(function: AnyLoss) -> OwnRule:
-    """The loss and the gradient of a function, which may return any arrays."""
-
-    def outputs(arguments: Tree) -> list[Any]:
-        ordered = [arguments[f"argument {i}"] for i in range(len(arguments))]
-        floats = [out for out in jax.tree.leaves(function(*ordered)) if is_float(out)]
-        if not floats:
-            raise SettingError("The function returns no real numbers. Return floats.")
-        return floats
-
-    def cotangents(values: list[Any]) -> list[Any]:
-        waves = [jnp.cos(jnp.arange(value.size, dtype=value.dtype)) for value in values]
-        return [w.reshape(v.shape) for w, v in zip(waves, values, strict=True)]
-
-    def loss(arguments: Tree) -> Any:
-        values = outputs(arguments)
-        return sum((v * w).sum() for v, w in zip(values, cotangents(values), strict=True))
-
-    def backward(arguments: Tree) -> tuple[jax.Array, Tree]:
-        floats, value = trees.of_floats(loss, arguments)
-        total, gradient = jax.value_and_grad(value)(floats)
-        return total, trees.in_place(gradient, arguments)
-
-    @jax.jit
-    def bend(arguments: Tree) -> jax.Array:
-        floats, of_leaves = trees.of_floats(outputs, arguments)
-        values, pull = jax.vjp(of_leaves, floats)
-        (gradient,) = pull(cotangents(values))
-        apart = []
-        for times in (-64.0, 1 / 16):  # powers of two change no digit
-            (other,) = pull([w * jnp.asarray(times, w.dtype) for w in cotangents(values)])
-            for g, far in zip(gradient, other, strict=True):
-                wide = g.dtype if g.dtype == jnp.float64 else jnp.float32
-                g, far = g.astype(wide), far.astype(wide)
-                off = jnp.abs(far / times - g).max(initial=0) / jnp.abs(g).max(initial=1e-30)
-                apart.append(jnp.where(jnp.isfinite(off), off, 0))  # float16 may overflow
-        return jnp.max(jnp.stack(apart))
-
-    return OwnRule(loss, backward, bend)
 
 
 def named(tree: Tree) -> Leaves:
@@ -383,47 +339,61 @@ def points_at(run: Prepared, params: Tree, scales: Sequence[float]) -> list[Poin
 
 
 def exercises(
-    run: Prepared, points: Sequence[Point], examples: bool
-) -> tuple[list[Exercise], list[Exercise]]:
-    """What the points exercise: rows and columns of each leaf, and rows of the batch's leaves."""
+    run: Prepared, points: Sequence[Point], examples: bool, limits: dict[str, Limit]
+) -> tuple[list[Exercise], list[Exercise], list[Exercise]]:
+    """(rows and columns of each leaf, the same, rows of the batch's leaves) that points exercise.
+
+    The first have a reference other than zero. The second have one that is above the tolerance, so
+    that a gradient without it fails.
+    """
 
     def live(found: Sequence[tuple[Leaves, Leaves]]) -> list[dict[tuple[str, int], Array]]:
         params, batch = (compare.live_rows(trees) for trees in zip(*found, strict=True))
         return [params, {place: rows for place, rows in batch.items() if not place[1]}]
 
+    def seen(point: Point, name: str, leaf: Array) -> Array:
+        size = max(np.abs(leaf).max(initial=0), floor_at(point, points[0], name, limits[name]))
+        return np.where(np.abs(leaf) > limits[name].tolerance * size, leaf, 0)
+
     tested = live([(p.wanted, influence(run, p.params) if examples else {}) for p in points])
+    clear = [{name: seen(p, name, leaf) for name, leaf in p.wanted.items()} for p in points]
+    parts = [(tested[0], 0, ""), (compare.live_rows(clear), 0, ""), (tested[1], 1, "batch.")]
     probed: list[dict[tuple[str, int], Array]] = []
-    if not all(rows.all() for part in tested for rows in part.values()):
-        probed = live(probe(run, points[0].params, examples))
+    if not all(rows.all() for part, *_ in parts for rows in part.values()):
+        found = probe(run, points[0].params, examples)
+        probed = live(found) if found else []
 
-    def found(which: int, prefix: str = "") -> list[Exercise]:
-        parts = []
-        for (name, axis), rows in tested[which].items():
+    def counted(part: dict[tuple[str, int], Array], which: int, prefix: str) -> list[Exercise]:
+        counts = []
+        for (name, axis), rows in part.items():
             # without a probe, every row is taken to be touched
-            touched = rows | probed[which][name, axis] if probed else np.ones_like(rows)
-            counts = rows.size, int(touched.sum()), int(rows.sum())
-            parts.append(Exercise(prefix + name, *counts, axis))
-        return parts
+            alive = tested[which][name, axis]
+            touched = alive | probed[which][name, axis] if probed else np.ones_like(rows)
+            numbers = rows.size, int(touched.sum()), int(rows.sum())
+            counts.append(Exercise(prefix + name, *numbers, axis))
+        return counts
 
-    return found(0), found(1, "batch.")
+    first, second, third = (counted(*part) for part in parts)
+    return first, second, third
 
 
 def probe(run: Prepared, params: Tree, examples: bool) -> list[tuple[Leaves, Leaves]]:
     """Gradients and influences at random params, which show the rows that the loss depends on.
 
-    One is near the given params, the others are far, in pairs. Where the loss is not finite, none.
+    Two are near the given params, the others are far, in pairs. Where the loss is not finite, none.
     """
     given = widen(params)
 
-    def near(leaf: Array, rng: np.random.Generator) -> Array:
+    def near(leaf: Array, rng: np.random.Generator, least: float) -> Array:
         """The sign of every entry, and not its size."""
-        return leaf * rng.uniform(0.5, 1.5, leaf.shape)
+        return leaf * rng.uniform(least, least + 1, leaf.shape)
 
     def away(leaf: Array, rng: np.random.Generator, times: float) -> Array:
         size = np.abs(leaf).max(initial=0) or 1.0
         return leaf + times * size * rng.normal(size=leaf.shape)
 
-    moves: list[Any] = [partial(near, rng=np.random.default_rng(1))]
+    # the second only shrinks, for losses of a bounded domain
+    moves: list[Any] = [partial(near, rng=np.random.default_rng(1), least=x) for x in (0.5, 0.0)]
     for seed, times in enumerate(FAR if run.value is None else FAR[-1:]):  # differences take long
         rngs = np.random.default_rng(seed), np.random.default_rng(seed)  # the same numbers twice
         moves += [partial(away, rng=r, times=t) for r, t in zip(rngs, (times, -times), strict=True)]
@@ -461,10 +431,25 @@ def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tup
     return tuple(found.values())
 
 
+def floor_at(point: Point, first: Point, name: str, limit: Limit) -> float:
+    """The floor of a leaf. At another scale it is at least the gradient at the first."""
+    least = 0.0 if point is first else float(np.abs(first.wanted[name]).max(initial=0))
+    return max(limit.floor, least)
+
+
 def error_at(point: Point, first: Point, gradient: Leaves, name: str, limit: Limit) -> float:
-    """The error of a leaf. At another scale the floor is at least the gradient at the first."""
-    least = 0.0 if point is first else np.abs(first.wanted[name]).max(initial=0)
-    return leaf_error(gradient[name], point.wanted[name], max(limit.floor, least))[0]
+    """The error of a leaf."""
+    floor = floor_at(point, first, name, limit)
+    return leaf_error(gradient[name], point.wanted[name], floor)[0]
+
+
+def repeatable(run: Prepared, first: Point, limits: dict[str, Limit]) -> bool:
+    """Whether a second run gives equal bits. A GPU adds in any order: there, an equal gradient."""
+    again = call(run, run.calls.backward, first.params)
+    if trees.equal_bits(first.raw, again):
+        return True
+    off = excess([(named(dense(again[1], first.params)), first)], limits)
+    return jax.default_backend() != "cpu" and off <= max(x.tolerance for x in limits.values())
 
 
 def judged(
@@ -516,9 +501,16 @@ def example_parts(run: Prepared, point: Point) -> list[Leaves]:
 
 
 def summary(
-    dtype: str, checks: Sequence[LeafCheck], points: Sequence[Point], loss_terms: float
+    dtype: str,
+    checks: Sequence[LeafCheck],
+    points: Sequence[Point],
+    loss_terms: float,
+    sizes: Sequence[float],
 ) -> GradientCheck:
-    """The result of the comparisons with the reference: the worst leaf, and the loss."""
+    """The result of the comparisons with the reference: the worst leaf, and the loss.
+
+    ``sizes`` are the magnitudes that the loss of each point adds up, where they are known.
+    """
     worst = max(checks, key=lambda leaf: leaf.error / leaf.tolerance)
     point = next(point for point in points if point.scale == worst.scale)
     found, wanted = point.gradient[worst.name], point.wanted[worst.name]
@@ -526,7 +518,10 @@ def summary(
     place = compare.place_of(worst.name, found, wanted, at) if found.size else ""
     first = points[0]
     least = max(abs(first.loss), compare.rounding_floor(dtype, worst.tolerance, loss_terms))
-    losses = [abs(float(p.raw[0]) - p.loss) / max(abs(p.loss), least) for p in points]
+    losses = [
+        abs(float(p.raw[0]) - p.loss) / max(abs(p.loss), least, size)
+        for p, size in zip(points, sizes, strict=True)
+    ]
     gradients = [np.isfinite(leaf).all() for leaf in first.gradient.values()]
     figures = worst.error, worst.tolerance, place, float(np.max(losses))
     return GradientCheck(

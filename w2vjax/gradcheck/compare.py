@@ -38,7 +38,8 @@ class Exercise(NamedTuple):
         name: its place in the params, or in the batch behind "batch.".
         rows: indices of the axis; 1 for a number.
         touched: rows that the loss depends on.
-        tested: touched rows whose reference is not zero at one of the scales.
+        tested: touched rows whose reference is not zero at one of the scales; in float64, those
+            where it is above the tolerance.
         axis: of the leaf: 0 for rows, 1 for columns, and so on.
     """
 
@@ -58,6 +59,10 @@ def float_leaves(params: Tree) -> dict[str, Array]:
     leaves = jax.tree_util.tree_leaves_with_path(params)
     kinds = [(path, leaf) for path, leaf in leaves if is_float(leaf) or np.iscomplexobj(leaf)]
     named = {name_of(path): leaf for path, leaf in kinds}
+    if len(named) < len(kinds):
+        names = [name_of(path) for path, _ in kinds]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise SettingError(f"Two leaves of the params are called {twice}. Rename a key.")
     if not named:
         raise SettingError("The parameters hold no floats, so they have no gradient. Give floats.")
     for name, leaf in named.items():

@@ -5,12 +5,12 @@ loss is taken out first: with the rule, the check would compare the rule with it
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
 from w2vjax.custom_rules import without_rules
+from w2vjax.lazy import kept
 from w2vjax.trees import in_place, of_floats
 from w2vjax.types import Tree
 
@@ -41,7 +41,7 @@ def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:
     return Compiled(reference, single, influence, under_vmap)
 
 
-@lru_cache(maxsize=256)
+@kept
 def compiled_backward(backward: AnyBackward) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``backward`` and ``under_vmap`` of :class:`Compiled`."""
 
@@ -51,7 +51,7 @@ def compiled_backward(backward: AnyBackward) -> tuple[Callable[..., Any], Callab
     return jax.jit(backward), jax.jit(both, compiler_options=QUICK)
 
 
-@lru_cache(maxsize=256)
+@kept
 def compiled_loss(loss: AnyLoss) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``reference`` and ``influence`` of :class:`Compiled`."""
     plain = without_rules(loss)

@@ -52,6 +52,7 @@ class GradientCheck(NamedTuple):
         repeatable: whether two runs gave equal bits.
         finite: whether loss and gradient are finite at the params as given.
         untested: what the check has not exercised, "input in 5 of 5 rows".
+        faint: rows with a reference below the tolerance. In float64 they are untested.
         leaves: what was found for each leaf.
         examples: float parts of the batch, and the rows of them that the gradient needs.
         precision: dtype, device and precision of products in which the backward ran.
@@ -73,6 +74,7 @@ class GradientCheck(NamedTuple):
     repeatable: bool | None = None
     finite: bool | None = None
     untested: tuple[str, ...] = ()
+    faint: tuple[str, ...] = ()
     leaves: tuple[LeafCheck, ...] = ()
     examples: tuple[Exercise, ...] = ()
     precision: str = ""
@@ -126,7 +128,8 @@ class GradientCheck(NamedTuple):
             if not leaf.passed:
                 at = "" if leaf.scale == 1 else f" at {leaf.scale:g} times the params"
                 clauses.append(f"{leaf.name} {leaf.looks}{at}")
-        return "; ".join(clauses + self.faults) + "."
+        faint = [f"too small to judge in {self.dtype}: {which}" for which in self.faint]
+        return "; ".join(clauses + self.faults + faint) + "."
 
     @property
     def report(self) -> str:

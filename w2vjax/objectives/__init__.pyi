@@ -8,6 +8,7 @@ from w2vjax.objectives.logistic import logistic_rows_loss as logistic_rows_loss
 from w2vjax.objectives.model import bounded_backward as bounded_backward
 from w2vjax.objectives.model import bounded_by_weights as bounded_by_weights
 from w2vjax.objectives.model import compose as compose
+from w2vjax.objectives.model import gradient_norms as gradient_norms
 from w2vjax.objectives.model import held_out_loss as held_out_loss
 from w2vjax.objectives.model import per_example_backward as per_example_backward
 from w2vjax.objectives.negative import negative_sampling as negative_sampling

@@ -305,8 +305,8 @@ def per_example_backward(
 ) -> tuple[Array, Params]:
     """:func:`backward` of each group alone, by ``vmap``; the gradients add up to that of the batch.
 
-    A full softmax has an array [V, D] for every group, so a large batch needs much memory. With
-    pairs, the norm of each gradient is that of its rows: no array [V, D] is needed.
+    A full softmax has an array [V, D] for every group, so a large batch needs much memory. Other
+    gradients are rows, in which a word may occur twice: :func:`gradient_norms` adds these up.
 
     Args:
         objective: any whose groups share no negatives.
@@ -328,7 +328,7 @@ def per_example_backward(
     >>> losses, gradients = single(objective, params, batch, targets)
     >>> losses.shape, gradients.output.shape
     ((2,), (2, 4, 2))
-    >>> jnp.sqrt(jnp.square(gradients.output).sum((1, 2))).shape  # how much each pair matters
+    >>> gradient_norms(gradients.output).shape  # how much each pair matters
     (2,)
     """
     if objective.sharing(targets) > 1 or batch.regrouped > 1:
@@ -341,6 +341,30 @@ def per_example_backward(
         return backward(objective, params, *jax.tree.map(lambda leaf: leaf[None], group))
 
     return jax.vmap(one)((batch, targets))
+
+
+def gradient_norms(gradients: Gradient) -> Array:
+    """The norms |G_b| of what :func:`per_example_backward` gives for one table.
+
+    Rows of one word add up, without an array [V, D]: |G|^2 = sum of v_n . v_m over all pairs n, m
+    of rows with one id.
+
+    Args:
+        gradients: Rows with ids [B, N] and values [B, N, D], or dense [B, V, D].
+
+    Returns:
+        [B].
+
+    >>> twice = Rows(jnp.asarray([[7, 7], [7, 8]]), jnp.ones((2, 2, 1)))
+    >>> print(gradient_norms(twice).round(3))  # 1 + 1, and the root of 1 + 1
+    [2.    1.414]
+    """
+    if not isinstance(gradients, Rows):
+        return jnp.sqrt(jnp.square(gradients).sum((1, 2)))
+    ids, values = gradients
+    products = jnp.einsum("bnd,bmd->bnm", values, values)
+    squares = jnp.where(ids[:, :, None] == ids[:, None, :], products, 0).sum((1, 2))
+    return jnp.sqrt(jnp.maximum(squares, 0))  # rows that cancel may leave a rounding below 0
 
 
 def held_out_loss(
