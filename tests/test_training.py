@@ -395,6 +395,36 @@ def test_what_was_trained_by_a_lambda_is_pickled_without_its_run(planted):
     assert "_replace(run=None)" in w2v.Trained.__doc__
 
 
+@pytest.mark.parametrize("measure", [True, False])
+@pytest.mark.parametrize("table", ["input", "output"])
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize(
+    ("model", "objective"),
+    [("skip-gram", "negative"), *slow(("skip-gram", "hierarchical"), ("cbow", "softmax"))],
+)
+def test_a_step_with_a_number_that_is_not_finite_moves_nothing(
+    planted, model, objective, bad, table, measure
+):
+    run = w2v.set_up(planted, w2v.Settings(**SMALL, model=model, objective=objective))
+    recipe = run.recipe._replace(measured=run.recipe.groups)
+    tokens = jnp.asarray(planted.ids[: 4 * 18].reshape(4, 18))
+    batch = recipe.windows(tokens, jnp.zeros((4, 18), jnp.int32), jnp.full((4, 8), 5))
+    used = int(batch.inputs.ids.reshape(-1)[0]) if table == "input" else int(batch.words[0, 0])
+    draw = np.random.default_rng(0).normal
+    params = w2v.Params(*(jnp.asarray(draw(size=t.shape), t.dtype) for t in run.state.params))
+    for entry in (0, slice(None)):
+        spoiled = getattr(params, table).at[used, entry].set(bad)
+        given = params._replace(**{table: spoiled})
+        before = jax.tree.map(np.asarray, given)
+        step = jax.jit(partial(w2v.gradient_step, recipe, measure=measure))
+        state, loss, _ = step(
+            State(given, run.state.optimizer), run.tables, batch, jax.random.key(0)
+        )
+        assert np.isnan(loss)
+        for found, old in zip(state.params, before, strict=True):
+            np.testing.assert_array_equal(found, old)
+
+
 @pytest.mark.parametrize("objective", ["negative", "hierarchical"])
 def test_a_step_on_no_pairs_moves_nothing(planted, objective):
     run = w2v.set_up(planted, Settings(**SMALL | {"objective": objective}))

@@ -177,11 +177,28 @@ def test_allow_without_resume_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_allow_names_a_field_even_where_there_is_no_checkpoint_yet(planted, tmp_path):
+    for name in ("epochs", "setting.epochs", "typo"):
+        with pytest.raises(errors.SettingError, match=r"names no field.*settings\.epochs"):
+            w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, 60, True, (name,)))
+    w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, 60, True, ("corpus",)))
+
+
+@pytest.mark.parametrize("objective", ["hierarchical", "softmax"])
+def test_settings_of_another_objective_are_refused_beside_a_method(objective):
+    for setting in ({"negatives": 15}, {"noise_exponent": 0.5}):
+        with pytest.raises(errors.SettingError, match="is for objective='negative'"):
+            w2v.train(Unread(), **SMALL, method=w2v.method("skip-gram", objective), **setting)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--resume"], "--checkpoint"),
         (["--allow", "settings.epochs"], "--checkpoint"),
+        *((["--checkpoint-every", n], "Name it with --checkpoint.") for n in ("0", "5", "-5")),
+        (["--heartbeat", "100"], "--heartbeat is for several processes"),
+        (["--start-timeout", "9"], "--start-timeout is for several processes"),
         (["--checkpoint", "ck", "--checkpoint-every", "nan"], "every=nan (--checkpoint-every)"),
         (["--checkpoint", "ck", "--checkpoint-every", "-1"], "every=-1.0 (--checkpoint-every)"),
         (["--checkpoint", "ck", "--allow", "corpus"], "--resume"),

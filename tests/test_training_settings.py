@@ -19,6 +19,7 @@ from planted import SMALL, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.cli.options import Options, given_in, keywords_for
+from w2vjax.runs import watch
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.loop import make_run
 from w2vjax.training import methods, setup
@@ -291,6 +292,31 @@ def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkey
     ):
         chosen = w2v.method() if optimizer is None else w2v.method()._replace(optimizer=optimizer)
         assert w2v.set_up(planted, settings, chosen).feed.copies == copies
+
+
+@pytest.mark.parametrize(
+    ("copies", "join_words"), [(1, 512), (2, 512), (3, 512), (3, 2000), (4, 1024), (8, 4800)]
+)
+def test_the_rate_ends_where_the_first_copy_does(planted, copies, join_words):
+    """Also where copies have not equally many chunks, and where some have none."""
+    settings = {"copies": copies, "join_words": join_words, "epochs": 3}
+    trained = w2v.train(planted, **SMALL | settings, log_every=0.0)
+    run = trained.run
+    sizes = [run.feed.chunk(number)[2] for number in range(run.feed.chunks)]
+    assert run.steps == 3 * sum(-(-int(size) // 32) for size in sizes[::copies])
+    rates = [record["learning_rate"] for record in trained.history]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(1e-4 * run.settings.learning_rate, rel=1e-3)
+
+
+@pytest.mark.parametrize("schedule", [0.05, lambda step: 0.1 / jnp.float32(1 + step)])
+def test_a_schedule_of_ones_own_is_not_told_as_the_usual_rate(planted, schedule):
+    trained = w2v.train(planted, **SMALL, schedule=schedule)
+    assert trained.summary["settings"]["learning_rate"] is None
+    assert watch.remedy(trained.run) == "Lower the schedule or batch_words=32."
+    usual = w2v.train(planted, **SMALL, learning_rate=0.07)
+    assert usual.summary["settings"]["learning_rate"] == 0.07
+    assert watch.remedy(usual.run) == "Lower learning_rate=0.07 or batch_words=32."
 
 
 def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted):

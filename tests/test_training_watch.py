@@ -357,6 +357,17 @@ def test_a_run_without_a_pair_is_refused_and_leaves_nothing(tmp_path, case):
     assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
 
 
+def test_a_resumed_run_that_has_trained_nothing_is_refused_too(tmp_path):
+    lines, settings = [["a", "b", "c"]] * 30, SMALL | {"sample": 1e-12, "epochs": 5}
+    begun = w2v.train(
+        lines, **settings, callback=lambda _: True, log_every=0.0, checkpoint=tmp_path
+    )
+    assert begun.summary["words"] < 5 * 90
+    for _ in range(2):  # the first ends the run, the second finds it at its end
+        with pytest.raises(errors.CorpusError, match="No pair of words was trained: "):
+            w2v.train(lines, **settings, checkpoint=w2v.Checkpoints(tmp_path, 0, resume=True))
+
+
 def test_nothing_is_trained_whatever_the_tables_start_from(planted):
     start = w2v.train(planted, **SMALL).params
     for lines in ([["a"], ["b"]] * 9, [["a", "b"]] * 9):

@@ -77,16 +77,16 @@ class Processes:
         coordinator: An address of process 0 that all processes reach.
         processes: How many processes there are.
         process: The number of this process, from 0.
-        start_timeout: Seconds within which all processes have to connect.
-        heartbeat: Seconds of silence after which a process counts as dead.
+        start_timeout: Seconds within which all processes have to connect. Default: 300.
+        heartbeat: Seconds of silence after which a process counts as dead. Default: 100.
     """
 
     distributed: bool = False
     coordinator: Annotated[Optional[str], arg(metavar="HOST:PORT")] = None
     processes: Annotated[Optional[int], arg(metavar="N")] = None
     process: Annotated[Optional[int], arg(metavar="I")] = None
-    start_timeout: float = 300.0
-    heartbeat: float = 100.0
+    start_timeout: Optional[float] = None
+    heartbeat: Optional[float] = None
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ class Saving:
 
     Args:
         checkpoint: Folder for checkpoints. Ctrl-C, SIGTERM and SIGUSR1 save one, then end the run.
-        checkpoint_every: Seconds between checkpoints.
+        checkpoint_every: Seconds between checkpoints. Default: 60.
         resume: Go on from the last checkpoint, if there is one.
         allow: Fields that may differ from the checkpoint's, such as "jax version".
     """
 
     checkpoint: Annotated[Optional[Path], shown("FOLDER")] = None
-    checkpoint_every: float = 60.0
+    checkpoint_every: Optional[float] = None
     resume: bool = False
     allow: Annotated[Strings, shown("FIELD ...")] = ()
 
@@ -111,10 +111,11 @@ class Saving:
 
         refuse_stream(self.checkpoint)
         if self.checkpoint is not None:
-            return Checkpoints(self.checkpoint, self.checkpoint_every, self.resume, self.allow)
-        for name, given in (("--resume", self.resume), ("--allow", self.allow)):
-            if given:
-                cause = f"{name} is for going on from a checkpoint, and no folder is named"
+            every = 60.0 if self.checkpoint_every is None else self.checkpoint_every
+            return Checkpoints(self.checkpoint, every, self.resume, self.allow)
+        for name, value in vars(self).items():
+            if value is not None and value is not False and value != ():  # 0 is given
+                cause = f"--{name.replace('_', '-')} is for checkpoints, and no folder is named"
                 raise SettingError(f"{cause}. Name it with --checkpoint.")
         return None
 

@@ -67,9 +67,9 @@ def train(
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.devices.compiling import use_compile_cache
-    from w2vjax.processes.guard import guarded
+    from w2vjax.processes.guard import HEARTBEAT, guarded
 
-    with _connected(hosts), guarded(hosts.heartbeat):
+    with _connected(hosts), guarded(hosts.heartbeat or HEARTBEAT):
         if not no_compile_cache:
             use_compile_cache()
         given = given_in(training)
@@ -93,15 +93,15 @@ def _connected(hosts: Processes) -> Iterator[None]:
     """Join the other processes, if there are some. What JAX then prints is not in our output."""
     from w2vjax.processes.connect import connect, libraries_on_stderr
 
-    values = vars(hosts).copy()
+    values = {name: value for name, value in vars(hosts).items() if value is not None}
     if values.pop("distributed"):
         with libraries_on_stderr():
             connect(**values)
             yield
         return
-    for name in ("coordinator", "processes", "process"):
-        if values[name] is not None:
-            raise SettingError(f"--{name} is for several processes. Add --distributed.")
+    for name in values:
+        option = name.replace("_", "-")
+        raise SettingError(f"--{option} is for several processes. Add --distributed.")
     yield
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from w2vjax.errors import ProcessError, SettingError
-from w2vjax.processes.guard import end_now, leave, reason_of
+from w2vjax.processes.guard import HEARTBEAT, end_now, leave, reason_of
 
 _SAME = "Give all the same --coordinator and --processes, and each its own --process."
 
@@ -85,7 +85,7 @@ def connect(
     processes: int | None = None,
     process: int | None = None,
     start_timeout: float = 300.0,
-    heartbeat: float = 100.0,
+    heartbeat: float = HEARTBEAT,
 ) -> None:
     """Make this process one of several, before it uses JAX for anything else.
 

@@ -18,6 +18,7 @@ import jax
 
 from w2vjax.errors import ProcessError, StoppedError
 
+HEARTBEAT = 100.0  # seconds of silence after which a process counts as dead
 _BEAT = 0.5  # seconds from one note of a guard to the next
 _GRACE = 3.0  # seconds that a process has to end by its own error, when another one has failed
 _FAREWELL = 6.0  # seconds from the last note of process 0 to its end: _GRACE, and some beats
@@ -148,7 +149,7 @@ def forward(waits_for: Any = None, training: bool = True) -> None:
 
 
 @contextmanager
-def guarded(heartbeat: float = 100.0, step_timeout: float = float("inf")) -> Iterator[None]:
+def guarded(heartbeat: float = HEARTBEAT, step_timeout: float = float("inf")) -> Iterator[None]:
     """A guard beside what is done here, if the run has several processes. One serves all.
 
     If it fails, the process ends without waiting for the others at JAX's last barrier.

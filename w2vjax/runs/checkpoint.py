@@ -212,6 +212,7 @@ def load_checkpoint(
     if damaged:
         cause = f"No checkpoint in {folder} is sound: {damaged[0]}"
         raise CheckpointError(f"{cause} Start again in an empty folder.")
+    _require_fields(set(allow), identity, identity)
     return None
 
 
@@ -271,9 +272,7 @@ def _in_todays_words(identity: Record) -> Record:
 
 
 def _compare(path: Path, theirs: Record, ours: Record, allow: set[str]) -> None:
-    if unknown := allow - set(ours) - set(theirs):
-        cause = f"allow={sorted(unknown)} names no field of a checkpoint"
-        raise SettingError(f"{cause}. Fields: {', '.join(sorted(ours))}.")
+    _require_fields(allow, ours | theirs, ours)
     different = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
     for name in different:
         # the program follows from everything else: it is the last to be blamed
@@ -289,6 +288,12 @@ def _compare(path: Path, theirs: Record, ours: Record, allow: set[str]) -> None:
             f"{path.name} was made by another program: objective, windows, optimizer, schedule or "
             f"the package's version differ. {_SAME}"
         )
+
+
+def _require_fields(allow: set[str], known: Record, ours: Record) -> None:
+    if unknown := allow - set(known):
+        cause = f"allow={sorted(unknown)} names no field of a checkpoint"
+        raise SettingError(f"{cause}. Fields: {', '.join(sorted(ours))}.")
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -43,7 +43,14 @@ from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
 from w2vjax.runs.held_out import evaluate_held_out
 from w2vjax.runs.report import Reporter, StopSignals, interval
 from w2vjax.runs.rounds import Saver, Standing, Trainer
-from w2vjax.runs.watch import Untrained, Watch, advice, require_neighbours, untrained_beside
+from w2vjax.runs.watch import (
+    Untrained,
+    Watch,
+    advice,
+    first_rate,
+    require_neighbours,
+    untrained_beside,
+)
 from w2vjax.training import setup
 from w2vjax.training.copies import Joined, Workers, spread
 from w2vjax.training.methods import SHIPPED_WINDOWS, completed
@@ -179,7 +186,8 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     arguments.check_values()
     method = arguments.chosen_method()
     mesh = arguments.chosen_mesh()
-    completed_settings = completed(arguments.settings(), method, on_accelerator(mesh))
+    settings = changed(arguments.settings(), {"model": method.model, "objective": method.objective})
+    completed_settings = completed(settings, method, on_accelerator(mesh))
     setup.check_run_mesh(mesh, completed_settings)
     setup.check_optimizer_maker(method.optimizer)
     block, dim = completed_settings.block_words, completed_settings.dim
@@ -300,7 +308,7 @@ def summarize(
         "advice": advice(loss, base, steps),
         "train_seconds": position.seconds,
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
-        "settings": job.settings.as_json(),
+        "settings": job.settings.as_json() | {"learning_rate": first_rate(job)},
         "corpus": "" if corpus.vocab.report is None else str(corpus.report),
         "device": own_device(job.recipe.mesh).device_kind,
         "versions": {"jax": jax.__version__, "numpy": np.__version__},

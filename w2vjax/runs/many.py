@@ -19,7 +19,7 @@ from w2vjax.lazy import kept
 from w2vjax.runs.arguments import Arguments, Keywords, arguments_of
 from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
-from w2vjax.runs.watch import Untrained, Watch, untrained_beside
+from w2vjax.runs.watch import Untrained, Watch, remedy, untrained_beside
 from w2vjax.training.feed import marked
 from w2vjax.training.setup import Run, drawn_params
 from w2vjax.training.step import Progress, Recipe, State, schedule_argument, train_chunk
@@ -214,10 +214,13 @@ def _judge(
     """Raise what ``train`` raises of a model that has diverged, or learned from no pair."""
     rate = arguments.learning_rate or job.settings.learning_rate
     job = job._replace(settings=replace(job.settings, seed=arguments.seed, learning_rate=rate))
+    if arguments.schedule is None:
+        usual: Any = linear_decay(rate, job.steps)
+        job = job._replace(recipe=job.recipe._replace(schedule=usual))
     watch = Watch(job, Position(), untrained, None)
     try:
         if int(progress.failed) >= 0:
-            raise DivergedError(f"The loss of a step is not finite. {watch.remedy()}")
+            raise DivergedError(f"The loss of a step is not finite. {remedy(job)}")
         watch.round([progress], job.steps)
         watch.end(params, job.steps)
     except DivergedError as error:

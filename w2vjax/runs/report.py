@@ -13,6 +13,7 @@ from w2vjax.errors import DivergedError, SettingError, StoppedError
 from w2vjax.log_file import Log
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.checkpoint import Position, check_seconds
+from w2vjax.runs.watch import remedy
 from w2vjax.training.step import Progress, rate_at
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class Reporter:
         self._every, self._unit = interval(arguments.log_every)
         self._callback, self.on_epoch = arguments.callback, arguments.on_epoch
         self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
+        rounds = -(-run.feed.chunks // run.feed.copies)
+        # steps of the first copy: a checkpoint has only those of all
+        self._of_first = self.steps * rounds // run.feed.chunks
         self._begin, self._written = position, (time.perf_counter(), position.words, self.steps)
         self._loss, self._pairs, self._stops = 0.0, 0.0, False
         self._log = None if arguments.log is None else Log(arguments.log, self.history)
@@ -86,16 +90,16 @@ class Reporter:
         """
         for progress in round_:
             if int(progress.failed) >= 0:
-                settings, step = self.run.settings, self.steps + int(progress.failed)
+                step = self.steps + int(progress.failed)
                 raise DivergedError(
                     f"The loss is not finite at step {step}: a score of the input against the "
-                    f"output table overflowed. Lower learning_rate={settings.learning_rate} or "
-                    f"batch_words={settings.batch_words}; the last checkpoint, if any, is "
+                    f"output table overflowed. {remedy(self.run)} The last checkpoint, if any, is "
                     "untouched."
                 )
             self.steps += int(progress.steps)
             self._loss += float(progress.loss)
             self._pairs += float(progress.pairs)
+        self._of_first += sum(int(progress.steps) for progress in round_[:1])
 
     def round(self, position: Position, vectors: "Vectors | None" = None) -> bool:
         """Show a round, and make a record if it is time. True if a callback stops the run.
@@ -139,7 +143,7 @@ class Reporter:
             "step": self.steps,
             "words": position.words,
             "loss": self._loss / self._pairs if self._pairs else None,
-            "learning_rate": rate_at(self.run.recipe, self.steps // self.run.feed.copies),
+            "learning_rate": rate_at(self.run.recipe, self._of_first),
             "words_per_second": speed,
             "seconds": position.seconds,
             "seconds_left": (self.total - position.words) / max(speed, 1e-9),

@@ -20,6 +20,7 @@ from w2vjax.lazy import kept
 from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
+from w2vjax.training.updates import linear_decay
 from w2vjax.types import Objective, Params, Tables
 from w2vjax.windows.sampling import keep_probabilities, text_counts
 
@@ -122,6 +123,19 @@ def advice(loss: float | None, untrained: float | None, steps: int) -> str | Non
     )
 
 
+def first_rate(job: Run) -> float | None:
+    """The learning rate that falls during a run. None if the caller gave another schedule."""
+    rate = job.settings.learning_rate
+    return rate if job.recipe.schedule == linear_decay(rate, job.steps) else None
+
+
+def remedy(job: Run) -> str:
+    """What to do about a run that has diverged."""
+    rate = first_rate(job)
+    lower = "the schedule" if rate is None else f"learning_rate={rate}"
+    return f"Lower {lower} or batch_words={job.settings.batch_words}."
+
+
 def require_neighbours(job: Run) -> None:
     """Raise CorpusError if no line has two words. Windows end where lines do."""
     starts, words = job.feed.corpus.starts, job.feed.words
@@ -150,7 +164,8 @@ class Watch:
         self.job, self._start, self._wait = job, start, untrained
         rounds = job.settings.epochs * -(-job.feed.chunks // job.feed.copies)
         self._patience = max(_ROUNDS, round(rounds * _SHARE))
-        self._fresh = position == Position()
+        fed, epochs = job.feed, job.settings.epochs
+        self._words = fed.words * (epochs - position.epoch) - fed.size * position.chunk
         self._base: float | None = None  # the loss that rounds are judged by
         self._rounds = self._bad = 0
         self._pairs = self._kept = 0.0
@@ -185,12 +200,12 @@ class Watch:
         if self._above(_BAD):
             self._diverged(step)
         self.tables(params, "the end of the run", step)
-        if whole and self._fresh and not self._pairs and self._unchanged(params):
+        if whole and not self._pairs and self._unchanged(params):
             self._nothing()
 
     def tables(self, params: Params, where: str, step: int) -> None:
         """Raise DivergedError if a table is not finite, or larger than any that learns."""
-        require_sound(params, where, step, self._bound, self.remedy())
+        require_sound(params, where, step, self._bound, remedy(self.job))
 
     @cached_property
     def _untrained(self) -> Untrained:
@@ -208,13 +223,8 @@ class Watch:
         raise DivergedError(
             f"Training has diverged: at step {step:,} the loss is {self._last[0]:,.4g} nats a "
             f"positive pair, and tables that have learned nothing have {self._untrained.loss:.4g}. "
-            f"{self.remedy()}"
+            f"{remedy(self.job)}"
         )
-
-    def remedy(self) -> str:
-        """What to do about a run that has diverged."""
-        rate, words = self.job.settings.learning_rate, self.job.settings.batch_words
-        return f"Lower learning_rate={rate} or batch_words={words}."
 
     def _unchanged(self, params: Params) -> bool:
         # equal bits: a step on any pair would have moved an output row
@@ -226,7 +236,7 @@ class Watch:
         )
 
     def _nothing(self) -> None:
-        words, sample = self.job.feed.words * self.job.settings.epochs, self.job.settings.sample
+        words, sample = self._words, self.job.settings.sample
         if self._kept < words:
             raise CorpusError(
                 f"No pair of words was trained: sample={sample} dropped {words - self._kept:,.0f} "

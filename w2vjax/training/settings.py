@@ -21,6 +21,8 @@ Value = TypeVar("Value")
 
 # A larger step makes most rows of a text step on stale gradients, and gains little on any device.
 MOST_BATCH_WORDS = 65_536
+# With more, the sums that bound a step would lose digits (objectives/bounds.py, Gone).
+MOST_JOIN_WORDS = 1 << 22
 # What earlier versions called a setting.
 RENAMED = {"run": "block_words", "replicas": "copies"}
 # What gensim, word2vec.c and fastText call a setting.
@@ -148,10 +150,10 @@ class Settings:
     )
     join_words: int | None = whole(
         None,
-        "Words that each copy trains between two joins. Default: measured; fewer for many copies, "
-        "more for large tables.",
+        "Words that each copy trains between two joins, which signals wait for. Default: measured; "
+        "fewer for many copies, more for large tables.",
         1,
-        2**30,
+        MOST_JOIN_WORDS,
     )
     dtype: DtypeName = one_of(DtypeName, "float32", "Type of the tables.")
 

@@ -54,7 +54,7 @@ class Run(NamedTuple):
 
 
 def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
-    """Steps of one copy in the whole run, from the words that subsampling is expected to keep.
+    """Steps of the first copy in the whole run, from the words that subsampling should keep.
 
     The schedule follows from it. What is kept differs by chance, by a thousandth or so.
     """
@@ -63,8 +63,8 @@ def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
     share = float((here * keep).sum() / max(here.sum(), 1))
     sizes = np.full(feed.chunks, feed.size)
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
-    steps = np.ceil(sizes * share / settings.batch_words).sum() / feed.copies
-    return int(np.ceil(settings.epochs * steps))
+    steps = np.ceil(sizes * share / settings.batch_words)
+    return settings.epochs * int(steps[:: feed.copies].sum())
 
 
 def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
