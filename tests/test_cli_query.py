@@ -244,7 +244,14 @@ def test_a_full_disk_behind_standard_output_is_one_sentence(path):
 
 def test_a_query_loads_neither_jax_nor_a_type_checker(path):
     program = "import sys; from w2vjax.cli import main; main(sys.argv[1:]); print(*sys.modules)"
-    for command in (("nn", path, "cat", "--topn", "2"), ("similarity", path, "cat", "dog")):
+    pets = "cat", "dog", "cat"
+    for command in (
+        ("nn", path, "cat", "--topn", "2"),
+        ("nn", path, *9 * pets),
+        ("similarity", path, *9 * pets),
+        ("analogy", path, *pets),
+        ("odd", path, *pets),
+    ):
         done = subprocess.run([sys.executable, "-c", program, *command], stdout=subprocess.PIPE)
         loaded = set(done.stdout.decode().split())
         assert "w2vjax.vectors.queries" in loaded

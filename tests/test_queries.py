@@ -201,8 +201,10 @@ def test_equal_rows_have_equal_scores_wherever_they_are():
     rng = np.random.default_rng(0)
     for D in (3, 40, 101):
         rows = np.tile(rng.standard_normal(D), (67, 1))
-        ids = w2v.Vectors(map(str, range(67)), rows).nearest(rng.standard_normal((3, D)), 67).ids
-        assert (ids == np.arange(67)).all()
+        alike = w2v.Vectors(map(str, range(67)), rows)
+        for queries in (3, 9):
+            ids = alike.nearest(rng.standard_normal((queries, D)), 67).ids
+            assert (ids == np.arange(67)).all()
 
 
 @pytest.mark.usefixtures("x64")

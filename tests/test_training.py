@@ -48,7 +48,7 @@ def test_the_posts_run_through_this_engine_ends_in_its_published_vectors():
     ids = {word: place for place, word in enumerate(order)}
     vocab = w2v.Vocab(tuple(order), [words.count(word) for word in order])
     corpus = Corpus(
-        vocab, np.array([ids[w] for w in words], np.int32), np.zeros(1, np.int64), None, "the post"
+        vocab, np.array([ids[w] for w in words], np.int32), np.zeros(1, np.int64), "the post"
     )
     random = np.random.RandomState(figures["settings"]["numpy_seed"])
     w1, w2 = random.randn(60, 10), random.randn(10, 60)
@@ -321,8 +321,7 @@ def test_a_join_clears_what_was_counted_and_means_what_was_not():
 
 
 def test_a_run_is_compiled_once(planted):
-    with jax.log_compiles(False):
-        job = loop.set_up(planted, Settings(**SMALL))
+    job = loop.set_up(planted, Settings(**SMALL))
     program = compile_chunk(job.recipe, 640)
     state = job.state
     for number in range(4):

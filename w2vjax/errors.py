@@ -61,7 +61,7 @@ class CheckpointError(W2VError, ValueError):
 
 
 class DivergedError(W2VError, FloatingPointError):
-    """A loss or a parameter stopped being finite. The message names step and table."""
+    """Training has diverged, or numbers are not finite. The message names step or table."""
 
     exit_code = 6
 

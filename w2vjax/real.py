@@ -1,4 +1,4 @@
-"""Real numbers and flags are checked where they enter: NumPy and Python take much that is none."""
+"""Real numbers and flags are checked where they enter: NumPy and Python take much else for them."""
 
 from decimal import Decimal
 from numbers import Real

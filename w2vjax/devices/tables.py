@@ -33,7 +33,7 @@ def _real_table(what: str, table: Any, dtype: str) -> Any:
     """A table as an array of real numbers that are finite in ``dtype``.
 
     Raises:
-        SettingError: it is none. The message begins with ``what``.
+        SettingError: it is no table of finite real numbers. The message begins with ``what``.
     """
     on_device = isinstance(table, jax.Array) and is_real(table.dtype)
     found: Any = table if on_device else real_numbers(what, table)

@@ -134,7 +134,7 @@ class Shipped(NamedTuple):
 def shipped() -> tuple[Shipped, ...]:
     """All methods of ``train``: for each pair, those that differ between texts.
 
-    With more than 12 negatives a positive, train draws 4 for each of them: one more method.
+    With more than 12 negatives a positive (8 on long texts), train draws 4 for each: one more.
     """
     found: dict[tuple[str, str, Windows, bool], Shipped] = {}
     platform = jax.default_backend()

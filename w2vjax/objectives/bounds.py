@@ -55,8 +55,8 @@ class Gone(NamedTuple):
     """How far bounded steps have gone, since a chunk began or copies were joined.
 
     It is the sum of step sizes times bounds, for each row. A step reads it before and after it adds
-    its own. So the bounds of a row's examples add up without memory of their own. For that it has
-    to stay below 1e6 or so in float32. A loop of your own with more than some 10,000 steps sets it
+    its own, and the difference is the bound of all examples of the row. For that the sum has to
+    stay below about 1e6 in float32. A loop of your own with more than about 10,000 steps sets it
     back to 0 by :func:`cleared`.
 
     Attributes:

@@ -1,6 +1,6 @@
 """Negative sampling on a GPU: gradients and bounds by one kernel, launched once a step.
 
-XLA launches a kernel for each gather, product and sum of a backward, some ten a step, and passes
+XLA launches a kernel for each gather, product and sum of a backward, about ten a step, and passes
 everything through memory. Here each program takes one group to the chip, H hidden vectors and R
 rows of the output table, and makes of it::
 

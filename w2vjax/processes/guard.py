@@ -142,7 +142,7 @@ _guards: list[Guard] = []
 
 
 def forward(waits_for: Any = None, training: bool = True) -> None:
-    """Tell the guard, if there is one, that this process is a step further when this is there."""
+    """Wait, and tell the guard, if there is one, that this process has advanced."""
     if _guards:
         jax.block_until_ready(waits_for)
         _guards[0].mark(training)
@@ -150,9 +150,9 @@ def forward(waits_for: Any = None, training: bool = True) -> None:
 
 @contextmanager
 def guarded(heartbeat: float = HEARTBEAT, step_timeout: float = float("inf")) -> Iterator[None]:
-    """A guard beside what is done here, if the run has several processes. One serves all.
+    """Run a guard beside the block, if the run has several processes. Nested blocks share it.
 
-    If it fails, the process ends without waiting for the others at JAX's last barrier.
+    If the block fails, the process ends without waiting for the others at JAX's last barrier.
     """
     if _guards or not jax.distributed.is_initialized() or jax.process_count() == 1:
         for guard in _guards:

@@ -88,7 +88,7 @@ class Arguments(Settings):
     log: AnyPath | None = about("A file that gets every record as a line of JSON.")
     log_every: float | str = about(
         'Seconds from one record to the next, or a text such as "100 steps", "1e6 words" or '
-        '"1 epoch". Records are made between chunks of some hundred steps.',
+        '"1 epoch". Records are made between chunks, which have hundreds of steps.',
         1.0,
     )
     callback: Callable[[dict[str, Any]], Any] | None = about(

@@ -26,7 +26,7 @@ class Plan(NamedTuple):
         device: where it runs.
         vocabulary: the number of words in it.
         words: raw, over all epochs.
-        steps: about so many, of all copies.
+        steps: an estimate, of all copies.
         params_bytes: both tables, and their copies.
         optimizer_bytes: what the optimizer keeps, for all copies.
         temporary_bytes: of the compiled program.
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
         resident: whether the corpus lies on the device.
         device_bytes: the device's own memory; 0 if it has none, as a CPU.
         compile_seconds: measured.
-        train_seconds: about so many, from a few chunks that were timed.
+        train_seconds: an estimate, from a few chunks that were timed.
     """
 
     device: str

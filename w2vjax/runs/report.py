@@ -202,7 +202,7 @@ class StopSignals:
         name = signal.Signals(number).name
         error = StoppedError(
             f"Stopped by {name} after {position.words:,} words; the checkpoint is saved. Go on "
-            "with --resume."
+            "with resume=True (--resume)."
         )
         error.exit_code = 128 + number
         raise error

@@ -122,7 +122,7 @@ class Trainer:
         vectors = self._vectors(standing) if record and reports else None
         if record and reports:
             self._stopped |= report.round(position, vectors)
-        # what was noted when the round began does not know what on_epoch says
+        # the notes of a round were made before on_epoch answered, so all are asked again
         wishes = agreed(self._wishes(), noted if vectors is None else None, bool(reports))
         forward()
         return Standing(standing.copies, position), wishes

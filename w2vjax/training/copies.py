@@ -1,16 +1,16 @@
 """Copies of the tables: each is trained on a chunk of its own, and they are joined every round.
 
 XLA splits a product of one training step over the cores of a CPU, and gains nothing: a step is
-fifty operations of some ten microseconds. Two programs side by side do use the second core. A round
-trains R chunks on R copies of the same tables, each by a thread. Then their changes are added up,
-row by row::
+fifty operations of about ten microseconds. Two programs side by side do use the second core. A
+round trains R chunks on R copies of the same tables, each by a thread. Then their changes are added
+up, row by row::
 
     table = start + gamma * sum_r (copy_r - start)
 
 A step of size lr on a row with the curvature bound ``bound`` (:mod:`w2vjax.objectives.bounds`) goes
-the share c = lr * bound of the way to the optimum of the row. A copy whose steps sum to c has gone
-1 - exp(-c) of the way. R copies, one after the other, would have gone 1 - exp(-sum_r c_r). So the
-changes are scaled to that::
+the share c = lr * bound of the way to the optimum of the row. A step that is cut short counts with
+its whole c, above 1. A copy whose steps sum to c has gone 1 - exp(-c) of the way. R copies, one
+after the other, would have gone 1 - exp(-sum_r c_r). So the changes are scaled to that::
 
     gamma = (1 - exp(-sum_r c_r)) / sum_r (1 - exp(-c_r))
 

@@ -14,7 +14,7 @@ from w2vjax.errors import CorpusError
 # Words handed to one compiled call, unless _NUMBERS allows fewer. A call's fixed cost and its last,
 # padded step are then small.
 CHUNK = 1 << 18
-# The same on a GPU or TPU, which trains them in some 20 ms.
+# The same on a GPU or TPU, which trains them in about 20 ms.
 ACCELERATOR_CHUNK = 1 << 21
 # The most numbers that one call reads on a CPU: for each word the D numbers of its vector, times
 # window / 5 for wide windows, and times V for a full softmax. A signal, a bar and a checkpoint wait
@@ -81,7 +81,7 @@ def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
 
 
 def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
-    """The most words of one call on a CPU, so that it ends within some seconds.
+    """The most words of one call on a CPU, so that it ends within a few seconds.
 
     >>> longest_call("negative", 70_000, 100, 5), longest_call("softmax", 70_000, 100, 5)
     (3000000, 4285)

@@ -1,7 +1,7 @@
 """A method of training: its functions, and the numbers that were measured for them.
 
-A step of bounded size (:mod:`w2vjax.objectives.bounds`) learns at any rate and any number of words.
-The numbers here are where it learned best. Each row names the committed result that chose it.
+A step of bounded size (:mod:`w2vjax.objectives.bounds`) does not diverge near these numbers, and
+with them it learned best of what was tried. Comments name the committed results that chose them.
 """
 
 import math
@@ -26,7 +26,7 @@ MANY_WORDS = 1 << 23
 # CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
 FEW_WORDS = 1 << 13
 # On a text of fewer words than this, CBOW by negatives or softmax weighs a mean by its number of
-# words (benchmarks/results/cpu-2-cores/sweep-small-text.json). On 17 million words that costs .009.
+# words (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
@@ -62,6 +62,7 @@ class Method(NamedTuple):
 
 # Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json, and for skip-gram
 # by trees sweep-rates-trees.json. Words of a step: sweep-bounds.json, for skip-gram with negatives.
+# No result is committed for the rates of the softmaxes and the words of the other five.
 _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.05, batch_words=256),
@@ -85,8 +86,7 @@ METHODS: dict[tuple[str, str], Method] = {
 def _negative(num_negatives: int, exponent: float, words: int, **_: str) -> Objective:
     # benchmarks/results/cpu-2-cores/sweep-shared.json
     shared, span = (32, 4) if words >= MANY_WORDS else (48, 3)
-    # with fewer, 30 negatives are too much alike: .02 worse than 5 on a small text
-    # (sweep-small-text.json)
+    # with fewer, 30 negatives are too much alike: NPMI .02 below that of 5 (sweep-small-text.json)
     return shared_negatives(num_negatives, exponent, max(shared, 4 * num_negatives), span)
 
 

@@ -100,7 +100,7 @@ def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
 
 
 def measured(place: Feed, settings: Complete) -> tuple[int, int]:
-    """(groups, steps): the loss is computed on so many groups of every so many steps."""
+    """(groups, every): the loss is computed on ``groups`` groups of one step in ``every``."""
     groups = settings.batch_words // settings.block_words
     if place.chunks == 1 and place.words <= CHUNK:
         return groups, 1  # the log of a few steps would be noise otherwise
@@ -211,7 +211,7 @@ def of_words(run: Run, tree: Any) -> Any:
     return split.cut(tree, run.state.params.input.shape[0], len(run.feed.corpus.vocab))
 
 
-# one program: its operations one by one would take longer to compile than the tables to fill
+# One program: to compile each operation alone would take longer than to fill the tables.
 @kept
 def _begin(
     make_optimizer: OptimizerMaker, shape: tuple[int, int], dtype: str, mesh: Mesh | None

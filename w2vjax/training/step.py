@@ -1,4 +1,4 @@
-"""One compiled call of training: it takes a chunk of the corpus and makes some hundred steps.
+"""One compiled call of training: it takes a chunk of the corpus and makes hundreds of steps.
 
     ids [M] --lines--> segments --subsample--> tokens --blocks--> [B, T + 2*window]
     [B, T + 2*window] --windows--> Batch
@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
         reach: (key, shape, window) -> how far each center looks, int32 of this shape.
         embed_backward: (d_hidden [B, T, D], inputs) -> the gradient of the input rows.
         deterministic: fixed order of additions on a GPU, by sorting.
-        measured: the loss is computed on this many groups; on all it would cost 10 %.
+        measured: the loss is computed on this many groups. All would slow training by 10 %.
         every: the loss is computed once in this many steps.
         mesh: with the axis "copy", or those of devices/tables.py.
         platform: of the run's devices: it decides about compiler options.

@@ -300,7 +300,7 @@ def apply_gradients(
         params: [V, D] each.
         gradients: each leaf Rows or [V, D].
         bounds: Params of [N] or [V]: see the head of the module.
-        deterministic: repeated rows are added in a fixed order, by a sort. A CPU always does so.
+        deterministic: sorts repeated rows, so that a GPU adds them in a fixed order, as a CPU does.
     """
     extra = optax.with_extra_args_support(optimizer)
     if parts(state, WholeTables):

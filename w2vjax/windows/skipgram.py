@@ -7,7 +7,7 @@ Two groupings of the same pairs train, each where it reads few rows:
     fan_batch      the neighbours of a center, each a hidden vector, all predict that center. Where
                    a word costs a path of rows (hierarchical softmax), the path is read once for
                    2*window hidden vectors. word2vec.c trains in this direction. Over a corpus the
-                   pairs are the same, except that the reach of the predicted word decides.
+                   pairs are the same, except that the predicted word's reach limits them.
 
 The idea of shared rows is pWord2Vec's (Ji et al., "Parallelizing Word2Vec in Shared and Distributed
 Memory", 2016). Functions of blocks can be jitted and trust their ids.
