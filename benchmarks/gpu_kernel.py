@@ -1,4 +1,4 @@
-"""The kernel of objectives/fused.py against XLA's, in turns, in whole chunks of training on a GPU.
+"""The kernel of devices/fused.py against XLA's, in turns, in whole chunks of training on a GPU.
 
     python benchmarks/gpu_kernel.py --write
 

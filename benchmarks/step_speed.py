@@ -49,9 +49,9 @@ from timing import (
 
 import w2vjax as w2v
 from w2vjax.corpus.encode import prepare
+from w2vjax.devices.feed import marked
 from w2vjax.objectives.negative import negative_targets
 from w2vjax.objectives.shared import SharedTargets
-from w2vjax.training.feed import marked
 from w2vjax.training.methods import Method, make_objective, method
 from w2vjax.training.step import Recipe, State, compile_chunk, gradient_step
 from w2vjax.windows.sampling import chunk_seed

@@ -19,12 +19,12 @@ import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
+from w2vjax.devices.feed import feed, longest_call, marked
 from w2vjax.objectives.bounds import counts_of
 from w2vjax.objectives.softmax import softmax
 from w2vjax.runs import loop
 from w2vjax.training import methods
 from w2vjax.training.copies import join, join_states
-from w2vjax.training.feed import feed, longest_call, marked
 from w2vjax.training.settings import Settings
 from w2vjax.training.step import Recipe, State, compile_chunk, split_lines, train_chunk
 from w2vjax.training.updates import (
@@ -181,7 +181,7 @@ def test_two_runs_give_the_same_bits_and_another_seed_others(planted, plain):
 @pytest.fixture
 def in_chunks(monkeypatch):
     """Chunks so short that a small text has several."""
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
 
 
 @pytest.mark.parametrize("cores", [3, *slow(1, 2, 9)])
@@ -252,7 +252,7 @@ def test_a_run_of_many_that_diverges_is_named_by_its_seed(planted, monkeypatch):
 def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(
     planted, monkeypatch
 ):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     one, two, again = (
         w2v.train(planted, **SMALL | {"epochs": 4, "copies": n}, log_every=0.0) for n in (1, 2, 2)
     )
@@ -473,7 +473,7 @@ def test_what_is_given_for_the_built_in_text_counts(tmp_path):
 
 
 def test_chunks_are_the_corpus_with_its_lines_marked(planted, monkeypatch):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 64)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 64)
     place = feed(planted, 0.0, 32)
     tokens, lines = [], []
     for number in range(place.chunks):
@@ -654,7 +654,7 @@ def test_the_deterministic_mode_trains_the_same_model(planted, plain):
 
 
 def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_path, monkeypatch):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     settings = SMALL | {"epochs": 4}
     every = w2v.train(planted, **settings, log_every=0.0).history
     words, steps = every[-1]["words"] // 4, every[-1]["step"]
@@ -689,7 +689,7 @@ def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_p
 
 @pytest.mark.parametrize("copies", [2, *slow(1)])
 def test_the_vectors_of_each_epoch(planted, tmp_path, monkeypatch, copies):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     settings, seen = SMALL | {"epochs": 3, "copies": copies}, []
 
     def keep(record, vectors):
@@ -756,7 +756,7 @@ def test_two_runs_cannot_write_into_one_log(planted, tmp_path):
 
 
 def test_a_callback_stops_early_and_the_log_is_json_lines(planted, tmp_path, monkeypatch):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     records = []
     trained = w2v.train(
         planted,
@@ -830,7 +830,7 @@ def test_a_known_word_of_a_new_text_counts_however_rare_it_is(tmp_path, text, le
 
 
 def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted, monkeypatch):
-    monkeypatch.setattr("w2vjax.training.feed.memory", lambda _: 1 << 30)
+    monkeypatch.setattr("w2vjax.devices.feed.memory", lambda _: 1 << 30)
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:1]).reshape(1, 1), ("data", "dim"))
     place = feed(planted, 0.0, 32, mesh=mesh)
     assert place.resident.sharding == jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())

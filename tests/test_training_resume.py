@@ -48,7 +48,7 @@ def contents(folder):
     [(1, 7), (2, 1), *(pytest.param(*run, marks=pytest.mark.slow) for run in [(1, 1), (2, 7)])],
 )
 def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypatch, copies, cut):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     settings = SMALL | {"copies": copies}
     whole = w2v.train(planted, **settings)
     calls, log = itertools.count(1), tmp_path / "log.jsonl"
@@ -74,7 +74,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(planted, tmp_path, monkeypa
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_warning(planted, tmp_path, monkeypatch):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     whole = w2v.train(planted, **SMALL, checkpoint=w2v.Checkpoints(tmp_path, every=0.0))
     newest = max(tmp_path.glob("checkpoint-*"))
     data = bytearray(newest.read_bytes())
@@ -308,7 +308,7 @@ def test_noise_of_another_kind_is_another_run(planted, tmp_path):
 def test_a_run_that_its_callback_stops_goes_on_to_the_same_bits(
     planted, tmp_path, monkeypatch, copies, every
 ):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     settings = SMALL | {"copies": copies, "log_every": 0.0}
     whole = w2v.train(planted, **settings)
     rounds = -(-whole.run.feed.chunks // copies) * settings["epochs"]
@@ -333,7 +333,7 @@ def test_a_run_that_its_callback_stops_goes_on_to_the_same_bits(
 
 
 def test_what_a_stopped_run_returns_is_what_its_checkpoint_holds(planted, tmp_path, monkeypatch):
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     stopped = w2v.train(
         planted, **SMALL, checkpoint=tmp_path, log_every=0.0, callback=lambda record: True
     )
@@ -354,7 +354,7 @@ def test_a_checkpoint_that_calls_settings_by_their_former_names_is_resumed(
     planted, tmp_path, monkeypatch
 ):
     """JAX 0.10.2 wrote it, when block_words was still named run and copies replicas."""
-    monkeypatch.setattr("w2vjax.training.feed.CHUNK", 512)
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     old, settings = read_tensors(OLD), SMALL | {"copies": 2, "learning_rate": 0.05}
     theirs = json.loads(old.metadata["identity"])
     assert (theirs["settings.run"], theirs["settings.replicas"]) == (8, 2)

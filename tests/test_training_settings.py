@@ -282,7 +282,7 @@ def test_many_negatives_are_drawn_from_more_words(planted, negatives, drawn):
 
 
 def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkeypatch):
-    monkeypatch.setattr("w2vjax.training.feed.COPY_WORDS", 1)
+    monkeypatch.setattr("w2vjax.devices.feed.COPY_WORDS", 1)
     settings = w2v.Settings(dim=8, min_count=1)
     for optimizer, copies in (
         (None, 2),

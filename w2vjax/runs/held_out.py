@@ -22,10 +22,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from w2vjax.devices.feed import Feed, marked
 from w2vjax.objectives.huffman import Dropped, dropped_paths, path_correction
 from w2vjax.objectives.model import held_out_loss
 from w2vjax.objectives.negative import noise_mass
-from w2vjax.training.feed import Feed, marked
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Recipe, split_lines
 from w2vjax.types import Batch, Objective, Params, Tables

@@ -13,6 +13,7 @@ from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
 from w2vjax.corpus.threads import usable_cores
 from w2vjax.devices.compiling import compiler_options
+from w2vjax.devices.feed import marked
 from w2vjax.devices.mesh import require_backend
 from w2vjax.errors import DivergedError, SettingError
 from w2vjax.lazy import kept
@@ -20,7 +21,6 @@ from w2vjax.runs.arguments import Arguments, Keywords, arguments_of
 from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.runs.watch import Untrained, Watch, remedy, untrained_beside
-from w2vjax.training.feed import marked
 from w2vjax.training.setup import Run, drawn_params
 from w2vjax.training.step import Progress, Recipe, State, schedule_argument, train_chunk
 from w2vjax.training.updates import linear_decay

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from w2vjax.devices.feed import rounds
 from w2vjax.processes.connect import Wishes, agreed, is_first
 from w2vjax.processes.guard import forward
 from w2vjax.runs.checkpoint import Checkpoints, Position, save_checkpoint
@@ -20,7 +21,6 @@ from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.watch import Watch
 from w2vjax.training import copies
 from w2vjax.training.copies import Copies, Workers, chunks_on, read_reports
-from w2vjax.training.feed import rounds
 from w2vjax.training.setup import Run, of_words
 from w2vjax.vectors.vectors import Vectors
 

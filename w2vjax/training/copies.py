@@ -38,10 +38,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from w2vjax.devices import mesh as places
+from w2vjax.devices.feed import Feed
 from w2vjax.devices.mesh import AXIS, EACH, WHOLE, on_host, replicated, stacked, trains_copies
 from w2vjax.lazy import kept
 from w2vjax.objectives.bounds import cleared, counts_of
-from w2vjax.training.feed import Feed
 from w2vjax.training.step import Progress, State
 from w2vjax.training.updates import OptState
 from w2vjax.types import Params, Tables

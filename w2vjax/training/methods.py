@@ -181,7 +181,7 @@ def make_objective(
 ) -> Objective:
     """The objective that a model trains on a corpus of ``words``; your own as it is.
 
-    On the platform "gpu" it has its kernel (:mod:`w2vjax.objectives.fused`), if there is one.
+    On the platform "gpu" it has its kernel (:mod:`w2vjax.devices.fused`), if there is one.
 
     >>> make_objective("negative").ahead, make_objective("softmax").ahead
     (True, False)
@@ -193,7 +193,7 @@ def make_objective(
         objective = OBJECTIVES[objective](many, power, words, model=model)
     if platform != "gpu":
         return objective
-    from w2vjax.objectives.fused import on_gpu  # Pallas takes long to import
+    from w2vjax.devices.fused import on_gpu  # Pallas takes long to import
 
     return on_gpu(objective)
 

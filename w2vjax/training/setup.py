@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices import tables as split
+from w2vjax.devices.feed import CHUNK, Feed, feed, longest_call
 from w2vjax.devices.mesh import EACH, WHOLE, memory, on_accelerator, own_device, trains_copies
 from w2vjax.devices.tracing import check_schedule
 from w2vjax.errors import SettingError
@@ -21,7 +22,6 @@ from w2vjax.objectives.model import init_params
 from w2vjax.real import true_or_false
 from w2vjax.training import methods
 from w2vjax.training.copies import chunks_on
-from w2vjax.training.feed import CHUNK, Feed, feed, longest_call
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, schedule_argument
