@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from marks import slow
 
-from w2vjax.objectives import fused
+from w2vjax.devices import fused
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax

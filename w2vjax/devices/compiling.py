@@ -49,6 +49,9 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
 
     Returns:
         The folder, or None if nothing can be written there. Then nothing is kept.
+
+    >>> use_compile_cache("/dev/null/nowhere") is None
+    True
     """
     if folder is None and (given := getattr(jax.config, "jax_compilation_cache_dir", None)):
         return Path(given)

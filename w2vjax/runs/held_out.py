@@ -54,6 +54,13 @@ def evaluate_held_out(
 
     Returns:
         {"loss", "unigram_loss", "pairs"}. Both losses are None if there is no pair.
+
+    >>> from w2vjax.runs.loop import train
+    >>> text = [["a", "rose", "is", "a", "rose"]] * 40
+    >>> trained = train(text, dim=4, min_count=1, sample=0, held_out=0.1)
+    >>> found = evaluate_held_out(trained.run, trained.params)
+    >>> found == trained.summary["held_out"], found["pairs"]
+    (True, 80.0)
     """
     # bfloat16 has three digits, of a score as of log q
     params = Params(*(x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in params))

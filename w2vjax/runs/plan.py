@@ -77,8 +77,14 @@ class Plan(NamedTuple):
 def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     """Memory and time of ``train(corpus, **keywords)``, from a few chunks that it times.
 
-    It takes every keyword of :func:`~w2vjax.runs.loop.train` and raises the same errors. Those
-    that save or report change nothing in the plan, and nothing is written.
+    It raises the errors of :func:`~w2vjax.runs.loop.train`, and writes nothing.
+
+    Args:
+        corpus: as for ``train``.
+        **keywords: those of ``train``. The ones that save or report change nothing in the plan.
+
+    Returns:
+        Bytes, steps and seconds. ``print`` shows them as sentences.
 
     >>> text = [["a", "rose", "is", "a", "rose"]] * 9
     >>> plan(text, min_count=1, dim=8).params_bytes  # 2 tables of 3 rows of 8 floats
@@ -109,7 +115,8 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     )
     sizes = tables * (copies + (copies > 1)), optimizer * copies, temporaries * copies
     device, corpus_bytes = own_device(run.recipe.mesh), 4 * len(run.feed.corpus.ids)
-    counts = len(run.feed.corpus.vocab), words, run.steps * copies
+    rounds = -(-run.feed.chunks // copies)  # the first copy trains a chunk in each
+    counts = len(run.feed.corpus.vocab), words, run.steps * run.feed.chunks // rounds
     place = run.feed.resident is not None, memory(device)
     seconds = compile_seconds, float(np.median(times[1:])) * words / copies
     return Plan(device.device_kind, *counts, *sizes, corpus_bytes, *place, *seconds)

@@ -130,6 +130,9 @@ def method(
         words: of the text; None for a long one.
         epochs: how many times the text is read.
 
+    Returns:
+        The method, whose parts ``_replace`` changes.
+
     Raises:
         SettingError: a name is not known, or words or epochs are not whole numbers from 0 or 1 on.
 

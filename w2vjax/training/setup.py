@@ -149,9 +149,16 @@ def set_up(
         mesh: devices with the axis "copy", or with some of "data", "dim" and "vocabulary".
         deterministic: equal bits on a GPU too.
 
+    Returns:
+        The run before its first step.
+
     Raises:
         CorpusError: the corpus has no two words to train on.
         SettingError: the settings cannot work, alone or together.
+
+    >>> from w2vjax.corpus.encode import prepare
+    >>> set_up(prepare([["a", "rose", "is", "a", "rose"]] * 9), Settings(dim=8, epochs=2))
+    Run(skip-gram, negative, 3 words x 8, 45 words in an epoch, 2 steps)
     """
     true_or_false("deterministic", deterministic)
     check_schedule(schedule, None if isinstance(settings, Complete) else settings.learning_rate)

@@ -138,6 +138,17 @@ def gradient_step(
         (state, loss, pairs). The loss before the step and its positive pairs, float32, are sums
         over the first ``recipe.measured`` groups and those that share their targets. Both are 0 if
         ``measure`` is false.
+
+    >>> from w2vjax.training.methods import method
+    >>> from w2vjax.training.updates import row_sgd
+    >>> from w2vjax.objectives.softmax import softmax
+    >>> from w2vjax.windows.skipgram import block_batch, pairs
+    >>> recipe = Recipe(softmax(), block_batch, row_sgd, 0.1)
+    >>> params = Params(jnp.ones((4, 2)), jnp.zeros((4, 2)))
+    >>> state = State(params, recipe.optimizer.init(params))
+    >>> state, loss, _ = gradient_step(recipe, state, (), pairs([0], [1]), jax.random.key(0))
+    >>> print(loss.round(4), state.params.output.sum().round(4))  # log 4; as much up as down
+    1.3863 0.0
     """
     targets = draw_targets(recipe.objective, key, tables, batch)
     zero = jnp.zeros((), jnp.float32)
@@ -392,9 +403,25 @@ def _jitted(recipe: Recipe, chunk: int) -> Any:
 def compile_chunk(recipe: Recipe, chunk: int) -> Program:
     """:func:`train_chunk` compiled for one recipe and size, at its first call.
 
-    program(state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress). It overwrites
-    the state that it is given. It has compiler options of its own, so it cannot be part of another
-    ``jit``: take train_chunk for that. Equal recipes and sizes share one compiled program.
+    The program overwrites the state that it is given. It has compiler options of its own, so it
+    cannot be part of another ``jit``: take train_chunk for that. Equal recipes and sizes share one
+    compiled program.
+
+    Args:
+        recipe: the functions and shapes.
+        chunk: M, the most words of a piece.
+
+    Returns:
+        (state, tables, keep, ids, offset, count, chunk_seed) -> (state, progress).
+
+    >>> from w2vjax.corpus.encode import prepare
+    >>> from w2vjax.training.settings import Settings
+    >>> from w2vjax.training.setup import set_up
+    >>> run = set_up(prepare([["a", "rose", "is", "a", "rose"]] * 9), Settings(dim=8, sample=0))
+    >>> program, seed = compile_chunk(run.recipe, run.feed.size), np.array([0, 0, 0], np.uint32)
+    >>> state, progress = program(run.state, run.tables, run.keep, *run.feed.chunk(0), seed)
+    >>> progress.words.item(), progress.steps.item()
+    (45, 1)
     """
     # one program for all schedules of a kind
     return Program(_jitted(recipe._replace(schedule=0.0), chunk), schedule_argument(recipe))

@@ -62,7 +62,16 @@ class LinearDecay(NamedTuple):
 
 
 def linear_decay(learning_rate: float, steps: int) -> LinearDecay:
-    """From the learning rate down to 1e-4 of it within ``steps``, as in word2vec.c.
+    """From the learning rate down to 1e-4 of it, as in word2vec.c::
+
+        rate(step) = learning_rate * max(1e-4, 1 - (1 - 1e-4) * step / steps)
+
+    Args:
+        learning_rate: of step 0.
+        steps: from which on the rate is constant.
+
+    Returns:
+        step -> rate. Equal arguments give equal schedules, which share a compiled program.
 
     >>> [round(float(linear_decay(0.5, 10)(step)), 5) for step in (0, 5, 10, 99)]
     [0.5, 0.25003, 5e-05, 5e-05]
@@ -110,6 +119,9 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
     Args:
         learning_rate: a number, or step -> number.
 
+    Returns:
+        A transformation of rows: see the head of this module.
+
     >>> optimizer = row_sgd(0.5)
     >>> params = Params(jnp.zeros((3, 1)), jnp.zeros((3, 1)))
     >>> rows = Rows(jnp.asarray([0, 0, 0, 0, 1]), jnp.ones((5, 1)))  # row 0 has four examples
@@ -156,6 +168,17 @@ def row_adagrad(
     Args:
         learning_rate: a number, or step -> number.
         epsilon: keeps the first step finite.
+
+    Returns:
+        A transformation of rows: see the head of this module.
+
+    >>> optimizer = row_adagrad(0.5)
+    >>> params = Params(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
+    >>> rows, bounds = Rows(jnp.asarray([0]), jnp.full((1, 1), 4.0)), Params(jnp.ones(1), jnp.ones(1))
+    >>> state, gradients = optimizer.init(params), Params(rows, rows)
+    >>> params, state = apply_gradients(optimizer, state, params, gradients, bounds)
+    >>> print(params.input.ravel().round(4))  # .5 / sqrt(4^2) * 4
+    [-0.5  0. ]
     """
 
     def accumulate(
@@ -195,6 +218,12 @@ def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformati
     """Any dense optax optimizer (adam, lion, ...), at its dense cost: for small vocabularies.
 
     In a chain with it, every transformation gets whole tables.
+
+    Args:
+        optimizer: of arrays [V, D].
+
+    Returns:
+        The same optimizer, which :func:`apply_gradients` gives row gradients as tables.
 
     >>> optimizer = optax.chain(optax.clip(1.0), dense(optax.adam(1e-3)))
     >>> check_optimizer(optimizer, Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
