@@ -25,9 +25,10 @@ from jax.sharding import Mesh
 from timing import parser_of, report, table
 
 from w2vjax.corpus.encode import Corpus
+from w2vjax.devices import feed
 from w2vjax.devices.fused import on_gpu
 from w2vjax.devices.tables import AXES, place, places
-from w2vjax.training import feed, step
+from w2vjax.training import step
 from w2vjax.training.methods import METHODS
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run, set_up

@@ -121,8 +121,8 @@ def verdict(cell: dict[str, Any]) -> str:
 
 def train_w2vjax(cell: dict[str, Any]) -> dict[str, Any]:
     """What a cell reports of training with w2vjax, and the vectors under "vectors"."""
+    from w2vjax.devices import feed
     from w2vjax.runs import loop
-    from w2vjax.training import feed
 
     asked = {name: value for name, value in cell["settings"].items() if value is not None}
     corpus = w2v.prepare(

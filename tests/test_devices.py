@@ -32,7 +32,8 @@ import hashlib, json, sys
 import jax, numpy as np
 import w2vjax as w2v
 from planted import planted_text
-from w2vjax.training import copies, feed
+from w2vjax.devices import feed
+from w2vjax.training import copies
 from w2vjax.types import Params
 
 feed.CHUNK = 512

@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib
+import inspect
 import io
 import pkgutil
 import re
@@ -96,6 +97,29 @@ def run_blocks(page: Path, cli: Callable[..., Any]) -> dict[str, Any]:
         else:
             assert language == "sh", f"a block is python, text, console or sh, not {language!r}"
     return names
+
+
+def public_functions() -> dict[str, Any]:
+    """Module and name of every function of the package that users are told about."""
+    rooms = [name for name in w2v.__all__ if inspect.ismodule(getattr(w2v, name))]
+    modules = [w2v, *(getattr(w2v, room) for room in rooms)]
+    found = [getattr(module, name) for module in modules for name in getattr(module, "__all__", ())]
+    functions = [each for each in found if inspect.isfunction(inspect.unwrap(each))]
+    return {f"{each.__module__}.{each.__name__}": each for each in functions}
+
+
+SECTIONS = ("Args:", "Returns:", "Raises:", ">>> ")
+
+
+@pytest.mark.parametrize("name", public_functions())
+def test_a_public_docstring_has_arguments_results_and_an_example_in_this_order(name: str) -> None:
+    function = public_functions()[name]
+    doc, signature = str(function.__doc__), inspect.signature(inspect.unwrap(function))
+    assert not signature.parameters or "Args:" in doc
+    assert signature.return_annotation is None or "Returns:" in doc
+    assert ">>> " in doc
+    places = [doc.index(section) for section in SECTIONS if section in doc]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

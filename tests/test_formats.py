@@ -445,6 +445,35 @@ def test_writers_refuse_nan_and_keep_the_old_file(tmp_path):
         assert path.read_bytes() == b"old"
 
 
+WRITERS = {
+    "vectors": lambda path: w2v.save(PETS, path, "text"),
+    "gensim's": lambda path: w2v.formats.save_word2vec_format(PETS, path),
+    "their vocabulary": lambda path: w2v.formats.save_word2vec_format(
+        PETS, path.with_name("x.txt"), fvocab=path
+    ),
+    "model": lambda path: w2v.save_model(path, FINE, ["a", "b"]),
+    "vocabulary": lambda path: w2v.Vocab(("a", "b"), [2, 1]).save(path),
+    "page": lambda path: w2v.pictures.write_html(PETS, path),
+    "log": lambda path: w2v.train([["a", "b"]] * 9, dim=2, min_count=1, log=path),
+}
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_nothing_is_written_under_the_name_of_a_compressed_file(writer, suffix, tmp_path):
+    says = f"not written compressed. Leave out {suffix}"
+    with pytest.raises(w2v.errors.SettingError, match=re.escape(says)):
+        WRITERS[writer](tmp_path / f"x{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("counts", [[1], [1, 2, 3], [[1], [2]], [1.5, 2.0], ["1", "2"], 3])
+def test_a_vocabulary_file_has_one_count_for_each_word(counts, tmp_path):
+    with pytest.raises(w2v.errors.FormatError, match=r"2 words have .* counts of shape"):
+        w2v.formats.write_vocabulary(tmp_path / "x.vocab", ["a", "b"], counts)
+    assert not list(tmp_path.iterdir())
+
+
 def test_settings_that_mean_nothing(tmp_path):
     with pytest.raises(w2v.errors.SettingError, match="no known extension"):
         w2v.save(PETS, tmp_path / "x.foo")

@@ -66,6 +66,9 @@ def test_tsne_keeps_groups_apart_and_repeats() -> None:
     assert (w2v.pictures.tsne(matrix).points == points).all()
     with pytest.raises(w2v.errors.SettingError, match="4 words or more, and there are 3"):
         w2v.pictures.tsne(matrix[:3])
+    for shape in ((5,), (), (5, 2, 2), (2, 2, 2), (5, 0)):
+        with pytest.raises(w2v.errors.SettingError, match="needs different vectors"):
+            w2v.pictures.tsne(np.arange(np.prod(shape)).reshape(shape))
     nearly = np.ones((5, 3), np.float32)
     nearly[3, 1] = np.nextafter(np.float32(1), np.float32(2))
     assert np.isfinite(w2v.pictures.tsne(nearly).points).all()

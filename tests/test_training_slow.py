@@ -30,7 +30,7 @@ MEGABYTE = 10**6
 # the command, with chunks and copies of the tables as small as the corpus asks for
 SMALL_CHUNKS = """
 import sys
-from w2vjax.training import feed
+from w2vjax.devices import feed
 feed.CHUNK, feed.COPY_WORDS = 8192, 1000
 from w2vjax.cli import main
 raise SystemExit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import Any
 
+from w2vjax.compressed import refuse_compressed
 from w2vjax.errors import FileError
 from w2vjax.files import AnyPath, as_path, check_writable, claim, naming, release
 
@@ -13,6 +14,7 @@ from w2vjax.files import AnyPath, as_path, check_writable, claim, naming, releas
 def check_log(path: AnyPath) -> None:
     """Refuse a log that could not be opened. Makes nothing. A device or a pipe can be a log."""
     log = as_path(path)
+    refuse_compressed(log)
     if os.path.isdir(log) or not os.path.exists(log):
         check_writable(log)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from w2vjax import reading
+from w2vjax.compressed import refuse_compressed
 from w2vjax.errors import FormatError
 from w2vjax.files import AnyPath, as_path, atomic_file
 from w2vjax.reading import MARK, STRICT, ReadOptions, contents, decode, encoded, refuse
@@ -23,7 +24,14 @@ _MOST = np.iinfo(np.int64).max
 def read_vocabulary(
     path: AnyPath, options: ReadOptions = STRICT
 ) -> tuple[list[str], np.ndarray | None]:
-    """(words, counts [V] int64). The counts are None if the file holds words only.
+    """Read the words and the counts of a vocabulary file.
+
+    Args:
+        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed.
+        options: their ``allow`` and ``unicode_errors`` are used, as in :func:`w2vjax.load`.
+
+    Returns:
+        (words, counts [V] int64). The counts are None if the file holds words only.
 
     Raises:
         FileError: the file cannot be read.
@@ -78,6 +86,7 @@ def vocabulary_bytes(
     path: Path, words: Sequence[str], counts: np.ndarray | Sequence[int] | None
 ) -> bytes:
     """The bytes of the file, without counts if ``counts`` is None. Refuses unfit words."""
+    refuse_compressed(path)
     names = encoded(path, words, FORBIDDEN, "a vocabulary file")
     if names and names[0].startswith(MARK):
         what = "a vocabulary file cannot start with a byte order mark"
@@ -85,17 +94,28 @@ def vocabulary_bytes(
         refuse(path, "", cause, "Write safetensors, or remove the mark.")
     if counts is None:
         return b"".join(name + b"\n" for name in names)
-    pairs = zip(names, np.asarray(counts).tolist(), strict=True)
+    numbers = np.asarray(counts)
+    if numbers.shape != (len(names),) or numbers.dtype.kind not in "iu":
+        cause = f"{len(names)} words have {numbers.dtype} counts of shape {numbers.shape}"
+        refuse(path, "", cause, "Give a whole number for each word.")
+    pairs = zip(names, numbers.tolist(), strict=True)
     return b"".join(b"%b %d\n" % pair for pair in pairs)
 
 
 def write_vocabulary(
     path: AnyPath, words: Sequence[str], counts: np.ndarray | Sequence[int] | None
 ) -> None:
-    """Write words and counts [V] as the C tool's ``-save-vocab`` does.
+    """Write words and counts as the C tool's ``-save-vocab`` does.
+
+    Args:
+        path: the file. An older file stays until the new one is on the disk.
+        words: V words.
+        counts: [V] how often each word occurs.
 
     Raises:
-        FormatError: there are no counts, or a word is empty or holds white space or NUL.
+        FormatError: there is not one count for each word, a word is empty or holds white space or
+            NUL, or the first one begins with a byte order mark.
+        SettingError: the path ends in .gz, .bz2, .xz or .zst.
         FileError: the file cannot be written.
 
     >>> import tempfile

@@ -61,6 +61,10 @@ def build_vocab(
         tokenizer: a function from a line to its words. Default: words between white space.
         reading: how files are read.
 
+    Returns:
+        The kept words and their counts [V], frequent words first. Words of equal counts stand in
+        the order of the text.
+
     Raises:
         CorpusError: nothing can be read, or no word is frequent enough.
         SettingError: a setting cannot work. Nothing was read.

@@ -158,7 +158,6 @@ def prepare(
 
     Args:
         source: files, folders or token lists; see :mod:`w2vjax.corpus`. None is the built-in text.
-            A :class:`Corpus` is returned as it is.
         cache_dir: a folder that keeps the files, made if need be. Without it they are temporary.
         min_count: a word is kept if it occurs this many times. None is 5, or 1 for the built-in
             text.
@@ -167,6 +166,10 @@ def prepare(
             those of the post for the built-in text.
         reading: how files are read.
         vocab: words and counts to use as they are, instead of those that min_count chooses.
+
+    Returns:
+        The words and counts [V], and the text as ids [N] int32 and line starts [S] int64. A source
+        that is a :class:`Corpus` is returned as it is.
 
     Raises:
         CorpusError: nothing can be read, or no word is frequent enough.

@@ -25,9 +25,18 @@ Score = Callable[[np.ndarray, np.ndarray, np.ndarray, int, int], np.ndarray]
 def word2phrase_score(
     pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_count: int
 ) -> np.ndarray:
-    """(pair - min_count) * tokens / (a * b), from counts [n]. The usual threshold is 100.
+    """(pair - min_count) * tokens / (a * b). The usual threshold is 100.
 
     Mikolov et al. 2013 (arXiv:1310.4546, section 4).
+
+    Args:
+        pair: [n] how often the words a and b of each pair stand together.
+        a, b: [n] how often each of them occurs.
+        tokens: the number of words in the text.
+        min_count: what is taken off each count of a pair, so that rare pairs score low.
+
+    Returns:
+        [n] float64. It is negative for a pair that occurs fewer than ``min_count`` times.
 
     >>> word2phrase_score(np.array([15]), np.array([20]), np.array([50]), 100_000, 5).tolist()
     [1000.0]
@@ -38,11 +47,17 @@ def word2phrase_score(
 def npmi_score(
     pair: np.ndarray, a: np.ndarray, b: np.ndarray, tokens: int, min_count: int
 ) -> np.ndarray:
-    """log(p_pair / (p_a p_b)) / -log p_pair, from counts [n]. The usual threshold is 0.5.
+    """log(p_pair / (p_a p_b)) / -log p_pair, with p = count / tokens. The usual threshold is 0.5.
 
-    The normalised pointwise mutual information (Bouma 2009), between -1 and 1. Two words that occur
-    only together get 1. Independent words get 0. A pair that occurs fewer than ``min_count`` times
-    gets -inf.
+    The normalised pointwise mutual information (Bouma 2009).
+
+    Args:
+        pair, a, b, tokens: as in :func:`word2phrase_score`.
+        min_count: how often a pair has to occur.
+
+    Returns:
+        [n] float64 between -1 and 1. Two words that occur only together get 1. Independent words
+        get 0. A pair that occurs fewer than ``min_count`` times gets -inf.
 
     >>> npmi_score(np.array([10]), np.array([10]), np.array([10]), 1000, 5).round(9).tolist()
     [1.0]

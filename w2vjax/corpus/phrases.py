@@ -182,6 +182,9 @@ def phrases(
         tokenizer: a function from a line to its words. Default: words between white space.
         reading: how files are read.
 
+    Returns:
+        The phrases of each pass with their counts and scores, and the joined corpus.
+
     Raises:
         SettingError: a setting cannot work. Nothing was read.
         CorpusError: the source cannot be read or holds no words.

@@ -15,6 +15,12 @@ def tokenize_whitespace(line: str) -> list[str]:
     Other spaces, such as the no-break space U+00A0, belong to words, as they do in word2vec. This
     is the default. Files are then split by the same rule as bytes, without a call of this function.
 
+    Args:
+        line: any text.
+
+    Returns:
+        Its words, in order.
+
     >>> tokenize_whitespace("The king,\tthe  queen.")
     ['The', 'king,', 'the', 'queen.']
     """

@@ -93,6 +93,12 @@ class AnalogyScores(NamedTuple):
 def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
     """3CosAdd, cos(d, b) - cos(d, a) + cos(d, c) (Mikolov et al. 2013).
 
+    Args:
+        a, b, c: [Q, V'], the cosines of V' words d with the words a, b and c of Q questions.
+
+    Returns:
+        [Q, V'], the score of each word d as the answer.
+
     >>> three_cos_add(0.25, 0.5, 1.0)
     1.25
     """
@@ -100,9 +106,15 @@ def three_cos_add(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
 
 
 def three_cos_mul(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:
-    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), with each cosine moved to [0, 1].
+    """3CosMul, cos(d, b) cos(d, c) / (cos(d, a) + 1e-6), with (1 + cos) / 2 for each cos.
 
     Levy and Goldberg 2014, equation 4.
+
+    Args:
+        a, b, c: [Q, V'], the cosines of V' words d with the words a, b and c of Q questions.
+
+    Returns:
+        [Q, V'], the score of each word d as the answer.
 
     >>> round(three_cos_mul(0.0, 1.0, 1.0), 3)
     2.0

@@ -31,6 +31,9 @@ def read_word_pairs(path: AnyPath) -> list[ScoredPair]:
     them has no digit, so that a damaged score is not taken for a name. Double quotes around
     every word of the file, as programs write CSV, are left out.
 
+    Args:
+        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed.
+
     Returns:
         (word, word, score) triples in the order of the file.
 
@@ -76,6 +79,9 @@ def read_word_analogies(path: AnyPath) -> dict[str, list[Question]]:
     """Read questions of four words a line under ``: section`` lines, as in questions-words.txt.
 
     Sections of the same name are joined. Empty lines are left out.
+
+    Args:
+        path: the file. A ``.gz``, ``.bz2``, ``.xz`` or ``.zst`` is decompressed.
 
     Returns:
         The questions by section, in the order of the file.

@@ -26,7 +26,7 @@ def continue_from(
     trees: bool = False,
     reading: Reading = READING,
 ) -> tuple[Corpus, Params]:
-    """The new text as ids of the grown vocabulary, and the tables to start from, for ``train``.
+    """Prepare new text and a finished model for ``train``.
 
     Old words keep their ids and rows, even those that the new text lacks. New words get fresh rows.
     Counts add up, so noise and subsampling follow both texts.
@@ -41,9 +41,22 @@ def continue_from(
             output rows, its inner nodes, start at 0 again. They also do for a model by trees.
         reading: how files are read.
 
+    Returns:
+        (corpus, params): the new text as ids of the grown vocabulary, and the tables [V, D].
+
     Raises:
         SettingError: the text cannot be read twice.
         CorpusError, FileError, FormatError: text or model cannot be read.
+
+    >>> import tempfile
+    >>> from w2vjax.formats.model_file import save_model
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = folder.name + "/model.safetensors"
+    >>> save_model(path, Params(jnp.eye(2), jnp.ones((2, 2))), ["a", "rose"], [3, 2])
+    >>> corpus, params = continue_from(path, [["a", "rose", "is"], ["is", "it"]], min_count=2)
+    >>> corpus.vocab.words, corpus.counts.tolist(), corpus.ids.tolist(), params.input.shape
+    (('a', 'rose', 'is'), [4, 3, 2], [0, 1, 2, 2], (3, 2))
+    >>> folder.cleanup()
     """
     if not _repeatable(source, reading):
         cause = "Going on needs a source that can be read twice"

@@ -76,7 +76,13 @@ def load(
         FileError: the file cannot be read.
         SettingError: an option is not known, or the format does not use it.
 
-    The example of :func:`save` reads a file.
+    >>> import pathlib, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "pets.txt")
+    >>> _ = path.write_text("2 2\\ncat 1 2\\ndog 3 0.5\\n")
+    >>> load(path)["dog"].tolist()
+    [3.0, 0.5]
+    >>> folder.cleanup()
     """
     path = as_path(path)
     options = ReadOptions(allow, unicode_errors, limit, table, vocabulary, verify)
@@ -128,10 +134,28 @@ def load_word2vec_format(
     *,
     allow: Collection[str] = (),
 ) -> Vectors:
-    """gensim's ``KeyedVectors.load_word2vec_format``, with counts from ``fvocab``.
+    """gensim's ``KeyedVectors.load_word2vec_format``.
 
-    A missing header (GloVe) is recognised, so ``no_header`` is not needed. Raises as :func:`load`.
-    The example of :func:`save_word2vec_format` reads a file.
+    A missing header (GloVe) is recognised, so ``no_header`` is not needed.
+
+    Args:
+        path, unicode_errors, limit, allow: as in :func:`load`.
+        fvocab: a vocabulary file, for the counts.
+        binary: the file is of the binary format, not of text.
+
+    Returns:
+        The words, their vectors [V, D] in float32, and their counts if ``fvocab`` is given.
+
+    Raises:
+        FormatError, FileError, SettingError: as :func:`load`.
+
+    >>> import pathlib, tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = pathlib.Path(folder.name, "glove.txt")
+    >>> _ = path.write_text("cat 1 2\\ndog 3 0.5\\n")
+    >>> load_word2vec_format(path).words
+    ('cat', 'dog')
+    >>> folder.cleanup()
     """
     true_or_false("binary", binary)
     read = functools.partial(load, path, format="binary" if binary else "text", vocabulary=fvocab)
@@ -141,7 +165,15 @@ def load_word2vec_format(
 def save_word2vec_format(
     vectors: Vectors, path: AnyPath, fvocab: AnyPath | None = None, binary: bool = False
 ) -> None:
-    """gensim's ``save_word2vec_format``; the words keep their order. Raises as :func:`save`.
+    """gensim's ``save_word2vec_format``; the words keep their order.
+
+    Args:
+        vectors, path: as in :func:`save`.
+        fvocab: a vocabulary file to write too, with the counts.
+        binary: write the binary format, not text.
+
+    Raises:
+        FormatError, FileError, SettingError: as :func:`save` and :func:`write_vocabulary`.
 
     >>> import tempfile
     >>> folder = tempfile.mkdtemp()

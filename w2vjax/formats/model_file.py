@@ -160,7 +160,14 @@ def load_model(path: AnyPath, *, verify: bool = True) -> Model:
         FileError: the file cannot be read.
         SettingError: ``verify`` is not True or False.
 
-    The example of :func:`save_model` reads a file.
+    >>> import tempfile
+    >>> from w2vjax.types import Params
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = folder.name + "/model.safetensors"
+    >>> save_model(path, Params(np.eye(2), np.ones((2, 2))), ["a", "b"])
+    >>> load_model(path)
+    Model(2 words x 2)
+    >>> folder.cleanup()
     """
     path = as_path(path)
     true_or_false("verify", verify)

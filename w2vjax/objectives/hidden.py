@@ -42,7 +42,19 @@ def shared(inputs: Inputs) -> bool:
 
 
 def hidden_vectors(table: Array, batch: Batch) -> Array:
-    """:func:`embed` of a batch, [B, T, D] with the B and T of ``batch.weights``."""
+    """:func:`embed` of a batch: hidden[b, t] = sum_c weights[b, t, c] * table[ids[b, t, c]].
+
+    Args:
+        table: [V, D].
+        batch: B groups. Ids are trusted.
+
+    Returns:
+        hidden [B, T, D] with the B and T of ``batch.weights``, in the dtype of :func:`embed`.
+
+    >>> from w2vjax.windows.cbow import cbow
+    >>> hidden_vectors(jnp.asarray([[1.0, 2.0], [3.0, 4.0]]), cbow([[0, 1]], [1])).tolist()
+    [[[2.0, 3.0]]]
+    """
     hidden = embed(table, batch.inputs)
     return hidden.reshape(*batch.weights.shape[:2], hidden.shape[-1])
 
@@ -82,6 +94,16 @@ def embed_backward_undivided(d_hidden: Array, inputs: Inputs) -> Rows:
     embed_backward=embed_backward_undivided)``.
 
     Source: arXiv 2012.15332.
+
+    Args:
+        d_hidden, inputs: as in :func:`embed_backward`.
+
+    Returns:
+        Rows as there, with [weights[b, t, c] != 0] in place of weights[b, t, c]: 1 on real words.
+
+    >>> inputs = Inputs(jnp.asarray([[[0, 1, 0]]]), jnp.asarray([[[0.5, 0.5, 0.0]]]))
+    >>> embed_backward_undivided(jnp.asarray([[[2.0, 4.0]]]), inputs).values.tolist()
+    [[2.0, 4.0], [2.0, 4.0], [0.0, 0.0]]
     """
     real = inputs._replace(weights=(inputs.weights != 0).astype(d_hidden.dtype))
     return embed_backward(d_hidden, real)

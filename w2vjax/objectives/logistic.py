@@ -50,12 +50,21 @@ def logistic_backward(scores: Array, labels: Array, weights: Array) -> Array:
 
 
 def logistic_rows_loss(hidden: Array, output: Array, targets: Targets) -> Array:
-    """The logistic losses summed over the rows of the targets, [B, T].
+    """Logistic losses summed over the rows of the targets, for s[t, r] = hidden[t] . output[id_r].
+
+        loss[t] = sum_r weights[t, r] * (softplus(s[t, r]) - labels[t, r] * s[t, r])
 
     Args:
         hidden: [B, T, D].
         output: [V, D].
         targets: R rows of each group.
+
+    Returns:
+        Losses [B, T], in nats.
+
+    >>> targets = Targets(jnp.asarray([[2, 0]]), jnp.asarray([[[1.0, 0.0]]]), jnp.ones((1, 1, 2)))
+    >>> print(logistic_rows_loss(jnp.ones((1, 1, 3)), jnp.zeros((4, 3)), targets).round(4))  # log 4
+    [[1.3863]]
     """
     scores = score(hidden, output, targets.ids)
     return logistic(scores, targets.labels, targets.weights).sum(-1)
@@ -67,7 +76,21 @@ def logistic_rows_error(hidden: Array, output: Array, targets: Targets) -> Array
 
 
 def logistic_rows_backward(hidden: Array, output: Array, targets: Targets) -> tuple[Array, Rows]:
-    """The gradient of :func:`logistic_rows_loss`, summed: d_hidden [B, T, D] and Rows [B*R, D]."""
+    """The gradient of the sum of :func:`logistic_rows_loss`.
+
+        error[t, r] = weights[t, r] * (sigmoid(s[t, r]) - labels[t, r])
+        d_hidden[t] = sum_r error[t, r] * output[id_r]     d_row[r] = sum_t error[t, r] * hidden[t]
+
+    Args:
+        hidden, output, targets: as in :func:`logistic_rows_loss`.
+
+    Returns:
+        d_hidden [B, T, D] and Rows with ids [B*R] and values [B*R, D].
+
+    >>> targets = Targets(jnp.asarray([[2, 0]]), jnp.asarray([[[1.0, 0.0]]]), jnp.ones((1, 1, 2)))
+    >>> logistic_rows_backward(jnp.ones((1, 1, 1)), jnp.zeros((4, 1)), targets)[1].values.tolist()
+    [[-0.5], [0.5]]
+    """
     error = logistic_rows_error(hidden, output, targets)
     return score_backward(error, hidden, output, targets.ids)
 

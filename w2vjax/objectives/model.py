@@ -180,6 +180,9 @@ def bounded_backward(
             f"The objective gives bounds of shapes {of_hidden.shape} and {of_output.shape} for "
             f"hidden vectors {hidden.shape[:2]} and {many} rows. Give one for each."
         )
+    # An infinite hidden vector may meet errors of 0 and 1 alone. Times 0, it makes its bound NaN.
+    # (XLA computes the squares once for this and for the bounds of the output rows.)
+    of_hidden = of_hidden + 0 * stiffness(hidden)
     of_input = embed_backward(of_hidden[..., None], batch.inputs).values[:, 0]
     return Params(embed_backward(d_hidden, batch.inputs), d_output), Params(of_input, of_output)
 
@@ -211,6 +214,11 @@ def bounded_by_weights(
 
     Raises:
         SettingError: targets have no such ids and weights.
+
+    >>> targets = SoftmaxTargets(jnp.asarray([[1]]), jnp.ones((1, 1, 1)))
+    >>> vectors = jnp.ones((1, 1, 2)), jnp.zeros((3, 2))  # of stiffness 2 + 1 and 0 + 1
+    >>> print(*bounded_by_weights(softmax().backward, *vectors, targets, a=1.0, b=1.0)[2:])
+    [[2.]] [1. 4. 1.]
     """
     ids, weights = require_weights(targets)
     d_hidden, d_output = backward(hidden, output, targets)
@@ -241,13 +249,20 @@ def require_weights(targets: Goal) -> tuple[Array, Array]:
 
 
 def to_dense(gradient: Gradient, table: Array) -> Array:
-    """A gradient as an array of the shape of its table. Values of one id add up in their dtype.
+    """A gradient as an array of the shape of its table. Values of one id add up.
 
-    >>> to_dense(Rows(jnp.asarray([2, 0, 2]), jnp.ones((3, 1))), jnp.zeros((3, 1))).ravel().tolist()
-    [1.0, 0.0, 2.0]
+    Args:
+        gradient: Rows with ids [N] and values [N, D], or dense [V, D].
+        table: [V, D]. Only its shape is read.
+
+    Returns:
+        [V, D] in the dtype of the gradient.
 
     Raises:
         SettingError: the gradient has another shape than the table, or its values than the rows.
+
+    >>> to_dense(Rows(jnp.asarray([2, 0, 2]), jnp.ones((3, 1))), jnp.zeros((3, 1))).ravel().tolist()
+    [1.0, 0.0, 2.0]
     """
     ids = gradient.ids if isinstance(gradient, Rows) else None
     values = gradient.values if isinstance(gradient, Rows) else jnp.asarray(gradient)

@@ -163,6 +163,9 @@ def negative_sampling(
         exponent: of the counts that the noise follows: 1 for the frequencies, 0 for equal ones.
         shared: K, the negatives drawn for a group; num_negatives by default.
 
+    Returns:
+        An objective with R = P + K. Its ``init`` raises what :func:`alias_table` raises.
+
     Raises:
         SettingError: a number is not a whole number of at least 1, or the exponent is not finite.
 

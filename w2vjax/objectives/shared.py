@@ -171,6 +171,9 @@ def shared_negatives(
         span: S, the blocks that share them. Where the blocks of a batch are no multiple of it, the
             greatest common divisor is used.
 
+    Returns:
+        An objective with :class:`SharedTargets`. Its ``init`` is that of ``negative_sampling``.
+
     Raises:
         SettingError: a number is not a whole number of at least 1, or the exponent is not finite.
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from w2vjax.compressed import refuse_compressed
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file
 from w2vjax.pictures.figures import drawable
@@ -69,7 +70,8 @@ def write_html(
         How many words are on the page and how many were left out.
 
     Raises:
-        SettingError: there are no words, or ``limit`` is not a whole number of 1 to 50,000.
+        SettingError: there are no words, ``limit`` is not a whole number of 1 to 50,000, or the
+            path ends in .gz, .bz2, .xz or .zst.
         DivergedError: a vector holds NaN or infinity.
         FileError: the page cannot be written.
 
@@ -80,6 +82,7 @@ def write_html(
     (2, 1)
     """
     path = as_path(path)
+    refuse_compressed(path)
     shown = vectors[: whole_number("limit", limit, most=MOST_PAGE_WORDS)]
     if not len(shown):
         raise SettingError("There are no words to show. Give vectors of one word or more.")

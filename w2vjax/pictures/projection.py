@@ -105,7 +105,18 @@ def _components(rows: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def pca(matrix: ArrayLike) -> Projection:
-    """[n, D] -> the two principal components of each row. The axes give the share of the variance.
+    r"""The two principal components of each row, by :func:`principal_components`.
+
+    .. math:: y_{ik} = u_k^\top (x_i - \bar x), \qquad k = 1, 2
+
+    Args:
+        matrix: [n, D], n vectors.
+
+    Returns:
+        The points [n, 2] float32. The axes give the share of the variance.
+
+    Raises:
+        SettingError: as :func:`principal_components`.
 
     >>> pca([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0], [3.0, 1.0]]).points.round(3).tolist()
     [[-1.5, -0.5], [1.5, -0.5], [-1.5, 0.5], [1.5, 0.5]]
@@ -115,13 +126,24 @@ def pca(matrix: ArrayLike) -> Projection:
 
 
 def tsne(matrix: ArrayLike) -> Projection:
-    """[n, D] -> t-SNE's two dimensions (van der Maaten and Hinton 2008), from a fixed seed.
+    """t-SNE's two dimensions (van der Maaten and Hinton 2008), from a fixed seed.
 
     It shows which words are near each other. Distances between groups and the axes mean nothing.
 
+    Args:
+        matrix: [n, D], n vectors. The perplexity is (n - 1) / 3, at most 30.
+
+    Returns:
+        The points [n, 2] float32, and names for the axes.
+
     Raises:
-        SettingError: scikit-learn is not installed, there are fewer than 4 rows, D is 1, or all
-            rows are equal.
+        SettingError: scikit-learn is not installed, there are fewer than 4 rows, D is 1, all rows
+            are equal, or one is not finite.
+
+    >>> tsne([[0.0, 1.0]] * 9)
+    Traceback (most recent call last):
+        ...
+    w2vjax.errors.SettingError: t-SNE needs different vectors of 2 numbers or more, ...
     """
     try:
         from sklearn.manifold import TSNE
@@ -129,9 +151,10 @@ def tsne(matrix: ArrayLike) -> Projection:
         cause = "t-SNE needs scikit-learn, which is not installed: pip install scikit-learn"
         raise SettingError(f"{cause}. Or use PCA.") from error
     rows = finite(float32("matrix", matrix))
-    if len(rows) < 4:
+    if rows.ndim == 2 and len(rows) < 4:
         raise SettingError(f"t-SNE needs 4 words or more, and there are {len(rows)}. Use PCA.")
-    if rows.shape[1] < 2 or (rows == rows[0]).all():  # scikit-learn crashes on equal rows
+    alike = rows.ndim != 2 or rows.shape[1] < 2 or (rows == rows[0]).all()
+    if alike:  # scikit-learn crashes on equal rows
         cause = "t-SNE needs different vectors of 2 numbers or more"
         raise SettingError(f"{cause}, and these have the shape {rows.shape}. Use PCA.")
     perplexity = min(30.0, (len(rows) - 1) / 3)

@@ -174,8 +174,8 @@ def row_adagrad(
 
     >>> optimizer = row_adagrad(0.5)
     >>> params = Params(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
-    >>> rows, bounds = Rows(jnp.asarray([0]), jnp.full((1, 1), 4.0)), Params(jnp.ones(1), jnp.ones(1))
-    >>> state, gradients = optimizer.init(params), Params(rows, rows)
+    >>> rows, ones = Rows(jnp.asarray([0]), jnp.full((1, 1), 4.0)), jnp.ones(1)
+    >>> state, gradients, bounds = optimizer.init(params), Params(rows, rows), Params(ones, ones)
     >>> params, state = apply_gradients(optimizer, state, params, gradients, bounds)
     >>> print(params.input.ravel().round(4))  # .5 / sqrt(4^2) * 4
     [-0.5  0. ]

@@ -52,6 +52,9 @@ def cbow(
         vocab_size: ids are checked against it, on the host. None trusts them, as inside jit.
         dtype: of the weights.
 
+    Returns:
+        Inputs [B, 1, C] with weights 1/count, 0 on padding; words [B, 1] and weights [B, 1, 1].
+
     Raises:
         IdError: an id is not in [0, vocab_size).
         SettingError: the shapes do not fit each other, the mask is not of real numbers, or the
@@ -79,14 +82,16 @@ def cbow_block_batch(
 ) -> Batch:
     """B groups of T means, each of which predicts its own center.
 
-    inputs.ids [B, 1, C=T+2*window] are the words of the block, and inputs.weights [B, T, C] are
-    1/count on the neighbours of center t. weights [B, T, P=T] are a masked identity.
-
     Args:
         tokens: [B, T + 2*window] ids.
         segments: [B, T + 2*window] lines, -1 on padding.
         reach: [B, T], how far each center looks.
         dtype: of the weights.
+
+    Returns:
+        inputs.ids [B, 1, C=T+2*window] are the words of the block, and inputs.weights [B, T, C] are
+        1/count on the neighbours of center t. words [B, P=T] are the centers, and weights [B, T, P]
+        are a masked identity.
 
     Raises:
         SettingError: the dtype is not of floats.
@@ -132,6 +137,12 @@ def cbow_lone_batch(
 ) -> Batch:
     """:func:`cbow_block_batch`, then :func:`one_word_each`.
 
+    Args:
+        tokens, segments, reach, dtype: as in :func:`cbow_block_batch`.
+
+    Returns:
+        Inputs as there, words [B*T, 1] and weights [B*T, 1, 1], 0 for a center without neighbours.
+
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_lone_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.inputs.weights.shape, batch.words.tolist(), batch.weights.tolist()
@@ -144,6 +155,12 @@ def cbow_counted_block_batch(
     tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """:func:`cbow_block_batch`, then :func:`weighted_by_words`.
+
+    Args:
+        tokens, segments, reach, dtype: as in :func:`cbow_block_batch`.
+
+    Returns:
+        Inputs and words as there, weights [B, T, T]: n / (window + 1) on the diagonal, else 0.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_counted_block_batch(tokens, segments, jnp.asarray([[1, 1]]))
@@ -158,6 +175,12 @@ def cbow_counted_batch(
     tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """:func:`cbow_counted_block_batch`, then :func:`one_word_each`.
+
+    Args:
+        tokens, segments, reach, dtype: as in :func:`cbow_block_batch`.
+
+    Returns:
+        Inputs as there, words [B*T, 1], weights [B*T, 1, 1]: n / (window + 1) for n neighbours.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
     >>> batch = cbow_counted_batch(tokens, segments, jnp.asarray([[1, 1]]))

@@ -44,11 +44,14 @@ def text_counts(ids: np.ndarray, size: int) -> np.ndarray:
 
 
 def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
-    """The share of the occurrences of each word that stays, [V] float64.
+    """The share of the occurrences of each word that stays.
 
     Args:
         counts: [V].
         sample: t; 0 keeps all words.
+
+    Returns:
+        [V] float64.
 
     Raises:
         SettingError: sample is negative or no finite number, or counts are negative or not finite.
@@ -67,7 +70,17 @@ def keep_probabilities(counts: ArrayLike, sample: float = 1e-3) -> np.ndarray:
 
 
 def keep_thresholds(counts: ArrayLike, sample: float = 1e-3) -> Array:
-    """:func:`keep_probabilities` as [V] uint32, to compare with random bits. 2^32 - 1 keeps all."""
+    """:func:`keep_probabilities` as whole numbers, to compare with random bits.
+
+    Args:
+        counts, sample: as in :func:`keep_probabilities`.
+
+    Returns:
+        min(round(2^32 * keep), 2^32 - 1), [V] uint32. 2^32 - 1 keeps all.
+
+    >>> keep_thresholds([80, 20], sample=0.2).tolist()  # 3/4 and 1
+    [3221225472, 4294967295]
+    """
     scaled = np.rint(keep_probabilities(counts, sample) * 2.0**32)
     thresholds: Array = jax.device_put(np.minimum(scaled, 2**32 - 1).astype(np.uint32))
     return thresholds
@@ -104,6 +117,10 @@ def subsample(
     Returns:
         tokens [M] and segments [M] with padding at the end (token 0, segment -1), and the number of
         words that stay.
+
+    >>> text, keep = jnp.asarray([[0, 1, 1], [0, 0, 1]]), jnp.asarray([0, 2**32 - 1], jnp.uint32)
+    >>> [each.tolist() for each in subsample(jax.random.key(0), *text, keep)]  # drops word 0
+    [[1, 1, 0], [0, 1, -1], 2]
     """
     threshold = keep[tokens]
     bits = jax.random.bits(key, tokens.shape, jnp.uint32)
@@ -123,12 +140,15 @@ def subsample(
 
 
 def draw_reach(key: Array, shape: tuple[int, ...], window: int) -> Array:
-    """How far each center looks: uniform on 1 .. window, int32, exact to window / 2^16.
+    """How far each center looks: uniform on 1 .. window.
 
     Args:
         key: of the random numbers.
         shape: of the result.
         window: the largest reach.
+
+    Returns:
+        int32 of this shape. The relative error of a probability is below window / 2^16.
 
     >>> reach = draw_reach(jax.random.key(0), (9000,), 3)
     >>> [round(float((reach == r).mean()), 2) for r in (1, 2)]
@@ -139,19 +159,35 @@ def draw_reach(key: Array, shape: tuple[int, ...], window: int) -> Array:
 
 
 def full_reach(key: Array, shape: tuple[int, ...], window: int) -> Array:
-    """Every center looks ``window`` words to each side, as in the reference model."""
+    """Every center looks ``window`` words to each side, as in the reference model.
+
+    Args:
+        key, shape, window: as in :func:`draw_reach`. The key is not used.
+
+    Returns:
+        int32 of this shape, ``window`` everywhere.
+
+    >>> full_reach(jax.random.key(0), (1, 3), 5).tolist()
+    [[5, 5, 5]]
+    """
     del key
     return jnp.full(shape, window, jnp.int32)
 
 
 def chunk_seed(seed: int, epoch: int, chunk: int) -> np.ndarray:
-    """What all random numbers of one chunk of one epoch follow from, [3] uint32 on the host.
+    """What all random numbers of one chunk of one epoch follow from.
 
-    >>> chunk_seed(seed=7, epoch=0, chunk=2).tolist()
-    [7, 0, 2]
+    Args:
+        seed, epoch, chunk: from 0 to 2^32 - 1.
+
+    Returns:
+        The three numbers, [3] uint32 on the host.
 
     Raises:
         SettingError: one is not a whole number from 0 to 2^32 - 1.
+
+    >>> chunk_seed(seed=7, epoch=0, chunk=2).tolist()
+    [7, 0, 2]
     """
     named = {"seed": seed, "epoch": epoch, "chunk": chunk}
     numbers = [whole_number(name, value, 0, 2**32 - 1) for name, value in named.items()]

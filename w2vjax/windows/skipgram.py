@@ -44,6 +44,9 @@ def pairs(
         vocab_size: ids are checked against it, on the host. None trusts them, as inside jit.
         dtype: of the weights.
 
+    Returns:
+        Inputs [B, 1, 1] of weight 1, words [B, 1] and weights [B, 1, 1].
+
     Raises:
         IdError: an id is not in [0, vocab_size).
         SettingError: the arrays differ in length, weights are not real numbers, or their dtype is
@@ -76,13 +79,14 @@ def block_batch(
 ) -> Batch:
     """B groups of T centers, with all P = T + 2*window words of a block as candidate positives.
 
-    weights[b, t, p] is 1 where word p is a neighbour of center t, and 0 elsewhere.
-
     Args:
         tokens: [B, T + 2*window] ids.
         segments: [B, T + 2*window] lines, -1 on padding.
         reach: [B, T], how far each center looks.
         dtype: of the weights.
+
+    Returns:
+        Inputs [B, T, 1], words [B, P], weights [B, T, P]: 1 where p is a neighbour of t, else 0.
 
     Raises:
         SettingError: the dtype is not of floats.
@@ -109,6 +113,9 @@ def fan_batch(
         segments: [B, T + 2*window] lines, -1 on padding.
         reach: [B, T], how far each center looks.
         dtype: of the weights.
+
+    Returns:
+        Inputs [B*T, 2*window, 1], words [B*T, 1], weights [B*T, 2*window, 1]: 1 on neighbours.
 
     Raises:
         SettingError: the dtype is not of floats.
