@@ -247,6 +247,11 @@ def test_a_run_of_many_that_diverges_is_named_by_its_seed(planted, monkeypatch):
     monkeypatch.setattr("w2vjax.runs.watch._LARGEST", 0.2)
     with pytest.raises(w2v.errors.DivergedError, match=r"seed=5: Training has diverged.*rate=3\.0"):
         w2v.train_many(planted, [4, 5], [1e-6, 3.0], **SMALL)
+    says = (
+        r"seed=5: .*2 more of 4 have diverged: seed=6, learning_rate=2\.0; seed=6, .*rate=1\.0\.$"
+    )
+    with pytest.raises(w2v.errors.DivergedError, match=says):
+        w2v.train_many(planted, [4, 5, 6, 6], [1e-6, 3.0, 2.0, 1.0], **SMALL)
 
 
 def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(

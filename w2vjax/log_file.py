@@ -1,14 +1,41 @@
-"""The log of a run: its records as lines of JSON. One run at a time writes into a log."""
+"""The log of a run: its records as lines of JSON, and how often. One run writes into a log."""
 
 import contextlib
 import json
+import math
 import os
 import warnings
 from typing import Any
 
 from w2vjax.compressed import refuse_compressed
-from w2vjax.errors import FileError
+from w2vjax.errors import FileError, SettingError
 from w2vjax.files import AnyPath, as_path, check_writable, claim, naming, release
+from w2vjax.real import check_seconds
+
+# What an interval of records can be measured in.
+_UNITS = ("seconds", "steps", "words", "epochs")
+
+
+def interval(every: Any) -> tuple[float, str]:
+    """From one record to the next: seconds as a number, or a text such as "100 steps".
+
+    >>> interval(2.5), interval("2.5"), interval("1 epoch"), interval("1e6 words")
+    ((2.5, 'seconds'), (2.5, 'seconds'), (1.0, 'epochs'), (1000000.0, 'words'))
+    """
+    if not isinstance(every, str):
+        check_seconds(f"log_every={every!r:.60}", every)
+        return every, "seconds"
+    amount, _, unit = every.strip().partition(" ")
+    unit = (unit.strip() or "seconds").removesuffix("s") + "s"
+    with contextlib.suppress(ValueError):
+        number = float(amount)
+        fits = number >= 0 if unit == "seconds" else 0 < number < math.inf
+        if fits and unit in _UNITS:
+            return number, unit
+    remedy = (
+        f"Use a number of seconds, or a text of a number above 0 and one of: {', '.join(_UNITS)}"
+    )
+    raise SettingError(f'log_every={every!r:.60} cannot work. {remedy}, as in "1 epoch".')
 
 
 def check_log(path: AnyPath) -> None:

@@ -109,3 +109,10 @@ def true_or_false(name: str, value: object) -> None:
     """
     if not isinstance(value, bool | np.bool_):
         raise SettingError(f"{name}={value!r:.60} is unclear. Use True or False.")
+
+
+def check_seconds(what: str, value: Any) -> None:
+    """Raise SettingError, which begins with ``what``, if a time is not 0 or more seconds."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not value >= 0:
+        raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")

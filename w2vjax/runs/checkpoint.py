@@ -12,7 +12,6 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,6 +21,7 @@ import numpy as np
 from w2vjax.errors import CheckpointError, FileError, FormatError, SettingError, as_names
 from w2vjax.files import AnyPath, as_path, claimed, naming, remove_leftovers
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
+from w2vjax.real import check_seconds
 from w2vjax.training.copies import Joined
 from w2vjax.training.settings import RENAMED, Settings
 from w2vjax.training.setup import Run
@@ -86,13 +86,6 @@ def checkpoints_in(given: AnyPath | Checkpoints | None) -> Checkpoints | None:
         return None
     found = given if isinstance(given, Checkpoints) else Checkpoints(given)
     return found._replace(folder=as_path(found.folder), allow=as_names(found.allow))
-
-
-def check_seconds(what: str, value: Any) -> None:
-    """Raise SettingError, which begins with ``what``, if a time is not 0 or more seconds."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not value >= 0:
-        raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")
 
 
 def run_identity(job: Run, program: str, start: Params | None) -> Record:

@@ -32,16 +32,16 @@ from w2vjax.devices.mesh import (
 from w2vjax.devices.tables import check_start
 from w2vjax.devices.tracing import check_functions
 from w2vjax.errors import SettingError
-from w2vjax.log_file import check_free, check_log
+from w2vjax.log_file import check_free, check_log, interval
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
-from w2vjax.real import true_or_false
+from w2vjax.real import check_seconds, true_or_false
 from w2vjax.runs import checkpoint
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
-from w2vjax.runs.checkpoint import Checkpoints, Position, check_seconds, digest
+from w2vjax.runs.checkpoint import Checkpoints, Position, digest
 from w2vjax.runs.held_out import evaluate_held_out
-from w2vjax.runs.report import Reporter, StopSignals, interval
+from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import (
     Untrained,

@@ -83,7 +83,7 @@ def train_many(
         SettingError: there are no seeds, or not as many rates; a keyword is not known, or cannot
             work here.
         CorpusError, FileError: as in ``train``.
-        DivergedError: a model has diverged. The message names its seed.
+        DivergedError: models have diverged. The message names them.
 
     >>> text = [["a", "rose", "is", "a", "rose"]] * 20
     >>> train_many(text, seeds=[1, 2, 3], dim=4, epochs=2, min_count=1, sample=0).input.shape
@@ -100,8 +100,16 @@ def train_many(
     with ThreadPoolExecutor(len(calls), "w2vjax-many") as pool:
         done = list(pool.map(lambda call: jax.device_get(program(*call)), calls))
     params, progress = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(given)], *done)
+    bad: dict[str, DivergedError] = {}
     for each, *tables, told in zip(given, *params, zip(*progress, strict=True), strict=True):
-        _judge(job, each, untrained, Params(*tables), Progress(*told))
+        try:
+            _judge(job, each, untrained, Params(*tables), Progress(*told))
+        except DivergedError as error:
+            bad[f"seed={each.seed}, learning_rate={each.learning_rate}"] = error
+    if bad:
+        first, *others = bad.values()
+        also = f" {len(others)} more of {len(given)} have diverged: {'; '.join(list(bad)[1:])}."
+        raise DivergedError(f"{first}{also if others else ''}") from first
     return Params(*params)
 
 

@@ -1,7 +1,5 @@
 """What the user sees of a run: records, a progress bar, and the answer to signals."""
 
-import contextlib
-import math
 import signal
 import threading
 import time
@@ -9,10 +7,10 @@ import warnings
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from w2vjax.errors import DivergedError, SettingError, StoppedError
-from w2vjax.log_file import Log
+from w2vjax.errors import DivergedError, StoppedError
+from w2vjax.log_file import Log, interval
 from w2vjax.runs.arguments import Arguments
-from w2vjax.runs.checkpoint import Position, check_seconds
+from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.watch import remedy
 from w2vjax.training.step import Progress, rate_at
 
@@ -24,32 +22,6 @@ if TYPE_CHECKING:
 _SIGNALS = [
     getattr(signal, each) for each in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, each)
 ]
-
-
-# What an interval of records can be measured in.
-_UNITS = ("seconds", "steps", "words", "epochs")
-
-
-def interval(every: Any) -> tuple[float, str]:
-    """From one record to the next: seconds as a number, or a text such as "100 steps".
-
-    >>> interval(2.5), interval("2.5"), interval("1 epoch"), interval("1e6 words")
-    ((2.5, 'seconds'), (2.5, 'seconds'), (1.0, 'epochs'), (1000000.0, 'words'))
-    """
-    if not isinstance(every, str):
-        check_seconds(f"log_every={every!r:.60}", every)
-        return every, "seconds"
-    amount, _, unit = every.strip().partition(" ")
-    unit = (unit.strip() or "seconds").removesuffix("s") + "s"
-    with contextlib.suppress(ValueError):
-        number = float(amount)
-        fits = number >= 0 if unit == "seconds" else 0 < number < math.inf
-        if fits and unit in _UNITS:
-            return number, unit
-    remedy = (
-        f"Use a number of seconds, or a text of a number above 0 and one of: {', '.join(_UNITS)}"
-    )
-    raise SettingError(f'log_every={every!r:.60} cannot work. {remedy}, as in "1 epoch".')
 
 
 class Reporter:
