@@ -28,7 +28,11 @@ ROOT = Path(__file__).resolve().parents[1]
 # what is changed, and the tests that have to notice
 UPDATES = "optimizer or chain or clipping or adam or published or numpy or pair_counted"
 GROUPS = {
-    "objectives": ("w2vjax/objectives/*.py", "objectives bounds noise fused held_out", ""),
+    "objectives": (
+        "w2vjax/objectives/*.py w2vjax/devices/fused.py",
+        "objectives bounds noise fused held_out",
+        "",
+    ),
     "windows": ("w2vjax/windows/*.py", "windows sampling", ""),
     "updates": ("w2vjax/training/updates.py", "training", UPDATES),
     "checkpoint": ("w2vjax/runs/checkpoint.py", "training_resume training_refusals", ""),
@@ -159,7 +163,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mutation-") as temporary:
         folder = Path(temporary)
         copied(folder)
-        modules = sorted(str(path.relative_to(folder)) for path in folder.glob(pattern))
+        found = (path for part in pattern.split() for path in folder.glob(part))
+        modules = sorted(str(path.relative_to(folder)) for path in found)
         tests = [f"tests/test_{name}.py" for name in names.split()]
         (folder / "server.py").write_text(SERVER)
         (folder / "client.py").write_text(CLIENT)

@@ -802,6 +802,7 @@ def test_processes_that_do_not_meet_say_so(text: Path, tmp_path: Path) -> None:
         (["--step-timeout", "nan"], "step_timeout=nan cannot work"),
         (["--step-timeout", 0], "step_timeout=0.0 would end every run"),
         (["--step-timeout", 0.5], "step_timeout=0.5 would end every run"),
+        (["--step-timeout", 60], "--step-timeout is for several processes. Add --distributed."),
         (["--distributed", "--heartbeat", 0], "--heartbeat 0 cannot work"),
         (["--distributed", "--heartbeat", "nan"], "--heartbeat nan cannot work"),
         (["--distributed", "--start-timeout", -3], "--start-timeout -3 cannot work"),

@@ -453,6 +453,8 @@ WRITERS = {
     ),
     "model": lambda path: w2v.save_model(path, FINE, ["a", "b"]),
     "vocabulary": lambda path: w2v.Vocab(("a", "b"), [2, 1]).save(path),
+    "joined text": lambda path: w2v.phrases([["a", "b"]] * 9, min_count=1).save_corpus(path),
+    "phrases": lambda path: w2v.phrases([["a", "b"]] * 9, min_count=1).save_list(path),
     "page": lambda path: w2v.pictures.write_html(PETS, path),
     "log": lambda path: w2v.train([["a", "b"]] * 9, dim=2, min_count=1, log=path),
 }
@@ -467,11 +469,23 @@ def test_nothing_is_written_under_the_name_of_a_compressed_file(writer, suffix, 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("counts", [[1], [1, 2, 3], [[1], [2]], [1.5, 2.0], ["1", "2"], 3])
+@pytest.mark.parametrize(
+    "counts", [[1], [1, 2, 3], [[1], [2]], [1.5, 2.0], ["1", "2"], 3, [1, -1], [1, 2**64 - 1]]
+)
 def test_a_vocabulary_file_has_one_count_for_each_word(counts, tmp_path):
-    with pytest.raises(w2v.errors.FormatError, match=r"2 words have .* counts of shape"):
+    kinds = w2v.errors.FormatError, w2v.errors.SettingError
+    with pytest.raises(kinds, match=r"2 words have counts of shape|Pass whole numbers"):
         w2v.formats.write_vocabulary(tmp_path / "x.vocab", ["a", "b"], counts)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "counts", [[5.0, 3.0], np.array([5, 3], object), (np.int64(5), np.uint64(3))]
+)
+def test_a_vocabulary_file_takes_the_counts_that_a_vocabulary_takes(counts, tmp_path):
+    w2v.formats.write_vocabulary(tmp_path / "x.vocab", ["a", "b"], counts)
+    assert w2v.Vocab.load(tmp_path / "x.vocab").counts.tolist() == [5, 3]
+    w2v.formats.write_vocabulary(tmp_path / "none.vocab", [], [])
 
 
 def test_settings_that_mean_nothing(tmp_path):

@@ -565,6 +565,42 @@ def test_a_row_below_the_tolerance_is_not_tested(params: Any) -> None:
     assert "wrong sign" in quick(square, wrong, alike).sentence
 
 
+def test_an_example_whose_influence_is_below_the_tolerance_is_not_tested() -> None:
+    def loss(w: Any, x: Any) -> Any:
+        return jnp.exp(-x * w.sum()).sum()
+
+    def first_alone(w: Any, x: Any) -> Any:
+        slopes = (-x * jnp.exp(-x * w.sum())).at[1:].set(0)
+        return loss(w, x), jnp.full_like(w, slopes.sum())
+
+    w = np.ones(3)
+    for far in (160.0, 500.0):
+        check = check_gradients(loss, first_alone, w, np.asarray([0.5, far]))
+        assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 2 rows."
+    assert not check_gradients(loss, first_alone, w, np.asarray([0.5, 1.0])).passed
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_reference_that_is_not_finite_is_all_that_is_said(dtype: str) -> None:
+    for rule in (jax.value_and_grad(lambda w: jnp.sqrt(w).sum()), None):
+        said = quick(lambda w: jnp.sqrt(w).sum(), rule, np.arange(3, dtype=dtype)).sentence
+        assert "is not finite in 1 of 3 entries; not all is finite; not exercised: " in said
+        assert "in 1 of 3 rows" in said
+        assert "linear" not in said
+        assert "too small" not in said
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (0, 6), (3, 300), (255, 299)])
+def test_two_outputs_that_are_exchanged_are_found(one: int, other: int) -> None:
+    function = lambda x: [x * (i + 1) for i in range(other + 1)]  # noqa: E731
+
+    def exchanged(x: Any, d: Any) -> Any:
+        d[one], d[other] = d[other], d[one]
+        return sum((i + 1) * each for i, each in enumerate(d))
+
+    assert not quick(with_rule(function, exchanged), None, np.float64(0.7)).passed
+
+
 def with_rule(function: Any, rule: Any) -> Any:
     ruled = jax.custom_vjp(function)
     ruled.defvjp(lambda x: (function(x), x), lambda x, d: (rule(x, d),))

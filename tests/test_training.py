@@ -48,7 +48,7 @@ def test_the_posts_run_through_this_engine_ends_in_its_published_vectors():
     ids = {word: place for place, word in enumerate(order)}
     vocab = w2v.Vocab(tuple(order), [words.count(word) for word in order])
     corpus = Corpus(
-        vocab, np.array([ids[w] for w in words], np.int32), np.zeros(1, np.int64), "the post"
+        vocab, np.array([ids[w] for w in words], np.int32), np.zeros(1, np.int64), "the post", False
     )
     random = np.random.RandomState(figures["settings"]["numpy_seed"])
     w1, w2 = random.randn(60, 10), random.randn(10, 60)
@@ -252,6 +252,9 @@ def test_a_run_of_many_that_diverges_is_named_by_its_seed(planted, monkeypatch):
     )
     with pytest.raises(w2v.errors.DivergedError, match=says):
         w2v.train_many(planted, [4, 5, 6, 6], [1e-6, 3.0, 2.0, 1.0], **SMALL)
+    says = r"seed=3: .* 3 more of 4 have diverged: seed=3; seed=3; seed=4\.$"
+    with pytest.raises(w2v.errors.DivergedError, match=says):
+        w2v.train_many(planted, [3, 3, 3, 4], **SMALL)
 
 
 def test_one_copy_of_the_tables_and_two_learn_the_topics_and_two_repeat_their_bits(

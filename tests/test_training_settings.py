@@ -297,7 +297,7 @@ def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkey
 @pytest.mark.parametrize(
     ("copies", "join_words"), [(1, 512), (2, 512), (3, 512), (3, 2000), (4, 1024), (8, 4800)]
 )
-def test_the_rate_ends_where_the_first_copy_does(planted, copies, join_words):
+def test_the_rate_ends_where_the_first_copy_does(planted, copies, join_words, tmp_path):
     """Also where copies have not equally many chunks, and where some have none."""
     settings = {"copies": copies, "join_words": join_words, "epochs": 3}
     trained = w2v.train(planted, **SMALL | settings, log_every=0.0)
@@ -305,11 +305,34 @@ def test_the_rate_ends_where_the_first_copy_does(planted, copies, join_words):
     sizes = [run.feed.chunk(number)[2] for number in range(run.feed.chunks)]
     assert run.steps == 3 * sum(-(-int(size) // 32) for size in sizes[::copies])
     rates = [record["learning_rate"] for record in trained.history]
-    assert rates == sorted(rates, reverse=True)
     assert rates[-1] == pytest.approx(1e-4 * run.settings.learning_rate, rel=1e-3)
+    firsts = np.cumsum(3 * [-(-int(size) // 32) for size in sizes[::copies]])
+    expected = [float(run.recipe.schedule(int(steps))) for steps in firsts]
+    assert rates == pytest.approx(expected, rel=1e-3)
+    resumed = w2v.train(
+        planted,
+        **SMALL | settings,
+        log_every=0.0,
+        checkpoint=w2v.Checkpoints(stopped(planted, settings, tmp_path), resume=True),
+    )
+    near = {"abs": 2 * run.settings.learning_rate / run.steps}
+    known = {record["step"]: record["learning_rate"] for record in trained.history}
+    for record in resumed.history:
+        assert record["learning_rate"] == pytest.approx(known[record["step"]], **near)
 
 
-@pytest.mark.parametrize("schedule", [0.05, lambda step: 0.1 / jnp.float32(1 + step)])
+def stopped(corpus, settings, folder):
+    """The folder of a run that was stopped at its second record."""
+    seen = []
+    stop = lambda record: bool(seen.append(record)) or len(seen) > 1  # noqa: E731
+    w2v.train(corpus, **SMALL | settings, log_every=0.0, callback=stop, checkpoint=folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [0.05, np.float64(0.05), np.float32(0.05), 1, lambda step: 0.1 / jnp.float32(1 + step)],
+)
 def test_a_schedule_of_ones_own_is_not_told_as_the_usual_rate(planted, schedule):
     trained = w2v.train(planted, **SMALL, schedule=schedule)
     assert trained.summary["settings"]["learning_rate"] is None

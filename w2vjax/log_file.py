@@ -1,4 +1,4 @@
-"""The log of a run: its records as lines of JSON, and how often. One run writes into a log."""
+"""The log of a run: records as lines of JSON, at intervals. One run at a time writes into a log."""
 
 import contextlib
 import json

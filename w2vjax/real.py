@@ -1,10 +1,12 @@
-"""Real numbers and flags are checked where they enter: NumPy and Python take much else for them."""
+"""Numbers and flags are checked where they enter, because NumPy and Python accept other values."""
 
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 
@@ -116,3 +118,17 @@ def check_seconds(what: str, value: Any) -> None:
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not value >= 0:
         raise SettingError(f"{what} cannot work. Use a number of seconds from 0 on.")
+
+
+def whole_counts(name: str, counts: ArrayLike) -> np.ndarray:
+    """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
+    with suppress(OverflowError, TypeError, ValueError):
+        given = np.asarray(counts)
+        if given.dtype.kind in "iufO" and not np.ma.is_masked(counts):
+            with np.errstate(invalid="ignore"):
+                whole = np.array(given, np.int64)
+            if ((whole == given) & (whole >= 0)).all():
+                whole.setflags(write=False)
+                return whole
+    cause = f"{name}={shown(counts)} cannot work"
+    raise SettingError(f"{cause}. Pass whole numbers from 0 to 2^63 - 1.")

@@ -75,6 +75,16 @@ def scaled(tree: Tree, factor: float) -> Any:
     return of_floats_only(lambda leaf: (leaf * factor).astype(leaf.dtype), tree)
 
 
+def largest(leaf: Array) -> float:
+    """The largest magnitude of the finite entries."""
+    return float(np.abs(leaf[np.isfinite(leaf)]).max(initial=0))
+
+
+def above(tolerance: float, leaf: Array, floor: float = 0.0) -> Array:
+    """A leaf with 0 in the entries that are within the tolerance of 0."""
+    return np.where(np.abs(leaf) > tolerance * max(largest(leaf), floor), leaf, 0)
+
+
 def name_of(path: tuple[object, ...]) -> str:
     """The place of a leaf in a tree: "layers.0.weights"."""
     return jax.tree_util.keystr(path, simple=True, separator=".") or "params"

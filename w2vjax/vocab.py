@@ -5,7 +5,6 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from w2vjax.errors import FormatError, SettingError, UnknownWordError, whole_number
 from w2vjax.files import AnyPath
-from w2vjax.real import shown
+from w2vjax.real import shown, whole_counts
 from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
 
 # An unknown word is compared with the most frequent words, up to this length. Aligning two words
@@ -94,7 +93,7 @@ class Vocab:
         dropped: Mapping[str, int] | None = None,
         report: Report | None = None,
     ) -> None:
-        kept = None if counts is None else _whole_counts("counts", counts)
+        kept = None if counts is None else whole_counts("counts", counts)
         # A frozen dataclass has no other way to set what its __init__ converts.
         vars(self).update(words=tuple(listed(words)), counts=kept)
         vars(self).update(min_count=whole_number("min_count", min_count, least=0), report=report)
@@ -249,27 +248,13 @@ def _whole_dropped(dropped: object) -> dict[str, int]:
         cause = f"dropped={shown(dropped)} cannot work"
         raise SettingError(f"{cause}. Pass a dict of words and their counts.")
     kept = dict(dropped)
-    counts = _whole_counts("dropped", list(kept.values()))
+    counts = whole_counts("dropped", list(kept.values()))
     if counts.ndim != 1:
         cause = f"dropped={shown(dropped)} has an array for a count"
         raise SettingError(f"{cause}. Pass one count for each word.")
     if any(type(count) is not int for count in kept.values()):  # to make a dict anew is slow
         kept.update(zip(kept, counts.tolist(), strict=True))
     return kept
-
-
-def _whole_counts(name: str, counts: ArrayLike) -> np.ndarray:
-    """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
-    with suppress(OverflowError, TypeError, ValueError):
-        given = np.asarray(counts)
-        if given.dtype.kind in "iufO" and not np.ma.is_masked(counts):
-            with np.errstate(invalid="ignore"):
-                whole = np.array(given, np.int64)
-            if ((whole == given) & (whole >= 0)).all():
-                whole.setflags(write=False)
-                return whole
-    cause = f"{name}={shown(counts)} cannot work"
-    raise SettingError(f"{cause}. Pass whole numbers from 0 to 2^63 - 1.")
 
 
 def _equal(a: np.ndarray | None, b: np.ndarray | None) -> bool:

@@ -14,6 +14,7 @@ from w2vjax.compressed import refuse_compressed
 from w2vjax.errors import FormatError
 from w2vjax.files import AnyPath, as_path, atomic_file
 from w2vjax.reading import MARK, STRICT, ReadOptions, contents, decode, encoded, refuse
+from w2vjax.real import whole_counts
 
 SPACES = "".join(map(chr, range(33)))  # what separates words in a text
 FORBIDDEN = " \t\n\r\v\f\0"  # the C tools split at all white space
@@ -94,10 +95,10 @@ def vocabulary_bytes(
         refuse(path, "", cause, "Write safetensors, or remove the mark.")
     if counts is None:
         return b"".join(name + b"\n" for name in names)
-    numbers = np.asarray(counts)
-    if numbers.shape != (len(names),) or numbers.dtype.kind not in "iu":
-        cause = f"{len(names)} words have {numbers.dtype} counts of shape {numbers.shape}"
-        refuse(path, "", cause, "Give a whole number for each word.")
+    numbers = whole_counts("counts", counts)
+    if numbers.shape != (len(names),):
+        cause = f"{len(names)} words have counts of shape {numbers.shape}"
+        refuse(path, "", cause, "Give one for each word.")
     pairs = zip(names, numbers.tolist(), strict=True)
     return b"".join(b"%b %d\n" % pair for pair in pairs)
 
@@ -115,7 +116,8 @@ def write_vocabulary(
     Raises:
         FormatError: there is not one count for each word, a word is empty or holds white space or
             NUL, or the first one begins with a byte order mark.
-        SettingError: the path ends in .gz, .bz2, .xz or .zst.
+        SettingError: a count is not a whole number from 0 to 2^63 - 1, or the path ends in .gz,
+            .bz2, .xz or .zst.
         FileError: the file cannot be written.
 
     >>> import tempfile

@@ -110,7 +110,7 @@ def _train_into(
 ) -> Given | None:
     """Train, and write the results if this is the first process. It returns the summary."""
     from w2vjax.files import appearing_together, claimed, removed_if_empty
-    from w2vjax.processes.connect import is_first
+    from w2vjax.processes.connect import connected, is_first
     from w2vjax.runs import loop
     from w2vjax.runs.arguments import arguments_of
     from w2vjax.runs.checkpoint import checkpoints_in
@@ -119,6 +119,8 @@ def _train_into(
     asked = arguments_of(keywords)
     checkpoints = checkpoints_in(asked.checkpoint)
     loop.check_arguments(asked, checkpoints)
+    if "step_timeout" in given and not connected():
+        raise SettingError("--step-timeout is for several processes. Add --distributed.")
     first, log = is_first(), out / _LOG
     with ExitStack() as places:
         if first:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from w2vjax.compressed import refuse_compressed
 from w2vjax.corpus import neighbours
 from w2vjax.corpus.encode import mapped, prepare
 from w2vjax.corpus.neighbours import LONGEST_GAP, Score, npmi_score, word2phrase_score
@@ -107,8 +108,10 @@ class Phrases:
 
         Raises:
             FormatError: a word holds white space, which would cut it in two, or is not Unicode.
+            SettingError: the path ends in .gz, .bz2, .xz or .zst.
             FileError: the file cannot be written.
         """
+        refuse_compressed(as_path(path))
         words = encoded(as_path(path), self.words, SPACES, "a text", "Train on lines()")
         with atomic_file(path) as file:
             for line, ids in _in_pieces(self.ids, self.starts):
@@ -121,6 +124,7 @@ class Phrases:
 
         Raises as :meth:`save_corpus` does.
         """
+        refuse_compressed(as_path(path))
         found = [(number, each) for number, rules in enumerate(self.found, 1) for each in rules]
         names = [self.delimiter.join(phrase.parts) for _, phrase in found]
         lines = encoded(as_path(path), names, SPACES, "a list of phrases", "Use found")

@@ -61,6 +61,12 @@ class Feed(NamedTuple):
     def chunks(self) -> int:
         return -(-self.words // self.size)
 
+    def of_first(self, epoch: int, chunk: int) -> int:
+        """The words that the first copy has trained where ``chunk`` of ``epoch`` comes next."""
+        last = (self.chunks - 1) // self.copies * self.copies
+        whole = last // self.copies * self.size + min(self.size, self.words - last * self.size)
+        return epoch * whole + chunk // self.copies * self.size
+
     def chunk(self, number: int) -> tuple[Any, np.int32, np.int32]:
         """Chunk ``number`` of an epoch; every chunk but the last has ``size`` words."""
         begin = number * self.size

@@ -22,8 +22,9 @@ float32 3.0e-6), and a test keeps it so. Losses are judged alike.
 A reference of zero proves nothing: a backward that forgets the leaf, or multiplies it by -17, has
 the same zero there. Nor does one below the tolerance. So the check compares at several scales of
 the params. It fails where a row or a column that the loss depends on, as random params show, has no
-reference above the tolerance at any of them. A dtype narrower than float64 would miss too many: it
-fails where the reference is zero, and the sentence names the rows that are too small to judge.
+reference above the tolerance at any of them. The tolerance of a dtype narrower than float64 hides
+many rows. There the check fails where the reference is zero, and the sentence names the rows that
+are too small to judge.
 
 Where JAX has no derivative of the loss, as for a callback to NumPy, central differences of every
 entry are the reference, and the tolerance is at least theirs, 1e-7. A wrong forward has a wrong
@@ -155,7 +156,7 @@ def check_gradients(
             repeatable=repeatable(run, first, limits),
             examples=tuple(examples),
             untested=missing,
-            faint=tuple(part for part in untested(clear, allow_zero) if part not in missing),
+            faint=untested([p for p in clear if not any(map(p.names, missing))], allow_zero),
             reference="jax.grad" if run.value is None else "central differences",
             bend=rules and float(call(run, rules.bend, params)),
         )
@@ -343,8 +344,7 @@ def exercises(
 ) -> tuple[list[Exercise], list[Exercise], list[Exercise]]:
     """(rows and columns of each leaf, the same, rows of the batch's leaves) that points exercise.
 
-    The first have a reference other than zero. The second have one that is above the tolerance, so
-    that a gradient without it fails.
+    The reference of the first is not zero; that of the second is above the tolerance.
     """
 
     def live(found: Sequence[tuple[Leaves, Leaves]]) -> list[dict[tuple[str, int], Array]]:
@@ -352,10 +352,14 @@ def exercises(
         return [params, {place: rows for place, rows in batch.items() if not place[1]}]
 
     def seen(point: Point, name: str, leaf: Array) -> Array:
-        size = max(np.abs(leaf).max(initial=0), floor_at(point, points[0], name, limits[name]))
-        return np.where(np.abs(leaf) > limits[name].tolerance * size, leaf, 0)
+        floor = floor_at(point, points[0], name, limits[name])
+        return trees.above(limits[name].tolerance, leaf, floor)
 
-    tested = live([(p.wanted, influence(run, p.params) if examples else {}) for p in points])
+    def needed(params: Tree) -> Leaves:
+        found = influence(run, params) if examples else {}
+        return {name: trees.above(TOLERANCES["float64"], leaf) for name, leaf in found.items()}
+
+    tested = live([(p.wanted, needed(p.params)) for p in points])
     clear = [{name: seen(p, name, leaf) for name, leaf in p.wanted.items()} for p in points]
     parts = [(tested[0], 0, ""), (compare.live_rows(clear), 0, ""), (tested[1], 1, "batch.")]
     probed: list[dict[tuple[str, int], Array]] = []
@@ -433,7 +437,7 @@ def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tup
 
 def floor_at(point: Point, first: Point, name: str, limit: Limit) -> float:
     """The floor of a leaf. At another scale it is at least the gradient at the first."""
-    least = 0.0 if point is first else float(np.abs(first.wanted[name]).max(initial=0))
+    least = 0.0 if point is first else trees.largest(first.wanted[name])
     return max(limit.floor, least)
 
 
@@ -448,8 +452,11 @@ def repeatable(run: Prepared, first: Point, limits: dict[str, Limit]) -> bool:
     again = call(run, run.calls.backward, first.params)
     if trees.equal_bits(first.raw, again):
         return True
+    most = max(limit.tolerance for limit in limits.values())
     off = excess([(named(dense(again[1], first.params)), first)], limits)
-    return jax.default_backend() != "cpu" and off <= max(x.tolerance for x in limits.values())
+    losses = float(again[0]), float(first.raw[0])
+    close = off <= most and abs(losses[0] - losses[1]) <= most * abs(losses[1])
+    return jax.default_backend() != "cpu" and close
 
 
 def judged(
@@ -507,10 +514,7 @@ def summary(
     loss_terms: float,
     sizes: Sequence[float],
 ) -> GradientCheck:
-    """The result of the comparisons with the reference: the worst leaf, and the loss.
-
-    ``sizes`` are the magnitudes that the loss of each point adds up, where they are known.
-    """
+    """The worst leaf, and the loss. ``sizes``: what the loss of each point adds up, if known."""
     worst = max(checks, key=lambda leaf: leaf.error / leaf.tolerance)
     point = next(point for point in points if point.scale == worst.scale)
     found, wanted = point.gradient[worst.name], point.wanted[worst.name]

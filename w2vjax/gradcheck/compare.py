@@ -49,6 +49,10 @@ class Exercise(NamedTuple):
     tested: int
     axis: int = 0
 
+    def names(self, part: str) -> bool:
+        """Whether a text such as "input in 5 of 5 rows" is about this leaf."""
+        return part.startswith(f"{self.name} in ")
+
 
 def float_leaves(params: Tree) -> dict[str, Array]:
     """The leaves that have a gradient, by name; SettingError if there are none, or complex ones.

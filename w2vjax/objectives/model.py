@@ -181,7 +181,6 @@ def bounded_backward(
             f"hidden vectors {hidden.shape[:2]} and {many} rows. Give one for each."
         )
     # An infinite hidden vector may meet errors of 0 and 1 alone. Times 0, it makes its bound NaN.
-    # (XLA computes the squares once for this and for the bounds of the output rows.)
     of_hidden = of_hidden + 0 * stiffness(hidden)
     of_input = embed_backward(of_hidden[..., None], batch.inputs).values[:, 0]
     return Params(embed_backward(d_hidden, batch.inputs), d_output), Params(of_input, of_output)
@@ -377,7 +376,7 @@ def gradient_norms(gradients: Gradient) -> Array:
     if not isinstance(gradients, Rows):
         return jnp.sqrt(jnp.square(gradients).sum((1, 2)))
     ids, values = gradients
-    products = jnp.einsum("bnd,bmd->bnm", values, values)
+    products = jnp.einsum("bnd,bmd->bnm", values, values, precision="highest")
     squares = jnp.where(ids[:, :, None] == ids[:, None, :], products, 0).sum((1, 2))
     return jnp.sqrt(jnp.maximum(squares, 0))  # rows that cancel may leave a rounding below 0
 

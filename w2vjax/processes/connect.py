@@ -45,6 +45,11 @@ class Wishes(NamedTuple):
     stop: int = 0
 
 
+def connected() -> bool:
+    """Whether this process is one of several, or could be."""
+    return bool(jax.distributed.is_initialized())
+
+
 def is_first() -> bool:
     """Whether this process writes results, log and checkpoints."""
     return bool(jax.process_index() == 0)

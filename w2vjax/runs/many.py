@@ -100,16 +100,18 @@ def train_many(
     with ThreadPoolExecutor(len(calls), "w2vjax-many") as pool:
         done = list(pool.map(lambda call: jax.device_get(program(*call)), calls))
     params, progress = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(given)], *done)
-    bad: dict[str, DivergedError] = {}
+    bad: list[tuple[str, DivergedError]] = []
     for each, *tables, told in zip(given, *params, zip(*progress, strict=True), strict=True):
         try:
             _judge(job, each, untrained, Params(*tables), Progress(*told))
         except DivergedError as error:
-            bad[f"seed={each.seed}, learning_rate={each.learning_rate}"] = error
+            rate = "" if learning_rates is None else f", learning_rate={each.learning_rate}"
+            bad.append((f"seed={each.seed}{rate}", error))
     if bad:
-        first, *others = bad.values()
-        also = f" {len(others)} more of {len(given)} have diverged: {'; '.join(list(bad)[1:])}."
-        raise DivergedError(f"{first}{also if others else ''}") from first
+        (_, first), *others = bad
+        more = f"{len(others)} more of {len(given)} have diverged"
+        also = f" {more}: {'; '.join(name for name, _ in others)}." if others else ""
+        raise DivergedError(f"{first}{also}") from first
     return Params(*params)
 
 

@@ -38,9 +38,9 @@ class Reporter:
         self._every, self._unit = interval(arguments.log_every)
         self._callback, self.on_epoch = arguments.callback, arguments.on_epoch
         self.steps, self.total = position.steps, run.feed.words * run.settings.epochs
-        rounds = -(-run.feed.chunks // run.feed.copies)
         # steps of the first copy: a checkpoint has only those of all
-        self._of_first = self.steps * rounds // run.feed.chunks
+        share = run.feed.of_first(position.epoch, position.chunk) / max(1, position.words)
+        self._of_first = round(self.steps * share)
         self._begin, self._written = position, (time.perf_counter(), position.words, self.steps)
         self._loss, self._pairs, self._stops = 0.0, 0.0, False
         self._log = None if arguments.log is None else Log(arguments.log, self.history)

@@ -20,7 +20,7 @@ from w2vjax.lazy import kept
 from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
-from w2vjax.training.updates import linear_decay
+from w2vjax.training.updates import LinearDecay, linear_decay
 from w2vjax.types import Objective, Params, Tables
 from w2vjax.windows.sampling import keep_probabilities, text_counts
 
@@ -124,9 +124,10 @@ def advice(loss: float | None, untrained: float | None, steps: int) -> str | Non
 
 
 def first_rate(job: Run) -> float | None:
-    """The learning rate that falls during a run. None if the caller gave another schedule."""
-    rate = job.settings.learning_rate
-    return rate if job.recipe.schedule == linear_decay(rate, job.steps) else None
+    """The learning rate of the first step. None if the caller gave another schedule."""
+    rate, schedule = job.settings.learning_rate, job.recipe.schedule
+    usual = isinstance(schedule, LinearDecay) and schedule == linear_decay(rate, job.steps)
+    return rate if usual else None
 
 
 def remedy(job: Run) -> str:
@@ -242,8 +243,12 @@ class Watch:
                 f"No pair of words was trained: sample={sample} dropped {words - self._kept:,.0f} "
                 f"of {words:,} words, and no two of a line were left. Use sample=0 (--sample 0)."
             )
-        cause = f"No pair of words was trained: the windows made none of {words:,} words"
-        raise CorpusError(f"{cause}. Put more words on a line, or use other windows.")
+        made = (
+            f"the windows made none of {words:,} words" if words > 0 else "not by this run so far"
+        )
+        cause = f"No pair of words was trained: {made}"
+        lower = "" if not sample else f"lower sample={sample} (--sample 0), "
+        raise CorpusError(f"{cause}. Put more words on a line, {lower}or use other windows.")
 
 
 @jax.jit

@@ -33,7 +33,7 @@ from w2vjax.windows.sampling import keep_probabilities, keep_thresholds, text_co
 class Run(NamedTuple):
     """Everything a run needs before its first step; what :func:`set_up` makes.
 
-    Beside the settings, the feed and the recipe: ``steps``, expected of the whole run and one copy;
+    Beside the settings, the feed and the recipe: ``steps``, expected of the first copy in all;
     the first ``state``; the ``tables`` of the objective; ``keep`` [V], thresholds of subsampling.
     """
 
