@@ -590,7 +590,7 @@ def test_a_reference_that_is_not_finite_is_all_that_is_said(dtype: str) -> None:
         assert "too small" not in said
 
 
-@pytest.mark.parametrize(("one", "other"), [(0, 1), (0, 6), (3, 300), (255, 299)])
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (0, 6), *slow((3, 300), (255, 299))])
 def test_two_outputs_that_are_exchanged_are_found(one: int, other: int) -> None:
     function = lambda x: [x * (i + 1) for i in range(other + 1)]  # noqa: E731
 
@@ -620,7 +620,7 @@ SUMS: Any = lambda x: (x.sum(), (x**2).sum())  # noqa: E731
         (SUM, lambda x, d: 2 * x * jnp.where(d < 0, jnp.inf, d), "not linear"),
     ],
 )
-@pytest.mark.parametrize("dtype", ["float64", "float32", *slow("float16", "bfloat16")])
+@pytest.mark.parametrize("dtype", ["float64", *slow("float32", "float16", "bfloat16")])
 def test_a_rule_that_mixes_its_cotangents_up_fails(
     function: Any, rule: Any, said: str, dtype: str, standard_promotion: None
 ) -> None:
@@ -631,7 +631,7 @@ def test_a_rule_that_mixes_its_cotangents_up_fails(
     assert quick(with_rule(function, lambda x, d: jax.vjp(function, x)[1](d)[0]), None, x).passed
 
 
-@pytest.mark.parametrize("size", [1, 44, 300, *slow(710, 5000)])
+@pytest.mark.parametrize("size", [300, *slow(1, 44, 710, 5000)])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
 def test_many_outputs_of_a_narrow_dtype_are_no_false_alarm(size: int, dtype: str) -> None:
     """Their weighted sum is near zero, and bfloat16 ends counting at 256."""

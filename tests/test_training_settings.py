@@ -295,7 +295,8 @@ def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkey
 
 
 @pytest.mark.parametrize(
-    ("copies", "join_words"), [(1, 512), (2, 512), (3, 512), (3, 2000), (4, 1024), (8, 4800)]
+    ("copies", "join_words"),
+    [(3, 512), *slow((1, 512), (2, 512), (3, 2000), (4, 1024), (8, 4800))],
 )
 def test_the_rate_ends_where_the_first_copy_does(planted, copies, join_words, tmp_path):
     """Also where copies have not equally many chunks, and where some have none."""
@@ -331,7 +332,7 @@ def stopped(corpus, settings, folder):
 
 @pytest.mark.parametrize(
     "schedule",
-    [0.05, np.float64(0.05), np.float32(0.05), 1, lambda step: 0.1 / jnp.float32(1 + step)],
+    [np.float64(0.05), *slow(0.05, np.float32(0.05), 1, lambda step: 0.1 / jnp.float32(1 + step))],
 )
 def test_a_schedule_of_ones_own_is_not_told_as_the_usual_rate(planted, schedule):
     trained = w2v.train(planted, **SMALL, schedule=schedule)

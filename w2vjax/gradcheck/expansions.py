@@ -40,6 +40,6 @@ def cbow_apart_batch(tokens: jax.Array, segments: jax.Array, reach: jax.Array) -
     """
     centers, contexts, mask = around_each(tokens, segments, reach)
     alive = mask.any(-1).astype(jnp.float32)  # [B, T]
-    identity = jnp.eye(centers.shape[1])
+    identity = jnp.eye(centers.shape[1], dtype=jnp.float32)
     inputs = Inputs(contexts, mean_weights(mask, jnp.float32))
     return Batch(inputs, centers, alive[..., None] * identity[None])
