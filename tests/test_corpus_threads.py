@@ -125,6 +125,7 @@ def test_compressed_files_and_other_encodings_are_read_side_by_side(tmp_path, mo
         assert found[4] == 24
 
 
+@pytest.mark.slow
 def test_a_large_text_on_disk_is_equal_and_its_cache_is_shared(tmp_path):
     rng = np.random.default_rng(3)
     words = np.array([f"w{n}" * (1 + n % 9) for n in range(5000)])

@@ -273,6 +273,7 @@ def far(jobs: Sequence[dict[str, Any]], devices: int) -> list[dict[str, Any]]:
 
 
 # Equal bits: an exchange adds zeros to the row. 21 words: each device holds 11 rows.
+@pytest.mark.slow
 def test_tables_over_the_vocabulary_train_as_on_one_device() -> None:
     over = {"axes": {"vocabulary": 2}, "epochs": 1, "sample": 0}
     first, softmax = far([over, over | {"objective": "softmax"}], 2)

@@ -103,6 +103,7 @@ def test_what_is_not_finite_reaches_the_bounds(place: int) -> None:
     assert not bool(jnp.isfinite(of_hidden.sum()))
 
 
+@pytest.mark.slow
 def test_groups_that_are_too_large_are_left_to_xla(monkeypatch: pytest.MonkeyPatch) -> None:
     def launched(*_: Any) -> None:
         raise AssertionError("the kernel was launched")

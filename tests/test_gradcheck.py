@@ -49,7 +49,10 @@ LATER = (
 )
 
 
-@pytest.mark.parametrize("name", [*(n for n in LISTED if n != "softmax"), *slow("softmax")])
+LONGEST = ("softmax", "hierarchical_softmax")
+
+
+@pytest.mark.parametrize("name", [*(n for n in LISTED if n not in LONGEST), *slow(*LONGEST)])
 def test_every_objective_in_float64_with_a_floor_of_zero(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -777,6 +780,7 @@ def test_the_command_fails_for_a_gradient_that_is_wrong_beside_bounds(
     assert "the first: blocks, 60 x 10, 330 pairs, ordinary, float32)" in line
 
 
+@pytest.mark.slow
 def test_the_independent_check_of_the_reference_reports_what_it_has_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -291,6 +291,7 @@ BESIDE_BOUNDS = {
 @pytest.mark.parametrize(
     "name", ["shared_negatives", *slow("softmax", "chunked_softmax", "hierarchical_softmax")]
 )
+@pytest.mark.slow
 def test_every_mutant_beside_bounds_is_caught(name: str) -> None:
     objective, case = OBJECTIVES[name], (WINDOWS["blocks"], SIZE, "whole windows")
     inputs = make_inputs(objective, *case[:2], make_case(case[2], SIZE), "float64")

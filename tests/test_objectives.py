@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from cases import LISTED, OBJECTIVES, QUICK_OBJECTIVES, dense_gradients
+from cases import LISTED, OBJECTIVES, dense_gradients
 
 import w2vjax as w2v
 from w2vjax.gradcheck.cases import Size, make_case
@@ -38,7 +38,7 @@ def tiny(name: str, window: str = "blocks", kind: str = "ordinary", size: Size =
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in QUICK_OBJECTIVES else pytest.mark.slow)
+        pytest.param(name, marks=[] if name == "shared_negatives" else pytest.mark.slow)
         for name in oracles.LOSSES
     ],
 )

@@ -252,6 +252,11 @@ def test_a_run_of_many_that_diverges_is_named_by_its_seed(planted, monkeypatch):
     )
     with pytest.raises(w2v.errors.DivergedError, match=says):
         w2v.train_many(planted, [4, 5, 6, 6], [1e-6, 3.0, 2.0, 1.0], **SMALL)
+
+
+@pytest.mark.slow
+def test_equal_runs_of_many_are_all_counted(planted, monkeypatch):
+    monkeypatch.setattr("w2vjax.runs.watch._LARGEST", 0.2)
     says = r"seed=3: .* 3 more of 4 have diverged: seed=3; seed=3; seed=4\.$"
     with pytest.raises(w2v.errors.DivergedError, match=says):
         w2v.train_many(planted, [3, 3, 3, 4], **SMALL)

@@ -261,6 +261,7 @@ def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
     assert make_run(planted, asked).recipe.windows is plain
 
 
+@pytest.mark.slow
 def test_long_texts_share_fewer_negatives(planted, monkeypatch):
     words, weights = jnp.zeros((24, 26), jnp.int32), jnp.ones((24, 16, 26))
     for many, shape in ((len(planted.ids) + 1, (8, 48)), (len(planted.ids), (6, 32))):

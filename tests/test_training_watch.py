@@ -188,6 +188,7 @@ def test_tiny_vocabularies_are_trained(pair, epochs, words, lines):
     assert trained.summary["loss"] < 1.1 * trained.summary["untrained_loss"]
 
 
+@pytest.mark.slow
 def test_going_on_with_tables_that_learned_otherwise_is_no_divergence():
     first = w2v.train(planted_text(400), **SMALL | {"epochs": 20})
     words = list(first.vocab.words)
@@ -382,6 +383,7 @@ def test_nothing_is_trained_whatever_the_tables_start_from(planted):
             w2v.train(corpus, **SMALL | {"sample": 1e-12}, start=start)
 
 
+@pytest.mark.slow
 def test_windows_of_ones_own_may_pair_a_word_with_itself():
     def itself(tokens, segments, reach):
         words, at = w2v.windows.block_batch(tokens, segments, reach), slice(2, -2)
