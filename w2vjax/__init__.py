@@ -11,7 +11,8 @@ The letters of shapes, in every docstring::
     C  words averaged into one hidden      the words of a block otherwise
     P  positive words of a group        K  negatives of a group
     R  rows of the output table that    L  longest Huffman code
-       are scored for a group
+       are scored for a group           N  rows of a gradient, or words of a text
+    M  words of a chunk                 S  neighbouring groups that share targets
 
 The stub, ``__init__.pyi``, lists the public names. Each is loaded when it is first used: importing
 the package costs little, and loads no command line, plot or progress library.

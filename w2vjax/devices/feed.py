@@ -23,8 +23,8 @@ _NUMBERS = {"negative": 3 * 10**8, "hierarchical": 75 * 10**6, "softmax": 3 * 10
 # The fewest words an epoch must have for copies of the tables on a CPU: with fewer, joins would be
 # few and far apart.
 COPY_WORDS = 1 << 19
-# Words that a copy trains between two joins, times R^2 for R copies. Copies drift apart by the
-# words that each trains alone, and R times as many words are trained meanwhile
+# Words that a copy trains between two joins, times the square of the number of copies. Copies drift
+# apart by the words that each trains alone, and all copies together train that many times more
 # (benchmarks/results/cpu-2-cores/sweep-copies.json).
 JOIN_WORDS = 1 << 20
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on
@@ -47,7 +47,7 @@ class Feed(NamedTuple):
         corpus: the text as ids.
         words: trained on in an epoch; what lies behind them is held out.
         size: M, the most words in a chunk.
-        copies: R, the copies of the tables that are trained side by side.
+        copies: of the tables, which are trained side by side.
         resident: all ids, on the device; None if they stay on disk.
     """
 

@@ -1,9 +1,8 @@
 """A mesh with the one axis "copy", and what lies on it.
 
 Each device trains chunks of its own on tables of its own. In the other layouts all devices take
-each step together: :mod:`w2vjax.devices.tables`. Copy r of R copies is on device r % D of D
-devices. A device trains its R / D copies one after the other, in R / D turns. An array of a turn
-has one row a device.
+each step together: :mod:`w2vjax.devices.tables`. Copy r is on device r % devices. A device trains
+its copies one after the other, in as many turns. An array of a turn has one row a device.
 """
 
 import math

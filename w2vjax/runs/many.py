@@ -62,22 +62,22 @@ def train_many(
     learning_rates: Sequence[float] | None = None,
     **keywords: Any,
 ) -> Params:
-    """The tables of S models: those of ``train(corpus, seed=..., learning_rate=..., copies=1)``.
+    """The tables of many models: those of ``train(corpus, seed=..., learning_rate=..., copies=1)``.
 
     All models are trained in one call, so small ones do not wait for Python. A CPU trains them one
     after the other, each core its share. A GPU trains them side by side, by ``jax.vmap``.
 
     Args:
         corpus: as in :func:`~w2vjax.runs.loop.train`.
-        seeds: S of them. None for 0 to 9, or for 0 with each rate.
-        learning_rates: S of them. None for the usual rate.
+        seeds: one for each model. None for 0 to 9, or for 0 with each rate.
+        learning_rates: one for each model. None for the usual rate.
         **keywords: of :func:`~w2vjax.runs.loop.train`, the same for all models. Not those of a
             single run: copies, join_words, devices, mesh, start, checkpoint, progress, log,
             log_every, callback, on_epoch.
 
     Returns:
-        Params of [S, V, D]. Row v is word v of ``w2v.prepare(corpus, ...).vocab.words``, the words
-        in the order of their counts.
+        Params of [models, V, D]. Row v is word v of ``w2v.prepare(corpus, ...).vocab.words``, the
+        words in the order of their counts.
 
     Raises:
         SettingError: there are no seeds, or not as many rates; a keyword is not known, or cannot
@@ -180,10 +180,11 @@ def _call(job: Run, ids: np.ndarray, share: list[Arguments]) -> tuple[Any, ...]:
 
 @kept
 def _program(recipe: Recipe, size: int, dim: int, dtype: str) -> Any:
-    """(schedules [S], seeds [S], epochs, tables, keep, ids, begins, counts) -> (params, progress).
+    """(schedules, seeds, epochs, tables, keep, ids, begins, counts) -> (params, progress).
 
-    Both have an axis [S] in front. The loss is that of the last chunk, ``words`` are those of all,
-    and ``failed`` is a step of the first chunk that met a number which is not finite.
+    Schedules, seeds and results have an axis of the models in front. The loss is that of the last
+    chunk, ``words`` are those of all, and ``failed`` is a step of the first chunk that met a number
+    which is not finite.
     """
 
     def one(schedule: Any, seed: jax.Array, epochs: Any, tables: Tables, *text: Any) -> Any:

@@ -2,21 +2,21 @@
 
 XLA splits a product of one training step over the cores of a CPU, and gains nothing: a step is
 fifty operations of about ten microseconds. Two programs side by side do use the second core. A
-round trains R chunks on R copies of the same tables, each by a thread. Then their changes are added
-up, row by row::
+round trains a chunk on each of several copies of the same tables, each by a thread. Then their
+changes are added up, row by row::
 
     table = start + gamma * sum_r (copy_r - start)
 
 A step of size lr on a row with the curvature bound ``bound`` (:mod:`w2vjax.objectives.bounds`) goes
 the share c = lr * bound of the way to the optimum of the row. A step that is cut short counts with
-its whole c, above 1. A copy whose steps sum to c has gone 1 - exp(-c) of the way. R copies, one
+its whole c, above 1. A copy whose steps sum to c has gone 1 - exp(-c) of the way. All copies, one
 after the other, would have gone 1 - exp(-sum_r c_r). So the changes are scaled to that::
 
     gamma = (1 - exp(-sum_r c_r)) / sum_r (1 - exp(-c_r))
 
 A rare row gets the sum of the few changes. A frequent row, which every copy has brought to its
-optimum, gets the mean: R full corrections would overshoot. Row optimizers count c, one number a
-row. For an optimizer that does not count, rows get the mean.
+optimum, gets the mean: the corrections of all copies would overshoot. Row optimizers count c, one
+number a row. For an optimizer that does not count, rows get the mean.
 
 On several devices (:mod:`w2vjax.devices.mesh`) the copies lie on them, and a join is one
 all-reduce in two halves. First each device gets its share of the rows of every copy, and joins
@@ -54,7 +54,7 @@ Chunk: TypeAlias = tuple[Any, ...]
 
 
 class Copies(NamedTuple):
-    """R states whose params are equal when a round begins. Optimizer states differ. A pytree.
+    """States whose params are equal when a round begins. Optimizer states differ. A pytree.
 
     On several devices there is one state for each turn, and its arrays have one row a device.
     """
@@ -70,7 +70,7 @@ class Copies(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """R copies when a round begins, without what is the same in each. A pytree.
+    """All copies when a round begins, without what is the same in each. A pytree.
 
     It is what a checkpoint holds, and it does not depend on the number of devices.
     """
@@ -163,7 +163,7 @@ def mean(start: jax.Array, copies: Sequence[jax.Array], active: jax.Array) -> ja
 def join_states(
     start: Params, states: tuple[State, ...], active: jax.Array
 ) -> tuple[Params, tuple[State, ...]]:
-    """The joined params, and R states that begin there with their counts at 0.
+    """The joined params, and the states that begin there with their counts at 0.
 
     ``active`` of the copies trained in this round.
     """
@@ -207,7 +207,7 @@ _join_states = jax.jit(join_states, donate_argnums=(0, 1))
 def join_on(mesh: Mesh) -> Any:
     """:func:`join_states` for the turns of several devices, compiled. It also shares the notes.
 
-    (start, states, active, notes [D, N]) -> (params, states, notes [D, N] on every device).
+    (start, states, active, notes [devices, ...]) -> (params, states, the notes on every device).
     """
     devices = mesh.size
 
@@ -246,7 +246,7 @@ def join_on(mesh: Mesh) -> Any:
 
 
 class Workers:
-    """Runs the program of a chunk for R copies. A context manager.
+    """Runs the program of a chunk for each copy. A context manager.
 
     On one device, each copy has a thread. Several devices run the program at the same time.
     """
@@ -269,7 +269,7 @@ class Workers:
     def train(
         self, copies: Copies, chunks: Sequence[Chunk], active: int, wishes: Sequence[int] = ()
     ) -> tuple[Copies, Any]:
-        """One round: copy r trains ``chunks[r]``. The last round may have fewer than R chunks.
+        """One round: copy r trains ``chunks[r]``. The last round may have fewer chunks.
 
         Args:
             copies: the state before the round.
@@ -323,13 +323,13 @@ class Noted(NamedTuple):
     """What a round on several devices reports."""
 
     own: Progress  # of the last turn; it is ready when this process has trained
-    notes: jax.Array  # [D, 5 * turns + wishes] int32, of all processes; floats keep their bits
+    notes: jax.Array  # [devices, 5 * turns + wishes] int32; floats keep their bits
     turns: int
 
 
 @jax.jit
 def _noted(reports: list[Progress], wishes: jax.Array) -> jax.Array:
-    """[D, 5 * turns + wishes] int32."""
+    """[devices, 5 * turns + wishes] int32."""
 
     def bits(leaf: jax.Array) -> jax.Array:
         return jax.lax.bitcast_convert_type(leaf, jnp.int32)
@@ -344,7 +344,7 @@ def own_part(reports: Any) -> Any:
 
 
 def read_reports(reports: Any) -> tuple[list[Progress], np.ndarray | None]:
-    """The Progress of each copy, in order, and the wishes [D, W]. Waits for the round to end."""
+    """The Progress of each copy, in order, and the wishes [devices, ...], at the end of a round."""
     if not isinstance(reports, Noted):
         return list(jax.block_until_ready(reports)), None
     notes = np.asarray(reports.notes)
