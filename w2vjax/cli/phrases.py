@@ -2,10 +2,11 @@
 
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Optional
 
 from w2vjax.cli import arguments
-from w2vjax.cli.arguments import Corpus, Count, Json, NewFile, NewFileOrOutput, Text, shown
+from w2vjax.cli.arguments import Corpus, Count, Files, Json, NewFileOrOutput, Text, shown
 from w2vjax.cli.output import columns, write_json, write_lines
 from w2vjax.corpus.neighbours import npmi_score, word2phrase_score
 from w2vjax.corpus.phrases import ENGLISH_CONNECTORS, Phrases
@@ -43,7 +44,7 @@ class Joining:
 def phrases(
     corpus: Corpus = (),
     out: NewFileOrOutput = None,
-    list: NewFile = None,
+    list_: Annotated[Optional[Path], Files.WRITTEN, shown("FILE", name="list")] = None,
     joining: Annotated[Joining, arguments.together] = Joining(),
     text: Text = arguments.TextOptions(),
     topn: Count = 20,
@@ -66,7 +67,7 @@ def phrases(
             the built-in text.
         out: Write the corpus with its phrases joined to this file, line by line. With '-', write it
             to standard output, and the summary to standard error.
-        list: Write the phrases to this file: phrase, count, score, pass, with tabs between.
+        list_: Write the phrases to this file: phrase, count, score, pass, with tabs between.
         topn: Number of phrases of each pass to print; 0 for none.
     """
     options, threshold = dict(vars(joining)), joining.threshold
@@ -77,13 +78,13 @@ def phrases(
     options["threshold"] = threshold[0] if len(threshold) == 1 else threshold or None
     if joining.connectors == ("english",):
         options["connectors"] = ENGLISH_CONNECTORS
-    found = find([*corpus] or None, **options, reading=text.reading(out, list, json))
+    found = find(list(corpus) or None, **options, reading=text.reading(out, list_, json))
     if out == "-":
         write_lines(" ".join(line) for line in found.lines())
     elif out is not None:
         found.save_corpus(out)
-    if list is not None:
-        found.save_list(list)
+    if list_ is not None:
+        found.save_list(list_)
     if json is not None:
         fields = ("phrase", "count", "score")
         passes = [[dict(zip(fields, row, strict=True)) for row in rows] for rows in _rows(found)]

@@ -14,7 +14,7 @@ from w2vjax.pictures.plot_loss import plot_loss
 from w2vjax.pictures.projection import pca, tsne
 
 Kind = Positional[Annotated[Literal["loss", "map", "analogy", "heatmap"], shown()]]
-Method = DisallowNone[Annotated[Optional[Literal["pca", "tsne"]], shown()]]
+Projector = DisallowNone[Annotated[Optional[Literal["pca", "tsne"]], shown()]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class MapOptions:
     """
 
     limit: Number = None
-    method: Method = None
+    method: Projector = None
 
 
 def plot(
@@ -35,7 +35,7 @@ def plot(
     source: Source,
     out: Target,
     words: Words = (),
-    map: Annotated[MapOptions, together] = MapOptions(),
+    of_map: Annotated[MapOptions, together] = MapOptions(),
     compare: Paths = (),
     title: Annotated[Optional[str], shown("TEXT")] = None,
 ) -> int:
@@ -64,12 +64,12 @@ def plot(
         compare: For a loss: logs of other runs, drawn into the same picture.
         title: Text above the picture.
     """
-    _refuse_unused(kind, words, map, compare)
+    _refuse_unused(kind, words, of_map, compare)
     if kind == "loss":
         figure = plot_loss([source, *compare], out, title=title)
     elif kind == "map":
-        project = tsne if map.method == "tsne" else pca
-        most = 150 if map.limit is None else map.limit
+        project = tsne if of_map.method == "tsne" else pca
+        most = 150 if of_map.limit is None else of_map.limit
         vectors, chosen = holding(source, words), words or None
         figure = plot_map(vectors, out, words=chosen, limit=most, project=project, title=title)
     elif kind == "analogy":

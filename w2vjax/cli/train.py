@@ -1,6 +1,6 @@
 """``w2vjax train`` and ``w2vjax plan``: from text files to vectors on disk."""
 
-import json
+import json as json_format
 import os
 import sys
 from collections.abc import Iterator
@@ -220,8 +220,8 @@ def _save(trained: Any, folder: Path, summary: Given) -> None:
     tables = trained.params, vocab.words, vocab.counts, summary["settings"]
     save_model(folder / "model.safetensors", *tables, dropped=vocab.dropped)
     with atomic_file(folder / "log.jsonl") as log, atomic_file(folder / "summary.json") as file:
-        log.writelines(json.dumps(record).encode() + b"\n" for record in trained.history)
-        file.write(json.dumps(summary, indent=2).encode() + b"\n")
+        log.writelines(json_format.dumps(record).encode() + b"\n" for record in trained.history)
+        file.write(json_format.dumps(summary, indent=2).encode() + b"\n")
 
 
 def _sentences(summary: Given, out: Path) -> str:

@@ -30,7 +30,7 @@ FORMAT = 2  # to be raised when the files, or what is a word, change; older file
 USUAL_MIN_COUNT = 5
 ENDS = 1 << 20  # bytes at each end of a source file whose hash shows a change of the file
 
-Settings: TypeAlias = dict[str, Any]
+Recorded: TypeAlias = dict[str, Any]
 Marks: TypeAlias = list[list[Any]]
 Read: TypeAlias = Callable[..., Seen]
 
@@ -225,7 +225,7 @@ def prepare(
 
 
 def _cached(
-    folder: AnyPath, settings: Settings, source: Source, read: Read, reading: Reading
+    folder: AnyPath, settings: Recorded, source: Source, read: Read, reading: Reading
 ) -> Corpus:
     """The corpus that a folder keeps, made if it is missing, damaged or of another text."""
     try:
@@ -304,12 +304,12 @@ def _fingerprints(source: TextSource, reading: Reading) -> Marks:
     return marks
 
 
-def _paths(folder: AnyPath, settings: Settings) -> list[Path]:
+def _paths(folder: AnyPath, settings: Recorded) -> list[Path]:
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
     return [Path(folder, f"corpus-{key}.{kind}") for kind in ("json", "ids", "starts")]
 
 
-def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read) -> Corpus:
+def _make(paths: list[Path], settings: Recorded, marks: Marks | None, read: Read) -> Corpus:
     """Read the source and write the three files, which appear together or not at all."""
     with scratch_files(paths[0].parent) as scratch, atomic_files(paths) as (manifest, ids, starts):
         seen = read(scratch)
@@ -333,7 +333,7 @@ def _make(paths: list[Path], settings: Settings, marks: Marks | None, read: Read
     return _open(paths, vocab, hashes, reused=False)
 
 
-def _reuse(paths: list[Path], settings: Settings, marks: Marks) -> Corpus | None:
+def _reuse(paths: list[Path], settings: Recorded, marks: Marks) -> Corpus | None:
     """The corpus of an earlier run, if it was made from the same text and is whole."""
     paths = files.settled(paths)
     if not os.path.exists(paths[0]):

@@ -48,7 +48,7 @@ from w2vjax.types import Params, Tables
 from w2vjax.windows.sampling import chunk_seed
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
-Compiled = Callable[..., tuple[State, Progress]]
+ChunkProgram = Callable[..., tuple[State, Progress]]
 # (ids, offset, count, seed) of one chunk, or of a turn of devices
 Chunk: TypeAlias = tuple[Any, ...]
 
@@ -252,7 +252,7 @@ class Workers:
     """
 
     def __init__(
-        self, program: Compiled, copies: int, tables: Tables, keep: jax.Array, mesh: Mesh | None
+        self, program: ChunkProgram, copies: int, tables: Tables, keep: jax.Array, mesh: Mesh | None
     ):
         self._program, self._mesh = program, mesh if trains_copies(mesh) else None
         self._given = (tables, keep) if mesh is None else replicated(mesh, (tables, keep))
