@@ -313,3 +313,19 @@ def test_words_from_standard_input_are_cut_where_training_cuts(cli, tmp_path, mo
             answers.append(json.loads(done.out)["queries"])
     assert answers[0] == answers[1]
     assert answers[2] == answers[3]
+
+
+@pytest.mark.parametrize(
+    ("source", "out"),
+    [("x.npy", "x.vocab"), ("tensors.tsv", "metadata.tsv"), ("x.npy", "./x.vocab")],
+)
+@pytest.mark.parametrize("command", ["convert", "export"])
+def test_words_beside_a_file_are_not_overwritten(cli, tmp_path, monkeypatch, source, out, command):
+    monkeypatch.chdir(tmp_path)
+    w2v.save(w2v.Vectors(["cat", "dog", "tea"], np.eye(3), counts=[5, 3, 1]), source)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    to = ["--to", "vocabulary"]
+    done = cli(command, source, out, *to, "--limit", 2)
+    assert done.code == 2
+    assert "is the file to read, and would be overwritten" in done.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

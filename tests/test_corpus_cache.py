@@ -1,5 +1,6 @@
 """Prepared corpora: equal text gives equal bytes, and a stale corpus is made again."""
 
+import functools
 import hashlib
 import io
 import json
@@ -312,3 +313,17 @@ def test_a_vocabulary_that_is_there_is_used_as_it_is_and_instead_of_nothing_else
     ):
         with pytest.raises(w2v.errors.SettingError, match="vocab"):
             prepare(**other, vocab=vocab)
+
+
+def test_a_tokenizer_that_borrows_a_name_gets_no_corpus_of_another(tmp_path):
+    path, tokenize = tmp_path / "text.txt", w2v.reference.tokenize
+    path.write_text("the cat sat the\n" * 5)
+
+    @functools.wraps(tokenize)
+    def mine(line):
+        return [word for word in tokenize(line) if word != "the"]
+
+    given = {"cache_dir": tmp_path / "cache", "min_count": 1}
+    w2v.prepare(path, **given, tokenizer=tokenize)
+    assert w2v.prepare(path, **given, tokenizer=mine).vocab.words == ("cat", "sat")
+    assert w2v.prepare(path, **given, tokenizer=tokenize).reused

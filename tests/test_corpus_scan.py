@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2vjax.corpus import table as table_module
-from w2vjax.corpus.count import rank, spelled
+from w2vjax.corpus.count import build_vocab, rank, spelled
 from w2vjax.corpus.scan import renumber, scan
 from w2vjax.corpus.sources import Reading
 from w2vjax.corpus.table import PIECE, PIECES, WordTable
+from w2vjax.errors import CorpusError
 
 SEPARATORS = [" ", "\n", "\r\n", "\t", "\0", "\x0b", "  ", "\n\n", " \n "]
 LENGTHS = [1, 7, 8, 9, 15, 16, 17, 24, 63, 64, 65, 200]
@@ -195,3 +196,28 @@ def test_max_vocab_takes_the_frequent_then_the_earlier(size):
     vocab, ids, _, _ = encoded(lists, 1, 1, max_vocab=size)
     assert vocab.words == ("a", "c", "b", "d")[:size]
     assert len(ids) == vocab.counts.sum()
+
+
+class Frame:
+    """What pandas gives a loop over a table: the names of its columns."""
+
+    columns = ("text", "label")
+
+    def __iter__(self):
+        return iter(self.columns)
+
+
+@pytest.mark.parametrize(
+    ("source", "tokenizer"),
+    [
+        ([{"text": "the cat sat", "label": 1}] * 9, None),
+        ({"text": ["the cat"], "label": [1]}, str.split),
+        (["the cat"] * 9, lambda line: {"input_ids": [1], "attention_mask": [1]}),
+        (Frame(), str.split),
+        (Frame(), None),
+    ],
+)
+def test_names_of_columns_are_not_taken_for_words(source, tokenizer):
+    lines = iter(source) if isinstance(source, list) else source
+    with pytest.raises(CorpusError, match=r"not a list of tokens|returned|of type"):
+        build_vocab(lines, min_count=1, tokenizer=tokenizer)

@@ -746,3 +746,11 @@ def test_safetensors_of_any_name_are_no_text(tmp_path, header):
     write_tensors(path, {"input": np.ones((2, 2), np.float32)}, header)
     said = message(path)
     assert "it is a safetensors file, which holds tables of numbers. Leave it out" in said
+
+
+def test_an_archive_that_needs_much_memory_is_not_called_damaged(tmp_path):
+    wide = zstandard.ZstdCompressionParameters.from_level(3, window_log=28)
+    packer = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    (tmp_path / "x.txt.zst").write_bytes(packer.compress(b"a b\n" * 50) + packer.flush())
+    with pytest.raises(CorpusError, match=r"needs too much memory .* yourself"):
+        prepare(tmp_path / "x.txt.zst", min_count=1)

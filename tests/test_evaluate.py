@@ -482,3 +482,28 @@ def test_what_is_no_vectors_is_not_evaluated(vectors):
         w2v.evaluate_word_pairs(vectors, [("a", "b", 1)])
     with pytest.raises(w2v.errors.SettingError, match="no Vectors"):
         w2v.evaluate_word_analogies(vectors, [tuple("abcd")])
+
+
+def test_a_question_may_begin_with_a_colon(tmp_path):
+    path = tmp_path / "questions.txt"
+    path.write_text(": faces\n:) happy :( sad\n:( sad :) happy\n: a b c\ncat dog tea cup\n:end\n")
+    found = w2v.evaluation.read_word_analogies(path)
+    assert found["faces"] == [(":)", "happy", ":(", "sad"), (":(", "sad", ":)", "happy")]
+    assert list(found) == ["faces", "a b c", "end"]
+
+
+def test_items_that_are_dicts_are_refused():
+    vectors = w2v.Vectors(["cat", "dog"], np.eye(2))
+    with pytest.raises(w2v.errors.FormatError, match="not two words and a finite score"):
+        w2v.evaluate_word_pairs(vectors, [{"word1": "cat", "word2": "dog", "score": 1.0}])
+    with pytest.raises(w2v.errors.FormatError, match="not four words"):
+        w2v.evaluate_word_analogies(vectors, [{"a": "cat", "b": "dog", "c": "cat", "d": "dog"}])
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200, 1.0])
+def test_scores_of_any_size_are_correlated(size):
+    from w2vjax.evaluation.word_pairs import pearson
+
+    assert pearson(size * np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0, 4.0])) == pytest.approx(
+        pearson(np.array([3.0, 2.0, 1.0]), np.array([1.0, 2.0, 4.0]))
+    )

@@ -611,3 +611,59 @@ def test_importing_the_package_imports_no_reader():
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
         == "[]\n"
     )
+
+
+CUT = {
+    "no header": b"cat 1 2\ndog 3 0.2",
+    "header": b"2 2\ncat 1 2\ndog 3 0.2",
+    "one more": b"2 2\ncat 1 2\ndog 3 0.2\ntea 1 1\n",
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_limit_that_reads_all_refuses_what_no_limit_refuses(name, tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes(CUT[name])
+    for limit in (None, 3, 9, 10**9):
+        with pytest.raises(w2v.errors.FormatError, match=r"may have been cut|one more"):
+            w2v.load(path, limit=limit)
+    assert w2v.load(path, limit=1).words == ("cat",)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 9])
+def test_a_second_file_is_read_whole_whatever_the_limit(limit, tmp_path):
+    for suffix in (".npy", ".tsv"):
+        path = tmp_path / f"tensors{suffix}"
+        w2v.save(w2v.Vectors(["cat", "dog"], [[1.0, 2.0], [3.0, 0.5]]), path)
+        words = tmp_path / ("tensors.vocab" if suffix == ".npy" else "metadata.tsv")
+        words.write_bytes(words.read_bytes()[:-2])
+        with pytest.raises(w2v.errors.FormatError, match="may have been cut"):
+            w2v.load(path, limit=limit)
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"2 2\ncat 1 2\ndog 3 0.2\n")
+    (tmp_path / "cut.vocab").write_bytes(b"cat 500\ndog 4")
+    with pytest.raises(w2v.errors.FormatError, match="may have been cut"):
+        w2v.load(path, vocabulary=tmp_path / "cut.vocab", limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("words", "matrix"), [(["x", "y"], [[np.nan], [1.0]]), (["x", "y z"], [[1.0], [1.0]])]
+)
+def test_a_pair_that_cannot_be_written_leaves_both_files(words, matrix, tmp_path):
+    path, counts = tmp_path / "x.txt", tmp_path / "x.vocab"
+    save = w2v.formats.save_word2vec_format
+    save(w2v.Vectors(["cat", "dog"], [[1.0, 2.0], [3.0, 0.5]], counts=[5, 3]), path, fvocab=counts)
+    before = path.read_bytes(), counts.read_bytes()
+    for wrong in (w2v.Vectors(words, matrix, counts=[1, 1]), w2v.Vectors(words, [[1.0], [2.0]])):
+        with pytest.raises(w2v.errors.FormatError):
+            save(wrong, path, fvocab=counts)
+        assert (path.read_bytes(), counts.read_bytes()) == before
+    with pytest.raises(w2v.errors.SettingError, match="named for both files"):
+        save(w2v.Vectors(["cat"], [[1.0]], counts=[1]), path, fvocab=path)
+    assert path.read_bytes() == before[0]
+
+
+def test_counts_beyond_int64_add_up(tmp_path):
+    vectors = w2v.Vectors(["a", "b"], [[1.0], [2.0]], counts=[2**63 - 1, 5])
+    w2v.save(vectors, tmp_path / "x.npy")
+    assert w2v.describe(tmp_path / "x.npy")["tokens"] == 2**63 + 4

@@ -324,3 +324,13 @@ def test_options_without_use_are_refused(
     done = cli("plot", *arguments)
     assert done.code == 2
     assert message in done.err
+
+
+def test_an_analogy_without_a_fourth_word_and_words_that_are_lists_are_refused() -> None:
+    vectors = w2v.Vectors(["cat", "dog", "tea"], [[3.0, 4.0], [4.0, 3.0], [-4.0, 3.0]])
+    with pytest.raises(w2v.errors.SettingError, match="No fourth word is left"):
+        w2v.pictures.plot_analogy(vectors, [("cat", "dog", "tea")])
+    with pytest.raises(w2v.errors.SettingError, match="A word is a string"):
+        w2v.pictures.plot_heatmap(vectors, [["cat"], ["dog"]])
+    with pytest.raises(w2v.errors.SettingError, match="A word is a string"):
+        w2v.pictures.plot_map(vectors, words=[["cat"], ["dog"]])

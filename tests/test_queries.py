@@ -487,3 +487,12 @@ def test_a_number_too_long_to_print_is_refused_too(pets):
     for ask in (pets.nearest, pets.most_similar, pets.similar_by_vector):
         with pytest.raises(w2v.errors.SettingError, match="real numbers"):
             ask([[1, 10**9999]])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("ask", ["most_similar", "most_similar_cosmul", "distances"])
+def test_a_broken_word_is_named_by_every_query(ask, bad):
+    vectors = w2v.Vectors(["cat", "dog", "tea"], [[bad, 4.0], [4.0, 3.0], [-4.0, 3.0]])
+    for word in ("cat", "dog"):
+        with pytest.raises(w2v.errors.DivergedError, match=r"The vector of 'cat' \(row 0\)"):
+            getattr(vectors, ask)(word)

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pickle
+import warnings
 from copy import deepcopy
 from functools import partial
 
@@ -862,3 +863,14 @@ def test_one_call_is_given_no_more_words_than_it_has_time_for(planted):
     assert (
         longest_call("softmax", 70_000, 100, 10) * 2 <= longest_call("softmax", 70_000, 100, 5) + 1
     )
+
+
+def test_copies_keep_the_64_bits_of_the_thread_that_trains(planted, standard_promotion):
+    """A context of JAX does not reach other threads by itself."""
+    settings = SMALL | {"copies": 2, "join_words": 512, "dtype": "float64"}
+    with jax.enable_x64(True):
+        inside = w2v.train(planted, **settings)
+    assert inside.params.input.dtype == np.float64
+    with jax.enable_x64(True), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bits(w2v.train(planted, **settings).params) == bits(inside.params)

@@ -96,6 +96,10 @@ def decompress(
     except (damage, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if "emory" in str(error):  # the data may be sound
+            place = f"{os.fspath(path)}, byte {done:,} of the decompressed data"
+            cause = f"decompressing needs too much memory ({error})"
+            raise FormatError(f"{place}: {cause}. Decompress the file yourself.") from error
         # bz2 raises an OSError without a number for damaged data.
         cause = f"the compressed data is damaged ({error})"
         raise FormatError(_sentence(path, done, cause)) from error

@@ -138,8 +138,7 @@ def split_lines(data: Data) -> list[bytes]:
 
 def refuse_unfinished(path: Path, data: Data, options: ReadOptions) -> None:
     """Refuse a last line without an end. Every writer ends it, and 0.25 may be a cut 0.2537."""
-    allowed = options.limit is not None or "unfinished-line" in options.allow
-    if len(data) and data[-1:] != b"\n" and not allowed:
+    if len(data) and data[-1:] != b"\n" and "unfinished-line" not in options.allow:
         cause = "the last line has no end, so it may have been cut"
         remedy = "Get the whole file, or read with allow='unfinished-line'."
         refuse(path, f"byte {len(data):,}", cause, remedy)

@@ -103,6 +103,18 @@ def vocabulary_bytes(
     return b"".join(b"%b %d\n" % pair for pair in pairs)
 
 
+def counted_bytes(
+    path: Path, words: Sequence[str], counts: np.ndarray | Sequence[int] | None
+) -> bytes:
+    """The bytes of the file. Refuses words without counts, too."""
+    if counts is None:
+        raise FormatError(
+            f"{path}: a vocabulary file needs counts, and these words have none. "
+            "Read them from a model, or with a vocabulary file beside them."
+        )
+    return vocabulary_bytes(path, words, counts)
+
+
 def write_vocabulary(
     path: AnyPath, words: Sequence[str], counts: np.ndarray | Sequence[int] | None
 ) -> None:
@@ -127,11 +139,6 @@ def write_vocabulary(
     'cat 9\\ndog 5\\n'
     """
     path = as_path(path)
-    if counts is None:
-        raise FormatError(
-            f"{path}: a vocabulary file needs counts, and these words have none. "
-            "Read them from a model, or with a vocabulary file beside them."
-        )
-    data = vocabulary_bytes(path, words, counts)
+    data = counted_bytes(path, words, counts)
     with atomic_file(path) as file:
         file.write(data)

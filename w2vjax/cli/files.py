@@ -13,6 +13,7 @@ from w2vjax.errors import SettingError
 from w2vjax.files import check_writable, refuse_to_overwrite
 from w2vjax.formats.formats import FORMATS, by_suffix, describe, format_of, lines_of, load, save
 from w2vjax.formats.projector import SHOWN
+from w2vjax.formats.table import beside
 from w2vjax.reading import ALLOWANCES
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def convert(
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the first N words.
     """
-    writes = FORMATS.get(to or by_suffix(out) or "")
-    if writes and writes.beside:
-        check_writable(writes.beside(out))
-        refuse_to_overwrite(writes.beside(out), [source, vocabulary or source])
+    read = [*_files(source, from_), vocabulary or source]
+    for file in _files(out, to):
+        check_writable(file)
+        refuse_to_overwrite(file, read)
     how: dict[str, Any] = {"allow": allow, "unicode_errors": unicode_errors, "limit": limit}
     vectors = load(source, format=from_, table=table, vocabulary=vocabulary, **how)
     save(vectors, out, to)
@@ -78,6 +79,12 @@ def convert(
         said = f"The projector shows about {SHOWN:,} rows. Take the first: --limit {SHOWN}."
         warnings.warn(said, stacklevel=2)
     return 0
+
+
+def _files(path: Path, named: str | None) -> list[Path]:
+    """A file, and the second one of its format, which no option names."""
+    form = FORMATS.get(named or by_suffix(path) or "")
+    return [path, beside(path, form.beside)] if form and form.beside else [path]
 
 
 def export(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -112,6 +113,7 @@ def encode(
     ([0, 1, 0, 1], [0, 2])
     """
     _require_vocab(vocab)
+    sources.check_reading(reading)
     target = files.as_path(path)
     behind = target.with_name(target.name + ".starts")
     keep_text(source, target, behind)
@@ -274,8 +276,9 @@ def _name(tokenizer: Tokenizer | None) -> str | None:
     """The name of one of the package's tokenizers; None for a tokenizer of somebody else."""
     if tokenizer in (None, tokenize_whitespace):
         return "whitespace"
-    name = f"{getattr(tokenizer, '__module__', '')}.{getattr(tokenizer, '__qualname__', '')}"
-    return "w2vjax.reference.tokenize" if name == "w2vjax.reference.one_hot.tokenize" else None
+    # only the function itself: functools.wraps gives its name to others
+    post = getattr(sys.modules.get("w2vjax.reference.one_hot"), "tokenize", None)
+    return "w2vjax.reference.tokenize" if tokenizer is post else None
 
 
 def _names(source: Source, reading: Reading) -> list[str] | None:

@@ -5,7 +5,7 @@ not the text. It replaces them by ids and drops the words that are not in the vo
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import IO, NamedTuple
@@ -134,7 +134,9 @@ def _token_lists(
     if is_text(source):
         yield from map(tokenizer or tokenize_whitespace, sources.lines(source, reading))
         return
-    if not isinstance(source, Iterable) or isinstance(source, (bytes, bytearray, *_SETS)):
+    # a dict, or a table as pandas has it, gives the names of its columns
+    named = isinstance(source, Mapping) or hasattr(source, "columns")
+    if named or not isinstance(source, Iterable) or isinstance(source, (bytes, bytearray, *_SETS)):
         remedy = "Pass a path, a list of paths, or a list of token lists."
         kind = type(source).__name__
         raise CorpusError(f"A corpus cannot be read from an object of type {kind}. {remedy}")
@@ -144,7 +146,7 @@ def _token_lists(
         elif isinstance(item, os.PathLike):
             cause = f"Item {number} of the corpus is the path {os.fspath(item)!r:.60}"
             raise CorpusError(f"{cause}. Pass paths in a list of their own.")
-        elif isinstance(item, (str, bytes, *_SETS)) or not isinstance(item, Iterable):
+        elif isinstance(item, (str, bytes, Mapping, *_SETS)) or not isinstance(item, Iterable):
             raise CorpusError(
                 f"Item {number} of the corpus is {item!r:.60}, not a list of tokens. Pass token "
                 "lists, as in [line.split() for line in text.splitlines()], or a tokenizer."
@@ -157,7 +159,7 @@ def _words_of_lists(lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iter
     numbers: list[int] = []
     starts: list[int] = []
     for line, tokens in enumerate(lists, 1):
-        if isinstance(tokens, (str, *_SETS)) or not isinstance(tokens, Iterable):
+        if isinstance(tokens, (str, Mapping, *_SETS)) or not isinstance(tokens, Iterable):
             cause = f"The tokenizer returned {tokens!r:.40} for line {line}"
             raise CorpusError(f"{cause}. It has to return a list of words.")
         before = len(numbers)

@@ -103,10 +103,11 @@ def read_word_analogies(path: AnyPath) -> dict[str, list[Question]]:
     sections: dict[str, list[Question]] = {}
     current: list[Question] | None = None
     for number, line in _lines(path):
-        if line.startswith(":"):
+        words = tokenize_whitespace(line)
+        # ":) happy :( sad" is a question
+        if line.startswith(":") and (words[0] == ":" or len(words) != 4):
             current = sections.setdefault(line.lstrip(":").strip(SPACES), [])
             continue
-        words = tokenize_whitespace(line)
         if current is None or len(words) != 4:
             what = "is not four words" if current is not None else "stands before the first section"
             remedy = "Write ': name' above each section and four words on each line under it."

@@ -12,6 +12,7 @@ figures are gensim's. gensim skips a damaged line; here it is refused.
 import math
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,7 +123,9 @@ def has_words(given: object, n: int) -> bool:
     """Whether something is a sequence, not a string, whose first ``n`` items are strings."""
     if isinstance(given, str) or not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
         return False
-    return len(given) >= n and all(isinstance(given[place], str) for place in range(n))
+    with suppress(KeyError, IndexError, TypeError):  # a dict, or a row of pandas
+        return len(given) >= n and all(isinstance(given[place], str) for place in range(n))
+    return False
 
 
 def is_finite(score: object) -> bool:
@@ -142,6 +145,7 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
     """
     if len(x) < 2 or np.all(x == x[0]) or np.all(y == y[0]):
         return float("nan")
+    x, y = (each / np.abs(each).max() for each in (x, y))  # squares of 1e200 are no float64
     x, y = x - x.mean(), y - y.mean()
     return float(np.clip((x / np.linalg.norm(x)) @ (y / np.linalg.norm(y)), -1.0, 1.0))
 

@@ -20,13 +20,13 @@ from typing import Any
 
 from w2vjax.compressed import is_compressed, refuse_compressed
 from w2vjax.errors import SettingError
-from w2vjax.files import AnyPath, as_path
+from w2vjax.files import AnyPath, as_path, standing
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
 from w2vjax.real import true_or_false
 from w2vjax.vectors.vectors import Vectors, require_vectors
-from w2vjax.vocabulary_file import write_vocabulary
+from w2vjax.vocabulary_file import counted_bytes, write_vocabulary
 
 # A new format is a module with a FORMAT like these, its import, and its line here.
 FORMATS: dict[str, Format] = {
@@ -185,9 +185,15 @@ def save_word2vec_format(
     """
     require_vectors(vectors)
     true_or_false("binary", binary)
-    if fvocab is not None:
-        write_vocabulary(fvocab, vectors.words, vectors.counts)
+    if fvocab is None:
+        save(vectors, path, "binary" if binary else "text")
+        return
+    if os.path.realpath(fvocab) == os.path.realpath(path):
+        raise SettingError(f"{path} is named for both files. Name another file for one.")
+    # what cannot be written is refused before either file is replaced
+    counted_bytes(as_path(fvocab), vectors.words, vectors.counts)
     save(vectors, path, "binary" if binary else "text")
+    write_vocabulary(fvocab, vectors.words, vectors.counts)
 
 
 def format_of(path: Path) -> str:
@@ -239,7 +245,7 @@ def describe(
         found = form.describe(path, options)
     else:
         found = describe_vectors(form.read(path, options))
-    return {"file": str(path), "format": name, **found, "bytes": path.stat().st_size}
+    return {"file": str(path), "format": name, **found, "bytes": standing(path).stat().st_size}
 
 
 def lines_of(found: dict[str, Any]) -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ def describe_vectors(vectors: Vectors) -> dict[str, Any]:
 
 def describe_words(words: Sequence[str], counts: np.ndarray | None) -> dict[str, Any]:
     """How many words and tokens there are, and the first words."""
-    tokens = None if counts is None else int(counts.sum())
+    tokens = None if counts is None else sum(counts.tolist())
     return {"words": len(words), "dim": None, "first_words": list(words[:8]), "tokens": tokens}
 
 

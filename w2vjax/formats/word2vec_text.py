@@ -48,11 +48,15 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
     words: list[str] = []
     numbers: list[np.ndarray] = []
     wanted = min(value for value in (options.limit, layout.rows, len(data)) if value is not None)
+    # a limit beyond the header's number of rows is none
+    limited = options.limit is not None and options.limit <= (layout.rows or options.limit)
     matrix = np.empty((wanted, layout.dim), np.float32) if layout.rows is not None else None
-    for line, chunk in _chunks(data, layout):
+    chunks, whole = _chunks(data, layout), True
+    for line, chunk in chunks:
         room = wanted - len(words)
+        whole = len(chunk) <= room
         names, block = _rows(path, chunk[:room], line, layout, options)
-        if len(chunk) > room and options.limit is None and "trailing-bytes" not in options.allow:
+        if not whole and not limited and "trailing-bytes" not in options.allow:
             cause = f"the header promises {wanted:,} words, and this is one more"
             remedy = "Correct the header, or read with allow='trailing-bytes'."
             if not chunk[room].strip():
@@ -63,8 +67,10 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
         else:
             numbers.append(block)
         words += names
-        if len(words) == wanted and (options.limit or "trailing-bytes" in options.allow):
+        if len(words) == wanted and (limited or "trailing-bytes" in options.allow):
             break
+    if whole and next(chunks, None) is None:
+        reading.refuse_unfinished(path, data, options)
     if matrix is not None and len(words) < wanted:
         cause = f"the file ends after {len(words):,} words, and the header promises {layout.rows:,}"
         refuse(path, f"line {layout.first_line + len(words)}", cause)
@@ -80,7 +86,8 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
 def _layout(path: Path, data: Data, options: ReadOptions) -> _Layout:
     """Where the rows start and how wide they are."""
     reading.refuse_foreign(path, data[:8])
-    reading.refuse_unfinished(path, data, options)
+    if options.limit is None:  # what lies behind a limit is not read
+        reading.refuse_unfinished(path, data, options)
     start, last = len(MARK) if data[:3] == MARK else 0, len(data)
     while ends := re.search(rb"\n\r?\n\Z", data[max(0, last - 3) : last]):
         last -= len(ends[0]) - 1

@@ -16,6 +16,7 @@ from w2vjax.pictures.label_layout import place_labels, printable
 from w2vjax.pictures.projection import Project, pca, principal_components
 from w2vjax.vectors.nearest import several, unit_rows
 from w2vjax.vectors.vectors import Vectors
+from w2vjax.vocab import listed_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ def plot_map(
     if words is None:
         chosen = list(vectors.words[: whole_number("limit", limit)])
     else:
-        chosen = list(dict.fromkeys(several(words)))
+        chosen = list(dict.fromkeys(listed_words(words)))
     if not 1 <= len(chosen) <= _MOST_WORDS:
         cause = f"A map of {len(chosen):,} words is not readable"
         raise SettingError(f"{cause}. Choose 1 to {_MOST_WORDS:,}.")
@@ -188,7 +189,7 @@ def plot_heatmap(
     """
     figures.check_suffix(path)
     figure = new_figure(12.0, 10.0)
-    chosen = list(dict.fromkeys(several(words)))
+    chosen = list(dict.fromkeys(listed_words(words)))
     if not 2 <= len(chosen) <= _MOST_IN_HEATMAP:
         cause = f"A heat map shows 2 to {_MOST_IN_HEATMAP} different words, not {len(chosen)}"
         raise SettingError(f"{cause}. Choose others.")
@@ -229,7 +230,10 @@ def _four(vectors: Vectors, analogy: Sequence[str]) -> tuple[str, str, str, str]
         remedy = "Give three words, or four: a is to b as c is to d."
         raise SettingError(f"{analogy!r:.60} is not an analogy. {remedy}")
     a, b, c, *rest = words
-    return a, b, c, rest[0] if rest else vectors.most_similar([b, c], [a], topn=1)[0][0]
+    found = rest or [word for word, _ in vectors.most_similar([b, c], [a], topn=1)]
+    if not found:
+        raise SettingError("No fourth word is left. Give four words.")
+    return a, b, c, found[0]
 
 
 def _parallelogram(

@@ -27,8 +27,8 @@ class Plan(NamedTuple):
         vocabulary: the number of words in it.
         words: raw, over all epochs.
         steps: an estimate, of all copies.
-        params_bytes: both tables, and their copies.
-        optimizer_bytes: what the optimizer keeps, for all copies.
+        params_bytes: both tables, and their copies on one device.
+        optimizer_bytes: what the optimizer keeps, for these copies.
         temporary_bytes: of the compiled program.
         corpus_bytes: of ids: on disk and mapped, or on the device.
         resident: whether the corpus lies on the device.
@@ -93,7 +93,8 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     arguments = arguments_of(keywords)
     check_arguments(arguments, checkpoints_in(arguments.checkpoint))
     run = make_run(read_corpus(corpus, arguments), arguments)
-    if trains_copies(run.recipe.mesh):  # devices train at the same time, so one of them is timed
+    spread = run.recipe.mesh
+    if trains_copies(spread):  # devices train at the same time, so one of them is timed
         run = run._replace(recipe=run.recipe._replace(mesh=None))
     began = time.perf_counter()
     program = compile_chunk(run.recipe, run.feed.size)
@@ -113,10 +114,14 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
         sum(bytes_of_a_device(leaf) for leaf in jax.tree.leaves(part))
         for part in (run.state.params, run.state.optimizer)
     )
-    sizes = tables * (copies + (copies > 1)), optimizer * copies, temporaries * copies
+    # each device trains its own copies in turn, and has the joined tables beside them
+    own, turns = copies, 1
+    if trains_copies(spread):
+        own = turns = -(-copies // spread.size)
+    sizes = tables * (own + (copies > 1)), optimizer * own, temporaries * (own // turns)
     device, corpus_bytes = own_device(run.recipe.mesh), 4 * len(run.feed.corpus.ids)
     rounds = -(-run.feed.chunks // copies)  # the first copy trains a chunk in each
     counts = len(run.feed.corpus.vocab), words, run.steps * run.feed.chunks // rounds
     place = run.feed.resident is not None, memory(device)
-    seconds = compile_seconds, float(np.median(times[1:])) * words / copies
+    seconds = compile_seconds, float(np.median(times[1:])) * words * turns / copies
     return Plan(device.device_kind, *counts, *sizes, corpus_bytes, *place, *seconds)

@@ -256,6 +256,8 @@ class Workers:
     ):
         self._program, self._mesh = program, mesh if trains_copies(mesh) else None
         self._given = (tables, keep) if mesh is None else replicated(mesh, (tables, keep))
+        # a thread does not inherit it
+        self._wide = jnp.result_type(float) == jnp.float64
         threads = copies > 1 and self._mesh is None
         self._threads = ThreadPoolExecutor(copies, "w2vjax-copy") if threads else None
 
@@ -289,9 +291,10 @@ class Workers:
 
         def run(state: State, chunk: Chunk) -> tuple[State, Progress]:
             # waits for the end: a CPU runs a program in the thread that waits for it
-            done: tuple[State, Progress] = jax.block_until_ready(
-                self._program(state, *self._given, *chunk)
-            )
+            with jax.enable_x64(self._wide):
+                done: tuple[State, Progress] = jax.block_until_ready(
+                    self._program(state, *self._given, *chunk)
+                )
             return done
 
         done = list(self._threads.map(run, copies.states, chunks))

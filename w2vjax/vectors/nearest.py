@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import SettingError, whole_number
+from w2vjax.errors import DivergedError, SettingError, whole_number
 from w2vjax.real import real_numbers, shown
 from w2vjax.vocab import listed
 
@@ -38,6 +38,7 @@ class Searched(Protocol):
     @property
     def dim(self) -> int: ...  # D
     def id(self, word: str) -> int: ...
+    def _diverged(self, row: int) -> DivergedError: ...  # names the word of a broken row
     def __len__(self) -> int: ...  # V
     def __contains__(self, word: object) -> bool: ...
 
@@ -152,7 +153,10 @@ def query_vectors(
                 ids.append(vectors.id(item))
             else:
                 total[place] += weight * _vector(vectors, item)
-    units = unit_rows(np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64))
+    rows = np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64)
+    if broken := np.flatnonzero(~np.isfinite(rows).all(1)).tolist():
+        raise vectors._diverged(ids[broken[0]])
+    units = unit_rows(rows)
     np.add.at(total, np.array(places, np.int64), np.array(weights)[:, None] * units)
     queries = directions(total)
     if not queries.any(axis=1).all():
