@@ -865,12 +865,23 @@ def test_one_call_is_given_no_more_words_than_it_has_time_for(planted):
     )
 
 
-def test_copies_keep_the_64_bits_of_the_thread_that_trains(planted, standard_promotion):
+@pytest.fixture
+def promotion_everywhere():
+    """The usual promotion of types in all threads: a context would not reach them."""
+    jax.config.update("jax_numpy_dtype_promotion", "standard")
+    yield
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def test_copies_keep_the_64_bits_of_the_thread_that_trains(planted, promotion_everywhere):
     """A context of JAX does not reach other threads by itself."""
     settings = SMALL | {"copies": 2, "join_words": 512, "dtype": "float64"}
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), warnings.catch_warnings():
+        warnings.filterwarnings("error", "Explicitly requested dtype float64")
         inside = w2v.train(planted, **settings)
     assert inside.params.input.dtype == np.float64
-    with jax.enable_x64(True), warnings.catch_warnings():
-        warnings.simplefilter("error")
+    jax.config.update("jax_enable_x64", True)
+    try:
         assert bits(w2v.train(planted, **settings).params) == bits(inside.params)
+    finally:
+        jax.config.update("jax_enable_x64", False)

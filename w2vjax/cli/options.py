@@ -113,10 +113,11 @@ class Saving:
         if self.checkpoint is not None:
             every = 60.0 if self.checkpoint_every is None else self.checkpoint_every
             return Checkpoints(self.checkpoint, every, self.resume, self.allow)
-        for name, value in vars(self).items():
-            if value is not None and value is not False and value != ():  # 0 is given
-                cause = f"--{name.replace('_', '-')} is for checkpoints, and no folder is named"
-                raise SettingError(f"{cause}. Name it with --checkpoint.")
+        if given := vars(self).items() - vars(Saving()).items():
+            cause = (
+                f"--{min(given)[0].replace('_', '-')} is for checkpoints, and no folder is named"
+            )
+            raise SettingError(f"{cause}. Name it with --checkpoint.")
         return None
 
 

@@ -15,8 +15,6 @@ from w2vjax.formats.formats import load
 from w2vjax.processes.streams import standard_input
 from w2vjax.vectors.vectors import Vectors
 
-# With fewer, NumPy has answered before JAX is imported.
-_MANY_SCORES = 20_000_000
 Record = dict[str, Any]
 Reply = Callable[[Sequence[str]], Record]
 
@@ -56,7 +54,7 @@ def nn(
     if not words:
         return _finish("nn", vectors, _converse("word> ", reply, json), json)
     require_words(loaded, words)
-    if len(words) * len(loaded) < _MANY_SCORES:
+    if len(words) * len(loaded) < 20_000_000:  # NumPy is done before JAX is imported
         batch = [loaded.most_similar(word, (), topn, restrict_vocab) for word in words]
     else:
         batch = loaded.most_similar_batch(words, topn=topn, restrict_vocab=restrict_vocab)

@@ -99,8 +99,8 @@ def _connected(hosts: Processes) -> Iterator[None]:
             connect(**values)
             yield
         return
-    for name in values:
-        option = name.replace("_", "-")
+    if values:
+        option = min(values).replace("_", "-")
         raise SettingError(f"--{option} is for several processes. Add --distributed.")
     yield
 
