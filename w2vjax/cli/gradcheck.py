@@ -110,8 +110,7 @@ def require_work(objective: str, dtype: Names, kind: Names, audit: bool) -> None
         known = ", ".join(KINDS)
         raise SettingError(f"There is no batch kind {min(unknown)!r}. Use one of: {known}.")
     if audit and objective == "reference":
-        cause = "--audit measures objectives, and --objective reference is not one"
-        raise SettingError(f"{cause}. Leave one of them out.")
+        raise SettingError("--audit is not for --objective reference. Leave one of them out.")
     if audit and kind != tuple(KINDS):
         cause = "--kind has no effect on --audit, which takes ordinary batches"
         raise SettingError(f"{cause}. Leave one of them out.")

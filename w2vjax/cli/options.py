@@ -114,10 +114,8 @@ class Saving:
             every = 60.0 if self.checkpoint_every is None else self.checkpoint_every
             return Checkpoints(self.checkpoint, every, self.resume, self.allow)
         if given := vars(self).items() - vars(Saving()).items():
-            cause = (
-                f"--{min(given)[0].replace('_', '-')} is for checkpoints, and no folder is named"
-            )
-            raise SettingError(f"{cause}. Name it with --checkpoint.")
+            name = min(given)[0].replace("_", "-")
+            raise SettingError(f"--{name} needs a folder. Name it with --checkpoint.")
         return None
 
 

@@ -136,8 +136,8 @@ def _train_into(
         trained = loop.train(text, **keywords, progress=progress, log=log)
         if not first:
             return None
-        names = trained.summary["settings"]
-        summary = {**trained.summary, "model": names["model"], "objective": names["objective"]}
+        found = trained.summary
+        summary = found | {name: found["settings"][name] for name in ("model", "objective")}
         with appearing_together(out) as place:
             _save(trained, place, summary)
         with suppress(OSError):  # the results are there, and the next run overwrites it
