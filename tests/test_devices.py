@@ -704,6 +704,12 @@ def test_processes_that_differ_or_fail_say_so(text: Path, tmp_path: Path) -> Non
             ended = crew.ended(120)
         assert [code for code, _ in ended] == codes, ended
         assert all(says in said for _, said in ended), ended
+    cbow = ["--model", "cbow", "--learning-rate", 0.1]
+    own = {0: cbow, 1: [*cbow, "--cbow-sum-gradient"]}
+    with Crew(2, *options(text, tmp_path / "out"), each=own) as crew:
+        ended = crew.ended(120)
+    assert [code for code, _ in ended] == [2, 2], ended
+    assert all("The processes of this run differ in program. " in said for _, said in ended), ended
     arguments = options(text, tmp_path / "out")
     with Crew(2, *arguments, each={1: ["--vocab", "missing"]}) as crew:
         ended = crew.ended(120)

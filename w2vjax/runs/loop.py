@@ -152,6 +152,8 @@ def train_prepared(
     job = make_run(corpus, arguments)
     program = compile_chunk(job.recipe, job.feed.size)
     lowered = lower(job, program)
+    if spans_processes(job.recipe.mesh):  # functions have no name that could be compared
+        require_same(checkpoint.run_identity(job, program_text(job, lowered), arguments.start))
     untrained = untrained_beside(job)
     lowered.compile()  # the first call then need not compile
     ready = time.perf_counter()
