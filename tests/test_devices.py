@@ -6,6 +6,7 @@ of its own.
 
 import gzip
 import json
+import math
 import os
 import re
 import signal
@@ -215,9 +216,14 @@ def test_a_join_sends_the_bytes_of_the_page_and_a_chunk_none(devices: int, copie
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("devices", "dim"), [(2, 8), (4, 12)])
-def test_a_step_of_all_devices_exchanges_the_numbers_of_the_page(devices: int, dim: int) -> None:
-    blocks, block, window, negatives = 8, 8, 5, 48
+@pytest.mark.parametrize(
+    ("devices", "dim", "blocks"), [(2, 8, 8), (2, 8, 6), (4, 12, 8), (4, 12, 12)]
+)
+def test_a_step_of_all_devices_exchanges_the_numbers_of_the_page(
+    devices: int, dim: int, blocks: int
+) -> None:
+    block, window, negatives = 8, 5, 48
+    spans = blocks // math.gcd(blocks, 3)  # three blocks share negatives, where they can
     near = block + 2 * window
     base = {"dim": dim, "batch_words": blocks * block, "min_count": 1}
     meshes = [{"data": devices, "dim": 1}, {"dim": devices}, {"vocabulary": devices}]
@@ -225,16 +231,16 @@ def test_a_step_of_all_devices_exchanges_the_numbers_of_the_page(devices: int, d
     # the step has more than what runs beside it, such as a measured loss
     step = max(data["chunk"], key=lambda found: sum(size for _, size in found))
     by_kind = {kind: sum(size for k, size in step if k == kind) for kind, _ in step}
-    rows = blocks * (near + negatives)
+    rows = blocks * near + spans * negatives
     assert by_kind == {
         "all-gather": 4 * (blocks * block + rows) * (dim + 2),
         "all-reduce": 4,
         "all-to-all": 2 * 4 * rows * dim // devices,
     }
     step = max(columns["chunk"], key=lambda found: sum(size for _, size in found))
-    scores = 2 * block * (near + negatives) + near + negatives + block
+    scores = blocks * (2 * block * (near + negatives) + near + 2 * block) + spans * negatives
     assert [kind for kind, _ in step] == ["all-reduce"]
-    assert step[0][1] == 4 * blocks * scores
+    assert step[0][1] == 4 * scores
     # a table that is read whole would be an all-gather
     assert {kind for found in words["chunk"] for kind, _ in found} == {"all-reduce"}
     step = max(words["chunk"], key=lambda found: sum(size for _, size in found))
