@@ -85,6 +85,22 @@ def above(tolerance: float, leaf: Array, floor: float = 0.0) -> Array:
     return np.where(np.abs(leaf) > tolerance * max(largest(leaf), floor), leaf, 0)
 
 
+def live_rows(trees: Sequence[dict[str, Array]]) -> dict[tuple[str, int], Array]:
+    """By leaf and axis: which rows have an entry in one of the trees that is finite and not zero.
+
+    >>> live_rows([{"table": np.asarray([[1.0, 0.0], [0.0, 0.0]])}])["table", 1].tolist()
+    [True, False]
+    """
+    found = {}
+    for name, shape in ((name, np.shape(leaf)) for name, leaf in trees[0].items()):
+        entries = np.any([np.isfinite(tree[name]) & (tree[name] != 0) for tree in trees], 0)
+        for axis in range(max(1, len(shape))):
+            others = tuple(i for i in range(len(shape)) if i != axis)
+            # without entries, no rows to exercise
+            found[name, axis] = np.atleast_1d(entries.any(others))[: np.size(entries)]
+    return found
+
+
 def name_of(path: tuple[object, ...]) -> str:
     """The place of a leaf in a tree: "layers.0.weights"."""
     return jax.tree_util.keystr(path, simple=True, separator=".") or "params"

@@ -348,7 +348,7 @@ def exercises(
     """
 
     def live(found: Sequence[tuple[Leaves, Leaves]]) -> list[dict[tuple[str, int], Array]]:
-        params, batch = (compare.live_rows(trees) for trees in zip(*found, strict=True))
+        params, batch = (trees.live_rows(each) for each in zip(*found, strict=True))
         return [params, {place: rows for place, rows in batch.items() if not place[1]}]
 
     def seen(point: Point, name: str, leaf: Array) -> Array:
@@ -361,7 +361,7 @@ def exercises(
 
     tested = live([(p.wanted, needed(p.params)) for p in points])
     clear = [{name: seen(p, name, leaf) for name, leaf in p.wanted.items()} for p in points]
-    parts = [(tested[0], 0, ""), (compare.live_rows(clear), 0, ""), (tested[1], 1, "batch.")]
+    parts = [(tested[0], 0, ""), (trees.live_rows(clear), 0, ""), (tested[1], 1, "batch.")]
     probed: list[dict[tuple[str, int], Array]] = []
     if not all(rows.all() for part, *_ in parts for rows in part.values()):
         found = probe(run, points[0].params, examples)

@@ -1,6 +1,5 @@
 """How far a gradient is from its reference, leaf by leaf, and which rows it exercises."""
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -157,19 +156,3 @@ def worst_entries(found: Array, wanted: Array) -> tuple[Entry, ...]:
     at = [i for i in np.argsort(-gap, kind="stable")[:3].tolist() if gap[i] > 0]
     places = [tuple(map(int, np.unravel_index(i, found.shape))) for i in at]
     return tuple(Entry(", ".join(map(str, p)), float(found[p]), float(wanted[p])) for p in places)
-
-
-def live_rows(trees: Sequence[dict[str, Array]]) -> dict[tuple[str, int], Array]:
-    """By leaf and axis: which rows have an entry in one of the trees that is finite and not zero.
-
-    >>> live_rows([{"table": np.asarray([[1.0, 0.0], [0.0, 0.0]])}])["table", 1].tolist()
-    [True, False]
-    """
-    found = {}
-    for name, shape in ((name, np.shape(leaf)) for name, leaf in trees[0].items()):
-        entries = np.any([np.isfinite(tree[name]) & (tree[name] != 0) for tree in trees], 0)
-        for axis in range(max(1, len(shape))):
-            others = tuple(i for i in range(len(shape)) if i != axis)
-            # without entries, no rows to exercise
-            found[name, axis] = np.atleast_1d(entries.any(others))[: np.size(entries)]
-    return found
