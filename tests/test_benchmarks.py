@@ -299,6 +299,7 @@ def test_bits_are_those_of_the_pair_and_the_seed(model: str, objective: str) -> 
     assert found != bits.sha256_of_run(model, objective, seed=2)
 
 
+@pytest.mark.slow
 def test_quick_measures_compares_and_draws(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -124,6 +124,7 @@ def shared(size, source, reading=READING, **given):
     max_vocab=st.sampled_from([None, 2]),
     block=st.sampled_from([1, 1000]),
 )
+@pytest.mark.slow
 def test_any_text_and_any_number_of_processes(
     tmp_path_factory, texts, processes, part, threads, min_count, max_vocab, block
 ):

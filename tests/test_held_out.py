@@ -51,6 +51,7 @@ def branches(tree: Any, mass: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("objective", ["negative", *slow("hierarchical", "softmax")])
+@pytest.mark.slow
 def test_a_model_of_the_frequencies_it_was_shown_has_the_loss_of_the_unigrams(
     objective: str,
 ) -> None:

@@ -485,6 +485,7 @@ def shift_changed(factor: float) -> Any:
     return whole._replace(backward=backward)
 
 
+@pytest.mark.slow
 def test_mutants_of_the_example_are_caught() -> None:
     """The shift of NCE forgotten, doubled, and with the wrong sign."""
     size = battery.SIZES[battery.MAIN_SIZE]

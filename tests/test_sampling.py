@@ -22,6 +22,7 @@ from w2vjax.windows.sampling import (
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_words_are_counted_exactly_where_float32_has_no_odd_numbers():
     """A chunk may have 2^30 words, and float32 counts to 2^24."""
     mask = np.ones((1 << 24) + 1000, bool)

@@ -150,6 +150,7 @@ def test_all_six_pairs_beat_the_unigram_distribution_on_held_out_text(name, wind
         for pair in methods.METHODS
     ],
 )
+@pytest.mark.slow
 def test_what_ships_beats_the_unigram_distribution(model, name, words):
     text = planted_text(600) if words == 24 else planted_text(3000, words=500)
     trained = w2v.train(
@@ -660,6 +661,7 @@ def test_an_optimizer_of_rows_and_tables_at_once_is_refused():
         check_optimizer(optax.chain(optax.scale_by_adam(), w2v.row_sgd(0.1)), params)
 
 
+@pytest.mark.slow
 def test_the_deterministic_mode_trains_the_same_model(planted, plain):
     sorted_ = w2v.train(planted, **SMALL, deterministic=True).params
     # only the order of additions differs: measured 2.7e-6 of values up to 3 after 300 steps
@@ -667,6 +669,7 @@ def test_the_deterministic_mode_trains_the_same_model(planted, plain):
     np.testing.assert_allclose(plain.params.output, sorted_.output, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_path, monkeypatch):
     monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
     settings = SMALL | {"epochs": 4}
@@ -797,6 +800,7 @@ def test_a_single_word_is_refused():
         w2v.train([["one"]], **SMALL)
 
 
+@pytest.mark.slow
 def test_going_on_grows_the_vocabulary_and_keeps_old_rows(tmp_path):
     old = w2v.train([["a", "b", "c"]] * 30, **SMALL)
     w2v.save_model(tmp_path / "model.safetensors", old.params, old.vocab.words, old.vocab.counts)

@@ -292,7 +292,7 @@ def test_an_old_name_of_a_window_shape_gets_a_sentence_with_the_new_one(name: st
 def test_the_letters_of_shapes_stand_in_the_package_and_nowhere_else() -> None:
     legend = [line for line in (w2v.__doc__ or "").splitlines() if line.startswith("    ")]
     letters = [line for line in legend if not line.startswith("    >>>")]
-    assert len(letters) == 6
+    assert len(letters) == 7
     elsewhere = w2v.types.__doc__ or ""
     assert not set(letters) & set(elsewhere.splitlines())
     assert "``help(w2vjax)`` explains the letters of shapes" in elsewhere

@@ -55,12 +55,12 @@ def evaluate_held_out(
     Returns:
         {"loss", "unigram_loss", "pairs"}. Both losses are None if there is no pair.
 
-    >>> from w2vjax.runs.loop import train
-    >>> text = [["a", "rose", "is", "a", "rose"]] * 40
-    >>> trained = train(text, dim=4, min_count=1, sample=0, held_out=0.1)
-    >>> found = evaluate_held_out(trained.run, trained.params)
-    >>> found == trained.summary["held_out"], found["pairs"]
-    (True, 80.0)
+    >>> from w2vjax.corpus.encode import prepare
+    >>> from w2vjax.training.setup import set_up
+    >>> from w2vjax.training.settings import Settings
+    >>> run = set_up(prepare([["a", "rose", "is", "a", "rose"]] * 9), Settings(dim=4))
+    >>> evaluate_held_out(run, run.state.params)  # nothing is held out
+    {'loss': None, 'unigram_loss': None, 'pairs': 0.0}
     """
     # bfloat16 has three digits, of a score as of log q
     params = Params(*(x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in params))
