@@ -830,3 +830,22 @@ def test_what_cannot_work_is_refused_in_one_sentence(
     assert says in done.err
     assert done.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+PLANS = """
+import json, sys
+import w2vjax as w2v
+from planted import planted_text
+for given in json.loads(sys.argv[1]):
+    plan = w2v.plan(planted_text(), **given)
+    print(json.dumps([plan.params_bytes, plan.optimizer_bytes, plan.temporary_bytes]), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_plan_counts_the_memory_of_one_device() -> None:
+    given = [{"copies": 1}, {"devices": 2}, {"devices": 4}, {"devices": 2, "copies": 8}]
+    one, two, four, eight = printed(PLANS, given, 4)
+    assert two[:2] == four[:2] == [2 * one[0], one[1]]  # its copy, and the joined tables
+    assert eight[:2] == [5 * one[0], 4 * one[1]]
+    assert max(two[2], four[2], eight[2]) <= 1.1 * one[2]  # its copies take turns

@@ -120,8 +120,8 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
         own = turns = -(-copies // spread.size)
     sizes = tables * (own + (copies > 1)), optimizer * own, temporaries * (own // turns)
     device, corpus_bytes = own_device(run.recipe.mesh), 4 * len(run.feed.corpus.ids)
-    rounds = -(-run.feed.chunks // copies)  # the first copy trains a chunk in each
-    counts = len(run.feed.corpus.vocab), words, run.steps * run.feed.chunks // rounds
+    steps = run.steps * run.feed.words // run.feed.of_first(1, 0)  # run.steps are the first copy's
+    counts = len(run.feed.corpus.vocab), words, steps
     place = run.feed.resident is not None, memory(device)
     seconds = compile_seconds, float(np.median(times[1:])) * words * turns / copies
     return Plan(device.device_kind, *counts, *sizes, corpus_bytes, *place, *seconds)
