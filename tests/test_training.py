@@ -1,5 +1,6 @@
 """Training: the post's run, what is drawn and learned, equal bits, and further training."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -667,6 +668,61 @@ def test_the_deterministic_mode_trains_the_same_model(planted, plain):
     # only the order of additions differs: measured 2.7e-6 of values up to 3 after 300 steps
     np.testing.assert_allclose(plain.params.input, sorted_.input, rtol=2e-5, atol=2e-5)
     np.testing.assert_allclose(plain.params.output, sorted_.output, rtol=2e-5, atol=2e-5)
+
+
+@contextlib.contextmanager
+def as_on_a_gpu(monkeypatch, backwards):
+    """Programs for a GPU, on a CPU. A GPU adds to rows in any order: here forwards or backwards."""
+    add, calls = jax._src.lax.slicing.scatter_add, []
+
+    def adding(operand, ids, updates, numbers, **how):
+        calls.append(ids.shape)
+        if backwards:
+            axes = set(range(updates.ndim)) - set(numbers.update_window_dims)
+            ids, updates = jnp.flip(ids, range(ids.ndim - 1)), jnp.flip(updates, sorted(axes))
+        # otherwise XLA may make one rounding of a product and its addition, in one order alone
+        ids, updates = jax.lax.optimization_barrier((ids, updates))
+        return add(operand, ids, updates, numbers, **how)
+
+    def for_a_gpu(*given, cpu, default):
+        return default(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jax._src.lax.slicing, "scatter_add", adding)
+        patched.setattr(jax.lax, "platform_dependent", for_a_gpu)
+        jax.clear_caches()
+        yield
+    jax.clear_caches()
+    assert calls
+
+
+@pytest.mark.parametrize(
+    ("objective", "model", "optimizer"),
+    [
+        ("softmax", "skip-gram", w2v.row_sgd),
+        *slow(
+            ("negative", "skip-gram", w2v.row_sgd),
+            ("hierarchical", "skip-gram", w2v.row_sgd),
+            ("negative", "cbow", w2v.row_sgd),
+            ("hierarchical", "cbow", w2v.row_sgd),
+            ("softmax", "cbow", w2v.row_adagrad),
+            ("negative", "skip-gram", w2v.row_adagrad),
+            ("negative", "cbow", lambda rate: w2v.dense(optax.sgd(rate))),
+        ),
+    ],
+)
+def test_the_deterministic_mode_does_not_depend_on_the_order_of_additions(
+    planted, model, objective, optimizer, monkeypatch
+):
+    method = w2v.method(model, objective)._replace(optimizer=optimizer)
+    settings = SMALL | {"method": method, "epochs": 1, "learning_rate": 0.01}
+    found = []
+    for backwards in (False, True):
+        with as_on_a_gpu(monkeypatch, backwards):
+            for fixed in (True, False):
+                found.append(bits(w2v.train(planted, **settings, deterministic=fixed).params))
+    assert found[0] == found[2]
+    assert found[1] != found[3]
 
 
 @pytest.mark.slow

@@ -225,10 +225,36 @@ def softmax_bounded(
     missed = 2 * targets.weights.astype(hidden.dtype) * (1 - share)
     of_hidden, of_positives = score_bound(missed, hidden, output[ids], a, b)
     of_hidden = d_hidden[..., dim] + of_hidden
-    of_rows = d_output[:, dim + 1].at[ids.reshape(-1)].add(of_positives.reshape(-1))
+    of_rows = add_to_rows(d_output[:, dim + 1], ids.reshape(-1), of_positives.reshape(-1))
     # rounding may leave a number below 0
     bounds = jnp.maximum(of_hidden, 0), jnp.maximum(of_rows, 0)
     return d_hidden[..., :dim], d_output[:, :dim], *bounds
+
+
+def add_to_rows(bounds: Array, ids: Array, more: Array) -> Array:
+    """``bounds`` [V] and ``more`` [N], added to the rows ``ids`` [N]. Equal arguments, equal bits.
+
+    A CPU adds one number after the other. A GPU adds them in any order, and other orders have other
+    bits. So it adds up the numbers of a row first, N * N additions of a few microseconds, and each
+    place of the row then writes the same sum.
+
+    >>> print(add_to_rows(jnp.asarray([1.0, 2.0]), jnp.asarray([1, 1]), jnp.asarray([10.0, 20.0])))
+    [ 1. 32.]
+    """
+
+    def one_by_one(bounds: Array, ids: Array, more: Array) -> Array:
+        return bounds.at[ids].add(more)
+
+    added: Array = jax.lax.platform_dependent(
+        bounds, ids, more, cpu=one_by_one, default=add_sums_to_rows
+    )
+    return added
+
+
+def add_sums_to_rows(bounds: Array, ids: Array, more: Array) -> Array:
+    """:func:`add_to_rows` on a GPU."""
+    sums = jnp.where(ids[:, None] == ids[None], more[None], jnp.zeros_like(more)[None]).sum(1)
+    return bounds.at[ids].set(bounds[ids] + sums)
 
 
 @kept
