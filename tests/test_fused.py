@@ -1,5 +1,7 @@
 """The kernel for GPUs against the functions that it stands for, computed without a GPU."""
 
+import sys
+import warnings
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from w2vjax.devices import fused
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.shared import shared_negatives
 from w2vjax.objectives.softmax import softmax
+from w2vjax.training.methods import make_objective
 from w2vjax.types import Objective
 
 
@@ -125,3 +128,28 @@ def test_an_objective_without_a_kernel_stays_as_it_is() -> None:
     for mine in (softmax(), hierarchical_softmax(), objective_of(Case())._replace(bounded=None)):
         assert fused.on_gpu(mine) is mine
     assert fused.on_gpu(objective_of(Case())) == fused.on_gpu(objective_of(Case()))  # one program
+
+
+def test_a_jax_without_triton_trains_by_the_kernels_of_xla(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_objective("negative", platform="gpu").bounded is fused.shared_bounded_on_gpu
+    monkeypatch.delitem(sys.modules, "w2vjax.devices.fused")
+    monkeypatch.delattr("w2vjax.devices.fused")
+    monkeypatch.setitem(sys.modules, "jax.experimental.pallas.triton", None)
+    monkeypatch.delattr("jax.experimental.pallas.triton")
+    assert make_objective("negative", platform="gpu") == make_objective("negative")
+
+
+def test_a_warning_of_triton_does_not_end_a_training_where_warnings_are_errors() -> None:
+    case = Case()
+    objective = objective_of(case)
+    kernel = partial(fused.on_gpu(objective).bounded, objective.backward, interpret=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jax.eval_shape(kernel, *step_of(objective, case))
+        warnings.warn(
+            "The Pallas Triton backend is deprecated and will be removed in a future JAX version.",
+            DeprecationWarning,
+            stacklevel=1,
+        )
+        with pytest.raises(DeprecationWarning, match="another"):
+            warnings.warn("another", DeprecationWarning, stacklevel=1)

@@ -19,6 +19,7 @@ from planted import SMALL, planted_text
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.cli.options import Options, given_in, keywords_for
+from w2vjax.devices.mesh import on_accelerator
 from w2vjax.runs import watch
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.loop import make_run
@@ -292,6 +293,7 @@ def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkey
         (lambda s: w2v.dense(optax.adam(s)), 1),
     ):
         chosen = w2v.method() if optimizer is None else w2v.method()._replace(optimizer=optimizer)
+        copies = 1 if on_accelerator(None) else copies
         assert w2v.set_up(planted, settings, chosen).feed.copies == copies
 
 
@@ -347,9 +349,10 @@ def test_a_schedule_of_ones_own_is_not_told_as_the_usual_rate(planted, schedule)
 def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted):
     numbers = {"dim": 8, "min_count": 1, "copies": 1}
     chosen = w2v.method("skip-gram", "negative")
+    words = chosen.accelerator_words if on_accelerator(None) else chosen.batch_words
     usual = w2v.set_up(planted, w2v.Settings(**numbers))
     assert (usual.settings.batch_words, usual.settings.learning_rate) == (
-        chosen.batch_words,
+        words,
         chosen.learning_rate,
     )
     assert (
@@ -357,7 +360,7 @@ def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted
         == 0
     )
     own = w2v.Settings(**numbers, objective=w2v.softmax())
-    assert w2v.set_up(planted, own).settings.batch_words == chosen.batch_words
+    assert w2v.set_up(planted, own).settings.batch_words == words
     for pair, row in methods.METHODS.items():
         settings = w2v.Settings(model=pair[0], objective=pair[1])
         assert methods.completed(settings).batch_words == row.batch_words
@@ -595,6 +598,8 @@ def test_a_method_of_your_own_is_what_trains(planted):
         ("block_words", 0),
         ("block_words", 2.5),
         ("batch_words", 0),
+        ("accelerator_words", 0),
+        ("accelerator_words", 65_537),
         ("learning_rate", float("nan")),
         ("learning_rate", -1.0),
     ],

@@ -17,6 +17,7 @@ v = 0. Each sum is made by one program, so the result repeats bit for bit.
 Measured: benchmarks/results/nvidia-h100-80gb-hbm3/gpu-kernel.json.
 """
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -114,6 +115,8 @@ def scored(output: Array, parts: Sequence[Groups], interpret: bool = False) -> l
             work = partial(_group, program - begin, table, given, made)
             pl.when((begin <= program) & (program < end))(work)
 
+    # From JAX 0.11 on, each compilation warns. Without Triton, make_objective takes XLA's kernels.
+    warnings.filterwarnings("ignore", "The Pallas Triton backend is deprecated", DeprecationWarning)
     found = pl.pallas_call(
         kernel,
         out_shape=shapes,

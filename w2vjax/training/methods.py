@@ -184,7 +184,8 @@ def make_objective(
 ) -> Objective:
     """The objective that a model trains on a corpus of ``words``; your own as it is.
 
-    On the platform "gpu" it has its kernel (:mod:`w2vjax.devices.fused`), if there is one.
+    On the platform "gpu" it has its kernel (:mod:`w2vjax.devices.fused`), if there is one and JAX
+    has Triton.
 
     >>> make_objective("negative").ahead, make_objective("softmax").ahead
     (True, False)
@@ -196,7 +197,10 @@ def make_objective(
         objective = OBJECTIVES[objective](many, power, words, model=model)
     if platform != "gpu":
         return objective
-    from w2vjax.devices.fused import on_gpu  # Pallas takes long to import
+    try:
+        from w2vjax.devices.fused import on_gpu  # Pallas takes long to import
+    except ImportError:  # a JAX without Triton
+        return objective
 
     return on_gpu(objective)
 
@@ -219,6 +223,8 @@ def completed(
     """
     settings.check()
     chosen = chosen or method(settings.model, settings.objective)
+    for name in ("batch_words", "accelerator_words"):  # of both devices, on whichever it runs
+        whole_number(name, getattr(chosen, name), most=MOST_BATCH_WORDS)
     usual: dict[str, Any] = {
         "learning_rate": chosen.learning_rate,
         "block_words": chosen.block_words,
