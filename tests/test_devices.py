@@ -21,6 +21,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from marks import slow
 from planted import planted_text
 
 import w2vjax as w2v
@@ -545,6 +546,41 @@ def test_a_text_that_one_process_cannot_read_or_has_otherwise_ends_all(
     assert "Process 1 has not been heard of" in said
     with Crew(2, *settings, text, reads={1: 2}) as crew:
         assert [code for code, _ in crew.ended(300)] == [0, 0]
+
+
+GATHER = """
+import json, sys
+import jax, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from w2vjax.devices.mesh import gathered
+from w2vjax.processes.connect import array_of_first
+
+jax.config.update("jax_enable_x64", True)
+for job in json.loads(sys.argv[1]):
+    mesh = Mesh(np.array(jax.devices()).reshape(2, 4), ("dim", "vocabulary"))
+    whole = np.random.default_rng(0).normal(size=job["shape"]).astype(job["dtype"])
+    whole.reshape(-1)[:2] = -0.0, np.nan
+    place = NamedSharding(mesh, PartitionSpec(*job["spec"]))
+    found = [gathered(jax.device_put(whole, place), block) for block in job["blocks"]]
+    found += [array_of_first(whole, block) for block in job["blocks"]]
+    same = [each.tobytes() == whole.tobytes() and each.shape == whole.shape for each in found]
+    print(json.dumps({"same": same}))
+"""
+
+
+@pytest.mark.parametrize(
+    "spec", [["vocabulary", "dim"], *slow(["vocabulary"], [None, "dim"], ["dim", "vocabulary"])]
+)
+def test_tables_that_no_device_holds_are_gathered_and_sent_in_parts(spec: list[str | None]) -> None:
+    """Rows of a share that blocks divide and do not, one row at a time, and all at once."""
+    blocks = [1, 600, 1200, 1 << 30]
+    given = [([28, 8], "float32"), ([8, 4, 3], "float64"), ([8, 4], "float16")]
+    jobs = [{"shape": a, "dtype": b, "spec": spec, "blocks": blocks} for a, b in given]
+    with_wide = GATHER.replace(
+        "import jax,", "import jax; jax.config.update('jax_enable_x64', 1)\nimport"
+    )
+    for done in printed(with_wide, jobs, 8):
+        assert done == {"same": [True] * 8}
 
 
 # One of several processes that take each step together. Process 0 prints the digest of its tables.

@@ -12,10 +12,10 @@ from typing import Any, TypeGuard
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.errors import SettingError
+from w2vjax.lazy import kept
 from w2vjax.types import Tree
 
 AXIS = "copy"
@@ -136,14 +136,51 @@ def on_host(array: jax.Array) -> np.ndarray:
     """An array whose parts may lie in several processes, which then call this together."""
     if array.is_fully_addressable or array.is_fully_replicated:
         return np.asarray(array)
-    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+    return gathered(array)
 
 
-def on_own_device(array: jax.Array) -> jax.Array:
-    """A whole array on one device of this process. All processes call it together."""
-    if array.is_fully_replicated:
-        return array.addressable_data(0)
-    return jnp.asarray(on_host(array))
+def gathered(array: jax.Array, block: int = 1 << 26) -> np.ndarray:
+    """A divided array on the host, in parts of about ``block`` bytes: no device need hold it all.
+
+    It lies on a mesh, with an axis of the mesh for each axis of the array that is divided.
+    """
+    place = array.sharding
+    assert isinstance(place, NamedSharding)
+    assert isinstance(place.mesh, Mesh)
+    rows = place.shard_shape(array.shape)[0]
+    shares = array.shape[0] // rows
+    size = max(1, min(rows, block * rows // max(1, array.nbytes)))
+    part_of = rows_of_each_device(place.mesh, place.spec, size)
+    whole = np.empty((shares, rows, *array.shape[1:]), array.dtype)
+    for begin in range(0, rows, size):
+        begin = min(begin, rows - size)
+        whole[:, begin : begin + size] = part_of(array, np.int32(begin))
+    return whole.reshape(array.shape)
+
+
+@kept
+def rows_of_each_device(mesh: Mesh, spec: PartitionSpec, size: int) -> Any:
+    """(array, begin) -> rows [shares, size, ...], of each share from ``begin`` on."""
+
+    def local(array: jax.Array, begin: jax.Array) -> jax.Array:
+        part = jax.lax.dynamic_slice_in_dim(array, begin, size)
+        for at, axis in enumerate(spec[1:], 1):
+            if axis is not None:
+                part = jax.lax.all_gather(part, axis, axis=at, tiled=True)
+        first = spec[0] if spec else None
+        return part[None] if first is None else jax.lax.all_gather(part, first)
+
+    return jax.jit(
+        jax.shard_map(local, mesh=mesh, in_specs=(spec, WHOLE), out_specs=WHOLE, check_vma=False)
+    )
+
+
+def on_own_device(array: jax.Array) -> jax.Array | np.ndarray:
+    """An array on one device of this process, or on the host if devices share it.
+
+    All processes call it together.
+    """
+    return array.addressable_data(0) if array.is_fully_replicated else on_host(array)
 
 
 def replicated(mesh: Mesh, tree: Tree) -> Any:

@@ -81,8 +81,16 @@ def told_by_first(value: Any, arrays: Any) -> tuple[Any, Any]:
     if not is_first():
         text = np.zeros(size, np.uint8)
     said = multihost_utils.broadcast_one_to_all(text)
-    host = jax.tree.map(np.asarray, arrays)
-    return said.tobytes().decode(), multihost_utils.broadcast_one_to_all(host)
+    return said.tobytes().decode(), jax.tree.map(array_of_first, arrays)
+
+
+def array_of_first(own: Any, block: int = 1 << 26) -> np.ndarray:
+    """The array of process 0, in parts of ``block`` bytes: no device need hold it all."""
+    flat = np.asarray(own).reshape(-1)
+    size = max(1, block // flat.itemsize)
+    parts = [flat[begin : begin + size] for begin in range(0, flat.size, size)]
+    told = [np.asarray(multihost_utils.broadcast_one_to_all(part)) for part in parts]
+    return np.concatenate([flat[:0], *told]).reshape(np.shape(own))
 
 
 def connect(
