@@ -583,6 +583,29 @@ def test_tables_that_no_device_holds_are_gathered_and_sent_in_parts(spec: list[s
         assert done == {"same": [True] * 8}
 
 
+LIVE = """
+import json, sys
+import jax
+import w2vjax as w2v
+from planted import planted_text
+
+for job in json.loads(sys.argv[1]):
+    seen = []
+    def count(record):
+        seen.append(sum(array.shape == (21, 8) for array in jax.live_arrays()))
+    corpus = w2v.prepare(planted_text(words=7), min_count=1)
+    w2v.train(corpus, **job, log_every=0.0, callback=count)
+    print(json.dumps(seen))
+"""
+
+
+@pytest.mark.slow
+def test_a_device_holds_its_copies_and_their_start_alone() -> None:
+    jobs = [{"devices": devices, "copies": 4, "join_words": 512} for devices in (4, 2)]
+    for seen in printed(LIVE, jobs, 4):
+        assert set(seen) == {2}  # both tables at the start of the round; copies have one more axis
+
+
 # One of several processes that take each step together. Process 0 prints the digest of its tables.
 TOGETHER_IN_PROCESSES = """
 import hashlib, json, sys

@@ -158,6 +158,8 @@ def train_prepared(
     lowered.compile()  # the first call then need not compile
     ready = time.perf_counter()
     standing, history, identity = fresh_or_resumed(job, lowered, checkpoints, arguments.start)
+    # its arrays would stay on the first device, beside the copies
+    job = job._replace(state=jax.eval_shape(lambda state: state, job.state))
     with (
         StopSignals(checkpoints is not None) as signals,
         Reporter(job, standing.position, arguments, history) as report,
