@@ -149,10 +149,14 @@ def _bytes_of(kind: str) -> int:
 
 
 def collective_bytes(program: str) -> dict[str, int]:
-    """Bytes of the results of each kind of collective in a compiled program, each counted once."""
+    """Bytes of the results of each kind of collective in a compiled program, each counted once.
+
+    One that begins and ends in two instructions has its result at its end. The first instruction
+    names what is sent too.
+    """
     found = dict.fromkeys(_COLLECTIVES, 0)
     for line in program.splitlines():
-        match = re.search(rf"= (.*?) ({'|'.join(_COLLECTIVES)})(?:-start)?\(", line)
+        match = re.search(rf"= (.*?) ({'|'.join(_COLLECTIVES)})(?:-done)?\(", line)
         if match:
             for kind, sizes in re.findall(r"(\w+)\[([\d,]*)\]", match[1]):
                 numbers = np.prod([int(n) for n in sizes.split(",") if n], dtype=np.int64)

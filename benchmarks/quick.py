@@ -236,7 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.seeds:
         sizes = [options.words // 250, options.words // 25, options.words // 5]
         rows = from_seeds(options.seeds, sizes, options.dims[0], options.rounds)
-        print(table(rows))
+        same = ("seeds", "dim", "samples", "calls_per_sample")  # in all rows
+        print(table([{n: v for n, v in row.items() if n not in same} for row in rows]))
         settings = {"epochs": 5, "rounds": options.rounds}
         report("quick-seeds", settings, rows, write=options.write)
         return

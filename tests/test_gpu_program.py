@@ -43,9 +43,11 @@ def test_a_loop_outside_of_a_graph_waits_for_the_host() -> None:
 
 
 def test_bytes_of_collectives_are_those_of_their_results() -> None:
-    line = "%a = (f32[3,4]{1,0}, s32[2]{0}) all-gather-start(%x)"
-    assert gpu_program.collective_bytes(line) == {"all-gather": 56}
-    assert gpu_program.collective_bytes(line.replace("all-gather-start", "add")) == {}
+    begin = "%a = ((f32[3,2]{1,0}, s32[1]{0}), (f32[3,4]{1,0}, s32[2]{0})) all-gather-start(%x, %y)"
+    end = "%b = (f32[3,4]{1,0}, s32[2]{0}) all-gather-done(%a)"
+    for lines in (f"{begin}\n{end}", end.replace("-done", "")):
+        assert gpu_program.collective_bytes(lines) == {"all-gather": 56}
+    assert gpu_program.collective_bytes(end.replace("all-gather-done", "add")) == {}
     small = "%a = (u8[5]{0}, pred[3]{0}, bf16[2,2]{1,0}, s64[]) all-reduce(%x)"
     assert gpu_program.collective_bytes(small) == {"all-reduce": 5 + 3 + 8 + 8}
 
