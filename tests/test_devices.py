@@ -675,8 +675,11 @@ def test_a_dead_process_ends_the_others_and_a_restart_resumes(
         ended = crew.ended(HEARTBEAT + 10, victim)
     for code, said in ended:
         assert code != 0
-        if victim == 0:  # the coordinator is gone, and JAX may be the one that says so
+        if (victim, number) == (0, signal.SIGKILL):  # JAX may be the first to say so
             assert "Process 0" in said or "JAX distributed service" in said, said
+        elif victim == 0:
+            assert code == 8, said
+            assert "Process 0, which connects the others, has not answered for 3 s" in said, said
         else:
             assert code == 8, said
             assert f"Process {victim} has not been heard of" in said, said
@@ -688,6 +691,33 @@ def test_a_dead_process_ends_the_others_and_a_restart_resumes(
         ended = crew.ended(60)
     assert [code for code, _ in ended] == [143] * count, ended
     assert max(kept.glob("checkpoint-*")) > before
+
+
+@pytest.mark.parametrize("heartbeat", [1, 2, 6, 10.5, 45, 100, 1e6])
+def test_jax_never_speaks_before_a_guard(heartbeat: float) -> None:
+    """JAX may notice a death after half of its time, since processes report at the other half."""
+    needs = guard.silence_of(heartbeat) + guard._FAREWELL + 2 * guard._BEAT
+    assert guard.time_of_jax(heartbeat) / 2 > needs + 5
+    assert needs < heartbeat + 10
+    if heartbeat == guard.HEARTBEAT_OF_JAX:  # with the time that JAX has by itself
+        assert needs < 100 / 2
+
+
+@pytest.mark.parametrize("answered", [0.0, 2.0])
+def test_a_guard_ends_a_process_if_process_0_does_not_answer(
+    answered: float, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("w2vjax.processes.guard.end_now", Mock(side_effect=InterruptedError))
+    own = Guard.__new__(Guard)  # without its thread
+    own._silence, own._answered = 1.0, time.monotonic() - answered
+    own._over = Mock(wait=Mock(side_effect=[False, True]))
+    if answered:
+        with pytest.raises(InterruptedError):
+            own._await()
+        said = guard.end_now.call_args.args[0]  # type: ignore[attr-defined]
+        assert said.startswith("Process 0, which connects the others, has not answered for 1 s")
+    else:
+        own._await()
 
 
 @pytest.mark.parametrize(

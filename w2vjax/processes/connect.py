@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from w2vjax.errors import ProcessError, SettingError
-from w2vjax.processes.guard import HEARTBEAT, end_now, leave, reason_of
+from w2vjax.processes.guard import HEARTBEAT, end_now, leave, reason_of, time_of_jax
 
 _SAME = "Give all the same --coordinator and --processes, and each its own --process."
 
@@ -128,11 +128,11 @@ def connect(
     late = threading.Timer(start_timeout, end_now, (too_late,))
     late.daemon = True
     late.start()
-    # JAX kills a process when its own timeout ends. So the timer and the guard end before that, and
-    # their message names the process that is missing.
+    # JAX kills a process when its own time ends. The timer and the guard end before that, and their
+    # message names the process that is missing.
     timing: dict[str, Any] = {
         "initialization_timeout": int(start_timeout) + 10,
-        "heartbeat_timeout_seconds": int(heartbeat) + 8,
+        "heartbeat_timeout_seconds": time_of_jax(heartbeat),
     }
     try:
         jax.distributed.initialize(coordinator, processes, process, **timing)

@@ -2,9 +2,15 @@
 
 A process that waits for another one in a collective cannot do that itself. So the guard is a
 thread. Every half second it leaves a note at JAX's coordinator and reads those of the others.
+A second thread ends the process if the coordinator, which is in process 0, does not answer.
+
+JAX has a heartbeat of its own. Each process sends it at half of JAX's time, so JAX can notice a
+death as early as after the other half. It then kills all processes without a name or a sentence.
+So half of JAX's time is longer than the guard needs: see :func:`time_of_jax`.
 """
 
 import atexit
+import math
 import os
 import re
 import sys
@@ -18,11 +24,32 @@ import jax
 
 from w2vjax.errors import ProcessError, StoppedError
 
-HEARTBEAT = 100.0  # seconds of silence after which a process counts as dead
+HEARTBEAT = 100.0  # seconds after which a silent process has ended all others
+# The same if another program has connected the processes: JAX's own time is 100 seconds then.
+HEARTBEAT_OF_JAX = 45.0
 _BEAT = 0.5  # seconds from one note of a guard to the next
 _GRACE = 3.0  # seconds that a process has to end by its own error, when another one has failed
 _FAREWELL = 6.0  # seconds from the last note of process 0 to its end: _GRACE, and some beats
+_SPARE = 10.0  # seconds that a guard on busy cores may need besides
 _NOTES = "w2vjax/notes/"
+
+
+def silence_of(heartbeat: float) -> float:
+    """Seconds without a new note after which a process counts as dead.
+
+    They are fewer than the heartbeat, because process 0 lets the others read its note before it
+    ends.
+    """
+    return max(heartbeat / 2, heartbeat - 8)
+
+
+def time_of_jax(heartbeat: float) -> int:
+    """The heartbeat_timeout_seconds with which JAX does not end a process before the guard does.
+
+    >>> time_of_jax(100), time_of_jax(6)
+    (216, 38)
+    """
+    return math.ceil(2 * (silence_of(heartbeat) + _FAREWELL + _SPARE))
 
 
 def end_now(message: str) -> NoReturn:
@@ -38,17 +65,18 @@ class Guard:
 
     def __init__(self, client: Any, heartbeat: float, step_timeout: float):
         self._client, self._own = client, jax.process_index()
-        # less than JAX waits, because JAX kills a process without naming the one that is silent;
-        # some seconds less, because process 0 lets the others read its note before it ends
-        self._silence = max(heartbeat / 2, heartbeat - 5)
+        self._silence = silence_of(heartbeat)
         self.step_timeout = step_timeout
         self._mark, self._since, self._training = 0, time.monotonic(), False
         self._heard: dict[int, tuple[str, float]] = {}
         self._failed: dict[int, tuple[float, str]] = {}
         self._leave_note("alive 0")  # so that a death right after this is noticed
+        self._answered = time.monotonic()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="w2vjax-guard", daemon=True)
         self._thread.start()
+        if self._own != 0:
+            threading.Thread(target=self._await, name="w2vjax-await", daemon=True).start()
 
     def mark(self, training: bool = True) -> None:
         """This process has come one step further."""
@@ -96,6 +124,16 @@ class Guard:
                 "Look why it or its host has ended, and start all processes again with --resume."
             )
 
+    def _await(self) -> None:
+        """The guard itself waits for an answer of process 0, for ever if that is stopped."""
+        while not self._over.wait(_BEAT):
+            if time.monotonic() - self._answered > self._silence:
+                end_now(
+                    f"Process 0, which connects the others, has not answered for {self._silence:g} "
+                    "s. Look why it or its host has ended, and start all processes again with "
+                    "--resume."
+                )
+
     def _look(self) -> None:
         now, marks = time.monotonic(), {self._own: self._mark}
         self._leave_note(f"alive {self._mark} {now}")
@@ -103,6 +141,7 @@ class Guard:
             process = int(key.rpartition("/")[2])
             if process != self._own:
                 self._judge(process, note, now, marks)
+        self._answered = now
         # a process that has failed says why itself, and this one waits to hear it
         if self._training and not self._failed and now - self._since > self.step_timeout:
             self._stuck(marks)
@@ -149,7 +188,9 @@ def forward(waits_for: Any = None, training: bool = True) -> None:
 
 
 @contextmanager
-def guarded(heartbeat: float = HEARTBEAT, step_timeout: float = float("inf")) -> Iterator[None]:
+def guarded(
+    heartbeat: float = HEARTBEAT_OF_JAX, step_timeout: float = float("inf")
+) -> Iterator[None]:
     """Run a guard beside the block, if the run has several processes. Nested blocks share it.
 
     If the block fails, the process ends without waiting for the others at JAX's last barrier.
