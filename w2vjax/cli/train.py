@@ -67,9 +67,9 @@ def train(
         json: Write the summary as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.devices.compiling import use_compile_cache
-    from w2vjax.processes.guard import HEARTBEAT, guarded
+    from w2vjax.processes.guard import guarded
 
-    with _connected(hosts), guarded(hosts.heartbeat or HEARTBEAT):
+    with _connected(hosts), guarded():
         if not no_compile_cache:
             use_compile_cache()
         given = given_in(training)

@@ -235,8 +235,8 @@ def add_to_rows(bounds: Array, ids: Array, more: Array) -> Array:
     """``bounds`` [V] and ``more`` [N], added to the rows ``ids`` [N]. Equal arguments, equal bits.
 
     A CPU adds one number after the other. A GPU adds them in any order, and other orders have other
-    bits. So it adds up the numbers of a row first, N * N additions of a few microseconds, and each
-    place of the row then writes the same sum.
+    bits. So it adds up the numbers of a row first, by N * N additions, and each place of the row
+    then writes the same sum.
 
     >>> print(add_to_rows(jnp.asarray([1.0, 2.0]), jnp.asarray([1, 1]), jnp.asarray([10.0, 20.0])))
     [ 1. 32.]

@@ -15,7 +15,15 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from w2vjax.errors import ProcessError, SettingError
-from w2vjax.processes.guard import HEARTBEAT, end_now, leave, reason_of, time_of_jax
+from w2vjax.processes.guard import (
+    HEARTBEAT,
+    LEAST_HEARTBEAT,
+    end_now,
+    expect,
+    leave,
+    reason_of,
+    time_of_jax,
+)
 
 _SAME = "Give all the same --coordinator and --processes, and each its own --process."
 
@@ -85,12 +93,15 @@ def told_by_first(value: Any, arrays: Any) -> tuple[Any, Any]:
 
 
 def array_of_first(own: Any, block: int = 1 << 26) -> np.ndarray:
-    """The array of process 0, in parts of ``block`` bytes: no device need hold it all."""
-    flat = np.asarray(own).reshape(-1)
-    size = max(1, block // flat.itemsize)
-    parts = [flat[begin : begin + size] for begin in range(0, flat.size, size)]
+    """The array of process 0, in parts of ``block`` bytes: no device need hold it all.
+
+    They are sent as bytes. JAX adds zeros to what it sends, and -0.0 would become 0.0.
+    """
+    array = np.ascontiguousarray(own)
+    flat = array.reshape(-1).view(np.uint8)
+    parts = [flat[begin : begin + block] for begin in range(0, flat.size, block)]
     told = [np.asarray(multihost_utils.broadcast_one_to_all(part)) for part in parts]
-    return np.concatenate([flat[:0], *told]).reshape(np.shape(own))
+    return np.concatenate([flat[:0], *told]).view(array.dtype).reshape(np.shape(own))
 
 
 def connect(
@@ -115,12 +126,17 @@ def connect(
         SettingError: the address, the numbers or the times cannot work, or the port is taken.
         ProcessError: JAX cannot connect.
     """
-    for name, seconds in (("--start-timeout", start_timeout), ("--heartbeat", heartbeat)):
-        if not 1 <= seconds <= 1e6:  # a guard with no time would end every run
-            raise SettingError(f"{name} {seconds:g} cannot work. Use 1 to 1,000,000 seconds.")
+    for name, seconds, least in (
+        ("--start-timeout", start_timeout, 1),
+        ("--heartbeat", heartbeat, LEAST_HEARTBEAT),
+    ):
+        if not least <= seconds <= 1e6:
+            cause = f"{name} {seconds:g} cannot work"
+            raise SettingError(f"{cause}. Use {least:g} to 1,000,000 seconds.")
     _check(coordinator, processes, process)
     # SIGTERM is ours: it saves a checkpoint
     jax.config.update("jax_enable_preemption_service", False)
+    expect(heartbeat)
     too_late = (
         f"After {start_timeout:g} s, not all of the {processes or 'other'} processes have come to "
         f"{coordinator or 'the coordinator'}. Start all of them. {_SAME}"

@@ -25,6 +25,7 @@ import jax
 from w2vjax.errors import ProcessError, StoppedError
 
 HEARTBEAT = 100.0  # seconds after which a silent process has ended all others
+LEAST_HEARTBEAT = 4.0  # a guard that waits for fewer than four notes would end sound runs
 # The same if another program has connected the processes: JAX's own time is 100 seconds then.
 HEARTBEAT_OF_JAX = 45.0
 _BEAT = 0.5  # seconds from one note of a guard to the next
@@ -70,13 +71,13 @@ class Guard:
         self._mark, self._since, self._training = 0, time.monotonic(), False
         self._heard: dict[int, tuple[str, float]] = {}
         self._failed: dict[int, tuple[float, str]] = {}
-        self._leave_note("alive 0")  # so that a death right after this is noticed
         self._answered = time.monotonic()
-        self._over = threading.Event()
+        self._over, self._left = threading.Event(), threading.Event()
+        if self._own != 0:  # before the first note, which may wait too
+            threading.Thread(target=self._await, name="w2vjax-await", daemon=True).start()
+        self._leave_note("alive 0")  # so that a death right after this is noticed
         self._thread = threading.Thread(target=self._watch, name="w2vjax-guard", daemon=True)
         self._thread.start()
-        if self._own != 0:
-            threading.Thread(target=self._await, name="w2vjax-await", daemon=True).start()
 
     def mark(self, training: bool = True) -> None:
         """This process has come one step further."""
@@ -87,7 +88,11 @@ class Guard:
         self._over.set()
         self._thread.join(5)
         reason = "" if failure is None or isinstance(failure, StoppedError) else reason_of(failure)
-        self._leave_note(f"failed {reason}" if reason else "done")
+        self._answered = time.monotonic()
+        try:
+            self._leave_note(f"failed {reason}" if reason else "done")
+        finally:
+            self._left.set()
         if reason and self._own == 0:
             time.sleep(_FAREWELL)  # the notes end with this process, and the others read them
 
@@ -126,8 +131,12 @@ class Guard:
 
     def _await(self) -> None:
         """The guard itself waits for an answer of process 0, for ever if that is stopped."""
-        while not self._over.wait(_BEAT):
-            if time.monotonic() - self._answered > self._silence:
+        woken = time.monotonic()
+        while not self._left.wait(_BEAT):
+            before, woken = woken, time.monotonic()
+            if woken - before > self._silence / 2:  # this process itself was stopped
+                self._answered = woken
+            if woken - self._answered > self._silence:
                 end_now(
                     f"Process 0, which connects the others, has not answered for {self._silence:g} "
                     "s. Look why it or its host has ended, and start all processes again with "
@@ -178,6 +187,13 @@ def reason_of(failure: BaseException) -> str:
 
 
 _guards: list[Guard] = []
+_heartbeat = HEARTBEAT_OF_JAX
+
+
+def expect(heartbeat: float) -> None:
+    """Set the heartbeat of all guards from now on."""
+    global _heartbeat
+    _heartbeat = heartbeat
 
 
 def forward(waits_for: Any = None, training: bool = True) -> None:
@@ -188,9 +204,7 @@ def forward(waits_for: Any = None, training: bool = True) -> None:
 
 
 @contextmanager
-def guarded(
-    heartbeat: float = HEARTBEAT_OF_JAX, step_timeout: float = float("inf")
-) -> Iterator[None]:
+def guarded(step_timeout: float = float("inf")) -> Iterator[None]:
     """Run a guard beside the block, if the run has several processes. Nested blocks share it.
 
     If the block fails, the process ends without waiting for the others at JAX's last barrier.
@@ -202,7 +216,7 @@ def guarded(
         return
     from jax._src import distributed  # the coordinator's notes have no public name
 
-    guard = Guard(distributed.global_state.client, heartbeat, step_timeout)
+    guard = Guard(distributed.global_state.client, _heartbeat, step_timeout)
     _guards.append(guard)
     failure: BaseException | None = None
     try:
