@@ -25,9 +25,9 @@ import jax
 from w2vjax.errors import ProcessError, StoppedError
 
 HEARTBEAT = 100.0  # seconds after which a silent process has ended all others
-LEAST_HEARTBEAT = 4.0  # a guard that waits for fewer than four notes would end sound runs
-# The same if another program has connected the processes: JAX's own time is 100 seconds then.
+# The same where your own program has connected the processes: JAX's time is 100 seconds there.
 HEARTBEAT_OF_JAX = 45.0
+LEAST_HEARTBEAT = 4.0  # a guard that waits for fewer than four notes would end sound runs
 _BEAT = 0.5  # seconds from one note of a guard to the next
 _GRACE = 3.0  # seconds that a process has to end by its own error, when another one has failed
 _FAREWELL = 6.0  # seconds from the last note of process 0 to its end: _GRACE, and some beats
