@@ -21,7 +21,7 @@ from w2vjax.runs.arguments import Arguments, Keywords, arguments_of
 from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.runs.watch import Untrained, Watch, remedy, untrained_beside
-from w2vjax.training.setup import Run, drawn_params
+from w2vjax.training.setup import Run, drawn_params, measured
 from w2vjax.training.step import Progress, Recipe, State, schedule_argument, train_chunk
 from w2vjax.training.updates import linear_decay
 from w2vjax.types import Params, Tables
@@ -92,7 +92,10 @@ def train_many(
     given = _arguments_of_each(seeds, learning_rates, keywords)
     job = make_run(read_corpus(corpus, given[0]), given[0])
     untrained = untrained_beside(job)
-    recipe, settings = job.recipe._replace(schedule=0.0), job.settings
+    settings = job.settings
+    # the losses only tell whether a model has diverged
+    groups, every = measured(job.feed, settings, logged=False)
+    recipe = job.recipe._replace(schedule=0.0, measured=groups, every=every)
     program = _program(recipe, job.feed.size, settings.dim, settings.dtype)
     ids = marked(job.feed.corpus, 0, job.feed.words, job.feed.chunks * job.feed.size)
     calls = [_call(job, ids, part) for part in _shares(given, job.recipe.platform)]

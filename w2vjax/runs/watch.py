@@ -260,7 +260,9 @@ def require_sound(params: Params, where: str, step: int, bound: float, remedy: s
     """Raise DivergedError, naming the table that is not finite or not within ``bound``."""
     at = f"at {where} (step {step:,})"
     for name, table in params._asdict().items():
-        size = float(_largest(table))
+        # a program costs more than a small table of NumPy
+        host = isinstance(table, np.ndarray)
+        size = float(np.abs(table).max(initial=0.0) if host else _largest(table))
         if not np.isfinite(size):
             raise DivergedError(f"The {name} table holds NaN or infinity {at}. {remedy}")
         if size > bound:

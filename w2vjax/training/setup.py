@@ -99,10 +99,10 @@ def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
     )
 
 
-def measured(place: Feed, settings: Complete) -> tuple[int, int]:
+def measured(place: Feed, settings: Complete, logged: bool = True) -> tuple[int, int]:
     """(groups, every): the loss is computed on ``groups`` groups of one step in ``every``."""
     groups = settings.batch_words // settings.block_words
-    if place.chunks == 1 and place.words <= CHUNK:
+    if logged and place.chunks == 1 and place.words <= CHUNK:
         return groups, 1  # the log of a few steps would be noise otherwise
     return max(1, groups // 8), max(1, min(32, place.size // settings.batch_words // 4))
 
