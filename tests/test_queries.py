@@ -415,7 +415,7 @@ def test_the_best_rows_are_those_of_exact_scores_however_alike_they_are(monkeypa
 
     for k in {1, min(V, 5), V}:
         expected = np.argsort(-exact, kind="stable")[:k]
-        for rows in (unit, unit.view(Rough)):
+        for rows in (unit, np.asfortranarray(unit), unit.view(Rough)):
             found, cosines = best(rows, query, k)
             np.testing.assert_array_equal(found, expected)
             np.testing.assert_array_equal(cosines, exact[expected])

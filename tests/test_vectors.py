@@ -178,6 +178,23 @@ def test_unit_is_computed_once():
     assert vectors.normalize().vocab is vectors.vocab
 
 
+def test_unit_vectors_are_in_memory_once_whoever_asks_first():
+    rows = np.random.default_rng(0).standard_normal((2500, 6))
+    searched = w2v.Vectors([f"w{i}" for i in range(2500)], rows)
+    before = searched.most_similar("w7")
+    columns = searched.unit_to_search
+    assert columns.flags.f_contiguous
+    assert "unit" not in vars(searched)
+    unit = searched.unit
+    assert unit.flags.c_contiguous
+    assert searched.unit_to_search is unit
+    np.testing.assert_array_equal(columns, unit)
+    assert searched.most_similar("w7") == before
+    searched.most_similar_batch([f"w{i}" for i in range(20)])  # on the device
+    assert searched.unit_to_search is searched.unit
+    assert searched.most_similar("w7") == before
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
 def test_a_query_refuses_what_is_not_finite_and_names_the_word(bad):
     vectors = w2v.Vectors(["cat", "dog"], np.array([[1.0, 2.0], [bad, 0.0]]))

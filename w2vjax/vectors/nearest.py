@@ -34,6 +34,8 @@ class Searched(Protocol):
     @property
     def unit(self) -> np.ndarray: ...  # [V, D], each row at length 1
     @property
+    def unit_to_search(self) -> np.ndarray: ...  # the same, in any order of memory
+    @property
     def unit_on_device(self) -> Any: ...  # the same as a jax.Array
     @property
     def dim(self) -> int: ...  # D
@@ -90,7 +92,7 @@ def nearest(
         from w2vjax.vectors.batches import nearest_of_many
 
         return Neighbours(*nearest_of_many(vectors.unit_on_device, queries, topn, searched))
-    unit = vectors.unit[:searched]
+    unit = vectors.unit_to_search[:searched]
     found = [best(unit, query, topn) for query in queries]
     ids = np.array([rows for rows, _ in found], np.int32).reshape(len(queries), topn)
     similarities = np.array([scores for _, scores in found], np.float32).reshape(ids.shape)
@@ -107,7 +109,7 @@ def best(unit: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     # A sum of D products of vectors of length 1 is off by D roundings at most, in either form.
     doubt = 4 * len(query) * float(np.finfo(np.float32).eps)
     rows = candidates(unit @ query, k, doubt)
-    cosines = np.vecdot(unit[rows], query)
+    cosines = np.vecdot(np.ascontiguousarray(unit[rows]), query)
     order = np.argsort(-cosines, kind="stable")[:k]
     return rows[order], cosines[order]
 

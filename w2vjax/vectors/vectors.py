@@ -16,7 +16,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -211,13 +211,27 @@ class Vectors:
                 there :attr:`unit` is a JAX array, and NaN stays NaN.
         """
         try:
-            matrix = np.asarray(self.matrix)
+            np.asarray(self.matrix)
         except TypeError:  # a tracer
             from w2vjax.vectors.batches import traced_unit
 
             traced: np.ndarray = traced_unit(self.matrix)  # a tracer too
             return traced
-        unit = np.empty(self.shape, np.float32)
+        vars(self).pop("unit_to_search", None)  # so that memory holds one copy
+        return self._unit("C")
+
+    @functools.cached_property
+    def unit_to_search(self) -> np.ndarray:
+        """:attr:`unit`, column after column in memory unless it is there already. Kept.
+
+        The product with a query reads columns up to twice as fast as rows.
+        """
+        there: np.ndarray | None = vars(self).get("unit")
+        return self._unit("F") if there is None else there
+
+    def _unit(self, order: Literal["C", "F"]) -> np.ndarray:
+        matrix = np.asarray(self.matrix)
+        unit = np.empty(self.shape, np.float32, order)
         for start in range(0, len(self), _ROWS):
             rows, lengths = nearest.scaled(matrix[start : start + _ROWS])
             if not np.isfinite(lengths).all():
@@ -240,6 +254,7 @@ class Vectors:
         unit = jnp.asarray(self.unit)
         if all(device.platform == "cpu" for device in unit.devices()):
             vars(self)["unit"] = np.asarray(unit)  # a view, so that memory holds one copy
+            vars(self).pop("unit_to_search", None)
         return unit
 
     def normalize(self) -> "Vectors":
