@@ -1,5 +1,6 @@
 """Numbers and flags are checked where they enter, because NumPy and Python accept other values."""
 
+import sys
 from contextlib import suppress
 from decimal import Decimal
 from numbers import Real
@@ -43,9 +44,15 @@ def real_numbers(what: str, given: object) -> np.ndarray:
         raise not_real(what, given, "NumPy makes no array of it") from error
     if not is_real(array.dtype):
         raise not_real(what, given, f"its type is {array.dtype}")
-    if isinstance(given, np.ma.MaskedArray):
+    if _is_masked_array(given):
         raise not_real(what, given, "some may be masked")
     return array
+
+
+def _is_masked_array(given: object) -> bool:
+    # numpy.ma takes 15 ms to import, and before it is imported, nobody has such an array
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(given, masked.MaskedArray)
 
 
 def number(what: str, given: object) -> float:
@@ -124,7 +131,9 @@ def whole_counts(name: str, counts: ArrayLike) -> np.ndarray:
     """Counts as a read-only int64 array. Raises SettingError if int64 would change one."""
     with suppress(OverflowError, TypeError, ValueError):
         given = np.asarray(counts)
-        if given.dtype.kind in "iufO" and not np.ma.is_masked(counts):
+        if given.dtype.kind in "iufO" and not (
+            _is_masked_array(counts) and np.ma.is_masked(counts)
+        ):
             with np.errstate(invalid="ignore"):
                 whole = np.array(given, np.int64)
             if ((whole == given) & (whole >= 0)).all():

@@ -12,6 +12,7 @@ The file is memory-mapped. The format has no checksum, so ``__metadata__`` holds
 the header, with zeros in place of the digest, and of all that follows the header.
 """
 
+import functools
 import hashlib
 import itertools
 import json
@@ -22,7 +23,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -32,12 +32,17 @@ from w2vjax.reading import Data, contents, refuse, refuse_foreign
 
 # The format's names of types, and NumPy's.
 _CODES = "F64<f8 F32<f4 F16<f2 I64<i8 I32<i4 I16<i2 I8<i1 U64<u8 U32<u4 U16<u2 U8<u1".split()
-_DTYPES = {code[:-3]: np.dtype(code[-3:]) for code in _CODES}
-_DTYPES |= {"BF16": np.dtype(ml_dtypes.bfloat16), "BOOL": np.dtype("?")}
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _LONGEST_HEADER = 100_000_000  # the limit of the format's own library
 _ALIGNMENT = 64
 _ZEROS = "0" * 64
+
+
+@functools.cache
+def _dtypes() -> dict[str, np.dtype[Any]]:
+    import ml_dtypes  # other formats do without
+
+    known = {code[:-3]: np.dtype(code[-3:]) for code in _CODES}
+    return known | {"BF16": np.dtype(ml_dtypes.bfloat16), "BOOL": np.dtype("?")}
 
 
 class Tensors(NamedTuple):
@@ -60,10 +65,11 @@ def write_tensors(
     """Write tensors, in the given order, with metadata and a checksum."""
     header: dict[str, Any] = {"__metadata__": {**metadata, "sha256": _ZEROS}}
     ready = {name: _stored(path, name, array) for name, array in arrays.items()}
+    names = {dtype: name for name, dtype in _dtypes().items()}
     position = 0
     for name, array in ready.items():
         offsets = [position, position := position + array.nbytes]
-        entry = {"dtype": _NAMES[array.dtype], "shape": list(array.shape)}
+        entry = {"dtype": names[array.dtype], "shape": list(array.shape)}
         header[name] = entry | {"data_offsets": offsets}
     # In ASCII the header has the same length for every digest. Spaces align the tensors.
     text = json.dumps(header, ensure_ascii=True, separators=(",", ":")).encode()
@@ -90,9 +96,9 @@ def _digest_entry(digest: str) -> bytes:
 def _stored(path: Path, name: str, array: ArrayLike) -> np.ndarray:
     plain = np.asarray(array, order="C")  # ascontiguousarray would give a scalar a dimension
     little = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
-    if little.dtype not in _NAMES:
+    if little.dtype not in _dtypes().values():
         cause = f"{path}: tensor {name!r} has the type {plain.dtype}"
-        raise FormatError(f"{cause}. Use one of {', '.join(_DTYPES)}.")
+        raise FormatError(f"{cause}. Use one of {', '.join(_dtypes())}.")
     return little
 
 
@@ -161,9 +167,9 @@ def _place(path: Path, name: str, entry: object) -> tuple[str, np.dtype, int, in
     where = f"byte 8, tensor {name[:60]!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         refuse(path, where, "its entry does not hold just dtype, shape and data_offsets")
-    dtype = _DTYPES.get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
+    dtype = _dtypes().get(entry["dtype"]) if isinstance(entry["dtype"], str) else None
     if dtype is None:
-        cause = f"its dtype {str(entry['dtype'])[:40]!r} is none of {', '.join(_DTYPES)}"
+        cause = f"its dtype {str(entry['dtype'])[:40]!r} is none of {', '.join(_dtypes())}"
         refuse(path, where, cause)
     shape, offsets = entry["shape"], entry["data_offsets"]
     for numbers in (shape, offsets):
