@@ -238,6 +238,10 @@ def decode_all(
     path: Path, words: list[bytes], place: Callable[[int], str], options: ReadOptions
 ) -> list[str]:
     """The text of words. ``place(row)`` says where the first word that is not UTF-8 is."""
+    with suppress(UnicodeDecodeError):
+        texts = b"\n".join(words).decode().split("\n")  # five times as fast
+        if len(texts) == len(words):  # no word holds a newline
+            return texts
     try:
         return [word.decode("utf-8", options.unicode_errors) for word in words]
     except UnicodeDecodeError as error:

@@ -361,8 +361,12 @@ def _reuse(paths: list[Path], settings: Recorded, marks: Marks) -> Corpus | None
 
 
 def _open(paths: list[Path], vocab: Vocab, hashes: list[str], reused: bool) -> Corpus:
-    words = [word.encode("utf-8", "surrogatepass") for word in vocab.words]
-    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
-    digest = hashlib.sha256("".join(hashes).encode() + b"".join(words) + offsets.tobytes())
+    text = "".join(vocab.words).encode("utf-8", "surrogatepass")
+    sizes = [
+        len(word) if word.isascii() else len(word.encode("utf-8", "surrogatepass"))
+        for word in vocab.words
+    ]
+    offsets = np.cumsum([0, *sizes], dtype=np.int64)
+    digest = hashlib.sha256("".join(hashes).encode() + text + offsets.tobytes())
     digest.update(np.asarray(vocab.counts).tobytes())
     return Corpus(vocab, *mapped(*paths[1:]), digest.hexdigest(), reused)
