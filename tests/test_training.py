@@ -948,3 +948,25 @@ def test_copies_keep_the_64_bits_of_the_thread_that_trains(planted, promotion_ev
         assert bits(w2v.train(planted, **settings).params) == bits(inside.params)
     finally:
         jax.config.update("jax_enable_x64", False)
+
+
+def test_copies_train_by_the_program_that_the_caller_compiled(planted):
+    """Their threads trace nothing, so every context of JAX holds for them."""
+    traced = []
+
+    def windows(*given):
+        traced.append(jax.config.jax_default_matmul_precision)
+        return w2v.windows.block_batch(*given)
+
+    method = w2v.method("skip-gram", "negative")._replace(windows=windows)
+    with jax.default_matmul_precision("highest"):
+        w2v.train(planted, **SMALL | {"copies": 2, "join_words": 512}, method=method)
+    assert set(traced) == {"highest"}
+
+
+def test_a_run_knows_how_often_its_text_has_each_word():
+    """The counts of a vocabulary that was given are those of another text."""
+    vocab = w2v.Vocab(["a", "rose", "is"], [900, 5, 5])
+    corpus = prepare([["a", "rose", "is", "a", "rose"]] * 9, vocab=vocab)
+    job = w2v.set_up(corpus, Settings(dim=8, held_out=0.1))
+    assert job.occurrences.tolist() == [18, 18, 9]

@@ -155,7 +155,8 @@ def train_prepared(
     if spans_processes(job.recipe.mesh):  # functions have no name that could be compared
         require_same(checkpoint.run_identity(job, program_text(job, lowered), arguments.start))
     untrained = untrained_beside(job)
-    lowered.compile()  # the first call then need not compile
+    # what is compiled here has the caller's context of JAX, which a thread would not inherit
+    train_chunk = partial(lowered.compile(), program.schedule)
     ready = time.perf_counter()
     standing, history, identity = fresh_or_resumed(job, lowered, checkpoints, arguments.start)
     # its arrays would stay on the first device, beside the copies
@@ -163,7 +164,7 @@ def train_prepared(
     with (
         StopSignals(checkpoints is not None) as signals,
         Reporter(job, standing.position, arguments, history) as report,
-        Workers(program, job.feed.copies, job.tables, job.keep, job.recipe.mesh) as workers,
+        Workers(train_chunk, job.feed.copies, job.tables, job.keep, job.recipe.mesh) as workers,
     ):
         watch = Watch(job, standing.position, untrained, arguments.start)
         saver = None if checkpoints is None else Saver(checkpoints, identity, report)

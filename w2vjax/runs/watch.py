@@ -22,7 +22,7 @@ from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
 from w2vjax.training.updates import LinearDecay, linear_decay
 from w2vjax.types import Objective, Params, Tables
-from w2vjax.windows.sampling import keep_probabilities, text_counts
+from w2vjax.windows.sampling import keep_probabilities
 
 # How many positives the loss of untrained tables is computed on, and the most numbers that a dense
 # softmax may compute for them.
@@ -94,11 +94,10 @@ def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array
 
 def untrained_beside(job: Run) -> Waiting:
     """Start :func:`untrained_loss` of a run in a thread. Call the result to wait for it."""
-    counts, ids = job.feed.corpus.counts, job.feed.corpus.ids[: job.feed.words]
     wide = jnp.result_type(float) == jnp.float64
 
     def compute() -> Untrained | None:
-        mass = text_counts(ids, len(counts)) * keep_probabilities(counts, job.settings.sample)
+        mass = job.occurrences * keep_probabilities(job.feed.corpus.counts, job.settings.sample)
         with jax.enable_x64(wide):  # a thread does not inherit it
             return untrained_loss(job.recipe.objective, job.tables, mass)
 

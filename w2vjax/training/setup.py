@@ -34,7 +34,8 @@ class Run(NamedTuple):
     """Everything a run needs before its first step; what :func:`set_up` makes.
 
     Beside the settings, the feed and the recipe: ``steps``, expected of the first copy in all;
-    the first ``state``; the ``tables`` of the objective; ``keep`` [V], thresholds of subsampling.
+    the first ``state``; the ``tables`` of the objective; ``keep`` [V], thresholds of subsampling;
+    ``occurrences`` [V], how often the text has each word.
     """
 
     settings: Complete
@@ -44,6 +45,7 @@ class Run(NamedTuple):
     state: State
     tables: Any
     keep: jax.Array
+    occurrences: np.ndarray
 
     def __repr__(self) -> str:
         settings, words = self.settings, len(self.feed.corpus.vocab)
@@ -53,14 +55,13 @@ class Run(NamedTuple):
         )
 
 
-def expected_steps(feed: Feed, counts: np.ndarray, settings: Complete) -> int:
+def expected_steps(feed: Feed, occurrences: np.ndarray, settings: Complete) -> int:
     """Steps of the first copy in the whole run, from the words that subsampling should keep.
 
     The schedule follows from it. What is kept differs by chance, by a thousandth or so.
     """
-    ids, keep = feed.corpus.ids, keep_probabilities(counts, settings.sample)
-    here = text_counts(ids, len(counts))
-    share = float((here * keep).sum() / max(here.sum(), 1))
+    keep = keep_probabilities(feed.corpus.counts, settings.sample)
+    share = float((occurrences * keep).sum() / max(occurrences.sum(), 1))
     sizes = np.full(feed.chunks, feed.size)
     sizes[-1] = feed.words - feed.size * (feed.chunks - 1)
     steps = np.ceil(sizes * share / settings.batch_words)
@@ -176,7 +177,8 @@ def set_up(
     platform = own_device(mesh).platform if alone else "cpu"
     objective = make_objective(settings.objective, *noise, settings.model, platform)
     settings, place = _feed_of(corpus, settings, method, mesh)
-    steps = expected_steps(place, counts, settings)
+    occurrences = text_counts(corpus.ids, len(counts))
+    steps = expected_steps(place, occurrences, settings)
     usual: Any = linear_decay(settings.learning_rate, steps)
     recipe = Recipe(
         objective,
@@ -195,7 +197,8 @@ def set_up(
     )
     state = first_state(recipe, settings, len(corpus.vocab), start)
     keep = keep_thresholds(counts, settings.sample)
-    return Run(settings, place, recipe, steps, state, objective.init(counts), keep)
+    tables = objective.init(counts)
+    return Run(settings, place, recipe, steps, state, tables, keep, occurrences)
 
 
 def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | None) -> State:
