@@ -702,3 +702,139 @@ def test_a_gpu_may_add_in_another_order(
 
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert quick(square, rule, np.ones(3), scales=(1,)).passed == passed
+
+
+class Jvp:
+    """A rule that is an object, right or 17 times too large."""
+
+    def __init__(self, times: float) -> None:
+        self.times = times
+
+    def __call__(self, primals: Any, tangents: Any) -> Any:
+        return jnp.sin(primals[0]), self.times * jnp.cos(primals[0]) * tangents[0]
+
+
+class Forward:
+    def __call__(self, x: Any) -> Any:
+        return jnp.sin(x), x
+
+
+class Back:
+    def __init__(self, times: float) -> None:
+        self.times = times
+
+    def __call__(self, x: Any, d: Any) -> Any:
+        return (self.times * d * jnp.cos(x),)
+
+
+def without_file(kind: str, times: float) -> Any:
+    """JAX's own sine with a rule that has no file of its own."""
+    if kind == "partial":
+        sine: Any = jax.custom_jvp(jnp.sin)
+        sine.defjvps(partial(lambda by, t, out, x: by * jnp.cos(x) * t, times))
+    elif kind == "object":
+        sine = jax.custom_jvp(jnp.sin)
+        sine.defjvp(Jvp(times))
+    elif kind == "method":
+        sine = jax.custom_jvp(jnp.sin)
+        sine.defjvp(Jvp(times).__call__)
+    else:
+        sine = jax.custom_vjp(jnp.sin)
+        sine.defvjp(Forward(), Back(times))
+    return sine
+
+
+@pytest.mark.parametrize("kind", ["partial", "object", "method", "objects of a vjp"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_a_rule_without_a_file_is_not_its_own_reference(kind: str, dtype: str) -> None:
+    x = jnp.asarray([0.25, 0.75], dtype) if dtype != "float64" else np.array([0.25, 0.75])
+    check = check_gradients(without_file(kind, 17.0), None, x, samples=0)
+    assert not check.passed, check.report
+    check = check_gradients(without_file(kind, 1.0), None, x, samples=0)
+    assert check.passed, check.report
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3), (5, 3), (3, 1)])
+def test_a_softmax_of_any_shape_is_not_accused(shape: tuple[int, int], dtype: Any) -> None:
+    x, y = normal(size=(8, shape[0])).astype(dtype), np.arange(8) % shape[1]
+
+    def loss(w: Any, x: Any, y: Any) -> Any:
+        scores = (
+            jnp.concatenate([x @ w, jnp.zeros((8, 1), w.dtype)], 1) if w.shape[1] == 1 else x @ w
+        )
+        return -jax.nn.log_softmax(scores)[jnp.arange(8), y].mean()
+
+    for seed in range(6):
+        w = np.random.default_rng(seed).normal(size=shape).astype(dtype)
+        check = check_gradients(loss, jax.value_and_grad(loss), w, x, y, also=("examples",))
+        assert check.passed, check.report
+
+
+@pytest.mark.parametrize("narrow", [np.float32, jnp.bfloat16])
+def test_a_narrow_batch_beside_wide_params_is_not_accused(narrow: Any) -> None:
+    def loss(w: Any, x: Any) -> Any:
+        return (w**2 * (jnp.exp(x) / jnp.linalg.norm(x)).astype(w.dtype)).sum()
+
+    x = jnp.asarray([0.1, 0.2, 0.3], narrow)
+    check = check_gradients(loss, jax.value_and_grad(loss), np.array([0.5, 1, 2]), x)
+    assert check.passed, check.report
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, jnp.bfloat16])
+def test_a_gradient_that_is_right_for_the_first_of_two_only_is_found(dtype: Any) -> None:
+    @jax.custom_batching.custom_vmap
+    def twice(w: Any) -> Any:
+        return 2 * w
+
+    @twice.def_vmap
+    def first_for_all(size: int, batched: Any, w: Any) -> Any:
+        return jnp.broadcast_to(2 * w[:1], w.shape), True
+
+    w = jnp.asarray([1, 2, 3], dtype) if dtype != np.float64 else np.array([1.0, 2, 3])
+    check = check_gradients(square, lambda w: (square(w), twice(w)), w)
+    assert check.sentence.startswith("params agrees; the gradient under vmap is off")
+
+
+def test_examples_of_whole_numbers_are_counted() -> None:
+    x = np.array([[1, 2], [3, -1], [-5, -5], [2, 0]])
+
+    def loss(w: Any, x: Any) -> Any:
+        return jax.nn.relu(jnp.asarray(x, w.dtype) @ w).sum()
+
+    def without_the_third(w: Any, x: Any) -> Any:
+        x = jnp.asarray(x, w.dtype)[np.array([0, 1, 3])]
+        return loss(w, x), x.T @ (x @ w > 0).astype(w.dtype)
+
+    for given in (x, x.astype(np.int8), 1.0 * x):
+        check = check_gradients(loss, without_the_third, np.array([1.0, 0.5]), given)
+        assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 4 rows."
+
+
+@pytest.mark.parametrize("limits", [{"a": 1e-4}, {"b": 1e-4}, {"a": 1e-4, "b": 1e-6}])
+def test_each_leaf_has_its_own_tolerance_in_every_run(limits: dict[str, float]) -> None:
+    def loss(p: Any) -> Any:
+        return jnp.sin(p["a"]).sum() + (p["b"] ** 2).sum()
+
+    def within(p: Any, share: float) -> Any:
+        off = {name: 1 + share * limits.get(name, 1e-12) for name in "ab"}
+        return loss(p), {"a": jnp.cos(p["a"]) * off["a"], "b": 2 * p["b"] * off["b"]}
+
+    p = {"a": np.array([0.3, 0.5]), "b": np.array([1.0, 2])}
+    half = check_gradients(loss, partial(within, share=0.5), p, tolerance=limits)
+    assert half.passed, half.report
+    assert not check_gradients(loss, partial(within, share=2.0), p, tolerance=limits).passed
+
+
+def test_a_rule_inside_shard_map_is_compared_with_differences() -> None:
+    spec, mesh = jax.sharding.PartitionSpec(), jax.make_mesh((1,), ("a",))
+
+    def mapped(times: float) -> Any:
+        sine = jax.custom_vjp(lambda x: jnp.sin(x))
+        sine.defvjp(lambda x: (jnp.sin(x), x), lambda x, d: (times * d * jnp.cos(x),))
+        return lambda x: jax.shard_map(sine, mesh=mesh, in_specs=spec, out_specs=spec)(x)
+
+    for times in (1.0, 17.0):
+        check = check_gradients(mapped(times), None, np.array([0.25, 0.75]))
+        assert check.passed == (times == 1), check.report
+        assert check.reference == "central differences"

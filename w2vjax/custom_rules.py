@@ -5,10 +5,11 @@ function and the rule stand in a file of JAX.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
+from w2vjax.functions import parts, state_of
 from w2vjax.lazy import kept
 from w2vjax.trees import in_place, is_float, of_floats
 from w2vjax.types import Tree
@@ -66,9 +68,14 @@ class Ruled(NamedTuple):
     size: Callable[[Tree], jax.Array]
 
 
-@kept
 def ruled(function: Callable[..., Any]) -> Ruled:
     """The loss and the gradient of a function, which may return any arrays."""
+    return _ruled(function, state_of(function))
+
+
+@kept
+def _ruled(function: Callable[..., Any], state: Hashable) -> Ruled:
+    del state  # it only tells a function from what it was before
 
     def outputs(arguments: Tree) -> list[Any]:
         ordered = [arguments[f"argument {i}"] for i in range(len(arguments))]
@@ -150,29 +157,36 @@ def has_own_rule(step: core.JaxprEqn) -> bool:
     (inner,) = inner_programs(step)["call_jaxpr"]
     files = {str(inner.jaxpr.debug_info.func_filename)}
     for rule in step.params.values():
-        if file := rule_file(rule):
-            # defjvps wraps the rules that it is given
-            files |= files_within(rule, set()) if file == _SHORTHANDS else {file}
+        file = rule_file(rule)
+        if file is not None:
+            # defjvps wraps the rules that it is given; objects that are called have no file
+            known = os.path.isabs(file) and file != _SHORTHANDS
+            files |= {file} if known else files_within(rule, set())
     return not all(file.startswith(_JAX) for file in files)
 
 
 def rule_file(rule: object) -> str | None:
-    """The file of a rule, None for anything else among the parameters of a step."""
-    return getattr(getattr(rule, "debug_info", None), "func_filename", None)
+    """The file of a rule, "" if JAX does not know it. None for other parameters of a step."""
+    info = getattr(rule, "debug_info", None)
+    return None if info is None else str(info.func_filename or "")
 
 
 def files_within(rule: Any, seen: set[int]) -> set[str]:
-    """The files of a function and of the functions that it holds on to."""
+    """The files of a function, of the functions that it holds on to, and of objects' classes."""
     if id(rule) in seen:
         return set()
     seen.add(id(rule))
-    held: list[Any] = list(rule) if isinstance(rule, tuple | list) else []
+    held: list[Any] = []
     found = set()
     if isinstance(rule, FunctionType):
         found.add(rule.__code__.co_filename)
         held += [cell.cell_contents for cell in rule.__closure__ or ()]
-    elif rule_file(rule):  # as JAX wraps it
+    elif isinstance(rule, tuple | list | partial | MethodType):
+        held += parts(rule)
+    elif rule_file(rule) is not None:  # as JAX wraps it
         held.append(getattr(rule, "f", None))
+    elif callable(rule) and not isinstance(rule, type):
+        held += [getattr(rule, "__wrapped__", None), vars(type(rule)).get("__call__")]
     return found.union(*(files_within(each, seen) for each in held))
 
 
@@ -207,6 +221,9 @@ def outputs(step: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
         return evaluate(next(iter(inner.values()))[0], values)
     for name, programs in inner.items():  # of loops and branches
         if any(map(has_rules, programs)):
+            if isinstance(params[name], core.Jaxpr):  # as shard_map has it
+                cause = f"A custom rule inside {step.primitive.name} cannot be left out"
+                raise SettingError(f"{cause} of the reference. Check the function there by itself.")
             rewritten = [rewrite(each) for each in programs]
             params[name] = tuple(rewritten) if isinstance(params[name], tuple) else rewritten[0]
     settings = step.primitive.get_bind_params(params)

@@ -11,7 +11,7 @@ from w2vjax.gradcheck import objectives as forms
 from w2vjax.gradcheck.cases import SIZES, make_case
 from w2vjax.gradcheck.check import check_gradients
 from w2vjax.gradcheck.compare import TOLERANCES, dense, leaf_error
-from w2vjax.gradcheck.compiled import compiled_backward
+from w2vjax.gradcheck.compiled import compiled
 from w2vjax.gradcheck.report import failed_check
 from w2vjax.types import Objective
 
@@ -58,14 +58,14 @@ def drift_of(name: str, objective: Objective, window: str, dtype: str) -> Drift:
     size = SIZES[forms.MAIN_SIZE]
     case, (loss, handwritten) = make_case("ordinary", size), forms.functions(objective)
     exact = forms.make_inputs(objective, forms.WINDOWS[window], size, case, "float64")
-    compiled, _ = compiled_backward(handwritten)
+    backward = compiled(loss, handwritten).backward
     with jax.enable_x64(True):
-        true_loss, true_gradient = compiled(*exact)
+        true_loss, true_gradient = backward(*exact)
     inputs = forms.make_inputs(objective, forms.WINDOWS[window], size, case, dtype)
     options = {"also": (), **forms.AS_IT_IS, **forms.magnitudes(*inputs[:2])}
     check = check_gradients(loss, handwritten, *inputs, **options)
     with jax.enable_x64(dtype == "float64"):
-        found_loss, found = compiled(*inputs)
+        found_loss, found = backward(*inputs)
     tables = zip(dense(found, exact[0]), dense(true_gradient, exact[0]), strict=True)
     error = max(leaf_error(*pair, 1e-30)[0] for pair in tables)
     loss_error = abs(float(found_loss) - float(true_loss)) / max(abs(float(true_loss)), 1.0)

@@ -105,9 +105,10 @@ class GradientCheck(NamedTuple):
             parts |= {name: error for name, error in runs.items() if error is not None}
             if self.difference_error is not None and not self.difference_error <= DIFFERENCES:
                 parts["the reference, against central differences,"] = self.difference_error
-        off = {name: error for name, error in parts.items() if not error <= self.tolerance}
+        most = max((leaf.tolerance for leaf in self.leaves), default=self.tolerance)
+        off = {name: error for name, error in parts.items() if not error <= most}
         found = [f"{name} is off by {error:.1e}" for name, error in off.items()]
-        if self.bend is not None and not self.bend <= self.tolerance:
+        if self.bend is not None and not self.bend <= most:
             found.append("the rule is not linear in its cotangent")
         found += ["it cannot run under vmap"] if self.vmap_error == np.inf else []
         found += [] if self.repeatable else ["two runs differ"]

@@ -1,0 +1,148 @@
+"""A program that was compiled for a function is not used for what the function has become."""
+
+from functools import partial
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from w2vjax.functions import as_floats, state_of
+from w2vjax.gradcheck import check_gradients
+from w2vjax.gradcheck.compiled import compiled
+
+
+def made(source: str, **names: Any) -> tuple[FunctionType, dict[str, Any]]:
+    """(the function f of a cell of a notebook, the notebook's globals)."""
+    exec(source, names)
+    return names["f"], names
+
+
+def module(**names: Any) -> ModuleType:
+    found = ModuleType("settings")
+    found.__file__ = "/home/me/settings.py"
+    vars(found).update(names)
+    return found
+
+
+class Scaled:
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+    def loss(self, w: Any) -> Any:
+        return self.by * (w**2).sum()
+
+
+def put(value: Any) -> Any:
+    def change(names: dict[str, Any]) -> None:
+        names["c"] = value
+
+    return change
+
+
+LINE = "def f(w): return {} * (w**2).sum()"
+CHANGES = {
+    "a number": ("c", 2.0, put(3.0)),
+    "a number of another type": ("c", 2, put(2.0)),
+    "a helper": ("c()", lambda: 2.0, put(lambda: 3.0)),
+    "an array": ("c[0]", np.ones(2), put(np.full(2, 3.0))),
+    "an array in place": ("c[0]", np.ones(2), lambda names: names["c"].fill(3.0)),
+    "a list in place": ("c[0]", [1.0], lambda names: names["c"].append(3.0)),
+    "a dict in place": ("c['by']", {"by": 1.0}, lambda names: names["c"].update(by=3.0)),
+    "an attribute": ("c.by", SimpleNamespace(by=1.0), lambda names: setattr(names["c"], "by", 3.0)),
+    "a module": ("c.by", module(by=1.0), lambda names: setattr(names["c"], "by", 3.0)),
+    "a partial": ("c(1.0)", partial(pow, 2.0), put(partial(pow, 3.0))),
+    "a jitted helper": ("c()", jax.jit(lambda: 2.0), put(jax.jit(lambda: 3.0))),
+    "within a helper of its own": ("(lambda: c)()", 2.0, put(3.0)),
+}
+
+
+@pytest.mark.parametrize(("text", "value", "change"), CHANGES.values(), ids=CHANGES)
+def test_what_a_function_refers_to_is_in_its_key(text: str, value: Any, change: Any) -> None:
+    function, names = made(LINE.format(text), c=value)
+    before = state_of(function)
+    assert state_of(function) == before
+    assert hash(state_of(function)) == hash(before)
+    change(names)
+    assert state_of(function) != before
+
+
+def test_defaults_closures_and_objects_are_in_the_key() -> None:
+    def within(by: float) -> Any:
+        return lambda w: by * w
+
+    for one, same, other in (
+        (lambda w, by=2.0: by * w, None, lambda w, by=3.0: by * w),
+        (within(2.0), None, within(3.0)),
+        (Scaled(2.0).loss, None, Scaled(3.0).loss),
+        (partial(max, 2.0), partial(max, 2.0), partial(max, 3.0)),
+    ):
+        assert state_of(one) == state_of(same or one)
+        assert state_of(one) != state_of(other)
+
+
+def test_functions_that_refer_to_each_other_end() -> None:
+    names: dict[str, Any] = {}
+    exec("def f(n): return g(n)\ndef g(n): return f(n)\nf.itself = f", names)
+    assert state_of(names["f"]) == state_of(names["f"])
+    assert state_of(range) == state_of(range)
+    own: list[Any] = []
+    own.append(own)
+    assert state_of(own) == state_of(own)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_cell_of_a_notebook_that_is_run_again_is_judged_anew(dtype: Any) -> None:
+    names: dict[str, Any] = {"c": 1.0}
+    exec("def loss(x): return c * (x**3).sum()", names)
+    exec("def slope(x): return 3 * x**2", names)
+    exec("def back(x): return (x**3).sum(), slope(x)", names)
+    x = np.array([0.5, 1, 2], dtype)
+    loss, back = names["loss"], names["back"]
+    assert check_gradients(loss, back, x).passed
+    names["c"] = 10.0
+    assert not check_gradients(loss, back, x).passed
+    names["c"] = 1.0
+    assert check_gradients(loss, back, x).passed
+    exec("def slope(x): return -17 * x", names)
+    assert not check_gradients(loss, back, x).passed
+
+
+def test_a_method_and_a_rule_are_judged_as_they_are_now() -> None:
+    scaled, x = Scaled(1.0), np.array([0.5, 1, 2], np.float32)
+    back = Scaled(1.0)
+    given = scaled.loss, lambda w: (back.loss(w), 2 * back.by * w)
+    assert check_gradients(*given, x).passed
+    scaled.by = 7.0
+    assert not check_gradients(*given, x).passed
+
+    names: dict[str, Any] = {"jax": jax, "jnp": jnp, "c": 1.0}
+    exec("f = jax.custom_vjp(lambda x: jnp.sin(x))", names)
+    exec("f.defvjp(lambda x: (jnp.sin(x), x), lambda x, d: (c * d * jnp.cos(x),))", names)
+    assert check_gradients(names["f"], None, x).passed
+    names["c"] = 17.0
+    assert not check_gradients(names["f"], None, x).passed
+
+
+def test_equal_functions_share_their_programs() -> None:
+    def loss(w: Any) -> Any:
+        return (w**2).sum()
+
+    def back(w: Any) -> Any:
+        return loss(w), 2 * w
+
+    assert compiled(loss, back) == compiled(loss, back)
+    assert compiled(loss, back).reference is compiled(loss, jax.value_and_grad(loss)).reference
+
+
+def test_whole_numbers_become_floats_where_they_are_no_indices() -> None:
+    def loss(w: Any, x: Any, ids: Any, mask: Any) -> Any:
+        return jnp.where(mask, w[ids] * jnp.asarray(x, w.dtype), 0).sum()
+
+    given = np.ones(3), np.array([1, 2]), np.array([0, 2]), np.array([True, False])
+    x, ids, mask = as_floats(loss, *given)
+    assert [each.dtype.kind for each in (x, ids, mask)] == ["f", "i", "b"]
+    kept = as_floats(loss, given[0], np.ones(2), *given[2:])
+    assert [each.dtype.kind for each in kept] == ["f", "i", "b"]

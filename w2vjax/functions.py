@@ -1,0 +1,157 @@
+"""What a function refers to, and what it takes.
+
+A program is compiled for a function as it is. It must not be used for what the function becomes.
+"""
+
+import hashlib
+import sysconfig
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+
+from w2vjax.types import Tree
+
+# Functions in these folders are taken not to change, but those that they hold on to may.
+_LIBRARIES = (
+    str(Path(__file__).parent),
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+)
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), CodeType)
+# Beyond so many objects, or bytes of an array, only the identity of an object counts.
+_MOST, _BYTES = 10_000, 1 << 20
+
+
+class Same:
+    """Equal to another if both hold one and the same object, which stays alive as long."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+
+def state_of(value: object) -> Hashable:
+    """A key that changes if what a function refers to has changed since.
+
+    These are its code, defaults and closure, the globals that it names, the attributes of the
+    objects among them, and so on. What happens inside objects of other languages is not seen.
+
+    >>> times = 2
+    >>> double = FunctionType((lambda x: x * times).__code__, {"times": times})
+    >>> before = state_of(double)
+    >>> double.__globals__["times"] = 3
+    >>> state_of(double) == before
+    False
+    """
+    seen: dict[int, int] = {}
+    kept = []  # an id holds only as long as its object lives
+
+    def key(value: Any) -> Hashable:
+        if isinstance(value, _PLAIN):
+            return type(value), repr(value) if isinstance(value, float | complex) else value
+        if id(value) in seen or len(seen) >= _MOST:
+            return seen.get(id(value), Same(value))
+        seen[id(value)] = len(seen)
+        kept.append(value)
+        if isinstance(value, np.ndarray) and value.nbytes <= _BYTES and value.dtype != object:
+            return value.shape, value.dtype, hashlib.sha256(value.tobytes()).digest()
+        return (Same(value) if stays(value) else type(value)), *map(key, parts(value))
+
+    return key(value)
+
+
+def stays(value: Any) -> bool:
+    """Whether the identity of an object counts, and not only its parts."""
+    return not isinstance(value, tuple | list | Mapping | FunctionType | MethodType | partial)
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """What an object holds on to, as far as a function may use it."""
+    if isinstance(value, tuple | list):
+        yield from value
+    elif isinstance(value, Mapping):
+        for name in value:
+            yield from (name, value[name])
+    elif isinstance(value, partial):
+        yield from (value.func, value.args, value.keywords)
+    elif isinstance(value, MethodType):
+        yield from (value.__func__, value.__self__)
+    elif isinstance(value, FunctionType):
+        yield from (value.__code__, value.__defaults__, value.__kwdefaults__)
+        for cell in value.__closure__ or ():
+            yield cell.cell_contents if _is_filled(cell) else None
+        if not value.__code__.co_filename.startswith(_LIBRARIES):
+            yield from _globals(value)
+    elif isinstance(value, type):
+        if not _is_library(value):
+            yield from (each for each in vars(value).values() if isinstance(each, FunctionType))
+    elif not isinstance(value, ModuleType) and hasattr(value, "__dict__"):
+        yield from (getattr(value, "__wrapped__", None), vars(value), type(value))
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        return cell is not None and cell.cell_contents is not cell
+    except ValueError:  # of a function that is not made yet
+        return False
+
+
+def _is_library(kind: type) -> bool:
+    methods = [each for each in vars(kind).values() if isinstance(each, FunctionType)]
+    return all(each.__code__.co_filename.startswith(_LIBRARIES) for each in methods)
+
+
+def _globals(function: FunctionType) -> Iterator[Any]:
+    """The globals that a function names, and the attributes of modules that it may name."""
+    names = dict.fromkeys(_names(function.__code__))
+    for name in names:
+        if name not in function.__globals__:
+            continue
+        value = function.__globals__[name]
+        yield from (name, value)
+        file = getattr(value, "__file__", None) if isinstance(value, ModuleType) else None
+        if isinstance(file, str) and not file.startswith(_LIBRARIES):
+            yield from (vars(value)[each] for each in names if each in vars(value))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
+
+
+def can_trace(function: Callable[..., Any], *inputs: Tree) -> bool:
+    """Whether JAX can trace a function. If not, a later call of it raises the reason."""
+    try:
+        jax.eval_shape(function, *inputs)
+    except (TypeError, ValueError, NotImplementedError):
+        return False
+    return True
+
+
+def as_floats(function: Callable[..., Any], first: Tree, *others: Tree) -> Tree:
+    """``others``, with whole numbers in float64 where the function takes them, not as indices.
+
+    Where there are arrays in float64, nothing is changed.
+    """
+    leaves = jax.tree.leaves(others)
+    unflatten: Any = jax.tree.structure(others).unflatten  # type: ignore[attr-defined]
+    kinds = [
+        getattr(leaf, "dtype", np.dtype(bool)).kind if np.ndim(leaf) else "" for leaf in leaves
+    ]
+    for i, leaf in enumerate(leaves):
+        if kinds[i] in ("i", "u") and "f" not in kinds:
+            floats = [*leaves[:i], np.asarray(leaf, np.float64), *leaves[i + 1 :]]
+            if can_trace(function, first, *unflatten(floats)):
+                leaves = floats
+    return unflatten(leaves)
