@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from w2vjax.functions import as_floats, state_of
+import w2vjax as w2v
+from w2vjax.functions import state_of
 from w2vjax.gradcheck import check_gradients
 from w2vjax.gradcheck.compiled import compiled
+from w2vjax.trees import as_floats
 
 
 def made(source: str, **names: Any) -> tuple[FunctionType, dict[str, Any]]:
@@ -146,3 +148,42 @@ def test_whole_numbers_become_floats_where_they_are_no_indices() -> None:
     assert [each.dtype.kind for each in (x, ids, mask)] == ["f", "i", "b"]
     kept = as_floats(loss, given[0], np.ones(2), *given[2:])
     assert [each.dtype.kind for each in kept] == ["f", "i", "b"]
+
+
+OWN = """
+plain = w2v.softmax()
+
+def loss(hidden, output, targets):
+    return times() * plain.loss(hidden, output, targets)
+
+def backward(hidden, output, targets):
+    for_hidden, for_output = plain.backward(hidden, output, targets)
+    return times() * for_hidden, times() * for_output
+
+objective = w2v.Objective(plain.init, plain.select, loss, backward)
+"""
+
+
+def test_training_uses_an_objective_as_it_is_now() -> None:
+    """A helper of the same name, as when a cell of a notebook is run again."""
+    names: dict[str, Any] = {"jnp": jnp, "w2v": w2v, "times": lambda: 1.0}
+    exec(OWN, names)
+    text = [["a", "rose", "is", "a", "rose"]] * 40
+    settings = {"dim": 4, "epochs": 1, "min_count": 1, "sample": 0, "copies": 1}
+    own = names["objective"]
+
+    def tables(objective: Any) -> Any:
+        return w2v.train(text, objective=objective, **settings).params
+
+    def fresh() -> Any:
+        again = {**names}
+        exec(OWN, again)
+        return tables(again["objective"])
+
+    before = tables(own)
+    names["times"] = lambda: 3.0
+    after = tables(own)
+    assert not np.array_equal(before.input, after.input)
+    assert np.array_equal(after.input, fresh().input)
+    names["times"] = lambda: 1.0
+    assert np.array_equal(tables(own).input, before.input)

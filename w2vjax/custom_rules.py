@@ -5,7 +5,7 @@ function and the rule stand in a file of JAX.
 """
 
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.functions import parts, state_of
+from w2vjax.functions import parts
 from w2vjax.lazy import kept
 from w2vjax.trees import in_place, is_float, of_floats
 from w2vjax.types import Tree
@@ -68,14 +68,9 @@ class Ruled(NamedTuple):
     size: Callable[[Tree], jax.Array]
 
 
+@kept
 def ruled(function: Callable[..., Any]) -> Ruled:
     """The loss and the gradient of a function, which may return any arrays."""
-    return _ruled(function, state_of(function))
-
-
-@kept
-def _ruled(function: Callable[..., Any], state: Hashable) -> Ruled:
-    del state  # it only tells a function from what it was before
 
     def outputs(arguments: Tree) -> list[Any]:
         ordered = [arguments[f"argument {i}"] for i in range(len(arguments))]

@@ -1,20 +1,18 @@
-"""What a function refers to, and what it takes.
+"""What a function refers to.
 
-A program is compiled for a function as it is. It must not be used for what the function becomes.
+A program is compiled for a function as it is. It must not be used for what the function becomes,
+as when a cell of a notebook is run again.
 """
 
 import hashlib
 import sysconfig
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import jax
 import numpy as np
-
-from w2vjax.types import Tree
 
 # Functions in these folders are taken not to change, but those that they hold on to may.
 _LIBRARIES = (
@@ -64,14 +62,21 @@ def state_of(value: object) -> Hashable:
         kept.append(value)
         if isinstance(value, np.ndarray) and value.nbytes <= _BYTES and value.dtype != object:
             return value.shape, value.dtype, hashlib.sha256(value.tobytes()).digest()
-        return (Same(value) if stays(value) else type(value)), *map(key, parts(value))
+        return itself(value), *map(key, parts(value))
 
     return key(value)
 
 
-def stays(value: Any) -> bool:
-    """Whether the identity of an object counts, and not only its parts."""
-    return not isinstance(value, tuple | list | Mapping | FunctionType | MethodType | partial)
+def itself(value: Any) -> Hashable:
+    """What tells an object from others beside its parts."""
+    if isinstance(value, tuple | list | Mapping | FunctionType | MethodType | partial):
+        kind: type = type(value)
+        return kind
+    try:
+        hash(value)
+    except TypeError:
+        return Same(value)
+    return type(value), value
 
 
 def parts(value: Any) -> Iterator[Any]:
@@ -128,30 +133,3 @@ def _names(code: CodeType) -> Iterator[str]:
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from _names(inner)
-
-
-def can_trace(function: Callable[..., Any], *inputs: Tree) -> bool:
-    """Whether JAX can trace a function. If not, a later call of it raises the reason."""
-    try:
-        jax.eval_shape(function, *inputs)
-    except (TypeError, ValueError, NotImplementedError):
-        return False
-    return True
-
-
-def as_floats(function: Callable[..., Any], first: Tree, *others: Tree) -> Tree:
-    """``others``, with whole numbers in float64 where the function takes them, not as indices.
-
-    Where there are arrays in float64, nothing is changed.
-    """
-    leaves = jax.tree.leaves(others)
-    unflatten: Any = jax.tree.structure(others).unflatten  # type: ignore[attr-defined]
-    kinds = [
-        getattr(leaf, "dtype", np.dtype(bool)).kind if np.ndim(leaf) else "" for leaf in leaves
-    ]
-    for i, leaf in enumerate(leaves):
-        if kinds[i] in ("i", "u") and "f" not in kinds:
-            floats = [*leaves[:i], np.asarray(leaf, np.float64), *leaves[i + 1 :]]
-            if can_trace(function, first, *unflatten(floats)):
-                leaves = floats
-    return unflatten(leaves)

@@ -7,7 +7,7 @@ uses.
 
 import ast
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -20,21 +20,28 @@ def kept(make: Callable[Given, Made]) -> Callable[Given, Made]:
     """``make``, which returns the same object for equal arguments: the last 64 are kept.
 
     A program is compiled for the functions that it is made of. So equal settings have to give the
-    same functions. Arguments without a hash are not kept.
+    same functions. A function that refers to something else than before, such as a helper of the
+    same name, is another one. Arguments without a hash are not kept.
 
     >>> pair = kept(lambda a, b: [a, b])
     >>> pair(1, 2) is pair(1, 2), pair(1, 2) is pair(1, 2.0), pair([], 0) is pair([], 0)
     (True, False, False)
     """
-    cached = lru_cache(64, typed=True)(make)
+
+    @lru_cache(64, typed=True)
+    def cached(state: Hashable, *given: Given.args, **named: Given.kwargs) -> Made:
+        del state  # it only tells the arguments from what they were before
+        return make(*given, **named)
 
     @wraps(make)
     def call(*given: Given.args, **named: Given.kwargs) -> Made:
+        from w2vjax.functions import state_of  # it imports NumPy
+
         try:
             hash((given, tuple(named.values())))
         except TypeError:
             return make(*given, **named)
-        return cached(*given, **named)  # type: ignore[arg-type]
+        return cached(state_of((given, named)), *given, **named)  # type: ignore[arg-type]
 
     return call
 

@@ -120,3 +120,30 @@ def of_arrays(tree: Tree) -> Any:
         return np.asarray(jax.random.key_data(leaf) if key else leaf)
 
     return jax.tree.map(array, tree)
+
+
+def can_trace(function: Callable[..., Any], *inputs: Tree) -> bool:
+    """Whether JAX can trace a function. If not, a later call of it raises the reason."""
+    try:
+        jax.eval_shape(function, *inputs)
+    except (TypeError, ValueError, NotImplementedError):
+        return False
+    return True
+
+
+def as_floats(function: Callable[..., Any], first: Tree, *others: Tree) -> Tree:
+    """``others``, with whole numbers in float64 where the function takes them, not as indices.
+
+    Where there are arrays in float64, nothing is changed.
+    """
+    leaves = jax.tree.leaves(others)
+    unflatten: Any = jax.tree.structure(others).unflatten  # type: ignore[attr-defined]
+    kinds = [
+        getattr(leaf, "dtype", np.dtype(bool)).kind if np.ndim(leaf) else "" for leaf in leaves
+    ]
+    for i, leaf in enumerate(leaves):
+        if kinds[i] in ("i", "u") and "f" not in kinds:
+            floats = [*leaves[:i], np.asarray(leaf, np.float64), *leaves[i + 1 :]]
+            if can_trace(function, first, *unflatten(floats)):
+                leaves = floats
+    return unflatten(leaves)

@@ -42,7 +42,6 @@ import numpy as np
 from w2vjax import trees
 from w2vjax.custom_rules import ruled
 from w2vjax.errors import SettingError, as_names, whole_number
-from w2vjax.functions import as_floats, can_trace
 from w2vjax.gradcheck import compare
 from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error
 from w2vjax.gradcheck.compiled import AnyBackward, AnyLoss, Compiled, compiled
@@ -51,7 +50,7 @@ from w2vjax.gradcheck.differences import difference_error, difference_gradient
 from w2vjax.gradcheck.patterns import looks_like
 from w2vjax.gradcheck.report import GradientCheck, LeafCheck
 from w2vjax.real import number, real_numbers
-from w2vjax.trees import is_float, name_of, widen
+from w2vjax.trees import as_floats, can_trace, is_float, name_of, widen
 from w2vjax.types import Tree
 
 Array = np.ndarray

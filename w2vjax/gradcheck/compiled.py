@@ -4,13 +4,12 @@ The reference is JAX's gradient of the forward alone. A ``custom_vjp`` or ``cust
 loss is taken out first: with the rule, the check would compare the rule with itself.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
 from w2vjax.custom_rules import without_rules
-from w2vjax.functions import state_of
 from w2vjax.lazy import kept
 from w2vjax.trees import in_place, of_floats
 from w2vjax.types import Tree
@@ -41,17 +40,13 @@ def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:
 
     The same functions get the same programs again, unless something that they refer to has changed.
     """
-    reference, influence = compiled_loss(loss, state_of(loss))
-    single, under_vmap = compiled_backward(backward, state_of(backward))
+    (reference, influence), (single, under_vmap) = compiled_loss(loss), compiled_backward(backward)
     return Compiled(reference, single, influence, under_vmap)
 
 
 @kept
-def compiled_backward(
-    backward: AnyBackward, state: Hashable
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def compiled_backward(backward: AnyBackward) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``backward`` and ``under_vmap`` of :class:`Compiled`."""
-    del state  # it only tells one function from what it was before
 
     def both(params: Tree, *batch: Tree) -> Any:
         return jax.vmap(lambda each: backward(each, *batch))(params)
@@ -63,9 +58,8 @@ def compiled_backward(
 
 
 @kept
-def compiled_loss(loss: AnyLoss, state: Hashable) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def compiled_loss(loss: AnyLoss) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``reference`` and ``influence`` of :class:`Compiled`."""
-    del state
     plain = without_rules(loss)
 
     def slope_of(params: Tree, direction: Tree, batch: Tree) -> Any:
