@@ -324,12 +324,34 @@ def test_quick_refuses_a_run_that_did_not_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = tmp_path / "text"
-    for words, loss in ((9, 1.0), (10, 5.0), (10, float("nan"))):
+    for words, loss in ((9, 1.0), (10, 7.0), (10, float("nan"))):
         summary = {"words": words, "loss": loss, "untrained_loss": 4.0}
         trained = SimpleNamespace(summary=summary)
         monkeypatch.setattr(quick.w2v, "train", lambda *_, trained=trained, **__: trained)
         with pytest.raises(timing.CheckFailed, match=f"{words} of 10 words trained, loss {loss}"):
-            quick.train(text, 10, 1, PEAKS, dim=4)
+            quick.train(text, 10, 1, dim=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [20_000, 150_000])
+def test_quick_measures_every_method(monkeypatch: pytest.MonkeyPatch, words: int) -> None:
+    monkeypatch.setattr(quick, "machine", lambda rounds: PEAKS)
+    monkeypatch.setattr(quick, "gensim_speed", lambda *_, **__: None)
+    rows, _ = quick.measure(list(quick.METHODS), [100], words, 1)
+    assert [(row["model"], row["objective"]) for row in rows] == list(quick.METHODS)
+    assert all(row["roofline_%"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"benchmark": "scaling"}'])
+def test_quick_reads_what_it_compares_with_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(quick, "measure", lambda *_: pytest.fail("it went on to measure"))
+    path = tmp_path / "other.json"
+    for _ in range(2):  # absent, and no result
+        with pytest.raises(SystemExit, match="is no result of quick.py"):
+            quick.main(["--compare", str(path)])
+        path.write_text(text)
 
 
 @pytest.mark.slow

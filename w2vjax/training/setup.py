@@ -102,10 +102,10 @@ def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
 
 def measured(place: Feed, settings: Complete, logged: bool = True) -> tuple[int, int]:
     """(groups, every): the loss is computed on ``groups`` groups of one step in ``every``."""
-    groups = settings.batch_words // settings.block_words
+    groups, steps = settings.batch_words // settings.block_words, place.size // settings.batch_words
     if logged and place.chunks == 1 and place.words <= CHUNK:
-        return groups, 1  # the log of a few steps would be noise otherwise
-    return max(1, groups // 8), max(1, min(32, place.size // settings.batch_words // 4))
+        return groups, max(1, min(32, steps // 8))  # fewer losses would be noise in a log
+    return max(1, groups // 8), max(1, min(32, steps // 4))
 
 
 def _feed_of(
