@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = ["-".join(pair) for pair in METHODS]
     add("--methods", nargs="+", choices=names, default=names, metavar="METHOD")
     add("--dims", type=int, nargs="+", default=[100, 300])
-    add("--words", type=int, default=500_000, help="of the text; a full softmax gets a tenth")
+    add("--words", type=int, default=600_000, help="of the text; a full softmax gets a tenth")
     add("--rounds", type=int, default=2)
     add("--json", type=Path, help="write the result to this file")
     add("--picture", type=Path, help="draw the words a second to this file")
@@ -256,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     other = earlier(options.compare) if options.compare else None
     if options.seeds:
-        sizes = [options.words // 250, options.words // 25, options.words // 5]
+        sizes = [options.words // 300, options.words // 30, options.words // 6]
         rows = from_seeds(options.seeds, sizes, options.dims[0], options.rounds)
         same = ("seeds", "dim", "samples", "calls_per_sample")  # in all rows
         print(table([{n: v for n, v in row.items() if n not in same} for row in rows]))

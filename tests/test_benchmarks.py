@@ -349,7 +349,7 @@ def test_quick_reads_what_it_compares_with_first(
     monkeypatch.setattr(quick, "measure", lambda *_: pytest.fail("it went on to measure"))
     path = tmp_path / "other.json"
     for _ in range(2):  # absent, and no result
-        with pytest.raises(SystemExit, match="is no result of quick.py"):
+        with pytest.raises(SystemExit, match=r"is no result of quick\.py"):
             quick.main(["--compare", str(path)])
         path.write_text(text)
 

@@ -7,6 +7,7 @@ read it. To add a setting, add a field.
 
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from w2vjax.errors import SettingError
@@ -205,6 +206,11 @@ class Complete(Settings):
     learning_rate: float
     batch_words: int
     block_words: int
+
+
+# help(Settings) has the sentence of each field
+_SENTENCES = [f"    {each.name}: {each.metadata['about']}" for each in fields(Settings)]
+Settings.__doc__ = "\n".join([cleandoc(Settings.__doc__ or ""), "", "Attributes:", *_SENTENCES])
 
 
 def objective_name(objective: "str | Objective") -> str:

@@ -86,7 +86,8 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
         raise SettingError(
             "The optimizer has to be a function of the schedule that returns an optax "
             f"transformation, and {'gives' if callable(make) else 'is'} {made!r:.80}. "
-            "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule))."
+            "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule)), with the "
+            "transformation that you want, and give its rate as learning_rate."
         )
     table = jax.ShapeDtypeStruct((9, 2), jnp.float32)
     check_optimizer(made, Params(table, table))
