@@ -49,7 +49,7 @@ def check(run: Run, ids: np.ndarray) -> float:
 
 def trainer(run: Run, recipe: Recipe) -> Callable[[], Any]:
     """A function that trains the first chunk once more and returns the state after it."""
-    program, piece, number = compile_chunk(recipe, run.feed.size), run.feed.chunk(0), 0
+    program, piece, number = compile_chunk(recipe, run.feed.room), run.feed.chunk(0), 0
     state = jax.tree.map(jnp.copy, run.state)
 
     def train() -> Any:

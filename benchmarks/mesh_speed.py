@@ -40,7 +40,7 @@ def trainer(corpus: Any, axis: str | None, dim: int) -> Callable[[], State]:
     """A function that trains one more chunk and returns the state after it."""
     mesh = None if axis is None else Mesh(np.array(jax.devices()), (axis,))
     run = set_up(corpus, Settings(copies=1, min_count=1, dim=dim), mesh=mesh)
-    program, piece = compile_chunk(run.recipe, run.feed.size), run.feed.chunk(0)
+    program, piece = compile_chunk(run.recipe, run.feed.room), run.feed.chunk(0)
     state, number = run.state, 0
 
     def train() -> State:

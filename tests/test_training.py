@@ -21,7 +21,7 @@ import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
-from w2vjax.devices.feed import feed, longest_call, marked
+from w2vjax.devices.feed import alike, feed, longest_call, marked
 from w2vjax.devices.mesh import on_accelerator
 from w2vjax.objectives.bounds import counts_of
 from w2vjax.objectives.softmax import softmax
@@ -212,9 +212,9 @@ def test_many_runs_without_rates_take_the_usual_one_or_the_schedule(
     monkeypatch.setattr("w2vjax.runs.many.usable_cores", lambda: 1)  # the shapes of three cores
     given = SMALL | pair
     usual = w2v.train_many(planted, range(2), **given).input
-    for schedule, alike in ((None, True), (w2v.linear_decay(0.01, 300), False)):
+    for schedule, equal in ((None, True), (w2v.linear_decay(0.01, 300), False)):
         alone = w2v.train(planted, **given, copies=1, seed=1, schedule=schedule).params.input
-        assert np.array_equal(usual[1], alone) == alike
+        assert np.array_equal(usual[1], alone) == equal
         if schedule:
             many = w2v.train_many(planted, range(2), schedule=schedule, **given).input
             np.testing.assert_array_equal(many[1], alone)
@@ -350,10 +350,59 @@ def test_a_run_is_compiled_once(planted):
     assert program.jitted._cache_size() == 1
 
 
+LIKE = (("skip-gram", "negative"), ("cbow", "negative"), ("skip-gram", "hierarchical"))
+
+
+@pytest.mark.parametrize(("model", "objective"), [*LIKE, ("cbow", "softmax")])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_texts_of_like_size_share_a_program_with_the_bits_of_their_own(
+    planted, model, objective, copies
+):
+    settings = SMALL | {"model": model, "objective": objective, "copies": copies}
+    if copies == 2:
+        settings |= {"join_words": 512}
+    own = prepare(planted_text(396), vocab=planted.vocab)
+    runs = [w2v.set_up(corpus, Settings(**settings)) for corpus in (planted, own)]
+    whole, less = [compile_chunk(run.recipe, run.feed.room) for run in runs]
+    assert less.jitted is whole.jitted
+    run = runs[1]
+    exact = compile_chunk(run.recipe, run.feed.size)
+    for number in range(min(2, run.feed.chunks)):  # the program overwrites what it is given
+        given = run.tables, run.keep, *run.feed.chunk(number), chunk_seed(0, 0, number)
+        state, told = less(jax.tree.map(jnp.copy, run.state), *given)
+        alone, expected = exact(jax.tree.map(jnp.copy, run.state), *given)
+        assert bits(jax.tree.leaves((state, told))) == bits(jax.tree.leaves((alone, expected)))
+
+
+@pytest.mark.parametrize("words", [2, 17, 383, 384, 4097, 99_000, 262_144, 10**7 + 1])
+def test_the_room_of_a_chunk_is_an_eighth_larger_at_most(words):
+    assert words <= alike(words) <= words * 9 / 8 + 1
+    assert alike(alike(words)) == alike(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "join_words"), [(700, 256), (1300, 512), (2049, 384), (600, None)]
+)
+def test_every_chunk_of_a_resident_text_is_within_its_room(words, join_words, monkeypatch):
+    monkeypatch.setattr("w2vjax.devices.feed.memory", lambda _: 1 << 30)
+    rng = np.random.default_rng(0)
+    corpus = prepare([[f"w{i}" for i in rng.integers(0, 9, words)]], min_count=1)
+    place = feed(corpus, 0.0, 32, 2, join_words=join_words)
+    assert place.resident is not None
+    apart = place._replace(resident=None)
+    for number in range(place.chunks):
+        ids, offset, count = place.chunk(number)
+        assert offset + place.room <= len(ids)
+        alone, _, least = apart.chunk(number)
+        there = np.asarray(ids)[offset : offset + count]
+        assert count == least
+        np.testing.assert_array_equal(there, alone[:count])
+
+
 def test_runs_share_a_program_unless_functions_or_shapes_of_a_step_differ(planted):
     def program(corpus=planted, schedule=None, **other):
         run = w2v.set_up(corpus, Settings(**SMALL | other), schedule=schedule)
-        return compile_chunk(run.recipe, run.feed.size).jitted
+        return compile_chunk(run.recipe, run.feed.room).jitted
 
     usual = program()
     turned = prepare(planted_text()[::-1], min_count=1)

@@ -48,7 +48,7 @@ class Feed(NamedTuple):
         words: trained on in an epoch; what lies behind them is held out.
         size: M, the most words in a chunk.
         copies: of the tables, which are trained side by side.
-        resident: all ids, on the device; None if they stay on disk.
+        resident: all ids, on the device; None if they stay on disk. Zeros fill them up.
     """
 
     corpus: Corpus
@@ -60,6 +60,11 @@ class Feed(NamedTuple):
     @property
     def chunks(self) -> int:
         return -(-self.words // self.size)
+
+    @property
+    def room(self) -> int:
+        """The words that the program of a chunk has room for."""
+        return alike(self.size)
 
     def of_first(self, epoch: int, chunk: int) -> int:
         """The words that the first copy has trained where ``chunk`` of ``epoch`` comes next."""
@@ -73,7 +78,24 @@ class Feed(NamedTuple):
         count = min(self.size, self.words - begin)
         if self.resident is not None:
             return self.resident, np.int32(begin), np.int32(count)
-        return marked(self.corpus, begin, count, self.size), np.int32(0), np.int32(count)
+        return marked(self.corpus, begin, count, self.room), np.int32(0), np.int32(count)
+
+    def all_ids(self) -> np.ndarray:
+        """All words as :func:`marked`, with room for a chunk that begins at any multiple of M."""
+        length = alike((self.chunks - 1) * self.size + self.room)
+        return marked(self.corpus, 0, self.words, length)
+
+
+def alike(words: int) -> int:
+    """A number of words, rounded up by an eighth at most, so that like sizes share a program.
+
+    What is drawn for the first words does not depend on how many follow.
+
+    >>> alike(99_000), alike(100_000), alike(2), alike(CHUNK)
+    (106496, 106496, 2, 262144)
+    """
+    unit = 1 << max(0, words.bit_length() - 4)
+    return -(-words // unit) * unit
 
 
 def marked(corpus: Corpus, begin: int, count: int, size: int) -> np.ndarray:
@@ -157,10 +179,10 @@ def feed(
     if join_words is not None:
         size = -(-min(join_words, words) // step_words) * step_words
     place = Feed(corpus, words, size, copies, None)
-    whole = place.chunks * size
+    whole = alike((place.chunks - 1) * size + place.room)
     if 4 * whole > _RESIDENT_SHARE * memory(device) or whole > np.iinfo(np.int32).max:
         return place
-    ids = marked(corpus, 0, words, whole)
+    ids = place.all_ids()
     # Without a mesh the ids are not bound to the device. JAX would compile the program once more
     # for tables that a bound argument has bound.
     return place._replace(resident=jax.device_put(ids) if mesh is None else replicated(mesh, ids))

@@ -150,7 +150,7 @@ def train_prepared(
     """:func:`train` on a corpus of ids. Reading it ``began`` at this time."""
     encoded = time.perf_counter()
     job = make_run(corpus, arguments)
-    program = compile_chunk(job.recipe, job.feed.size)
+    program = compile_chunk(job.recipe, job.feed.room)
     lowered = lower(job, program)
     if spans_processes(job.recipe.mesh):  # functions have no name that could be compared
         require_same(checkpoint.run_identity(job, program_text(job, lowered), arguments.start))
@@ -292,7 +292,7 @@ def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
     state = jax.eval_shape(partial(of_words, job), job.state)
     given = (state, job.tables, job.keep, *job.feed.chunk(0), chunk_seed(0, 0, 0))
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), given)
-    text: str = compile_chunk(alone, job.feed.size).lower(*shapes).as_text()
+    text: str = compile_chunk(alone, job.feed.room).lower(*shapes).as_text()
     return text
 
 

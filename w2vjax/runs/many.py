@@ -13,7 +13,6 @@ from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
 from w2vjax.corpus.threads import usable_cores
 from w2vjax.devices.compiling import compiler_options
-from w2vjax.devices.feed import marked
 from w2vjax.devices.mesh import require_backend
 from w2vjax.errors import DivergedError, SettingError
 from w2vjax.lazy import kept
@@ -96,8 +95,8 @@ def train_many(
     # the losses only tell whether a model has diverged
     groups, every = measured(job.feed, settings, logged=False)
     recipe = job.recipe._replace(schedule=0.0, measured=groups, every=every)
-    program = _program(recipe, job.feed.size, settings.dim, settings.dtype)
-    ids = marked(job.feed.corpus, 0, job.feed.words, job.feed.chunks * job.feed.size)
+    program = _program(recipe, job.feed.room, settings.dim, settings.dtype)
+    ids = job.feed.all_ids()
     calls = [_call(job, ids, part) for part in _shares(given, job.recipe.platform)]
     program.lower(*calls[0]).compile()  # once, and not in each thread
     with ThreadPoolExecutor(len(calls), "w2vjax-many") as pool:

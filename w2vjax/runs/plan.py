@@ -97,7 +97,7 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     if trains_copies(spread):  # devices train at the same time, so one of them is timed
         run = run._replace(recipe=run.recipe._replace(mesh=None))
     began = time.perf_counter()
-    program = compile_chunk(run.recipe, run.feed.size)
+    program = compile_chunk(run.recipe, run.feed.room)
     compiled = lower(run, program).compile()
     compile_seconds = time.perf_counter() - began
     temporaries = compiled.memory_analysis().temp_size_in_bytes

@@ -128,7 +128,7 @@ def chunks_on(mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: ran
         if number < numbers.stop:
             found = chunk(number)
         else:
-            found = (np.zeros(feed.size, np.int32), *np.zeros(2, np.int32), chunk_seed(seed, 0, 0))
+            found = (np.zeros(feed.room, np.int32), *np.zeros(2, np.int32), chunk_seed(seed, 0, 0))
         return found if feed.resident is None else found[1:]
 
     def turn(first: int) -> Chunk:

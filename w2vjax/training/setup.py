@@ -103,7 +103,7 @@ def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
 
 def measured(place: Feed, settings: Complete, logged: bool = True) -> tuple[int, int]:
     """(groups, every): the loss is computed on ``groups`` groups of one step in ``every``."""
-    groups, steps = settings.batch_words // settings.block_words, place.size // settings.batch_words
+    groups, steps = settings.batch_words // settings.block_words, place.room // settings.batch_words
     if logged and place.chunks == 1 and place.words <= CHUNK:
         return groups, max(1, min(32, steps // 8))  # fewer losses would be noise in a log
     return max(1, groups // 8), max(1, min(32, steps // 4))

@@ -418,7 +418,7 @@ def compile_chunk(recipe: Recipe, chunk: int) -> Program:
     >>> from w2vjax.training.settings import Settings
     >>> from w2vjax.training.setup import set_up
     >>> run = set_up(prepare([["a", "rose", "is", "a", "rose"]] * 9), Settings(dim=8, sample=0))
-    >>> program, seed = compile_chunk(run.recipe, run.feed.size), np.array([0, 0, 0], np.uint32)
+    >>> program, seed = compile_chunk(run.recipe, run.feed.room), np.array([0, 0, 0], np.uint32)
     >>> state, progress = program(run.state, run.tables, run.keep, *run.feed.chunk(0), seed)
     >>> progress.words.item(), progress.steps.item()
     (45, 1)
