@@ -8,6 +8,7 @@ import hashlib
 import sysconfig
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -52,17 +53,23 @@ def state_of(value: object) -> Hashable:
     """
     seen: dict[int, int] = {}
     kept = []  # an id holds only as long as its object lives
+    left = _MOST
 
     def key(value: Any) -> Hashable:
+        nonlocal left
+        left -= 1
         if isinstance(value, _PLAIN):
             return type(value), repr(value) if isinstance(value, float | complex) else value
-        if id(value) in seen or len(seen) >= _MOST:
-            return seen.get(id(value), Same(value))
+        if id(value) in seen:
+            return seen[id(value)]
         seen[id(value)] = len(seen)
         kept.append(value)
         if isinstance(value, np.ndarray) and value.nbytes <= _BYTES and value.dtype != object:
             return value.shape, value.dtype, hashlib.sha256(value.tobytes()).digest()
-        return itself(value), *map(key, parts(value))
+        held = list(islice(parts(value), max(left, 0) + 1))
+        if len(held) > left:
+            return Same(value)
+        return itself(value), *map(key, held)
 
     return key(value)
 

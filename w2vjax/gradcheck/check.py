@@ -83,8 +83,8 @@ def check_gradients(
 
     The head of this module defines the error. All runs ask for matrix products in the "highest"
     precision, so a GPU uses no TF32. Give params in float64 where you can: a narrower dtype has a
-    wider tolerance, and is checked at one scale only. Pass the same functions again, not new
-    lambdas, and nothing is compiled twice.
+    wider tolerance, and is checked at one scale only. Beside float64 params, the batch is taken in
+    float64 too. Pass the same functions again, not new lambdas, and nothing is compiled twice.
 
     Args:
         loss: any function of one number. A ``custom_vjp`` or ``custom_jvp`` rule of your own in it
