@@ -202,3 +202,26 @@ def test_training_uses_an_objective_as_it_is_now() -> None:
     assert np.array_equal(after.output, fresh().output)
     names["times"] = lambda: 1.0
     assert np.array_equal(tables(own).output, before.output)
+
+
+def test_the_posts_model_descends_by_a_backward_as_it_is_now() -> None:
+    names: dict[str, Any] = {"reference": w2v.reference, "times": 1.0, "jax": jax}
+    exec(
+        "def back(params, X, y):\n"
+        "    loss, gradients = reference.backward(params, X, y)\n"
+        "    return loss, jax.tree.map(lambda leaf: times * leaf, gradients)",
+        names,
+    )
+    X, y = w2v.reference.generate_training_data(["a", "b", "c"], {"a": 0, "b": 1, "c": 2}, 1)
+    params = w2v.reference.init_network(3, 2, jax.random.key(0))
+
+    def losses() -> Any:
+        return w2v.reference.train(
+            params, X, y, learning_rate=0.1, steps=5, backward=names["back"]
+        )[1]
+
+    once = losses()
+    names["times"] = 0.0
+    assert float(np.ptp(losses())) == 0
+    names["times"] = 1.0
+    np.testing.assert_array_equal(losses(), once)

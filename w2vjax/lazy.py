@@ -16,8 +16,8 @@ Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
-def kept(make: Callable[Given, Made]) -> Callable[Given, Made]:
-    """``make``, which returns the same object for equal arguments: the last 64 are kept.
+def kept(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]:
+    """``make``, which returns the same object for equal arguments: the last ``most`` are kept.
 
     A program is compiled for the functions that it is made of. So equal settings have to give the
     same functions. A function that refers to something else than before, such as a helper of the
@@ -28,7 +28,7 @@ def kept(make: Callable[Given, Made]) -> Callable[Given, Made]:
     (True, False, False)
     """
 
-    @lru_cache(64, typed=True)
+    @lru_cache(most, typed=True)
     def cached(state: Hashable, *given: Given.args, **named: Given.kwargs) -> Made:
         del state  # it only tells the arguments from what they were before
         return make(*given, **named)

@@ -21,6 +21,7 @@ from w2vjax.gradcheck.compare import TOLERANCES
 from w2vjax.gradcheck.compiled import QUICK, AnyBackward, AnyLoss
 from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
 from w2vjax.gradcheck.report import GradientCheck, failed_check
+from w2vjax.lazy import kept
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.model import backward, bounded_backward, cross_entropy, draw_targets
 from w2vjax.objectives.negative import negative_sampling
@@ -184,13 +185,13 @@ def find_objectives(name: str) -> dict[str, Objective]:
     return {name: objective}
 
 
-@lru_cache(maxsize=128)
+@partial(kept, most=128)
 def functions(objective: Objective) -> tuple[AnyLoss, AnyBackward]:
     """Loss and backward of an objective, the same two objects each time, so they compile once."""
     return partial(cross_entropy, objective), partial(backward, objective)
 
 
-@lru_cache(maxsize=128)
+@partial(kept, most=128)
 def beside_bounds(objective: Objective) -> AnyBackward:
     """The gradient that trains: that of ``bounded_backward``, with the loss."""
 
@@ -200,12 +201,12 @@ def beside_bounds(objective: Objective) -> AnyBackward:
     return rule
 
 
-@lru_cache(maxsize=128)
+@partial(kept, most=128)
 def tables_of(objective: Objective, size: Size) -> Tables:
     return objective.init(counts(size))
 
 
-@lru_cache(maxsize=256)
+@partial(kept, most=256)
 def compiled_select(objective: Objective, window: Windows) -> Callable[..., tuple[Batch, Goal]]:
     def select(key: jax.Array, tables: Tables, *blocks: jax.Array) -> tuple[Batch, Goal]:
         batch = window(*blocks)

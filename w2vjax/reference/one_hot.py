@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike
 
 from w2vjax.errors import CorpusError, DivergedError, SettingError, whole_number
 from w2vjax.ids import check_ids
+from w2vjax.lazy import kept
 from w2vjax.vocab import unknown_word
 
 Params = dict[str, jax.Array]
@@ -315,7 +316,7 @@ def train(
     if not np.size(X):
         cause = "There is no pair of neighbouring words to train on"
         raise CorpusError(f"{cause}. Give a text of at least two words.")
-    params, history = _descend(params, X, y, learning_rate, steps, backward)
+    params, history = _descent(backward)(params, X, y, learning_rate, steps)
     finite = np.isfinite(np.asarray(history, np.float64))
     if not finite.all():
         first = int(finite.argmin())
@@ -324,20 +325,19 @@ def train(
     return params, history
 
 
-@partial(jax.jit, static_argnames=("steps", "backward"))
-def _descend(
-    params: Params,
-    X: jax.Array,
-    y: jax.Array,
-    rate: jax.Array,
-    steps: int,
-    backward: Callable[..., Any],
-) -> tuple[Params, jax.Array]:
-    def step(params: Params, _: None) -> tuple[Params, jax.Array]:
-        loss, gradients = backward(params, X, y)
-        return gradient_step(params, gradients, rate), loss
+@kept
+def _descent(backward: Callable[..., Any]) -> Callable[..., tuple[Params, jax.Array]]:
+    @partial(jax.jit, static_argnames="steps")
+    def descend(
+        params: Params, X: jax.Array, y: jax.Array, rate: jax.Array, steps: int
+    ) -> tuple[Params, jax.Array]:
+        def step(params: Params, _: None) -> tuple[Params, jax.Array]:
+            loss, gradients = backward(params, X, y)
+            return gradient_step(params, gradients, rate), loss
 
-    return jax.lax.scan(step, params, length=steps)
+        return jax.lax.scan(step, params, length=steps)
+
+    return descend
 
 
 def predict_context(params: Params, word: str, word_to_id: Mapping[str, int]) -> list[str]:
