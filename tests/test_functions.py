@@ -1,7 +1,12 @@
 """A program that was compiled for a function is not used for what the function has become."""
 
+import gc
+import logging
 import time
+import weakref
+from collections import deque
 from functools import partial
+from pathlib import Path
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -46,7 +51,81 @@ def put(value: Any) -> Any:
 
 
 LINE = "def f(w): return {} * (w**2).sum()"
+
+
+class Slots:
+    __slots__ = ("by",)
+
+    def __init__(self, by: float) -> None:
+        self.by = by
+
+
+class Base:
+    rate = 1.0
+
+    def times(self) -> float:
+        return self.rate
+
+
+class Derived(Base):
+    @staticmethod
+    def plain() -> float:
+        return 1.0
+
+
+def package() -> ModuleType:
+    found = module(sub=module(by=1.0))
+    del found.__file__
+    found.__path__ = ["/home/me"]
+    return found
+
+
+class Tracked(list):
+    by = 1.0
+
+
+def set_rate(by: float) -> Any:
+    """A class attribute, of a class made for one test."""
+
+    def change(names: dict[str, Any]) -> None:
+        kind = names["c"] if isinstance(names["c"], type) else type(names["c"])
+        kind.rate = by
+
+    return change
+
+
+def marked(by: float) -> Any:
+    def helper() -> Any:
+        return helper.by  # type: ignore[attr-defined]
+
+    helper.by = by  # type: ignore[attr-defined]
+    return helper
+
+
 CHANGES = {
+    "a class attribute": ("c.rate", type("C", (Base,), {}), set_rate(2.0)),
+    "an attribute of a base class": (
+        "c.rate",
+        type("C", (type("B", (), {"rate": 1.0}),), {})(),
+        lambda names: setattr(type(names["c"]).__base__, "rate", 2.0),
+    ),
+    "slots": ("c.by", Slots(1.0), lambda names: setattr(names["c"], "by", 2.0)),
+    "an attribute of a function": (
+        "c()",
+        marked(1.0),
+        lambda names: setattr(names["c"], "by", 2.0),
+    ),
+    "a set": ("len(c)", {1}, lambda names: names["c"].add(2)),
+    "a deque": ("len(c)", deque([1]), lambda names: names["c"].append(2)),
+    "an attribute of a list": ("c.by", Tracked(), lambda names: setattr(names["c"], "by", 2.0)),
+    "bytes in place": ("c[0]", bytearray(b"1"), lambda names: names["c"].extend(b"2")),
+    "an array of objects": ("c[0]", np.array([1, None]), lambda names: names["c"].fill(2)),
+    "a module of a package": (
+        "c.sub.by",
+        package(),
+        lambda names: setattr(names["c"].sub, "by", 2.0),
+    ),
+    "the sign of a zero": ("c", np.float32(0.0), put(np.float32(-0.0))),
     "a number": ("c", 2.0, put(3.0)),
     "a number of another type": ("c", 2, put(2.0)),
     "a helper": ("c()", lambda: 2.0, put(lambda: 3.0)),
@@ -98,6 +177,100 @@ def test_large_objects_count_by_identity_and_take_no_time() -> None:
         assert state_of(function) == before
         names["c"] = [*nested[:-1], []] if large is nested else large.copy()
         assert state_of(function) != before
+
+
+class NoHash:
+    def __hash__(self) -> int:
+        raise ValueError("no hash")
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("no comparison")
+
+
+class Endless:
+    def __getattr__(self, name: str) -> Any:
+        return Endless()
+
+
+class NoWalk(dict):
+    def __iter__(self) -> Any:
+        raise RuntimeError("not now")
+
+
+def chain(length: int) -> Any:
+    found: Any = None
+    for _ in range(length):
+        found = SimpleNamespace(next=found)
+    return found
+
+
+ODD = [NoHash(), Endless(), NoWalk(a=1), chain(5000), iter([1]), (i for i in [1]), open, logging]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda each: type(each).__name__)
+def test_odd_objects_do_not_end_a_check(odd: Any) -> None:
+    loss, _ = made(LINE.format("(1.0 if c is not None else 0.0)"), c=odd)
+
+    def back(w: Any) -> Any:
+        assert odd is not None
+        return loss(w), 2 * w
+
+    assert check_gradients(loss, back, np.ones(2)).passed
+
+
+def test_what_a_function_does_not_use_makes_no_other_program() -> None:
+    names: dict[str, Any] = {"jnp": jnp, "log": logging.getLogger("w2vjax-test"), "T": 0, "step": 0}
+    source = "def f(w):\n    log.debug('x')\n    return jnp.asarray(w).T.sum() + state().step"
+    names["state"] = lambda: SimpleNamespace(step=1)
+    exec(source, names)
+    before = state_of(names["f"])
+    for _ in range(3):
+        names["T"] += 1
+        names["step"] += 1
+        logging.getLogger(f"w2vjax-test-{names['T']}").info("y")
+        assert state_of(names["f"]) == before
+
+
+def test_keys_do_not_keep_what_they_compare() -> None:
+    class Big:
+        def __init__(self) -> None:
+            self.numbers = np.zeros(1 << 20)
+
+    function, names = made(LINE.format("c.numbers[0]"), c=None)
+    ended, keys = [], []
+    for _ in range(5):
+        names["c"] = Big()
+        ended.append(weakref.ref(names["c"].numbers))
+        keys.append(state_of(function))
+    assert len(set(map(id, keys))) == 5
+    gc.collect()
+    assert [each() is None for each in ended] == [True] * 4 + [False]
+    assert keys[0] != keys[1]
+    assert keys[-1] == state_of(function)
+
+
+def test_a_file_beside_a_library_is_none_of_it() -> None:
+    names: dict[str, Any] = {"rate": 1}
+    beside = str(Path(w2v.__file__).parent) + "_mine.py"
+    exec(compile("def f(x): return x * rate", beside, "exec"), names)
+    before = state_of(names["f"])
+    names["rate"] = 2
+    assert state_of(names["f"]) != before
+
+
+def test_batches_of_keys_and_of_ids_that_are_checked_are_left_alone() -> None:
+    def noisy(w: Any, keys: Any) -> Any:
+        return (jax.vmap(lambda key: jax.random.normal(key, (3,), w.dtype))(keys) * w[None]).sum()
+
+    keys = jax.random.split(jax.random.key(0), 4)
+    assert check_gradients(noisy, jax.value_and_grad(noisy), np.array([1.0, 2, 3]), keys).passed
+
+    def careful(w: Any, ids: Any) -> Any:
+        assert jnp.issubdtype(ids.dtype, jnp.integer)
+        return (w[ids] ** 2).sum()
+
+    ids = np.array([0, 2, 1, 1])
+    assert check_gradients(careful, jax.value_and_grad(careful), np.array([1.0, 2, 3]), ids).passed
 
 
 def test_functions_that_refer_to_each_other_end() -> None:

@@ -38,10 +38,11 @@ def kept(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]:
         from w2vjax.functions import state_of  # it imports NumPy
 
         try:
-            hash((given, tuple(named.values())))
-        except TypeError:
+            state = state_of((given, named))
+            hash((state, given, tuple(named.values())))
+        except Exception:  # what a caller's object raises
             return make(*given, **named)
-        return cached(state_of((given, named)), *given, **named)  # type: ignore[arg-type]
+        return cached(state, *given, **named)  # type: ignore[arg-type]
 
     return call
 

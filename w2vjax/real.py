@@ -52,7 +52,7 @@ def real_numbers(what: str, given: object) -> np.ndarray:
 def _is_masked_array(given: object) -> bool:
     # numpy.ma takes 15 ms to import, and before it is imported, nobody has such an array
     masked = sys.modules.get("numpy.ma")
-    return masked is not None and isinstance(given, masked.MaskedArray)
+    return isinstance(given, getattr(masked, "MaskedArray", ()))
 
 
 def number(what: str, given: object) -> float:

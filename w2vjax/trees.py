@@ -1,6 +1,7 @@
 """Trees of arrays: their float leaves, which have gradients, and their names and bits."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jax
@@ -138,12 +139,17 @@ def as_floats(function: Callable[..., Any], first: Tree, *others: Tree) -> Tree:
     """
     leaves = jax.tree.leaves(others)
     unflatten: Any = jax.tree.structure(others).unflatten  # type: ignore[attr-defined]
-    kinds = [
-        getattr(leaf, "dtype", np.dtype(bool)).kind if np.ndim(leaf) else "" for leaf in leaves
-    ]
+
+    def kind(leaf: Any) -> str:
+        """That of an array's dtype; random keys have none."""
+        found: str = getattr(getattr(leaf, "dtype", None), "kind", "") if np.ndim(leaf) else ""
+        return found
+
     for i, leaf in enumerate(leaves):
-        if kinds[i] in ("i", "u") and "f" not in kinds:
+        if kind(leaf) in ("i", "u") and "f" not in map(kind, jax.tree.leaves(others)):
             floats = [*leaves[:i], np.asarray(leaf, np.float64), *leaves[i + 1 :]]
-            if can_trace(function, first, *unflatten(floats)):
+            # a caller's function may raise anything for what it was not given
+            with suppress(Exception):
+                jax.eval_shape(function, first, *unflatten(floats))
                 leaves = floats
     return unflatten(leaves)
