@@ -88,9 +88,9 @@ def state_of(value: object) -> Hashable:
             digest = hashlib.sha256(value.tobytes()).digest() if room >= 0 else Same(value)
             return value.shape, str(value.dtype), digest
         held = list(islice(parts(value), max(left, 0) + 1)) if depth < _DEEP else []
-        if depth >= _DEEP or len(held) > left:
-            return Same(value)
         left -= len(held)
+        if depth >= _DEEP or left < 0:
+            return Same(value)
         found = [key(each, depth + 1) for each in held]
         whole = frozenset(found) if isinstance(value, set | frozenset) else tuple(found)
         return itself(value), whole
