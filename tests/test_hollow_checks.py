@@ -745,7 +745,7 @@ def without_file(kind: str, times: float) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["partial", "object", "method", "objects of a vjp"])
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", *slow("float64", "bfloat16")])
 def test_a_rule_without_a_file_is_not_its_own_reference(kind: str, dtype: str) -> None:
     x = jnp.asarray([0.25, 0.75], dtype) if dtype != "float64" else np.array([0.25, 0.75])
     check = check_gradients(without_file(kind, 17.0), None, x, samples=0)
@@ -755,7 +755,9 @@ def test_a_rule_without_a_file_is_not_its_own_reference(kind: str, dtype: str) -
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("shape", [(4, 3), (2, 3), (5, 3), (3, 1)])
+@pytest.mark.parametrize(
+    "shape", [(4, 3), *[pytest.param(s, marks=pytest.mark.slow) for s in ((2, 3), (5, 3), (3, 1))]]
+)
 def test_a_softmax_of_any_shape_is_not_accused(shape: tuple[int, int], dtype: Any) -> None:
     x, y = normal(size=(8, shape[0])).astype(dtype), np.arange(8) % shape[1]
 
@@ -771,7 +773,7 @@ def test_a_softmax_of_any_shape_is_not_accused(shape: tuple[int, int], dtype: An
         assert check.passed, check.report
 
 
-@pytest.mark.parametrize("narrow", [np.float32, jnp.bfloat16])
+@pytest.mark.parametrize("narrow", [np.float32, *slow(jnp.bfloat16)])
 def test_a_narrow_batch_beside_wide_params_is_not_accused(narrow: Any) -> None:
     def loss(w: Any, x: Any) -> Any:
         return (w**2 * (jnp.exp(x) / jnp.linalg.norm(x)).astype(w.dtype)).sum()
@@ -811,7 +813,7 @@ def test_examples_of_whole_numbers_are_counted() -> None:
         assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 4 rows."
 
 
-@pytest.mark.parametrize("limits", [{"a": 1e-4}, {"b": 1e-4}, {"a": 1e-4, "b": 1e-6}])
+@pytest.mark.parametrize("limits", [{"a": 1e-4}, *slow({"b": 1e-4}, {"a": 1e-4, "b": 1e-6})])
 def test_each_leaf_has_its_own_tolerance_in_every_run(limits: dict[str, float]) -> None:
     def loss(p: Any) -> Any:
         return jnp.sin(p["a"]).sum() + (p["b"] ** 2).sum()
