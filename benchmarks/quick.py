@@ -13,9 +13,10 @@ a copy. "compile" is the time of the first run before its first step. Gensim tra
 with as many threads as cores. A run that did not train all words, or whose loss is not sane, ends
 the benchmark. The words of the text are independent, so that there is little to learn.
 
-``--seeds`` times three ways to train models of up to 2,000 different words from many seeds: a loop
-over ``w2v.train``, the same in a thread for each core, and ``w2v.train_many``. Threads must give
-the bits of the loop, and ``train_many`` the same vectors to 1e-4.
+``--seeds`` times three ways to train models of up to 2,000 different words from many seeds, on
+texts of Zipf's frequencies and on one that has each word twice: a loop over ``w2v.train``, the same
+in a thread for each core, and ``w2v.train_many``. Threads must give the bits of the loop, and
+``train_many`` the same vectors to 1e-4.
 """
 
 import json
@@ -172,17 +173,23 @@ def compared(
 
 def from_seeds(number: int, words: Sequence[int], dim: int, rounds: int) -> list[dict[str, Any]]:
     """Rows for each way to train a model of 2,000 words from ``number`` seeds, by words of text."""
-    return [row for size in words for row in _from_seeds(number, size, dim, rounds)]
+    twice = np.random.default_rng(0).permutation(np.repeat(np.arange(SOFTMAX_VOCABULARY), 2))
+    even = [[f"w{i}" for i in line] for line in np.array_split(twice, 4)]
+    texts = {size: None for size in words} | ({len(twice): even} if words else {})
+    made = [_from_seeds(number, size, dim, rounds, texts[size]) for size in sorted(texts)]
+    return [row for rows in made for row in rows]
 
 
-def _from_seeds(number: int, words: int, dim: int, rounds: int) -> list[dict[str, Any]]:
+def _from_seeds(
+    number: int, words: int, dim: int, rounds: int, text: list[list[str]] | None
+) -> list[dict[str, Any]]:
     seeds = range(number)
     # A GPU adds in another order each time. In a fixed order, all ways can be compared bit by bit.
     fixed = jax.default_backend() != "cpu"
     settings = {"dim": dim, "min_count": 1, "deterministic": fixed}
     with tempfile.TemporaryDirectory() as folder:
         write_text(Path(folder) / "text.txt", words, SOFTMAX_VOCABULARY)
-        corpus = w2v.prepare(Path(folder) / "text.txt", min_count=1)
+        corpus = w2v.prepare(text or Path(folder) / "text.txt", min_count=1)
 
     def one(seed: int) -> np.ndarray:
         return w2v.train(corpus, seed=seed, copies=1, **settings).vectors.matrix
