@@ -34,6 +34,7 @@ def test_labels_alone_teach_less_and_a_frozen_layer_knows_least(standard_promoti
     assert accuracy(share=0, frozen=True) < accuracy(share=0) < 0.85
 
 
+@pytest.mark.slow
 def test_a_model_of_equinox_learns_through_the_handwritten_backward(
     standard_promotion: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from marks import slow
 
 import w2vjax as w2v
 from w2vjax.functions import state_of
@@ -204,7 +205,8 @@ def chain(length: int) -> Any:
     return found
 
 
-ODD = [NoHash(), Endless(), NoWalk(a=1), chain(5000), iter([1]), (i for i in [1]), open, logging]
+ODD = [NoHash(), NoWalk(a=1), chain(5000)]
+ODD += slow(Endless(), iter([1]), (i for i in [1]), open, logging)
 
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda each: type(each).__name__)

@@ -49,7 +49,7 @@ LATER = (
 )
 
 
-LONGEST = ("softmax", "hierarchical_softmax")
+LONGEST = ("softmax", "hierarchical_softmax", "shared_negatives")
 
 
 @pytest.mark.parametrize("name", [*(n for n in LISTED if n not in LONGEST), *slow(*LONGEST)])

@@ -744,7 +744,7 @@ def without_file(kind: str, times: float) -> Any:
     return sine
 
 
-@pytest.mark.parametrize("kind", ["partial", "object", "method", "objects of a vjp"])
+@pytest.mark.parametrize("kind", ["partial", "objects of a vjp", *slow("object", "method")])
 @pytest.mark.parametrize("dtype", ["float32", *slow("float64", "bfloat16")])
 def test_a_rule_without_a_file_is_not_its_own_reference(kind: str, dtype: str) -> None:
     x = jnp.asarray([0.25, 0.75], dtype) if dtype != "float64" else np.array([0.25, 0.75])
