@@ -42,8 +42,7 @@ def usage() -> str:
     head = [
         "Train word vectors, ask them, prove their gradients.\n",
         "Examples:\n  w2vjax train text.txt --out run\n  w2vjax nn run/vectors.bin king\n",
-        "Usage: w2vjax COMMAND [OPTIONS]\n",
-        "Commands:",
+        "Usage: w2vjax COMMAND [OPTIONS]\n\nCommands:",
     ]
     return "\n".join([*head, *lines, "\nw2vjax COMMAND --help shows the options of a command."])
 
@@ -57,9 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     if argv is not None:
         return run_command(argv)
     hold_streams()
-    # What is imported and traced stays until the end. With Python's usual 700 new objects between
-    # two searches for garbage, these take a tenth of a short command.
-    gc.set_threshold(500_000)
+    gc.set_threshold(500_000)  # by default a short command spends a tenth on the search for garbage
     received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -97,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         code = 128 + signal.SIGTERM
     if received and code > 128:
         os._exit(code)
-    gc.freeze()  # the process ends, so nothing has to be found that can be freed
+    gc.freeze()  # nothing has to be freed at the end
     return code
 
 

@@ -159,8 +159,7 @@ def plan(
       w2vjax plan text.txt --dim 300 --epochs 3
       w2vjax plan text.txt --json -
 
-    The command counts and encodes the corpus, compiles the program and times a few steps of it.
-    It writes no results.
+    The command reads the corpus, compiles the program and times a few steps. It writes no results.
 
     Args:
         corpus: Files (plain, .gz, .bz2, .xz, .zst), folders, or - for standard input. Default: the
