@@ -81,11 +81,8 @@ def least_work(run: Run) -> tuple[float, float]:
     return operations / size, moved / size
 
 
-def train(text: Path, words: int, rounds: int, **settings: Any) -> dict:
-    """One row without gensim's columns; raises CheckFailed if a run did not do its work.
-
-    "roofline_%" is :func:`least_work` until the machine is known.
-    """
+def train(text: Path, words: int, rounds: int, **settings: Any) -> tuple[float, float, Run]:
+    """(words a second, seconds of compiling, the run); CheckFailed if one did not do its work."""
     runs = []
     for _ in range(rounds):
         trained = w2v.train(text, epochs=1, min_count=1, sample=0.0, progress=False, **settings)
@@ -97,12 +94,7 @@ def train(text: Path, words: int, rounds: int, **settings: Any) -> dict:
                 f"untrained {untrained}."
             )
     speed = max(run["raw_words_per_second"] for run in runs)
-    return {
-        **settings,
-        "words_per_second": speed,
-        "roofline_%": least_work(trained.run),
-        "compile_s": runs[0]["compile_seconds"],
-    }
+    return speed, runs[0]["compile_seconds"], trained.run
 
 
 def gensim_speed(text: Path, words: int, model: str, objective: str, dim: int) -> float | None:
@@ -128,7 +120,7 @@ def measure(
     methods: Sequence[tuple[str, str]], dims: Sequence[int], words: int, rounds: int
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """A row for each method and dim, and what this machine can do at most."""
-    before, rows = machine(rounds), []
+    before, measured = machine(rounds), []
     with tempfile.TemporaryDirectory() as folder:
         text, short = Path(folder) / "text.txt", Path(folder) / "short.txt"
         few = max(1, words // 10)
@@ -138,17 +130,25 @@ def measure(
             source, size = (short, few) if objective == "softmax" else (text, words)
             for dim in dims:
                 setting = {"model": model, "objective": objective, "dim": dim}
-                row = train(source, size, rounds, **setting)
+                speed, compiling, run = train(source, size, rounds, **setting)
                 theirs = gensim_speed(source, size, **setting)
-                times = None if theirs is None else row["words_per_second"] / theirs
-                rows.append(row | {"gensim_per_second": theirs, "times_gensim": times})
+                measured.append((setting, speed, compiling, least_work(run), theirs))
                 print(f"{model}, {objective}, dim {dim}: measured", flush=True)
     # others may use the machine at any time
     peaks = {name: max(before[name], now) for name, now in machine(rounds).items()}
-    for row in rows:
-        operations, moved = row["roofline_%"]
+    rows = []
+    for setting, speed, compiling, (operations, moved), theirs in measured:
         least = max(operations / peaks["product_GFLOPs"], moved / peaks["copy_GB_per_s"]) / 1e9
-        row["roofline_%"] = 100 * row["words_per_second"] * least
+        rows.append(
+            {
+                **setting,
+                "words_per_second": speed,
+                "roofline_%": 100 * speed * least,
+                "compile_s": compiling,
+                "gensim_per_second": theirs,
+                "times_gensim": None if theirs is None else speed / theirs,
+            }
+        )
     return rows, peaks
 
 

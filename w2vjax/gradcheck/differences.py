@@ -125,7 +125,8 @@ def difference_gradient(value_of: Callable[[Tree], Any], params: Tree) -> list[n
     leaves, _ = of_floats(value_of, params)
     total = sum(leaf.size for leaf in leaves)
     if total > MOST_ENTRIES:
-        cause = f"JAX has no derivative of the loss, and its params have {total:,} entries"
+        what = "JAX has no derivative of the loss, where custom rules are left out"
+        cause = f"{what}, and its params have {total:,} entries"
         raise SettingError(f"{cause}. Each takes a difference: give at most {MOST_ENTRIES:,}.")
     flat = np.array([slope for slope, _ in slopes(value_of, params, range(total), 0.0)])
     parts = np.split(flat, np.cumsum([leaf.size for leaf in leaves])[:-1])

@@ -279,7 +279,7 @@ def _compare(path: Path, theirs: Record, ours: Record, allow: set[str]) -> None:
     if "program" in different and not allow & set(different):
         raise CheckpointError(
             f"{path.name} was made by another program: objective, windows, optimizer, schedule or "
-            f"the package's version differ. {_SAME}"
+            f"the package's version differ. {_SAME} If only the version does: --allow program."
         )
 
 
