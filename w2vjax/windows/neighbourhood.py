@@ -25,8 +25,9 @@ def are_neighbours(own: Array, other: Array, distance: Array, reach: Array) -> A
     >>> are_neighbours(line[:1], line, distance, jnp.asarray([2])).tolist()
     [False, True, False, False, False]
     """
-    alike = (other == own) & (own >= 0)
-    return alike & (distance > 0) & (distance <= reach)
+    # Two comparisons for each pair of words; what one side alone decides is decided there.
+    far = jnp.where(distance > 0, distance, 2**31 - 1)
+    return (other == own) & (far <= jnp.where(own >= 0, reach, 0))
 
 
 def in_block(segments: Array, reach: Array) -> Array:
@@ -37,11 +38,13 @@ def in_block(segments: Array, reach: Array) -> Array:
     """
     count, width = reach.shape[1], segments.shape[1]
     window = (width - count) // 2
-    at = jnp.arange(width, dtype=jnp.int32)[None]
-    center = jnp.arange(window, window + count, dtype=jnp.int32)
-    distance = jnp.abs(at - center[:, None])[None]  # [1, T, P], a constant
-    own = segments[:, window : window + count, None]
-    return are_neighbours(own, segments[:, None], distance, reach[..., None])
+    at = jnp.arange(width, dtype=jnp.int32)[:, None]
+    center = jnp.arange(window, window + count, dtype=jnp.int32)[None]
+    distance = jnp.abs(at - center)[None]  # [1, P, T], a constant
+    own = segments[:, None, window : window + count]
+    # made as [B, P, T], as the products want it
+    mask = are_neighbours(own, segments[..., None], distance, reach[:, None])
+    return mask.swapaxes(1, 2)
 
 
 def around_each(tokens: Array, segments: Array, reach: Array) -> tuple[Array, Array, Array]:
