@@ -13,6 +13,7 @@ from cases import OBJECTIVES
 from marks import slow
 
 import w2vjax as w2v
+from w2vjax.custom_rules import without_rules
 from w2vjax.gradcheck import assert_gradients, check_gradients
 from w2vjax.gradcheck import objectives as battery
 from w2vjax.gradcheck.cases import make_case
@@ -826,6 +827,30 @@ def test_each_leaf_has_its_own_tolerance_in_every_run(limits: dict[str, float]) 
     half = check_gradients(loss, partial(within, share=0.5), p, tolerance=limits)
     assert half.passed, half.report
     assert not check_gradients(loss, partial(within, share=2.0), p, tolerance=limits).passed
+
+
+FACTORS = np.linspace(1, 2, 5)  # a constant that the functions below hold
+WITHIN: dict[str, Any] = {
+    "jit": lambda f: jax.jit(lambda x: f(FACTORS * x)),
+    "checkpoint": lambda f: jax.checkpoint(lambda x: f(FACTORS * x)),
+    "scan": lambda f: (
+        lambda x: jax.lax.scan(lambda y, _: (f(FACTORS * y), None), x, None, length=2)[0]
+    ),
+    "cond": lambda f: lambda x: jax.lax.cond(x[0] > 0, lambda y: f(FACTORS * y), jnp.exp, x),
+    "map": lambda f: lambda x: jax.lax.map(lambda y: f(jnp.asarray(FACTORS)[1] * y), x),
+}
+
+
+@pytest.mark.parametrize("name", WITHIN)
+def test_a_rule_inside_another_function_is_left_out_of_the_reference(name: str) -> None:
+    wrong = jax.custom_vjp(lambda x: jnp.sin(x))
+    wrong.defvjp(lambda x: (jnp.sin(x), x), lambda x, d: (17 * d * jnp.cos(x),))
+    x, within = np.arange(1.0, 6.0) / 5, WITHIN[name]
+    right, found = (
+        jax.grad(lambda x, f=f: f(x).sum())(x)
+        for f in (within(jnp.sin), without_rules(within(wrong)))
+    )
+    np.testing.assert_allclose(found, right, rtol=1e-6)
 
 
 def test_a_rule_inside_shard_map_is_compared_with_differences() -> None:

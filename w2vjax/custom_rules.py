@@ -10,7 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.extend.core as core
@@ -23,6 +23,9 @@ from w2vjax.lazy import kept
 from w2vjax.trees import in_place, is_float, of_floats
 from w2vjax.types import Tree
 
+# A traced program with its constants. Its class has another name from JAX 0.12 on.
+Program: TypeAlias = Any
+_with_consts: Any = getattr(core, "ClosedJaxpr", core.Jaxpr)
 _JAX = str(Path(jax.__file__).parent) + os.sep  # the separator, as jaxopt is not JAX
 _SHORTHANDS = str(Path(_JAX, "_src", "custom_derivatives.py"))
 
@@ -134,14 +137,13 @@ def ruled(function: Callable[..., Any]) -> Ruled:
     return Ruled(loss, backward, bend, size)
 
 
-def inner_programs(step: core.JaxprEqn) -> dict[str, list[core.ClosedJaxpr]]:
+def inner_programs(step: core.JaxprEqn) -> dict[str, list[Program]]:
     """The programs in the parameters of one step of a program, such as the body of a loop."""
     found = {}
     for name, value in step.params.items():
         each = value if isinstance(value, tuple | list) else [value]
-        several = [core.ClosedJaxpr(x, ()) if isinstance(x, core.Jaxpr) else x for x in each]
-        if several and all(isinstance(each, core.ClosedJaxpr) for each in several):
-            found[name] = several
+        if each and all(hasattr(one, "eqns") for one in each):
+            found[name] = [one if hasattr(one, "consts") else _with_consts(one, ()) for one in each]
     return found
 
 
@@ -185,7 +187,7 @@ def files_within(rule: Any, seen: set[int]) -> set[str]:
     return found.union(*(files_within(each, seen) for each in held))
 
 
-def has_rules(program: core.ClosedJaxpr) -> bool:
+def has_rules(program: Program) -> bool:
     """Whether a program, or one inside it, has a rule that is not JAX's own."""
     return any(
         has_own_rule(step) or any(map(has_rules, chain(*inner_programs(step).values())))
@@ -193,7 +195,7 @@ def has_rules(program: core.ClosedJaxpr) -> bool:
     )
 
 
-def evaluate(program: core.ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
+def evaluate(program: Program, inputs: Sequence[Any]) -> list[Any]:
     """The outputs of a program, each function with an own rule replaced by its forward."""
     names = [*program.jaxpr.constvars, *program.jaxpr.invars]
     known: dict[Any, Any] = dict(zip(names, [*program.consts, *inputs], strict=True))
@@ -210,13 +212,13 @@ def evaluate(program: core.ClosedJaxpr, inputs: Sequence[Any]) -> list[Any]:
 def outputs(step: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
     """The outputs of one step of a program."""
     inner, params = inner_programs(step), dict(step.params)
-    own, calls = has_own_rule(step), {"jit", "pjit", "closed_call", "checkpoint"}
+    own, calls = has_own_rule(step), {"jit", "pjit", "closed_call", "checkpoint", "remat2"}
     within = step.primitive.name in calls and any(map(has_rules, chain(*inner.values())))
     if own or within:
         return evaluate(next(iter(inner.values()))[0], values)
     for name, programs in inner.items():  # of loops and branches
         if any(map(has_rules, programs)):
-            if isinstance(params[name], core.Jaxpr):  # as shard_map has it
+            if step.primitive.name == "shard_map":
                 cause = f"A custom rule inside {step.primitive.name} cannot be left out"
                 raise SettingError(f"{cause} of the reference. Check the function there by itself.")
             rewritten = [rewrite(each) for each in programs]
@@ -227,7 +229,7 @@ def outputs(step: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
     return found if step.primitive.multiple_results else [found]
 
 
-def rewrite(program: core.ClosedJaxpr) -> core.ClosedJaxpr:
+def rewrite(program: Program) -> Program:
     """The program of a loop's body or a branch without own rules."""
     shapes = [jax.ShapeDtypeStruct(each.shape, each.dtype) for each in program.in_avals]
     return jax.make_jaxpr(lambda *inputs: evaluate(program, inputs))(*shapes)

@@ -399,7 +399,7 @@ def _most_alike(word: str, others: list[str]) -> list[str]:
         shared += np.minimum(np.char.count(table, letter), times)
     bounds = 2 * shared / (len(word) + lengths)
     places = np.flatnonzero(bounds >= _ALIKE)
-    width, same = max(len(word), lengths.max(initial=1)), np.zeros(len(places), np.int64)
+    width, same = max(len(word), *map(len, others), 1), np.zeros(len(places), np.int64)
     for step in (1, -1):
         turned = [word[::step], *(others[place][::step] for place in places)]
         codes = np.array(turned, f"U{width}").view(np.uint32).reshape(-1, width)

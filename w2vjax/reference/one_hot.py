@@ -319,7 +319,7 @@ def train(
     params, history = _descent(backward)(params, X, y, learning_rate, steps)
     finite = np.isfinite(np.asarray(history, np.float64))
     if not finite.all():
-        first = int(finite.argmin())
+        first = int(np.argmin(finite))
         cause = f"The loss is {history[first]} at step {first + 1}"
         raise DivergedError(f"{cause}. Lower learning_rate={learning_rate}.")
     return params, history
