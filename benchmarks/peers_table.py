@@ -25,9 +25,8 @@ def summarise(runs: Sequence[dict[str, Any]]) -> list[Row]:
             run
         )
     tools = list(dict.fromkeys(run["key"]["tool"] for run in runs))
-    order = sorted(
-        groups, key=lambda name: (*name[:2], tools.index(name[2]))
-    )  # a tool's rates one below the other
+    # a tool's rates one below the other
+    order = sorted(groups, key=lambda name: (*name[:2], tools.index(name[2])))
     rows = [_row(*name, groups[name]) for name in order]
     for row in rows:
         base = reference(row, rows)

@@ -201,9 +201,10 @@ def one_core() -> Iterator[None]:
 
 def on_all_cores(path: Path, cores: int) -> dict[str, Callable[[], np.ndarray]]:
     """The candidates of w2vjax with one thread and with a thread for each core."""
+    ours: list[tuple[str, Callable[..., np.ndarray]]] = list(CANDIDATES.items())[:2]
     return {
-        f"{name}, {threads} thread{'s' * (threads > 1)}": partial(CANDIDATES[name], path, threads)  # type: ignore[call-arg]
-        for name in list(CANDIDATES)[:2]
+        f"{name}, {threads} thread{'s' * (threads > 1)}": partial(read, path, threads)
+        for name, read in ours
         for threads in (1, cores)
     }
 

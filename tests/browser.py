@@ -96,7 +96,8 @@ class Browser:
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression, once the frame it asked for has been drawn."""
-        code = f"new Promise(done => {{ const value = ({expression}); requestAnimationFrame(() => requestAnimationFrame(() => done(value))); }})"  # noqa: E501
+        later = "requestAnimationFrame(() => requestAnimationFrame(() => done(value)));"
+        code = f"new Promise(done => {{ const value = ({expression}); {later} }})"
         answer = self.send(
             "Runtime.evaluate", expression=code, returnByValue=True, awaitPromise=True
         )

@@ -1,5 +1,6 @@
 """Every example in a docstring, in the README and in docs/ prints what it says it prints."""
 
+import ast
 import contextlib
 import doctest
 import importlib
@@ -8,7 +9,7 @@ import io
 import pkgutil
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,45 @@ def test_a_public_docstring_has_arguments_results_and_an_example_in_this_order(n
     assert ">>> " in doc
     places = [doc.index(section) for section in SECTIONS if section in doc]
     assert places == sorted(places)
+
+
+def test_every_name_that_a_sentence_or_a_page_tells_is_there() -> None:
+    """``w2vjax.NAME`` in error sentences, docstrings and pages."""
+    root = Path(w2v.__file__).parent
+    told = {page: page.read_text() for page in PAGES}
+    for path in root.rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
+        told[path] = "\n".join(text for text in texts if isinstance(text, str))
+    names = {
+        (path.name, name)
+        for path, text in told.items()
+        for name in re.findall(r"(?<![\w/.-])w2v(?:jax)?((?:\.[A-Za-z_]\w*)+)", text)
+    }
+    assert len(names) > 200
+    endings = (".json", ".py", ".toml", ".jsonl")  # files
+    missing = [
+        (place, name)
+        for place, name in sorted(names)
+        if not name.endswith(endings) and not is_there(name[1:].split("."))
+    ]
+    assert missing == []
+
+
+def is_there(names: Sequence[str]) -> bool:
+    """Whether a name of the package is there: a module, or what one holds."""
+    found: Any = w2v
+    for place, name in enumerate(names):
+        module = ".".join(["w2vjax", *names[: place + 1]])
+        if not hasattr(found, name):
+            try:
+                found = importlib.import_module(module)
+            except ImportError:
+                fields = getattr(found, "__annotations__", {})
+                return name in fields and place == len(names) - 1
+        else:
+            found = getattr(found, name)
+    return True
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

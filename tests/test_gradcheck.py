@@ -113,9 +113,8 @@ def test_small_errors_are_seen_in_every_kind_of_batch(name: str) -> None:
             if not rows.any():
                 continue
             judged.add((kind, leaf))
-            for row in np.flatnonzero(
-                rows >= 1e-6 * rows.max()
-            ):  # below, a row is lost in the norm of its table
+            # a smaller row is lost in the norm of its table
+            for row in np.flatnonzero(rows >= 1e-6 * rows.max()):
                 off = np.zeros((len(rows), 1))
                 off[row] = 1e-5
                 changed = with_leaf(gradient, leaf, lambda table, off=off: table * (1 + off))

@@ -103,31 +103,31 @@ HOLLOW: dict[str, tuple[Any, Any, tuple[Any, ...], str]] = {
             {"w1": np.abs(normal(size=(3, 4))) * [1, 1, -1, 1], "w2": normal(size=(4, 1))},
             np.abs(normal(size=(6, 3))),
         ),
-        "w1 in 1 of 4 columns; not exercised: w2 in 1 of 4 rows",
+        "w1 in 1 of 4 columns (at 2); not exercised: w2 in 1 of 4 rows (at 2)",
     ),
     "a dead unit of one input and one example": (
         dead,
         lambda p, x: (dead(p, x), times_17_at_2(jax.grad(dead)(p, x))),
         ({"w1": np.asarray([[1.0, 0.5, -2.0]]), "w2": np.ones((3, 1))}, np.ones((1, 1))),
-        "w1 in 1 of 3 columns; not exercised: w2 in 1 of 3 rows",
+        "w1 in 1 of 3 columns (at 2); not exercised: w2 in 1 of 3 rows (at 2)",
     ),
     "a dead unit behind a bias": (
         lambda w: (jax.nn.relu(w - 5.0) ** 2).sum(),
         lambda w: ((jax.nn.relu(w - 5.0) ** 2).sum(), jnp.where(w < 5, 0.0, 2 * w - 10)),
         (np.asarray([0.3, 9.0, 0.2]),),
-        "2 of 3 rows",
+        "2 of 3 rows (at 0, 2)",
     ),
     "a column that another leaf hides": (
         product,
         lambda p: (product(p), {**jax.grad(product)(p), "a": jax.grad(product)(p)["a"] * M17}),
         ({"a": normal(size=(4, 3)), "b": normal(size=(3, 2)) * [[1.0], [0.0], [1.0]]},),
-        "a in 1 of 3 columns",
+        "a in 1 of 3 columns (at 1)",
     ),
     "a place of a third axis": (
         cubes,
         lambda p: (cubes(p), {**jax.grad(cubes)(p), "a": jax.grad(cubes)(p)["a"] * M17[None]}),
         ({"a": normal(size=(2, 2, 3)), "b": np.asarray([[[1.0, 0.0, 2.0]]])},),
-        "a in 1 of 3 places of axis 2",
+        "a in 1 of 3 places of axis 2 (at 1)",
     ),
     "scores that are too small": (
         lambda w: jax.nn.softplus(w).sum(),
@@ -161,6 +161,8 @@ def test_the_caller_can_allow_a_gradient_of_zero() -> None:
     assert quick(lambda w: square(w[:2]), jax.value_and_grad(lambda w: square(w[:2])), table).passed
     unread = quick(lambda w: jnp.sum(0.0 * w), lambda w: (jnp.sum(0.0 * w), 0 * w), table)
     assert unread.untested == ("params in 5 of 5 rows",)
+    half = quick(lambda w: (jax.nn.relu(w) ** 2).sum(), None, np.array([1.0, *[-1] * 6]))
+    assert half.untested == ("argument 0 in 6 of 7 rows (at 1, 2, 3, ...)",)
 
 
 def readme_names(section: str, names: dict[str, Any]) -> dict[str, Any]:
@@ -302,7 +304,7 @@ def test_any_pytree_with_integers_and_keys_under_jit_and_vmap() -> None:
     check = check_gradients(loss, rule, params, jax.random.key(0), 3)
     assert check.passed, check.report
     assert check.vmap_error is not None
-    assert [leaf.exercise[1:] for leaf in check.leaves] == [(1, 1, 1, 0), (4, 2, 2, 0)]
+    assert [leaf.exercise[1:5] for leaf in check.leaves] == [(1, 1, 1, 0), (4, 2, 2, 0)]
 
     def unmapped(w: Any) -> Any:
         shape = jax.ShapeDtypeStruct(w.shape, w.dtype)
@@ -578,7 +580,7 @@ def test_an_example_whose_influence_is_below_the_tolerance_is_not_tested() -> No
     w = np.ones(3)
     for far in (160.0, 500.0):
         check = check_gradients(loss, first_alone, w, np.asarray([0.5, far]))
-        assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 2 rows."
+        assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 2 rows (at 1)."
     assert not check_gradients(loss, first_alone, w, np.asarray([0.5, 1.0])).passed
 
 
@@ -811,7 +813,7 @@ def test_examples_of_whole_numbers_are_counted() -> None:
 
     for given in (x, x.astype(np.int8), 1.0 * x):
         check = check_gradients(loss, without_the_third, np.array([1.0, 0.5]), given)
-        assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 4 rows."
+        assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 4 rows (at 2)."
 
 
 @pytest.mark.parametrize("limits", [{"a": 1e-4}, *slow({"b": 1e-4}, {"a": 1e-4, "b": 1e-6})])

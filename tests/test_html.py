@@ -100,9 +100,8 @@ def test_neighbours_are_those_of_a_search_among_the_words_of_the_page(tmp_path: 
     for row, word in enumerate(vectors.words[:50]):
         expected = vectors.most_similar(word, topn=k, restrict_vocab=50)
         assert [vectors.words[i] for i in ids[row]] == [word for word, _ in expected]
-        assert (
-            np.abs(similarities[row] / 10_000 - [value for _, value in expected]).max() <= 0.5001e-4
-        )  # rounding
+        apart = np.abs(similarities[row] / 10_000 - [value for _, value in expected])
+        assert apart.max() <= 0.5001e-4  # rounding
 
 
 def test_points_are_those_of_the_projection_in_one_scale(tmp_path: Path) -> None:

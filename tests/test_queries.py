@@ -120,15 +120,8 @@ def test_a_batch_is_its_queries_one_by_one(vectors):
     negative = [[], "w9", ["w7", "w8"], *([None] * 300)]
     batch = vectors.most_similar_batch(positive, negative, topn=4)
     assert len(batch) == 303
-    for place in (
-        0,
-        1,
-        2,
-        3,
-        258,
-        259,
-        302,
-    ):  # both sides of the edge between two products, and the padded end
+    # both sides of the edge between two products, and the padded end
+    for place in (0, 1, 2, 3, 258, 259, 302):
         same(batch[place], vectors.most_similar(positive[place], negative[place], topn=4))
     assert vectors.most_similar_batch([]) == []
 

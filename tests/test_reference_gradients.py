@@ -202,9 +202,8 @@ def worst_error(rule: Callable[..., tuple[Any, Any]]) -> float:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_every_wrong_backward_is_caught(name: str, x64: None) -> None:
-    assert (
-        worst_error(MUTANTS[name]) > 1e-10
-    )  # a hundred times the tolerance; the mildest, 1e-9 off, still shows
+    # a hundred times the tolerance; the mildest, 1e-9 off, still shows
+    assert worst_error(MUTANTS[name]) > 1e-10
 
 
 def test_the_right_backward_is_never_accused(x64: None) -> None:

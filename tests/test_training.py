@@ -801,7 +801,11 @@ def test_records_come_at_whole_multiples_of_steps_words_or_epochs(planted, tmp_p
     for number in (1, 3):
         folder = w2v.Checkpoints(tmp_path / str(number), 1e9)
         seen = []
-        stop = lambda record, seen=seen, n=number: seen.append(record) or len(seen) == n  # noqa: E731
+
+        def stop(record: object, seen: list[object] = seen, n: int = number) -> bool:
+            seen.append(record)
+            return len(seen) == n
+
         w2v.train(planted, **settings, log_every="700 words", checkpoint=folder, callback=stop)
         resumed = w2v.train(
             planted, **settings, log_every="700 words", checkpoint=folder._replace(resume=True)
@@ -832,6 +836,7 @@ def test_the_vectors_of_each_epoch(planted, tmp_path, monkeypatch, copies):
     # it stops at the end of an epoch, and goes on to the same bits, without the epoch it has seen
     folder, stopped = tmp_path / "kept", []
     first = w2v.train(planted, **settings, checkpoint=folder, on_epoch=lambda r, _: r["epoch"] == 2)
+    assert first.summary["epochs"] == 2  # of three
     assert first.summary["words"] == trained.summary["words"] * 2 // 3
     assert np.array_equal(first.vectors.matrix, seen[1][1])
     resumed = w2v.train(

@@ -251,9 +251,8 @@ def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
         make_run(planted, dataclasses.replace(asked, objective=w2v.softmax())).recipe.windows
         is counted
     )
-    assert (
-        make_run(planted, dataclasses.replace(asked, windows=plain)).recipe.windows is plain
-    )  # if asked for
+    # if asked for
+    assert make_run(planted, dataclasses.replace(asked, windows=plain)).recipe.windows is plain
     assert (
         w2v.set_up(planted, w2v.Settings(dim=8, min_count=1, model="cbow")).recipe.windows
         is counted

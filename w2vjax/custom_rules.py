@@ -168,7 +168,7 @@ def rule_file(rule: object) -> str | None:
     return None if info is None else str(info.func_filename or "")
 
 
-def files_within(rule: Any, seen: set[int]) -> set[str]:
+def files_within(rule: object, seen: set[int]) -> set[str]:
     """The files of a function, of the functions that it holds on to, and of objects' classes."""
     if id(rule) in seen:
         return set()
@@ -200,7 +200,7 @@ def evaluate(program: Program, inputs: Sequence[Any]) -> list[Any]:
     names = [*program.jaxpr.constvars, *program.jaxpr.invars]
     known: dict[Any, Any] = dict(zip(names, [*program.consts, *inputs], strict=True))
 
-    def read(name: Any) -> Any:
+    def read(name: object) -> Any:
         return name.val if isinstance(name, core.Literal) else known[name]
 
     for step in program.jaxpr.eqns:

@@ -74,7 +74,7 @@ def state_of(value: object) -> Hashable:
     kept = []  # an id holds only as long as its object lives
     left, room = _MOST, _BYTES
 
-    def key(value: Any, depth: int) -> Hashable:
+    def key(value: object, depth: int) -> Hashable:
         nonlocal left, room
         if isinstance(value, _PLAIN):
             exact = isinstance(value, float | complex | np.generic)
@@ -98,7 +98,7 @@ def state_of(value: object) -> Hashable:
     return key(value, 0)
 
 
-def itself(value: Any) -> Hashable:
+def itself(value: object) -> Hashable:
     """What tells an object from others beside its parts."""
     kind: type = type(value)
     if isinstance(value, _PARTS_ALONE):
@@ -109,7 +109,7 @@ def itself(value: Any) -> Hashable:
     return kind, value
 
 
-def parts(value: Any) -> Iterator[Any]:
+def parts(value: object) -> Iterator[Any]:
     """What an object holds on to, as far as a function may use it."""
     if isinstance(value, _SEQUENCES):
         yield from value
@@ -143,7 +143,7 @@ def parts(value: Any) -> Iterator[Any]:
         yield type(value)
 
 
-def _attributes(value: Any) -> Iterator[Any]:
+def _attributes(value: object) -> Iterator[Any]:
     """The attributes of an object or a class; of one of a library's, its functions alone."""
     found = dict(getattr(value, "__dict__", None) or {})
     kind = value if isinstance(value, type) else type(value)

@@ -80,7 +80,7 @@ def sound_counts(counts: object, least: int = 1) -> np.ndarray:
     return mass
 
 
-def is_real(dtype: Any) -> bool:
+def is_real(dtype: object) -> bool:
     """Whether a dtype of NumPy or JAX is of real numbers, those of ml_dtypes among them.
 
     >>> is_real(np.dtype("float16")), is_real(np.dtype("complex64")), is_real(np.dtype("<M8[D]"))

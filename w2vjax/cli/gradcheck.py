@@ -90,12 +90,12 @@ def gradcheck(
     with ThreadPoolExecutor(2) as threads:
         records = [record for done in threads.map(collect, jobs) for record in done]
     if not records:
-        cause = "These options leave nothing to check"
-        raise SettingError(f"{cause}. Name more batch kinds, or leave --kind out.")
+        raise SettingError("Nothing is left to check. Name more batch kinds, or leave --kind out.")
     failed, hollow = [record for record in records if not record.passed], too_little(records)
     names = dict.fromkeys(record.objective for record in failed)
     verdicts = [verdict(name, [one for one in records if one.objective == name]) for name in names]
-    passed = f"{len(records) - len(failed)}/{len(records)} checks passed"
+    where = max(record.check.precision for record in records).partition(" on ")[2]
+    passed = f"{len(records) - len(failed)}/{len(records)} checks passed on {where}"
     answer(json, [one.row() for one in records], summary(records), *verdicts, *hollow, passed)
     return 1 if failed or hollow else 0
 

@@ -20,7 +20,7 @@ _FORMS = {
 
 
 def _traced(
-    name: str, fits: Callable[[Any], bool], function: Callable[..., Any], *given: Any
+    name: str, fits: Callable[[Any], bool], function: Callable[..., Any], *given: object
 ) -> Any:
     """The shapes that a function gives. SettingError if it cannot be traced, or they do not fit."""
     try:
@@ -41,7 +41,7 @@ def _has(found: Any, shape: tuple[int, ...], *kinds: Any) -> bool:
     return is_array and any(jnp.issubdtype(found.dtype, kind) for kind in kinds)
 
 
-def _axes(found: Any) -> list[int]:
+def _axes(found: object) -> list[int]:
     return [leaf.ndim for leaf in jax.tree.leaves(found)]
 
 
@@ -102,7 +102,7 @@ def check_functions(
 
     far = _traced("reach", lambda found: _has(found, shape, jnp.integer), reaches, key)
 
-    def is_batch(found: Any) -> bool:
+    def is_batch(found: object) -> bool:
         whole = isinstance(found, Batch) and isinstance(found.inputs, Inputs)
         return whole and _axes(found) == [3, 3, 2, 3]
 
@@ -110,7 +110,7 @@ def check_functions(
     inputs = batch.inputs
     d_hidden = jax.ShapeDtypeStruct((*batch.weights.shape[:2], dim), inputs.weights.dtype)
 
-    def is_rows(found: Any) -> bool:
+    def is_rows(found: object) -> bool:
         return isinstance(found, Rows) and _axes(found) == [1, 2]
 
     _traced("embed_backward", is_rows, embed_backward, d_hidden, inputs)

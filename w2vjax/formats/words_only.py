@@ -10,7 +10,8 @@ from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
 
 
 def _read(path: Path, options: ReadOptions) -> Vectors:
-    refuse(path, "", "a vocabulary file holds no vectors", "Read it with w2vjax.read_vocabulary.")
+    remedy = "Read it with w2vjax.formats.read_vocabulary."
+    refuse(path, "", "a vocabulary file holds no vectors", remedy)
 
 
 def _write(path: Path, vectors: Vectors) -> None:

@@ -370,7 +370,8 @@ def exercises(
             alive = tested[which][name, axis]
             touched = alive | probed[which][name, axis] if probed else np.ones_like(rows)
             numbers = rows.size, int(touched.sum()), int(rows.sum())
-            counts.append(Exercise(prefix + name, *numbers, axis))
+            missing = tuple(np.flatnonzero(touched & ~rows)[:4].tolist())
+            counts.append(Exercise(prefix + name, *numbers, axis, missing))
         return counts
 
     first, second, third = (counted(*part) for part in parts)
@@ -427,7 +428,9 @@ def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tup
         if new and (part.tested < part.touched or silent):
             rows = part.touched or part.rows
             kind = {0: "rows", 1: "columns"}.get(part.axis, f"places of axis {part.axis}")
-            found[part.name] = f"{part.name} in {rows - part.tested} of {rows} {kind}"
+            which = [str(row) for row in part.missing[:3]] + ["..."] * (len(part.missing) > 3)
+            where = f" (at {', '.join(which)})" if part.tested else ""
+            found[part.name] = f"{part.name} in {rows - part.tested} of {rows} {kind}{where}"
     return tuple(found.values())
 
 

@@ -40,6 +40,7 @@ class Exercise(NamedTuple):
         tested: touched rows whose reference is not zero at one of the scales; in float64, those
             where it is above the tolerance.
         axis: of the leaf: 0 for rows, 1 for columns, and so on.
+        missing: the first four touched rows that are not tested.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Exercise(NamedTuple):
     touched: int
     tested: int
     axis: int = 0
+    missing: tuple[int, ...] = ()
 
     def names(self, part: str) -> bool:
         """Whether a text such as "input in 5 of 5 rows" is about this leaf."""

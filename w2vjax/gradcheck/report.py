@@ -51,7 +51,7 @@ class GradientCheck(NamedTuple):
         difference_estimate: how exact these differences are, by their estimate.
         repeatable: whether two runs gave equal bits.
         finite: whether loss and gradient are finite at the params as given.
-        untested: what the check has not exercised, "input in 5 of 5 rows".
+        untested: what the check has not exercised, "input in 1 of 5 rows (at 2)".
         faint: rows with a reference below the tolerance. In float64 they are untested.
         leaves: what was found for each leaf.
         examples: float parts of the batch, and the rows of them that the gradient needs.

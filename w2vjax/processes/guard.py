@@ -196,7 +196,7 @@ def expect(heartbeat: float) -> None:
     _heartbeat = heartbeat
 
 
-def forward(waits_for: Any = None, training: bool = True) -> None:
+def forward(waits_for: object = None, training: bool = True) -> None:
     """Wait, and tell the guard, if there is one, that this process has advanced."""
     if _guards:
         jax.block_until_ready(waits_for)

@@ -306,7 +306,7 @@ def summarize(
     summary = {
         "words": position.words,
         "steps": steps,
-        "epochs": job.settings.epochs,
+        "epochs": position.epoch,
         "vocabulary": len(corpus.vocab),
         "loss": loss,
         "untrained_loss": base,

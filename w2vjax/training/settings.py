@@ -54,7 +54,7 @@ def real(default: Value, about: str, low: float, high: float) -> Value:
     return field(default=default, metadata={"about": about, "kind": float, **bounds})
 
 
-def one_of(names: Any, default: Value, about: str) -> Value:
+def one_of(names: object, default: Value, about: str) -> Value:
     """A field for one of the strings of a ``Literal``."""
     return field(default=default, metadata={"about": about, "kind": names})
 
@@ -222,7 +222,7 @@ def objective_name(objective: "str | Objective") -> str:
     return objective if isinstance(objective, str) else "custom"
 
 
-def check_value(setting: "Field[Any]", value: Any) -> None:
+def check_value(setting: "Field[Any]", value: object) -> None:
     """Raise SettingError if a value has the wrong type or is out of the setting's bounds."""
     name, kind = setting.name, setting.metadata["kind"]
     if kind not in (int, float):
@@ -236,7 +236,7 @@ def check_value(setting: "Field[Any]", value: Any) -> None:
         )
 
 
-def _check_name(name: str, kind: Any, value: Any) -> None:
+def _check_name(name: str, kind: Any, value: object) -> None:
     if name == "objective" and not isinstance(value, str):
         from w2vjax.types import Objective
 

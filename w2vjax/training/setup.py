@@ -217,7 +217,7 @@ def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | 
     return state
 
 
-def of_words(run: Run, tree: Any) -> Any:
+def of_words(run: Run, tree: object) -> Any:
     """Arrays of a run without the rows that only make the shares of devices equal."""
     return split.cut(tree, run.state.params.input.shape[0], len(run.feed.corpus.vocab))
 
