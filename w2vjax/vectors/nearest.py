@@ -85,9 +85,15 @@ def nearest(
     if queries.ndim != 2 or queries.shape[1] != vectors.dim:
         cause = f"The queries have shape {queries.shape}"
         raise SettingError(f"{cause}. They must be [Q, {vectors.dim}].")
+    return nearest_to_units(vectors, directions(queries), topn, restrict_vocab)
+
+
+def nearest_to_units(
+    vectors: Searched, queries: np.ndarray, topn: int, restrict_vocab: int | None
+) -> Neighbours:
+    """:func:`nearest` for queries [Q, D] float32 of length 1."""
     searched = searched_words(vectors, restrict_vocab)
     topn = min(whole_number("topn", topn), searched)
-    queries = directions(queries)
     if len(queries) >= _MANY:
         from w2vjax.vectors.batches import nearest_of_many
 
@@ -156,10 +162,12 @@ def query_vectors(
             else:
                 total[place] += weight * _vector(vectors, item)
     rows = np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64)
-    if broken := np.flatnonzero(~np.isfinite(rows).all(1)).tolist():
+    units, lengths = scaled(rows)
+    if broken := np.flatnonzero(~np.isfinite(lengths)).tolist():
         raise vectors._diverged(ids[broken[0]])
-    units = unit_rows(rows)
-    np.add.at(total, np.array(places, np.int64), np.array(weights)[:, None] * units)
+    units *= np.array(weights)[:, None]
+    for place, unit in zip(places, units, strict=True):
+        total[place] += unit
     queries = directions(total)
     if not queries.any(axis=1).all():
         cause = "A query is empty or adds up to the zero vector, which points nowhere"

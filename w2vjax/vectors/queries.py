@@ -29,7 +29,7 @@ from w2vjax.vectors.nearest import (
     float32,
     has_weight,
     largest,
-    nearest,
+    nearest_to_units,
     query_items,
     query_vectors,
     searched_words,
@@ -120,7 +120,8 @@ def most_similar_batch(
     topn = whole_number("topn", topn)
     terms = [weighted_terms(*pair) for pair in zip(plus, minus, strict=True)]
     queries, used = query_vectors(vectors, terms)
-    found = nearest(vectors, queries, topn + max(map(len, used), default=0), restrict_vocab)
+    most = topn + max(map(len, used), default=0)
+    found = nearest_to_units(vectors, queries, most, restrict_vocab)
     rows = zip(found.ids.tolist(), found.similarities.tolist(), used, strict=True)
     return [_answer(vectors, ids, values, known, topn) for ids, values, known in rows]
 
