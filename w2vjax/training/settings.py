@@ -102,8 +102,8 @@ class Settings:
     )
     min_count: int | None = whole(
         None,
-        "Words that occur less often are left out. Default: 5 for a text; a Corpus or a Vocab has "
-        "its own.",
+        "Words that occur less often are left out. Default: 5; a prepared corpus or a vocabulary "
+        "has its own.",
         0,
         2**62,
     )
