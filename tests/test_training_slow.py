@@ -120,7 +120,8 @@ def test_kills_at_random_moments_end_in_the_bits_of_the_run_that_was_left_alone(
             resumed += wait_for(lambda before=before: checkpoints(out) != before, 120, process)
             time.sleep(moment.uniform(0, 0.5))
         else:
-            time.sleep(moment.uniform(0, 8))  # start-up and compilation take most of that
+            # start-up and compilation take most of that
+            time.sleep(moment.uniform(0, min(8, 2 * whole / KILLS)))
         if process.poll() is not None:
             break  # the run was over before all kills were spent
         kill_group(process)
