@@ -108,8 +108,8 @@ def test_a_loss_that_explodes_and_stays_finite_is_divergence(
             model=model,
             objective=name,
             learning_rate=0.07,
-            # A softmax computes scores twice. Some CPUs round them differently each time, and beyond
-            # 1e9 the exponential of the difference is infinite.
+            # A softmax computes scores twice, and some CPUs round them differently each time.
+            # Beyond 1e9 the exponential of the difference is infinite.
             optimizer=stepping(rate, steps=3 if name == "softmax" else 7),
             copies=copies,
             checkpoint=tmp_path / "kept",
