@@ -538,7 +538,7 @@ def test_a_run_of_no_checks_does_not_pass(
     monkeypatch.setattr("w2vjax.gradcheck.objectives.check_objectives", lambda *_, **__: iter(()))
     done = cli("gradcheck", "--objective", "chunked_softmax")
     assert done.code == 2
-    assert "nothing" in done.err
+    assert "Nothing is left to check" in done.err
 
 
 def picky() -> w2v.Objective:

@@ -87,8 +87,8 @@ METHODS: dict[tuple[str, str], Method] = {
 def _negative(num_negatives: int, exponent: float, words: int, **_: str) -> Objective:
     # benchmarks/results/cpu-2-cores/sweep-shared.json
     shared, span = (32, 4) if words >= MANY_WORDS else (48, 3)
-    # 30 negatives of 48 were too much alike: NPMI .189 on a small text, against .211 for 5. Now it is
-    # .208 (sweep-small-text.json).
+    # 30 negatives of 48 were too much alike: NPMI .189 on a small text, against .211 for 5. Of 120,
+    # they give .208 (sweep-small-text.json).
     return shared_negatives(num_negatives, exponent, max(shared, 4 * num_negatives), span)
 
 
