@@ -5,6 +5,7 @@ import json
 import math
 import os
 import warnings
+from functools import partial
 from typing import Any
 
 from w2vjax.compressed import refuse_compressed
@@ -84,9 +85,9 @@ class Log:
         """Close the file. A failed run that wrote nothing leaves no new file."""
         if not failed:
             self._flush()
-        with contextlib.suppress(OSError):  # a warning has already named the file
-            release(self._file)
-            self._file.close()
+        for end in (partial(release, self._file), self._file.close):
+            with contextlib.suppress(OSError):  # a warning has already named the file
+                end()
         if self._new and not self._begun:
             with contextlib.suppress(OSError):  # the error of the run says more
                 os.unlink(self.path)
