@@ -218,7 +218,8 @@ def outputs(step: core.JaxprEqn, values: list[Any]) -> Sequence[Any]:
         return evaluate(next(iter(inner.values()))[0], values)
     for name, programs in inner.items():  # of loops and branches
         if any(map(has_rules, programs)):
-            if step.primitive.name == "shard_map":
+            closed = isinstance(params[name], tuple | list) or hasattr(params[name], "consts")
+            if step.primitive.name == "shard_map" or not closed:
                 cause = f"A custom rule inside {step.primitive.name} cannot be left out"
                 raise SettingError(f"{cause} of the reference. Check the function there by itself.")
             rewritten = [rewrite(each) for each in programs]
