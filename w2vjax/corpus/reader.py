@@ -38,8 +38,8 @@ def words_of_blocks(found: Iterable[np.ndarray], table: WordTable) -> Iterator[N
     """The words of blocks, each as its number in the table."""
     for block in found:
         separators = np.flatnonzero(block <= SEPARATOR)
-        starts: np.ndarray = np.roll(separators + 1, 1)
-        starts[0] = 0
+        starts: np.ndarray = np.zeros_like(separators)
+        np.add(separators[:-1], 1, out=starts[1:])
         lengths: np.ndarray = separators - starts
         opens: np.ndarray = np.zeros(0, np.int64)  # for every newline, the words before it
         if NEWLINE in block:
