@@ -22,7 +22,7 @@ from w2vjax.processes import exchange
 from w2vjax.threads import in_order, share
 
 _SETS = set, frozenset  # without an order, the result would differ from run to run
-BATCH = 1 << 18  # numbers handled at a time, by renumber and when tokens come from Python
+BATCH = 1 << 19  # numbers handled at a time, by renumber and when tokens come from Python
 
 
 class Seen(NamedTuple):
