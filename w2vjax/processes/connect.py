@@ -22,9 +22,11 @@ from w2vjax.processes.guard import (
     expect,
     leave,
     reason_of,
+    tell_failure,
     time_of_jax,
 )
 
+_claims: list[socket.socket] = []  # held until this process ends
 _SAME = "Give all the same --coordinator and --processes, and each its own --process."
 
 
@@ -161,9 +163,9 @@ def connect(
         late.cancel()
     if processes not in (None, there):
         atexit.register(leave, SettingError.exit_code)  # the others are not waited for
-        raise SettingError(
-            f"This process expects {processes} processes, and {there} have come. {_SAME}"
-        )
+        told = f"This process expects {processes} processes, and {there} have come. {_SAME}"
+        tell_failure(told)
+        raise SettingError(told)
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
@@ -179,8 +181,28 @@ def _check(coordinator: str | None, processes: int | None, process: int | None) 
     if not 0 <= process < processes:
         cause = f"--process {process} is not one of {processes} processes"
         raise SettingError(f"{cause}. Number them from 0 to {processes - 1}.")
+    _claim(f"{coordinator} {process}", process)
     if process == 0:
         _check_port(int(port))
+
+
+def _claim(name: str, process: int) -> None:
+    """Refuse a number that another process of this host has. JAX would abort one of the two.
+
+    The name of a socket, which Linux takes back when this process ends.
+    """
+    if sys.platform != "linux":
+        return
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0w2vjax {name}")
+    except OSError as error:
+        claim.close()
+        if error.errno == errno.EADDRINUSE:
+            cause = f"Another process of this host is process {process} already"
+            raise SettingError(f"{cause}. {_SAME}") from error
+        return  # a sandbox without such sockets
+    _claims.append(claim)
 
 
 def _check_port(port: int) -> None:

@@ -47,10 +47,9 @@ def _arrays(own: np.ndarray) -> np.ndarray:
 def _meet() -> None:
     """Wait for all processes. One may read for hours longer, and a collective would time out."""
     if how_many() > 1:
-        from jax._src import distributed  # the coordinator has no public name
+        from w2vjax.processes.guard import coordinator
 
-        coordinator: Any = distributed.global_state.client
-        coordinator.wait_at_barrier(f"w2vjax/exchange/{next(_exchanges)}", _WEEK)
+        coordinator().wait_at_barrier(f"w2vjax/exchange/{next(_exchanges)}", _WEEK)
 
 
 def gathered(own: IO[bytes], out: IO[bytes]) -> list[int]:

@@ -182,6 +182,18 @@ class Guard:
         )
 
 
+def tell_failure(reason: str) -> None:
+    """Let the guards of the other processes know why this one, which has no guard yet, ends."""
+    coordinator().key_value_set(f"{_NOTES}{jax.process_index()}", f"failed {reason}")
+
+
+def coordinator() -> Any:
+    """JAX's client of the coordinator, which keeps notes for all processes."""
+    from jax._src import distributed  # it has no public name
+
+    return distributed.global_state.client
+
+
 def reason_of(failure: BaseException) -> str:
     return (" ".join(str(failure).split()) or type(failure).__name__)[:500]
 
@@ -214,9 +226,7 @@ def guarded(step_timeout: float = float("inf")) -> Iterator[None]:
             guard.step_timeout = step_timeout
         yield
         return
-    from jax._src import distributed  # the coordinator's notes have no public name
-
-    guard = Guard(distributed.global_state.client, _heartbeat, step_timeout)
+    guard = Guard(coordinator(), _heartbeat, step_timeout)
     _guards.append(guard)
     failure: BaseException | None = None
     try:
