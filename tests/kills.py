@@ -33,9 +33,10 @@ def checkpoints(folder: Path) -> list[str]:
 def one(text: Path, folder: Path, count: int, victim: int, number: int, after: float) -> dict:
     """Seconds until the others had ended, what they said, and how the restart went."""
     kept = folder / "kept"
-    saved = ["--checkpoint", kept, "--checkpoint-every", 1, "--start-timeout", START]
+    saved = ["--checkpoint", kept, "--checkpoint-every", 1]
     arguments = options(text, folder / "out", 100_000, *saved)
-    with Crew(count, *arguments) as crew:
+    each = {number: ["--start-timeout", START] for number in range(count)}
+    with Crew(count, *arguments, each=each) as crew:
         time.sleep(after)
         crew.processes[victim].send_signal(number)
         begin = time.monotonic()
