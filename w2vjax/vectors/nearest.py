@@ -22,6 +22,7 @@ Query: TypeAlias = Any
 _MANY = 8
 # Scores are compared in this many strides. 64 is the fastest of 16 to 256 for 70,000 words.
 _STRIDES = 64
+_ROUNDING = float(np.finfo(np.float32).eps)
 
 
 class Searched(Protocol):
@@ -85,24 +86,28 @@ def nearest(
     if queries.ndim != 2 or queries.shape[1] != vectors.dim:
         cause = f"The queries have shape {queries.shape}"
         raise SettingError(f"{cause}. They must be [Q, {vectors.dim}].")
-    return nearest_to_units(vectors, directions(queries), topn, restrict_vocab)
+    width = min(whole_number("topn", topn), searched_words(vectors, restrict_vocab))
+    ids = np.zeros((len(queries), width), np.int32)
+    similarities = np.zeros(ids.shape, np.float32)
+    found = nearest_to_units(vectors, directions(queries), width, restrict_vocab)
+    for place, (rows, cosines) in enumerate(found):
+        ids[place], similarities[place] = rows, cosines
+    return Neighbours(ids, similarities)
 
 
 def nearest_to_units(
     vectors: Searched, queries: np.ndarray, topn: int, restrict_vocab: int | None
-) -> Neighbours:
-    """:func:`nearest` for queries [Q, D] float32 of length 1."""
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(ids, cosines in [-1, 1]) of the nearest words of each of Q queries [Q, D] of length 1."""
     searched = searched_words(vectors, restrict_vocab)
-    topn = min(whole_number("topn", topn), searched)
+    topn = min(topn, searched)
     if len(queries) >= _MANY:
         from w2vjax.vectors.batches import nearest_of_many
 
-        return Neighbours(*nearest_of_many(vectors.unit_on_device, queries, topn, searched))
+        found = nearest_of_many(vectors.unit_on_device, queries, topn, searched)
+        return list(zip(*found, strict=True))
     unit = vectors.unit_to_search[:searched]
-    found = [best(unit, query, topn) for query in queries]
-    ids = np.array([rows for rows, _ in found], np.int32).reshape(len(queries), topn)
-    similarities = np.array([scores for _, scores in found], np.float32).reshape(ids.shape)
-    return Neighbours(ids, np.clip(similarities, -1.0, 1.0))
+    return [best(unit, query, topn) for query in queries]
 
 
 def best(unit: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,11 +118,11 @@ def best(unit: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     rows that may be among the k, and ``vecdot`` scores these rows.
     """
     # A sum of D products of vectors of length 1 is off by D roundings at most, in either form.
-    doubt = 4 * len(query) * float(np.finfo(np.float32).eps)
+    doubt = 4 * len(query) * _ROUNDING
     rows = candidates(unit @ query, k, doubt)
     cosines = np.vecdot(np.ascontiguousarray(unit[rows]), query)
     order = np.argsort(-cosines, kind="stable")[:k]
-    return rows[order], cosines[order]
+    return rows[order], cosines[order].clip(-1.0, 1.0)
 
 
 def largest(scores: np.ndarray, k: int) -> np.ndarray:
@@ -162,12 +167,13 @@ def query_vectors(
             else:
                 total[place] += weight * _vector(vectors, item)
     rows = np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64)
-    units, lengths = scaled(rows)
-    if broken := np.flatnonzero(~np.isfinite(lengths)).tolist():
-        raise vectors._diverged(ids[broken[0]])
-    units *= np.array(weights)[:, None]
-    for place, unit in zip(places, units, strict=True):
-        total[place] += unit
+    lengths = np.sqrt(np.vecdot(rows, rows))
+    if not np.isfinite(lengths).all():
+        raise vectors._diverged(ids[int(np.isfinite(lengths).argmin())])
+    rows /= np.where(lengths > 0, lengths, 1.0)[:, None]
+    rows *= np.array(weights)[:, None]
+    for place, row in zip(places, rows, strict=True):
+        total[place] += row
     queries = directions(total)
     if not queries.any(axis=1).all():
         cause = "A query is empty or adds up to the zero vector, which points nowhere"
@@ -263,13 +269,13 @@ def directions(rows: np.ndarray) -> np.ndarray:
     # The square of a very large or small float64 is no float64. A power of two changes no bit.
     wide = finite(rows.astype(np.float64))
     exponents = np.frexp(np.abs(wide).max(axis=1, keepdims=True, initial=0.0))[1]
-    return unit_rows(np.ldexp(wide, -exponents)).astype(np.float32)
+    return scaled(np.ldexp(wide, -exponents))[0].astype(np.float32)
 
 
 def scaled(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows [n, D] divided by their lengths, in their dtype, and the lengths [n] in float64."""
     wide = rows.astype(np.float64)
-    length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
+    length = np.sqrt(np.vecdot(wide, wide))
     with np.errstate(invalid="ignore"):  # of infinity, which the callers refuse
         wide /= np.where(length > 0, length, 1.0)[:, None]
     return wide.astype(rows.dtype), length

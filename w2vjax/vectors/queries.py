@@ -15,7 +15,7 @@ Where gensim's ``KeyedVectors`` has a question, its name and result are the same
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,6 +40,7 @@ from w2vjax.vectors.nearest import (
 from w2vjax.vocab import listed_words
 
 Answer: TypeAlias = list[tuple[str, float]]
+Terms: TypeAlias = list[tuple[Any, float]]
 
 
 def most_similar(
@@ -81,8 +82,7 @@ def most_similar(
     >>> [word for word, similarity in vectors.most_similar("cat")]
     ['dog', 'tea']
     """
-    plus, minus = [query_items(positive)], [query_items(negative)]
-    return most_similar_batch(vectors, plus, minus, topn, restrict_vocab)[0]
+    return _answers(vectors, [weighted_terms(positive, negative)], topn, restrict_vocab)[0]
 
 
 def most_similar_batch(
@@ -117,21 +117,29 @@ def most_similar_batch(
     if len(minus) != len(plus):
         cause = f"There are {len(plus)} positive but {len(minus)} negative queries"
         raise SettingError(f"{cause}. Pair them up.")
-    topn = whole_number("topn", topn)
     terms = [weighted_terms(*pair) for pair in zip(plus, minus, strict=True)]
+    return _answers(vectors, terms, topn, restrict_vocab)
+
+
+def _answers(
+    vectors: Searched, terms: list[Terms], topn: int, restrict_vocab: int | None
+) -> list[Answer]:
+    topn = whole_number("topn", topn)
     queries, used = query_vectors(vectors, terms)
     most = topn + max(map(len, used), default=0)
     found = nearest_to_units(vectors, queries, most, restrict_vocab)
-    rows = zip(found.ids.tolist(), found.similarities.tolist(), used, strict=True)
-    return [_answer(vectors, ids, values, known, topn) for ids, values, known in rows]
+    return [
+        _answer(vectors, *neighbours, known, topn)
+        for neighbours, known in zip(found, used, strict=True)
+    ]
 
 
 def _answer(
-    vectors: Searched, ids: list[int], values: list[float], used: frozenset[int], topn: int
+    vectors: Searched, ids: np.ndarray, values: np.ndarray, used: frozenset[int], topn: int
 ) -> Answer:
     """The first ``topn`` words, without the words of the query."""
-    pairs = zip(ids, values, strict=True)
-    return [(vectors.words[id], value) for id, value in pairs if id not in used][:topn]
+    words, pairs = vectors.words, zip(ids.tolist(), values.tolist(), strict=True)
+    return [(words[id], value) for id, value in pairs if id not in used][:topn]
 
 
 def most_similar_cosmul(
@@ -182,7 +190,7 @@ def most_similar_cosmul(
     above, below = (np.prod(side, axis=0) for side in (shifted[: len(plus)], shifted[len(plus) :]))
     scores = (above / (below + 1e-6)).astype(np.float32)
     ids = largest(scores, topn + len(used))
-    return _answer(vectors, ids.tolist(), scores[ids].tolist(), used, topn)
+    return _answer(vectors, ids, scores[ids], used, topn)
 
 
 def similar_by_vector(
