@@ -478,6 +478,53 @@ def test_a_battery_of_zeros_fails(cli: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert "1/1 checks passed" in hollow.out
 
 
+HINGE = """
+import jax
+import w2vjax as w2v
+from w2vjax.objectives.scores import score, score_backward
+
+def margins(hidden, output, targets):
+    return 1 - (2 * targets.labels - 1) * score(hidden, output, targets.ids)
+
+def loss(hidden, output, targets):
+    return (targets.weights * jax.nn.relu(margins(hidden, output, targets))).sum(-1)
+
+def backward(hidden, output, targets):
+    live = margins(hidden, output, targets) > 0
+    error = -targets.weights * (2 * targets.labels - 1)
+    return score_backward(jax.numpy.where(live, error, 0), hidden, output, targets.ids)
+
+hinge = w2v.negative_sampling(5)._replace(loss=loss, backward=backward, bounded=None)
+always = hinge._replace(backward=lambda h, o, t: score_backward(
+    -t.weights * (2 * t.labels - 1), h, o, t.ids))
+"""
+
+
+def test_a_loss_that_is_flat_somewhere_passes_where_that_is_allowed(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "flat.py").write_text(HINGE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(
+        "w2vjax.gradcheck.objectives.check_objectives",
+        partial(battery.check_objectives, windows=["pairs"], sizes=[battery.MAIN_SIZE]),
+    )
+    arguments = ["--dtype", "float64", "--kind", "ordinary", "two words"]
+    told = cli("gradcheck", "--objective", "flat:hinge", *arguments)
+    assert told.code == 1
+    assert told.out.count("FAILED flat:hinge, pairs, float64: the reference is zero in ") == 1
+    assert told.out.rstrip().endswith("; too little is tested")
+    share = re.search(r"allow it: --least-tested ([0-9]+)", told.out)
+    assert share is not None
+    for least, code in ((share[1], 0), (int(share[1]) + 1, 1), ("nan", 1)):
+        done = cli("gradcheck", "--objective", "flat:hinge", *arguments, "--least-tested", least)
+        assert done.code == code, done.out
+    wrong = cli("gradcheck", "--objective", "flat:always", *arguments, "--least-tested", 0)
+    assert wrong.code == 1
+    assert "FAILED flat:always, 2 of 2 checks." in wrong.out
+
+
 def shift_changed(factor: float) -> Any:
     """The example's NCE with another shift in the backward than in the loss."""
     whole = OBJECTIVES["nce"]
