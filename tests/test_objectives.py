@@ -318,6 +318,33 @@ def test_composed_and_per_example_gradients(name: str, x64: None) -> None:
         np.testing.assert_allclose(e, w, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", LISTED)
+def test_composed_loss_has_the_gradient_of_the_weights_too(name: str, x64: None) -> None:
+    """So weights that a larger program learns are trained, alone or beside the params."""
+    objective, given, _ = tiny(name, size=TINY._replace(blocks=2))
+
+    def gradients(loss: Any) -> Any:
+        alone = jax.grad(lambda *rest: 3 * loss(given[0], *rest), (0, 1), allow_int=True)
+        whole = jax.grad(loss, (0, 1, 2), allow_int=True)
+        mixed = jax.jacrev(
+            lambda weights: jax.grad(loss)(given[0], with_weights(weights), given[2])
+        )
+        return alone(*given[1:]), whole(*given), mixed(given[1].inputs.weights)
+
+    def with_weights(weights: Any) -> w2v.Batch:
+        return given[1]._replace(inputs=given[1].inputs._replace(weights=weights))
+
+    found = gradients(w2v.objectives.compose(objective))
+    wanted = gradients(partial(w2v.cross_entropy, objective))
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        if one.dtype != jax.dtypes.float0:
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-11)
+    assert any(
+        np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(found[0]) if leaf.dtype.kind == "f"
+    )
+
+
 def test_composed_loss_feeds_any_optimiser(standard_promotion: None) -> None:
     import optax
 

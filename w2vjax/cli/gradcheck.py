@@ -174,9 +174,7 @@ def too_little(records: list[Record], least: float) -> list[str]:
             )
     leaves = [leaf for record in records for leaf in record.check.leaves]
     if leaves and not any(leaf.exercise.tested for leaf in leaves):
-        lines.append(
-            "FAILED: the reference is zero everywhere. Is --kind ordinary left out?"
-        )
+        lines.append("FAILED: the reference is zero everywhere. Is --kind ordinary left out?")
     return lines
 
 

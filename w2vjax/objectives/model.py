@@ -7,6 +7,7 @@ All are pure functions. They trust their ids (JAX hides bad ones: see :mod:`w2vj
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -283,8 +284,8 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Goal], Array]:
         objective: any.
 
     Returns:
-        loss(params, batch, targets) -> scalar, to be differentiated by params alone. The gradient
-        is dense, in the dtype of params.
+        loss(params, batch, targets) -> scalar. Its gradient in params is handwritten and dense, in
+        the dtype of params. In the weights of batch and targets it is that of :func:`jax.grad`.
 
     >>> from w2vjax.windows.skipgram import pairs
     >>> objective, params = softmax(), init_params(jax.random.key(0), 4, 2)
@@ -302,15 +303,26 @@ def compose(objective: Objective) -> Callable[[Params, Batch, Goal], Array]:
     def loss(params: Params, batch: Batch, targets: Goal) -> Array:
         return cross_entropy(objective, params, batch, targets)
 
-    def loss_forward(params: Params, batch: Batch, targets: Goal) -> tuple[Array, Params]:
+    def loss_forward(*traced: Any) -> tuple[Array, Any]:
+        params, batch, targets = jax.tree.map(lambda leaf: leaf.value, traced)
         total, gradients = backward(objective, params, batch, targets)
         dense = (to_dense(g, p) for g, p in zip(gradients, params, strict=True))
-        return total, Params(*(g.astype(p.dtype) for g, p in zip(dense, params, strict=True)))
+        found = Params(*(g.astype(p.dtype) for g, p in zip(dense, params, strict=True)))
+        if not any(leaf.perturbed for leaf in jax.tree.leaves(traced[1:])):
+            return total, (found, None, None)
 
-    def loss_backward(gradients: Params, d_loss: Array) -> tuple[Params, None, None]:
-        return jax.tree.map(lambda g: d_loss.astype(g.dtype) * g, gradients), None, None
+        def of_rest(rest: tuple[Batch, Goal]) -> Array:
+            return cross_entropy(objective, params, *rest)
 
-    loss.defvjp(loss_forward, loss_backward)
+        return total, (found, *jax.grad(of_rest, allow_int=True)((batch, targets)))
+
+    def loss_backward(gradients: Any, d_loss: Array) -> Any:
+        def times(leaf: Array) -> Array:
+            return leaf if leaf.dtype == jax.dtypes.float0 else d_loss.astype(leaf.dtype) * leaf
+
+        return jax.tree.map(times, gradients)
+
+    loss.defvjp(loss_forward, loss_backward, symbolic_zeros=True)
     return loss
 
 
