@@ -3,10 +3,10 @@
     check_gradients                every entry against the gradient in float64
     jax.test_util.check_grads      one random direction against a central difference
 
-Both get the wrong gradients of this package's tests, on the same batches in float64: ordinary ones
-first, then difficult ones, until one is found out. A right gradient meets all batches, and a check
-that fails it has given a false alarm. The hollow cases are wrong gradients at params where the
-right gradient is zero, or the same.
+Both run with their defaults, and get the wrong gradients of this package's tests on the same batches
+in float64: ordinary ones first, then difficult ones, until one is found out. A right gradient meets
+all batches, and a check that fails it has given a false alarm. The hollow cases are wrong gradients
+at params where the right gradient is zero, or the same.
 
     python benchmarks/gradient_checks.py --write
 """
@@ -29,24 +29,17 @@ import test_hollow_checks as hollow
 import test_mutants as battery
 
 import w2vjax as w2v
-from w2vjax.gradcheck.objectives import magnitudes
 
 KINDS = ("ordinary", "scores past 6", "everything equal", "half padded", "two words")
 Check = Callable[..., bool]
 
 
-def by_entry(loss: Any, backward: Any, inputs: Any, terms: Any) -> bool:
-    """Whether check_gradients passes the gradient of a batch."""
-    settings = {"also": (), "scales": (1,), "allow_zero": True}
-    return w2v.check_gradients(loss, backward, *inputs, **settings, **terms).passed
-
-
-def as_used(loss: Any, backward: Any, inputs: Any, terms: Any) -> bool:
-    """Whether check_gradients passes a gradient, with its defaults."""
+def by_entry(loss: Any, backward: Any, inputs: Any) -> bool:
+    """Whether check_gradients passes the gradient of a batch, with its defaults."""
     return w2v.check_gradients(loss, backward, *inputs).passed
 
 
-def by_direction(loss: Any, backward: Any, inputs: Any, terms: Any) -> bool:
+def by_direction(loss: Any, backward: Any, inputs: Any) -> bool:
     """Whether jax.test_util.check_grads passes the gradient: its check of reverse mode."""
     params, *batch = jax.tree.map(jax.numpy.asarray, inputs)
     value, compiled = jax.jit(loss), jax.jit(backward)
@@ -67,13 +60,9 @@ def is_rows(leaf: Any) -> bool:
     return isinstance(leaf, w2v.Rows)
 
 
-def situations(name: str, window: str) -> list[tuple[Any, Any]]:
-    """(inputs, terms) of each kind of batch."""
-    found = []
-    for kind in KINDS:
-        _, inputs, *_ = battery.Situation.get(name, window, kind, 0)
-        found.append((inputs, magnitudes(*inputs[:2])))
-    return found
+def situations(name: str, window: str) -> list[Any]:
+    """The inputs of each kind of batch."""
+    return [battery.Situation.get(name, window, kind, 0)[1] for kind in KINDS]
 
 
 def mutated(name: str, mutant: Any) -> Any:
@@ -92,17 +81,16 @@ def measure(label: str, check: Check, most: int | None) -> dict[str, Any]:
     start = time.process_time()
     for name, window, mutant, change in chosen:
         loss, backward = battery.functions(name)[0], mutated(name, change)
-        if all(check(loss, backward, *each) for each in batches[name, window]):
+        if all(check(loss, backward, each) for each in batches[name, window]):
             missed.append(f"{mutant} ({name}, {window})")
     seconds = time.process_time() - start
     right = [
-        check(*battery.functions(n), *each) for (n, _), found in batches.items() for each in found
+        check(*battery.functions(n), each) for (n, _), found in batches.items() for each in found
     ]
-    checks: Check = as_used if check is by_entry else check
     fooled = [
         name
         for name, (loss, wrong, inputs, _) in hollow.HOLLOW.items()
-        if checks(loss, wrong, inputs, {})
+        if check(loss, wrong, inputs)
     ]
     return {
         "check": label,
