@@ -3,10 +3,10 @@
     check_gradients                every entry against the gradient in float64
     jax.test_util.check_grads      one random direction against a central difference
 
-Both run with their defaults, and get the wrong gradients of this package's tests on the same batches
-in float64: ordinary ones first, then difficult ones, until one is found out. A right gradient meets
-all batches, and a check that fails it has given a false alarm. The hollow cases are wrong gradients
-at params where the right gradient is zero, or the same.
+Both run with their defaults. They get the wrong gradients of this package's tests, on the same
+batches in float64: ordinary ones first, then difficult ones, until one is found out. A right
+gradient meets all batches, and a check that fails it has given a false alarm. The hollow cases are
+wrong gradients at params where the right gradient is zero, or the same.
 
     python benchmarks/gradient_checks.py --write
 """

@@ -237,15 +237,24 @@ def picture(rows: Sequence[dict[str, Any]], path: Path) -> None:
     plt.close(figure)
 
 
-def earlier(path: Path) -> dict[str, Any]:
-    """A result of --json; read before anything is measured."""
+def earlier(path: Path, words: int, keys: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """A result of --json that has rows of these keys; read before anything is measured."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
-        if found["benchmark"] == "quick" and found["environment"]["commit"]:
-            return found
+        there = [tuple(row[name] for name in KEY) for row in found["rows"]]
+        if found["benchmark"] != "quick" or not found["environment"]["commit"]:
+            raise ValueError(found["benchmark"])
+        before = found["settings"]["words"]
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise SystemExit(f"{path} is no result of quick.py --json. Name a file that it has written.")
+        remedy = "Name a file that it has written."
+        raise SystemExit(f"{path} is no result of quick.py --json. {remedy}") from None
+    if before != words:
+        cause = f"{path} is of {before:,} words, and this run of {words:,}"
+        raise SystemExit(f"{cause}. Give --words {before}.")
+    if not set(there) & set(keys):
+        cause = f"{path} has none of the methods and dims of this run"
+        raise SystemExit(f"{cause}. It has: {', '.join(' '.join(map(str, key)) for key in there)}.")
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -253,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     names = ["-".join(pair) for pair in METHODS]
     add("--methods", nargs="+", choices=names, default=names, metavar="METHOD")
-    add("--dims", type=int, nargs="+", default=[100, 300])
+    add("--dims", type=int, nargs="+", help="default: 100 and 300; 100 with --seeds")
     add("--words", type=int, default=600_000, help="of the text; a full softmax gets a tenth")
     add("--rounds", type=int, default=2)
     add("--json", type=Path, help="write the result to this file")
@@ -261,16 +270,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--compare", type=Path, help="a result of --json, to stand beside this one")
     add("--seeds", type=int, help="train one small model from so many seeds instead")
     options = parser.parse_args(arguments)
-    other = earlier(options.compare) if options.compare else None
+    options.dims = options.dims or ([100] if options.seeds else [100, 300])
     if options.seeds:
+        left_out = {"--picture": options.picture, "--compare": options.compare}
+        left_out |= {
+            "--methods": options.methods != names,
+            "more than one of --dims": options.dims[1:],
+        }
+        if given := [name for name, value in left_out.items() if value]:
+            parser.error(f"--seeds does not take {' and '.join(given)}")
         sizes = [options.words // 300, options.words // 30, options.words // 6]
         rows = from_seeds(options.seeds, sizes, options.dims[0], options.rounds)
         same = ("seeds", "dim", "samples", "calls_per_sample")  # in all rows
         print(table([{n: v for n, v in row.items() if n not in same} for row in rows]))
         settings = {"epochs": 5, "rounds": options.rounds}
-        report("quick-seeds", settings, rows, write=options.write)
+        record = report("quick-seeds", settings, rows, write=options.write)
+        if options.json:
+            write_json(options.json, record)
         return
     chosen = [pair for pair in METHODS if "-".join(pair) in options.methods]
+    keys = [(*pair, dim) for pair in chosen for dim in options.dims]
+    other = earlier(options.compare, options.words, keys) if options.compare else None
     rows, peaks = measure(chosen, options.dims, options.words, options.rounds)
     print(table(rows))
     settings = {"words": options.words, "rounds": options.rounds, **peaks}
