@@ -64,6 +64,7 @@ JOBS = (
     Job("reference_speed.py", "--quick", "", 1),
     Job("handwritten_vs_autodiff.py", "--vocab-sizes 1000 10000 --rounds 3", "", 2),
     Job("gradient_checks.py", "--quick", "", 3),
+    Job("quick.py", "--methods skip-gram-negative --dims 25 --words 60000", "", 3),
     Job("softmax_scaling.py", "--quick", "", 8),
     Job("step_speed.py", "--quick", "", 15),
     Job("pipeline_speed.py", "--quick", "", 5, ("corpus",)),
