@@ -628,6 +628,7 @@ def test_an_example_whose_influence_is_below_the_tolerance_is_not_tested() -> No
     for far in (160.0, 500.0):
         check = check_gradients(loss, first_alone, w, np.asarray([0.5, far]))
         assert check.sentence == "params agrees; not exercised: batch.0 in 1 of 2 rows (at 1)."
+        assert check.report.endswith("\nOnly where the loss is flat: allow_zero=['batch.0'].")
     assert not check_gradients(loss, first_alone, w, np.asarray([0.5, 1.0])).passed
 
 

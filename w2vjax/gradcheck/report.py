@@ -143,10 +143,10 @@ class GradientCheck(NamedTuple):
             rows.append([leaf.name, f"{leaf.error:.1e}", f"{leaf.tolerance:.0e}", tested, shown])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        verdict = "passed" if self.passed else "FAILED"
-        told = self.reference != "jax.grad"
-        how = f"{self.precision}; reference: {self.reference}" if told else self.precision
-        return "\n".join([*lines, f"{verdict} ({how}): {self.sentence}"])
+        how = self.precision + f"; reference: {self.reference}" * (self.reference != "jax.grad")
+        lines.append(f"{'passed' if self.passed else 'FAILED'} ({how}): {self.sentence}")
+        flat = [which.partition(" in ")[0] for which in self.untested]
+        return "\n".join(lines + [f"Only where the loss is flat: allow_zero={flat}."] * bool(flat))
 
     def row(self) -> dict[str, Any]:
         """All parts for JSON: leaves and examples as dicts."""
