@@ -125,7 +125,7 @@ def connect(
         heartbeat: seconds after which a silent process is taken to be dead.
 
     Raises:
-        SettingError: the address, the numbers or the times cannot work, or the port is taken.
+        SettingError: the address, numbers or times cannot work, or the port or number is taken.
         ProcessError: JAX cannot connect.
     """
     for name, seconds, least in (
@@ -189,7 +189,7 @@ def _check(coordinator: str | None, processes: int | None, process: int | None) 
 def _claim(name: str, process: int) -> None:
     """Refuse a number that another process of this host has. JAX would abort one of the two.
 
-    The name of a socket, which Linux takes back when this process ends.
+    A socket with the name of the number shows it. Linux removes the socket when a process ends.
     """
     if sys.platform != "linux":
         return

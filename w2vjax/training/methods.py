@@ -63,8 +63,7 @@ class Method(NamedTuple):
 # Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json, and for skip-gram
 # by trees sweep-rates-trees.json. Words of a step: sweep-bounds.json for skip-gram with negatives,
 # else sweep-words.json. The softmaxes: sweep-rates-softmax.json and sweep-words-softmax.json, on
-# 1 MB and from one seed. A second look with four seeds: 256 words learned no more than 1,024, and
-# CBOW at twice its rate learned more there, but far less on a small text read 20 times.
+# 1 MB and from one seed.
 _SHIPPED = (
     Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
     Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.05, batch_words=256),

@@ -86,28 +86,25 @@ def nearest(
     if queries.ndim != 2 or queries.shape[1] != vectors.dim:
         cause = f"The queries have shape {queries.shape}"
         raise SettingError(f"{cause}. They must be [Q, {vectors.dim}].")
-    width = min(whole_number("topn", topn), searched_words(vectors, restrict_vocab))
-    ids = np.zeros((len(queries), width), np.int32)
-    similarities = np.zeros(ids.shape, np.float32)
-    found = nearest_to_units(vectors, directions(queries), width, restrict_vocab)
-    for place, (rows, cosines) in enumerate(found):
-        ids[place], similarities[place] = rows, cosines
-    return Neighbours(ids, similarities)
+    return nearest_to_units(vectors, directions(queries), topn, restrict_vocab)
 
 
 def nearest_to_units(
     vectors: Searched, queries: np.ndarray, topn: int, restrict_vocab: int | None
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(ids, cosines in [-1, 1]) of the nearest words of each of Q queries [Q, D] of length 1."""
+) -> Neighbours:
+    """:func:`nearest` for queries [Q, D] float32 of length 1."""
     searched = searched_words(vectors, restrict_vocab)
-    topn = min(topn, searched)
+    topn = min(whole_number("topn", topn), searched)
     if len(queries) >= _MANY:
         from w2vjax.vectors.batches import nearest_of_many
 
-        found = nearest_of_many(vectors.unit_on_device, queries, topn, searched)
-        return list(zip(*found, strict=True))
+        return Neighbours(*nearest_of_many(vectors.unit_on_device, queries, topn, searched))
     unit = vectors.unit_to_search[:searched]
-    return [best(unit, query, topn) for query in queries]
+    ids = np.zeros((len(queries), topn), np.int32)
+    similarities = np.zeros(ids.shape, np.float32)
+    for place, query in enumerate(queries):
+        ids[place], similarities[place] = best(unit, query, topn)
+    return Neighbours(ids, similarities)
 
 
 def best(unit: np.ndarray, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,13 +164,12 @@ def query_vectors(
             else:
                 total[place] += weight * _vector(vectors, item)
     rows = np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64)
-    lengths = np.sqrt(np.vecdot(rows, rows))
+    units, lengths = scaled(rows)
     if not np.isfinite(lengths).all():
         raise vectors._diverged(ids[int(np.isfinite(lengths).argmin())])
-    rows /= np.where(lengths > 0, lengths, 1.0)[:, None]
-    rows *= np.array(weights)[:, None]
-    for place, row in zip(places, rows, strict=True):
-        total[place] += row
+    units *= np.array(weights)[:, None]
+    for place, unit in zip(places, units, strict=True):
+        total[place] += unit
     queries = directions(total)
     if not queries.any(axis=1).all():
         cause = "A query is empty or adds up to the zero vector, which points nowhere"

@@ -124,14 +124,12 @@ def most_similar_batch(
 def _answers(
     vectors: Searched, terms: list[Terms], topn: int, restrict_vocab: int | None
 ) -> list[Answer]:
+    """The ``topn`` words nearest to each query, from its items with their weights."""
     topn = whole_number("topn", topn)
     queries, used = query_vectors(vectors, terms)
     most = topn + max(map(len, used), default=0)
     found = nearest_to_units(vectors, queries, most, restrict_vocab)
-    return [
-        _answer(vectors, *neighbours, known, topn)
-        for neighbours, known in zip(found, used, strict=True)
-    ]
+    return [_answer(vectors, *one, topn) for one in zip(*found, used, strict=True)]
 
 
 def _answer(
