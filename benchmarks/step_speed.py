@@ -312,7 +312,7 @@ AXES = {
     "window": [5, 10],
     "negatives": [5, 15],
     "run": [8, 16, 32],
-    "batch_words": [384, 768, 1536, 6144],
+    "batch_words": [96, 192, 384, 1536, 6144],
 }
 QUICK = {"objective": AXES["objective"], "dim": [128]}
 
@@ -359,9 +359,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = cases(given or (QUICK if options.quick else AXES), options.cross)
     # every objective with every model, and the rest one at a time
     if not given and not options.quick:
-        wanted = list(
-            dict.fromkeys([*cases({n: AXES[n] for n in ("model", "objective")}, True), *wanted])
-        )
+        pairs = cases({n: AXES[n] for n in ("model", "objective")}, True)
+        trees = {"objective": ["hierarchical"], "batch_words": [64, 256]}
+        wanted = list(dict.fromkeys([*pairs, *wanted, *cases(trees, True)]))
     rows = []
     for case in wanted:
         small = case.objective == "softmax"

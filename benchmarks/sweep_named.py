@@ -131,10 +131,36 @@ def bounds() -> list[Group]:
 
 def shared() -> list[Group]:
     """Negatives that blocks share, on a short and on a long text."""
-    changes = [{"shared": k, "span": span} for k, span in ((32, 4), (32, 2), (48, 4), (48, 3))]
+    few = ((48, 3), (32, 4), (16, 1), (16, 2))
+    changes: list[Settings] = [{"shared": k, "span": span} for k, span in few]
+    seeds = (1, 2, 3)
     return [
-        Group("10mb", MAIN, changes, {"epochs": 15}, (1, 2)),
-        Group("100mb", MAIN, changes, {"epochs": 1}),
+        Group("10mb", MAIN, changes, {"epochs": 15}, seeds),
+        Group("100mb", MAIN, changes, {"epochs": 3}, seeds),
+        Group("100mb", ("cbow", "negative"), changes[:3], {"epochs": 3}, seeds),
+    ]
+
+
+def words() -> list[Group]:
+    """Words of a step with learning rates: smaller steps want a smaller rate."""
+    trees, cbow = ("skip-gram", "hierarchical"), ("cbow", "negative")
+    rates: dict[Pair, list[tuple[int, float]]] = {
+        MAIN: [(384, 0.1), (192, 0.1), (192, 0.075)],
+        trees: [(256, 0.05), (32, 0.05), (32, 0.035)],
+        cbow: [(384, 0.5), (192, 0.5), (192, 0.35)],
+        ("cbow", "hierarchical"): [(96, 0.15), (48, 0.15)],
+    }
+    changes = {
+        pair: [{"batch_words": size, "learning_rate": rate} for size, rate in each]
+        for pair, each in rates.items()
+    }
+    three, six = (1, 2, 3), (1, 2, 3, 4, 5, 6)
+    groups = [Group("10mb", pair, each, {"epochs": 15}, three) for pair, each in changes.items()]
+    return [
+        *(Group("100mb", pair, changes[pair], {"epochs": 3}, six) for pair in (MAIN, cbow)),
+        Group("100mb", trees, changes[trees][1:], {"epochs": 3}, three),
+        *groups,
+        *(Group("lee", pair, changes[pair], {"epochs": 10}, three) for pair in (MAIN, trees)),
     ]
 
 
@@ -201,6 +227,7 @@ SWEEPS: dict[str, Callable[..., list[Group]]] = {
     "shared": shared,
     "rates": rates,
     "batch": batch,
+    "words": words,
     "copies": copies,
     "small-text": small_text,
 }

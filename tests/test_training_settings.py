@@ -345,15 +345,26 @@ def test_a_schedule_of_ones_own_is_not_told_as_the_usual_rate(planted, schedule)
     assert watch.remedy(usual.run) == "Lower learning_rate=0.07 or batch_words=32."
 
 
-def test_every_corpus_gets_the_same_rate_and_an_accelerator_larger_steps(planted):
+def test_a_long_text_gets_a_smaller_rate_and_an_accelerator_larger_steps_at_the_old_one(planted):
     numbers = {"dim": 8, "min_count": 1, "copies": 1}
-    chosen = w2v.method("skip-gram", "negative")
-    words = chosen.accelerator_words if on_accelerator(None) else chosen.batch_words
+    for objective, rates in (("negative", (0.1, 0.075)), ("hierarchical", (0.05, 0.035))):
+        many = methods.MANY_WORDS
+        short, long = (w2v.method("skip-gram", objective, words) for words in (many - 1, many))
+        assert (short.learning_rate, long.learning_rate) == rates
+        assert w2v.method("skip-gram", objective) == long != short
+        settings = w2v.Settings(objective=objective)
+        for chosen in (short, long):
+            assert methods.completed(settings, chosen).learning_rate == chosen.learning_rate
+            assert methods.completed(settings, chosen, accelerator=True).learning_rate == rates[0]
+    for model in ("cbow", "skip-gram"):  # a mean of words, and a softmax, keep theirs
+        plain = w2v.method(model, "softmax")
+        assert methods.completed(w2v.Settings(), plain, True).learning_rate == plain.learning_rate
+    short, long = w2v.method(words=1000), w2v.method()
+    given = w2v.Settings(learning_rate=0.3)
+    assert methods.completed(given, long, accelerator=True).learning_rate == 0.3
+    words = short.accelerator_words if on_accelerator(None) else short.batch_words
     usual = w2v.set_up(planted, w2v.Settings(**numbers))
-    assert (usual.settings.batch_words, usual.settings.learning_rate) == (
-        words,
-        chosen.learning_rate,
-    )
+    assert (usual.settings.batch_words, usual.settings.learning_rate) == (words, 0.1)
     assert (
         w2v.set_up(planted, w2v.Settings(**numbers, block_words=256)).settings.batch_words % 256
         == 0

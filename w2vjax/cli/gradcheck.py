@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 
-from w2vjax.cli.arguments import Flag, NewFileOrOutput, shown
+from w2vjax.cli.arguments import Flag, Json, shown
 from w2vjax.cli.output import answer, columns
 from w2vjax.errors import SettingError
 from w2vjax.gradcheck import objectives as forms
@@ -32,7 +32,7 @@ def gradcheck(
     objective: str = "all",
     dtype: Dtypes = ("float64", "float32", "bfloat16"),
     kind: Kinds = tuple(KINDS),
-    json: NewFileOrOutput = None,
+    json: Json = None,
     least_tested: float = 100 * forms.LEAST_SHARE,
     audit: Flag = False,
 ) -> int:
@@ -63,8 +63,6 @@ def gradcheck(
         dtype: Types of the parameters: float64, float32, bfloat16. Default: all three.
         kind: Kinds of batch, such as ordinary or "huge logits". The error for a wrong name lists
             all names. Default: all kinds.
-        json: Write all checks in full as JSON to this file. With '-', write it to standard output,
-            and nothing else.
         least_tested: The least share of "tested", in percent.
         audit: Report how far loss and gradient are from float64. Nothing is judged.
     """

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Optional, get_args
 from tyro.conf import OmitArgPrefixes, arg
 
 from w2vjax.cli import arguments
-from w2vjax.cli.arguments import Corpus, Holds, NewFileOrOutput, Strings, Text, TextOptions, shown
+from w2vjax.cli.arguments import Corpus, Holds, Json, Strings, Text, TextOptions, shown
 from w2vjax.cli.options import Given, Options, Processes, Saving, given_in, keywords_for, source_of
 from w2vjax.cli.output import answer, write_json
 from w2vjax.errors import FileError, SettingError
@@ -33,7 +33,7 @@ def train(
     from_: Annotated[Optional[Path], shown("FOLDER", name="from")] = None,
     no_compile_cache: bool = False,
     quiet: bool = False,
-    json: NewFileOrOutput = None,
+    json: Json = None,
     hosts: Annotated[Processes, arguments.together] = Processes(),
 ) -> int:
     """Train word vectors on text files.
@@ -64,7 +64,6 @@ def train(
         no_compile_cache: Keep no compiled programs on disk. They are kept in ~/.cache/w2vjax, or in
             JAX_COMPILATION_CACHE_DIR.
         quiet: Show no progress bar and no summary.
-        json: Write the summary as JSON to this file, or to standard output for '-'.
     """
     from w2vjax.devices.compiling import use_compile_cache
     from w2vjax.processes.guard import guarded
@@ -151,7 +150,7 @@ def plan(
     training: OmitArgPrefixes[Options] = Options(),
     *,
     text: Text = TextOptions(),
-    json: NewFileOrOutput = None,
+    json: Json = None,
 ) -> int:
     """Say how much memory and time a training run will take. The settings are those of train.
 

@@ -22,6 +22,7 @@ from w2vjax.windows.sampling import draw_reach
 from w2vjax.windows.skipgram import block_batch, fan_batch
 
 # From this many words on, blocks share fewer negatives: a long text draws each word often enough.
+# Skip-gram takes a smaller rate from here on (benchmarks/results/cpu-2-cores/sweep-words.json).
 MANY_WORDS = 1 << 23
 # CBOW takes a smaller rate where words / epochs are fewer than this, down to a tenth of it.
 FEW_WORDS = 1 << 13
@@ -44,6 +45,7 @@ class Method(NamedTuple):
         batch_words: of a step on a CPU.
         accelerator_words: of a step on a GPU or TPU, where a small one costs as much as a large one
             (benchmarks/results/nvidia-h100-80gb-hbm3/gpu-train.json).
+        accelerator_rate: what learning_rate is multiplied by there, because steps are larger.
         block_words: T, consecutive words in a block.
         optimizer: schedule -> optax transformation.
     """
@@ -54,23 +56,25 @@ class Method(NamedTuple):
     learning_rate: float
     batch_words: int
     accelerator_words: int = 8192
+    accelerator_rate: float = 1.0
     block_words: int = 16
     optimizer: OptimizerMaker = row_sgd
     reach: Reach = draw_reach
     embed_backward: EmbedBackward = embed_backward
 
 
-# Of a long text. Learning rates: benchmarks/results/cpu-2-cores/sweep-rates.json, and for skip-gram
-# by trees sweep-rates-trees.json. Words of a step: sweep-bounds.json for skip-gram with negatives,
-# else sweep-words.json. The softmaxes: sweep-rates-softmax.json and sweep-words-softmax.json, on
-# 1 MB and from one seed.
+# Of a long text. Words of a step and learning rates: benchmarks/results/cpu-2-cores/
+# sweep-words.json. A core takes small steps faster, because their rows stay in its cache
+# (step_speed.json). On a long text they learn as much only at a smaller rate, and CBOW less at any.
+# The rates of larger steps: sweep-rates.json and sweep-rates-trees.json. The softmaxes:
+# sweep-rates-softmax.json and sweep-words-softmax.json, on 1 MB and from one seed.
 _SHIPPED = (
-    Method("skip-gram", "negative", block_batch, learning_rate=0.1, batch_words=384),
-    Method("skip-gram", "hierarchical", fan_batch, learning_rate=0.05, batch_words=256),
-    Method("skip-gram", "softmax", block_batch, learning_rate=0.2, batch_words=1024),
-    Method("cbow", "negative", cbow.cbow_block_batch, learning_rate=0.5, batch_words=384),
-    Method("cbow", "hierarchical", cbow.cbow_counted_batch, learning_rate=0.15, batch_words=96),
-    Method("cbow", "softmax", cbow.cbow_block_batch, learning_rate=0.5, batch_words=1024),
+    Method("skip-gram", "negative", block_batch, 0.075, 192, accelerator_rate=4 / 3),
+    Method("skip-gram", "hierarchical", fan_batch, 0.035, 32, accelerator_rate=10 / 7),
+    Method("skip-gram", "softmax", block_batch, 0.2, 1024),
+    Method("cbow", "negative", cbow.cbow_block_batch, 0.5, 384),
+    Method("cbow", "hierarchical", cbow.cbow_counted_batch, 0.15, 96),
+    Method("cbow", "softmax", cbow.cbow_block_batch, 0.5, 1024),
 )
 # The same windows with means that weigh by their words.
 _COUNTED: dict[Windows, Windows] = {
@@ -115,15 +119,16 @@ def method(
     """The method that was measured for a model, an objective and a length of text.
 
     ``train`` takes this method, with the words and epochs of its run, unless another is given.
-    Skip-gram has one method for all texts. A mean of context words is nearly unique to its place,
-    so CBOW learns a short text by heart. Its rate is that of a long text times, to two digits::
+    On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. A mean
+    of context words is nearly unique to its place, so CBOW learns a short text by heart. Its rate
+    is that of a long text times, to two digits::
 
         min(1, max(1 / 10, words / epochs / FEW_WORDS))
 
     On fewer than SHORT_TEXT words CBOW also weighs a mean by its number of words
     (:func:`~w2vjax.windows.cbow.cbow_counted_block_batch`).
 
-    Source: benchmarks/results/cpu-2-cores/sweep-small-text.json.
+    Source: benchmarks/results/cpu-2-cores/sweep-words.json and sweep-small-text.json.
 
     Args:
         model: "skip-gram" or "cbow".
@@ -140,6 +145,8 @@ def method(
 
     >>> method("cbow").learning_rate, method("cbow", words=48_000, epochs=20).learning_rate
     (0.5, 0.15)
+    >>> method().learning_rate, method(words=48_000).learning_rate
+    (0.075, 0.1)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
     ('cbow_block_batch', 'cbow_counted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
@@ -157,12 +164,23 @@ def method(
         ) from None
     whole_number("words", 0 if words is None else words, least=0)
     whole_number("epochs", epochs)
-    if model == "cbow" and words is not None:
+    if words is None:
+        return chosen
+    if model == "skip-gram" and words < MANY_WORDS:
+        return chosen._replace(learning_rate=_larger_rate(chosen), accelerator_rate=1.0)
+    if model == "cbow":
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
         if words < SHORT_TEXT:
             chosen = chosen._replace(windows=_COUNTED.get(chosen.windows, chosen.windows))
     return chosen
+
+
+def _larger_rate(chosen: Method) -> float:
+    """The rate of an accelerator, to two digits where it is another one."""
+    if chosen.accelerator_rate == 1:
+        return chosen.learning_rate
+    return float(f"{chosen.learning_rate * chosen.accelerator_rate:.2g}")
 
 
 def undivided(chosen: Method) -> Method:
@@ -173,7 +191,8 @@ def undivided(chosen: Method) -> Method:
     """
     # That gradient counts a mean by its words already.
     chosen = chosen._replace(windows=_UNCOUNTED.get(chosen.windows, chosen.windows))
-    return chosen._replace(embed_backward=embed_backward_undivided, learning_rate=0.05)
+    chosen = chosen._replace(embed_backward=embed_backward_undivided)
+    return chosen._replace(learning_rate=0.05, accelerator_rate=1.0)
 
 
 def make_objective(
@@ -221,14 +240,14 @@ def completed(
         SettingError: a setting cannot work, alone or with another.
 
     >>> completed(Settings()).batch_words, completed(Settings(batch_words=160)).batch_words
-    (384, 160)
+    (192, 160)
     """
     settings.check()
     chosen = chosen or method(settings.model, settings.objective)
     for name in ("batch_words", "accelerator_words"):  # of both devices, on whichever it runs
         whole_number(name, getattr(chosen, name), most=MOST_BATCH_WORDS)
     usual: dict[str, Any] = {
-        "learning_rate": chosen.learning_rate,
+        "learning_rate": _larger_rate(chosen) if accelerator else chosen.learning_rate,
         "block_words": chosen.block_words,
         "batch_words": chosen.accelerator_words if accelerator else chosen.batch_words,
     }
