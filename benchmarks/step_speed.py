@@ -308,7 +308,7 @@ def row(
 AXES = {
     "model": ["skip-gram", "cbow"],
     "objective": ["negative", "clear", "hierarchical", "softmax"],
-    "dim": [100, 128, 300],
+    "dim": [50, 100, 128, 300],
     "window": [5, 10],
     "negatives": [5, 15],
     "run": [8, 16, 32],

@@ -13,6 +13,7 @@ import pytest
 from cases import LISTED, OBJECTIVES, dense_gradients
 
 import w2vjax as w2v
+from w2vjax import trees
 from w2vjax.gradcheck.cases import Size, make_case
 from w2vjax.gradcheck.differences import difference_error
 from w2vjax.gradcheck.objectives import WINDOWS, make_inputs, tables_of
@@ -428,6 +429,23 @@ def test_ten_thousand_repeats_of_one_id_add_up(x64: None) -> None:
     np.add.at(wanted, ids, values)
     found = w2v.to_dense(w2v.Rows(jnp.asarray(ids), jnp.asarray(values)), jnp.zeros((3, 4)))
     np.testing.assert_allclose(found, wanted, rtol=1e-12)  # measured 4e-14
+
+
+@pytest.mark.parametrize("in_pairs", [True, False])
+@pytest.mark.parametrize("dim", [1, 2, 3, 4, 6, 10, 50])
+def test_rows_are_added_in_one_piece_or_two_to_the_same_bits(dim, in_pairs, monkeypatch):
+    monkeypatch.setattr(trees, "_SLOW_IN_PAIRS", in_pairs)
+    random = np.random.default_rng(dim)
+    ids, values = random.integers(0, 5, 40), random.normal(size=(40, dim)).astype(np.float32)
+    expected = start = random.normal(size=(7, dim)).astype(np.float32)
+    expected = expected.copy()
+    np.add.at(expected, ids, values)
+    add = jax.jit(trees.add_rows)
+    found = add(jnp.asarray(start), jnp.asarray(ids), jnp.asarray(values))
+    assert np.array_equal(found, expected)
+    assert add.lower(start, ids, values).as_text().count("stablehlo.scatter") == 1 + (
+        in_pairs and dim % 4 == 2
+    )
 
 
 def test_the_start_is_uniform_with_a_range_that_shrinks_with_dim() -> None:

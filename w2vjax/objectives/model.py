@@ -21,7 +21,7 @@ from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.scores import score_bound
 from w2vjax.objectives.softmax import SoftmaxTargets, softmax
-from w2vjax.trees import float_dtype
+from w2vjax.trees import add_rows, float_dtype
 from w2vjax.types import Batch, EmbedBackward, Goal, Gradient, Objective, Params, Rows, Tables
 
 
@@ -270,7 +270,7 @@ def to_dense(gradient: Gradient, table: Array) -> Array:
     if values.shape != expected:  # one column or one row would be repeated
         what = "A gradient" if ids is None else "Values of Rows"
         raise SettingError(f"{what} of shape {values.shape} cannot be added. Give {expected}.")
-    return values if ids is None else jnp.zeros(table.shape, values.dtype).at[ids].add(values)
+    return values if ids is None else add_rows(jnp.zeros(table.shape, values.dtype), ids, values)
 
 
 def compose(objective: Objective) -> Callable[[Params, Batch, Goal], Array]:

@@ -35,6 +35,7 @@ from jax.typing import ArrayLike
 from w2vjax.errors import SettingError
 from w2vjax.objectives.bounds import Gone, bounded_steps, not_gone
 from w2vjax.objectives.model import to_dense
+from w2vjax.trees import add_rows
 from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
 
 # The state of an optax transformation: a pytree of its own.
@@ -357,4 +358,4 @@ def _add(table: jax.Array, ids: jax.Array | None, update: jax.Array) -> jax.Arra
     # On a GPU this is XLA's scatter-add, atomic in float32; jaxlib 0.10.2 to 0.11.0 compile it to a
     # slow loop there (openxla/xla issue 46225), which newer ones do not.
     update = update.astype(table.dtype)
-    return table + update if ids is None else table.at[ids].add(update)
+    return table + update if ids is None else add_rows(table, ids, update)
