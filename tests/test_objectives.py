@@ -440,12 +440,11 @@ def test_rows_are_added_in_one_piece_or_two_to_the_same_bits(dim, in_pairs, monk
     expected = start = random.normal(size=(7, dim)).astype(np.float32)
     expected = expected.copy()
     np.add.at(expected, ids, values)
-    add = jax.jit(trees.add_rows)
+    add = jax.jit(lambda *given: trees.add_rows(*given))  # traced anew
     found = add(jnp.asarray(start), jnp.asarray(ids), jnp.asarray(values))
     assert np.array_equal(found, expected)
-    assert add.lower(start, ids, values).as_text().count("stablehlo.scatter") == 1 + (
-        in_pairs and dim % 4 == 2
-    )
+    pieces = add.lower(start, ids, values).as_text().count('"stablehlo.scatter"(')
+    assert pieces == 1 + (in_pairs and dim % 4 == 2)
 
 
 def test_the_start_is_uniform_with_a_range_that_shrinks_with_dim() -> None:
