@@ -359,7 +359,9 @@ def test_training_uses_an_objective_as_it_is_now() -> None:
     names: dict[str, Any] = {"jnp": jnp, "w2v": w2v, "times": lambda: 1.0}
     exec(OWN, names)
     text = [["a", "rose", "is", "a", "rose"]] * 40
+    # a loss times 3 bends more than its bounds by weights know: at the usual rate it diverges
     settings = {"dim": 4, "epochs": 2, "min_count": 1, "sample": 0, "copies": 1}
+    settings["learning_rate"] = 0.02
     own = names["objective"]
 
     def tables(objective: Any) -> Any:
