@@ -48,7 +48,7 @@ class Recipe(NamedTuple):
         reach: (key, shape, window) -> how far each center looks, int32 of this shape.
         embed_backward: (d_hidden [B, T, D], inputs) -> the gradient of the input rows.
         deterministic: fixed order of additions on a GPU, by sorting.
-        measured: the loss is computed on this many groups. All would slow training by 10 %.
+        measured: the loss is computed on this many blocks. All would slow training by 10 %.
         every: the loss is computed once in this many steps.
         mesh: with the axis "copy", or those of devices/tables.py.
         platform: of the run's devices: it decides about compiler options.
@@ -136,7 +136,7 @@ def gradient_step(
 
     Returns:
         (state, loss, pairs). The loss before the step and its positive pairs, float32, are sums
-        over the first ``recipe.measured`` groups and those that share their targets. Both are 0 if
+        over the first ``recipe.measured`` blocks and those that share their targets. Both are 0 if
         ``measure`` is false.
 
     >>> from w2vjax.training.methods import method
@@ -202,10 +202,12 @@ def descend(
 def measured_loss(
     recipe: Recipe, params: Params, batch: Batch, targets: Goal
 ) -> tuple[jax.Array, jax.Array]:
-    """(loss, positive pairs), both summed over the first groups of a batch, float32 scalars."""
+    """(loss, positive pairs), both summed over the first blocks of a batch, float32 scalars."""
     whole = batch.words.shape[0]
     together = max(1, math.lcm(batch.regrouped, recipe.objective.sharing(targets)))  # 0 if empty
-    groups = min(whole, -(-recipe.measured // together) * together)
+    # windows that regroup have several groups in each block, such as one for each center
+    wanted = recipe.measured * max(1, whole // recipe.groups)
+    groups = min(whole, -(-wanted // together) * together)
 
     # an axis counts groups, or what some neighbouring groups share: see types.Batch and
     # types.Objective
