@@ -445,6 +445,8 @@ def test_rows_are_added_in_one_piece_or_two_to_the_same_bits(dim, in_pairs, monk
     assert np.array_equal(found, expected)
     pieces = add.lower(start, ids, values).as_text().count('"stablehlo.scatter"(')
     assert pieces == 1 + (in_pairs and dim % 4 == 2)
+    narrow = add.lower(jnp.bfloat16(start), ids, jnp.bfloat16(values))
+    assert narrow.as_text().count('"stablehlo.scatter"(') == 1
 
 
 def test_the_start_is_uniform_with_a_range_that_shrinks_with_dim() -> None:

@@ -610,6 +610,8 @@ def test_a_method_of_your_own_is_what_trains(planted):
         ("batch_words", 0),
         ("accelerator_words", 0),
         ("accelerator_words", 65_537),
+        ("accelerator_rate", 0.0),
+        ("accelerator_rate", float("nan")),
         ("learning_rate", float("nan")),
         ("learning_rate", -1.0),
     ],

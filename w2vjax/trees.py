@@ -36,8 +36,9 @@ def float_dtype(dtype: DTypeLike) -> np.dtype:
     return found
 
 
-# jaxlib 0.10 adds to rows in pairs of numbers if their size is even and no multiple of 4. On a CPU
-# that is 16 times slower. Later versions do not.
+# jaxlib 0.10 adds to rows of float32 in pairs if their size is even and no multiple of 4. On a CPU
+# that is 16 times slower (benchmarks/results/cpu-2-cores/step_speed.json has dim 50). Later
+# versions do not. Other types are not slower in pairs.
 _SLOW_IN_PAIRS = jax.__version_info__ < (0, 11)
 
 
@@ -48,7 +49,7 @@ def add_rows(table: jax.Array, ids: jax.Array, values: jax.Array) -> jax.Array:
     [[0.0, 0.0], [2.0, 2.0]]
     """
     dim = table.shape[1]
-    if not (_SLOW_IN_PAIRS and dim % 4 == 2):
+    if not (_SLOW_IN_PAIRS and dim % 4 == 2 and table.dtype == jnp.float32):
         return table.at[ids].add(values)
     first = table.at[ids, : dim - 1].add(values[:, : dim - 1])
     return first.at[ids, dim - 1].add(values[:, dim - 1])

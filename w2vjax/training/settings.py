@@ -159,8 +159,8 @@ class Settings:
     dtype: DtypeName = one_of(
         DtypeName,
         "float32",
-        "Type of the tables. bfloat16 halves their memory. On a CPU it trains 10 times slower, and "
-        "slower still with many words: XLA converts both tables in every step.",
+        "Type of the tables. bfloat16 halves their memory. On a CPU it trains many times slower, "
+        "the more the larger the vocabulary, because XLA converts both tables in every step.",
     )
 
     def __post_init__(self) -> None:
