@@ -37,8 +37,8 @@ def float_dtype(dtype: DTypeLike) -> np.dtype:
 
 
 # jaxlib 0.10 adds to rows of float32 in pairs if their size is even and no multiple of 4. On a CPU
-# that is 16 times slower (benchmarks/results/cpu-2-cores/step_speed.json has dim 50). Later
-# versions do not. Other types are not slower in pairs.
+# that is 16 times slower: 2.8 ns a number against .17, 512 rows of 50 numbers. Later versions do
+# not. Other types are not slower in pairs.
 _SLOW_IN_PAIRS = jax.__version_info__ < (0, 11)
 
 
