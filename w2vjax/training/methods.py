@@ -66,8 +66,8 @@ class Method(NamedTuple):
 
 
 # Of a long text. Words of a step and learning rates: benchmarks/results/cpu-2-cores/
-# sweep-words.json. A core takes small steps faster, because their rows stay in its cache: 192 words
-# 14 to 20 % faster than 384, at dim 100 with 2 MB of cache. On a long text they learn as much only
+# sweep-words.json. A core takes small steps faster, because their rows stay in its cache
+# (step_speed.json: two copies by 20 %, with trees by 28 %). On a long text they learn as much only
 # at a smaller rate, and CBOW less at any. The rates of larger steps: sweep-rates.json and
 # sweep-rates-trees.json. The softmaxes: sweep-rates-softmax.json and sweep-words-softmax.json, on
 # 1 MB and from one seed. A second look with four seeds: 256 words learned no more than 1,024, and
