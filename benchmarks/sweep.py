@@ -19,9 +19,9 @@ is a crash. A cell that takes longer than --limit seconds is too slow. After eit
 with 1, and --resume tries them again.
 
 Verdicts: "fine", a held-out loss below that of the unigram distribution; "unlearned", one that is
-not, but sane: the text was too short; "garbage", a table that is not finite, a loss above the
-untrained one, or a held-out loss of more than 1.5 times the unigram one; "refused", an error of the
-library; "finite", where nothing was held out.
+not, but sane: the text was too short; "garbage", a table that is not finite, a loss above
+1.1 times the untrained one, or a held-out loss above 1.5 times the unigram one; "refused", an error
+of the library; "finite", where nothing was held out.
 """
 
 import argparse

@@ -29,6 +29,7 @@ CUSTOM = ("shared", "span", "a", "b")  # of the objective, which is then a calle
 TIMES = "_times"  # learning_rate_times=4 is four times the default of the pair
 MOST_BATCH_WORDS = 65_536  # of Settings
 GARBAGE = 1.5  # held-out loss, over that of the unigram distribution
+ABOVE = 1.1  # loss, over the untrained one. A short run measures few pairs, and the loss varies.
 
 
 def pair_defaults(settings: Settings, corpus: Any) -> Any:
@@ -102,14 +103,15 @@ def verdict(cell: dict[str, Any]) -> str:
     more.
 
     refused: an error of the library, with its exit code. garbage: exit 0, and a table that is not
-    finite, a loss above the untrained one, or a held-out loss above 1.5 times that of the unigram
-    distribution. unlearned: exit 0, sane, and a held-out loss that is not below the unigram one.
+    finite, a loss above 1.1 times the untrained one, or a held-out loss above 1.5 times that of the
+    unigram distribution. unlearned: exit 0, sane, and a held-out loss that is not below the unigram
+    one.
     """
     if cell["exit"] != 0:
         return "refused"
     loss, untrained = cell.get("loss"), cell.get("untrained_loss")
     held, unigram = cell.get("held_out"), cell.get("unigram")
-    above = loss is not None and untrained is not None and loss > untrained
+    above = loss is not None and untrained is not None and loss > ABOVE * untrained
     if not cell["finite"] or above:
         return "garbage"
     if unigram is None:

@@ -16,7 +16,7 @@ import w2vjax as w2v
 from w2vjax.errors import SettingError
 from w2vjax.gradcheck.cases import Size, make_case
 from w2vjax.gradcheck.objectives import WINDOWS, make_inputs
-from w2vjax.objectives.bounds import stiffness
+from w2vjax.objectives.bounds import MANY, bounded_steps, not_gone, stiffness
 
 TINY = Size(7, 3, 2, 4, 2)
 KINDS = ("ordinary", "two words", "scores past 6")
@@ -284,6 +284,25 @@ def test_the_bound_costs_no_product_with_a_vector() -> None:
         ]
         # 5 % more; 21 % for a softmax over 60 words, which scores 26 positives once more
         assert flops[1] < (1.3 if name == "softmax" else 1.15) * flops[0], (name, flops)
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_a_row_moves_by_the_rate_or_by_1_over_its_bound_or_by_half_of_that(dense: bool) -> None:
+    """Rate times bound: a half, 2, MANY, very much, infinite, and none."""
+    ways = [0.5, 2.0, MANY, 1e6, np.inf, 0.0]
+    expected = [1, 1 / (2 * (1 + 4 / (4 + MANY**2))), 1 / (1.5 * MANY), 1 / 2e6, 0, 1]
+    values, bounds = jnp.ones((6, 2)), 10 * jnp.asarray(ways)
+    ids = None if dense else jnp.arange(6)
+    both = w2v.Params(values, values)
+    steps, _ = bounded_steps(
+        both,
+        w2v.Params(ids, ids),
+        w2v.Params(bounds, bounds),
+        w2v.Params(0.1, 0.1),
+        not_gone(both),
+    )
+    for step in steps:
+        np.testing.assert_allclose(step[:, 0], -0.1 * np.asarray(expected), rtol=1e-6)
 
 
 def test_stiffness_by_hand() -> None:

@@ -23,7 +23,7 @@ from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
 from w2vjax.devices.feed import alike, feed, longest_call, marked
 from w2vjax.devices.mesh import on_accelerator
-from w2vjax.objectives.bounds import counts_of
+from w2vjax.objectives.bounds import MANY, counts_of
 from w2vjax.objectives.softmax import softmax
 from w2vjax.runs import loop
 from w2vjax.training import methods
@@ -675,7 +675,9 @@ def row_adagrad_in_numpy(gradient, bounds, rates, epsilon):
         total += (gradient**2).mean(1)
         size = rate / np.sqrt(total + epsilon)
         gone += size * bounds
-        table -= np.minimum(size, 1 / np.maximum(bounds, 1e-30))[:, None] * gradient
+        way = size * bounds
+        many = way**2 / (way**2 + MANY**2)
+        table -= (size / np.maximum(1, way * (1 + many)))[:, None] * gradient
     return table, gone
 
 
