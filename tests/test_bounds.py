@@ -286,23 +286,36 @@ def test_the_bound_costs_no_product_with_a_vector() -> None:
         assert flops[1] < (1.3 if name == "softmax" else 1.15) * flops[0], (name, flops)
 
 
-@pytest.mark.parametrize("dense", [True, False])
-def test_a_row_moves_by_the_rate_or_by_1_over_its_bound_or_by_half_of_that(dense: bool) -> None:
-    """Rate times bound: a half, 2, MANY, very much, infinite, and none."""
-    ways = [0.5, 2.0, MANY, 1e6, np.inf, 0.0]
-    expected = [1, 1 / (2 * (1 + 4 / (4 + MANY**2))), 1 / (1.5 * MANY), 1 / 2e6, 0, 1]
-    values, bounds = jnp.ones((6, 2)), 10 * jnp.asarray(ways)
-    ids = None if dense else jnp.arange(6)
+def steps_of(ways: list[float], ids: list[int] | None) -> list[float]:
+    """Steps over the rate for rows of gradient 1, whose c are ``ways`` in both tables."""
+    values, bounds = jnp.ones((len(ways), 2)), 10 * jnp.asarray(ways)
     both = w2v.Params(values, values)
-    steps, _ = bounded_steps(
-        both,
-        w2v.Params(ids, ids),
-        w2v.Params(bounds, bounds),
-        w2v.Params(0.1, 0.1),
-        not_gone(both),
-    )
-    for step in steps:
-        np.testing.assert_allclose(step[:, 0], -0.1 * np.asarray(expected), rtol=1e-6)
+    at = w2v.Params(*2 * [None if ids is None else jnp.asarray(ids)])
+    sizes = w2v.Params(0.1, 0.1)
+    steps, _ = bounded_steps(both, at, w2v.Params(bounds, bounds), sizes, not_gone(both))
+    np.testing.assert_array_equal(*steps)
+    return (-10 * np.asarray(steps[0][:, 0], np.float64)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("ways", "m"),
+    [([0.5, 2.0, 0.0], 1.7), ([MANY, MANY], MANY), ([1.0, 300.0, 1e4], 9715), ([0.0], 0)],
+)
+def test_a_row_moves_by_the_rate_or_by_1_over_k_of_its_bound(ways: list[float], m: float) -> None:
+    k = 1 + 3 * m**2 / (m**2 + MANY**2)
+    expected = [1 / max(1, k * way) for way in ways]
+    halves = [way / 2 for way in ways for _ in range(2)]
+    for found in (
+        steps_of(ways, None),
+        steps_of(ways, list(range(len(ways)))),
+        steps_of(halves, [row for row in range(len(ways)) for _ in range(2)])[::2],
+    ):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_way_beyond_all_bounds_moves_no_row_and_spoils_no_other() -> None:
+    assert steps_of([np.inf, 0.0], [0, 1]) == pytest.approx([0, 1])
+    assert steps_of([3e38, 0.0], None) == pytest.approx([0, 1])
 
 
 def test_stiffness_by_hand() -> None:

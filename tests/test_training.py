@@ -676,8 +676,9 @@ def row_adagrad_in_numpy(gradient, bounds, rates, epsilon):
         size = rate / np.sqrt(total + epsilon)
         gone += size * bounds
         way = size * bounds
-        many = way**2 / (way**2 + MANY**2)
-        table -= (size / np.maximum(1, way * (1 + many)))[:, None] * gradient
+        mean = (way**2).sum() / way.sum()
+        k = 1 + 3 * mean**2 / (mean**2 + MANY**2)
+        table -= (size / np.maximum(1, k * way))[:, None] * gradient
     return table, gone
 
 

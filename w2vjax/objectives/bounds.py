@@ -20,27 +20,35 @@ above the largest eigenvalue of the block of each row, even if a step holds one 
 times. Real steps mix many examples, whose curvatures point in different directions, so larger
 constants are faster and still stable. But all examples of a row have something in common, such as
 the mean of the hidden vectors. The more examples a step has, the more this one direction outweighs
-the others. So a row with very many examples moves by half of 1 / bound at most, as constants of
-half the size would have it::
+the others. So where rows have very many examples, all bounds of the step count up to four times, as
+with constants of a quarter of the size::
 
-    step(row) = lr / max(1, c * (1 + c^2 / (c^2 + MANY^2)))        c = lr * bound(row)
+    c(row) = lr * bound(row)                     step(row) = lr / max(1, k * c(row))
+    k = 1 + 3 m^2 / (m^2 + MANY^2)               m = sum_i c_i c(row of i) / sum_i c_i
+
+where c_i is the share of example i in c. m is below 1 with the default settings, 5 with 8,192 words
+a step, and 70 with a window of 20 and 30 negatives. One k for all rows keeps their steps in
+proportion: with a k for each row, rare words grew too fast beside frequent ones. On a GPU k is 1.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 
 from w2vjax.types import Params, Tree
 
 # Measured: benchmarks/results/cpu-2-cores/sweep-bounds.json
 A, B = 8.0, 6.0
-# Measured: benchmarks/results/cpu-2-cores/sweep-grid.json. Without it a step of everything large on
-# 100 different words unlearned them. Half as much (32) cost 30 negatives on a small text .02 NPMI.
+# Measured: benchmarks/results/cpu-2-cores/sweep-grid.json. At 96 and above, CBOW on 100 different
+# words with 16 times its words a step diverged now and then; a smaller number slows 30 negatives.
 MANY = 64.0
+# Larger ways are cut to this, so that float32 holds their squares.
+_LONGEST = 1e15
+_SAMPLE = 1024  # of about so many examples, evenly spaced, m is the mean
 
 
 def stiffness(vectors: Array, a: float = A, b: float = B) -> Array:
@@ -99,7 +107,7 @@ def cleared(state: Tree) -> Tree:
 
 
 def bounded_steps(
-    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone
+    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone, many: float = MANY
 ) -> tuple[Params, Gone]:
     """(-step * values, gone). The step of a row follows from its bound over all its examples.
 
@@ -109,34 +117,48 @@ def bounded_steps(
         bounds: [N] or [V].
         sizes: step sizes, scalars or [N].
         gone: before the step.
+        many: the m at which bounds count 2.5 times.
     """
     rows = gone.rows
-
-    def way(at: int) -> Array:
-        return jnp.asarray(sizes[at], rows.dtype) * jnp.abs(bounds[at]).astype(rows.dtype)
-
-    def short(size: ArrayLike, way: Array) -> Array:
-        many = 1 - 1 / (1 + jnp.square(way / MANY))  # written so that inf gives 1
-        return -jnp.asarray(size / jnp.maximum(1, way * (1 + many)))
-
+    own = [  # c of each example, or of each row of a dense gradient
+        jnp.minimum(jnp.asarray(size, rows.dtype) * jnp.abs(bound).astype(rows.dtype), _LONGEST)
+        for size, bound in zip(sizes, bounds, strict=True)
+    ]
     found = [at for at in range(2) if ids[at] is not None]
-    factors = {at: short(sizes[at], way(at)) for at in range(2) if at not in found}
-    for at in factors:
-        rows = rows.at[:, at].add(way(at))
+    dense = [at for at in range(2) if at not in found]
+    for at in dense:
+        rows = rows.at[:, at].add(own[at])
+    ways = {at: own[at] for at in dense}  # c of the row
+    pairs = [(own[at], own[at]) for at in dense]
     if found:  # the rows of both tables together: a GPU launches half as many programs
         places = jnp.concatenate([2 * ids[at] + at for at in found])
-        size = jnp.concatenate([jnp.broadcast_to(sizes[at], ids[at].shape) for at in found])
-        own = jnp.concatenate([way(at) for at in found])
+        mine = jnp.concatenate([own[at] for at in found])
         flat = rows.reshape(-1)
         # The sum below needs ``before``, so XLA reads it before it adds. Otherwise XLA would copy
         # the array.
         before = jax.lax.optimization_barrier(flat[places])
-        flat = flat.at[places].add(own + jnp.minimum(before, 0))  # min(before, 0) is 0
+        flat = flat.at[places].add(mine + jnp.minimum(before, 0))  # min(before, 0) is 0
         rows = flat.reshape(rows.shape)
-        factor = short(size, jnp.maximum(flat[places] - before, own))
+        whole = jnp.maximum(flat[places] - before, mine)
         ends = np.cumsum([ids[at].size for at in found])[:-1]
-        # without the barrier, XLA computes all factors again for each table
-        parted = jnp.split(jax.lax.optimization_barrier(factor), ends)
-        factors |= dict(zip(found, parted, strict=True))
+        # without the barrier, XLA computes all of it again for each table
+        whole = jax.lax.optimization_barrier(whole)
+        ways |= dict(zip(found, jnp.split(whole, ends), strict=True))
+        pairs.append((mine, whole))
+    # A GPU would launch four more programs a step, for a k of 1.02 at its 8,192 words.
+    k = jax.lax.platform_dependent(
+        pairs, cpu=partial(_times, many), default=lambda _: jnp.float32(1)
+    )
+    factors = [-jnp.asarray(sizes[at] / jnp.maximum(1, k * ways[at])) for at in range(2)]
     stepped = [factors[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]
     return Params(*stepped), Gone(rows)
+
+
+def _times(many: float, pairs: list[tuple[Array, Array]]) -> Array:
+    """k for pairs of (c_i [N], c(row of i) [N])."""
+    # the steps of trees have thousands of examples for few words: each fourth tells as much
+    pairs = [(mine[:: (n := max(1, len(mine) // _SAMPLE))], whole[::n]) for mine, whole in pairs]
+    own = sum((mine.sum() for mine, _ in pairs), jnp.float32(0))
+    weighted = sum(((mine * whole).sum() for mine, whole in pairs), jnp.float32(0))
+    m = weighted / jnp.maximum(own, 1e-20)
+    return 4 - 3 / (1 + jnp.square(m / many))

@@ -22,8 +22,7 @@ The state of a transformation, and of any chain that holds it, shows what it tak
 
 The summed gradients of many words at once make frequent rows step too far and diverge. So
 :func:`row_sgd` and :func:`row_adagrad` step by their own size or by 1 / bound, whichever is less.
-The bound of a row is the sum over its examples. A row with very many examples steps by half of
-1 / bound at most.
+The bound of a row is the sum over its examples.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -115,9 +114,10 @@ class RowSgdState(NamedTuple):
 def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtraArgs:
     """Gradient descent: a row moves by min(learning rate, 1 / bound) times its summed gradient.
 
-    The bound of a row is the sum of the curvature bounds of its examples in this step. A row with
-    very many examples moves by half of 1 / bound at most (:mod:`w2vjax.objectives.bounds`). Plain
-    gradient descent without a bound is ``optax.sgd(learning_rate)``.
+    The bound of a row is the sum of the curvature bounds of its examples in this step. On
+    a CPU bounds count up to four times where rows have very many examples
+    (:mod:`w2vjax.objectives.bounds`). Plain gradient descent without a bound is
+    ``optax.sgd(learning_rate)``.
 
     Args:
         learning_rate: a number, or step -> number.
