@@ -126,12 +126,13 @@ def bounded_steps(
     ]
     found = [at for at in range(2) if ids[at] is not None]
     dense = [at for at in range(2) if at not in found]
+    # of each dense table, and of the rows of both: size, c of the examples, c of their rows
+    parts = [(jnp.asarray(sizes[at]), own[at], own[at]) for at in dense]
     for at in dense:
         rows = rows.at[:, at].add(own[at])
-    ways = {at: own[at] for at in dense}  # c of the row
-    pairs = [(own[at], own[at]) for at in dense]
     if found:  # the rows of both tables together: a GPU launches half as many programs
         places = jnp.concatenate([2 * ids[at] + at for at in found])
+        size = jnp.concatenate([jnp.broadcast_to(sizes[at], ids[at].shape) for at in found])
         mine = jnp.concatenate([own[at] for at in found])
         flat = rows.reshape(-1)
         # The sum below needs ``before``, so XLA reads it before it adds. Otherwise XLA would copy
@@ -139,18 +140,18 @@ def bounded_steps(
         before = jax.lax.optimization_barrier(flat[places])
         flat = flat.at[places].add(mine + jnp.minimum(before, 0))  # min(before, 0) is 0
         rows = flat.reshape(rows.shape)
-        whole = jnp.maximum(flat[places] - before, mine)
-        ends = np.cumsum([ids[at].size for at in found])[:-1]
-        # without the barrier, XLA computes all of it again for each table
-        whole = jax.lax.optimization_barrier(whole)
-        ways |= dict(zip(found, jnp.split(whole, ends), strict=True))
-        pairs.append((mine, whole))
+        parts.append((size, mine, jnp.maximum(flat[places] - before, mine)))
     # A GPU would launch four more programs a step, for a k of 1.02 at its 8,192 words.
     k = jax.lax.platform_dependent(
-        pairs, cpu=partial(_times, many), default=lambda _: jnp.float32(1)
+        [part[1:] for part in parts], cpu=partial(_times, many), default=lambda _: jnp.float32(1)
     )
-    factors = [-jnp.asarray(sizes[at] / jnp.maximum(1, k * ways[at])) for at in range(2)]
-    stepped = [factors[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]
+    factors = [-size / jnp.maximum(1, k * way) for size, _, way in parts]
+    if found:
+        ends = np.cumsum([ids[at].size for at in found])[:-1]
+        # without the barrier, XLA computes all factors again for each table
+        factors[-1:] = jnp.split(jax.lax.optimization_barrier(factors[-1]), ends)
+    of_table = dict(zip(dense + found, factors, strict=True))
+    stepped = [of_table[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]
     return Params(*stepped), Gone(rows)
 
 
