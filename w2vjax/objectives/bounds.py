@@ -28,7 +28,8 @@ with constants of a quarter of the size::
 
 where c_i is the share of example i in c. m is below 1 with the default settings, 5 with 8,192 words
 a step, and 70 with a window of 20 and 30 negatives. One k for all rows keeps their steps in
-proportion: with a k for each row, rare words grew too fast beside frequent ones. On a GPU k is 1.
+proportion: with a k for each row, rare words grew too fast beside frequent ones. k is 1 on a GPU,
+and where a gradient is dense, as that of a full softmax is.
 """
 
 from functools import partial
@@ -141,10 +142,11 @@ def bounded_steps(
         flat = flat.at[places].add(mine + jnp.minimum(before, 0))  # min(before, 0) is 0
         rows = flat.reshape(rows.shape)
         parts.append((size, mine, jnp.maximum(flat[places] - before, mine)))
-    # A GPU would launch four more programs a step, for a k of 1.02 at its 8,192 words.
-    k = jax.lax.platform_dependent(
-        [part[1:] for part in parts], cpu=partial(_times, many), default=lambda _: jnp.float32(1)
-    )
+    k = jnp.float32(1)
+    if not dense:  # a full softmax needs no k, and learns less with it in few large steps
+        # a GPU would launch four more programs a step, for a k of 1.02 at its 8,192 words
+        times, one = partial(_times, many), k
+        k = jax.lax.platform_dependent(*parts[0][1:], cpu=times, default=lambda *_: one)
     factors = [-size / jnp.maximum(1, k * way) for size, _, way in parts]
     if found:
         ends = np.cumsum([ids[at].size for at in found])[:-1]
@@ -155,11 +157,10 @@ def bounded_steps(
     return Params(*stepped), Gone(rows)
 
 
-def _times(many: float, pairs: list[tuple[Array, Array]]) -> Array:
-    """k for pairs of (c_i [N], c(row of i) [N])."""
+def _times(many: float, own: Array, ways: Array) -> Array:
+    """k for the c of examples [N] and of their rows [N]."""
     # the steps of trees have thousands of examples for few words: each fourth tells as much
-    pairs = [(mine[:: (n := max(1, len(mine) // _SAMPLE))], whole[::n]) for mine, whole in pairs]
-    own = sum((mine.sum() for mine, _ in pairs), jnp.float32(0))
-    weighted = sum(((mine * whole).sum() for mine, whole in pairs), jnp.float32(0))
-    m = weighted / jnp.maximum(own, 1e-20)
+    stride = max(1, len(own) // _SAMPLE)
+    own, ways = own[::stride], ways[::stride]
+    m = (own * ways).sum() / jnp.maximum(own.sum(), 1e-20)
     return 4 - 3 / (1 + jnp.square(m / many))
