@@ -32,7 +32,6 @@ proportion: with a k for each row, rare words grew too fast beside frequent ones
 and where a gradient is dense, as that of a full softmax is.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -49,7 +48,6 @@ A, B = 8.0, 6.0
 MANY = 64.0
 # Larger ways are cut to this, so that float32 holds their squares.
 _LONGEST = 1e15
-_SAMPLE = 1024  # of about so many examples, evenly spaced, m is the mean
 
 
 def stiffness(vectors: Array, a: float = A, b: float = B) -> Array:
@@ -108,7 +106,7 @@ def cleared(state: Tree) -> Tree:
 
 
 def bounded_steps(
-    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone, many: float = MANY
+    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone
 ) -> tuple[Params, Gone]:
     """(-step * values, gone). The step of a row follows from its bound over all its examples.
 
@@ -118,7 +116,6 @@ def bounded_steps(
         bounds: [N] or [V].
         sizes: step sizes, scalars or [N].
         gone: before the step.
-        many: the m at which bounds count 2.5 times.
     """
     rows = gone.rows
     own = [  # c of each example, or of each row of a dense gradient
@@ -127,8 +124,7 @@ def bounded_steps(
     ]
     found = [at for at in range(2) if ids[at] is not None]
     dense = [at for at in range(2) if at not in found]
-    # of each dense table, and of the rows of both: size, c of the examples, c of their rows
-    parts = [(jnp.asarray(sizes[at]), own[at], own[at]) for at in dense]
+    factors = {at: -jnp.asarray(sizes[at] / jnp.maximum(1, own[at])) for at in dense}
     for at in dense:
         rows = rows.at[:, at].add(own[at])
     if found:  # the rows of both tables together: a GPU launches half as many programs
@@ -141,26 +137,23 @@ def bounded_steps(
         before = jax.lax.optimization_barrier(flat[places])
         flat = flat.at[places].add(mine + jnp.minimum(before, 0))  # min(before, 0) is 0
         rows = flat.reshape(rows.shape)
-        parts.append((size, mine, jnp.maximum(flat[places] - before, mine)))
-    k = jnp.float32(1)
-    if not dense:  # a full softmax needs no k, and learns less with it in few large steps
-        # a GPU would launch four more programs a step, for a k of 1.02 at its 8,192 words
-        times, one = partial(_times, many), k
-        k = jax.lax.platform_dependent(*parts[0][1:], cpu=times, default=lambda *_: one)
-    factors = [-size / jnp.maximum(1, k * way) for size, _, way in parts]
-    if found:
+        whole = jnp.maximum(flat[places] - before, mine)
+        # A full softmax needs no k, and learns less with it in few large steps. A GPU would launch
+        # four more programs a step, for a k of 1.02 at its 8,192 words.
+        one = jnp.float32(1)
+        k = one
+        if not dense:
+            k = jax.lax.platform_dependent(mine, whole, cpu=_times, default=lambda *_: one)
+        factor = -size / jnp.maximum(1, k * whole)
         ends = np.cumsum([ids[at].size for at in found])[:-1]
         # without the barrier, XLA computes all factors again for each table
-        factors[-1:] = jnp.split(jax.lax.optimization_barrier(factors[-1]), ends)
-    of_table = dict(zip(dense + found, factors, strict=True))
-    stepped = [of_table[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]
+        parted = jnp.split(jax.lax.optimization_barrier(factor), ends)
+        factors |= dict(zip(found, parted, strict=True))
+    stepped = [factors[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]
     return Params(*stepped), Gone(rows)
 
 
-def _times(many: float, own: Array, ways: Array) -> Array:
+def _times(own: Array, whole: Array) -> Array:
     """k for the c of examples [N] and of their rows [N]."""
-    # the steps of trees have thousands of examples for few words: each fourth tells as much
-    stride = max(1, len(own) // _SAMPLE)
-    own, ways = own[::stride], ways[::stride]
-    m = (own * ways).sum() / jnp.maximum(own.sum(), 1e-20)
-    return 4 - 3 / (1 + jnp.square(m / many))
+    m = (own * whole).sum() / jnp.maximum(own.sum(), 1e-20)
+    return 4 - 3 / (1 + jnp.square(m / MANY))
