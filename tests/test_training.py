@@ -975,7 +975,7 @@ def test_a_resident_corpus_lies_on_every_device_of_a_mesh(planted, monkeypatch):
 def test_one_call_is_given_no_more_words_than_it_has_time_for(planted):
     if on_accelerator(None):
         pytest.skip("an accelerator's calls have other sizes")
-    place = feed(planted, 0.0, 32, copies=2, table_bytes=1 << 40, most=640)
+    place = feed(planted, 0.0, 32, copies=2, rows=1 << 40, most=640)
     assert (place.size, place.chunks) == (608, 8)
     usual, wide = (
         w2v.set_up(planted, Settings(**SMALL | {"dim": dim})).feed.size for dim in (8, 100_000)

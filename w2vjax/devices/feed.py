@@ -30,9 +30,9 @@ JOIN_WORDS = 1 << 20
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on
 # it.
 _COPIES = 2
-# Bytes of tables that are joined after one CHUNK for a tenth of its time, and the most CHUNKs
-# between two joins.
-_JOINED_BYTES, _MOST_CHUNKS = 1 << 26, 16
+# Rows of a table that are joined after one CHUNK for a twentieth of its time, and the most CHUNKs
+# between two joins (benchmarks/results/cpu-2-cores/sweep-joins.json).
+_JOINED_ROWS, _MOST_CHUNKS = 50_000, 16
 # Steps that a call has at least, whatever they read.
 _FEWEST_STEPS = 8
 # The share of a device's memory that a resident corpus may take; the rest is for tables and
@@ -119,15 +119,17 @@ def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
     return max(1, int(numbers / (rows * dim * max(1.0, window / 5))))
 
 
-def join_interval(copies: int, table_bytes: int) -> int:
-    """The most words that each copy trains between two joins. Large tables get more.
+def join_interval(copies: int, rows: int) -> int:
+    """The most words that each copy trains between two joins. Tables of many rows get more.
 
-    >>> [join_interval(copies, 10**8) for copies in (2, 4, 8, 16)]
-    [262144, 65536, 16384, 4096]
+    A join takes as long as the tables have numbers, and so does the training of some words. So
+    their ratio depends on the rows, and not on the numbers of a row.
+
+    >>> [join_interval(copies, 70_000) for copies in (2, 4, 8, 16)]
+    [524288, 131072, 32768, 8192]
     """
-    return min(CHUNK, JOIN_WORDS // copies**2) * min(
-        _MOST_CHUNKS, max(1, table_bytes // _JOINED_BYTES)
-    )
+    chunks = min(_MOST_CHUNKS, max(1, -(-rows // _JOINED_ROWS)))
+    return min(CHUNK, JOIN_WORDS // copies**2) * chunks
 
 
 def feed(
@@ -135,7 +137,7 @@ def feed(
     held_out: float,
     step_words: int,
     copies: int | None = 1,
-    table_bytes: int = 0,
+    rows: int = 0,
     most: int = _MOST_CHUNKS * CHUNK,
     mesh: Mesh | None = None,
     join_words: int | None = None,
@@ -149,7 +151,8 @@ def feed(
         held_out: the share at its end that is not trained on.
         step_words: words of a step.
         copies: of the tables. None for 2 on a CPU with COPY_WORDS words, and for 1 elsewhere.
-        table_bytes: of one copy. A join moves all copies, so large tables get long chunks.
+        rows: of a table. A join moves all rows of all copies, so tables of many rows get long
+            chunks.
         most: words of a chunk on a CPU.
         mesh: every device of it gets the ids.
         join_words: words of a chunk, rounded up to whole steps. Chunks are then the same for any
@@ -169,7 +172,7 @@ def feed(
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK if device.platform == "cpu" else ACCELERATOR_CHUNK
     if copies > 1:
-        longest = max(step_words, join_interval(copies, table_bytes))
+        longest = max(step_words, join_interval(copies, rows))
     if device.platform == "cpu":
         # few steps to a call would leave the number of all steps, and so the learning rate's decay,
         # to chance

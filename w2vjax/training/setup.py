@@ -124,7 +124,7 @@ def _feed_of(
     words, dim = len(corpus.vocab), settings.dim
     table_bytes = 2 * words * dim * jnp.dtype(settings.dtype).itemsize
     split.check_memory(memory(own_device(mesh)), table_bytes, dim, copies or 1, mesh)
-    sizes = settings.held_out, settings.batch_words, copies, table_bytes
+    sizes = settings.held_out, settings.batch_words, copies, words
     most = longest_call(objective_name(settings.objective), words, dim, settings.window)
     return settings, feed(corpus, *sizes, most=most, mesh=mesh, join_words=settings.join_words)
 
