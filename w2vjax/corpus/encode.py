@@ -323,15 +323,19 @@ def _make(paths: list[Path], settings: Recorded, marks: Marks | None, read: Read
             counts, rare = np.asarray(vocab.counts).tolist(), vocab.dropped
             return vocab, json.dumps([vocab.words, counts, [*rare], [*rare.values()], vocab.report])
 
-        def checksums() -> list[str]:
+        def to_disk() -> None:
             for file in (ids, starts):
-                file.flush()
                 os.fsync(file.fileno())
+
+        def checksums() -> list[str]:
             return [sha256_of(ids.name), sha256_of(starts.name)]
 
-        # words() holds Python's lock: renumber would wait for it, a disk and a checksum do not
         renumber(seen, ids_of, ids, starts)
-        (vocab, record), hashes = beside(words, checksums, seen.threads)
+        for file in (ids, starts):
+            file.flush()
+        # words() holds Python's lock: renumber would wait for it, a disk and a checksum do not
+        stored = partial(beside, to_disk, checksums, seen.threads)
+        (vocab, record), (_, hashes) = beside(words, stored, seen.threads)
         # the first line is a checksum, which shows a flipped bit in a word
         data = f"[{json.dumps([settings, marks, hashes])}, {record}]".encode()
         manifest.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)

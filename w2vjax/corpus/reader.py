@@ -69,13 +69,6 @@ class Tally:
                 self.counts = np.pad(self.counts, (0, more))
                 self.first = np.pad(self.first, (0, more), constant_values=NEVER)
 
-    def meet(self, numbers: np.ndarray, place: int) -> None:
-        """Note the first places of words. The first of them stands at ``place``."""
-        # words that were not met before this batch, or by a thread that reads a later part
-        later = np.flatnonzero(self.first.take(numbers) > place)
-        with self.table.lock:
-            np.minimum.at(self.first, numbers[later], place + later)
-
     def add(self, batches: list[np.ndarray]) -> None:
         """Count the words of batches. ``np.add.at`` would keep other threads from running."""
         counts = np.bincount(np.concatenate(batches))
@@ -99,6 +92,7 @@ class Reader:
 
     def __init__(self, tally: Tally, scratch: Callable[[], IO[bytes]] | None) -> None:
         self.tally, self.file = tally, scratch() if scratch else None
+        self._unmet = np.ones(1 << 10, np.bool_)  # of this reader, by number
 
     def read(self, part: int, batches: Iterable[NumberedWords]) -> Written:
         """Count the words of part number ``part``, and write their numbers."""
@@ -111,7 +105,7 @@ class Reader:
             if not tokens:
                 begins_line = bool(len(opens)) and int(opens[0]) == 0
             self.tally.reserve(batch.size)
-            self.tally.meet(batch.numbers, (part << _PLACES) + tokens)
+            self._meet(batch, (part << _PLACES) + tokens)
             if self.file is not None:
                 numbers = batch.numbers.astype("<i4")
                 numbers[opens] = ~numbers[opens]
@@ -126,6 +120,18 @@ class Reader:
         if waiting:
             self.tally.add(waiting)
         return Written(self.file, begin, tokens, found_lines, begins_line, line_begins)
+
+    def _meet(self, batch: NumberedWords, place: int) -> None:
+        """Note the places of words that are new to this reader. The batch begins at ``place``."""
+        if batch.size > len(self._unmet):
+            more = max(batch.size, 2 * len(self._unmet)) - len(self._unmet)
+            self._unmet = np.pad(self._unmet, (0, more), constant_values=True)
+        new = np.flatnonzero(self._unmet.take(batch.numbers))
+        if len(new):  # parts come in their order, so a later meeting cannot be earlier in the text
+            numbers = batch.numbers[new]
+            self._unmet[numbers] = False
+            with self.tally.table.lock:
+                np.minimum.at(self.tally.first, numbers, place + new)
 
 
 def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.ndarray, bool]:
