@@ -10,6 +10,7 @@ import pytest
 
 from w2vjax.cli import COMMANDS, usage
 from w2vjax.cli.help import unknown_option
+from w2vjax.formats.formats import FORMATS
 from w2vjax.training.settings import Settings
 
 # What tyro writes and people should not have to read.
@@ -77,6 +78,12 @@ def test_help_fits_a_wide_and_a_narrow_terminal(cli, monkeypatch):
         widths[columns] = max(map(len, text.partition("\nUsage")[2].splitlines()))
         assert text.split() == cli("nn", "--help").out.split()
     assert widths["40"] <= 40 < widths["80"] <= 80 < widths["400"] <= 100
+
+
+def test_the_help_of_convert_names_every_format(cli):
+    told = " ".join(cli("convert", "--help").out.split())
+    for form in FORMATS.values():
+        assert form.about in told and all(suffix in told for suffix in form.suffixes)
 
 
 def test_the_overview_lists_every_command(cli):

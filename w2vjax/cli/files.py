@@ -47,10 +47,8 @@ def convert(
       w2vjax convert model.safetensors contexts.txt --table output
       w2vjax convert old.vectors new.safetensors --from binary --allow duplicates
 
-    The extension names the format: .safetensors; .txt or .vec (word2vec text, and GloVe to read);
-    .bin (word2vec binary); .npy (NumPy, with a .vocab beside it); .tsv (TensorBoard embedding
-    projector, with its metadata); .vocab (word2vec's vocabulary file). The file to read may be
-    compressed (.gz, .bz2, .xz, .zst). It is an error if the new format cannot hold a word.
+    The extension names the format: {formats}. The file to read may be compressed (.gz, .bz2, .xz,
+    .zst). It is an error if the new format cannot hold a word.
 
     Args:
         source: File to read.
@@ -79,6 +77,10 @@ def convert(
         said = f"The projector shows about {SHOWN:,} rows. Take the first: --limit {SHOWN}."
         warnings.warn(said, stacklevel=2)
     return 0
+
+
+_NAMED = "; ".join(f"{' or '.join(form.suffixes)}, {form.about}" for form in FORMATS.values())
+convert.__doc__ = str(convert.__doc__).replace("{formats}", _NAMED)  # a new format needs no line
 
 
 def _files(path: Path, named: str | None) -> list[Path]:
