@@ -181,14 +181,14 @@ def feed(
     size = -(-words // (chunks * step_words)) * step_words
     if join_words is not None:
         size = -(-min(join_words, words) // step_words) * step_words
-    place = Feed(corpus, words, size, copies, None)
-    whole = alike((place.chunks - 1) * size + place.room)
+    mapped = Feed(corpus, words, size, copies, None)
+    whole = alike((mapped.chunks - 1) * size + mapped.room)
     if 4 * whole > _RESIDENT_SHARE * memory(device) or whole > np.iinfo(np.int32).max:
-        return place
-    ids = place.all_ids()
+        return mapped
+    ids = mapped.all_ids()
     # Without a mesh the ids are not bound to the device. JAX would compile the program once more
     # for tables that a bound argument has bound.
-    return place._replace(resident=jax.device_put(ids) if mesh is None else replicated(mesh, ids))
+    return mapped._replace(resident=jax.device_put(ids) if mesh is None else replicated(mesh, ids))
 
 
 def rounds(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, range]]:

@@ -101,10 +101,11 @@ def check_run_mesh(mesh: Mesh | None, settings: Complete) -> None:
     )
 
 
-def measured(place: Feed, settings: Complete, logged: bool = True) -> tuple[int, int]:
+def measured(run_feed: Feed, settings: Complete, logged: bool = True) -> tuple[int, int]:
     """(groups, every): the loss is computed on ``groups`` groups of one step in ``every``."""
-    groups, steps = settings.batch_words // settings.block_words, place.room // settings.batch_words
-    if logged and place.chunks == 1 and place.words <= CHUNK:
+    steps = run_feed.room // settings.batch_words
+    groups = settings.batch_words // settings.block_words
+    if logged and run_feed.chunks == 1 and run_feed.words <= CHUNK:
         return groups, max(1, min(32, steps // 8))  # fewer losses would be noise in a log
     return max(1, groups // 8), max(1, min(32, steps // 4))
 
@@ -177,9 +178,9 @@ def set_up(
     alone = mesh is None or trains_copies(mesh)  # a kernel of ours cannot be divided
     platform = own_device(mesh).platform if alone else "cpu"
     objective = make_objective(settings.objective, *noise, settings.model, platform)
-    settings, place = _feed_of(corpus, settings, method, mesh)
+    settings, run_feed = _feed_of(corpus, settings, method, mesh)
     occurrences = text_counts(corpus.ids, len(counts))
-    steps = expected_steps(place, occurrences, settings)
+    steps = expected_steps(run_feed, occurrences, settings)
     usual: Any = linear_decay(settings.learning_rate, steps)
     recipe = Recipe(
         objective,
@@ -192,14 +193,14 @@ def set_up(
         method.reach,
         method.embed_backward,
         deterministic,
-        *measured(place, settings),
+        *measured(run_feed, settings),
         mesh,
         own_device(mesh).platform,
     )
     state = first_state(recipe, settings, len(corpus.vocab), start)
     keep = keep_thresholds(counts, settings.sample)
     tables = objective.init(counts)
-    return Run(settings, place, recipe, steps, state, tables, keep, occurrences)
+    return Run(settings, run_feed, recipe, steps, state, tables, keep, occurrences)
 
 
 def first_state(recipe: Recipe, settings: Settings, words: int, start: Params | None) -> State:
@@ -250,8 +251,8 @@ def lower(run: Run, program: Program) -> Any:
     if trains_copies(mesh):
 
         def like(leaf: jax.Array, spec: PartitionSpec, *rows: int) -> jax.ShapeDtypeStruct:
-            place = NamedSharding(mesh, spec)
-            return jax.ShapeDtypeStruct((*rows, *leaf.shape), leaf.dtype, sharding=place)
+            sharding = NamedSharding(mesh, spec)
+            return jax.ShapeDtypeStruct((*rows, *leaf.shape), leaf.dtype, sharding=sharding)
 
         state = jax.tree.map(lambda leaf: like(leaf, EACH, mesh.size), run.state)
         given = state, *jax.tree.map(lambda leaf: like(leaf, WHOLE), given[1:])
