@@ -193,6 +193,22 @@ def copies() -> list[Group]:
     return [Group("100mb", MAIN, changes, {"epochs": 3})]
 
 
+def joins() -> list[Group]:
+    """Words between two joins of two copies. The default of this text is about 2^19."""
+    changes: list[Settings] = [{"join_words": 1 << 18}, {}]
+    cells = (
+        (MAIN, changes, 9),
+        (MAIN, [{"join_words": 1 << 20}], 3),
+        (MAIN, [{"copies": 1}, {"copies": 8}], 2),
+        (("cbow", "negative"), changes, 6),
+        (("skip-gram", "hierarchical"), changes, 3),
+    )
+    return [
+        Group("100mb", pair, each, {"epochs": 3}, tuple(range(1, seeds + 1)))
+        for pair, each, seeds in cells
+    ]
+
+
 def small_text() -> list[Group]:
     """300 articles by w2vjax and by gensim, whose CBOW also gets the rate of skip-gram."""
     negatives, cbow = product({"negatives": (2, 5, 15, 30)}), ("cbow", "negative")
@@ -229,5 +245,6 @@ SWEEPS: dict[str, Callable[..., list[Group]]] = {
     "batch": batch,
     "words": words,
     "copies": copies,
+    "joins": joins,
     "small-text": small_text,
 }
