@@ -127,11 +127,13 @@ class Reader:
             more = max(batch.size, 2 * len(self._unmet)) - len(self._unmet)
             self._unmet = np.pad(self._unmet, (0, more), constant_values=True)
         new = np.flatnonzero(self._unmet.take(batch.numbers))
-        if len(new):  # parts come in their order, so a later meeting cannot be earlier in the text
-            numbers = batch.numbers[new]
-            self._unmet[numbers] = False
+        numbers, places = batch.numbers[new], place + new
+        # parts come in their order, so a later meeting cannot be earlier in the text
+        self._unmet[numbers] = False
+        earlier = np.flatnonzero(self.tally.first.take(numbers) > places)
+        if len(earlier):
             with self.tally.table.lock:
-                np.minimum.at(self.tally.first, numbers, place + new)
+                np.minimum.at(self.tally.first, numbers[earlier], places[earlier])
 
 
 def _line_starts(opens: np.ndarray, line_begins: bool, words: int) -> tuple[np.ndarray, bool]:
