@@ -166,7 +166,7 @@ def query_vectors(
     rows = np.asarray(vectors.matrix)[np.array(ids, np.int64)].astype(np.float64)
     units, lengths = scaled(rows)
     if not np.isfinite(lengths).all():
-        raise vectors._diverged(ids[int(np.isfinite(lengths).argmin())])
+        raise vectors._diverged(ids[int(np.argmin(np.isfinite(lengths)))])
     units *= np.array(weights)[:, None]
     for place, unit in zip(places, units, strict=True):
         total[place] += unit
