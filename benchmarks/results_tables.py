@@ -135,7 +135,7 @@ def section(name: str, base: str) -> str:
             peers_section
             if name.startswith("peers")
             else grid_section
-            if name in ("sweep-grid", "sweep-grid-10mb", "sweep-grid-100mb")
+            if name.startswith("sweep-grid")
             else plain_section
         )
         environment = record["environment"]

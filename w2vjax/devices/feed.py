@@ -30,9 +30,10 @@ JOIN_WORDS = 1 << 20
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on
 # it.
 _COPIES = 2
-# Rows of a table that are joined after one CHUNK for a twentieth of its time, and the most CHUNKs
-# between two joins (benchmarks/results/cpu-2-cores/sweep-joins.json).
-_JOINED_ROWS, _MOST_CHUNKS = 50_000, 16
+# Rows of a table that are joined after one CHUNK for a twentieth of its time, the most CHUNKs
+# between two joins, and the fewest joins of an epoch that allow more than one CHUNK
+# (benchmarks/results/cpu-2-cores/sweep-joins.json).
+_JOINED_ROWS, _MOST_CHUNKS, _FEWEST_JOINS = 50_000, 16, 15
 # Steps that a call has at least, whatever they read.
 _FEWEST_STEPS = 8
 # The share of a device's memory that a resident corpus may take; the rest is for tables and
@@ -119,17 +120,26 @@ def longest_call(objective: str, vocab_size: int, dim: int, window: int) -> int:
     return max(1, int(numbers / (rows * dim * max(1.0, window / 5))))
 
 
-def join_interval(copies: int, rows: int) -> int:
+def join_interval(copies: int, rows: int, words: int) -> int:
     """The most words that each copy trains between two joins. Tables of many rows get more.
 
     A join takes as long as the tables have numbers, and so does the training of some words. So
-    their ratio depends on the rows, and not on the numbers of a row.
+    their ratio depends on the rows, and not on the numbers of a row. A short text has few joins, so
+    it gets no more words between them.
 
-    >>> [join_interval(copies, 70_000) for copies in (2, 4, 8, 16)]
+    Args:
+        copies: of the tables.
+        rows: of a table.
+        words: of an epoch.
+
+    >>> [join_interval(copies, 70_000, words=10**8) for copies in (2, 4, 8, 16)]
     [524288, 131072, 32768, 8192]
+    >>> [join_interval(2, 200_000, words) for words in (10**6, 10**7, 2 * 10**7, 10**8)]
+    [262144, 262144, 524288, 1048576]
     """
-    chunks = min(_MOST_CHUNKS, max(1, -(-rows // _JOINED_ROWS)))
-    return min(CHUNK, JOIN_WORDS // copies**2) * chunks
+    least = min(CHUNK, JOIN_WORDS // copies**2)
+    wanted, allowed = -(-rows // _JOINED_ROWS), words // (copies * _FEWEST_JOINS * least)
+    return least * max(1, min(wanted, allowed, _MOST_CHUNKS))
 
 
 def feed(
@@ -172,7 +182,7 @@ def feed(
         copies = _COPIES if device.platform == "cpu" and words >= COPY_WORDS else 1
     longest = CHUNK if device.platform == "cpu" else ACCELERATOR_CHUNK
     if copies > 1:
-        longest = max(step_words, join_interval(copies, rows))
+        longest = max(step_words, join_interval(copies, rows, words))
     if device.platform == "cpu":
         # few steps to a call would leave the number of all steps, and so the learning rate's decay,
         # to chance
