@@ -27,7 +27,7 @@ from timing import parser_of, report, table
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices import feed
 from w2vjax.devices.fused import on_gpu
-from w2vjax.devices.tables import AXES, place, places
+from w2vjax.devices.tables import AXES, places, sharding
 from w2vjax.training import step
 from w2vjax.training.methods import METHODS
 from w2vjax.training.settings import Settings
@@ -105,7 +105,7 @@ def compiled_for_h100(run: Run, size: int, layout: str, folder: str) -> Any:
     arguments = jax.tree.map(
         lambda leaf, own: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=own),
         (run.state, *rest),
-        (divided, *jax.tree.map(lambda _: place(mesh), rest)),
+        (divided, *jax.tree.map(lambda _: sharding(mesh), rest)),
     )
     with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # Pallas asks for the device
         lowered = step.compile_chunk(recipe, size).lower(*arguments)

@@ -9,6 +9,13 @@ from w2vjax.types import Params
 SMALL = {"dim": 8, "epochs": 2, "min_count": 1, "sample": 0.0, "batch_words": 32, "block_words": 8}
 
 
+class Unread:
+    """A corpus that must not be touched."""
+
+    def __iter__(self):
+        raise AssertionError("the corpus was read")
+
+
 def planted_text(lines: int = 400, seed: int = 0, words: int = 8) -> list[list[str]]:
     """Sentences over three topics. Neighbours share a topic, so their vectors must come close."""
     random = np.random.default_rng(seed)

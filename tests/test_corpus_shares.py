@@ -36,7 +36,7 @@ class Crew:
         self.meeting = threading.Barrier(size)
         patch.setattr(exchange, "own_number", lambda: self.numbers[threading.get_ident()])
         patch.setattr(exchange, "how_many", lambda: size)
-        patch.setattr(exchange, "_meet", lambda: None)
+        patch.setattr(exchange, "meet", lambda: None)
         patch.setattr(exchange, "_arrays", self.arrays)
 
     def arrays(self, own):
@@ -213,6 +213,7 @@ def test_the_processes_send_the_bytes_of_the_page(tmp_path, monkeypatch, process
 
     monkeypatch.setattr(exchange, "gathered", gathered)
     monkeypatch.setattr(sources, "blocks_of", blocks_of)
+    monkeypatch.setattr(sources, "usable_cores", lambda: 1)  # each process reads by its own thread
     _, report, *_ = read_by(processes, path)[0]
     letters = sum(len(word) for words in own for word in words)
     numbers = sum(map(len, own)), letters, report.tokens_kept, report.lines

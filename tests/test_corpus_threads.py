@@ -18,12 +18,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from w2vjax.corpus import sources, threads
+from w2vjax.corpus import sources
 from w2vjax.corpus import table as table_module
 from w2vjax.corpus.count import rank, spelled
 from w2vjax.corpus.encode import prepare
 from w2vjax.corpus.scan import renumber, scan
-from w2vjax.corpus.sources import Part, Reading, parts, split
+from w2vjax.corpus.sources import Part, Reading, parts, split, threads_for
 from w2vjax.errors import CorpusError, SettingError
 from w2vjax.threads import share
 
@@ -139,18 +139,18 @@ def test_a_large_text_on_disk_is_equal_and_its_cache_is_shared(tmp_path):
 
 
 def test_how_many_threads_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(threads, "PART", 10)
+    monkeypatch.setattr(sources, "PART", 10)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(32), raising=False)
     for size, expected in [(0, 1), (9, 1), (19, 1), (20, 2), (55, 5), (999, 8)]:
         (path,) = written(tmp_path, [b"a" * size])
-        assert threads.how_many(parts(path), Reading()) == expected
-    assert threads.how_many(parts(path), Reading(threads=3)) == 3
+        assert threads_for(parts(path), Reading()) == expected
+    assert threads_for(parts(path), Reading(threads=3)) == 3
     os.mkfifo(tmp_path / "pipe")
     for stream in ("-", tmp_path / "pipe", None):
         found = parts(stream if stream is None else [stream, path])
-        assert threads.how_many(found, Reading(threads=3)) == 1
+        assert threads_for(found, Reading(threads=3)) == 1
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {5}, raising=False)
-    assert threads.how_many(parts(path), Reading()) == 1
+    assert threads_for(parts(path), Reading()) == 1
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "two", True])

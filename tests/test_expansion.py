@@ -19,7 +19,7 @@ from w2vjax.objectives.negative import negative_targets
 
 SIZE = Size(7, 3, 2, 4, 2)
 # training's own; blocks have a test of their own in test_windows.py
-TRAINED = ("cbow_blocks", "cbow_counted", "fans")
+TRAINED = ("cbow_blocks", "cbow_weighted", "to_center")
 QUICK_WINDOWS = ("blocks", *TRAINED)
 # batches are made in float32, where the list's 5/12 of a negative is rounded; 5/10 is not
 EXACT = OBJECTIVES | {"negative_sampling_shared": w2v.negative_sampling(num_negatives=5, shared=10)}

@@ -57,7 +57,7 @@ ALL += [(o, "cbow", n, m) for o in OBJECTIVES for n, m in mutants.CBOW.items()]
 ALL += [
     ("shared_negatives", "cbow_blocks", n, m) for n, m in {**mutants.CBOW, **mutants.BLOCKS}.items()
 ]
-ALL += [("hierarchical_softmax", "fans", n, m) for n, m in mutants.HUFFMAN.items()]
+ALL += [("hierarchical_softmax", "to_center", n, m) for n, m in mutants.HUFFMAN.items()]
 # the default run: every mutant once, the general ones on the objective that training uses
 ONCE = {
     m: (o, w, name, m)

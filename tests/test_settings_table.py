@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from marks import slow
+from planted import Unread
 
 import w2vjax as w2v
 from w2vjax import errors
@@ -48,13 +49,6 @@ PAIRS = [
     ({"max_vocab": 0, "dim": 0}, "dim=0"),
 ]
 NAMES = [(name, value) for name, values in BAD.items() for value in values]
-
-
-class Unread:
-    """A corpus that must not be touched."""
-
-    def __iter__(self):
-        raise AssertionError("the corpus was read")
 
 
 def option(name):

@@ -153,13 +153,13 @@ def test_an_error_of_the_library_is_a_result_and_another_is_not(
 def test_names_and_numbers_become_functions() -> None:
     given = {
         "optimizer": "row_adagrad",
-        "windows": "cbow_lone_batch",
+        "windows": "cbow_single_batch",
         "shared": 8,
         "span": 2,
         "negatives": 3,
     }
     made = sweep_job.with_functions(given)
-    assert made["windows"] is w2v.windows.cbow_lone_batch
+    assert made["windows"] is w2v.windows.cbow_single_batch
     assert made["optimizer"] is w2v.row_adagrad
     assert isinstance(made["objective"], w2v.Objective)
     assert set(made) == {"windows", "optimizer", "objective"}

@@ -21,9 +21,9 @@ import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.data import machine_learning_text, published_figures
-from w2vjax.devices.feed import alike, feed, longest_call, marked
+from w2vjax.devices.feed import feed, longest_call, marked, rounded_size
 from w2vjax.devices.mesh import on_accelerator
-from w2vjax.objectives.bounds import MANY, counts_of
+from w2vjax.objectives.bounds import MANY, totals_of
 from w2vjax.objectives.softmax import softmax
 from w2vjax.runs import loop
 from w2vjax.training import methods
@@ -328,7 +328,7 @@ def test_a_join_clears_what_was_counted_and_means_what_was_not():
         np.testing.assert_allclose(joined.input, moved if counts else moved / 2, rtol=1e-3)
         for state in after:
             assert bits(state.params) == bits(joined)
-            counted = counts_of(state.optimizer)
+            counted = totals_of(state.optimizer)
             assert (counted is not None) == counts
             assert not counts or float(jnp.abs(counted).max()) == 0
         alone, _ = join_states(
@@ -377,8 +377,8 @@ def test_texts_of_like_size_share_a_program_with_the_bits_of_their_own(
 
 @pytest.mark.parametrize("words", [2, 17, 383, 384, 4097, 99_000, 262_144, 10**7 + 1])
 def test_the_room_of_a_chunk_is_an_eighth_larger_at_most(words):
-    assert words <= alike(words) <= words * 9 / 8 + 1
-    assert alike(alike(words)) == alike(words)
+    assert words <= rounded_size(words) <= words * 9 / 8 + 1
+    assert rounded_size(rounded_size(words)) == rounded_size(words)
 
 
 @pytest.mark.parametrize(
@@ -704,7 +704,7 @@ def test_row_adagrad_equals_its_formula_in_numpy(bounds, ids, epsilon):
         params, state = step(state, params, Params(leaf, leaf), bounds)
     table, gone = row_adagrad_in_numpy(gradient, total, rates, epsilon, MANY if ids else np.inf)
     np.testing.assert_allclose(params.input, table, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(state.gone.rows[:, 0], gone, rtol=1e-5)
+    np.testing.assert_allclose(state.totals.rows[:, 0], gone, rtol=1e-5)
     np.testing.assert_array_equal(params.output, params.input)
 
 

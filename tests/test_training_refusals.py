@@ -14,7 +14,7 @@ import pytest
 from faults import as_nobody
 from jax.sharding import Mesh
 from marks import slow
-from planted import SMALL, planted_text
+from planted import SMALL, Unread, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
@@ -26,14 +26,6 @@ from w2vjax.runs.checkpoint import check_folder
 from w2vjax.runs.loop import make_run, require_alike
 from w2vjax.training.settings import Settings
 from w2vjax.training.updates import linear_decay
-
-
-class Unread:
-    """A corpus that must not be touched."""
-
-    def __iter__(self):
-        raise AssertionError("the corpus was read")
-
 
 NAN = float("nan")
 FUNCTIONS = ("windows", "reach", "embed_backward", "tokenizer", "callback", "on_epoch")

@@ -11,12 +11,12 @@ import numpy as np
 import optax
 import pytest
 from marks import slow
-from planted import SMALL, bits, planted_text
+from planted import SMALL, Unread, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.formats.safetensors import read_tensors, write_tensors
-from w2vjax.runs import watch
+from w2vjax.runs import rounds, watch
 from w2vjax.runs.checkpoint import (
     Position,
     _compare,
@@ -239,16 +239,117 @@ def test_every_difference_of_the_start_is_another_run(planted):
 
 def test_what_may_differ_is_named_exactly_and_excuses_nothing_else(planted, saved):
     other = SMALL | {"windows": w2v.windows.cbow_block_batch}
-    with pytest.raises(
-        errors.SettingError, match=r"allow=\['jax verson'\] names no field of a checkpoint"
-    ):
-        w2v.train(
-            planted, **SMALL, checkpoint=w2v.Checkpoints(saved, resume=True, allow=("jax verson",))
-        )
+    for unknown in ("jax verson", "setting.epochs", "place"):  # before the text is read
+        with pytest.raises(
+            errors.SettingError, match=rf"allow=\['{unknown}'\] names no field .*settings.epochs"
+        ):
+            w2v.train(
+                Unread(), **SMALL, checkpoint=w2v.Checkpoints(saved, resume=True, allow=unknown)
+            )
     with pytest.raises(errors.CheckpointError, match="another program"):
         w2v.train(
             planted, **other, checkpoint=w2v.Checkpoints(saved, resume=True, allow="jax version")
         )
+
+
+ALLOWED = ("settings.join_words", "settings.copies", "words of a chunk", "program")
+
+
+def stopped_after(records, text, folder, **settings):
+    """The words of a run that its callback stopped, with its checkpoint in ``folder``."""
+    calls = itertools.count(1)
+    trained = w2v.train(
+        *(text,),
+        **settings,
+        checkpoint=folder,
+        log_every=0.0,
+        callback=lambda record: next(calls) == records,
+    )
+    return trained.summary["words"]
+
+
+@pytest.mark.parametrize(("first", "then"), [(480, 960), (960, 480), (480, 512)])
+def test_a_run_goes_on_with_chunks_of_another_size_at_the_end_of_an_epoch_alone(
+    planted, tmp_path, first, then
+):
+    """Within an epoch, a chunk of another size has another place: text was skipped or repeated."""
+    mine, other = (SMALL | {"copies": 1, "join_words": words} for words in (first, then))
+    whole = w2v.train(planted, **mine).summary["words"]
+    assert 0 < stopped_after(1, planted, tmp_path / "within", **mine) < whole
+    going_on = w2v.Checkpoints(tmp_path / "within", resume=True, allow=ALLOWED)
+    before = contents(tmp_path / "within")
+    with pytest.raises(errors.CheckpointError, match=rf"of {first} words each.* of {then} words"):
+        w2v.train(planted, **other, checkpoint=going_on)
+    assert contents(tmp_path / "within") == before
+    assert w2v.train(planted, **mine, checkpoint=going_on).summary["words"] == whole
+    one = {"epochs": 1}
+    w2v.train(planted, **mine | one, checkpoint=tmp_path / "epoch")
+    allow = (*ALLOWED, "settings.epochs")
+    going_on = w2v.Checkpoints(tmp_path / "epoch", resume=True, allow=allow)
+    assert w2v.train(planted, **other, checkpoint=going_on).summary["words"] == whole
+
+
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (4, 2), (1, 2)])
+def test_a_checkpoint_of_other_copies_is_refused(planted, tmp_path, first, then):
+    """The optimizer of a copy that is left out was taken for that of the first one."""
+    settings = SMALL | {"join_words": 480}
+    stopped_after(1, planted, tmp_path, **settings, copies=first)
+    going_on = w2v.Checkpoints(tmp_path, resume=True, allow=ALLOWED)
+    with pytest.raises(errors.CheckpointError, match="holds other tables"):
+        w2v.train(planted, **settings, copies=then, checkpoint=going_on)
+
+
+@pytest.mark.parametrize("damaged", [0, 1])
+def test_two_sound_checkpoints_are_kept_beside_damaged_ones_that_are_later(tmp_path, damaged):
+    for number in (1, 2, *range(7, 7 + damaged)):
+        save_checkpoint(tmp_path, state(number), Position(words=number), IDENTITY, [])
+    for path in sorted(tmp_path.glob("checkpoint-*"))[2 - damaged :][:damaged]:
+        path.write_bytes(b"damaged")
+    for number in (3, 4):
+        save_checkpoint(tmp_path, state(number), Position(words=number), IDENTITY, [])
+    found = sorted(int(path.stem.partition("-")[2]) for path in tmp_path.glob("checkpoint-*"))
+    assert found == [3, 4, 7][: 2 + damaged]
+
+
+def failing_at(failing):
+    """save_checkpoint, whose call number ``failing`` has no room on the disk. 0: every call."""
+    calls = itertools.count(1)
+
+    def save(folder, *rest):
+        if next(calls) == failing or not failing:
+            raise errors.FileError(f"{folder} cannot be written: no space. Free some.")
+        return save_checkpoint(folder, *rest)
+
+    return save
+
+
+def test_a_last_checkpoint_that_cannot_be_written_loses_no_result(planted, tmp_path, monkeypatch):
+    whole = w2v.train(planted, **SMALL)
+    monkeypatch.setattr(rounds, "save_checkpoint", failing_at(0))
+    with pytest.warns(UserWarning, match=r"no space.* gives its results without this checkpoint"):
+        trained = w2v.train(planted, **SMALL, checkpoint=tmp_path)
+    assert bits(trained.params) == bits(whole.params)
+    with pytest.warns(UserWarning, match="without this checkpoint"):  # a callback stops it
+        w2v.train(planted, **SMALL, checkpoint=tmp_path, log_every=0.0, callback=lambda _: True)
+
+
+@pytest.mark.parametrize("at", ["a signal", "an interval"])
+def test_a_checkpoint_that_cannot_be_written_ends_a_run_that_goes_on(
+    planted, tmp_path, monkeypatch, at
+):
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
+    monkeypatch.setattr(rounds, "save_checkpoint", failing_at(0 if at == "a signal" else 2))
+    send = (lambda _: signal.raise_signal(signal.SIGTERM)) if at == "a signal" else None
+    every = 60.0 if at == "a signal" else 0.0
+    with pytest.raises(errors.FileError, match="no space"):
+        w2v.train(
+            planted,
+            **SMALL,
+            checkpoint=w2v.Checkpoints(tmp_path, every),
+            callback=send,
+            log_every=0.0,
+        )
+    assert len(list(tmp_path.glob("checkpoint-*"))) == (at == "an interval")
 
 
 def test_a_folder_of_checkpoints_belongs_to_one_run_at_a_time(planted, saved, tmp_path):
@@ -345,32 +446,3 @@ def test_what_a_stopped_run_returns_is_what_its_checkpoint_holds(planted, tmp_pa
     assert (place.steps, place.words) == (stopped.summary["steps"], stopped.summary["words"])
     saved = [array.tobytes() for array in tensors.arrays.values()]
     assert np.asarray(stopped.params.input).tobytes() in saved
-
-
-OLD = Path(__file__).parent / "data" / "checkpoint-000000002880.safetensors"
-
-
-def test_a_checkpoint_that_calls_settings_by_their_former_names_is_resumed(
-    planted, tmp_path, monkeypatch
-):
-    """JAX 0.10.2 wrote it, when block_words was still named run and copies replicas."""
-    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 512)
-    old, settings = read_tensors(OLD), SMALL | {"copies": 2, "learning_rate": 0.05}
-    theirs = json.loads(old.metadata["identity"])
-    assert (theirs["settings.run"], theirs["settings.replicas"]) == (8, 2)
-    w2v.train(planted, **settings, checkpoint=tmp_path / "new")
-    ours = json.loads(
-        read_tensors(max((tmp_path / "new").glob("checkpoint-*"))).metadata["identity"]
-    )
-    # these follow from the installed JAX and from the text of the program, and are not what is
-    # tested
-    theirs |= {name: ours[name] for name in ("program", "jax version", "platform")}
-    (tmp_path / "old").mkdir()
-    write_tensors(
-        tmp_path / "old" / OLD.name, old.arrays, old.metadata | {"identity": json.dumps(theirs)}
-    )
-    resumed = w2v.train(
-        planted, **settings, checkpoint=w2v.Checkpoints(tmp_path / "old", resume=True)
-    )
-    assert resumed.history[:-1] == json.loads(old.metadata["history"])
-    assert (resumed.summary["words"], resumed.summary["steps"]) == (9600, 300)

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 import pytest
 from marks import slow
-from planted import SMALL, planted_text
+from planted import SMALL, Unread, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
@@ -26,13 +26,6 @@ from w2vjax.runs.loop import make_run
 from w2vjax.training import methods, setup
 from w2vjax.training.step import State, train_chunk
 from w2vjax.windows.sampling import keep_thresholds
-
-
-class Unread:
-    """A corpus that must not be touched."""
-
-    def __iter__(self):
-        raise AssertionError("the corpus was read")
 
 
 @pytest.mark.parametrize(
@@ -202,9 +195,9 @@ def test_the_gradient_of_word2vec_c_comes_with_its_rate_and_means_that_weigh_ali
         )
         assert make_run(planted, asked).settings.learning_rate == rate
     for backward, windows, objective in (
-        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_batch, "hierarchical"),
-        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_lone_batch, "hierarchical"),
-        (w2v.objectives.embed_backward, w2v.windows.cbow_counted_block_batch, "negative"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_weighted_batch, "hierarchical"),
+        (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_single_batch, "hierarchical"),
+        (w2v.objectives.embed_backward, w2v.windows.cbow_weighted_block_batch, "negative"),
         (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "negative"),
         (w2v.objectives.embed_backward_undivided, w2v.windows.cbow_block_batch, "softmax"),
     ):
@@ -244,7 +237,7 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
 
 
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
-    counted, plain = w2v.windows.cbow_counted_block_batch, w2v.windows.cbow_block_batch
+    counted, plain = w2v.windows.cbow_weighted_block_batch, w2v.windows.cbow_block_batch
     asked = Arguments(dim=8, min_count=1, model="cbow")
     assert make_run(planted, asked).recipe.windows is counted
     assert (

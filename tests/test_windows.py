@@ -19,7 +19,7 @@ from w2vjax.gradcheck.cases import SIZES, make_case
 from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
 from w2vjax.objectives.softmax import softmax
 from w2vjax.types import Batch, Inputs, Params
-from w2vjax.windows.cbow import cbow, cbow_block_batch, cbow_counted_batch, cbow_lone_batch
+from w2vjax.windows.cbow import cbow, cbow_block_batch, cbow_single_batch, cbow_weighted_batch
 from w2vjax.windows.skipgram import pairs
 
 SIZE = SIZES["60 x 10, 330 pairs"]
@@ -193,7 +193,7 @@ def test_a_run_of_cbow_equals_its_blocks() -> None:
     reach = jnp.asarray(random.integers(1, 4, (3, 8)), jnp.int32)
     params = Params(*(jnp.asarray(random.normal(size=(9, 5)), jnp.float32) for _ in range(2)))
     results = []
-    for windows in (cbow_apart_batch, cbow_block_batch, cbow_lone_batch):
+    for windows in (cbow_apart_batch, cbow_block_batch, cbow_single_batch):
         batch = jax.jit(windows)(tokens, segments, reach)
         targets = jax.jit(softmax().select)((), (), batch.words, batch.weights)
         loss, dense = gradients(softmax(), params, batch, targets)
@@ -209,7 +209,7 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
     runs = (case.tokens, case.segments, case.reach)
     plain, counted = (
         jax.jit(partial(windows, dtype=jnp.float64))(*runs)
-        for windows in (cbow_lone_batch, cbow_counted_batch)
+        for windows in (cbow_single_batch, cbow_weighted_batch)
     )
     words = np.asarray(plain.inputs.weights > 0).sum(-1).reshape(-1)
     assert set(words) > {0, 2, 6}
@@ -243,7 +243,7 @@ def test_a_counted_mean_weighs_its_words_and_each_of_them_gets_the_whole_step(x6
 def test_counted_means_weigh_one_on_average_at_any_window(window: int) -> None:
     tokens = jnp.ones((1, 4000 + 2 * window), jnp.int32)
     reach = w2v.windows.draw_reach(jax.random.key(0), (1, 4000), window)
-    batch = jax.jit(cbow_counted_batch)(tokens, jnp.zeros_like(tokens), reach)
+    batch = jax.jit(cbow_weighted_batch)(tokens, jnp.zeros_like(tokens), reach)
     # 4 standard errors at window 10
     assert float(batch.weights.mean()) == pytest.approx(1, abs=0.03)
 
@@ -279,14 +279,6 @@ def test_weights_may_be_traced() -> None:
     assert found.ravel().tolist() == [1.0, 2.0]
     masked = jax.jit(lambda mask: cbow([[0, 2]], [1], mask).inputs.weights)
     assert masked(jnp.asarray([[True, False]])).tolist() == [[[1.0, 0.0]]]
-
-
-@pytest.mark.parametrize("name", ["cbow_run_batch", "cbow_counted_run_batch"])
-def test_an_old_name_of_a_window_shape_gets_a_sentence_with_the_new_one(name: str) -> None:
-    new = name.replace("run", "block")
-    with pytest.raises(AttributeError, match=f"is now called {new}. Use {new}"):
-        getattr(w2v.windows, name)
-    assert callable(getattr(w2v.windows, new))
 
 
 def test_the_letters_of_shapes_stand_in_the_package_and_nowhere_else() -> None:

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError
-from w2vjax.functions import parts
-from w2vjax.lazy import kept
+from w2vjax.functions import content, parts
+from w2vjax.lazy import cached
 from w2vjax.trees import in_place, is_float, of_floats
 from w2vjax.types import Tree
 
@@ -71,7 +71,7 @@ class Ruled(NamedTuple):
     size: Callable[[Tree], jax.Array]
 
 
-@kept
+@cached
 def ruled(function: Callable[..., Any]) -> Ruled:
     """The loss and the gradient of a function, which may return any arrays."""
 
@@ -177,7 +177,7 @@ def files_within(rule: object, seen: set[int]) -> set[str]:
     found = set()
     if isinstance(rule, FunctionType):
         found.add(rule.__code__.co_filename)
-        held += [cell.cell_contents for cell in rule.__closure__ or ()]
+        held += [content(cell) for cell in rule.__closure__ or ()]
     elif isinstance(rule, tuple | list | partial | MethodType):
         held += parts(rule)
     elif rule_file(rule) is not None:  # as JAX wraps it
@@ -196,7 +196,7 @@ def has_rules(program: Program) -> bool:
 
 
 def evaluate(program: Program, inputs: Sequence[Any]) -> list[Any]:
-    """The outputs of a program, each function with an own rule replaced by its forward."""
+    """The outputs of a program, each function with a handwritten rule replaced by its forward."""
     names = [*program.jaxpr.constvars, *program.jaxpr.invars]
     known: dict[Any, Any] = dict(zip(names, [*program.consts, *inputs], strict=True))
 

@@ -119,6 +119,18 @@ def as_names(given: object) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
+def shown(given: object) -> str:
+    """The start of what Python prints, on one line; the type of what it refuses to print.
+
+    >>> shown([1, 2]), shown(10**9999)
+    ('[1, 2]', 'int too long to print')
+    """
+    try:
+        return " ".join(f"{given!r:.60}".split())
+    except ValueError:  # Python prints no number of more than 4,300 digits
+        return f"{type(given).__name__} too long to print"
+
+
 def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:
     """A setting as an int. True and False are no numbers.
 
@@ -136,4 +148,4 @@ def whole_number(name: str, value: object, least: int = 1, most: int | None = No
         if number >= least and (most is None or number <= most):
             return number
     allowed = f"of {least} or more" if most is None else f"from {least} to {most}"
-    raise SettingError(f"{name}={value!r:.60} cannot work. Use a whole number {allowed}.")
+    raise SettingError(f"{name}={shown(value)} cannot work. Use a whole number {allowed}.")

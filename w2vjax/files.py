@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
-from w2vjax.errors import FileError, SettingError, W2VError
+from w2vjax.errors import FileError, SettingError, W2VError, shown
 
 if sys.platform != "win32":
     import fcntl
@@ -44,7 +44,7 @@ def as_path(path: object) -> Path:
     """The path of a file. Raises SettingError for an open file or anything else that is no path."""
     if not isinstance(path, str | os.PathLike):
         kind = type(path).__name__
-        raise SettingError(f"{path!r:.60} is of type {kind}. Pass the path of a file, as text.")
+        raise SettingError(f"{shown(path)} is of type {kind}. Pass the path of a file, as text.")
     with suppress(UnicodeEncodeError):  # half of a surrogate pair, which no name holds either
         name = os.fsencode(path)
         if name and b"\0" not in name:
@@ -485,8 +485,8 @@ def appearing_together(folder: AnyPath) -> Iterator[Path]:
     """A place for files that appear in ``folder`` all together, or not at all if the work fails.
 
     A process that is killed while it moves them, or that cannot move one, leaves the rest to the
-    next one that writes here. Until then :func:`standing` finds them. Errors name the file as it
-    will be called.
+    next one that writes here. Until then :func:`current_path` finds them. Errors name the file as
+    it will be called.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -544,7 +544,7 @@ def _remove_foreign(place: Path) -> None:
         place.unlink()
 
 
-def standing(path: Path) -> Path:
+def current_path(path: Path) -> Path:
     """Where to read a file of :func:`appearing_together`, even if it is not moved yet."""
     complete = path.parent / _COMPLETE
     there = os.path.isfile(complete / path.name) and not os.path.islink(complete)

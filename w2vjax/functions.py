@@ -129,7 +129,7 @@ def parts(value: object) -> Iterator[Any]:
     elif isinstance(value, FunctionType):
         yield from (value.__code__, value.__defaults__, value.__kwdefaults__)
         for cell in value.__closure__ or ():
-            yield _content(cell)
+            yield content(cell)
         if not value.__code__.co_filename.startswith(_LIBRARIES):
             yield from _globals(value)
     elif isinstance(value, type):
@@ -160,7 +160,8 @@ def _attributes(value: object) -> Iterator[Any]:
             yield from (name, each)
 
 
-def _content(cell: Any) -> Any:
+def content(cell: Any) -> Any:
+    """What a function holds on to in a cell of its closure."""
     try:
         return cell.cell_contents
     except ValueError:  # of a function that is not made yet

@@ -16,20 +16,20 @@ Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
 
-def kept(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]:
-    """``make``, which returns the same object for equal arguments: the last ``most`` are kept.
+def cached(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]:
+    """``make``, which returns the same object for equal arguments. The last ``most`` are kept.
 
     A program is compiled for the functions that it is made of. So equal settings have to give the
     same functions. A function that refers to something else than before, such as a helper of the
     same name, is another one. Arguments without a hash are not kept.
 
-    >>> pair = kept(lambda a, b: [a, b])
+    >>> pair = cached(lambda a, b: [a, b])
     >>> pair(1, 2) is pair(1, 2), pair(1, 2) is pair(1, 2.0), pair([], 0) is pair([], 0)
     (True, False, False)
     """
 
     @lru_cache(most, typed=True)
-    def cached(state: Hashable, *given: Given.args, **named: Given.kwargs) -> Made:
+    def made(state: Hashable, *given: Given.args, **named: Given.kwargs) -> Made:
         del state  # it only tells the arguments from what they were before
         return make(*given, **named)
 
@@ -42,7 +42,7 @@ def kept(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]:
             hash((state, given, tuple(named.values())))
         except Exception:  # what a caller's object raises
             return make(*given, **named)
-        return cached(state, *given, **named)  # type: ignore[arg-type]
+        return made(state, *given, **named)  # type: ignore[arg-type]
 
     return call
 

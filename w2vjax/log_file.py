@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from w2vjax.compressed import refuse_compressed
-from w2vjax.errors import FileError, SettingError
+from w2vjax.errors import FileError, SettingError, shown
 from w2vjax.files import AnyPath, as_path, check_writable, claim, naming, release
 from w2vjax.real import check_seconds
 
@@ -24,7 +24,7 @@ def interval(every: Any) -> tuple[float, str]:
     ((2.5, 'seconds'), (2.5, 'seconds'), (1.0, 'epochs'), (1000000.0, 'words'))
     """
     if not isinstance(every, str):
-        check_seconds(f"log_every={every!r:.60}", every)
+        check_seconds(f"log_every={shown(every)}", every)
         return every, "seconds"
     amount, _, unit = every.strip().partition(" ")
     unit = (unit.strip() or "seconds").removesuffix("s") + "s"
@@ -36,7 +36,7 @@ def interval(every: Any) -> tuple[float, str]:
     remedy = (
         f"Use a number of seconds, or a text of a number above 0 and one of: {', '.join(_UNITS)}"
     )
-    raise SettingError(f'log_every={every!r:.60} cannot work. {remedy}, as in "1 epoch".')
+    raise SettingError(f'log_every={shown(every)} cannot work. {remedy}, as in "1 epoch".')
 
 
 def check_log(path: AnyPath) -> None:

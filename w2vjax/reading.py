@@ -16,7 +16,7 @@ from typing import NoReturn, TypeAlias
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.errors import FileError, FormatError, SettingError, as_names, whole_number
-from w2vjax.files import AnyPath, as_path, standing
+from w2vjax.files import AnyPath, as_path, current_path
 from w2vjax.real import true_or_false
 
 ALLOWANCES = {
@@ -100,7 +100,7 @@ def contents(path: Path) -> Data:
             remedy = "If you trust it, decompress it yourself."
             pieces = decompress(path, 1 << 20, MAX_EXPANSION, remedy)
             return b"".join(pieces)
-        with standing(path).open("rb") as file:
+        with current_path(path).open("rb") as file:
             if not os.path.isfile(path):
                 return file.read()
             empty = not os.fstat(file.fileno()).st_size

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, shown
 
 _NUMBERS = (Real, Decimal, np.bool_)
 
@@ -97,18 +97,6 @@ def not_real(what: str, given: object, why: str) -> SettingError:
     return SettingError(f"{cause}. Give such numbers.")
 
 
-def shown(given: object) -> str:
-    """The start of what Python prints, on one line; the type of what it refuses to print.
-
-    >>> shown(np.eye(2)), shown(10**9999)
-    ('array([[1., 0.], [0., 1.]])', 'int too long to print')
-    """
-    try:
-        return " ".join(f"{given!r:.60}".split())
-    except ValueError:  # Python prints no number of more than 4,300 digits
-        return f"{type(given).__name__} too long to print"
-
-
 def true_or_false(name: str, value: object) -> None:
     """Raise SettingError for a flag that is not True or False. Python takes "no" for true.
 
@@ -117,7 +105,7 @@ def true_or_false(name: str, value: object) -> None:
     w2vjax.errors.SettingError: progress='no' is unclear. Use True or False.
     """
     if not isinstance(value, bool | np.bool_):
-        raise SettingError(f"{name}={value!r:.60} is unclear. Use True or False.")
+        raise SettingError(f"{name}={shown(value)} is unclear. Use True or False.")
 
 
 def check_seconds(what: str, value: Any) -> None:

@@ -1,5 +1,6 @@
 """Calls that threads share, with the results and the error that one thread would have."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -9,6 +10,12 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Reader = TypeVar("Reader")
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return cores or 1
 
 
 def share(
@@ -80,15 +87,3 @@ def in_order(
                 yield waiting.popleft().result()
         for future in waiting:
             yield future.result()
-
-
-def beside(
-    aside: Callable[[], Result], here: Callable[[], Item], threads: int
-) -> tuple[Result, Item]:
-    """The results of two calls. With several threads, the first call has one of its own."""
-    if threads == 1:
-        return aside(), here()
-    with ThreadPoolExecutor(1, "w2vjax-text") as pool:
-        future = pool.submit(aside)
-        found = here()
-        return future.result(), found

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, shown
 from w2vjax.types import Tree
 
 Array = np.ndarray
@@ -32,7 +32,7 @@ def float_dtype(dtype: DTypeLike) -> np.dtype:
         found = np.dtype(object)
     if not jnp.issubdtype(found, jnp.floating):
         names = "float32, float64, bfloat16, float16"
-        raise SettingError(f"dtype={dtype!r:.60} is not a dtype of floats. Use one of: {names}.")
+        raise SettingError(f"dtype={shown(dtype)} is not a dtype of floats. Use one of: {names}.")
     return found
 
 

@@ -10,7 +10,7 @@ Weights are mask and mean at once: padding is a valid id with weight 0.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 from jax.typing import ArrayLike
@@ -126,19 +126,6 @@ ScalarOrSchedule: TypeAlias = float | Schedule
 OptimizerMaker: TypeAlias = Callable[[Any], Any]
 
 
-@runtime_checkable
-class Weighted(Protocol):
-    """Targets whose rows can be bounded by their weights alone: see ``Objective.bounded``."""
-
-    @property
-    def ids(self) -> jax.Array:
-        """[B, R] the rows of the output table that are scored."""
-
-    @property
-    def weights(self) -> jax.Array:
-        """[B, T, R] how much each score counts."""
-
-
 def no_draws(key: jax.Array, tables: Tables, shape: tuple[int, ...]) -> tuple[()]:
     """The draws of an objective that draws nothing."""
     del key, tables, shape
@@ -169,9 +156,10 @@ class Objective(NamedTuple):
             begin with the other numbers, so that (steps, B) draws for many steps at once.
         bounded: (backward, hidden, output, targets) -> :data:`Bounded`: the gradient by this
             backward, and how strongly each row bends the loss, at least 0
-            (:mod:`w2vjax.objectives.bounds`). None takes the bounds from the weights of
-            :class:`Weighted` targets. That is right for losses whose first and second derivatives
-            in a score are at most 1.
+            (:mod:`w2vjax.objectives.bounds`). None takes the bounds from the weights of the
+            targets, which then need fields ``ids`` [B, R], the rows that are scored, and
+            ``weights`` [B, T, R], how much each score counts. That is right for losses whose first
+            and second derivatives in a score are at most 1.
         sharing: (targets) -> S, the number of neighbouring groups that share targets.
         ahead: True: training draws for all steps of a call at once, because a generator costs more
             to start than to run. The draws of all steps then lie in memory.

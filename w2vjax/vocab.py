@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import FormatError, SettingError, UnknownWordError, whole_number
+from w2vjax.errors import FormatError, SettingError, UnknownWordError, shown, whole_number
 from w2vjax.files import AnyPath
-from w2vjax.real import shown, whole_counts
+from w2vjax.real import whole_counts
 from w2vjax.vocabulary_file import read_vocabulary, write_vocabulary
 
 # An unknown word is compared with the most frequent words, up to this length. Aligning two words

@@ -17,14 +17,21 @@ from w2vjax import files
 from w2vjax.corpus import sources
 from w2vjax.corpus.count import check_counts, rank, spelled
 from w2vjax.corpus.scan import Seen, renumber, scan
-from w2vjax.corpus.sources import READING, Reading, Source, TextSource, is_text, keep_text
-from w2vjax.corpus.threads import sizes_of
+from w2vjax.corpus.sources import (
+    READING,
+    Reading,
+    Source,
+    TextSource,
+    is_text,
+    keep_text,
+    sizes_of,
+)
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
-from w2vjax.errors import CorpusError, FileError, SettingError, W2VError
+from w2vjax.errors import CorpusError, FileError, SettingError, W2VError, shown
 from w2vjax.files import AnyPath, atomic_files, scratch_files, sha256_of, temporary_folder
 from w2vjax.processes.exchange import if_all_have
-from w2vjax.threads import beside
+from w2vjax.threads import in_order
 from w2vjax.vocab import Report, Vocab, require_chosen_by
 
 FORMAT = 2  # to be raised when the files, or what is a word, change; older files are made again
@@ -115,11 +122,11 @@ def encode(
     _require_vocab(vocab)
     sources.check_reading(reading)
     target = files.as_path(path)
-    behind = target.with_name(target.name + ".starts")
-    keep_text(source, target, behind)
-    made = atomic_files([target, behind])
+    starts_path = target.with_name(target.name + ".starts")
+    keep_text(source, target, starts_path)
+    made = atomic_files([target, starts_path])
     with scratch_files(target.parent) as scratch, made as (ids_out, starts_out):
-        seen = scan(source, tokenizer, reading.without(target, behind), scratch)
+        seen = scan(source, tokenizer, reading.without(target, starts_path), scratch)
         met = np.flatnonzero(seen.counts)
         ids_of = np.full(len(seen.counts), -1, np.int32)
         ids_of[met] = [vocab.ids.get(word, -1) for word in seen.spell(met)]
@@ -130,7 +137,7 @@ def encode(
             raise CorpusError(f"{cause} {len(vocab):,} words. {remedy}")
     words = int(np.count_nonzero(ids_of >= 0))
     report = Report(seen.lines, words, len(met) - words, kept, seen.tokens - kept)
-    return Encoded(*mapped(target, behind), report)
+    return Encoded(*mapped(target, starts_path), report)
 
 
 def mapped(ids: Path, starts: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -201,7 +208,7 @@ def prepare(
         given |= {name: getattr(reading, name) for name in ("encoding", "errors")}
         for name, value in given.items():
             if value not in (None, getattr(READING, name, None)):
-                cause = f"{name}={value!r:.60} has no effect on a Corpus, which is read already"
+                cause = f"{name}={shown(value)} has no effect on a Corpus, which is read already"
                 raise SettingError(f"{cause}. Pass it to prepare, or leave it out.")
         require_chosen_by(source.vocab, min_count, max_vocab)
         return source
@@ -246,7 +253,7 @@ def _cached(
 
 def _require_vocab(vocab: Vocab) -> None:
     if not isinstance(vocab, Vocab):
-        raise SettingError(f"vocab={vocab!r:.60} is no vocabulary. Pass Vocab.load(path).")
+        raise SettingError(f"vocab={shown(vocab)} is no vocabulary. Pass Vocab.load(path).")
 
 
 def _check_vocab(vocab: Vocab, min_count: int | None, max_vocab: int | None, cache: object) -> None:
@@ -334,8 +341,9 @@ def _make(paths: list[Path], settings: Recorded, marks: Marks | None, read: Read
         for file in (ids, starts):
             file.flush()
         # words() holds Python's lock: renumber would wait for it, a disk and a checksum do not
-        stored = partial(beside, to_disk, checksums, seen.threads)
-        (vocab, record), (_, hashes) = beside(words, stored, seen.threads)
+        calls: list[tuple[Callable[[], Any]]] = [(words,), (to_disk,), (checksums,)]
+        threads = 3 if seen.threads > 1 else 1
+        (vocab, record), _, hashes = in_order(lambda call: call(), calls, threads)
         # the first line is a checksum, which shows a flipped bit in a word
         data = f"[{json.dumps([settings, marks, hashes])}, {record}]".encode()
         manifest.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)

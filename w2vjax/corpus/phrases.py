@@ -18,7 +18,7 @@ from w2vjax.corpus.encode import mapped, prepare
 from w2vjax.corpus.neighbours import LONGEST_GAP, Score, npmi_score, word2phrase_score
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
-from w2vjax.errors import SettingError, whole_number
+from w2vjax.errors import SettingError, shown, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file, naming, temporary_folder
 from w2vjax.reading import encoded
 from w2vjax.real import real_numbers
@@ -228,14 +228,14 @@ def _connectors(words: Iterable[str]) -> frozenset[str]:
     given: list[Any] = list(words) if several else [None]
     if all(isinstance(word, str) for word in given):
         return frozenset(given)
-    raise SettingError(f"connectors={words!r:.60} is no list of words. Pass a list of strings.")
+    raise SettingError(f"connectors={shown(words)} is no list of words. Pass a list of strings.")
 
 
 def _check(score: object, delimiter: object) -> None:
     if not callable(score):
-        raise SettingError(f"score={score!r:.60} is no function. {_SCORES}")
+        raise SettingError(f"score={shown(score)} is no function. {_SCORES}")
     if not isinstance(delimiter, str) or any(character <= " " for character in delimiter):
-        raise SettingError(f"delimiter={delimiter!r:.60} is no string without spaces. Use '_'.")
+        raise SettingError(f"delimiter={shown(delimiter)} is no string without spaces. Use '_'.")
 
 
 def _ask(score: Score, *counts: Any) -> Any:
@@ -243,7 +243,7 @@ def _ask(score: Score, *counts: Any) -> Any:
     try:
         return score(*counts)
     except (TypeError, ValueError) as error:
-        cause = f"score={score!r:.60} failed: {error!s:.80}".rstrip(".")
+        cause = f"score={shown(score)} failed: {error!s:.80}".rstrip(".")
         raise SettingError(f"{cause}. {_SCORES}") from error
 
 
@@ -255,6 +255,6 @@ def _limits(threshold: float | Sequence[float] | None, passes: int, score: Score
     given = real_numbers("threshold", threshold).astype(np.float64)
     limits: list[float] = given.tolist() if given.ndim else [float(given)] * passes
     if np.shape(limits) != (passes,) or not all(np.isfinite(limits)):
-        cause = f"threshold={threshold!r:.60} is not one finite number, or one for each of {passes}"
-        raise SettingError(f"{cause} passes. Pass such a number.")
+        cause = f"threshold={shown(threshold)} is not one finite number, or one for each of"
+        raise SettingError(f"{cause} {passes} passes. Pass such a number.")
     return limits

@@ -75,12 +75,12 @@ class Tally:
         with self.table.lock:
             self.counts[: len(counts)] += counts
 
-    def hear(self) -> None:
+    def add_other_processes(self) -> None:
         """Add up the counts of all processes, this one included."""
         own, self.own = np.flatnonzero(self.counts), self.counts
-        told = everyones_words(self.table.spell, own, self.own[own], self.first[own])
+        found = everyones_words(self.table.spell, own, self.own[own], self.first[own])
         self.counts = np.zeros_like(self.own)
-        for text, counts, first in told:
+        for text, counts, first in found:
             [batch] = words_of_blocks([np.frombuffer(text, np.uint8)], self.table)
             self.reserve(batch.size)
             self.counts[batch.numbers] += counts

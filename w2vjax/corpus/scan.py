@@ -14,10 +14,18 @@ import numpy as np
 
 from w2vjax.corpus import sources
 from w2vjax.corpus.reader import NumberedWords, Reader, Tally, Written, words_of_blocks
-from w2vjax.corpus.sources import READING, Part, Reading, Source, TextSource, is_text
-from w2vjax.corpus.threads import how_many, sizes_of
+from w2vjax.corpus.sources import (
+    READING,
+    Part,
+    Reading,
+    Source,
+    TextSource,
+    is_text,
+    sizes_of,
+    threads_for,
+)
 from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whitespace
-from w2vjax.errors import CorpusError
+from w2vjax.errors import CorpusError, shown
 from w2vjax.processes import exchange
 from w2vjax.threads import in_order, share
 
@@ -65,8 +73,8 @@ def scan(
     tokens, begun = sum(part.tokens for part in written), sum(part.lines for part in written)
     if not tokens:
         raise CorpusError(_empty(source))
-    said = tally.counts, tally.first, spell, tokens, begun, written, threads
-    return Seen(*said, scratch, tally.own)
+    words = tally.counts, tally.first, spell
+    return Seen(*words, tokens, begun, written, threads, scratch, tally.own)
 
 
 def _read_text(
@@ -77,7 +85,7 @@ def _read_text(
     A part that another process has read has no file here.
     """
     found = sources.parts(source, reading)
-    threads = how_many(found, reading)
+    threads = threads_for(found, reading)
     shared = _is_shared(found, reading, scratch)
     if threads > 1 or shared:
         found = [piece for part in found for piece in sources.split(part, reading)]
@@ -92,14 +100,18 @@ def _read_text(
     )
     written = [Written(None, 0, *note) for note in notes]
     written[own] = mine
-    tally.hear()
+    tally.add_other_processes()
     return written, len(readers)
 
 
 def _is_shared(found: list[Part], reading: Reading, scratch: object) -> bool:
     """Whether the processes of a run share a text. Refuses processes whose texts differ."""
     facts = {"encoding": reading.encoding, "errors": reading.errors, "start": scratch is None}
-    return reading.together and exchange.can_share(sizes_of(found), facts)
+    if not reading.together:
+        return False
+    sizes = sizes_of(found)
+    exchange.require_same({"corpus": sizes, **facts})
+    return bool(sizes)
 
 
 def _read_part(
@@ -148,7 +160,7 @@ def _token_lists(
             raise CorpusError(f"{cause}. Pass paths in a list of their own.")
         elif isinstance(item, (str, bytes, Mapping, *_SETS)) or not isinstance(item, Iterable):
             raise CorpusError(
-                f"Item {number} of the corpus is {item!r:.60}, not a list of tokens. Pass token "
+                f"Item {number} of the corpus is {shown(item)}, not a list of tokens. Pass token "
                 "lists, as in [line.split() for line in text.splitlines()], or a tokenizer."
             )
         else:

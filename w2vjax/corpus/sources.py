@@ -19,16 +19,19 @@ import numpy as np
 
 from w2vjax.compressed import decompress, is_compressed
 from w2vjax.data import machine_learning_text
-from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, whole_number
+from w2vjax.errors import CorpusError, FileError, FormatError, SettingError, shown, whole_number
 from w2vjax.files import AnyPath, refuse_to_overwrite
 from w2vjax.processes.streams import chunks, standard_bytes
 from w2vjax.reading import MARK, archive, contents, is_result, wide_text
 from w2vjax.real import true_or_false
+from w2vjax.threads import usable_cores
 
 BLOCK = 1 << 20  # bytes: the arrays made from one block stay in the second-level cache
 SEPARATOR = 0x20  # this byte and all below it separate words
 LONGEST_WORD = 1 << 24  # bytes without a separator; a file with more is not text
 PART = 1 << 22  # bytes of a plain file that a thread reads before it takes the next part
+# With more threads the part of the work that holds Python's lock sets the speed.
+_MOST_THREADS = 8
 _SEPARATOR = re.compile(rb"[\0- ]")
 _START = 1 << 12  # bytes that show whether a file is text
 
@@ -81,19 +84,19 @@ READING = Reading()
 def check_reading(reading: Reading) -> None:
     """Raise :class:`~w2vjax.errors.SettingError` for a value that cannot work."""
     if not isinstance(reading, Reading):
-        raise SettingError(f"reading={reading!r:.60} is no Reading. Pass w2vjax.corpus.Reading().")
+        raise SettingError(f"reading={shown(reading)} is no Reading. Pass w2vjax.corpus.Reading().")
     if reading.errors not in ("strict", "replace"):
         raise SettingError(f"errors={reading.errors!r} is not known. It is 'strict' or 'replace'.")
     whole_number("block_bytes", reading.block_bytes)
     most: Any = reading.max_expansion
     if isinstance(most, bool) or not isinstance(most, int | float | np.number) or not most > 0:
-        raise SettingError(f"max_expansion={most!r:.60} cannot work. Use a number above 0.")
+        raise SettingError(f"max_expansion={shown(most)} cannot work. Use a number above 0.")
     true_or_false("together", reading.together)
     if reading.threads is not None:
         whole_number("threads", reading.threads)
     paths = reading.leave_out
     if not isinstance(paths, (tuple, list)) or not all(map(_is_path, paths)):
-        raise SettingError(f"leave_out={paths!r:.60} is no list of paths. Pass a list of paths.")
+        raise SettingError(f"leave_out={shown(paths)} is no list of paths. Pass a list of paths.")
     try:
         "a".encode(reading.encoding)  # fails for a codec that is not of text, such as rot13
         codecs.getincrementaldecoder(reading.encoding)
@@ -229,6 +232,20 @@ def split(part: Part, reading: Reading) -> list[Part]:
                     break
                 cuts.append(found.end())
     return [Part(path, *ends) for ends in zip(cuts, [*cuts[1:], None], strict=True)]
+
+
+def sizes_of(parts: Sequence[Part]) -> list[int] | None:
+    """The bytes of these files. None if one is a pipe or another stream, or the built-in text."""
+    paths = [part.path or "-" for part in parts]
+    regular = all(path != "-" and os.path.isfile(path) for path in paths)
+    return list(map(os.path.getsize, paths)) if regular else None
+
+
+def threads_for(parts: Sequence[Part], reading: Reading) -> int:
+    """Threads that read these files: one for a little text, and for pipes and other streams."""
+    if (sizes := sizes_of(parts)) is None:
+        return 1  # Ctrl-C can end a read that waits only where the main thread reads
+    return reading.threads or max(1, min(usable_cores(), _MOST_THREADS, sum(sizes) // PART))
 
 
 def blocks_of(part: Part, reading: Reading) -> Iterator[np.ndarray]:

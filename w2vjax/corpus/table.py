@@ -23,7 +23,8 @@ _MULTIPLIERS = np.random.default_rng(0x77327661).integers(1 << 63, 1 << 64, 32, 
 _MULTIPLIERS |= np.uint64(1)
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth, TAOCP 3, section 6.4
 _ROUNDS = 500  # probes before the next multiplier is taken; only crafted words come near
-_ROOM = 4  # slots for each state: with fewer, searches are longer; more do not fit the cache
+# Slots for each state. Fewer make searches longer; with more, the table does not fit the cache.
+_ROOM = 4
 
 
 class _Slots(NamedTuple):

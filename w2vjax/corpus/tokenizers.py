@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, shown
 
 Tokenizer = Callable[[str], Sequence[str]]
 _WORD = re.compile("[^\0- ]+")
@@ -31,4 +31,4 @@ def check_tokenizer(tokenizer: object) -> None:
     """Raise SettingError for something that is no function. None is the default tokenizer."""
     if tokenizer is not None and not callable(tokenizer):
         remedy = "Pass a function from a line to its words."
-        raise SettingError(f"tokenizer={tokenizer!r:.60} is no function. {remedy}")
+        raise SettingError(f"tokenizer={shown(tokenizer)} is no function. {remedy}")

@@ -56,16 +56,16 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     if folder is None and (given := getattr(jax.config, "jax_compilation_cache_dir", None)):
         return Path(given)
     usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "w2vjax")
-    place = usual if folder is None else as_path(folder)
+    target = usual if folder is None else as_path(folder)
     try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=place):
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
             pass
     except OSError:
         return None
-    jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_compilation_cache_dir", str(target))
     least = "jax_persistent_cache_min_compile_time_secs"
     if getattr(jax.config, least) == _WORTH_KEEPING_TO_JAX and least.upper() not in os.environ:
         jax.config.update(least, _WORTH_KEEPING)
     reset_cache()  # JAX looks for the folder at its first compilation only
-    return place
+    return target

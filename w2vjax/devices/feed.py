@@ -30,11 +30,11 @@ JOIN_WORDS = 1 << 20
 # Copies on a CPU by default. A constant, not the machine's number of cores: the result depends on
 # it.
 _COPIES = 2
-# Rows of a table that are joined after one CHUNK for a twentieth of its time, the most CHUNKs
-# between two joins, and the fewest joins of an epoch that allow more than one CHUNK
+# A join of this many rows takes 5 % of the time that a CHUNK trains. Tables of more rows are joined
+# after more CHUNKs, up to _MOST_CHUNKS, if an epoch keeps _FEWEST_JOINS joins
 # (benchmarks/results/cpu-2-cores/sweep-joins.json).
 _JOINED_ROWS, _MOST_CHUNKS, _FEWEST_JOINS = 50_000, 16, 15
-# Steps that a call has at least, whatever they read.
+# A call has at least this many steps, however many numbers they read.
 _FEWEST_STEPS = 8
 # The share of a device's memory that a resident corpus may take; the rest is for tables and
 # temporaries.
@@ -65,7 +65,7 @@ class Feed(NamedTuple):
     @property
     def room(self) -> int:
         """The words that the program of a chunk has room for."""
-        return alike(self.size)
+        return rounded_size(self.size)
 
     def of_first(self, epoch: int, chunk: int) -> int:
         """The words that the first copy has trained where ``chunk`` of ``epoch`` comes next."""
@@ -83,16 +83,16 @@ class Feed(NamedTuple):
 
     def all_ids(self) -> np.ndarray:
         """All words as :func:`marked`, with room for a chunk that begins at any multiple of M."""
-        length = alike((self.chunks - 1) * self.size + self.room)
+        length = rounded_size((self.chunks - 1) * self.size + self.room)
         return marked(self.corpus, 0, self.words, length)
 
 
-def alike(words: int) -> int:
-    """A number of words, rounded up by an eighth at most, so that like sizes share a program.
+def rounded_size(words: int) -> int:
+    """A number of words, rounded up by an eighth at most. Similar texts then share a program.
 
     What is drawn for the first words does not depend on how many follow.
 
-    >>> alike(99_000), alike(100_000), alike(2), alike(CHUNK)
+    >>> rounded_size(99_000), rounded_size(100_000), rounded_size(2), rounded_size(CHUNK)
     (106496, 106496, 2, 262144)
     """
     unit = 1 << max(0, words.bit_length() - 4)
@@ -137,7 +137,7 @@ def join_interval(copies: int, rows: int, words: int) -> int:
     >>> [join_interval(2, 200_000, words) for words in (10**6, 10**7, 2 * 10**7, 10**8)]
     [262144, 262144, 524288, 1048576]
     """
-    least = min(CHUNK, JOIN_WORDS // copies**2)
+    least = max(1, min(CHUNK, JOIN_WORDS // copies**2))
     wanted, allowed = -(-rows // _JOINED_ROWS), words // (copies * _FEWEST_JOINS * least)
     return least * max(1, min(wanted, allowed, _MOST_CHUNKS))
 
@@ -192,7 +192,7 @@ def feed(
     if join_words is not None:
         size = -(-min(join_words, words) // step_words) * step_words
     mapped = Feed(corpus, words, size, copies, None)
-    whole = alike((mapped.chunks - 1) * size + mapped.room)
+    whole = rounded_size((mapped.chunks - 1) * size + mapped.room)
     if 4 * whole > _RESIDENT_SHARE * memory(device) or whole > np.iinfo(np.int32).max:
         return mapped
     ids = mapped.all_ids()

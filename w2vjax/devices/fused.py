@@ -133,13 +133,13 @@ def _padded(size: int) -> int:
     return max(16, int(pl.next_power_of_2(size)))
 
 
-def _read(ref: Any, place: tuple[Any, ...], mask: Array) -> Array:
-    """The values at ``place``. They are 0 where the mask is false, which is in the padding."""
-    return triton.load(ref.at[place], mask=mask, other=0)
+def _read(ref: Any, index: tuple[Any, ...], mask: Array) -> Array:
+    """The values at ``index``. They are 0 where the mask is false, which is in the padding."""
+    return triton.load(ref.at[index], mask=mask, other=0)
 
 
-def _write(ref: Any, place: tuple[Any, ...], values: Array, mask: Array) -> None:
-    triton.store(ref.at[place], values, mask=mask)
+def _write(ref: Any, index: tuple[Any, ...], values: Array, mask: Array) -> None:
+    triton.store(ref.at[index], values, mask=mask)
 
 
 def _group(group: Array, table: Any, given: Any, made: Any) -> None:
@@ -155,8 +155,8 @@ def _group(group: Array, table: Any, given: Any, made: Any) -> None:
         """The numbers of the columns from ``begin`` on, with hidden and rows [., width] there."""
         at = (begin + column)[None, :]
         inside = at < dim
-        place = group, h[:, None], at
-        hidden = _read(hidden_ref, place, is_hidden[:, None] & inside)
+        index = group, h[:, None], at
+        hidden = _read(hidden_ref, index, is_hidden[:, None] & inside)
         row = _read(table, (ids[:, None], at), is_row[:, None] & inside)
         return at, hidden, row.astype(hidden.dtype)
 
@@ -215,7 +215,7 @@ def shared_bounded_on_gpu(
 
 
 def on_gpu(objective: Objective) -> Objective:
-    """The objective with the kernel in place of ``shared_bounded``. Others are returned unchanged.
+    """The objective with the kernel in index of ``shared_bounded``. Others are returned unchanged.
 
     Trees have no kernel, because their time on a GPU goes into additions to the rows near the root.
     """

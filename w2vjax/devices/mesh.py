@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from w2vjax.errors import SettingError
-from w2vjax.lazy import kept
+from w2vjax.errors import SettingError, shown
+from w2vjax.lazy import cached
 from w2vjax.types import Tree
 
 AXIS = "copy"
-EACH, WHOLE = PartitionSpec(AXIS), PartitionSpec()
+SHARDED, REPLICATED = PartitionSpec(AXIS), PartitionSpec()
 
 
 def trains_copies(mesh: Mesh | None) -> TypeGuard[Mesh]:
@@ -57,11 +57,11 @@ def backend_error(error: Exception) -> SettingError | None:
 
 def _no_device(error: Exception) -> SettingError:
     asked = jax.config.values["jax_platforms"]
-    place = f" for JAX_PLATFORMS={asked!r}" if asked else ""
+    asked_for = f" for JAX_PLATFORMS={asked!r}" if asked else ""
     remedy = "Unset it, or set it to cpu" if asked else "Set JAX_PLATFORMS=cpu"
     # without its plugin, CUDA ends in an AssertionError that says nothing
     said = str(error).partition(" (set ")[0].rstrip(".") or "its plugin is not installed"
-    return SettingError(f"JAX finds no device{place}: {said}. {remedy}.")
+    return SettingError(f"JAX finds no device{asked_for}: {said}. {remedy}.")
 
 
 def mesh_of(devices: int | None) -> Mesh | None:
@@ -83,7 +83,7 @@ def mesh_of(devices: int | None) -> Mesh | None:
         remedy = f"Use a whole number from 1 to {there}."
         if jax.default_backend() == "cpu":
             remedy += " XLA_FLAGS=--xla_force_host_platform_device_count=N simulates N on a CPU."
-        raise SettingError(f"devices={many!r:.60} cannot work: JAX has {there}. {remedy}")
+        raise SettingError(f"devices={shown(many)} cannot work: JAX has {there}. {remedy}")
     if many == 1 == processes:
         return None
     share, rest = divmod(int(many), processes)
@@ -144,15 +144,15 @@ def gathered(array: jax.Array, block: int = 1 << 26) -> np.ndarray:
 
     It lies on a mesh, with an axis of the mesh for each axis of the array that is divided.
     """
-    place = array.sharding
+    sharding = array.sharding
     if not array.size:
         return np.zeros(array.shape, array.dtype)
-    assert isinstance(place, NamedSharding)
-    assert isinstance(place.mesh, Mesh)
-    rows = place.shard_shape(array.shape)[0]
+    assert isinstance(sharding, NamedSharding)
+    assert isinstance(sharding.mesh, Mesh)
+    rows = sharding.shard_shape(array.shape)[0]
     shares = array.shape[0] // rows
     size = max(1, min(rows, block * rows // max(1, array.nbytes)))
-    part_of = rows_of_each_device(place.mesh, place.spec, size)
+    part_of = rows_of_each_device(sharding.mesh, sharding.spec, size)
     whole = np.empty((shares, rows, *array.shape[1:]), array.dtype)
     for begin in range(0, rows, size):
         begin = min(begin, rows - size)
@@ -160,7 +160,7 @@ def gathered(array: jax.Array, block: int = 1 << 26) -> np.ndarray:
     return whole.reshape(array.shape)
 
 
-@kept
+@cached
 def rows_of_each_device(mesh: Mesh, spec: PartitionSpec, size: int) -> Any:
     """(array, begin) -> rows [shares, size, ...], of each share from ``begin`` on."""
 
@@ -173,7 +173,9 @@ def rows_of_each_device(mesh: Mesh, spec: PartitionSpec, size: int) -> Any:
         return part[None] if first is None else jax.lax.all_gather(part, first)
 
     return jax.jit(
-        jax.shard_map(local, mesh=mesh, in_specs=(spec, WHOLE), out_specs=WHOLE, check_vma=False)
+        jax.shard_map(
+            local, mesh=mesh, in_specs=(spec, REPLICATED), out_specs=REPLICATED, check_vma=False
+        )
     )
 
 
@@ -188,12 +190,12 @@ def on_own_device(array: jax.Array) -> jax.Array | np.ndarray:
 def replicated(mesh: Mesh, tree: Tree) -> Any:
     """The arrays of a tree, whole on every device of a mesh. No process sends them to another."""
 
-    def place(leaf: jax.Array) -> jax.Array:
+    def put(leaf: jax.Array) -> jax.Array:
         host = np.asarray(leaf)
-        sharding = NamedSharding(mesh, WHOLE)
+        sharding = NamedSharding(mesh, REPLICATED)
         return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map(put, tree)
 
 
 def stacked(mesh: Mesh, piece: Callable[[int], Tree]) -> Any:
@@ -208,7 +210,7 @@ def stacked(mesh: Mesh, piece: Callable[[int], Tree]) -> Any:
     def join(*leaves: jax.Array) -> jax.Array:
         shape = (mesh.size, *leaves[0].shape[1:])
         return jax.make_array_from_single_device_arrays(
-            shape, NamedSharding(mesh, EACH), list(leaves)
+            shape, NamedSharding(mesh, SHARDED), list(leaves)
         )
 
     return jax.tree.map(join, *rows)
@@ -234,8 +236,15 @@ def on_each_device(mesh: Mesh, program: Callable[..., Any]) -> Callable[..., Any
             done = program(schedule, state, tables, keep, ids[0] if own else ids, *piece)
             return jax.tree.map(lambda leaf: leaf[None], done)
 
-        specs = (WHOLE, EACH, WHOLE, WHOLE, EACH if own else WHOLE, *[EACH] * len(piece))
-        spread = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False)
+        specs = (
+            REPLICATED,
+            SHARDED,
+            REPLICATED,
+            REPLICATED,
+            SHARDED if own else REPLICATED,
+            *[SHARDED] * len(piece),
+        )
+        spread = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=SHARDED, check_vma=False)
         return spread(schedule, state, tables, keep, ids, *piece)
 
     return run

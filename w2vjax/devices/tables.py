@@ -73,7 +73,7 @@ def count(mesh: Mesh | None, axis: str) -> int:
     return 1 if mesh is None else dict(mesh.shape).get(axis, 1)
 
 
-def place(mesh: Mesh, *axes: str | None) -> NamedSharding:
+def sharding(mesh: Mesh, *axes: str | None) -> NamedSharding:
     """How an array is divided: the axis of the mesh for each axis of the array."""
     return NamedSharding(mesh, PartitionSpec(*(a if a in mesh.axis_names else None for a in axes)))
 
@@ -93,7 +93,7 @@ def places(mesh: Mesh, state: Tree, shape: tuple[int, ...]) -> Any:
 
     def of(leaf: Any) -> NamedSharding:
         pairs = zip(leaf.shape, shape, (VOCABULARY, DIM), strict=False)
-        return place(mesh, *(axis if size == whole else None for size, whole, axis in pairs))
+        return sharding(mesh, *(axis if size == whole else None for size, whole, axis in pairs))
 
     return jax.tree.map(of, state)
 
@@ -120,7 +120,7 @@ def on_every_device(mesh: Mesh, rows: Tree) -> Any:
 
     def of(leaf: jax.Array) -> jax.Array:
         axes = (None, DIM) if leaf.ndim == 2 else ()
-        placed: jax.Array = jax.lax.with_sharding_constraint(leaf, place(mesh, *axes))
+        placed: jax.Array = jax.lax.with_sharding_constraint(leaf, sharding(mesh, *axes))
         return placed
 
     return jax.tree.map(of, rows)
@@ -237,8 +237,9 @@ def check_memory(
     own = -(-copies // (mesh.size if trains_copies(mesh) else 1))
     needed = table_bytes // parts * (own + (copies > 1))
     if have and needed > have:
+        most = dim * have // needed
         raise SettingError(
             f"The tables take {needed / 1e9:.1f} GB of a device that has {have / 1e9:.1f} GB. Use "
-            f'dim={dim * have // needed} or less, dtype="bfloat16", a higher min_count, fewer '
+            f'{f"dim={most} or less, " if most else ""}dtype="bfloat16", a higher min_count, fewer '
             'copies, or a mesh whose axis "dim" or "vocabulary" divides the tables.'
         )

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, shown
 from w2vjax.types import Batch, EmbedBackward, Inputs, Reach, Rows, ScalarOrSchedule, Windows
 
 # What each function has to be.
@@ -26,7 +26,7 @@ def _traced(
     try:
         # JAX keeps a weak reference to what it traces, which a NamedTuple does not allow
         found = jax.eval_shape(lambda *shapes: function(*shapes), *given)
-        fault = "" if fits(found) else f"returns {found!r:.80}"
+        fault = "" if fits(found) else f"returns {shown(found)}"
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         fault = f"fails ({next(iter(str(error).splitlines()), ''):.100})"
     if fault:
@@ -62,7 +62,7 @@ def check_schedule(schedule: ScalarOrSchedule | None, learning_rate: float | Non
     number = isinstance(schedule, int | float) and not isinstance(schedule, bool)
     if not (number and 0 < schedule <= 1e6):
         remedy = "Pass a rate above 0, or a function of the step."
-        raise SettingError(f"schedule={schedule!r:.60} cannot work. {remedy}")
+        raise SettingError(f"schedule={shown(schedule)} cannot work. {remedy}")
 
 
 def check_measure(measure: Callable[..., Any], shape: tuple[int, int]) -> None:

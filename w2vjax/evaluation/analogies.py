@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.devices.tracing import check_measure
-from w2vjax.errors import FormatError, SettingError
+from w2vjax.errors import FormatError, SettingError, shown
 from w2vjax.evaluation.readers import Question, read_word_analogies
 from w2vjax.evaluation.word_pairs import first_rows, has_words, items
 from w2vjax.files import AnyPath
@@ -195,7 +195,7 @@ def evaluate_word_analogies(
 def _require_function(measure: object) -> None:
     if not callable(measure):
         remedy = "Pass three_cos_add, three_cos_mul, or a function of the three cosines."
-        raise SettingError(f"measure={measure!r:.60} is no function. {remedy}")
+        raise SettingError(f"measure={shown(measure)} is no function. {remedy}")
 
 
 def _sections(
@@ -208,7 +208,7 @@ def _sections(
     sections = {name: items("analogies", part) for name, part in named.items()}
     for place, question in enumerate(question for part in sections.values() for question in part):
         if not has_words(question, 4) or len(question) != 4:
-            cause = f"Question {place} is {question!r:.60}, not four words"
+            cause = f"Question {place} is {shown(question)}, not four words"
             raise FormatError(f"{cause}. Give (a, b, c, d): a is to b as c is to d.")
     return sections
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from w2vjax.errors import FormatError, SettingError
+from w2vjax.errors import FormatError, SettingError, shown
 from w2vjax.evaluation.readers import ScoredPair, read_word_pairs
 from w2vjax.files import AnyPath
 from w2vjax.real import true_or_false
@@ -92,7 +92,7 @@ def evaluate_word_pairs(
     triples = items("pairs", pairs) if file is None else read_word_pairs(file)
     for place, triple in enumerate(triples):
         if not has_words(triple, 2) or len(triple) != 3 or not is_finite(triple[2]):
-            cause = f"Pair {place} is {triple!r:.60}, not two words and a finite score"
+            cause = f"Pair {place} is {shown(triple)}, not two words and a finite score"
             raise FormatError(f"{cause}. Give (word, word, score).")
     gold = np.array([score for _, _, score in triples], np.float64)
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
@@ -115,7 +115,7 @@ def evaluate_word_pairs(
 def items(name: str, given: object) -> list[Any]:
     """The items of an evaluation set. SettingError if it has none, as None and numbers."""
     if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
-        raise SettingError(f"{name}={given!r:.60} cannot work. Pass a file or a list of items.")
+        raise SettingError(f"{name}={shown(given)} cannot work. Pass a file or a list of items.")
     return list(given)
 
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from w2vjax.corpus.count import build_vocab, check_counts
 from w2vjax.corpus.encode import Corpus, prepare
-from w2vjax.corpus.sources import READING, Reading, Source, is_text, parts
-from w2vjax.corpus.threads import sizes_of
+from w2vjax.corpus.sources import READING, Reading, Source, is_text, parts, sizes_of
 from w2vjax.corpus.tokenizers import Tokenizer
 from w2vjax.errors import SettingError
 from w2vjax.files import AnyPath

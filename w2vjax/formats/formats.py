@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from w2vjax.compressed import is_compressed, refuse_compressed
-from w2vjax.errors import SettingError
-from w2vjax.files import AnyPath, as_path, standing
+from w2vjax.errors import SettingError, shown
+from w2vjax.files import AnyPath, as_path, current_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
 from w2vjax.reading import ReadOptions, contents, refuse, refuse_foreign
@@ -245,7 +245,7 @@ def describe(
         found = form.describe(path, options)
     else:
         found = describe_vectors(form.read(path, options))
-    return {"file": str(path), "format": name, **found, "bytes": standing(path).stat().st_size}
+    return {"file": str(path), "format": name, **found, "bytes": current_path(path).stat().st_size}
 
 
 def lines_of(found: dict[str, Any]) -> list[tuple[str, str]]:
@@ -280,5 +280,5 @@ def by_suffix(path: Path) -> str | None:
 
 def _format(name: str) -> Format:
     if not isinstance(name, str) or name not in FORMATS:
-        raise SettingError(f"There is no format {name!r:.60}. It is one of: {', '.join(FORMATS)}.")
+        raise SettingError(f"There is no format {shown(name)}. It is one of: {', '.join(FORMATS)}.")
     return FORMATS[name]

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from w2vjax.compressed import refuse_compressed
-from w2vjax.errors import FormatError, SettingError
+from w2vjax.errors import FormatError, SettingError, shown
 from w2vjax.files import AnyPath, as_path
 from w2vjax.formats import safetensors
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.formats.table import Format, Table, checked, describe_vectors, first_non_finite
 from w2vjax.reading import ReadOptions, encoded, refuse
-from w2vjax.real import shown, true_or_false
+from w2vjax.real import true_or_false
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
 
@@ -93,7 +93,7 @@ def save_model(
     path, vocab = as_path(path), Vocab(words, counts, dropped=dropped)
     refuse_compressed(path)
     if not isinstance(metadata, Mapping | None):
-        raise SettingError(f"The metadata {metadata!r:.60} is not a dict. Pass one.")
+        raise SettingError(f"The metadata {shown(metadata)} is not a dict. Pass one.")
     try:
         tables = {name: np.asarray(table) for name, table in zip(TABLES, params, strict=True)}
     except (TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 
 from w2vjax.custom_rules import without_rules
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.trees import in_place, of_floats
 from w2vjax.types import Tree
 
@@ -44,7 +44,7 @@ def compiled(loss: AnyLoss, backward: AnyBackward) -> Compiled:
     return Compiled(reference, single, influence, under_vmap)
 
 
-@kept
+@cached
 def compiled_backward(backward: AnyBackward) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``backward`` and ``under_vmap`` of :class:`Compiled`."""
 
@@ -57,7 +57,7 @@ def compiled_backward(backward: AnyBackward) -> tuple[Callable[..., Any], Callab
     return jax.jit(single), jax.jit(both, compiler_options=QUICK)
 
 
-@kept
+@cached
 def compiled_loss(loss: AnyLoss) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """``reference`` and ``influence`` of :class:`Compiled`."""
     plain = without_rules(loss)

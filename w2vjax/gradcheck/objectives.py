@@ -21,7 +21,7 @@ from w2vjax.gradcheck.compare import TOLERANCES
 from w2vjax.gradcheck.compiled import QUICK, AnyBackward, AnyLoss
 from w2vjax.gradcheck.expansions import cbow_apart_batch, cbow_batch, pair_batch
 from w2vjax.gradcheck.report import GradientCheck, failed_check
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.objectives.huffman import hierarchical_softmax
 from w2vjax.objectives.model import backward, bounded_backward, cross_entropy, draw_targets
 from w2vjax.objectives.negative import negative_sampling
@@ -31,7 +31,7 @@ from w2vjax.training.methods import MANY_WORDS, METHODS, SHORT_TEXT, make_object
 from w2vjax.trees import host_copy, widen
 from w2vjax.types import Batch, Goal, Objective, Params, Tables, Windows
 from w2vjax.windows import cbow
-from w2vjax.windows.skipgram import block_batch, fan_batch
+from w2vjax.windows.skipgram import block_batch, to_center_batch
 
 # The forms of each objective of train, clear and fast, with settings that are easy to get wrong.
 FORMS: dict[str, dict[str, Objective]] = {
@@ -55,11 +55,11 @@ WINDOWS: dict[str, Windows] = {
     "cbow": cbow_batch,
     "cbow_apart": cbow_apart_batch,
     "cbow_blocks": cbow.cbow_block_batch,
-    "cbow_lone": cbow.cbow_lone_batch,
-    "cbow_counted": cbow.cbow_counted_batch,
-    "cbow_counted_blocks": cbow.cbow_counted_block_batch,
+    "cbow_single": cbow.cbow_single_batch,
+    "cbow_weighted": cbow.cbow_weighted_batch,
+    "cbow_weighted_blocks": cbow.cbow_weighted_block_batch,
     "blocks": block_batch,
-    "fans": fan_batch,
+    "to_center": to_center_batch,
 }
 Names: TypeAlias = Iterable[str]
 # Words of a text, for each length that changes what train uses.
@@ -185,13 +185,13 @@ def find_objectives(name: str) -> dict[str, Objective]:
     return {name: objective}
 
 
-@partial(kept, most=128)
+@partial(cached, most=128)
 def functions(objective: Objective) -> tuple[AnyLoss, AnyBackward]:
     """Loss and backward of an objective, the same two objects each time, so they compile once."""
     return partial(cross_entropy, objective), partial(backward, objective)
 
 
-@partial(kept, most=128)
+@partial(cached, most=128)
 def beside_bounds(objective: Objective) -> AnyBackward:
     """The gradient that trains: that of ``bounded_backward``, with the loss."""
 
@@ -201,12 +201,12 @@ def beside_bounds(objective: Objective) -> AnyBackward:
     return rule
 
 
-@partial(kept, most=128)
+@partial(cached, most=128)
 def tables_of(objective: Objective, size: Size) -> Tables:
     return objective.init(counts(size))
 
 
-@partial(kept, most=256)
+@partial(cached, most=256)
 def compiled_select(objective: Objective, window: Windows) -> Callable[..., tuple[Batch, Goal]]:
     def select(key: jax.Array, tables: Tables, *blocks: jax.Array) -> tuple[Batch, Goal]:
         batch = window(*blocks)

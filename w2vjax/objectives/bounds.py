@@ -26,10 +26,10 @@ with constants of a quarter of the size::
     c(row) = lr * bound(row)                     step(row) = lr / max(1, k * c(row))
     k = 1 + 3 m^2 / (m^2 + MANY^2)               m = sum_i c_i c(row of i) / sum_i c_i
 
-where c_i is the share of example i in c. m is below 1 with the default settings, 5 with 8,192 words
-a step, and 70 with a window of 20 and 30 negatives. One k for all rows keeps their steps in
-proportion: with a k for each row, rare words grew too fast beside frequent ones. k is 1 on a GPU,
-and where a gradient is dense, as that of a full softmax is.
+where c_i is what example i adds to the c of its row. m is below 1 with the default settings, 5
+with 8,192 words a step, and 70 with a window of 20 and 30 negatives. One k for all rows keeps their
+steps in proportion: with a k for each row, rare words grew too fast beside frequent ones. k is 1 on
+a GPU, and where a gradient is dense, as that of a full softmax is.
 """
 
 from typing import NamedTuple
@@ -66,13 +66,12 @@ def stiffness(vectors: Array, a: float = A, b: float = B) -> Array:
     return jnp.square(vectors).sum(-1) / a + 1 / b
 
 
-class Gone(NamedTuple):
-    """How far bounded steps have gone, since a chunk began or copies were joined.
+class StepTotals(NamedTuple):
+    """The sum of c = step size * bound of each row, since a chunk began or copies were joined.
 
-    It is the sum of step sizes times bounds, for each row. A step reads it before and after it adds
-    its own, and the difference is the bound of all examples of the row. For that the sum has to
-    stay below about 1e6 in float32. A loop of your own with more than about 10,000 steps sets it
-    back to 0 by :func:`cleared`.
+    A step reads the sum before and after it adds its own examples. The difference is the c of all
+    examples of the row. For that the sum has to stay below about 1e6 in float32. A loop of your own
+    with more than about 10,000 steps sets it back to 0 by :func:`cleared`.
 
     Attributes:
         rows: [V, 2] float32 of input and output rows, so that a GPU adds to both at once.
@@ -81,43 +80,43 @@ class Gone(NamedTuple):
     rows: Array
 
 
-def not_gone(params: Params) -> Gone:
+def zero_totals(params: Params) -> StepTotals:
     """The state before the first step."""
-    return Gone(jnp.zeros((params.input.shape[0], 2), jnp.float32))
+    return StepTotals(jnp.zeros((params.input.shape[0], 2), jnp.float32))
 
 
-def counts_of(state: Tree) -> Array | None:
-    """What an optimizer counted, [V, 2], anywhere in its state. None if it does not count."""
-    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, Gone))
-    return next((leaf.rows for leaf in leaves if isinstance(leaf, Gone)), None)
+def totals_of(state: Tree) -> Array | None:
+    """The sums of an optimizer, [V, 2], anywhere in its state. None if it keeps none."""
+    leaves = jax.tree.leaves(state, is_leaf=lambda leaf: isinstance(leaf, StepTotals))
+    return next((leaf.rows for leaf in leaves if isinstance(leaf, StepTotals)), None)
 
 
 def cleared(state: Tree) -> Tree:
-    """An optimizer's state with every :class:`Gone` in it at 0.
+    """An optimizer's state with every :class:`StepTotals` in it at 0.
 
-    >>> print(cleared({"gone": Gone(jnp.ones((2, 2))), "steps": 3})["gone"].rows.sum())
+    >>> print(cleared({"totals": StepTotals(jnp.ones((2, 2))), "steps": 3})["totals"].rows.sum())
     0.0
     """
 
     def clear(leaf: Tree) -> Tree:
-        return jax.tree.map(jnp.zeros_like, leaf) if isinstance(leaf, Gone) else leaf
+        return jax.tree.map(jnp.zeros_like, leaf) if isinstance(leaf, StepTotals) else leaf
 
-    return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, Gone))
+    return jax.tree.map(clear, state, is_leaf=lambda leaf: isinstance(leaf, StepTotals))
 
 
 def bounded_steps(
-    values: Params, ids: Params, bounds: Params, sizes: Params, gone: Gone
-) -> tuple[Params, Gone]:
-    """(-step * values, gone). The step of a row follows from its bound over all its examples.
+    values: Params, ids: Params, bounds: Params, sizes: Params, totals: StepTotals
+) -> tuple[Params, StepTotals]:
+    """(-step * values, totals). The step of a row follows from its bound over all its examples.
 
     Args:
         values: [N, D] of rows ids [N], or dense [V, D] for None.
         ids: of both tables.
         bounds: [N] or [V].
         sizes: step sizes, scalars or [N].
-        gone: before the step.
+        totals: before the step.
     """
-    rows = gone.rows
+    rows = totals.rows
     own = [  # c of each example, or of each row of a dense gradient
         jnp.minimum(jnp.asarray(size, rows.dtype) * jnp.abs(bound).astype(rows.dtype), _LONGEST)
         for size, bound in zip(sizes, bounds, strict=True)
@@ -150,7 +149,7 @@ def bounded_steps(
         parted = jnp.split(jax.lax.optimization_barrier(factor), ends)
         factors |= dict(zip(found, parted, strict=True))
     stepped = [factors[at][:, None].astype(value.dtype) * value for at, value in enumerate(values)]
-    return Params(*stepped), Gone(rows)
+    return Params(*stepped), StepTotals(rows)
 
 
 def _times(own: Array, whole: Array) -> Array:

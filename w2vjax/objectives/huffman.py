@@ -18,7 +18,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.objectives.bounds import A, B
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.objectives.logistic import (
@@ -189,7 +189,7 @@ def select_paths(draws: Draws, tree: Huffman, words: Array, weights: Array) -> T
     )
 
 
-@kept
+@cached
 def hierarchical_softmax(spare: float | None = None, a: float = A, b: float = B) -> Objective:
     """Skip-gram or CBOW with hierarchical softmax over a Huffman tree of the counts.
 

@@ -220,7 +220,13 @@ def bounded_by_weights(
     >>> print(*bounded_by_weights(softmax().backward, *vectors, targets, a=1.0, b=1.0)[2:])
     [[2.]] [1. 4. 1.]
     """
-    ids, weights = require_weights(targets)
+    ids, weights = (getattr(targets, name, None) for name in ("ids", "weights"))
+    if ids is None or weights is None or weights.shape[-1] != ids.shape[-1]:
+        raise SettingError(
+            f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of "
+            "its rows cannot be bounded. Give the objective a function ``bounded``: see "
+            "w2vjax.types.Objective."
+        )
     d_hidden, d_output = backward(hidden, output, targets)
     error = jnp.abs(weights).astype(hidden.dtype)
     of_hidden, of_rows = score_bound(error, hidden, output[ids].astype(hidden.dtype), a, b)
@@ -232,20 +238,6 @@ def bounded_by_weights(
         output.shape[0], (each * stiffness(hidden, a, b)).sum() / output.shape[0], hidden.dtype
     )
     return d_hidden, d_output, of_hidden, spread.at[ids.reshape(-1)].add(of_rows.reshape(-1))
-
-
-def require_weights(targets: Goal) -> tuple[Array, Array]:
-    """The ids [B, R] and weights [B, T, R] of Weighted targets; SettingError for others."""
-    if (
-        not isinstance(targets, types.Weighted)
-        or targets.weights.shape[-1] != targets.ids.shape[-1]
-    ):
-        raise SettingError(
-            f"{type(targets).__name__} has no ids [B, R] with weights [B, T, R], so the steps of "
-            "its rows cannot be bounded. Give the objective a function ``bounded``: see "
-            "w2vjax.types.Objective."
-        )
-    return targets.ids, targets.weights
 
 
 def to_dense(gradient: Gradient, table: Array) -> Array:

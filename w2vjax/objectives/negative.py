@@ -19,7 +19,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError, whole_number
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.objectives.logistic import (
     logistic_rows_backward,
     logistic_rows_bounded,
@@ -152,7 +152,7 @@ def negative_targets(words: Array, weights: Array, negatives: Array, num_negativ
     return Targets(ids, labels, jnp.concatenate([weights, negative_weights], -1))
 
 
-@kept
+@cached
 def negative_sampling(
     num_negatives: int = 5, exponent: float = 0.75, shared: int | None = None
 ) -> Objective:

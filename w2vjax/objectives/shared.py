@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from w2vjax.errors import whole_number
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.logistic import sigmoid
 from w2vjax.objectives.negative import Alias, draw, negative_sampling
@@ -158,7 +158,7 @@ def shared_bounded(
     return *backward(hidden, output, targets), of_hidden, in_one(of_words, of_noise)
 
 
-@kept
+@cached
 def shared_negatives(
     num_negatives: int = 5, exponent: float = 0.75, shared: int = 48, span: int = 3
 ) -> Objective:

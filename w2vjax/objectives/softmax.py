@@ -19,7 +19,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from w2vjax.errors import whole_number
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.objectives.bounds import A, B, stiffness
 from w2vjax.objectives.scores import logits as all_logits
 from w2vjax.objectives.scores import logits_backward, score, score_bound
@@ -257,7 +257,7 @@ def add_sums_to_rows(bounds: Array, ids: Array, more: Array) -> Array:
     return bounds.at[ids].set(bounds[ids] + sums)
 
 
-@kept
+@cached
 def softmax(chunk: int | None = None) -> Objective:
     """Skip-gram or CBOW with the exact softmax over V words.
 

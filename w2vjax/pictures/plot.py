@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from w2vjax.errors import SettingError, whole_number
+from w2vjax.errors import SettingError, shown, whole_number
 from w2vjax.files import AnyPath
 from w2vjax.pictures import figures
 from w2vjax.pictures.figures import BLUE, COLORS, GREY, INK, new_figure, save_figure
@@ -228,7 +228,7 @@ def _four(vectors: Vectors, analogy: Sequence[str]) -> tuple[str, str, str, str]
     words = several(analogy)
     if len(words) not in (3, 4):
         remedy = "Give three words, or four: a is to b as c is to d."
-        raise SettingError(f"{analogy!r:.60} is not an analogy. {remedy}")
+        raise SettingError(f"{shown(analogy)} is not an analogy. {remedy}")
     a, b, c, *rest = words
     found = rest or [word for word, _ in vectors.most_similar([b, c], [a], topn=1)]
     if not found:

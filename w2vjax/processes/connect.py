@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from w2vjax.errors import ProcessError, SettingError
+from w2vjax.processes.exchange import everyones
 from w2vjax.processes.guard import (
     HEARTBEAT,
     LEAST_HEARTBEAT,
@@ -47,8 +48,14 @@ def libraries_on_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-class Wishes(NamedTuple):
-    """What a process wants at the end of a round. All processes do what any of them wants."""
+class Requests(NamedTuple):
+    """What a process asks for at the end of a round. All processes do what any of them asks for.
+
+    Attributes:
+        signal: its number, or 0.
+        save: 1 for a checkpoint.
+        stop: 1 to end the run.
+    """
 
     signal: int = 0
     save: int = 0
@@ -65,33 +72,30 @@ def is_first() -> bool:
     return bool(jax.process_index() == 0)
 
 
-def agreed(own: Wishes, noted: np.ndarray | None, started: bool) -> Wishes:
+def agreed(own: Requests, noted: np.ndarray | None, started: bool) -> Requests:
     """What all processes have to do.
 
     Args:
-        own: the wishes of this process now.
-        noted: the wishes of all devices when a round began, [devices, 3]. None: they are asked for.
-        started: whether a round has ended.
+        own: the requests of this process now.
+        noted: the requests of all devices when a round began, [devices, 3]. With None, all
+            processes are asked now.
+        started: whether this round has trained. Otherwise nothing has to be done.
     """
     if jax.process_count() == 1:
         return own
     if not started:
-        return Wishes()
+        return Requests()
     if noted is None:
         noted = np.asarray(multihost_utils.process_allgather(np.array(own, np.int32)))
-    return Wishes(*noted.max(0).tolist())
+    return Requests(*noted.max(0).tolist())
 
 
 def told_by_first(value: Any, arrays: Any) -> tuple[Any, Any]:
     """What process 0 says: a string, and a tree of arrays of known shapes. All call it together."""
     if jax.process_count() == 1:
         return value, arrays
-    text = np.frombuffer(value.encode(), np.uint8)
-    size = int(multihost_utils.broadcast_one_to_all(np.int32(len(text))))
-    if not is_first():
-        text = np.zeros(size, np.uint8)
-    said = multihost_utils.broadcast_one_to_all(text)
-    return said.tobytes().decode(), jax.tree.map(array_of_first, arrays)
+    text, *_ = everyones(value.encode() if is_first() else b"")
+    return text.decode(), jax.tree.map(array_of_first, arrays)
 
 
 def array_of_first(own: Any, block: int = 1 << 26) -> np.ndarray:

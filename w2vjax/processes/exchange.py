@@ -44,8 +44,8 @@ def _arrays(own: np.ndarray) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(own))
 
 
-def _meet() -> None:
-    """Wait for all processes. One may read for hours longer, and a collective would time out."""
+def meet() -> None:
+    """Wait for all processes. One may take hours longer, and a collective would time out."""
     if how_many() > 1:
         from w2vjax.processes.guard import coordinator
 
@@ -58,7 +58,7 @@ def gathered(own: IO[bytes], out: IO[bytes]) -> list[int]:
     Returns:
         The bytes of each process.
     """
-    _meet()
+    meet()
     begin = own.tell()
     size = np.array([own.seek(0, SEEK_END) - begin])
     own.seek(begin)
@@ -100,12 +100,6 @@ def require_same(facts: Mapping[str, object]) -> None:
         remedy = "Give every process the same corpus and the same settings."
         named = " and ".join(known or differ)
         raise SettingError(f"The processes of this run differ in {named}. {remedy}")
-
-
-def can_share(sizes: list[int] | None, facts: Mapping[str, object]) -> bool:
-    """Whether a text has files to share. Refuses processes that differ in their bytes or a fact."""
-    require_same({"corpus": sizes, **facts})
-    return bool(sizes)
 
 
 def if_all_have(value: Result | None, name: str, together: bool) -> Result | None:

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from w2vjax.errors import ProcessError, StoppedError
+from w2vjax.errors import ProcessError, StoppedError, W2VError
 
 HEARTBEAT = 100.0  # seconds after which a silent process has ended all others
 # The same where your own program has connected the processes: JAX's time is 100 seconds there.
@@ -208,8 +208,11 @@ def expect(heartbeat: float) -> None:
     _heartbeat = heartbeat
 
 
-def forward(waits_for: object = None, training: bool = True) -> None:
-    """Wait, and tell the guard, if there is one, that this process has advanced."""
+def mark_progress(waits_for: object = None, training: bool = True) -> None:
+    """Wait for arrays, and tell the guard, if there is one, that this process has advanced.
+
+    The guard looks for processes that are stuck only while ``training`` is true.
+    """
     if _guards:
         jax.block_until_ready(waits_for)
         _guards[0].mark(training)
@@ -249,9 +252,14 @@ def of_xla(error: Exception) -> bool:
 
     >>> [of_xla(ValueError(words)) for words in ("UNKNOWN: AllGather failed", "dim: 1.5", "NaN: 3")]
     [True, False, False]
+    >>> from w2vjax.errors import CorpusError
+    >>> of_xla(CorpusError("README: invalid UTF-8 at byte 3"))
+    False
     """
-    status = isinstance(error, ValueError) and re.match(r"[A-Z]+(_[A-Z]+)*: ", str(error))
-    return isinstance(error, jax.errors.JaxRuntimeError) or bool(status)
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        return True
+    plain = isinstance(error, ValueError) and not isinstance(error, W2VError)
+    return plain and bool(re.match(r"[A-Z]+(_[A-Z]+)*: ", str(error)))
 
 
 def leave(code: int) -> None:

@@ -35,7 +35,7 @@ from numpy.typing import ArrayLike
 
 from w2vjax.errors import CorpusError, DivergedError, SettingError, whole_number
 from w2vjax.ids import check_ids
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.vocab import unknown_word
 
 Params = dict[str, jax.Array]
@@ -325,7 +325,7 @@ def train(
     return params, history
 
 
-@kept
+@cached
 def _descent(backward: Callable[..., Any]) -> Callable[..., tuple[Params, jax.Array]]:
     @partial(jax.jit, static_argnames="steps")
     def descend(

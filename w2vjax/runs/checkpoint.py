@@ -23,7 +23,7 @@ from w2vjax.files import AnyPath, as_path, claimed, naming, remove_leftovers
 from w2vjax.formats.safetensors import Tensors, read_tensors, write_tensors
 from w2vjax.real import check_seconds
 from w2vjax.training.copies import Joined
-from w2vjax.training.settings import RENAMED, Settings
+from w2vjax.training.settings import Settings
 from w2vjax.training.setup import Run
 from w2vjax.training.step import schedule_argument
 from w2vjax.types import Params, Tree
@@ -32,6 +32,13 @@ Record: TypeAlias = dict[str, Any]
 _FORMAT = "w2vjax checkpoint 1"
 _NAME = re.compile(r"checkpoint-(\d{12,})\.safetensors")
 _KEPT = 2
+_OF_A_CHUNK = "words of a chunk"
+# What has to be the same for a run to go on.
+_FIELDS = (
+    *(f"settings.{name}" for name in Settings().as_json()),
+    *("corpus", "start", _OF_A_CHUNK, "objective's tables"),
+    *("program", "jax version", "platform", "random numbers"),
+)
 _SAME = "Resume with what it was made with, or start again in an empty folder."
 _MORE_EPOCHS = (
     "To train for another number of epochs, allow it: --allow settings.epochs "
@@ -74,6 +81,9 @@ class Checkpoints(NamedTuple):
         if not self.resume and list(self.allow):
             cause = f"allow={list(self.allow)} has no effect on a run that starts anew"
             raise SettingError(f"{cause}. Go on with resume (--resume), or leave it out.")
+        if unknown := set(self.allow) - set(_FIELDS):
+            cause = f"allow={sorted(unknown)} names no field of a checkpoint"
+            raise SettingError(f"{cause}. Fields: {', '.join(sorted(_FIELDS))}.")
         check_folder(self.folder, self.resume)
 
 
@@ -92,26 +102,28 @@ def run_identity(job: Run, program: str, start: Params | None) -> Record:
     """What has to be the same for a run to go on, as JSON, with a digest of its ``program``."""
     config = jax.config.values
     numbers = jax.tree.leaves(schedule_argument(job.recipe))
-    return {
-        **{f"settings.{name}": value for name, value in job.settings.as_json().items()},
-        "corpus": job.feed.corpus.digest,
-        "start": digest(start),
-        "words of a chunk": job.feed.size,
-        "objective's tables": digest(job.tables),
-        "program": hashlib.sha256(f"{numbers}\n{program}".encode()).hexdigest(),
-        "jax version": jax.__version__,
-        "platform": jax.default_backend(),
-        "random numbers": f"{config['jax_default_prng_impl']}, "
-        f"partitionable={config['jax_threefry_partitionable']}",
-    }
+    values = [
+        *job.settings.as_json().values(),
+        job.feed.corpus.digest,
+        digest(start),
+        job.feed.size,
+        digest(job.tables),
+        hashlib.sha256(f"{numbers}\n{program}".encode()).hexdigest(),
+        jax.__version__,
+        jax.default_backend(),
+        f"{config['jax_default_prng_impl']}, partitionable={config['jax_threefry_partitionable']}",
+    ]
+    return dict(zip(_FIELDS, values, strict=True))
 
 
 def digest(arrays: Tree) -> str | None:
     """The SHA-256 of a tree of arrays. None of None."""
     if arrays is None:
         return None
-    leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays)]
-    return hashlib.sha256(b"".join(leaves)).hexdigest()
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(arrays):
+        found.update(np.ascontiguousarray(leaf).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def save_checkpoint(
@@ -129,7 +141,9 @@ def save_checkpoint(
         "history": json.dumps(history),
     }
     write_tensors(path, leaves, record)
-    for old in _checkpoints(folder)[_KEPT:]:
+    found = _checkpoints(folder)
+    # one that is later is damaged, since this run has not gone on from it
+    for old in found[found.index(path) + _KEPT :]:
         try:
             old.unlink(missing_ok=True)
         except OSError as error:
@@ -141,7 +155,7 @@ def save_checkpoint(
 def check_folder(folder: AnyPath, resume: bool) -> None:
     """Refuse a folder that cannot be made or that holds checkpoints. Makes nothing."""
     path = Path(folder)
-    above = (place for place in (path, *path.absolute().parents) if os.path.lexists(place))
+    above = (each for each in (path, *path.absolute().parents) if os.path.lexists(each))
     there = next(above, path)
     if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
         why = "permission is lacking" if os.path.isdir(there) else "it is not a folder"
@@ -181,7 +195,6 @@ def load_checkpoint(
 
     Raises:
         CheckpointError: every checkpoint is damaged, or a field differs, which is named.
-        SettingError: ``allow`` names no field.
     """
     damaged: list[str] = []
     for path in _checkpoints(Path(folder)):
@@ -197,15 +210,15 @@ def load_checkpoint(
             damaged.append(f"{path} is not a checkpoint of this version.")
             continue
         if damaged:
-            told = f"Going on from {path.name}, because a later one is damaged: {damaged[0]}"
-            warnings.warn(told, stacklevel=2)
+            message = f"Going on from {path.name}, because a later one is damaged: {damaged[0]}"
+            warnings.warn(message, stacklevel=2)
         theirs, position, history = notes
         _compare(path, theirs, identity, set(allow))
+        _require_chunks(path, position, theirs, identity)
         return _state_of(path, list(tensors.arrays.values()), like), position, history
     if damaged:
         cause = f"No checkpoint in {folder} is sound: {damaged[0]}"
         raise CheckpointError(f"{cause} Start again in an empty folder.")
-    _require_fields(set(allow), identity, identity)
     return None
 
 
@@ -213,32 +226,25 @@ def _notes(tensors: Tensors) -> tuple[Record, Position, list[Record]] | None:
     """(identity, position, history) of a checkpoint. None if it is no sound one of this version."""
     try:
         names = ("identity", "place", "history")
-        identity, place, history = (json.loads(tensors.metadata[name]) for name in names)
-        kinds = [type(number) for number in place]
+        identity, numbers, history = (json.loads(tensors.metadata[name]) for name in names)
+        kinds = [type(number) for number in numbers]
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
     sound = (
         tensors.metadata.get("format") == _FORMAT
         and tensors.checksum is not None
         and kinds == [int, int, int, int, float]
-        and all(number >= 0 for number in place)
+        and all(number >= 0 for number in numbers)
         and isinstance(history, list)
         and all(isinstance(record, dict) for record in [identity, *history])
         and all(isinstance(record.get("loss", ""), float | None) for record in history)
     )
-    return (_in_todays_words(identity), Position(*place), history) if sound else None
+    return (identity, Position(*numbers), history) if sound else None
 
 
 def _state_of(path: Path, arrays: list[np.ndarray], like: Joined) -> Joined:
-    """The state that a checkpoint holds. Earlier versions kept the equal params of every copy."""
+    """The state that a checkpoint holds."""
     leaves, structure = jax.tree.flatten(like)
-    tables, copies = len(like.params), len(like.optimizers)
-    # what follows the params, for each copy
-    size, own = ((len(found) - tables) // copies for found in (arrays, leaves))
-    if size >= own + tables:
-        ends = range(tables + size, len(arrays) + 1, size)
-        arrays = arrays[:tables] + [a for end in ends for a in arrays[end - size + tables : end]]
-    arrays = _in_one(arrays, leaves)
     if [(a.shape, a.dtype) for a in arrays] != [(leaf.shape, leaf.dtype) for leaf in leaves]:
         cause = f"{path} holds other tables than this run's"
         raise CheckpointError(f"{cause}. Resume with the settings it was made with.")
@@ -246,26 +252,7 @@ def _state_of(path: Path, arrays: list[np.ndarray], like: Joined) -> Joined:
     return state
 
 
-def _in_one(arrays: list[np.ndarray], leaves: list[Any]) -> list[np.ndarray]:
-    """The arrays of a checkpoint. Earlier versions kept the counts of the two tables apart."""
-    left, found = list(arrays), []
-    for leaf in leaves:
-        counts = [array.shape for array in left[:2]] == [leaf.shape[:1]] * 2
-        apart = counts and leaf.shape[1:] == (2,)
-        found += [np.stack([left.pop(0), left.pop(0)], 1)] if apart else left[:1]
-        left = left if apart else left[1:]
-    return found + left
-
-
-def _in_todays_words(identity: Record) -> Record:
-    """A checkpoint's identity under today's names. A setting that it lacks has its default."""
-    names = {f"settings.{old}": f"settings.{new}" for old, new in RENAMED.items()}
-    usual = {f"settings.{name}": value for name, value in Settings().as_json().items()}
-    return {"start": None, **usual, **{names.get(name, name): identity[name] for name in identity}}
-
-
 def _compare(path: Path, theirs: Record, ours: Record, allow: set[str]) -> None:
-    _require_fields(allow, ours | theirs, ours)
     different = [name for name in ours | theirs if theirs.get(name) != ours.get(name)]
     for name in different:
         # the program follows from everything else: it is the last to be blamed
@@ -283,10 +270,15 @@ def _compare(path: Path, theirs: Record, ours: Record, allow: set[str]) -> None:
         )
 
 
-def _require_fields(allow: set[str], known: Record, ours: Record) -> None:
-    if unknown := allow - set(known):
-        cause = f"allow={sorted(unknown)} names no field of a checkpoint"
-        raise SettingError(f"{cause}. Fields: {', '.join(sorted(ours))}.")
+def _require_chunks(path: Path, position: Position, theirs: Record, ours: Record) -> None:
+    """Refuse a position between two chunks of an epoch, if this run has chunks of another size."""
+    size, own = theirs.get(_OF_A_CHUNK), ours.get(_OF_A_CHUNK)
+    if position.chunk and size != own:
+        raise CheckpointError(
+            f"{path.name} stands after chunk {position.chunk:,} of an epoch, of {size:,} words "
+            f"each, and this run has chunks of {own:,} words. {_SAME} Only at the end of an epoch "
+            "can a run go on with chunks of another size."
+        )
 
 
 def _checkpoints(folder: Path) -> list[Path]:

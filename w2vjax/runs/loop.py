@@ -152,13 +152,16 @@ def train_prepared(
     job = make_run(corpus, arguments)
     program = compile_chunk(job.recipe, job.feed.room)
     lowered = lower(job, program)
-    if spans_processes(job.recipe.mesh):  # functions have no name that could be compared
-        require_same(checkpoint.run_identity(job, program_text(job, lowered), arguments.start))
+    identity, together = {}, spans_processes(job.recipe.mesh)
+    if together or checkpoints is not None:
+        identity = checkpoint.run_identity(job, program_text(job, lowered), arguments.start)
+    if together:  # functions have no name that could be compared
+        require_same(identity)
     untrained = untrained_beside(job)
     # what is compiled here has the caller's context of JAX, which a thread would not inherit
     train_chunk = partial(lowered.compile(), program.schedule)
     ready = time.perf_counter()
-    standing, history, identity = fresh_or_resumed(job, lowered, checkpoints, arguments.start)
+    standing, history = fresh_or_resumed(job, checkpoints, identity)
     # its arrays would stay on the first device, beside the copies
     job = job._replace(state=jax.eval_shape(lambda state: state, job.state))
     with (
@@ -260,28 +263,25 @@ def require_alike(corpus: Corpus, arguments: Arguments) -> None:
 
 
 def fresh_or_resumed(
-    job: Run, lowered: jax.stages.Lowered, checkpoints: Checkpoints | None, start: Params | None
-) -> tuple[Standing, list[dict[str, Any]], dict[str, Any]]:
-    """(standing, history, identity) of a new run, or of the checkpoint it goes on from."""
+    job: Run, checkpoints: Checkpoints | None, identity: dict[str, Any]
+) -> tuple[Standing, list[dict[str, Any]]]:
+    """(standing, history) of a new run, or of the checkpoint it goes on from."""
     joined = Joined(job.state.params, (job.state.optimizer,) * job.feed.copies)
     like, found = jax.eval_shape(partial(of_words, job), joined), None
-    identity: dict[str, Any] = {}
-    if checkpoints is not None:
-        identity = checkpoint.run_identity(job, program_text(job, lowered), start)
-        if checkpoints.resume and is_first():
-            found = checkpoint.load_checkpoint(
-                checkpoints.folder, like, identity, checkpoints.allow
-            )
+    resume = checkpoints is not None and checkpoints.resume
+    if checkpoints is not None and resume and is_first():
+        given = checkpoints.folder, like, identity, checkpoints.allow
+        found = checkpoint.load_checkpoint(*given)
     arrays, position, history = found or (None, Position(), [])
-    if checkpoints is not None and checkpoints.resume and jax.process_count() > 1:
+    if resume and jax.process_count() > 1:
         blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
-        told = json.dumps([arrays is None, position, history])
-        said, arrays = told_by_first(told, arrays or blank)
-        fresh, place, history = json.loads(said)
-        arrays, position = None if fresh else arrays, Position(*place)
+        message = json.dumps([arrays is None, position, history])
+        message, arrays = told_by_first(message, arrays or blank)
+        fresh, numbers, history = json.loads(message)
+        arrays, position = None if fresh else arrays, Position(*numbers)
     if arrays is not None:
         joined = jax.tree.map(placed_like, arrays, joined)
-    return Standing(spread(joined, job.recipe.mesh), position), history, identity
+    return Standing(spread(joined, job.recipe.mesh), position), history
 
 
 def program_text(job: Run, lowered: jax.stages.Lowered) -> str:

@@ -1,5 +1,6 @@
 """Many small models of one corpus, which differ in seed or rate, trained by one program."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,15 +12,15 @@ import numpy as np
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
-from w2vjax.corpus.threads import usable_cores
 from w2vjax.devices.compiling import compiler_options
 from w2vjax.devices.mesh import require_backend
-from w2vjax.errors import DivergedError, SettingError
-from w2vjax.lazy import kept
+from w2vjax.errors import CorpusError, DivergedError, SettingError, shown
+from w2vjax.lazy import cached
 from w2vjax.runs.arguments import Arguments, Keywords, arguments_of
 from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
 from w2vjax.runs.watch import Untrained, Watch, remedy, untrained_beside
+from w2vjax.threads import usable_cores
 from w2vjax.training.setup import Run, drawn_params, measured
 from w2vjax.training.step import Progress, Recipe, State, schedule_argument, train_chunk
 from w2vjax.training.updates import linear_decay
@@ -90,6 +91,9 @@ def train_many(
     """
     given = _arguments_of_each(seeds, learning_rates, keywords)
     job = make_run(read_corpus(corpus, given[0]), given[0])
+    if (words := job.feed.words) > (most := np.iinfo(np.int32).max):
+        cause = f"{words:,} words are more than the {most:,} that train_many can count"
+        raise CorpusError(f"{cause}. Call train, or give less text.")
     untrained = untrained_beside(job)
     settings = job.settings
     # the losses only tell whether a model has diverged
@@ -103,9 +107,10 @@ def train_many(
         done = list(pool.map(lambda call: jax.device_get(program(*call)), calls))
     params, progress = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(given)], *done)
     bad: list[tuple[str, DivergedError]] = []
-    for each, *tables, told in zip(given, *params, zip(*progress, strict=True), strict=True):
+    reports = itertools.starmap(Progress, zip(*progress, strict=True))
+    for each, *tables, report in zip(given, *params, reports, strict=True):
         try:
-            _judge(job, each, untrained, Params(*tables), Progress(*told))
+            _judge(job, each, untrained, Params(*tables), report)
         except DivergedError as error:
             rate = "" if learning_rates is None else f", learning_rate={each.learning_rate}"
             bad.append((f"seed={each.seed}{rate}", error))
@@ -134,7 +139,7 @@ def _arguments_of_each(
             )
     for name, values in ("seeds", seeds), ("learning_rates", learning_rates):
         if values is not None and (np.asarray(values, object).ndim != 1 or not len(values)):
-            raise SettingError(f"{name}={values!r:.60} is no list of numbers. Use {name}=[1, 2].")
+            raise SettingError(f"{name}={shown(values)} is no list of numbers. Use {name}=[1, 2].")
     if seeds is None:
         seeds = range(10) if learning_rates is None else [0] * len(learning_rates)
     rates = [None] * len(seeds) if learning_rates is None else list(learning_rates)
@@ -165,7 +170,7 @@ def _shares(given: list[Arguments], platform: str) -> list[list[Arguments]]:
 
 def _call(job: Run, ids: np.ndarray, share: list[Arguments]) -> tuple[Any, ...]:
     """The arguments of :func:`_program` for some models."""
-    place = job.feed
+    feed = job.feed
 
     def schedule(arguments: Arguments) -> Any:
         if arguments.schedule is not None:
@@ -173,14 +178,14 @@ def _call(job: Run, ids: np.ndarray, share: list[Arguments]) -> tuple[Any, ...]:
         return linear_decay(arguments.learning_rate or job.settings.learning_rate, job.steps)
 
     schedules = jax.tree.map(lambda *leaves: np.stack(leaves), *map(schedule, share))
-    begins = np.arange(0, place.chunks * place.size, place.size, dtype=np.int32)
-    counts = np.minimum(place.size, place.words - begins).astype(np.int32)
+    begins = np.arange(0, feed.chunks * feed.size, feed.size, dtype=np.int32)
+    counts = np.minimum(feed.size, feed.words - begins).astype(np.int32)
     seeds = np.array([arguments.seed for arguments in share], np.uint32)
     epochs = np.int32(job.settings.epochs)
     return schedules, seeds, epochs, job.tables, job.keep, ids, begins, counts
 
 
-@kept
+@cached
 def _program(recipe: Recipe, size: int, dim: int, dtype: str) -> Any:
     """(schedules, seeds, epochs, tables, keep, ids, begins, counts) -> (params, progress).
 

@@ -12,6 +12,7 @@ from w2vjax.devices.mesh import bytes_of_a_device, memory, own_device, trains_co
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
+from w2vjax.threads import usable_cores
 from w2vjax.training.setup import lower
 from w2vjax.training.step import compile_chunk
 from w2vjax.windows.sampling import chunk_seed
@@ -51,7 +52,7 @@ class Plan(NamedTuple):
     train_seconds: float
 
     def __str__(self) -> str:
-        place = "on the device" if self.resident else "mapped from disk"
+        where = "on the device" if self.resident else "mapped from disk"
         needed = self.params_bytes + self.optimizer_bytes + self.temporary_bytes
         needed += self.corpus_bytes if self.resident else 0
         sizes = self.params_bytes, self.optimizer_bytes, self.temporary_bytes, self.corpus_bytes
@@ -61,7 +62,7 @@ class Plan(NamedTuple):
             f"{self.vocabulary:,} words in the vocabulary, {self.words:,} words to train on, about "
             f"{self.steps:,} steps on {self.device}",
             f"memory: tables {params}, optimizer {optimizer}, temporaries {temporary}; ids {ids} "
-            f"{place}",
+            f"{where}",
             f"time: {self.compile_seconds:.1f} s compiling, about {self.train_seconds:,.0f} s "
             f"training ({speed:.2f} M words/s)",
         ]
@@ -114,14 +115,16 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
         sum(bytes_of_a_device(leaf) for leaf in jax.tree.leaves(part))
         for part in (run.state.params, run.state.optimizer)
     )
-    # each device trains its own copies in turn, and has the joined tables beside them
-    own, turns = copies, 1
-    if trains_copies(spread):
-        own = turns = -(-copies // spread.size)
-    sizes = tables * (own + (copies > 1)), optimizer * own, temporaries * (own // turns)
     device, corpus_bytes = own_device(run.recipe.mesh), 4 * len(run.feed.corpus.ids)
+    # a device of a mesh trains its copies one after the other, and has the joined tables beside
+    # them; a CPU trains as many at a time as it has cores
+    own, together = copies, copies
+    if trains_copies(spread):
+        own, together = -(-copies // spread.size), 1
+    sizes = tables * (own + (copies > 1)), optimizer * own, temporaries * together
+    turns = -(-own // min(together, usable_cores() if device.platform == "cpu" else 1))
     steps = run.steps * run.feed.words // run.feed.of_first(1, 0)  # run.steps are the first copy's
     counts = len(run.feed.corpus.vocab), words, steps
-    place = run.feed.resident is not None, memory(device)
+    memory_of_it = run.feed.resident is not None, memory(device)
     seconds = compile_seconds, float(np.median(times[1:])) * words * turns / copies
-    return Plan(device.device_kind, *counts, *sizes, corpus_bytes, *place, *seconds)
+    return Plan(device.device_kind, *counts, *sizes, corpus_bytes, *memory_of_it, *seconds)

@@ -7,7 +7,7 @@ import warnings
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from w2vjax.errors import DivergedError, StoppedError
+from w2vjax.errors import DivergedError, StoppedError, shown
 from w2vjax.log_file import Log, interval
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.checkpoint import Position
@@ -27,8 +27,9 @@ _SIGNALS = [
 class Reporter:
     """Gathers what chunks report into records: one at each interval, and the last.
 
-    :class:`~w2vjax.runs.loop.Trained` says what a record holds. Intervals other than seconds begin
-    at the whole multiples of their length, so a resumed run has its records at the same places.
+    :class:`~w2vjax.runs.loop.Trained` says what a record holds. With an interval in
+    steps, words or epochs, a record is made at each multiple of it, so a resumed run has its
+    records at the same places.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ def _is_true(answer: object) -> bool:
     try:
         return bool(answer)
     except (TypeError, ValueError):  # an array of several numbers
-        said = f"The callback returned {answer!r:.60}, which is neither true nor false"
+        said = f"The callback returned {shown(answer)}, which is neither true nor false"
         warnings.warn(f"{said}. The run goes on: return True to stop it.", stacklevel=2)
         return False
 

@@ -5,6 +5,7 @@ does so after one more round, and the tables and the position of that round are 
 """
 
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ import jax
 import numpy as np
 
 from w2vjax.devices.feed import rounds
-from w2vjax.processes.connect import Wishes, agreed, is_first
-from w2vjax.processes.guard import forward
+from w2vjax.errors import FileError
+from w2vjax.processes.connect import Requests, agreed, is_first
+from w2vjax.processes.exchange import meet
+from w2vjax.processes.guard import mark_progress
 from w2vjax.runs.checkpoint import Checkpoints, Position, save_checkpoint
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.watch import Watch
@@ -57,8 +60,12 @@ class Saver:
         folder, history = self._checkpoints.folder, self._report.history
         run = self._report.run
         joined = of_words(run, copies.joined_on_host(standing.copies, run.recipe.mesh))
-        if is_first():
-            save_checkpoint(folder, joined, standing.position, self._identity, history)
+        mark_progress(training=False)  # a large file may take its time, and all wait for it
+        try:
+            if is_first():
+                save_checkpoint(folder, joined, standing.position, self._identity, history)
+        finally:
+            meet()
         self._saved = time.perf_counter()
 
 
@@ -76,11 +83,11 @@ class Trainer:
 
     def train(self, standing: Standing) -> Standing:
         """Train all chunks from ``standing`` on, and return where the run then stands."""
-        self._begin, asked = time.perf_counter() - standing.position.seconds, Wishes()
+        self._begin, asked = time.perf_counter() - standing.position.seconds, Requests()
         job = self.report.run
         for coming in rounds_ahead(job, standing.position):
-            following = advance(job, self.workers, standing, self._wishes(), coming)
-            forward()
+            following = advance(job, self.workers, standing, self._requests(), coming)
+            mark_progress()
             _, asked = self._settle(standing)
             standing = following
             if not asked.stop and (asked.signal or asked.save):
@@ -95,25 +102,31 @@ class Trainer:
         jax.block_until_ready(standing.copies)
         standing, _ = self._settle(standing, not asked.stop or self._ends_an_epoch(standing))
         self.watch.end(standing.copies.params, standing.position.steps, whole=not asked.stop)
-        self._save(standing)
-        forward(training=False)
+        try:
+            self._save(standing)
+        except FileError as error:
+            if asked.signal:  # the checkpoint is all that such a run leaves
+                raise
+            message = f"{error} The run has ended, and gives its results without this checkpoint."
+            warnings.warn(message, stacklevel=2)
+        mark_progress(training=False)
         if asked.stop:
             self.signals.leave(standing.position, asked.signal)
         return standing
 
-    def _wishes(self) -> Wishes:
+    def _requests(self) -> Requests:
         """What this process wants."""
         due = self.saver is not None and self.saver.due()
-        return Wishes(self.signals.received or 0, int(due), int(self._stopped))
+        return Requests(self.signals.received or 0, int(due), int(self._stopped))
 
-    def _settle(self, standing: Standing, record: bool = True) -> tuple[Standing, Wishes]:
+    def _settle(self, standing: Standing, record: bool = True) -> tuple[Standing, Requests]:
         """Wait for a round's reports and count its steps.
 
         Returns:
             Where the run stands then, and what all processes have to do.
         """
         report = self.report
-        forward(standing.reports and copies.own_part(standing.reports))
+        mark_progress(standing.reports and copies.own_part(standing.reports))
         reports, noted = read_reports(standing.reports or [])
         report.take_in(reports)
         self.watch.round(reports, report.steps)
@@ -123,9 +136,9 @@ class Trainer:
         if record and reports:
             self._stopped |= report.round(position, vectors)
         # the notes of a round were made before on_epoch answered, so all are asked again
-        wishes = agreed(self._wishes(), noted if vectors is None else None, bool(reports))
-        forward()
-        return Standing(standing.copies, position), wishes
+        requests = agreed(self._requests(), noted if vectors is None else None, bool(reports))
+        mark_progress()
+        return Standing(standing.copies, position), requests
 
     def _ends_an_epoch(self, standing: Standing) -> bool:
         """Whether an epoch has ended here, and somebody asks for its vectors."""
@@ -137,7 +150,7 @@ class Trainer:
             return None
         run = self.report.run
         joined = of_words(run, copies.joined_on_host(standing.copies, run.recipe.mesh))
-        forward(training=False)  # what is done with the vectors may take its time
+        mark_progress(training=False)  # what is done with the vectors may take its time
         return Vectors(run.feed.corpus.vocab, np.asarray(joined.params.input, np.float32))
 
     def _save(self, standing: Standing) -> None:
@@ -148,11 +161,11 @@ class Trainer:
 
 
 def advance(
-    job: Run, workers: Workers, standing: Standing, wishes: Wishes, coming: Round
+    job: Run, workers: Workers, standing: Standing, requests: Requests, coming: Round
 ) -> Standing:
     """Start one round. Tables, position and reports after it are still being computed."""
     feed, numbers = job.feed, coming.numbers
-    tables, reports = workers.train(standing.copies, coming.chunks, len(numbers), wishes)
+    tables, reports = workers.train(standing.copies, coming.chunks, len(numbers), requests)
     last = numbers.stop == feed.chunks
     end = feed.words if last else numbers.stop * feed.size
     words = standing.position.words + end - numbers.start * feed.size

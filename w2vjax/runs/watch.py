@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.runs.checkpoint import Position
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
@@ -35,8 +35,9 @@ _ROUNDS, _SHARE = 3, 1 / 20
 # A run whose loss is still above this share of the untrained one has learned little.
 _NEAR = 0.9
 # The mean loss of few pairs varies by chance. A round is bad if it is this many standard deviations
-# above the limit. Pairs of a batch share words and negatives, so this many pairs vary like one.
-_DEVIATIONS, _PAIRS_ALIKE = 4.0, 100
+# above the limit. Pairs of a batch share words and negatives, so they are not independent: this
+# many pairs count as one.
+_DEVIATIONS, _PAIRS_OF_A_SAMPLE = 4.0, 100
 # The largest number that tables of the shipped objectives may hold. Measured: 3.6 after 60 passes
 # over 24 words, in bfloat16 too; the slow tests keep it under 20 at the steepest steps. Runs that
 # diverge go to 1e5 and beyond.
@@ -78,7 +79,7 @@ def untrained_loss(
     return found if np.isfinite(found.loss) and found.loss > 0 else None
 
 
-@kept
+@cached
 def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array]:
     """(tables, words [n]) -> the loss of each as the one positive of a hidden vector of zeros."""
 
@@ -216,8 +217,8 @@ class Watch:
         if self._base is None:
             return False
         loss, pairs = self._last
-        alike: float = max(1.0, pairs / _PAIRS_ALIKE) ** 0.5
-        return loss > factor * self._base + _DEVIATIONS * self._untrained.deviation / alike
+        root: float = max(1.0, pairs / _PAIRS_OF_A_SAMPLE) ** 0.5
+        return loss > factor * self._base + _DEVIATIONS * self._untrained.deviation / root
 
     def _diverged(self, step: int) -> None:
         raise DivergedError(

@@ -7,10 +7,11 @@ changes are added up, row by row::
 
     table = start + gamma * sum_r (copy_r - start)
 
-A step of size lr on a row with the curvature bound ``bound`` (:mod:`w2vjax.objectives.bounds`) goes
-the share c = lr * bound of the way to the optimum of the row. A step that is cut short counts with
-its whole c, above 1. A copy whose steps sum to c has gone 1 - exp(-c) of the way. All copies, one
-after the other, would have gone 1 - exp(-sum_r c_r). So the changes are scaled to that::
+A small step of size lr, on a row with the curvature bound ``bound``
+(:mod:`w2vjax.objectives.bounds`), covers the fraction c = lr * bound of the distance to the optimum
+of the row. A step that is limited to 1 / bound still adds its whole c, which is above 1. A copy
+whose steps add up to c has covered 1 - exp(-c) of the distance. All copies, one after the other,
+would have covered 1 - exp(-sum_r c_r). So the changes are scaled to that::
 
     gamma = (1 - exp(-sum_r c_r)) / sum_r (1 - exp(-c_r))
 
@@ -37,11 +38,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from w2vjax.devices import mesh as places
 from w2vjax.devices.feed import Feed
-from w2vjax.devices.mesh import AXIS, EACH, WHOLE, on_host, replicated, stacked, trains_copies
-from w2vjax.lazy import kept
-from w2vjax.objectives.bounds import cleared, counts_of
+from w2vjax.devices.mesh import (
+    AXIS,
+    REPLICATED,
+    SHARDED,
+    on_host,
+    own_device,
+    replicated,
+    stacked,
+    trains_copies,
+)
+from w2vjax.lazy import cached
+from w2vjax.objectives.bounds import cleared, totals_of
 from w2vjax.training.step import Progress, State
 from w2vjax.training.updates import OptState
 from w2vjax.types import Params, Tables
@@ -121,7 +130,7 @@ def chunks_on(mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: ran
     if mesh is None or not trains_copies(mesh):
         found = [chunk(number) for number in numbers]
         # a GPU gets the next chunk while it trains this one
-        ahead = mesh is None and places.own_device(None).platform != "cpu"
+        ahead = mesh is None and own_device(None).platform != "cpu"
         return jax.device_put(found) if ahead else found
 
     def piece(number: int) -> Chunk:
@@ -138,16 +147,18 @@ def chunks_on(mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: ran
     return [turn(first) for first in numbers[:: mesh.size]]
 
 
-def join(start: jax.Array, copies: Sequence[jax.Array], gone: Sequence[jax.Array]) -> jax.Array:
-    """The table [V, D] joined from copies that began at ``start`` and went c = ``gone[r]`` [V].
+def join(start: jax.Array, copies: Sequence[jax.Array], totals: Sequence[jax.Array]) -> jax.Array:
+    """The table [V, D] joined from copies that began at ``start`` and added up c = ``totals[r]``.
+
+    totals: [V] of each copy r.
 
     >>> start, moved = jnp.zeros((2, 1)), jnp.ones((2, 1))
     >>> rare_and_frequent = jnp.asarray([1e-4, 1e4])
     >>> print(join(start, [moved, moved], [rare_and_frequent] * 2).ravel().round(3))
     [2. 1.]
     """
-    way = sum(-jnp.expm1(-c) for c in gone)
-    together = -jnp.expm1(-sum(gone))
+    way = sum(-jnp.expm1(-c) for c in totals)
+    together = -jnp.expm1(-sum(totals))
     # a row that no copy moved has a change of 0, and any gamma
     gamma = jnp.where(way > 0, together / jnp.where(way > 0, way, 1), 1)
     change = sum((copy - start for copy in copies[1:]), copies[0] - start)
@@ -189,21 +200,21 @@ def joined_params(
         rows: table of ``start`` -> the rows of it that are joined here.
         copies: array of a state -> these rows of it, for each copy that it holds.
     """
-    counted = [found for state in states if (found := counts_of(state.optimizer)) is not None]
+    counted = [found for state in states if (found := totals_of(state.optimizer)) is not None]
     counts = [one for found in counted for one in copies(found)]
     joined = []
     for at, table in enumerate(start):
         tables = [one for state in states for one in copies(state.params[at])]
-        gone = [one[:, at] for one in counts]
+        totals = [one[:, at] for one in counts]
         before = rows(table)
-        joined.append(join(before, tables, gone) if gone else mean(before, tables, active))
+        joined.append(join(before, tables, totals) if totals else mean(before, tables, active))
     return Params(*joined)
 
 
 _join_states = jax.jit(join_states, donate_argnums=(0, 1))
 
 
-@kept
+@cached
 def join_on(mesh: Mesh) -> Any:
     """:func:`join_states` for the turns of several devices, compiled. It also shares the notes.
 
@@ -238,9 +249,13 @@ def join_on(mesh: Mesh) -> Any:
         begun = tuple(State(each, cleared(state.optimizer)) for state in states)
         return params, begun, jax.lax.all_gather(notes[0], AXIS)
 
-    specs = (WHOLE, EACH, WHOLE, EACH)
+    specs = (REPLICATED, SHARDED, REPLICATED, SHARDED)
     spread = jax.shard_map(
-        local, mesh=mesh, in_specs=specs, out_specs=(WHOLE, EACH, WHOLE), check_vma=False
+        local,
+        mesh=mesh,
+        in_specs=specs,
+        out_specs=(REPLICATED, SHARDED, REPLICATED),
+        check_vma=False,
     )
     return jax.jit(spread, donate_argnums=(0, 1))
 
@@ -269,7 +284,7 @@ class Workers:
             self._threads.shutdown()
 
     def train(
-        self, copies: Copies, chunks: Sequence[Chunk], active: int, wishes: Sequence[int] = ()
+        self, copies: Copies, chunks: Sequence[Chunk], active: int, requests: Sequence[int] = ()
     ) -> tuple[Copies, Any]:
         """One round: copy r trains ``chunks[r]``. The last round may have fewer chunks.
 
@@ -277,14 +292,14 @@ class Workers:
             copies: the state before the round.
             chunks: of :func:`chunks_on`.
             active: how many copies train.
-            wishes: whole numbers that this process tells all processes, such as "stop".
+            requests: whole numbers that this process tells all processes, such as "stop".
 
         Returns:
             The joined copies, and reports for :func:`read_reports`. On several devices, the reports
-            hold the wishes of every process.
+            hold the requests of every process.
         """
         if self._mesh is not None:
-            return self._train_on_devices(self._mesh, copies, chunks, active, wishes)
+            return self._train_on_devices(self._mesh, copies, chunks, active, requests)
         if self._threads is None or copies.start is None:
             state, progress = self._program(copies.states[0], *self._given, *chunks[0])
             return Copies(None, (state,)), [progress]
@@ -308,14 +323,14 @@ class Workers:
         copies: Copies,
         chunks: Sequence[Chunk],
         active: int,
-        wishes: Sequence[int],
+        requests: Sequence[int],
     ) -> tuple[Copies, Any]:
         done = [
             self._program(state, *self._given, *chunk)
             for state, chunk in zip(copies.states, chunks, strict=False)
         ]
         states = [*(state for state, _ in done), *copies.states[len(done) :]]
-        wished = stacked(mesh, lambda _: np.asarray(wishes, np.int32))
+        wished = stacked(mesh, lambda _: np.asarray(requests, np.int32))
         notes = _noted([each for _, each in done], wished)
         given = copies.start, tuple(states), np.float32(active), notes
         start, joined, shared = join_on(mesh)(*given)
@@ -326,19 +341,19 @@ class Noted(NamedTuple):
     """What a round on several devices reports."""
 
     own: Progress  # of the last turn; it is ready when this process has trained
-    notes: jax.Array  # [devices, 5 * turns + wishes] int32; floats keep their bits
+    notes: jax.Array  # [devices, 5 * turns + requests] int32; floats keep their bits
     turns: int
 
 
 @jax.jit
-def _noted(reports: list[Progress], wishes: jax.Array) -> jax.Array:
-    """[devices, 5 * turns + wishes] int32."""
+def _noted(reports: list[Progress], requests: jax.Array) -> jax.Array:
+    """[devices, 5 * turns + requests] int32."""
 
     def bits(leaf: jax.Array) -> jax.Array:
         return jax.lax.bitcast_convert_type(leaf, jnp.int32)
 
     numbers = [bits(leaf) for each in reports for leaf in each]
-    return jnp.concatenate([jnp.stack(numbers, 1), wishes], 1)
+    return jnp.concatenate([jnp.stack(numbers, 1), requests], 1)
 
 
 def own_part(reports: Any) -> Any:
@@ -347,7 +362,7 @@ def own_part(reports: Any) -> Any:
 
 
 def read_reports(reports: Any) -> tuple[list[Progress], np.ndarray | None]:
-    """The Progress of each copy, in order, and the wishes [devices, ...], at the end of a round."""
+    """(the Progress of each copy, the requests [devices, ...]) at the end of a round."""
     if not isinstance(reports, Noted):
         return list(jax.block_until_ready(reports)), None
     notes = np.asarray(reports.notes)

@@ -20,7 +20,7 @@ from w2vjax.training.updates import row_sgd
 from w2vjax.types import EmbedBackward, Objective, OptimizerMaker, Reach, Windows
 from w2vjax.windows import cbow
 from w2vjax.windows.sampling import draw_reach
-from w2vjax.windows.skipgram import block_batch, fan_batch
+from w2vjax.windows.skipgram import block_batch, to_center_batch
 
 # From this many words on, blocks share fewer negatives: a long text draws each word often enough.
 # Skip-gram takes a smaller rate from here on (benchmarks/results/cpu-2-cores/sweep-words.json).
@@ -74,19 +74,19 @@ class Method(NamedTuple):
 # CBOW at twice its rate learned more there, but far less on a small text read 20 times.
 _SHIPPED = (
     Method("skip-gram", "negative", block_batch, 0.075, 192, accelerator_rate=4 / 3),
-    Method("skip-gram", "hierarchical", fan_batch, 0.035, 32, accelerator_rate=10 / 7),
+    Method("skip-gram", "hierarchical", to_center_batch, 0.035, 32, accelerator_rate=10 / 7),
     Method("skip-gram", "softmax", block_batch, 0.2, 1024),
     Method("cbow", "negative", cbow.cbow_block_batch, 0.5, 384),
-    Method("cbow", "hierarchical", cbow.cbow_counted_batch, 0.15, 96),
+    Method("cbow", "hierarchical", cbow.cbow_weighted_batch, 0.15, 96),
     Method("cbow", "softmax", cbow.cbow_block_batch, 0.5, 1024),
 )
 # The same windows with means that weigh by their words.
-_COUNTED: dict[Windows, Windows] = {
-    cbow.cbow_lone_batch: cbow.cbow_counted_batch,
-    cbow.cbow_block_batch: cbow.cbow_counted_block_batch,
+_WEIGHTED: dict[Windows, Windows] = {
+    cbow.cbow_single_batch: cbow.cbow_weighted_batch,
+    cbow.cbow_block_batch: cbow.cbow_weighted_block_batch,
 }
-_UNCOUNTED = {counted: plain for plain, counted in _COUNTED.items()}
-SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_COUNTED, *_UNCOUNTED}
+_UNWEIGHTED = {counted: plain for plain, counted in _WEIGHTED.items()}
+SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_WEIGHTED, *_UNWEIGHTED}
 METHODS: dict[tuple[str, str], Method] = {
     (each.model, str(each.objective)): each for each in _SHIPPED
 }
@@ -130,7 +130,7 @@ def method(
         min(1, max(1 / 10, words / epochs / FEW_WORDS))
 
     On fewer than SHORT_TEXT words CBOW also weighs a mean by its number of words
-    (:func:`~w2vjax.windows.cbow.cbow_counted_block_batch`).
+    (:func:`~w2vjax.windows.cbow.cbow_weighted_block_batch`).
 
     Source: benchmarks/results/cpu-2-cores/sweep-words.json and sweep-small-text.json.
 
@@ -152,7 +152,7 @@ def method(
     >>> method().learning_rate, method(words=48_000).learning_rate
     (0.075, 0.1)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
-    ('cbow_block_batch', 'cbow_counted_block_batch')
+    ('cbow_block_batch', 'cbow_weighted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
     >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
     """
@@ -176,7 +176,7 @@ def method(
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
         if words < SHORT_TEXT:
-            chosen = chosen._replace(windows=_COUNTED.get(chosen.windows, chosen.windows))
+            chosen = chosen._replace(windows=_WEIGHTED.get(chosen.windows, chosen.windows))
     return chosen
 
 
@@ -194,7 +194,7 @@ def undivided(chosen: Method) -> Method:
     0.05
     """
     # That gradient counts a mean by its words already.
-    chosen = chosen._replace(windows=_UNCOUNTED.get(chosen.windows, chosen.windows))
+    chosen = chosen._replace(windows=_UNWEIGHTED.get(chosen.windows, chosen.windows))
     chosen = chosen._replace(embed_backward=embed_backward_undivided)
     return chosen._replace(learning_rate=0.05, accelerator_rate=1.0)
 

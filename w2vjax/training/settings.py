@@ -10,7 +10,7 @@ from dataclasses import Field, dataclass, field, fields, replace
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, shown
 
 if TYPE_CHECKING:
     from w2vjax.types import Objective
@@ -22,7 +22,7 @@ Value = TypeVar("Value")
 
 # A larger step makes most rows of a text step on stale gradients, and gains little on any device.
 MOST_BATCH_WORDS = 65_536
-# With more, the sums that bound a step would lose digits (objectives/bounds.py, Gone).
+# With more, the sums that bound a step would lose digits (objectives/bounds.py, StepTotals).
 MOST_JOIN_WORDS = 1 << 22
 # What earlier versions called a setting.
 RENAMED = {"run": "block_words", "replicas": "copies"}
@@ -151,8 +151,8 @@ class Settings:
     )
     join_words: int | None = whole(
         None,
-        "Words that each copy trains between two joins, which signals wait for. Default: measured; "
-        "fewer for many copies, more for large tables.",
+        "Words that each copy trains between two joins. A signal is answered at the next join. "
+        "Default: measured; fewer for many copies, more for large tables.",
         1,
         MOST_JOIN_WORDS,
     )
@@ -237,7 +237,7 @@ def check_value(setting: "Field[Any]", value: object) -> None:
     if not number or not low <= value <= high:
         what = "whole" if kind is int else "finite"
         raise SettingError(
-            f"{name}={value!r:.60} cannot work. Use a {what} number from {low} to {high}."
+            f"{name}={shown(value)} cannot work. Use a {what} number from {low} to {high}."
         )
 
 

@@ -13,11 +13,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices import tables as split
 from w2vjax.devices.feed import CHUNK, Feed, feed, longest_call
-from w2vjax.devices.mesh import EACH, WHOLE, memory, on_accelerator, own_device, trains_copies
+from w2vjax.devices.mesh import (
+    REPLICATED,
+    SHARDED,
+    memory,
+    on_accelerator,
+    own_device,
+    trains_copies,
+)
 from w2vjax.devices.tracing import check_schedule
-from w2vjax.errors import SettingError
-from w2vjax.lazy import kept
-from w2vjax.objectives.bounds import counts_of
+from w2vjax.errors import SettingError, shown
+from w2vjax.lazy import cached
+from w2vjax.objectives.bounds import totals_of
 from w2vjax.objectives.model import init_params
 from w2vjax.real import true_or_false
 from w2vjax.training import methods
@@ -72,10 +79,10 @@ def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
     """Whether an optimizer counts how far its steps go. A join of copies needs it."""
     table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
     state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
-    return counts_of(state) is not None
+    return totals_of(state) is not None
 
 
-@kept  # a run asks before it reads, and again when it is set up
+@cached  # a run asks before it reads, and again when it is set up
 def check_optimizer_maker(make: OptimizerMaker) -> None:
     """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
     try:
@@ -85,7 +92,7 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
     if not (callable(make) and isinstance(made, optax.GradientTransformation)):
         raise SettingError(
             "The optimizer has to be a function of the schedule that returns an optax "
-            f"transformation, and {'gives' if callable(make) else 'is'} {made!r:.80}. "
+            f"transformation, and {'gives' if callable(make) else 'is'} {shown(made)}. "
             "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule)), with the "
             "transformation that you want, and give its rate as learning_rate."
         )
@@ -181,6 +188,9 @@ def set_up(
     settings, run_feed = _feed_of(corpus, settings, method, mesh)
     occurrences = text_counts(corpus.ids, len(counts))
     steps = expected_steps(run_feed, occurrences, settings)
+    if steps > (most := np.iinfo(np.int32).max):
+        cause = f"{steps:,} steps are more than the {most:,} that a run can count"
+        raise SettingError(f"{cause}. Use fewer epochs or a larger batch_words.")
     usual: Any = linear_decay(settings.learning_rate, steps)
     recipe = Recipe(
         objective,
@@ -224,7 +234,7 @@ def of_words(run: Run, tree: object) -> Any:
 
 
 # One program: to compile each operation alone would take longer than to fill the tables.
-@kept
+@cached
 def _begin(
     make_optimizer: OptimizerMaker, shape: tuple[int, int], dtype: str, mesh: Mesh | None
 ) -> Any:
@@ -254,6 +264,6 @@ def lower(run: Run, program: Program) -> Any:
             sharding = NamedSharding(mesh, spec)
             return jax.ShapeDtypeStruct((*rows, *leaf.shape), leaf.dtype, sharding=sharding)
 
-        state = jax.tree.map(lambda leaf: like(leaf, EACH, mesh.size), run.state)
-        given = state, *jax.tree.map(lambda leaf: like(leaf, WHOLE), given[1:])
+        state = jax.tree.map(lambda leaf: like(leaf, SHARDED, mesh.size), run.state)
+        given = state, *jax.tree.map(lambda leaf: like(leaf, REPLICATED), given[1:])
     return program.lower(*given, *chunks_on(mesh, run.feed, 0, 0, range(1))[0])

@@ -22,7 +22,7 @@ from w2vjax import types
 from w2vjax.devices import tables as split
 from w2vjax.devices.compiling import compiler_options
 from w2vjax.devices.mesh import on_each_device, trains_copies
-from w2vjax.lazy import kept
+from w2vjax.lazy import cached
 from w2vjax.objectives.bounds import cleared
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
@@ -268,7 +268,7 @@ class Stream(NamedTuple):
         recipe, objective = self.recipe, self.recipe.objective
         batch = recipe.windows(words, lines, reach[:, : recipe.block_words])
         if recipe.mesh is not None:
-            batch = jax.lax.with_sharding_constraint(batch, split.place(recipe.mesh, split.DATA))
+            batch = jax.lax.with_sharding_constraint(batch, split.sharding(recipe.mesh, split.DATA))
         groups = batch.words.shape[:1]
         draws = random if objective.ahead else objective.draw(random, self.tables, groups)
         return batch, objective.select(draws, self.tables, batch.words, batch.weights)
@@ -387,7 +387,7 @@ def rate_at(recipe: Recipe, step: int) -> float:
     return float(_rate_at(schedule_argument(recipe), np.int32(step)))
 
 
-@kept
+@cached
 def _jitted(recipe: Recipe, chunk: int) -> Any:
     mesh = None if trains_copies(recipe.mesh) else recipe.mesh
 

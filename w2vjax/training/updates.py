@@ -33,7 +33,7 @@ import optax
 from jax.typing import ArrayLike
 
 from w2vjax.errors import SettingError
-from w2vjax.objectives.bounds import Gone, bounded_steps, not_gone
+from w2vjax.objectives.bounds import StepTotals, bounded_steps, zero_totals
 from w2vjax.objectives.model import to_dense
 from w2vjax.trees import add_rows
 from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
@@ -104,10 +104,10 @@ def parts(state: OptState, kind: type) -> bool:
 
 
 class RowSgdState(NamedTuple):
-    """The number of ``steps``, [] int32, and how far they have ``gone``. It ``takes`` rows."""
+    """The number of ``steps``, [] int32, and their ``totals``. It ``takes`` rows."""
 
     steps: jax.Array
-    gone: Gone
+    totals: StepTotals
     takes: RepeatedRows = RepeatedRows()
 
 
@@ -136,14 +136,14 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
     """
 
     def init(params: Params) -> RowSgdState:
-        return RowSgdState(jnp.zeros((), jnp.int32), not_gone(params))
+        return RowSgdState(jnp.zeros((), jnp.int32), zero_totals(params))
 
     def update(
         values: Params, state: RowSgdState, *_: object, ids: Params, bounds: Params, **__: object
     ) -> tuple[Params, RowSgdState]:
         size = learning_rate(state.steps) if callable(learning_rate) else learning_rate
-        values, gone = bounded_steps(values, ids, bounds, Params(size, size), state.gone)
-        return values, RowSgdState(optax.safe_increment(state.steps), gone)
+        values, totals = bounded_steps(values, ids, bounds, Params(size, size), state.totals)
+        return values, RowSgdState(optax.safe_increment(state.steps), totals)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -151,12 +151,12 @@ def row_sgd(learning_rate: ScalarOrSchedule) -> optax.GradientTransformationExtr
 class RowAdagradState(NamedTuple):
     """Each row's ``total`` of mean squared gradients, [V], beside the fields of RowSgdState.
 
-    ``steps`` is [] int32, and ``gone`` says how far they have gone. It ``takes`` rows.
+    ``steps`` is [] int32, and ``totals`` are theirs. It ``takes`` rows.
     """
 
     total: Params
     steps: jax.Array
-    gone: Gone
+    totals: StepTotals
     takes: RepeatedRows = RepeatedRows()
 
 
@@ -197,7 +197,7 @@ def row_adagrad(
 
     def init(params: Params) -> RowAdagradState:
         total = Params(*(jnp.zeros(table.shape[0], jnp.float32) for table in params))
-        return RowAdagradState(total, jnp.zeros((), jnp.int32), not_gone(params))
+        return RowAdagradState(total, jnp.zeros((), jnp.int32), zero_totals(params))
 
     def update(
         values: Params,
@@ -210,9 +210,9 @@ def row_adagrad(
         rate = learning_rate(state.steps) if callable(learning_rate) else learning_rate
         sums = list(map(accumulate, values, ids, state.total))
         sizes = Params(*(rate / jnp.sqrt(here + epsilon) for _, here in sums))
-        values, gone = bounded_steps(values, ids, bounds, sizes, state.gone)
+        values, totals = bounded_steps(values, ids, bounds, sizes, state.totals)
         total = Params(*(total for total, _ in sums))
-        return values, RowAdagradState(total, optax.safe_increment(state.steps), gone)
+        return values, RowAdagradState(total, optax.safe_increment(state.steps), totals)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -292,8 +292,8 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
             )
         return
     shapes = {table.shape for table in params}
-    for leaf in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, Gone)):
-        if not isinstance(leaf, Gone) and leaf.shape in shapes:
+    for leaf in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, StepTotals)):
+        if not isinstance(leaf, StepTotals) and leaf.shape in shapes:
             raise SettingError(
                 f"The optimizer keeps a state of the tables' shape and {_TABLES_ALONE}"
             )

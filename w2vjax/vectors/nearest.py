@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import DivergedError, SettingError, whole_number
-from w2vjax.real import real_numbers, shown
+from w2vjax.errors import DivergedError, SettingError, shown, whole_number
+from w2vjax.real import real_numbers
 from w2vjax.vocab import listed
 
 # A word, a vector [D], or a pair of either with a weight; or a sequence of those.
@@ -213,8 +213,8 @@ def several(given: Iterable[Any]) -> list[Any]:
     """The items as a list. Refuses what :func:`~w2vjax.vocab.listed` refuses, and a number."""
     if not isinstance(given, Iterable) or getattr(given, "ndim", 1) == 0:
         raise SettingError(
-            f"{given!r:.60} is of type {type(given).__name__}. Give a word, a vector, or a list of "
-            "words and vectors."
+            f"{shown(given)} is of type {type(given).__name__}. Give a word, a vector, or a list "
+            "of words and vectors."
         )
     return listed(given)
 

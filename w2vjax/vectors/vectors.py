@@ -21,7 +21,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import DivergedError, IdError, SettingError, did_you_mean
+from w2vjax.errors import DivergedError, IdError, SettingError, did_you_mean, shown
 from w2vjax.real import is_real, not_real
 from w2vjax.vectors import nearest, queries
 from w2vjax.vectors.pytree import pytree
@@ -282,7 +282,7 @@ class Vectors:
 def require_vectors(given: object) -> None:
     """Raise SettingError for anything but Vectors, such as a list of words."""
     if not isinstance(given, Vectors):
-        cause = f"{given!r:.60} is of type {type(given).__name__} and no Vectors"
+        cause = f"{shown(given)} is of type {type(given).__name__} and no Vectors"
         cause = " ".join(cause.split())
         raise SettingError(f"{cause}. Pass w2v.load(path) or w2v.Vectors(words, matrix).")
 

@@ -6,9 +6,9 @@ other window shapes:
     one_word_each(batch)               each mean is scored against its own center only
     weighted_by_words(batch, window)   each mean counts by its number of words
 
-    cbow_lone_batch           = one_word_each(block)
-    cbow_counted_block_batch  = weighted_by_words(block)
-    cbow_counted_batch        = one_word_each(weighted_by_words(block))
+    cbow_single_batch          = one_word_each(block)
+    cbow_weighted_block_batch  = weighted_by_words(block)
+    cbow_weighted_batch        = one_word_each(weighted_by_words(block))
 
 Functions of blocks can be jitted and trust their ids. :mod:`w2vjax.windows.neighbourhood` defines a
 block, and what tokens, segments and reach are.
@@ -119,7 +119,7 @@ def one_word_each(batch: Batch) -> Batch:
 
 
 def weighted_by_words(batch: Batch, window: int) -> Batch:
-    """The means of blocks, each weighed by its number n of words: n / (window + 1) * loss.
+    """The means of blocks, each weighted by its number n of words: n / (window + 1) * loss.
 
     CBOW's usual loss gives a mean of two words the same weight as a mean of ten. Here, as in
     skip-gram, a center counts by its pairs. The average of n is window + 1 where the reach is drawn
@@ -132,7 +132,7 @@ def weighted_by_words(batch: Batch, window: int) -> Batch:
     return batch._replace(weights=batch.weights * (words / (window + 1))[..., None])
 
 
-def cbow_lone_batch(
+def cbow_single_batch(
     tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """:func:`cbow_block_batch`, then :func:`one_word_each`.
@@ -144,14 +144,14 @@ def cbow_lone_batch(
         Inputs as there, words [B*T, 1] and weights [B*T, 1, 1], 0 for a center without neighbours.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
-    >>> batch = cbow_lone_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch = cbow_single_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.inputs.weights.shape, batch.words.tolist(), batch.weights.tolist()
     ((1, 2, 4), [[4], [5]], [[[1.0]], [[1.0]]])
     """
     return one_word_each(cbow_block_batch(tokens, segments, reach, dtype))
 
 
-def cbow_counted_block_batch(
+def cbow_weighted_block_batch(
     tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """:func:`cbow_block_batch`, then :func:`weighted_by_words`.
@@ -163,7 +163,7 @@ def cbow_counted_block_batch(
         Inputs and words as there, weights [B, T, T]: n / (window + 1) on the diagonal, else 0.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
-    >>> batch = cbow_counted_block_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch = cbow_weighted_block_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
     ([[4, 5]], [[[0.5, 0.0], [0.0, 1.0]]])
     """
@@ -171,10 +171,10 @@ def cbow_counted_block_batch(
     return weighted_by_words(cbow_block_batch(tokens, segments, reach, dtype), window)
 
 
-def cbow_counted_batch(
+def cbow_weighted_batch(
     tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
-    """:func:`cbow_counted_block_batch`, then :func:`one_word_each`.
+    """:func:`cbow_weighted_block_batch`, then :func:`one_word_each`.
 
     Args:
         tokens, segments, reach, dtype: as in :func:`cbow_block_batch`.
@@ -183,8 +183,8 @@ def cbow_counted_batch(
         Inputs as there, words [B*T, 1], weights [B*T, 1, 1]: n / (window + 1) for n neighbours.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 0]])
-    >>> batch = cbow_counted_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch = cbow_weighted_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.weights.tolist()
     ([[4], [5]], [[[0.5]], [[1.0]]])
     """
-    return one_word_each(cbow_counted_block_batch(tokens, segments, reach, dtype))
+    return one_word_each(cbow_weighted_block_batch(tokens, segments, reach, dtype))

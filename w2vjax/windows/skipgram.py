@@ -2,12 +2,12 @@
 
 Two groupings of the same pairs train, each where it reads few rows:
 
-    block_batch    T consecutive centers against their T + 2*window neighbours, as matrix products.
-                   A row is read once for all of its pairs.
-    fan_batch      the neighbours of a center, each a hidden vector, all predict that center. Where
-                   a word costs a path of rows (hierarchical softmax), the path is read once for
-                   2*window hidden vectors. word2vec.c trains in this direction. Over a corpus the
-                   pairs are the same, except that the predicted word's reach limits them.
+    block_batch      T consecutive centers against their T + 2*window neighbours, as matrix
+                     products. A row is read once for all of its pairs.
+    to_center_batch  the neighbours of a center, each a hidden vector, all predict that center.
+                     Where a word costs a path of rows (hierarchical softmax), the path is read once
+                     for 2*window hidden vectors. word2vec.c trains in this direction. Over a corpus
+                     the pairs are the same, except that the predicted word's reach limits them.
 
 The idea of shared rows is pWord2Vec's (Ji et al., "Parallelizing Word2Vec in Shared and Distributed
 Memory", 2016). Functions of blocks can be jitted and trust their ids.
@@ -103,7 +103,7 @@ def block_batch(
     return Batch(inputs, tokens, weights)
 
 
-def fan_batch(
+def to_center_batch(
     tokens: Array, segments: Array, reach: Array, dtype: DTypeLike = jnp.float32
 ) -> Batch:
     """B*T groups of 2*window hidden vectors and one positive.
@@ -121,7 +121,7 @@ def fan_batch(
         SettingError: the dtype is not of floats.
 
     >>> tokens, segments = jnp.asarray([[9, 4, 5, 6]]), jnp.asarray([[-1, 0, 0, 1]])
-    >>> batch = fan_batch(tokens, segments, jnp.asarray([[1, 1]]))
+    >>> batch = to_center_batch(tokens, segments, jnp.asarray([[1, 1]]))
     >>> batch.words.tolist(), batch.inputs.ids[..., 0].tolist(), batch.weights[..., 0].tolist()
     ([[4], [5]], [[9, 5], [4, 6]], [[0.0, 1.0], [1.0, 0.0]])
     """
