@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -148,7 +148,7 @@ def _token_lists(
         return
     # a dict, or a table as pandas has it, gives the names of its columns
     named = isinstance(source, Mapping) or hasattr(source, "columns")
-    if named or not isinstance(source, Iterable) or isinstance(source, (bytes, bytearray, *_SETS)):
+    if named or not _can_be_read(source) or isinstance(source, (bytes, bytearray, *_SETS)):
         remedy = "Pass a path, a list of paths, or a list of token lists."
         kind = type(source).__name__
         raise CorpusError(f"A corpus cannot be read from an object of type {kind}. {remedy}")
@@ -158,13 +158,18 @@ def _token_lists(
         elif isinstance(item, os.PathLike):
             cause = f"Item {number} of the corpus is the path {os.fspath(item)!r:.60}"
             raise CorpusError(f"{cause}. Pass paths in a list of their own.")
-        elif isinstance(item, (str, bytes, Mapping, *_SETS)) or not isinstance(item, Iterable):
+        elif isinstance(item, (str, bytes, Mapping, *_SETS)) or not _can_be_read(item):
             raise CorpusError(
                 f"Item {number} of the corpus is {shown(item)}, not a list of tokens. Pass token "
                 "lists, as in [line.split() for line in text.splitlines()], or a tokenizer."
             )
         else:
             yield list(item)
+
+
+def _can_be_read(item: object) -> TypeGuard[Iterable[Any]]:
+    """Whether an object gives items. An array without axes says so, and gives none."""
+    return isinstance(item, Iterable) and getattr(item, "ndim", 1) != 0
 
 
 def _words_of_lists(lists: Iterator[Sequence[str]], ids: dict[str, int]) -> Iterator[NumberedWords]:

@@ -7,14 +7,34 @@ import jax
 import jax.numpy as jnp
 
 from w2vjax.errors import SettingError, shown
-from w2vjax.types import Batch, EmbedBackward, Inputs, Reach, Rows, ScalarOrSchedule, Windows
+from w2vjax.objectives.hidden import hidden_vectors
+from w2vjax.types import (
+    Batch,
+    EmbedBackward,
+    Inputs,
+    Objective,
+    Params,
+    Reach,
+    Rows,
+    ScalarOrSchedule,
+    Tables,
+    Windows,
+)
 
 # What each function has to be.
 _FORMS = {
     "schedule": "of the step that returns one rate",
     "reach": "of (key, shape, window) that returns whole numbers of this shape",
-    "windows": "of (tokens, segments, reach) that returns a w2vjax.Batch of arrays",
-    "embed_backward": "of (d_hidden, inputs) that returns w2vjax.Rows of arrays",
+    "windows": "of (tokens, segments, reach) that returns a w2vjax.Batch with whole ids and "
+    "weights of floats, whose shapes fit each other",
+    "embed_backward": "of (d_hidden, inputs) that returns w2vjax.Rows: ids [N] and values [N, D]",
+    "objective.draw": "of (key, tables, shape) that returns arrays",
+    "objective.select": "of (draws, tables, words, weights) that returns arrays",
+    "objective.loss": "of (hidden, output, targets) that returns losses [B, T] of floats",
+    "objective.backward": "of (hidden, output, targets) that returns d_hidden [B, T, D] and "
+    "d_output [V, D], or w2vjax.Rows: ids [N] and values [N, D]",
+    "objective.bounded": "of (backward, hidden, output, targets) that returns what backward "
+    "returns, bounds [B, T], and a bound for each row of d_output",
     "measure": "of three arrays of cosines that returns a score for each of their places",
 }
 
@@ -23,16 +43,25 @@ def _traced(
     name: str, fits: Callable[[Any], bool], function: Callable[..., Any], *given: object
 ) -> Any:
     """The shapes that a function gives. SettingError if it cannot be traced, or they do not fit."""
+    cause = f"{name} has to be a function {_FORMS[name]}, and this one"
     try:
         # JAX keeps a weak reference to what it traces, which a NamedTuple does not allow
         found = jax.eval_shape(lambda *shapes: function(*shapes), *given)
-        fault = "" if fits(found) else f"returns {shown(found)}"
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        fault = f"fails ({next(iter(str(error).splitlines()), ''):.100})"
-    if fault:
-        cause = f"{name} has to be a function {_FORMS[name]}, and this one {fault}"
-        raise SettingError(f"{cause}. Write it with jax.numpy.")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        fault = next(iter(str(error).splitlines()), "")
+        raise SettingError(f"{cause} fails ({fault:.100}). Write it with jax.numpy.") from error
+    if not fits(found):
+        raise SettingError(f"{cause} returns {_outlined(found)}. Write it with jax.numpy.")
     return found
+
+
+def _outlined(found: object) -> str:
+    """What a function has returned, with the dtype and shape of each array."""
+    arrays = [leaf for leaf in jax.tree.leaves(found) if isinstance(leaf, jax.ShapeDtypeStruct)]
+    if not arrays:
+        return shown(found)
+    kind = "" if isinstance(found, jax.ShapeDtypeStruct) else f"{type(found).__name__} of "
+    return kind + ", ".join(f"{leaf.dtype.name}{list(leaf.shape)}" for leaf in arrays)
 
 
 def _has(found: Any, shape: tuple[int, ...], *kinds: Any) -> bool:
@@ -41,8 +70,32 @@ def _has(found: Any, shape: tuple[int, ...], *kinds: Any) -> bool:
     return is_array and any(jnp.issubdtype(found.dtype, kind) for kind in kinds)
 
 
-def _axes(found: object) -> list[int]:
-    return [leaf.ndim for leaf in jax.tree.leaves(found)]
+def _is_gradient(found: object, shape: tuple[int, ...], dense: bool = True) -> bool:
+    """Whether something is Rows of a table of this shape, or, if ``dense``, an array of it."""
+    if not isinstance(found, Rows):
+        return dense and _has(found, shape, jnp.floating)
+    many = getattr(found.ids, "shape", ())
+    return (
+        len(many) == 1
+        and _has(found.ids, many, jnp.integer)
+        and _has(found.values, (*many, shape[1]), jnp.floating)
+    )
+
+
+def _is_batch(found: object) -> bool:
+    if not (isinstance(found, Batch) and isinstance(found.inputs, Inputs)):
+        return False
+    (ids, shares), words, weights = found
+    if [getattr(leaf, "ndim", -1) for leaf in (ids, shares, words, weights)] != [3, 3, 2, 3]:
+        return False
+    (groups, many, each), (blocks, positives) = shares.shape, words.shape
+    return (
+        any(_has(ids, (groups, own, each), jnp.integer) for own in {1, many})
+        and _has(shares, shares.shape, jnp.floating)
+        and _has(words, words.shape, jnp.integer)
+        and _has(weights, (blocks, weights.shape[1], positives), jnp.floating)
+        and groups * many == blocks * weights.shape[1]
+    )
 
 
 def check_schedule(schedule: ScalarOrSchedule | None, learning_rate: float | None) -> None:
@@ -101,16 +154,70 @@ def check_functions(
         return reach(key, shape, window)
 
     far = _traced("reach", lambda found: _has(found, shape, jnp.integer), reaches, key)
-
-    def is_batch(found: object) -> bool:
-        whole = isinstance(found, Batch) and isinstance(found.inputs, Inputs)
-        return whole and _axes(found) == [3, 3, 2, 3]
-
-    batch = _traced("windows", is_batch, windows, tokens, tokens, far)
+    batch = _traced("windows", _is_batch, windows, tokens, tokens, far)
     inputs = batch.inputs
     d_hidden = jax.ShapeDtypeStruct((*batch.weights.shape[:2], dim), inputs.weights.dtype)
+    _traced(
+        "embed_backward",
+        lambda found: _is_gradient(found, (0, dim), dense=False),
+        *(embed_backward, d_hidden, inputs),
+    )
 
-    def is_rows(found: object) -> bool:
-        return isinstance(found, Rows) and _axes(found) == [1, 2]
 
-    _traced("embed_backward", is_rows, embed_backward, d_hidden, inputs)
+def check_objective(
+    objective: Objective,
+    tables: Tables,
+    windows: Windows,
+    shape: tuple[int, int],
+    window: int,
+    params: Params,
+) -> None:
+    """Raise :class:`~w2vjax.errors.SettingError` unless the functions of an objective fit.
+
+    Args:
+        objective: the caller's own.
+        tables: what its ``init`` has made.
+        windows: (tokens, segments, reach) -> Batch.
+        shape: (B, T) of a step.
+        window: the largest reach.
+        params: tables [V, D].
+    """
+    words = jax.ShapeDtypeStruct((shape[0], shape[1] + 2 * window), jnp.int32)
+    batch = jax.eval_shape(windows, words, words, jax.ShapeDtypeStruct(shape, jnp.int32))
+    hidden = jax.eval_shape(hidden_vectors, params.input, batch)
+    output = jax.ShapeDtypeStruct(params.output.shape, params.output.dtype)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def draw(key: jax.Array) -> Any:
+        return objective.draw(key, tables, batch.words.shape[:1])
+
+    def select(draws: Any, words: jax.Array, weights: jax.Array) -> Any:
+        return objective.select(draws, tables, words, weights)
+
+    def is_pair(found: Any) -> bool:
+        if not (isinstance(found, tuple) and len(found) == 2):
+            return False
+        return _has(found[0], hidden.shape, jnp.floating) and _is_gradient(found[1], output.shape)
+
+    def is_bounded(found: Any) -> bool:
+        if not (isinstance(found, tuple) and len(found) == 4 and is_pair(found[:2])):
+            return False
+        rows = found[1].ids.shape if isinstance(found[1], Rows) else output.shape[:1]
+        kinds = jnp.floating
+        return _has(found[2], hidden.shape[:2], kinds) and _has(found[3], rows, kinds)
+
+    def bounded(*given: Any) -> Any:
+        assert objective.bounded is not None
+        return objective.bounded(objective.backward, *given)
+
+    draws = _traced("objective.draw", lambda found: found is not None, draw, key)
+    goal = _traced("objective.select", lambda found: found is not None, select, draws, *batch[1:])
+    given = hidden, output, goal
+    _traced(
+        "objective.loss",
+        lambda found: _has(found, hidden.shape[:2], jnp.floating),
+        *(objective.loss, *given),
+    )
+    _traced("objective.backward", is_pair, objective.backward, *given)
+    if objective.bounded is not None:
+        _traced("objective.bounded", is_bounded, bounded, *given)

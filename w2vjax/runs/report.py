@@ -12,7 +12,9 @@ from w2vjax.log_file import Log, interval
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.watch import remedy
+from w2vjax.training.methods import SHIPPED_WINDOWS
 from w2vjax.training.step import Progress, rate_at
+from w2vjax.training.updates import LinearDecay, row_sgd
 
 if TYPE_CHECKING:
     from w2vjax.training.setup import Run
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
 _SIGNALS = [
     getattr(signal, each) for each in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, each)
 ]
+
+
+def _or_yours(run: "Run") -> str:
+    """Another cause of a number that is not finite, where the caller has given functions."""
+    recipe, named = run.recipe, isinstance(run.settings.objective, str)
+    shipped = recipe.windows in SHIPPED_WINDOWS and recipe.make_optimizer is row_sgd
+    own = not (named and shipped and isinstance(recipe.schedule, LinearDecay))
+    return ", or a function of your own has made NaN" if own else ""
 
 
 class Reporter:
@@ -66,8 +76,8 @@ class Reporter:
                 step = self.steps + int(progress.failed)
                 raise DivergedError(
                     f"The loss is not finite at step {step}: a score of the input against the "
-                    f"output table overflowed. {remedy(self.run)} The last checkpoint, if any, is "
-                    "untouched."
+                    f"output table overflowed{_or_yours(self.run)}. {remedy(self.run)} The last "
+                    "checkpoint, if any, is untouched."
                 )
             self.steps += int(progress.steps)
             self._loss += float(progress.loss)

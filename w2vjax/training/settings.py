@@ -5,6 +5,7 @@ their signatures and help, ``w2vjax train --help``, the checks, the checkpoints 
 read it. To add a setting, add a field.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from inspect import cleandoc
@@ -167,11 +168,10 @@ class Settings:
         """Make a Python number of each number of NumPy or JAX."""
         for name, value in list(vars(self).items()):
             if getattr(value, "ndim", None) == 0:
-                try:
-                    object.__setattr__(self, name, value.item())
-                except TypeError:
+                if _is_traced(value):
                     cause = f"{name} is traced by JAX, and settings are numbers"
-                    raise SettingError(f"{cause}. Use w2vjax.train_many for many.") from None
+                    raise SettingError(f"{cause}. Use w2vjax.train_many for many.")
+                object.__setattr__(self, name, value.item())
 
     def check(self) -> None:
         """Raise SettingError for the first value that cannot work by itself.
@@ -225,6 +225,12 @@ def objective_name(objective: "str | Objective") -> str:
     'softmax'
     """
     return objective if isinstance(objective, str) else "custom"
+
+
+def _is_traced(value: object) -> bool:
+    """Whether JAX traces a value. A derivative with respect to a setting would be 0."""
+    jax = sys.modules.get("jax")  # whoever has a traced value has imported it
+    return jax is not None and isinstance(value, jax.core.Tracer)
 
 
 def check_value(setting: "Field[Any]", value: object) -> None:

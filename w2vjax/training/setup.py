@@ -21,7 +21,7 @@ from w2vjax.devices.mesh import (
     own_device,
     trains_copies,
 )
-from w2vjax.devices.tracing import check_schedule
+from w2vjax.devices.tracing import check_objective, check_schedule
 from w2vjax.errors import SettingError, shown
 from w2vjax.lazy import cached
 from w2vjax.objectives.bounds import totals_of
@@ -33,7 +33,7 @@ from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, schedule_argument
 from w2vjax.training.updates import check_optimizer, linear_decay
-from w2vjax.types import OptimizerMaker, Params, ScalarOrSchedule
+from w2vjax.types import Objective, OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds, text_counts
 
 
@@ -210,6 +210,9 @@ def set_up(
     state = first_state(recipe, settings, len(corpus.vocab), start)
     keep = keep_thresholds(counts, settings.sample)
     tables = objective.init(counts)
+    if isinstance(settings.objective, Objective):
+        shape = recipe.groups, settings.block_words
+        check_objective(objective, tables, method.windows, shape, settings.window, state.params)
     return Run(settings, run_feed, recipe, steps, state, tables, keep, occurrences)
 
 

@@ -373,8 +373,18 @@ class Program:
 def schedule_argument(recipe: Recipe) -> Any:
     """The schedule as a pytree. A function of your own is its structure, and no leaf."""
     schedule = recipe.schedule
-    numbers = not callable(schedule) or isinstance(schedule, LinearDecay)
-    return schedule if numbers else jax.tree_util.Partial(schedule)
+    if not callable(schedule) or isinstance(schedule, LinearDecay):
+        return schedule
+    return jax.tree_util.Partial(_as_it_is_now(schedule))
+
+
+@cached
+def _as_it_is_now(schedule: types.Schedule) -> types.Schedule:
+    """The schedule, as another function if something has changed that it refers to.
+
+    jit knows a function by its identity, and would take the program of what it was before.
+    """
+    return lambda step: schedule(step)
 
 
 @jax.jit

@@ -35,6 +35,7 @@ from jax.typing import ArrayLike
 from w2vjax.errors import SettingError
 from w2vjax.objectives.bounds import StepTotals, bounded_steps, zero_totals
 from w2vjax.objectives.model import to_dense
+from w2vjax.real import number
 from w2vjax.trees import add_rows
 from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
 
@@ -175,6 +176,9 @@ def row_adagrad(
     Returns:
         A transformation of rows: see the head of this module.
 
+    Raises:
+        SettingError: epsilon is not a number above 0.
+
     >>> optimizer = row_adagrad(0.5)
     >>> params = Params(jnp.zeros((2, 1)), jnp.zeros((2, 1)))
     >>> rows, ones = Rows(jnp.asarray([0]), jnp.full((1, 1), 4.0)), jnp.ones(1)
@@ -183,6 +187,9 @@ def row_adagrad(
     >>> print(params.input.ravel().round(4))  # .5 / sqrt(4^2) * 4
     [-0.5  0. ]
     """
+
+    if not number("epsilon", epsilon) > 0:
+        raise SettingError(f"epsilon={epsilon} cannot work. Use a number above 0, such as 1e-6.")
 
     def accumulate(
         values: jax.Array, ids: jax.Array | None, total: jax.Array
@@ -283,15 +290,17 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
         ...
     w2vjax.errors.SettingError: The optimizer keeps a state of the tables' shape and ...
     """
-    state = jax.eval_shape(optimizer.init, params)
-    if parts(state, WholeTables):
-        if parts(state, RepeatedRows):
-            raise SettingError(
-                "The optimizer has parts that take whole tables (w2vjax.dense) and parts that "
-                "take rows (row_sgd, row_adagrad). Use one kind."
-            )
-        return
-    shapes = {table.shape for table in params}
+    try:
+        state = jax.eval_shape(optimizer.init, params)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SettingError(f"The optimizer's init fails ({error}). {_PLAIN}") from error
+    whole = parts(state, WholeTables)
+    if whole and parts(state, RepeatedRows):
+        raise SettingError(
+            "The optimizer has parts that take whole tables (w2vjax.dense) and parts that "
+            "take rows (row_sgd, row_adagrad). Use one kind."
+        )
+    shapes = set() if whole else {table.shape for table in params}
     for leaf in jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, StepTotals)):
         if not isinstance(leaf, StepTotals) and leaf.shape in shapes:
             raise SettingError(
@@ -305,11 +314,22 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
         return apply_gradients(optimizer, state, params, gradients, bounds)
 
     try:
-        jax.eval_shape(step, state, params)
-    except (TypeError, ValueError) as error:
-        raise SettingError(f"The optimizer fails ({error}) and {_TABLES_ALONE}") from None
+        _, after = jax.eval_shape(step, state, params)
+    except (AttributeError, TypeError, ValueError) as error:
+        remedy = f". {_PLAIN}" if whole else f" and {_TABLES_ALONE}"
+        raise SettingError(f"The optimizer fails ({error}){remedy}") from error
+    before, after = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), s) for s in (state, after))
+    if before != after:
+        raise SettingError(
+            "The optimizer's state has other shapes or dtypes after a step than before. Keep those "
+            "of init, as in count + jnp.int32(1)."
+        )
 
 
+_PLAIN = (
+    "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule)), with the transformation "
+    "that you want. It gets gradients and params alone, so one that needs the loss cannot work."
+)
 _TABLES_ALONE = (
     "cannot take row gradients. Wrap it: w2vjax.dense(optimizer), at the cost of a dense step, or "
     "use row_sgd or row_adagrad."
@@ -359,5 +379,9 @@ def _coalesced(gradient: Gradient, bound: jax.Array) -> tuple[Gradient, jax.Arra
 def _add(table: jax.Array, ids: jax.Array | None, update: jax.Array) -> jax.Array:
     # On a GPU this is XLA's scatter-add, atomic in float32; jaxlib 0.10.2 to 0.11.0 compile it to a
     # slow loop there (openxla/xla issue 46225), which newer ones do not.
+    wanted = table.shape if ids is None else (*ids.shape, table.shape[1])
+    if update.shape != wanted:  # it would be repeated
+        cause = f"The update has the shape {update.shape}, and the gradient {wanted}"
+        raise SettingError(f"{cause}. Give one number for each.")
     update = update.astype(table.dtype)
     return table + update if ids is None else add_rows(table, ids, update)
