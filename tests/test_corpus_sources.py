@@ -18,6 +18,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import zstandard
@@ -512,6 +513,9 @@ def test_something_without_white_space_is_not_text(tmp_path, monkeypatch):
         (iter([]), "it is an iterator, which can be read only once"),
         (b"king", "cannot be read from an object of type bytes"),
         (7, "cannot be read from an object of type int"),
+        (np.array("a.txt"), "cannot be read from an object of type ndarray"),
+        (jnp.arange(3)[0], "cannot be read from an object of type ArrayImpl"),
+        ([np.array("king")], "Item 1 of the corpus is array('king', dtype='<U4'), not a list"),
         ({("king", "queen"), ("the",)}, "cannot be read from an object of type set"),
         ([["the"], {"king", "queen"}], "Item 2 of the corpus is {"),
         ([["the"], frozenset(["king"])], "Item 2 of the corpus is frozenset"),

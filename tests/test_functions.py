@@ -381,6 +381,45 @@ def test_training_uses_an_objective_as_it_is_now() -> None:
     assert np.array_equal(tables(own).output, before.output)
 
 
+class Rates:
+    """A schedule that is an object."""
+
+    rate = 0.1
+
+    def __call__(self, step: Any) -> Any:
+        return self.rate
+
+
+def test_training_uses_a_schedule_as_it_is_now(tmp_path: Path) -> None:
+    """jit knows a function by its identity, and trained with the rate of before."""
+    names: dict[str, Any] = {"rate": 0.1}
+    exec("def schedule(step): return rate", names)
+    of_global, of_object, settings = names["schedule"], Rates(), {"dim": 4, "epochs": 2}
+    corpus = w2v.prepare([["a", "rose", "is", "a", "rose"]] * 40, min_count=1)
+
+    def trained(schedule: Any, **more: Any) -> Any:
+        return w2v.train(corpus, schedule=schedule, **settings, sample=0, **more)
+
+    def many(schedule: Any) -> Any:
+        return w2v.train_many(corpus, seeds=[0], schedule=schedule, **settings, sample=0).input[0]
+
+    fresh = {rate: trained(lambda step, rate=rate: rate) for rate in (0.1, 0.01)}
+    assert not np.array_equal(fresh[0.1].params.input, fresh[0.01].params.input)
+    trained(of_global, checkpoint=tmp_path)
+    for rate in (0.1, 0.01, 0.1):
+        names["rate"] = of_object.rate = rate
+        for schedule in (of_global, of_object):
+            found = trained(schedule)
+            assert np.array_equal(found.params.input, fresh[rate].params.input)
+            assert np.array_equal(many(schedule), fresh[rate].params.input)
+            assert found.history[-1]["learning_rate"] == pytest.approx(rate)
+    going_on = w2v.Checkpoints(tmp_path, resume=True)
+    trained(of_global, checkpoint=going_on)  # of the same rate
+    names["rate"] = 0.01
+    with pytest.raises(w2v.errors.CheckpointError, match="another program"):
+        trained(of_global, checkpoint=going_on)
+
+
 def test_the_posts_model_descends_by_a_backward_as_it_is_now() -> None:
     names: dict[str, Any] = {"reference": w2v.reference, "times": 1.0, "jax": jax}
     exec(

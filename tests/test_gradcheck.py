@@ -262,6 +262,12 @@ def test_terms_may_be_any_numbers() -> None:
         assert w2v.check_gradients(loss, right, *pytree(np.float64), also=(), terms=terms).passed
 
 
+@pytest.mark.parametrize(("loss", "backward"), [(3, jnp.sum), (jnp.sum, 3), (None, None), ("x", 1)])
+def test_what_is_no_function_is_refused(loss: Any, backward: Any) -> None:
+    with pytest.raises(w2v.errors.SettingError, match=r"(loss|backward)=.* is no function\. Pass"):
+        w2v.check_gradients(loss, backward, np.ones(3))
+
+
 @pytest.mark.parametrize(
     ("function", "rule", "says"),
     [

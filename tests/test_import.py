@@ -133,6 +133,23 @@ def test_a_type_checker_sees_the_front_door(
     assert all(says in told for says, (_, told) in zip(MISTAKES.values(), found, strict=True)), out
 
 
+@pytest.mark.slow
+def test_a_type_checker_accepts_the_code_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists are arrays where the README passes them. Its functions have no annotations."""
+    readme = Path(w2vjax.__file__).parents[1] / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.S)
+    more = "w2v.train_many('x', np.arange(3))\nw2v.cbow([[0, 1]], [1], [[1, 0]])\n"
+    (tmp_path / "readme.py").write_text("\n".join([*blocks, "import numpy as np", more]))
+    monkeypatch.setenv("MYPYPATH", str(Path(w2vjax.__file__).parents[1]))
+    cache = ["--cache-dir", str(tmp_path / "cache")]
+    out, err, _ = api.run(["--strict", *cache, str(tmp_path / "readme.py")])
+    errors = [line for line in out.splitlines() if ": error: " in line]
+    assert not err
+    assert [line for line in errors if "[no-untyped-def]" not in line] == []
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'word3vec'"):
         w2vjax.word3vec  # noqa: B018

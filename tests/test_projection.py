@@ -1,6 +1,7 @@
 """Projections to two dimensions: principal components against NumPy, and t-SNE."""
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,3 +78,35 @@ def test_tsne_keeps_groups_apart_and_repeats() -> None:
             w2v.pictures.tsne(flat)
     with pytest.raises(w2v.errors.SettingError, match="NaN"):
         w2v.pictures.tsne(np.full((5, 3), np.nan))
+
+
+@pytest.mark.parametrize(
+    "project",
+    [
+        "pca",
+        None,
+        lambda unit: None,
+        lambda unit: unit[:, :2],
+        lambda unit: w2v.pictures.Projection(np.ones((3, 2)), ("x", "y")),
+        lambda unit: w2v.pictures.Projection(np.ones((len(unit), 3)), ("x", "y")),
+        lambda unit: w2v.pictures.Projection(np.full((len(unit), 2), np.nan), ("x", "y")),
+    ],
+)
+def test_a_projection_that_gives_no_point_for_a_word_is_refused(
+    project: Any, tmp_path: Path
+) -> None:
+    """Three points of five were drawn without a word, and NaN was called a lack of room."""
+    vectors = w2v.Vectors(list("abcde"), np.eye(5))
+    with pytest.raises(w2v.errors.SettingError, match="gives no Projection of 5 finite points"):
+        w2v.plot_map(vectors, project=project)
+    with pytest.raises(w2v.errors.SettingError, match="gives no Projection of 5 finite points"):
+        w2v.pictures.write_html(vectors, tmp_path / "page.html", project=project)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_projection_of_ones_own_is_drawn() -> None:
+    vectors = w2v.Vectors(list("abcde"), np.eye(5))
+    figure = w2v.plot_map(
+        vectors, project=lambda unit: w2v.pictures.Projection(unit[:, :2], ("x", "y")), title="5"
+    )
+    assert figure.axes[0].get_xlabel() == "x"

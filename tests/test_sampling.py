@@ -139,8 +139,9 @@ def test_a_word_stays_where_the_random_bits_are_below_its_threshold_or_it_always
 
 
 def test_no_key_is_used_twice(planted):
-    for objective in ("negative", "softmax"):  # the first draws ahead
+    # the first draws ahead, the second draws nothing, and the last draws in each step
+    for objective in ("negative", "softmax", w2v.negative_sampling(3)):
         method = methods.method("skip-gram", objective, 100, 1)
-        run = set_up(planted, Settings(dim=3), method)
+        run = set_up(planted, Settings(dim=3, objective=objective), method)
         with jax.debug_key_reuse(True):
             lower(run, compile_chunk(run.recipe, run.feed.size))

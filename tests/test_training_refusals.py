@@ -26,6 +26,7 @@ from w2vjax.runs.checkpoint import check_folder
 from w2vjax.runs.loop import make_run, require_alike
 from w2vjax.training.settings import Settings
 from w2vjax.training.updates import linear_decay
+from w2vjax.windows.skipgram import block_batch
 
 NAN = float("nan")
 FUNCTIONS = ("windows", "reach", "embed_backward", "tokenizer", "callback", "on_epoch")
@@ -401,6 +402,8 @@ def test_a_schedule_that_gives_no_rate_is_refused_before_the_corpus_is_read(sche
     "schedule",
     [
         linear_decay(0.1, 5),
+        0.1,
+        np.float32(0.1),
         lambda step: 0.1,
         lambda step: 1,
         lambda step: jnp.where(step < 3, 0.1, 0.01),
@@ -433,6 +436,213 @@ def test_a_function_that_gives_something_else_is_refused(name, function):
     method = w2v.method()._replace(**{name: function})
     with pytest.raises(errors.SettingError, match=f"{name} has to be a function"):
         w2v.train(Unread(), dim=4, method=method)
+
+
+def changed_batch(change):
+    return lambda *given: change(block_batch(*given))
+
+
+ODD_WINDOWS = {
+    "whole weights": lambda b: b._replace(weights=b.weights.astype(jnp.int32)),
+    "boolean weights": lambda b: b._replace(weights=b.weights > 0),
+    "weights of one column": lambda b: b._replace(weights=b.weights[..., :1]),
+    "weights of one row": lambda b: b._replace(weights=b.weights[:, :1]),
+    "weights of one group": lambda b: b._replace(weights=b.weights[:1]),
+    "words of floats": lambda b: b._replace(words=b.words.astype(jnp.float32)),
+    "words of one block": lambda b: b._replace(words=b.words[:1]),
+    "whole weights of inputs": lambda b: b._replace(
+        inputs=b.inputs._replace(weights=b.inputs.weights.astype(jnp.int32))
+    ),
+    "ids of floats": lambda b: b._replace(
+        inputs=b.inputs._replace(ids=b.inputs.ids.astype(jnp.float32))
+    ),
+    "ids of half a block": lambda b: b._replace(inputs=b.inputs._replace(ids=b.inputs.ids[:, :4])),
+    "ids of one group": lambda b: b._replace(inputs=b.inputs._replace(ids=b.inputs.ids[:1])),
+}
+
+
+@pytest.mark.parametrize("change", ODD_WINDOWS.values(), ids=ODD_WINDOWS)
+def test_windows_whose_arrays_do_not_fit_are_refused(change):
+    """Whole weights trained another objective, and a column was repeated, without a word."""
+    with pytest.raises(errors.SettingError, match=r"windows has to be .* returns Batch of .*int32"):
+        w2v.train(Unread(), **SMALL, windows=changed_batch(change))
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        changed_batch(lambda b: b),
+        changed_batch(lambda b: b._replace(weights=2 * b.weights)),
+        w2v.windows.cbow_single_batch,
+        lambda *given: w2v.windows.to_center_batch(*given),
+        lambda *given: w2v.windows.cbow_block_batch(*given),
+        lambda *given: w2v.windows.cbow_weighted_batch(*given),
+    ],
+)
+def test_windows_that_fit_are_taken(windows):
+    with pytest.raises(AssertionError, match="the corpus was read"):
+        w2v.train(Unread(), **SMALL, windows=windows)
+
+
+NEGATIVE = w2v.negative_sampling(2)
+
+
+def after(backward, change):
+    return lambda *given: change(*backward(*given))
+
+
+def values_of(change):
+    return lambda d, rows: (d, rows._replace(values=change(rows.values)))
+
+
+def losing(change):
+    return {"loss": lambda *given: change(NEGATIVE.loss(*given))}
+
+
+def sloping(change):
+    return {"backward": after(NEGATIVE.backward, change)}
+
+
+def bounding(change):
+    return {"bounded": lambda *given: change(NEGATIVE.bounded(*given))}
+
+
+ODD_OBJECTIVES = {
+    "loss of one number": losing(jnp.sum),
+    "loss of blocks": losing(lambda loss: loss.sum(1)),
+    "loss of pairs": losing(lambda loss: loss[..., None]),
+    "whole loss": losing(lambda loss: loss.astype(jnp.int32)),
+    "complex loss": losing(lambda loss: loss + 1j),
+    "no loss": losing(lambda loss: None),
+    "no gradient": sloping(lambda *_: None),
+    "d_hidden of one column": sloping(lambda d, rows: (d[..., :1], rows)),
+    "d_hidden of blocks": sloping(lambda d, rows: (d[:, 0], rows)),
+    "values of one column": sloping(values_of(lambda values: values[:, :1])),
+    "fewer values": sloping(values_of(lambda values: values[1:])),
+    "ids of floats": sloping(lambda d, rows: (d, rows._replace(ids=rows.ids.astype(jnp.float32)))),
+    "ids of two axes": sloping(lambda d, rows: (d, rows._replace(ids=rows.ids[None]))),
+    "a dense column": sloping(lambda d, rows: (d, jnp.zeros((24, 1)))),
+    "no d_output": sloping(lambda d, rows: (d, None)),
+    "two values of four": bounding(lambda found: found[:2]),
+    "a bound for all": bounding(lambda found: (*found[:3], found[3][:1])),
+    "no bounds": bounding(lambda found: (*found[:2], None, None)),
+    "no targets": {"select": lambda *_: None},
+    "draws left out": {"draw": w2v.types.no_draws},
+    "draws that fail": {"draw": lambda key: key},
+}
+
+
+@pytest.mark.parametrize("changes", ODD_OBJECTIVES.values(), ids=ODD_OBJECTIVES)
+def test_an_objective_that_does_not_fit_is_refused_before_it_trains(planted, changes):
+    objective = NEGATIVE._replace(**changes)
+    named = next(iter(changes)) if "draw" not in changes else "(draw|select)"
+    with pytest.raises(errors.SettingError, match=rf"objective\.{named} has to be a function"):
+        w2v.train(planted, **SMALL, objective=objective)
+
+
+def test_what_an_objective_of_ones_own_fails_with_is_told_and_chained(planted):
+    def loss(hidden, output, targets):
+        return hidden.no_such_name
+
+    with pytest.raises(errors.SettingError, match=r"no attribute .?no_such_name") as told:
+        w2v.train(planted, **SMALL, objective=NEGATIVE._replace(loss=loss))
+    assert isinstance(told.value.__cause__, AttributeError)
+
+
+def rows_of(change):
+    def embed_backward(d_hidden, inputs):
+        return change(w2v.objectives.hidden.embed_backward(d_hidden, inputs))
+
+    return embed_backward
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows._replace(values=rows.values[:, :1]),
+        lambda rows: rows._replace(values=rows.values[1:]),
+        lambda rows: rows._replace(ids=rows.ids.astype(jnp.float32)),
+        lambda rows: rows._replace(values=rows.values.astype(jnp.int32)),
+    ],
+)
+def test_rows_of_inputs_that_do_not_fit_are_refused(change):
+    with pytest.raises(errors.SettingError, match=r"embed_backward has to be .* returns Rows of"):
+        w2v.train(Unread(), **SMALL, embed_backward=rows_of(change))
+
+
+def updating(change):
+    return lambda schedule: optax.stateless(lambda values, params: jax.tree.map(change, values))
+
+
+def counting(change):
+    def update(values, state, params=None, **extra):
+        return values, change(state)
+
+    return lambda schedule: w2v.dense(
+        optax.GradientTransformation(lambda params: jnp.int32(0), update)
+    )
+
+
+ODD_OPTIMIZERS = {
+    "one column": (updating(lambda x: x[:, :1]), "The update has the shape"),
+    "one row": (updating(lambda x: x[:1]), "The update has the shape"),
+    "one row of a table": (
+        lambda schedule: w2v.dense(updating(lambda x: x[:1])(schedule)),
+        "The update has the shape",
+    ),
+    "a class of optax": (lambda schedule: w2v.dense(optax.adam), "has no attribute .?.?init"),
+    "a loss is needed": (lambda schedule: w2v.dense(optax.lbfgs()), "optimizer fails"),
+    "masked": (
+        lambda schedule: optax.masked(w2v.row_sgd(schedule), w2v.Params(True, False)),
+        "optimizer",
+    ),
+    "state of another dtype": (counting(lambda n: n + 0.5), "other shapes or dtypes"),
+    "state of another shape": (counting(lambda n: n[None]), "other shapes or dtypes"),
+    "state that grows": (counting(lambda n: (n, n)), "other shapes or dtypes"),
+}
+
+
+@pytest.mark.parametrize(("optimizer", "says"), ODD_OPTIMIZERS.values(), ids=ODD_OPTIMIZERS)
+def test_an_optimizer_that_does_not_fit_is_refused_before_the_corpus_is_read(
+    standard_promotion, optimizer, says
+):
+    for act in (w2v.train, w2v.plan):
+        with pytest.raises(errors.SettingError, match=says):
+            act(Unread(), **SMALL, optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda schedule: w2v.dense(optax.adam(schedule)),
+        lambda schedule: w2v.dense(optax.chain(optax.clip(1.0), optax.sgd(schedule))),
+        lambda schedule: optax.chain(optax.clip(1.0), w2v.row_adagrad(schedule)),
+        w2v.row_adagrad,
+    ],
+)
+def test_an_optimizer_that_fits_is_taken(standard_promotion, optimizer):
+    with pytest.raises(AssertionError, match="the corpus was read"):
+        w2v.train(Unread(), **SMALL, optimizer=optimizer)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan"), "small", None])
+def test_a_constant_of_adagrad_is_above_zero(epsilon):
+    with pytest.raises(errors.SettingError, match="epsilon"):
+        w2v.row_adagrad(0.1, epsilon)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "sample", "noise_exponent"])
+def test_a_derivative_with_respect_to_a_setting_is_refused(name):
+    """It was 0.0, whatever the run did."""
+
+    def sum_of(value):
+        return w2v.train(Unread(), **SMALL | {name: value}).params.input.sum()
+
+    for transformed in (jax.grad(sum_of), jax.jit(sum_of)):
+        with pytest.raises(errors.SettingError, match=f"{name} is traced by JAX"):
+            transformed(0.1)
+    with pytest.raises(errors.SettingError, match=f"{name} is traced by JAX"):
+        jax.vmap(sum_of)(jnp.ones(2))
 
 
 SQUARE = np.full((2, 4), 0.1)

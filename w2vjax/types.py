@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
+import numpy.typing as npt
 from jax.typing import ArrayLike
 
 
@@ -101,7 +102,7 @@ Bounded: TypeAlias = tuple[jax.Array, Gradient, jax.Array, jax.Array]
 
 # The functions of an objective; see :class:`Objective` for what they mean.
 # (counts [V])
-Init: TypeAlias = Callable[[ArrayLike], Tables]
+Init: TypeAlias = Callable[[npt.ArrayLike], Tables]
 # (key, tables, shape)
 Draw: TypeAlias = Callable[[jax.Array, Tables, tuple[int, ...]], Draws]
 # (draws, tables, words [B, P], weights [B, T, P])

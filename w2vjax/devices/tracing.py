@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from w2vjax.errors import SettingError, shown
 from w2vjax.objectives.hidden import hidden_vectors
@@ -112,7 +113,7 @@ def check_schedule(schedule: ScalarOrSchedule | None, learning_rate: float | Non
         step = jax.ShapeDtypeStruct((), jnp.int32)
         _traced("schedule", lambda rate: _has(rate, (), jnp.floating, jnp.integer), schedule, step)
         return
-    number = isinstance(schedule, int | float) and not isinstance(schedule, bool)
+    number = isinstance(schedule, int | float | np.number) and not isinstance(schedule, bool)
     if not (number and 0 < schedule <= 1e6):
         remedy = "Pass a rate above 0, or a function of the step."
         raise SettingError(f"schedule={shown(schedule)} cannot work. {remedy}")

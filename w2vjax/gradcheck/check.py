@@ -41,7 +41,7 @@ import numpy as np
 
 from w2vjax import trees
 from w2vjax.custom_rules import ruled
-from w2vjax.errors import SettingError, as_names, whole_number
+from w2vjax.errors import SettingError, as_names, shown, whole_number
 from w2vjax.gradcheck import compare
 from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error
 from w2vjax.gradcheck.compiled import AnyBackward, AnyLoss, Compiled, compiled
@@ -130,6 +130,10 @@ def check_gradients(
     'params agrees; not exercised: params in 3 of 3 rows.'
     """
     rules = None
+    for name, function in {"loss": loss, "backward": backward}.items():
+        if not (callable(function) or (function is None and name == "backward")):
+            cause = f"{name}={shown(function)} is no function"
+            raise SettingError(f"{cause}. Pass one of (params, *batch).")
     if backward is None:
         rules = ruled(loss)
         loss, backward = rules.loss, rules.backward

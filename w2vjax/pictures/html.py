@@ -21,7 +21,7 @@ from w2vjax.errors import SettingError, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file
 from w2vjax.pictures.figures import drawable
 from w2vjax.pictures.label_layout import printable
-from w2vjax.pictures.projection import Project, pca
+from w2vjax.pictures.projection import Project, pca, projected
 from w2vjax.vectors.nearest import nearest
 from w2vjax.vectors.vectors import Vectors
 
@@ -86,7 +86,7 @@ def write_html(
     shown = vectors[: whole_number("limit", limit, most=MOST_PAGE_WORDS)]
     if not len(shown):
         raise SettingError("There are no words to show. Give vectors of one word or more.")
-    projection = project(np.asarray(shown.unit))
+    projection = projected(project, np.asarray(shown.unit))
     data = {
         "words": [printable_in_page(word) for word in shown.words],
         "counts": None if shown.counts is None else shown.counts.tolist(),

@@ -13,7 +13,7 @@ from w2vjax.files import AnyPath
 from w2vjax.pictures import figures
 from w2vjax.pictures.figures import BLUE, COLORS, GREY, INK, new_figure, save_figure
 from w2vjax.pictures.label_layout import place_labels, printable
-from w2vjax.pictures.projection import Project, pca, principal_components
+from w2vjax.pictures.projection import Project, pca, principal_components, projected
 from w2vjax.vectors.nearest import several, unit_rows
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import listed_words
@@ -73,7 +73,7 @@ def plot_map(
     if not 1 <= len(chosen) <= _MOST_WORDS:
         cause = f"A map of {len(chosen):,} words is not readable"
         raise SettingError(f"{cause}. Choose 1 to {_MOST_WORDS:,}.")
-    projection = project(_units(vectors, chosen))
+    projection = projected(project, _units(vectors, chosen))
     axes = figure.add_subplot()
     axes.set(xlabel=projection.axes[0], ylabel=projection.axes[1])
     axes.margins(0.06)
@@ -84,7 +84,7 @@ def plot_map(
     axes.spines[["top", "right"]].set_visible(False)
     first_words = f"The first {len(chosen):,} words"
     title = title or (first_words if words is None else f"{len(chosen):,} chosen words")
-    title = figures.drawable(title)
+    title = figures.drawable(str(title))
     # The title has its final height before the layout is measured.
     heading = axes.set_title(title, parse_math=False)
     styles: list[dict[str, Any]] = [{"size": 12, "weight": "bold", "color": INK}] * first

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import SettingError
+from w2vjax.errors import SettingError, shown
 from w2vjax.vectors.nearest import finite, float32
 
 
@@ -54,6 +54,16 @@ class Components(NamedTuple):
 
 
 Project: TypeAlias = Callable[[Any], Projection]
+
+
+def projected(project: Project, unit: np.ndarray) -> Projection:
+    """What a function makes of unit vectors [n, D]. Refuses anything but n finite points."""
+    found = project(unit) if callable(project) else project
+    good = isinstance(found, Projection) and np.shape(found.points) == (len(unit), 2)
+    if not good or not np.isfinite(found.points).all():
+        cause = f"project={shown(project)} gives no Projection of {len(unit):,} finite points"
+        raise SettingError(f"{cause}. Pass w2vjax.pictures.pca or tsne, or a function like them.")
+    return found
 
 
 def principal_components(matrix: ArrayLike) -> Components:

@@ -40,8 +40,8 @@ class TakesMany(Protocol[Keywords]):
     def __call__(
         self,
         corpus: Any = None,
-        seeds: Sequence[int] | None = ...,
-        learning_rates: Sequence[float] | None = None,
+        seeds: Sequence[int] | np.ndarray | None = ...,
+        learning_rates: Sequence[float] | np.ndarray | None = None,
         *_: Keywords.args,
         **keywords: Keywords.kwargs,
     ) -> Params: ...
@@ -58,8 +58,8 @@ def _typed(
 @_typed(Arguments)
 def train_many(
     corpus: "Source | Corpus" = None,
-    seeds: Sequence[int] | None = None,
-    learning_rates: Sequence[float] | None = None,
+    seeds: Sequence[int] | np.ndarray | None = None,
+    learning_rates: Sequence[float] | np.ndarray | None = None,
     **keywords: Any,
 ) -> Params:
     """The tables of many models: those of ``train(corpus, seed=..., learning_rate=..., copies=1)``.
@@ -123,8 +123,8 @@ def train_many(
 
 
 def _arguments_of_each(
-    seeds: Sequence[int] | None,
-    learning_rates: Sequence[float] | None,
+    seeds: Sequence[int] | np.ndarray | None,
+    learning_rates: Sequence[float] | np.ndarray | None,
     keywords: dict[str, Any],
 ) -> list[Arguments]:
     """The arguments of each model, checked."""

@@ -87,7 +87,7 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
     """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
     try:
         made = make(linear_decay(0.1, 1)) if callable(make) else make
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         made = error
     if not (callable(make) and isinstance(made, optax.GradientTransformation)):
         raise SettingError(

@@ -338,6 +338,8 @@ def all_steps(
         state, progress, carried = carry
         number = i * every
         found = carried if early else stream.read(number)
+        if not recipe.objective.ahead:  # the first step draws by this key again, as it should
+            found = found[0], jax.random.clone(found[1])
         loss, pairs = measured_loss(recipe, state.params, *stream.examples(found))
         failed = jnp.where((progress.failed < 0) & ~jnp.isfinite(loss), number, progress.failed)
         state, failed, carried = jax.lax.fori_loop(

@@ -235,7 +235,7 @@ def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformati
     Returns:
         The same optimizer, which :func:`apply_gradients` gives row gradients as tables.
 
-    >>> optimizer = optax.chain(optax.clip(1.0), dense(optax.adam(1e-3)))
+    >>> optimizer = optax.chain(optax.clip(1.0), dense(optax.sgd(1e-3)))
     >>> check_optimizer(optimizer, Params(jnp.zeros((9, 2)), jnp.zeros((9, 2))))
     """
     whole = optax.with_extra_args_support(optimizer)

@@ -16,7 +16,8 @@ block, and what tokens, segments and reach are.
 
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.ids import as_ids

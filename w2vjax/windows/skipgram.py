@@ -17,7 +17,8 @@ Memory", 2016). Functions of blocks can be jitted and trust their ids.
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from w2vjax.errors import SettingError
 from w2vjax.ids import as_ids
