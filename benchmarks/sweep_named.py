@@ -182,15 +182,17 @@ def batch() -> list[Group]:
 
 
 def copies() -> list[Group]:
-    """Copies of the tables, joined at several intervals. One copy is never joined."""
-    numbers = (2, 4, 8, 16)
-    chunks = tuple(1 << power for power in (18, 16, 14, 12))
-    changes = [
-        {"copies": 1},
-        *product({"copies": (*numbers, 64)}),
-        *product({"copies": numbers, "chunk": chunks}),
+    """Copies of the tables, and one copy with the numbers that two copies take."""
+    changes: list[Settings] = [{"copies": number} for number in (4, 8, 16)]
+    of_two: list[Settings] = [{}, {"batch_words": 192, "learning_rate": 0.075}]
+    one, cbow, seeds = {"copies": 1}, ("cbow", "negative"), (1, 2, 3)
+    of_cbow: list[Settings] = [{}, {"learning_rate": 0.5}]
+    return [
+        Group("100mb", MAIN, of_two, {"epochs": 3, **one}, seeds),
+        Group("100mb", MAIN, changes, {"epochs": 3}, (1, 2)),
+        Group("100mb", cbow, of_cbow, {"epochs": 3, **one}, seeds),
+        Group("10mb", cbow, of_cbow, {"epochs": 15, **one}, seeds),
     ]
-    return [Group("100mb", MAIN, changes, {"epochs": 3})]
 
 
 def joins() -> list[Group]:

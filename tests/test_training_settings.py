@@ -13,12 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import Mesh
 from marks import slow
 from planted import SMALL, Unread, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
 from w2vjax.cli.options import Options, given_in, keywords_for
+from w2vjax.devices.feed import COPY_WORDS
 from w2vjax.devices.mesh import on_accelerator
 from w2vjax.runs import watch
 from w2vjax.runs.arguments import Arguments
@@ -236,6 +238,49 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "words", "copies", "numbers"),
+    [
+        ("skip-gram", None, 1, (384, 0.05)),
+        ("skip-gram", methods.MANY_WORDS, 1, (384, 0.05)),
+        ("skip-gram", methods.MANY_WORDS - 1, 1, (192, 0.1)),
+        ("skip-gram", None, 2, (192, 0.075)),
+        ("skip-gram", None, 16, (192, 0.075)),
+        ("cbow", None, 1, (384, 0.25)),
+        ("cbow", COPY_WORDS, 1, (384, 0.25)),
+        ("cbow", COPY_WORDS - 1, 1, (384, 0.5)),
+        ("cbow", None, None, (384, 0.5)),
+    ],
+)
+def test_one_copy_of_a_long_text_has_numbers_of_its_own(model, words, copies, numbers):
+    """With the numbers of two copies it learned less than gensim."""
+    found = w2v.method(model, words=words, copies=copies)
+    assert (found.batch_words, found.learning_rate) == numbers
+    usual, accelerated = w2v.method(model, words=words), found.accelerator_rate
+    assert accelerated * found.learning_rate == pytest.approx(
+        usual.accelerator_rate * usual.learning_rate
+    )
+    asked = Arguments(model=model, copies=copies)
+    assert asked.chosen_method(words) == found
+    own = w2v.method(model, w2v.negative_sampling(5), words, copies=copies)
+    assert own._replace(objective="negative") == found
+    for_trees = w2v.method(model, "hierarchical", words=words, copies=copies)
+    assert for_trees == w2v.method(model, "hierarchical", words=words)
+
+
+def test_a_run_of_one_copy_takes_its_numbers(planted, monkeypatch):
+    pair = ("skip-gram", "negative")
+    monkeypatch.setattr(methods, "MANY_WORDS", 100)
+    monkeypatch.setitem(methods._OF_ONE_COPY, pair, (100, methods._OF_ONE_COPY[pair][1]))
+    usual = {"dim": 8, "min_count": 1, "block_words": 16}
+    for given, numbers in (({"copies": 1}, (384, 0.05)), ({"copies": 2}, (192, 0.075))):
+        run = w2v.set_up(planted, w2v.Settings(**usual, **given))
+        assert (run.settings.batch_words, run.settings.learning_rate) == numbers
+    mesh = Mesh(np.array(jax.devices()[:1]), ("data",))
+    run = w2v.set_up(planted, w2v.Settings(**usual), mesh=mesh)
+    assert (run.feed.copies, run.settings.batch_words) == (1, 384)
+
+
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):
     counted, plain = w2v.windows.cbow_weighted_block_batch, w2v.windows.cbow_block_batch
     asked = Arguments(dim=8, min_count=1, model="cbow")
@@ -275,7 +320,9 @@ def test_many_negatives_are_drawn_from_more_words(planted, negatives, drawn):
     assert targets.negatives.shape == (8, drawn)
 
 
-def test_copies_are_trained_where_the_optimizer_counts_its_steps(planted, monkeypatch):
+def test_copies_are_trained_where_the_optimizer_counts_its_steps(
+    planted, monkeypatch, standard_promotion
+):
     monkeypatch.setattr("w2vjax.devices.feed.COPY_WORDS", 1)
     settings = w2v.Settings(dim=8, min_count=1)
     for optimizer, copies in (

@@ -27,6 +27,13 @@ def trains_copies(mesh: Mesh | None) -> TypeGuard[Mesh]:
     return mesh is not None and mesh.axis_names == (AXIS,)
 
 
+def copies_on(mesh: Mesh | None, copies: int | None) -> int | None:
+    """The copies of the tables that a caller asks for, by number or by a mesh. None: the usual."""
+    if mesh is None:
+        return copies
+    return (copies or mesh.size) if trains_copies(mesh) else 1
+
+
 def spans_processes(mesh: Mesh | None) -> bool:
     """Whether several processes train on a mesh."""
     return mesh is not None and len({device.process_index for device in mesh.devices.flat}) > 1

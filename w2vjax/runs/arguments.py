@@ -148,10 +148,14 @@ class Arguments(Settings):
 
     def chosen_method(self, words: int | None = None) -> "Method":
         """The method for ``words`` words, with the functions that are given beside it."""
+        from w2vjax.devices.mesh import copies_on
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
 
-        chosen = self.method or methods.method(self.model, self.objective, words, self.epochs)
+        copies = copies_on(self.chosen_mesh(), self.copies)
+        chosen = self.method or methods.method(
+            self.model, self.objective, words, self.epochs, copies
+        )
         named = self.model, self.objective
         if self.method is not None and named != (Settings.model, Settings.objective):
             raise SettingError(

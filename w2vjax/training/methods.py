@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
+from w2vjax.devices.feed import COPY_WORDS
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.objectives.hidden import embed_backward, embed_backward_undivided
 from w2vjax.objectives.huffman import hierarchical_softmax
@@ -31,6 +32,16 @@ FEW_WORDS = 1 << 13
 # words (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
+# What one copy takes, where a text has so many words or more that it usually gets two. Joins take
+# the mean of frequent rows, so two copies may take noisier steps. On an accelerator nothing changes
+# (benchmarks/results/cpu-2-cores/sweep-copies.json).
+_OF_ONE_COPY: dict[tuple[object, object], tuple[int, dict[str, Any]]] = {
+    ("skip-gram", "negative"): (
+        MANY_WORDS,
+        {"batch_words": 384, "learning_rate": 0.05, "accelerator_rate": 2.0},
+    ),
+    ("cbow", "negative"): (COPY_WORDS, {"learning_rate": 0.25, "accelerator_rate": 2.0}),
+}
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
 NEGATIVES, NOISE_EXPONENT = 5, 0.75
 
@@ -119,10 +130,13 @@ def method(
     objective: ObjectiveName | Objective = "negative",
     words: int | None = None,
     epochs: int = 1,
+    copies: int | None = None,
 ) -> Method:
     """The method that was measured for a model, an objective and a length of text.
 
-    ``train`` takes this method, with the words and epochs of its run, unless another is given.
+    ``train`` takes this method, with the words, epochs and copies of its run, unless another is
+    given. The numbers are for the usual number of copies. One copy alone takes a smaller rate by
+    negative sampling, if the text is long: skip-gram 0.05 with 384 words a step, and CBOW half.
     On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. A mean
     of context words is nearly unique to its place, so CBOW learns a short text by heart. Its rate
     is that of a long text times, to two digits::
@@ -140,24 +154,27 @@ def method(
             your own gets the functions and numbers of "negative".
         words: of the text; None for a long one.
         epochs: how many times the text is read.
+        copies: of the tables, if the caller says how many; None for the usual number.
 
     Returns:
         The method, whose parts ``_replace`` changes.
 
     Raises:
-        SettingError: a name is not known, or words or epochs are not whole numbers from 0 or 1 on.
+        SettingError: a name is not known, or a number is not a whole one from 0 or 1 on.
 
     >>> method("cbow").learning_rate, method("cbow", words=48_000, epochs=20).learning_rate
     (0.5, 0.15)
     >>> method().learning_rate, method(words=48_000).learning_rate
     (0.075, 0.1)
+    >>> method(copies=1).learning_rate, method(words=48_000, copies=1).learning_rate
+    (0.05, 0.1)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
     ('cbow_block_batch', 'cbow_weighted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
     >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
     """
     if isinstance(objective, Objective):
-        return method(model, words=words, epochs=epochs)._replace(objective=objective)
+        return method(model, "negative", words, epochs, copies)._replace(objective=objective)
     try:
         chosen = METHODS[model, objective]
     except (KeyError, TypeError):
@@ -168,6 +185,10 @@ def method(
         ) from None
     whole_number("words", 0 if words is None else words, least=0)
     whole_number("epochs", epochs)
+    whole_number("copies", 1 if copies is None else copies, most=1_024)
+    least, alone = _OF_ONE_COPY.get((model, objective), (0, {}))
+    if copies == 1 and (words is None or words >= least):
+        chosen = chosen._replace(**alone)
     if words is None:
         return chosen
     if model == "skip-gram" and words < MANY_WORDS:
@@ -247,7 +268,7 @@ def completed(
     (192, 160)
     """
     settings.check()
-    chosen = chosen or method(settings.model, settings.objective)
+    chosen = chosen or method(settings.model, settings.objective, copies=settings.copies)
     for name in ("batch_words", "accelerator_words"):  # of both devices, on whichever it runs
         whole_number(name, getattr(chosen, name), most=MOST_BATCH_WORDS)
     if not 0 < number("accelerator_rate", chosen.accelerator_rate) < math.inf:

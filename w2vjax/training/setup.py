@@ -16,6 +16,7 @@ from w2vjax.devices.feed import CHUNK, Feed, feed, longest_call
 from w2vjax.devices.mesh import (
     REPLICATED,
     SHARDED,
+    copies_on,
     memory,
     on_accelerator,
     own_device,
@@ -121,13 +122,10 @@ def _feed_of(
     corpus: Corpus, settings: Complete, method: Method, mesh: Mesh | None
 ) -> tuple[Complete, Feed]:
     """The feed of a run. With a mesh of copies, the settings get the number of copies."""
-    copies = settings.copies
+    copies = copies_on(mesh, settings.copies)
     if trains_copies(mesh):
-        copies = copies or mesh.size
         settings = replace(settings, copies=copies)  # the result depends on it
-    elif mesh is not None or (
-        copies is None and not counts_steps(method.optimizer, settings.learning_rate)
-    ):
+    elif copies is None and not counts_steps(method.optimizer, settings.learning_rate):
         copies = 1
     words, dim = len(corpus.vocab), settings.dim
     table_bytes = 2 * words * dim * jnp.dtype(settings.dtype).itemsize
@@ -173,7 +171,8 @@ def set_up(
     true_or_false("deterministic", deterministic)
     check_schedule(schedule, None if isinstance(settings, Complete) else settings.learning_rate)
     method = method or methods.method(
-        settings.model, settings.objective, len(corpus.ids), settings.epochs
+        *(settings.model, settings.objective, len(corpus.ids), settings.epochs),
+        copies_on(mesh, settings.copies),
     )
     settings = changed(settings, {"model": method.model, "objective": method.objective})
     settings = completed(settings, method, on_accelerator(mesh))
