@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -814,3 +815,86 @@ def test_to_resume_for_more_epochs_the_message_says_how_and_that_works(cli, text
     assert train(cli, text, tmp_path / "out", *longer, "--allow", "settings.epochs").code == 0
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["words"] == 3 * len(w2v.prepare(text).ids)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."), "allocating 9 b"),
+        (ValueError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."), "allocating 9 b"),
+        (RuntimeError("INTERNAL: Error dispatching: Out of memory allocating 9 bytes."), "ing 9"),
+        (MemoryError(), "it is used up"),
+        (MemoryError("Unable to allocate 3 GiB"), "3 GiB"),
+    ],
+)
+def test_a_lack_of_memory_is_one_sentence_with_a_remedy(cli, monkeypatch, error, said):
+    """XLA says it in three ways. They ended in a traceback."""
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("w2vjax.cli._dispatch", fail)
+    done = cli("train")
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert re.fullmatch(
+        rf"w2vjax train: There is not enough memory: .*{said}.* Choose .*dim.*\n", done.err
+    )
+
+
+def test_an_error_that_is_no_lack_of_memory_stays_as_it_is(cli, monkeypatch):
+    def fail(_):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr("w2vjax.cli._dispatch", fail)
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        cli("train")
+
+
+@pytest.mark.parametrize(("name", "second"), [("m.npy", "m.vocab"), ("m.tsv", "m_metadata.tsv")])
+@pytest.mark.parametrize("command", ["convert", "export"])
+def test_the_second_file_of_a_format_replaces_no_file_of_another(
+    cli, vectors, tmp_path, command, name, second
+):
+    """text8.vocab holds the counts of text8.bin, and text8.npy is written beside it."""
+    (tmp_path / second).write_text("keep 100\nmine 7\n")
+    done = cli(command, vectors, tmp_path / name)
+    assert (done.code, done.err.count("\n")) == (7, 1)
+    assert f"{second} is there, and" in done.err
+    assert (tmp_path / second).read_text() == "keep 100\nmine 7\n"
+    assert not (tmp_path / name).exists()
+    with pytest.raises(errors.FileError, match="Move it away, or name another file"):
+        w2v.save(w2v.load(vectors), tmp_path / name)
+    (tmp_path / second).unlink()
+    for _ in range(2):  # the second time, both are replaced
+        assert cli(command, vectors, tmp_path / name).code == 0
+
+
+def test_a_fault_that_no_format_can_write_is_not_offered(cli, vectors, tmp_path):
+    done = cli("convert", vectors, tmp_path / "new.bin", "--allow", "non-finite")
+    assert done.code == 2
+    assert "non-finite" not in cli("convert", "--help").out
+    assert cli("info", vectors, "--allow", "non-finite").code == 0
+
+
+def test_a_remedy_is_there_for_every_command(cli, tmp_path):
+    """``nn`` has no option --allow: the remedy names the command that has it."""
+    (tmp_path / "cut.txt").write_text("1 2\nking 0.5 0.25")
+    done = cli("nn", tmp_path / "cut.txt", "king")
+    assert (done.code, done.err.count("\n")) == (4, 1)
+    (said,) = re.findall(r"first w2vjax (convert --allow \S+)\)", done.err)
+    assert cli(*said.split(), tmp_path / "cut.txt", tmp_path / "new.bin").code == 0
+
+
+@pytest.mark.parametrize(("epochs", "code"), [(1, 5), (2, 5), (3, 0), (4, 0)])
+def test_a_run_does_not_go_on_with_fewer_epochs_than_it_has_done(cli, text, tmp_path, epochs, code):
+    """It wrote vectors of a rate that had not fallen, and said that it had 2 epochs."""
+    kept = tmp_path / "kept"
+    usual = ("--dim", 8, "--checkpoint", kept, "--out", tmp_path / "out")
+    assert cli("train", text, *usual, "--quiet", "--epochs", 3).code == 0
+    before = {path.name: path.read_bytes() for path in kept.glob("checkpoint-*")}
+    allow = ("--resume", "--allow", "settings.epochs")
+    done = cli("train", text, *usual, "--quiet", "--epochs", epochs, *allow)
+    assert done.code == code, done.err
+    if code:
+        assert f"stands in epoch 3, and epochs={epochs}. Use 3 or more (--epochs 3)" in done.err
+        assert {path.name: path.read_bytes() for path in kept.glob("checkpoint-*")} == before

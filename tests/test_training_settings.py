@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import itertools
 import json
 import re
 from functools import partial
@@ -22,6 +23,7 @@ from w2vjax import errors
 from w2vjax.cli.options import Options, given_in, keywords_for
 from w2vjax.devices.feed import COPY_WORDS
 from w2vjax.devices.mesh import on_accelerator
+from w2vjax.runs import plan as plan_module
 from w2vjax.runs import watch
 from w2vjax.runs.arguments import Arguments
 from w2vjax.runs.loop import make_run
@@ -130,11 +132,24 @@ def test_tables_that_a_device_cannot_hold_are_refused(planted, monkeypatch):
     words = len(planted.vocab)
     for share in (0.5, 0.9, 0.99):
         have = round(2 * 4 * words * 100 * share)
-        monkeypatch.setattr(setup, "memory", lambda _, have=have: have)
+        monkeypatch.setattr(setup, "memory_for_tables", lambda _, have=have: have)
         with pytest.raises(errors.SettingError, match=rf"Use dim={int(100 * share)} or less"):
             w2v.set_up(planted, settings)
-    monkeypatch.setattr(setup, "memory", lambda _: 2 * 4 * words * 100)
+    monkeypatch.setattr(setup, "memory_for_tables", lambda _: 2 * 4 * words * 100)
     w2v.set_up(planted, settings)
+
+
+@pytest.mark.parametrize(("cores", "turns"), [(1, 8), (2, 4), (3, 3), (16, 1)])
+def test_a_plan_trains_no_more_copies_at_a_time_than_there_are_cores(
+    planted, monkeypatch, cores, turns
+):
+    monkeypatch.setattr(plan_module, "usable_cores", lambda: cores)
+    monkeypatch.setattr(plan_module.time, "perf_counter", itertools.count().__next__)
+    made = w2v.plan(planted, **SMALL, copies=8)
+    # every chunk takes a second, and has a copy's share of the words
+    run = make_run(planted, Arguments(**SMALL, copies=8))
+    seconds = made.words / run.feed.size * turns / 8
+    assert made.train_seconds == pytest.approx(seconds, rel=0.2)
 
 
 def test_plan_counts_what_train_uses(planted):

@@ -314,11 +314,30 @@ def test_a_run_that_learned_little_is_told_what_to_try(untrained, share, short):
     said = advice(share * untrained, untrained, 1234)
     assert (said is not None) == short
     if said:
-        assert (
-            f"1,234 steps. Its loss of {share * untrained:.4f} is near the {untrained:.4f}" in said
-        )
-        assert "Try ten times as many epochs" in said
+        assert f"its loss of {share * untrained:.4f} is near the {untrained:.4f} of untr" in said
+        assert "It had 1,234 steps. Try ten times as many epochs, or a longer text." in said
+        many = advice(share * untrained, untrained, 1234, copies=256)
+        assert "Try ten times as many epochs, fewer copies than 256, or a longer text." in many
     assert advice(None, untrained, 1) is advice(share, None, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("times", "named"), [(1e-30, True), (0.04, True), (0.25, False), (4, False), (40, True)]
+)
+def test_a_rate_that_is_far_from_the_usual_one_is_named_as_the_cause(times, named):
+    said = advice(4.0, 4.0, 9, times)
+    sentence = f"Its learning rate is {times:.3g} times the usual one. Leave the rate out."
+    assert (sentence in said) == named
+    assert ("Try ten times as many epochs" in said) != named
+
+
+@pytest.mark.parametrize("model", ["skip-gram", "cbow"])
+def test_the_advice_of_a_run_follows_from_its_rate(model):
+    text = planted_text(lines=20)
+    for rate in (1e-9, None, 1e5):
+        trained = w2v.train(text, model=model, dim=8, epochs=1, min_count=1, learning_rate=rate)
+        said = trained.summary["advice"] or ""
+        assert ("the usual one" in said) == (rate is not None), (rate, said)
 
 
 def test_the_command_says_what_untrained_tables_have(cli, tmp_path):

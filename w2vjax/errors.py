@@ -8,6 +8,7 @@ built-in class that a caller expects, so ``except ValueError`` works.
 
 import difflib
 import os
+import re
 import traceback
 from collections.abc import Iterable, Mapping
 from numbers import Integral
@@ -108,6 +109,21 @@ def did_you_mean(given: str, names: Mapping[str, str]) -> str:
     """
     near = difflib.get_close_matches(given, sorted(names), 1, cutoff=0.65)  # "dmi" and "dim": 0.67
     return f"Did you mean {names[near[0]]}?" if near else ""
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """The sentence for a lack of memory, by Python or by XLA. None for another error.
+
+    >>> out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."))
+    'There is not enough memory: Out of memory allocating 9 bytes. Choose a smaller dim, fewer ...'
+    """
+    said = " ".join(str(error).split())[:300].rstrip(".")
+    found = re.search(r"[^:]*\b([Oo]ut of memory|RESOURCE_EXHAUSTED)\b.*", said)
+    if not (isinstance(error, MemoryError) or found):
+        return None
+    cause = re.sub(r"^\s*RESOURCE_EXHAUSTED:? ?", "", found[0].strip()) if found else said
+    remedy = "Choose a smaller dim, fewer copies, smaller batch_words or a higher min_count."
+    return f"There is not enough memory: {cause or 'it is used up'}. {remedy}"
 
 
 def as_names(given: object) -> tuple[Any, ...]:

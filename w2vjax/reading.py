@@ -136,11 +136,20 @@ def split_lines(data: Data) -> list[bytes]:
     return [line.removesuffix(b"\r") for line in lines]
 
 
+def or_allow(name: str) -> str:
+    """The end of a remedy: how to read a file with this fault, in Python and as a command.
+
+    >>> or_allow("duplicates")
+    "or read with allow='duplicates' (first w2vjax convert --allow duplicates)"
+    """
+    return f"or read with allow={name!r} (first w2vjax convert --allow {name})"
+
+
 def refuse_unfinished(path: Path, data: Data, options: ReadOptions) -> None:
     """Refuse a last line without an end. Every writer ends it, and 0.25 may be a cut 0.2537."""
     if len(data) and data[-1:] != b"\n" and "unfinished-line" not in options.allow:
         cause = "the last line has no end, so it may have been cut"
-        remedy = "Get the whole file, or read with allow='unfinished-line'."
+        remedy = f"Get the whole file, {or_allow('unfinished-line')}."
         refuse(path, f"byte {len(data):,}", cause, remedy)
 
 
@@ -247,7 +256,10 @@ def decode_all(
     except UnicodeDecodeError as error:
         row = words.index(error.object)
         why = f"{error.reason} at its byte {error.start}"
-        remedy = "Convert the file to UTF-8, or read it with unicode_errors='replace'."
+        remedy = (
+            "Convert the file to UTF-8, or read it with unicode_errors='replace' (first w2vjax "
+            "convert --unicode-errors replace)."
+        )
         refuse(path, place(row), f"the word {words[row][:60]!r} is not UTF-8 ({why})", remedy)
 
 

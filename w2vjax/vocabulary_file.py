@@ -65,7 +65,7 @@ def read_vocabulary(
         if word not in words:
             words[word] = None if match[2] is None else int(match[2])
         elif "duplicates" not in options.allow:
-            remedy = "Keep one of them, or read with allow='duplicates' to keep the first."
+            remedy = "Keep one of them. In Python, allow='duplicates' keeps the first."
             refuse(path, place, f"the word {word!r} is on an earlier line too", remedy)
         if (match[2] is None) != (next(iter(words.values())) is None):
             cause = "only one of this line and line 1 has a count"

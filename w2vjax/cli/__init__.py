@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from w2vjax.errors import FileError, W2VError, did_you_mean, variable_error
+from w2vjax.errors import FileError, W2VError, did_you_mean, out_of_memory, variable_error
 from w2vjax.processes.streams import hold_streams, named_output
 
 # command: (module, function, one line for ``w2vjax --help``)
@@ -115,14 +115,14 @@ def run_command(arguments: Sequence[str]) -> int:
     except W2VError as error:
         tell(error)
         return error.exit_code
-    except MemoryError as error:
-        tell(f"There is not enough memory: {error}. Choose smaller sizes.")
-        return 2
     except KeyboardInterrupt as interruption:
         number = signal.Signals.__members__.get(str(interruption), signal.SIGINT)
         tell(f"Stopped by {number.name}.")
         return 128 + number
-    except (RuntimeError, AssertionError, ValueError) as error:
+    except (RuntimeError, AssertionError, ValueError, MemoryError) as error:
+        if told := out_of_memory(error):
+            tell(told)
+            return 2
         refused = variable_error(error)
         if refused is None and "jax" in sys.modules and not isinstance(error, ValueError):
             from w2vjax.devices.mesh import backend_error

@@ -11,19 +11,32 @@ from w2vjax.cli.arguments import Files, Flag, Json, Number, PathOrNone, Source, 
 from w2vjax.cli.output import answer
 from w2vjax.errors import SettingError
 from w2vjax.files import check_writable, refuse_to_overwrite
-from w2vjax.formats.formats import FORMATS, by_suffix, describe, format_of, lines_of, load, save
+from w2vjax.formats.formats import (
+    FORMATS,
+    by_suffix,
+    check_second,
+    describe,
+    format_of,
+    lines_of,
+    load,
+    save,
+)
 from w2vjax.formats.projector import SHOWN
 from w2vjax.formats.table import beside
 from w2vjax.reading import ALLOWANCES
 
 if TYPE_CHECKING:
     Allowance: TypeAlias = str
+    Fault: TypeAlias = str
 else:  # the command line offers the names that the table lists
     Allowance = Literal[tuple(ALLOWANCES)]
+    # NaN is read, and no format writes it
+    Fault = Literal[tuple(name for name in ALLOWANCES if name != "non-finite")]
 File = Positional[Annotated[Path, Files.READ, shown("FILE")]]
 To = DisallowNone[Annotated[Optional[str], shown("FORMAT")]]
 From = DisallowNone[Annotated[Optional[str], shown("FORMAT", name="from")]]
 Allowances = Annotated[tuple[Allowance, ...], shown("FAULT ...")]
+Faults = Annotated[tuple[Fault, ...], shown("FAULT ...")]
 
 
 def convert(
@@ -33,7 +46,7 @@ def convert(
     from_: From = None,
     table: Literal["input", "output"] = "input",
     vocabulary: PathOrNone = None,
-    allow: Allowances = (),
+    allow: Faults = (),
     unicode_errors: Literal["strict", "replace", "ignore"] = "strict",
     limit: Number = None,
 ) -> int:
@@ -58,8 +71,8 @@ def convert(
         from_: Format of the file to read, if neither its extension nor its first bytes show it.
         table: The table of a model to take.
         vocabulary: Vocabulary file: the words of a .npy, or the counts of a .txt, .bin or .tsv.
-        allow: Faults to accept: duplicates (the first is kept), non-finite, trailing-bytes,
-            nameless-rows (they are left out), unfinished-line.
+        allow: Faults to accept: duplicates (the first is kept), trailing-bytes, nameless-rows (they
+            are left out), unfinished-line.
         unicode_errors: What to do with words that are not UTF-8.
         limit: Take only the first N words.
     """
@@ -67,6 +80,8 @@ def convert(
     for file in _files(out, to):
         check_writable(file)
         refuse_to_overwrite(file, read)
+    if (written := FORMATS.get(to or by_suffix(out) or "")) is not None:
+        check_second(out, written)
     how: dict[str, Any] = {"allow": allow, "unicode_errors": unicode_errors, "limit": limit}
     vectors = load(source, format=from_, table=table, vocabulary=vocabulary, **how)
     save(vectors, out, to)

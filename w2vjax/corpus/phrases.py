@@ -257,4 +257,6 @@ def _limits(threshold: float | Sequence[float] | None, passes: int, score: Score
     if np.shape(limits) != (passes,) or not all(np.isfinite(limits)):
         cause = f"threshold={shown(threshold)} is not one finite number, or one for each of"
         raise SettingError(f"{cause} {passes} passes. Pass such a number.")
+    if score is npmi_score and max(limits) > 1:
+        raise SettingError(f"threshold={max(limits)} is above every npmi. Use 1 or less.")
     return limits

@@ -6,6 +6,7 @@ its copies one after the other, in as many turns. An array of a turn has one row
 """
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -122,6 +123,18 @@ def memory(device: jax.Device) -> int:
     """The bytes of a device's own memory. A CPU has none: it reads the memory map."""
     own = None if device.platform == "cpu" else device.memory_stats()
     return int((own or {}).get("bytes_limit", 0))
+
+
+def memory_for_tables(device: jax.Device) -> int:
+    """The bytes of the memory that a device keeps tables in: its own, or the host's. 0 if unknown.
+
+    >>> memory_for_tables(jax.devices()[0]) >= 0
+    True
+    """
+    own = memory(device)
+    if own or device.platform != "cpu" or "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
+        return own
+    return max(0, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def bytes_of_a_device(array: jax.Array) -> int:

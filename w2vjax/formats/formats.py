@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from w2vjax.compressed import is_compressed, refuse_compressed
-from w2vjax.errors import SettingError, shown
+from w2vjax.errors import FileError, SettingError, shown
 from w2vjax.files import AnyPath, as_path, current_path
 from w2vjax.formats import model_file, npy, projector, word2vec_binary, word2vec_text, words_only
 from w2vjax.formats.table import Format, describe_vectors
@@ -105,7 +105,8 @@ def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
     Raises:
         FormatError: the format cannot hold a word (a space in word2vec text), or a vector holds
             NaN. The message names the word.
-        FileError: the file cannot be written.
+        FileError: the file cannot be written, or the second file of a format, such as the words of
+            a .npy, would replace a file that belongs to another one.
         SettingError: these are no vectors, or neither the extension nor ``format`` names a format.
 
     >>> import tempfile, numpy as np
@@ -122,7 +123,22 @@ def save(vectors: Vectors, path: AnyPath, format: str | None = None) -> None:
         known = ", ".join(suffix for form in FORMATS.values() for suffix in form.suffixes)
         remedy = f"Use one, or name the format: {', '.join(FORMATS)}."
         raise SettingError(f"{path} has no known extension ({known}). {remedy}")
-    _format(name).write(path, vectors)
+    form = _format(name)
+    check_second(path, form)
+    form.write(path, vectors)
+
+
+def check_second(path: Path, form: Format) -> None:
+    """Refuse to replace the second file of a format where there is no first one.
+
+    It is then not of an earlier ``path``: text8.vocab has the counts of text8.bin, and would be
+    replaced by the words of text8.npy.
+    """
+    if form.beside is None or os.path.lexists(path):
+        return
+    if os.path.lexists(second := form.beside(path)):
+        cause = f"{second} is there, and {path}, which it would belong to, is not"
+        raise FileError(f"{cause}. Move it away, or name another file.")
 
 
 def load_word2vec_format(

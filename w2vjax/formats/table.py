@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from w2vjax.compressed import is_compressed
-from w2vjax.reading import ReadOptions, encoded, refuse
+from w2vjax.reading import ReadOptions, encoded, or_allow, refuse
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocab import Vocab
 from w2vjax.vocabulary_file import read_vocabulary
@@ -113,7 +113,7 @@ def checked(path: Path, table: Table, options: ReadOptions, place: Callable[[int
         counts = None if counts is None else counts[rows]
     if "non-finite" not in options.allow and (row := first_non_finite(matrix)) is not None:
         cause = f"the vector of {words[row]!r} holds NaN or infinity, or a number beyond float32"
-        remedy = "Leave the word out, or read with allow='non-finite'."
+        remedy = "Leave the word out, or, in Python, read with allow='non-finite'."
         refuse(path, place(row if rows is None else rows[row]), cause, remedy)
     if options.vocabulary is not None:
         counts = _counts_of(words, Path(options.vocabulary), options)
@@ -136,14 +136,14 @@ def _kept(
     if not table.nameless and len(set(words)) == len(words):
         return None
     if table.nameless and "nameless-rows" not in options.allow:
-        remedy = "Delete it, or read with allow='nameless-rows' to leave such rows out."
+        remedy = f"Delete it, {or_allow('nameless-rows')} to leave such rows out."
         refuse(path, place(table.nameless[0]), "there is no word before the numbers", remedy)
     first: dict[str, int] = {}
     for row in sorted(set(range(len(words))) - set(table.nameless)):
         earlier = first.setdefault(words[row], row)
         if earlier != row and "duplicates" not in options.allow:
             cause = f"the word {words[row]!r} is in the file twice, first at {place(earlier)}"
-            remedy = "Keep one of them, or read with allow='duplicates' to keep the first."
+            remedy = f"Keep one of them, {or_allow('duplicates')} to keep the first."
             refuse(path, place(row), cause, remedy)
     return list(first.values())
 

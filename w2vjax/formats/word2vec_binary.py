@@ -13,7 +13,7 @@ import numpy as np
 from w2vjax import reading
 from w2vjax.files import atomic_file
 from w2vjax.formats.table import Format, Table, checked, header, nameless, writable
-from w2vjax.reading import MARK, Data, ReadOptions, contents, decode_all, refuse
+from w2vjax.reading import MARK, Data, ReadOptions, contents, decode_all, or_allow, refuse
 from w2vjax.vectors.vectors import Vectors
 
 FORBIDDEN = " \n\0"
@@ -41,7 +41,7 @@ def read_binary(path: Path, options: ReadOptions) -> Vectors:
         stop += 1
     if wanted == rows and stop != len(data) and "trailing-bytes" not in options.allow:
         cause = f"{len(data) - stop:,} bytes follow the last of {rows:,} words"
-        remedy = "Correct the header, or read with allow='trailing-bytes'."
+        remedy = f"Correct the header, {or_allow('trailing-bytes')}."
         refuse(path, f"byte {stop:,}", cause, remedy)
 
     def place(row: int) -> str:

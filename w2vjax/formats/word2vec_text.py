@@ -19,7 +19,7 @@ from w2vjax import reading
 from w2vjax.files import atomic_file
 from w2vjax.formats.decimals import NUMBER, decimals, plain_numbers, shortest, slow_numbers
 from w2vjax.formats.table import Format, Table, checked, header, nameless, writable
-from w2vjax.reading import MARK, Data, ReadOptions, contents, decode, decode_all, refuse
+from w2vjax.reading import MARK, Data, ReadOptions, contents, decode, decode_all, or_allow, refuse
 from w2vjax.vectors.vectors import Vectors
 from w2vjax.vocabulary_file import FORBIDDEN
 
@@ -58,7 +58,7 @@ def read_text(path: Path, options: ReadOptions) -> Vectors:
         names, block = _rows(path, chunk[:room], line, layout, options)
         if not whole and not limited and "trailing-bytes" not in options.allow:
             cause = f"the header promises {wanted:,} words, and this is one more"
-            remedy = "Correct the header, or read with allow='trailing-bytes'."
+            remedy = f"Correct the header, {or_allow('trailing-bytes')}."
             if not chunk[room].strip():
                 cause, remedy = "the line is empty", "Delete it."
             refuse(path, f"line {line + room}", cause, remedy)

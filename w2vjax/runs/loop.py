@@ -31,7 +31,7 @@ from w2vjax.devices.mesh import (
 )
 from w2vjax.devices.tables import check_start
 from w2vjax.devices.tracing import check_functions
-from w2vjax.errors import SettingError
+from w2vjax.errors import CheckpointError, SettingError
 from w2vjax.log_file import check_free, check_log, interval
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
@@ -49,6 +49,7 @@ from w2vjax.runs.watch import (
     advice,
     first_rate,
     require_neighbours,
+    times_usual_rate,
     untrained_beside,
 )
 from w2vjax.training import setup
@@ -273,6 +274,7 @@ def fresh_or_resumed(
         given = checkpoints.folder, like, identity, checkpoints.allow
         found = checkpoint.load_checkpoint(*given)
     arrays, position, history = found or (None, Position(), [])
+    require_epochs(position, job.settings.epochs)
     if resume and jax.process_count() > 1:
         blank = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
         message = json.dumps([arrays is None, position, history])
@@ -282,6 +284,14 @@ def fresh_or_resumed(
     if arrays is not None:
         joined = jax.tree.map(placed_like, arrays, joined)
     return Standing(spread(joined, job.recipe.mesh), position), history
+
+
+def require_epochs(position: Position, epochs: int) -> None:
+    """Refuse to go on with fewer epochs than are done: the learning rate would not have fallen."""
+    done = position.epoch + (position.chunk > 0)
+    if done > epochs:
+        cause = f"The checkpoint stands in epoch {done:,}, and epochs={epochs:,}"
+        raise CheckpointError(f"{cause}. Use {done:,} or more (--epochs {done}).")
 
 
 def program_text(job: Run, lowered: jax.stages.Lowered) -> str:
@@ -310,7 +320,7 @@ def summarize(
         "vocabulary": len(corpus.vocab),
         "loss": loss,
         "untrained_loss": base,
-        "advice": advice(loss, base, steps),
+        "advice": advice(loss, base, steps, times_usual_rate(job), job.feed.copies),
         "train_seconds": position.seconds,
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "settings": job.settings.as_json() | {"learning_rate": first_rate(job)},

@@ -8,7 +8,7 @@ import numpy as np
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.corpus.sources import Source
-from w2vjax.devices.mesh import bytes_of_a_device, memory, own_device, trains_copies
+from w2vjax.devices.mesh import bytes_of_a_device, memory_for_tables, own_device, trains_copies
 from w2vjax.runs.arguments import Arguments, arguments_of, keywords_of
 from w2vjax.runs.checkpoint import checkpoints_in
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
@@ -33,9 +33,9 @@ class Plan(NamedTuple):
         temporary_bytes: of the compiled program.
         corpus_bytes: of ids: on disk and mapped, or on the device.
         resident: whether the corpus lies on the device.
-        device_bytes: the device's own memory; 0 if it has none, as a CPU.
+        device_bytes: the memory for all that: the device's own, or the host's; 0 if not known.
         compile_seconds: measured.
-        train_seconds: an estimate, from a few chunks that were timed.
+        train_seconds: an estimate, from a few chunks that were timed, without joins of copies.
     """
 
     device: str
@@ -69,7 +69,7 @@ class Plan(NamedTuple):
         if 0 < self.device_bytes < needed:
             lines.append(
                 f"does not fit: {needed / 1e9:.1f} GB of {self.device_bytes / 1e9:.1f} GB. Use a "
-                "smaller dim or batch_words, bfloat16, or a higher min_count."
+                "smaller dim or batch_words, fewer copies, bfloat16, or a higher min_count."
             )
         return "\n".join(lines)
 
@@ -125,6 +125,6 @@ def plan(corpus: "Source | Corpus" = None, **keywords: Any) -> Plan:
     turns = -(-own // min(together, usable_cores() if device.platform == "cpu" else 1))
     steps = run.steps * run.feed.words // run.feed.of_first(1, 0)  # run.steps are the first copy's
     counts = len(run.feed.corpus.vocab), words, steps
-    memory_of_it = run.feed.resident is not None, memory(device)
+    memory_of_it = run.feed.resident is not None, memory_for_tables(device)
     seconds = compile_seconds, float(np.median(times[1:])) * words * turns / copies
     return Plan(device.device_kind, *counts, *sizes, corpus_bytes, *memory_of_it, *seconds)

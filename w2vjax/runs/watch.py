@@ -18,6 +18,7 @@ import numpy as np
 from w2vjax.errors import CorpusError, DivergedError
 from w2vjax.lazy import cached
 from w2vjax.runs.checkpoint import Position
+from w2vjax.training.methods import method
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
 from w2vjax.training.updates import LinearDecay, linear_decay
@@ -32,8 +33,9 @@ _WORDS, _NUMBERS = 256, 1 << 22
 _BAD, _HOPELESS = 1.1, 10.0
 # Bad rounds in a row that end a run: this many, or this share of all rounds.
 _ROUNDS, _SHARE = 3, 1 / 20
-# A run whose loss is still above this share of the untrained one has learned little.
-_NEAR = 0.9
+# A run whose loss is still above this share of the untrained one has learned little. If its rate is
+# this many times the usual one, or less than one in so many, the rate is the cause.
+_NEAR, _FAR_RATE = 0.9, 16.0
 # The mean loss of few pairs varies by chance. A round is bad if it is this many standard deviations
 # above the limit. Pairs of a batch share words and negatives, so they are not independent: this
 # many pairs count as one.
@@ -108,19 +110,33 @@ def untrained_beside(job: Run) -> Waiting:
     return coming.result
 
 
-def advice(loss: float | None, untrained: float | None, steps: int) -> str | None:
-    """What to try where a run was too short to learn much; None for others.
+def advice(
+    loss: float | None, untrained: float | None, steps: int, times: float = 1.0, copies: int = 1
+) -> str | None:
+    """What to try where a run has not learned much; None for others.
+
+    Args:
+        loss: of the last record.
+        untrained: that of tables that have learned nothing.
+        steps: of the run.
+        times: the learning rate, divided by the usual one.
+        copies: of the tables.
 
     >>> advice(4.15, 4.16, 5)
-    'The run was short: 5 steps. Its loss of 4.1500 is near the 4.1600 of untrained tables. Try ...'
+    'The run has learned little: its loss of 4.1500 is near the 4.1600 of untrained tables. It ...'
+    >>> advice(4.15, 4.16, 5, times=1e-9)
+    'The run has ... tables. Its learning rate is 1e-09 times the usual one. Leave the rate out.'
     >>> advice(2.0, 4.16, 5)
     """
     if loss is None or untrained is None or loss < _NEAR * untrained:
         return None
-    return (
-        f"The run was short: {steps:,} steps. Its loss of {loss:.4f} is near the {untrained:.4f} "
-        "of untrained tables. Try ten times as many epochs, or a longer text."
-    )
+    cause = f"The run has learned little: its loss of {loss:.4f} is near the {untrained:.4f} of"
+    if not 1 / _FAR_RATE <= times <= _FAR_RATE:
+        why = f"Its learning rate is {times:.3g} times the usual one. Leave the rate out."
+    else:
+        fewer = f", fewer copies than {copies}" if copies > 2 else ""
+        why = f"It had {steps:,} steps. Try ten times as many epochs{fewer}, or a longer text."
+    return f"{cause} untrained tables. {why}"
 
 
 def first_rate(job: Run) -> float | None:
@@ -128,6 +144,16 @@ def first_rate(job: Run) -> float | None:
     rate, schedule = job.settings.learning_rate, job.recipe.schedule
     usual = isinstance(schedule, LinearDecay) and schedule == linear_decay(rate, job.steps)
     return rate if usual else None
+
+
+def times_usual_rate(job: Run) -> float:
+    """The learning rate of the first step, divided by that of the shipped method; 1 for others."""
+    settings, rate = job.settings, first_rate(job)
+    if rate is None or not isinstance(settings.objective, str):
+        return 1.0
+    words, copies = len(job.feed.corpus.ids), job.feed.copies
+    usual = method(settings.model, settings.objective, words, settings.epochs, copies)
+    return rate / usual.learning_rate
 
 
 def remedy(job: Run) -> str:

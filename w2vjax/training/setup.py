@@ -17,7 +17,7 @@ from w2vjax.devices.mesh import (
     REPLICATED,
     SHARDED,
     copies_on,
-    memory,
+    memory_for_tables,
     on_accelerator,
     own_device,
     trains_copies,
@@ -129,7 +129,7 @@ def _feed_of(
         copies = 1
     words, dim = len(corpus.vocab), settings.dim
     table_bytes = 2 * words * dim * jnp.dtype(settings.dtype).itemsize
-    split.check_memory(memory(own_device(mesh)), table_bytes, dim, copies or 1, mesh)
+    split.check_memory(memory_for_tables(own_device(mesh)), table_bytes, dim, copies or 1, mesh)
     sizes = settings.held_out, settings.batch_words, copies, words
     most = longest_call(objective_name(settings.objective), words, dim, settings.window)
     return settings, feed(corpus, *sizes, most=most, mesh=mesh, join_words=settings.join_words)
