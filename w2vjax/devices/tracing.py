@@ -1,6 +1,7 @@
 """The caller's functions, traced for what they give. Nothing is computed or compiled."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import SettingError, shown
+from w2vjax.lazy import cached
 from w2vjax.objectives.hidden import hidden_vectors
 from w2vjax.types import (
     Batch,
@@ -165,35 +167,38 @@ def check_functions(
     )
 
 
+@cached
 def check_objective(
     objective: Objective,
-    tables: Tables,
     windows: Windows,
     shape: tuple[int, int],
     window: int,
+    tables: Tables,
     params: Params,
 ) -> None:
     """Raise :class:`~w2vjax.errors.SettingError` unless the functions of an objective fit.
 
     Args:
         objective: the caller's own.
-        tables: what its ``init`` has made.
         windows: (tokens, segments, reach) -> Batch.
         shape: (B, T) of a step.
         window: the largest reach.
-        params: tables [V, D].
+        tables: the shapes of what its ``init`` has made.
+        params: the shapes of the tables [V, D].
     """
     words = jax.ShapeDtypeStruct((shape[0], shape[1] + 2 * window), jnp.int32)
     batch = jax.eval_shape(windows, words, words, jax.ShapeDtypeStruct(shape, jnp.int32))
-    hidden = jax.eval_shape(hidden_vectors, params.input, batch)
-    output = jax.ShapeDtypeStruct(params.output.shape, params.output.dtype)
+    hidden, output = jax.eval_shape(hidden_vectors, params.input, batch), params.output
     key = jax.eval_shape(lambda: jax.random.key(0))
 
-    def draw(key: jax.Array) -> Any:
+    def draw(key: jax.Array, tables: Tables) -> Any:
         return objective.draw(key, tables, batch.words.shape[:1])
 
-    def select(draws: Any, words: jax.Array, weights: jax.Array) -> Any:
-        return objective.select(draws, tables, words, weights)
+    def select(key: jax.Array, tables: Tables, words: jax.Array, weights: jax.Array) -> Any:
+        return objective.select(draw(key, tables), tables, words, weights)
+
+    def is_loss(found: Any) -> bool:
+        return _has(found, hidden.shape[:2], jnp.floating)
 
     def is_pair(found: Any) -> bool:
         if not (isinstance(found, tuple) and len(found) == 2):
@@ -204,21 +209,20 @@ def check_objective(
         if not (isinstance(found, tuple) and len(found) == 4 and is_pair(found[:2])):
             return False
         rows = found[1].ids.shape if isinstance(found[1], Rows) else output.shape[:1]
-        kinds = jnp.floating
-        return _has(found[2], hidden.shape[:2], kinds) and _has(found[3], rows, kinds)
+        return is_loss(found[2]) and _has(found[3], rows, jnp.floating)
 
-    def bounded(*given: Any) -> Any:
-        assert objective.bounded is not None
-        return objective.bounded(objective.backward, *given)
+    def is_there(found: Any) -> bool:
+        return found is not None
 
-    draws = _traced("objective.draw", lambda found: found is not None, draw, key)
-    goal = _traced("objective.select", lambda found: found is not None, select, draws, *batch[1:])
-    given = hidden, output, goal
-    _traced(
-        "objective.loss",
-        lambda found: _has(found, hidden.shape[:2], jnp.floating),
-        *(objective.loss, *given),
-    )
-    _traced("objective.backward", is_pair, objective.backward, *given)
+    def check(name: str, fits: Callable[[Any], bool], function: Callable[..., Any]) -> None:
+        def given(hidden: jax.Array, output: jax.Array, *of_goal: Any) -> Any:
+            return function(hidden, output, select(*of_goal))
+
+        _traced(f"objective.{name}", fits, given, hidden, output, key, tables, *batch[1:])
+
+    _traced("objective.draw", is_there, draw, key, tables)
+    _traced("objective.select", is_there, select, key, tables, *batch[1:])
+    check("loss", is_loss, objective.loss)
+    check("backward", is_pair, objective.backward)
     if objective.bounded is not None:
-        _traced("objective.bounded", is_bounded, bounded, *given)
+        check("bounded", is_bounded, partial(objective.bounded, objective.backward))

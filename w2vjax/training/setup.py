@@ -211,7 +211,8 @@ def set_up(
     tables = objective.init(counts)
     if isinstance(settings.objective, Objective):
         shape = recipe.groups, settings.block_words
-        check_objective(objective, tables, method.windows, shape, settings.window, state.params)
+        shapes = jax.eval_shape(lambda *given: given, tables, state.params)
+        check_objective(objective, method.windows, shape, settings.window, *shapes)
     return Run(settings, run_feed, recipe, steps, state, tables, keep, occurrences)
 
 
