@@ -47,6 +47,18 @@ def cached(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]
     return call
 
 
+@cached
+def as_it_is_now(function: Callable[Given, Made]) -> Callable[Given, Made]:
+    """The function, as another object if something has changed that it refers to.
+
+    ``jax.jit`` knows a function by its identity, and would take the program of what it was before.
+
+    >>> as_it_is_now(len) is as_it_is_now(len), as_it_is_now(len)("abc")
+    (True, 3)
+    """
+    return lambda *given, **named: function(*given, **named)
+
+
 def homes(init: str) -> dict[str, tuple[str, str]]:
     """name -> (module, name there) for every import of a package's stub.
 

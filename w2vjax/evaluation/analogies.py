@@ -18,6 +18,7 @@ from w2vjax.errors import FormatError, SettingError, shown
 from w2vjax.evaluation.readers import Question, read_word_analogies
 from w2vjax.evaluation.word_pairs import first_rows, has_words, items
 from w2vjax.files import AnyPath
+from w2vjax.lazy import as_it_is_now
 from w2vjax.vectors.nearest import searched_words
 from w2vjax.vectors.vectors import Vectors, require_vectors
 
@@ -166,10 +167,6 @@ def evaluate_word_analogies(
     """
     require_vectors(vectors)
     _require_function(measure)
-    try:
-        hash(measure)
-    except TypeError:  # jit hashes its static arguments
-        measure = functools.partial(measure)
     sections = _sections(analogies)
     questions = [question for part in sections.values() for question in part]
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
@@ -180,7 +177,9 @@ def evaluate_word_analogies(
     first = np.array([lookup[fold(word)] for word in searched], np.int32)
     correct = np.zeros(len(ids), bool)
     if answered.any():
-        predicted = _answers(vectors.unit_on_device, first, ids[answered, :3], measure)
+        predicted = _answers(
+            vectors.unit_on_device, first, ids[answered, :3], as_it_is_now(measure)
+        )
         hits: np.ndarray = first[predicted] == ids[answered, 3]
         correct[answered] = hits & (predicted >= 0)
     results, start = [], 0

@@ -22,7 +22,7 @@ from w2vjax import types
 from w2vjax.devices import tables as split
 from w2vjax.devices.compiling import compiler_options
 from w2vjax.devices.mesh import on_each_device, trains_copies
-from w2vjax.lazy import cached
+from w2vjax.lazy import as_it_is_now, cached
 from w2vjax.objectives.bounds import cleared
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
@@ -377,16 +377,7 @@ def schedule_argument(recipe: Recipe) -> Any:
     schedule = recipe.schedule
     if not callable(schedule) or isinstance(schedule, LinearDecay):
         return schedule
-    return jax.tree_util.Partial(_as_it_is_now(schedule))
-
-
-@cached
-def _as_it_is_now(schedule: types.Schedule) -> types.Schedule:
-    """The schedule, as another function if something has changed that it refers to.
-
-    jit knows a function by its identity, and would take the program of what it was before.
-    """
-    return lambda step: schedule(step)
+    return jax.tree_util.Partial(as_it_is_now(schedule))
 
 
 @jax.jit
