@@ -36,12 +36,11 @@ import jax, numpy as np
 import w2vjax as w2v
 from planted import planted_text
 from w2vjax.devices import feed
-from w2vjax.training import copies
 from w2vjax.types import Params
 
 feed.CHUNK = 512
 jobs = json.loads(sys.argv[1])
-chunks_on, seen = copies.chunks_on, {}
+chunks_on, seen = feed.chunks_on, {}
 
 def digest(arrays):
     return hashlib.sha256(b"".join(np.asarray(each).tobytes() for each in arrays)).hexdigest()

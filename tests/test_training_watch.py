@@ -15,15 +15,9 @@ from planted import SMALL, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
+from w2vjax.objectives.untrained import Untrained, untrained_loss
 from w2vjax.runs.checkpoint import Position
-from w2vjax.runs.watch import (
-    Untrained,
-    Watch,
-    advice,
-    require_sound,
-    untrained_beside,
-    untrained_loss,
-)
+from w2vjax.runs.watch import Watch, advice, require_sound, untrained_beside
 from w2vjax.training.methods import METHODS
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import set_up

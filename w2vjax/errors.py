@@ -111,11 +111,11 @@ def did_you_mean(given: str, names: Mapping[str, str]) -> str:
     return f"Did you mean {names[near[0]]}?" if near else ""
 
 
-def out_of_memory(error: BaseException) -> str | None:
-    """The sentence for a lack of memory, by Python or by XLA. None for another error.
+def memory_error(error: BaseException) -> SettingError | None:
+    """A lack of memory, which Python and XLA tell in several ways. None for another error.
 
-    >>> out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."))
-    'There is not enough memory: Out of memory allocating 9 bytes. Choose a smaller dim, fewer ...'
+    >>> memory_error(RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."))
+    SettingError('There is not enough memory: Out of memory allocating 9 bytes. Choose a smaller ...
     """
     said = " ".join(str(error).split())[:300].rstrip(".")
     found = re.search(r"[^:]*\b([Oo]ut of memory|RESOURCE_EXHAUSTED)\b.*", said)
@@ -123,7 +123,7 @@ def out_of_memory(error: BaseException) -> str | None:
         return None
     cause = re.sub(r"^\s*RESOURCE_EXHAUSTED:? ?", "", found[0].strip()) if found else said
     remedy = "Choose a smaller dim, fewer copies, smaller batch_words or a higher min_count."
-    return f"There is not enough memory: {cause or 'it is used up'}. {remedy}"
+    return SettingError(f"There is not enough memory: {cause or 'it is used up'}. {remedy}")
 
 
 def as_names(given: object) -> tuple[Any, ...]:
@@ -145,6 +145,17 @@ def shown(given: object) -> str:
         return " ".join(f"{given!r:.60}".split())
     except ValueError:  # Python prints no number of more than 4,300 digits
         return f"{type(given).__name__} too long to print"
+
+
+def require_function(name: str, given: object, remedy: str) -> None:
+    """Raise SettingError for something that cannot be called.
+
+    >>> require_function("measure", 3, "Pass a function of three cosines.")
+    Traceback (most recent call last):
+    w2vjax.errors.SettingError: measure=3 is no function. Pass a function of three cosines.
+    """
+    if not callable(given):
+        raise SettingError(f"{name}={shown(given)} is no function. {remedy}")
 
 
 def whole_number(name: str, value: object, least: int = 1, most: int | None = None) -> int:

@@ -55,6 +55,30 @@ def add_rows(table: jax.Array, ids: jax.Array, values: jax.Array) -> jax.Array:
     return first.at[ids, dim - 1].add(values[:, dim - 1])
 
 
+def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(order, sums): the places of ``ids`` [N] in rising order, and each id's sum at its last.
+
+    sums [N, D] is 0 everywhere else, so (ids[order], sums) is the same gradient with each row in
+    one piece. The order of additions is fixed, which a scatter's on a GPU is not: this is what the
+    deterministic mode rests on.
+
+    >>> order, sums = sum_repeated(jnp.asarray([4, 2, 4]), jnp.asarray([[1.0], [10.0], [100.0]]))
+    >>> order.tolist(), sums.ravel().tolist()
+    ([1, 0, 2], [10.0, 0.0, 101.0])
+    """
+    order = jnp.argsort(ids, stable=True)
+    ranked = ids[order]
+    starts = jnp.concatenate([jnp.ones(1, bool), ranked[1:] != ranked[:-1]])[: ids.shape[0]]
+    ends = jnp.concatenate([starts[1:], jnp.ones(1, bool)])[: ids.shape[0]]
+
+    def join(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> Any:
+        (left_start, left_sum), (right_start, right_sum) = left, right
+        return left_start | right_start, jnp.where(right_start, right_sum, left_sum + right_sum)
+
+    _, sums = jax.lax.associative_scan(join, (starts[:, None], values[order]))
+    return order, jnp.where(ends[:, None], sums, jnp.zeros_like(sums))
+
+
 def of_floats(function: Any, tree: Tree) -> tuple[list[Any], Any]:
     """The float leaves of a tree, and the function as one of these leaves alone."""
     leaves = jax.tree.leaves(tree)

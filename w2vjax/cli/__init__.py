@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from w2vjax.errors import FileError, W2VError, did_you_mean, out_of_memory, variable_error
+from w2vjax.errors import FileError, W2VError, did_you_mean, memory_error, variable_error
 from w2vjax.processes.streams import hold_streams, named_output
 
 # command: (module, function, one line for ``w2vjax --help``)
@@ -120,10 +120,7 @@ def run_command(arguments: Sequence[str]) -> int:
         tell(f"Stopped by {number.name}.")
         return 128 + number
     except (RuntimeError, AssertionError, ValueError, MemoryError) as error:
-        if told := out_of_memory(error):
-            tell(told)
-            return 2
-        refused = variable_error(error)
+        refused = memory_error(error) or variable_error(error)
         if refused is None and "jax" in sys.modules and not isinstance(error, ValueError):
             from w2vjax.devices.mesh import backend_error
 

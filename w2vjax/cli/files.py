@@ -28,10 +28,11 @@ from w2vjax.reading import ALLOWANCES
 if TYPE_CHECKING:
     Allowance: TypeAlias = str
     Fault: TypeAlias = str
-else:  # the command line offers the names that the table lists
-    Allowance = Literal[tuple(ALLOWANCES)]
-    # NaN is read, and no format writes it
-    Fault = Literal[tuple(name for name in ALLOWANCES if name != "non-finite")]
+else:  # the command line offers the names that the table lists; NaN is read, and never written
+    Allowance, Fault = (
+        Literal[(*ALLOWANCES,)],
+        Literal[(*(a for a in ALLOWANCES if a != "non-finite"),)],
+    )
 File = Positional[Annotated[Path, Files.READ, shown("FILE")]]
 To = DisallowNone[Annotated[Optional[str], shown("FORMAT")]]
 From = DisallowNone[Annotated[Optional[str], shown("FORMAT", name="from")]]
@@ -134,8 +135,7 @@ def export(
     if to is not None:
         raise SettingError(f"--html and --to {to} exclude each other. Leave one out.")
     if out.suffix.lower() not in {".html", ".htm"}:
-        cause = f"{out}: a browser opens a page by its extension"
-        raise SettingError(f"{cause}. End the name in .html.")
+        raise SettingError(f"{out}: browsers open a page by its extension. End the name in .html.")
     from w2vjax.pictures.html import PAGE_WORDS, write_html
     from w2vjax.pictures.projection import pca, tsne
 

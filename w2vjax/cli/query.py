@@ -13,7 +13,7 @@ from w2vjax.corpus.tokenizers import tokenize_whitespace
 from w2vjax.errors import SettingError, UnknownWordError
 from w2vjax.formats.formats import load
 from w2vjax.processes.streams import standard_input
-from w2vjax.vectors.vectors import Vectors
+from w2vjax.vectors.vectors import Vectors, require_words
 
 Record = dict[str, Any]
 Reply = Callable[[Sequence[str]], Record]
@@ -152,18 +152,6 @@ def holding(source: Path, words: Sequence[str]) -> Vectors:
     vectors = load(source)
     require_words(vectors, words)
     return vectors
-
-
-def require_words(vectors: Vectors, words: Sequence[str]) -> None:
-    """Raise one :class:`~w2vjax.errors.UnknownWordError` that names every unknown word."""
-    told = []
-    for word in dict.fromkeys(words):
-        try:
-            vectors.id(word)
-        except UnknownWordError as error:
-            told.append(str(error))
-    if told:
-        raise UnknownWordError(" ".join(told))
 
 
 def _three(words: Sequence[str]) -> Sequence[str]:

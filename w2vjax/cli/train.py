@@ -195,8 +195,7 @@ def _grown(path: Path, text: Any, given: Given, asked: Arguments) -> tuple[Any, 
 
     for name in ("max_vocab", "cache", "vocab"):
         if name in given:
-            cause = f"--{name.replace('_', '-')} cannot go with --from"
-            raise SettingError(f"{cause}. Leave one of them out.")
+            raise SettingError(f"--{name.replace('_', '-')} cannot go with --from. Leave one out.")
     least = USUAL_MIN_COUNT if asked.min_count is None else asked.min_count
     trees, reading = asked.objective == "hierarchical", asked.reading_without_results()
     grown, start = continue_from(path, text, least, asked.tokenizer, asked.seed, trees, reading)

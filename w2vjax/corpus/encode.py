@@ -17,15 +17,7 @@ from w2vjax import files
 from w2vjax.corpus import sources
 from w2vjax.corpus.count import check_counts, rank, spelled
 from w2vjax.corpus.scan import Seen, renumber, scan
-from w2vjax.corpus.sources import (
-    READING,
-    Reading,
-    Source,
-    TextSource,
-    is_text,
-    keep_text,
-    sizes_of,
-)
+from w2vjax.corpus.sources import READING, Reading, Source, TextSource, is_text
 from w2vjax.corpus.tokenizers import Tokenizer, tokenize_whitespace
 from w2vjax.data import machine_learning_text
 from w2vjax.errors import CorpusError, FileError, SettingError, W2VError, shown
@@ -123,7 +115,7 @@ def encode(
     sources.check_reading(reading)
     target = files.as_path(path)
     starts_path = target.with_name(target.name + ".starts")
-    keep_text(source, target, starts_path)
+    sources.keep_text(source, target, starts_path)
     made = atomic_files([target, starts_path])
     with scratch_files(target.parent) as scratch, made as (ids_out, starts_out):
         seen = scan(source, tokenizer, reading.without(target, starts_path), scratch)
@@ -293,7 +285,7 @@ def _names(source: Source, reading: Reading) -> list[str] | None:
     if source is None:
         return ["the built-in text"]
     found = sources.parts(source, reading) if is_text(source) else []
-    return [os.path.abspath(str(part.path)) for part in found] if sizes_of(found) else None
+    return [os.path.abspath(str(part.path)) for part in found] if sources.sizes_of(found) else None
 
 
 def _fingerprints(source: TextSource, reading: Reading) -> Marks:

@@ -18,7 +18,7 @@ from w2vjax.corpus.encode import mapped, prepare
 from w2vjax.corpus.neighbours import LONGEST_GAP, Score, npmi_score, word2phrase_score
 from w2vjax.corpus.sources import READING, Reading, Source
 from w2vjax.corpus.tokenizers import Tokenizer
-from w2vjax.errors import SettingError, shown, whole_number
+from w2vjax.errors import SettingError, require_function, shown, whole_number
 from w2vjax.files import AnyPath, as_path, atomic_file, naming, temporary_folder
 from w2vjax.reading import encoded
 from w2vjax.real import real_numbers
@@ -232,8 +232,7 @@ def _connectors(words: Iterable[str]) -> frozenset[str]:
 
 
 def _check(score: object, delimiter: object) -> None:
-    if not callable(score):
-        raise SettingError(f"score={shown(score)} is no function. {_SCORES}")
+    require_function("score", score, _SCORES)
     if not isinstance(delimiter, str) or any(character <= " " for character in delimiter):
         raise SettingError(f"delimiter={shown(delimiter)} is no string without spaces. Use '_'.")
 

@@ -14,16 +14,7 @@ import numpy as np
 
 from w2vjax.corpus import sources
 from w2vjax.corpus.reader import NumberedWords, Reader, Tally, Written, words_of_blocks
-from w2vjax.corpus.sources import (
-    READING,
-    Part,
-    Reading,
-    Source,
-    TextSource,
-    is_text,
-    sizes_of,
-    threads_for,
-)
+from w2vjax.corpus.sources import READING, Part, Reading, Source, TextSource, is_text
 from w2vjax.corpus.tokenizers import Tokenizer, check_tokenizer, tokenize_whitespace
 from w2vjax.errors import CorpusError, shown
 from w2vjax.processes import exchange
@@ -85,7 +76,7 @@ def _read_text(
     A part that another process has read has no file here.
     """
     found = sources.parts(source, reading)
-    threads = threads_for(found, reading)
+    threads = sources.threads_for(found, reading)
     shared = _is_shared(found, reading, scratch)
     if threads > 1 or shared:
         found = [piece for part in found for piece in sources.split(part, reading)]
@@ -109,7 +100,7 @@ def _is_shared(found: list[Part], reading: Reading, scratch: object) -> bool:
     facts = {"encoding": reading.encoding, "errors": reading.errors, "start": scratch is None}
     if not reading.together:
         return False
-    sizes = sizes_of(found)
+    sizes = sources.sizes_of(found)
     exchange.require_same({"corpus": sizes, **facts})
     return bool(sizes)
 

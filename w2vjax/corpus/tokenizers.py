@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from w2vjax.errors import SettingError, shown
+from w2vjax.errors import require_function
 
 Tokenizer = Callable[[str], Sequence[str]]
 _WORD = re.compile("[^\0- ]+")
@@ -29,6 +29,5 @@ def tokenize_whitespace(line: str) -> list[str]:
 
 def check_tokenizer(tokenizer: object) -> None:
     """Raise SettingError for something that is no function. None is the default tokenizer."""
-    if tokenizer is not None and not callable(tokenizer):
-        remedy = "Pass a function from a line to its words."
-        raise SettingError(f"tokenizer={shown(tokenizer)} is no function. {remedy}")
+    given = tokenize_whitespace if tokenizer is None else tokenizer
+    require_function("tokenizer", given, "Pass a function from a line to its words.")

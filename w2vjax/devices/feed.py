@@ -1,15 +1,16 @@
 """The corpus as the program reads it: pieces of M ids, or all ids in the device's memory."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from w2vjax.corpus.encode import Corpus
-from w2vjax.devices.mesh import memory, own_device, replicated
+from w2vjax.devices.mesh import memory, own_device, replicated, stacked, trains_copies
 from w2vjax.errors import CorpusError
+from w2vjax.windows.sampling import chunk_seed
 
 # Words handed to one compiled call, unless _NUMBERS allows fewer. A call's fixed cost and its last,
 # padded step are then small.
@@ -39,6 +40,10 @@ _FEWEST_STEPS = 8
 # The share of a device's memory that a resident corpus may take; the rest is for tables and
 # temporaries.
 _RESIDENT_SHARE = 0.25
+
+
+# (ids, offset, count, seed) of one chunk, or of a turn of devices
+Chunk: TypeAlias = tuple[Any, ...]
 
 
 class Feed(NamedTuple):
@@ -206,3 +211,49 @@ def rounds(feed: Feed, epochs: int, begin: tuple[int, int] = (0, 0)) -> Iterator
     for epoch in range(begin[0], epochs):
         for chunk in range(begin[1] if epoch == begin[0] else 0, feed.chunks, feed.copies):
             yield epoch, range(chunk, min(chunk + feed.copies, feed.chunks))
+
+
+def chunks_on(mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: range) -> list[Chunk]:
+    """What a round reads: (ids, offset, count, seed) of each chunk, or of each turn of devices.
+
+    The text and the seed of a chunk follow from its number, whoever trains it. In a turn with too
+    few chunks, the last devices get a chunk of no words.
+    """
+
+    def chunk(number: int) -> Chunk:
+        return (*feed.chunk(number), chunk_seed(seed, epoch, number))
+
+    if mesh is None or not trains_copies(mesh):
+        found = [chunk(number) for number in numbers]
+        # a GPU gets the next chunk while it trains this one
+        ahead = mesh is None and own_device(None).platform != "cpu"
+        return jax.device_put(found) if ahead else found
+
+    def piece(number: int) -> Chunk:
+        if number < numbers.stop:
+            found = chunk(number)
+        else:
+            found = (np.zeros(feed.room, np.int32), *np.zeros(2, np.int32), chunk_seed(seed, 0, 0))
+        return found if feed.resident is None else found[1:]
+
+    def turn(first: int) -> Chunk:
+        own: Chunk = stacked(mesh, lambda d: piece(first + d))
+        return own if feed.resident is None else (feed.resident, *own)
+
+    return [turn(first) for first in numbers[:: mesh.size]]
+
+
+def require_neighbours(feed: Feed) -> None:
+    """Raise CorpusError if no line has two words. Windows end where lines do."""
+    starts, words = feed.corpus.starts, feed.words
+    block = 1 << 20
+    for begin in range(0, len(starts), block):
+        rest = [words] if begin + block >= len(starts) else []
+        opens = np.append(starts[begin : begin + block + 1], rest)
+        if (np.diff(np.minimum(opens, words)) >= 2).any():
+            return
+    raise CorpusError(
+        f"No line has two words of the vocabulary, so that none of the {words:,} words has a "
+        "neighbour to learn from. Put a sentence or a document on each line, or lower min_count "
+        "(--min-count)."
+    )

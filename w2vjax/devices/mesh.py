@@ -30,9 +30,9 @@ def trains_copies(mesh: Mesh | None) -> TypeGuard[Mesh]:
 
 def copies_on(mesh: Mesh | None, copies: int | None) -> int | None:
     """The copies of the tables that a caller asks for, by number or by a mesh. None: the usual."""
-    if mesh is None:
+    if not isinstance(mesh, Mesh):  # what is no mesh is refused later
         return copies
-    return (copies or mesh.size) if trains_copies(mesh) else 1
+    return (copies or mesh.size or None) if trains_copies(mesh) else 1
 
 
 def spans_processes(mesh: Mesh | None) -> bool:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.devices.tracing import check_measure
-from w2vjax.errors import FormatError, SettingError, shown
+from w2vjax.errors import FormatError, SettingError, require_function, shown
 from w2vjax.evaluation.readers import Question, read_word_analogies
 from w2vjax.evaluation.word_pairs import first_rows, has_words, items
 from w2vjax.files import AnyPath
@@ -166,7 +166,8 @@ def evaluate_word_analogies(
     Accuracy(section='total', correct=1, answered=1, total=2)
     """
     require_vectors(vectors)
-    _require_function(measure)
+    remedy = "Pass three_cos_add, three_cos_mul, or a function of the three cosines."
+    require_function("measure", measure, remedy)
     sections = _sections(analogies)
     questions = [question for part in sections.values() for question in part]
     lookup, fold = first_rows(vectors, restrict_vocab, case_insensitive)
@@ -189,12 +190,6 @@ def evaluate_word_analogies(
         results.append(Accuracy(name, right, asked, len(part)))
     overall = Accuracy("total", int(correct.sum()), int(answered.sum()), len(ids))
     return AnalogyScores(overall, tuple(results))
-
-
-def _require_function(measure: object) -> None:
-    if not callable(measure):
-        remedy = "Pass three_cos_add, three_cos_mul, or a function of the three cosines."
-        raise SettingError(f"measure={shown(measure)} is no function. {remedy}")
 
 
 def _sections(

@@ -41,7 +41,7 @@ import numpy as np
 
 from w2vjax import trees
 from w2vjax.custom_rules import ruled
-from w2vjax.errors import SettingError, as_names, shown, whole_number
+from w2vjax.errors import SettingError, as_names, require_function, whole_number
 from w2vjax.gradcheck import compare
 from w2vjax.gradcheck.compare import TOLERANCES, Exercise, dense, leaf_error
 from w2vjax.gradcheck.compiled import AnyBackward, AnyLoss, Compiled, compiled
@@ -130,10 +130,8 @@ def check_gradients(
     'params agrees; not exercised: params in 3 of 3 rows.'
     """
     rules = None
-    for name, function in {"loss": loss, "backward": backward}.items():
-        if not (callable(function) or (function is None and name == "backward")):
-            cause = f"{name}={shown(function)} is no function"
-            raise SettingError(f"{cause}. Pass one of (params, *batch).")
+    for name, given in {"loss": loss, "backward": backward or loss}.items():
+        require_function(name, given, "Pass one of params.")
     if backward is None:
         rules = ruled(loss)
         loss, backward = rules.loss, rules.backward
@@ -440,8 +438,7 @@ def untested(parts: Sequence[Exercise], allow_zero: bool | Sequence[str]) -> tup
 
 def floor_at(point: Point, first: Point, name: str, limit: Limit) -> float:
     """The floor of a leaf. At another scale it is at least the gradient at the first."""
-    least = 0.0 if point is first else trees.largest(first.wanted[name])
-    return max(limit.floor, least)
+    return max(limit.floor, 0.0 if point is first else trees.largest(first.wanted[name]))
 
 
 def error_at(point: Point, first: Point, gradient: Leaves, name: str, limit: Limit) -> float:

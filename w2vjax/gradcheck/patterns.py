@@ -83,8 +83,7 @@ def as_a_whole(found: Array, wanted: Array, others: Others) -> str:
     gap, everywhere = np.abs(found - wanted).max(), "in every row" if found.ndim > 1 else ""
     if (factor := factor_of(found, wanted)) is not None:
         return f"{factor_words(factor)} {everywhere}".strip()
-    square = found.ndim == 2 and found.shape[0] == found.shape[1]
-    if square and explains(wanted.T, found, gap):
+    if found.ndim == 2 and found.shape[0] == found.shape[1] and explains(wanted.T, found, gap):
         return "is transposed"
     for name, other in others.items():
         if other.shape == found.shape and explains(other, found, gap):

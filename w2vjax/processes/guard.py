@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import jax
 
-from w2vjax.errors import ProcessError, StoppedError, W2VError, out_of_memory
+from w2vjax.errors import ProcessError, StoppedError, W2VError, memory_error
 
 HEARTBEAT = 100.0  # seconds after which a silent process has ended all others
 # The same where your own program has connected the processes: JAX's time is 100 seconds there.
@@ -98,8 +98,8 @@ class Guard:
 
     def in_words(self, error: Exception) -> ProcessError:
         """JAX's error as a sentence. If another process is its cause, the guard names that."""
-        if told := out_of_memory(error):
-            return ProcessError(told)
+        if told := memory_error(error):
+            return ProcessError(str(told))
         time.sleep(self._silence + _FAREWELL + _GRACE)  # process 0 says farewell before it ends
         return ProcessError(
             f"An exchange with the other processes has failed: {reason_of(error)} Look at their "

@@ -19,6 +19,7 @@ import numpy as np
 
 from w2vjax.corpus.encode import Corpus, prepare
 from w2vjax.corpus.sources import Source, keep_text
+from w2vjax.devices.feed import require_neighbours
 from w2vjax.devices.mesh import (
     on_accelerator,
     on_host,
@@ -33,6 +34,7 @@ from w2vjax.devices.tables import check_start
 from w2vjax.devices.tracing import check_functions
 from w2vjax.errors import CheckpointError, SettingError
 from w2vjax.log_file import check_free, check_log, interval
+from w2vjax.objectives.untrained import Untrained
 from w2vjax.processes.connect import is_first, told_by_first
 from w2vjax.processes.exchange import require_same
 from w2vjax.processes.guard import guarded
@@ -44,11 +46,9 @@ from w2vjax.runs.held_out import evaluate_held_out
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.rounds import Saver, Standing, Trainer
 from w2vjax.runs.watch import (
-    Untrained,
     Watch,
     advice,
     first_rate,
-    require_neighbours,
     times_usual_rate,
     untrained_beside,
 )
@@ -240,7 +240,7 @@ def make_run(corpus: Corpus, arguments: Arguments) -> Run:
     given = {name: getattr(arguments, name) for name in names}
     job = set_up(corpus, settings, method, mesh=arguments.chosen_mesh(), **given)
     if method.windows in SHIPPED_WINDOWS:  # windows of your own may make pairs of single words
-        require_neighbours(job)
+        require_neighbours(job.feed)
     return job
 
 

@@ -16,10 +16,11 @@ from w2vjax.devices.compiling import compiler_options
 from w2vjax.devices.mesh import require_backend
 from w2vjax.errors import CorpusError, DivergedError, SettingError, shown
 from w2vjax.lazy import cached
+from w2vjax.objectives.untrained import Untrained
 from w2vjax.runs.arguments import Arguments, Keywords, arguments_of
 from w2vjax.runs.checkpoint import Position
 from w2vjax.runs.loop import check_arguments, make_run, read_corpus
-from w2vjax.runs.watch import Untrained, Watch, remedy, untrained_beside
+from w2vjax.runs.watch import Watch, remedy, untrained_beside
 from w2vjax.threads import usable_cores
 from w2vjax.training.setup import Run, drawn_params, measured
 from w2vjax.training.step import Progress, Recipe, State, schedule_argument, train_chunk

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from w2vjax.devices.feed import rounds
+from w2vjax.devices.feed import chunks_on, rounds
 from w2vjax.errors import FileError
 from w2vjax.processes.connect import Requests, agreed, is_first
 from w2vjax.processes.exchange import meet
@@ -23,7 +23,7 @@ from w2vjax.runs.checkpoint import Checkpoints, Position, save_checkpoint
 from w2vjax.runs.report import Reporter, StopSignals
 from w2vjax.runs.watch import Watch
 from w2vjax.training import copies
-from w2vjax.training.copies import Copies, Workers, chunks_on, read_reports
+from w2vjax.training.copies import Copies, Workers, read_reports
 from w2vjax.training.setup import Run, of_words
 from w2vjax.vectors.vectors import Vectors
 

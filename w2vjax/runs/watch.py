@@ -1,33 +1,28 @@
 """Whether a run learns: a run with nothing to train on, or that diverges, is stopped.
 
-A model that has learned nothing has output rows of zero, and so scores of zero. Its loss follows
-from the objective alone: (1 + negatives) log 2 for negative sampling, log V for a softmax, log 2
-times the length of a path for hierarchical softmax. A run whose loss stays above that has diverged,
-long before a number stops being finite.
+A run whose loss stays above that of tables that have learned nothing
+(:mod:`w2vjax.objectives.untrained`) has diverged, long before a number stops being finite.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from w2vjax.errors import CorpusError, DivergedError
-from w2vjax.lazy import cached
+from w2vjax.objectives.untrained import Untrained, untrained_loss
 from w2vjax.runs.checkpoint import Position
 from w2vjax.training.methods import method
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Progress
 from w2vjax.training.updates import LinearDecay, linear_decay
-from w2vjax.types import Objective, Params, Tables
+from w2vjax.types import Objective, Params
 from w2vjax.windows.sampling import keep_probabilities
 
-# How many positives the loss of untrained tables is computed on, and the most numbers that a dense
-# softmax may compute for them.
-_WORDS, _NUMBERS = 256, 1 << 22
 # A round is bad if its loss is above this many times the untrained one, and hopeless if it is above
 # the next.
 _BAD, _HOPELESS = 1.1, 10.0
@@ -46,53 +41,7 @@ _DEVIATIONS, _PAIRS_OF_A_SAMPLE = 4.0, 100
 _LARGEST = 200.0
 
 
-class Untrained(NamedTuple):
-    """The loss of tables that have learned nothing, in nats a pair, and its standard deviation."""
-
-    loss: float
-    deviation: float
-
-
 Waiting: TypeAlias = Callable[[], Untrained | None]  # computed in a thread: call it to wait
-
-
-def untrained_loss(
-    objective: Objective, tables: Tables, mass: Sequence[float] | np.ndarray
-) -> Untrained | None:
-    """The loss of ``objective`` at scores of zero, for positives spread over ``mass`` [V].
-
-    None for an objective of the caller's own that cannot be computed for single pairs, or has no
-    loss above zero there.
-
-    >>> from w2vjax.objectives.softmax import softmax
-    >>> print(round(untrained_loss(softmax(), (), [5, 3, 1, 1]).loss, 4))  # log 4
-    1.3863
-    """
-    size = len(mass)
-    words = min(_WORDS, max(_WORDS // 4, _NUMBERS // size))
-    quantiles = np.cumsum(mass) / np.sum(mass)
-    places = np.searchsorted(quantiles, (np.arange(words) + 0.5) / words)
-    ids = places.clip(0, size - 1).astype(np.int32)
-    try:
-        losses = np.asarray(_losses_of_zeros(objective, size)(tables, ids), np.float64)
-    except Exception:  # of a caller's own objective: the run is then judged by its tables alone
-        return None
-    found = Untrained(float(losses.mean()), float(losses.std()))
-    return found if np.isfinite(found.loss) and found.loss > 0 else None
-
-
-@cached
-def _losses_of_zeros(objective: Objective, size: int) -> Callable[..., jax.Array]:
-    """(tables, words [n]) -> the loss of each as the one positive of a hidden vector of zeros."""
-
-    def losses(tables: Tables, words: jax.Array) -> jax.Array:
-        weights = jnp.ones((len(words), 1, 1), jnp.float32)
-        draws = objective.draw(jax.random.key(0), tables, (len(words),))
-        targets = objective.select(draws, tables, words[:, None], weights)
-        hidden, output = (jnp.zeros(shape, jnp.float32) for shape in (weights.shape, (size, 1)))
-        return objective.loss(hidden, output, targets).reshape(-1)
-
-    return jax.jit(losses, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def untrained_beside(job: Run) -> Waiting:
@@ -161,22 +110,6 @@ def remedy(job: Run) -> str:
     rate = first_rate(job)
     lower = "the schedule" if rate is None else f"learning_rate={rate}"
     return f"Lower {lower} or batch_words={job.settings.batch_words}."
-
-
-def require_neighbours(job: Run) -> None:
-    """Raise CorpusError if no line has two words. Windows end where lines do."""
-    starts, words = job.feed.corpus.starts, job.feed.words
-    block = 1 << 20
-    for begin in range(0, len(starts), block):
-        rest = [words] if begin + block >= len(starts) else []
-        opens = np.append(starts[begin : begin + block + 1], rest)
-        if (np.diff(np.minimum(opens, words)) >= 2).any():
-            return
-    raise CorpusError(
-        f"No line has two words of the vocabulary, so that none of the {words:,} words has a "
-        "neighbour to learn from. Put a sentence or a document on each line, or lower min_count "
-        "(--min-count)."
-    )
 
 
 class Watch:

@@ -31,20 +31,19 @@ averaging between rounds is pWord2Vec's (Ji et al. 2016). The gamma of each row 
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from w2vjax.devices.feed import Feed
+from w2vjax.devices.feed import Chunk
 from w2vjax.devices.mesh import (
     AXIS,
     REPLICATED,
     SHARDED,
     on_host,
-    own_device,
     replicated,
     stacked,
     trains_copies,
@@ -54,12 +53,9 @@ from w2vjax.objectives.bounds import cleared, totals_of
 from w2vjax.training.step import Progress, State
 from w2vjax.training.updates import OptState
 from w2vjax.types import Params, Tables
-from w2vjax.windows.sampling import chunk_seed
 
 # (state, tables, keep, ids, offset, count, seed) -> (state, progress), the state overwritten
 ChunkProgram = Callable[..., tuple[State, Progress]]
-# (ids, offset, count, seed) of one chunk, or of a turn of devices
-Chunk: TypeAlias = tuple[Any, ...]
 
 
 class Copies(NamedTuple):
@@ -115,36 +111,6 @@ def joined_on_host(copies: Copies, mesh: Mesh | None = None) -> Joined:
             for d in range(mesh.size)
         ]
     return Joined(jax.tree.map(on_host, copies.params), tuple(optimizers))
-
-
-def chunks_on(mesh: Mesh | None, feed: Feed, seed: int, epoch: int, numbers: range) -> list[Chunk]:
-    """What a round reads: (ids, offset, count, seed) of each chunk, or of each turn of devices.
-
-    The text and the seed of a chunk follow from its number, whoever trains it. In a turn with too
-    few chunks, the last devices get a chunk of no words.
-    """
-
-    def chunk(number: int) -> Chunk:
-        return (*feed.chunk(number), chunk_seed(seed, epoch, number))
-
-    if mesh is None or not trains_copies(mesh):
-        found = [chunk(number) for number in numbers]
-        # a GPU gets the next chunk while it trains this one
-        ahead = mesh is None and own_device(None).platform != "cpu"
-        return jax.device_put(found) if ahead else found
-
-    def piece(number: int) -> Chunk:
-        if number < numbers.stop:
-            found = chunk(number)
-        else:
-            found = (np.zeros(feed.room, np.int32), *np.zeros(2, np.int32), chunk_seed(seed, 0, 0))
-        return found if feed.resident is None else found[1:]
-
-    def turn(first: int) -> Chunk:
-        own: Chunk = stacked(mesh, lambda d: piece(first + d))
-        return own if feed.resident is None else (feed.resident, *own)
-
-    return [turn(first) for first in numbers[:: mesh.size]]
 
 
 def join(start: jax.Array, copies: Sequence[jax.Array], totals: Sequence[jax.Array]) -> jax.Array:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from w2vjax.corpus.encode import Corpus
 from w2vjax.devices import tables as split
-from w2vjax.devices.feed import CHUNK, Feed, feed, longest_call
+from w2vjax.devices.feed import CHUNK, Feed, chunks_on, feed, longest_call
 from w2vjax.devices.mesh import (
     REPLICATED,
     SHARDED,
@@ -29,7 +29,6 @@ from w2vjax.objectives.bounds import totals_of
 from w2vjax.objectives.model import init_params
 from w2vjax.real import true_or_false
 from w2vjax.training import methods
-from w2vjax.training.copies import chunks_on
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
 from w2vjax.training.step import Program, Recipe, State, schedule_argument

@@ -36,7 +36,7 @@ from w2vjax.errors import SettingError
 from w2vjax.objectives.bounds import StepTotals, bounded_steps, zero_totals
 from w2vjax.objectives.model import to_dense
 from w2vjax.real import number
-from w2vjax.trees import add_rows
+from w2vjax.trees import add_rows, sum_repeated
 from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
 
 # The state of an optax transformation: a pytree of its own.
@@ -250,30 +250,6 @@ def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformati
         return updates, WholeTables(inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(order, sums): the places of ``ids`` [N] in rising order, and each id's sum at its last.
-
-    sums [N, D] is 0 everywhere else, so (ids[order], sums) is the same gradient with each row in
-    one piece. The order of additions is fixed, which a scatter's on a GPU is not: this is what the
-    deterministic mode rests on.
-
-    >>> order, sums = sum_repeated(jnp.asarray([4, 2, 4]), jnp.asarray([[1.0], [10.0], [100.0]]))
-    >>> order.tolist(), sums.ravel().tolist()
-    ([1, 0, 2], [10.0, 0.0, 101.0])
-    """
-    order = jnp.argsort(ids, stable=True)
-    ranked = ids[order]
-    starts = jnp.concatenate([jnp.ones(1, bool), ranked[1:] != ranked[:-1]])[: ids.shape[0]]
-    ends = jnp.concatenate([starts[1:], jnp.ones(1, bool)])[: ids.shape[0]]
-
-    def join(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> Any:
-        (left_start, left_sum), (right_start, right_sum) = left, right
-        return left_start | right_start, jnp.where(right_start, right_sum, left_sum + right_sum)
-
-    _, sums = jax.lax.associative_scan(join, (starts[:, None], values[order]))
-    return order, jnp.where(ends[:, None], sums, jnp.zeros_like(sums))
 
 
 def coalesce(rows: Rows) -> Rows:

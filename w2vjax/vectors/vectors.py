@@ -21,7 +21,14 @@ from typing import Any, Literal, ParamSpec, TypeVar, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from w2vjax.errors import DivergedError, IdError, SettingError, did_you_mean, shown
+from w2vjax.errors import (
+    DivergedError,
+    IdError,
+    SettingError,
+    UnknownWordError,
+    did_you_mean,
+    shown,
+)
 from w2vjax.real import is_real, not_real
 from w2vjax.vectors import nearest, queries
 from w2vjax.vectors.pytree import pytree
@@ -296,3 +303,15 @@ def _matrix(matrix: ArrayLike) -> Any:
     view = nearest.float32("matrix", matrix).view()
     view.flags.writeable = False
     return view
+
+
+def require_words(vectors: Vectors, words: Sequence[str]) -> None:
+    """Raise one :class:`~w2vjax.errors.UnknownWordError` that names every unknown word."""
+    told = []
+    for word in dict.fromkeys(words):
+        try:
+            vectors.id(word)
+        except UnknownWordError as error:
+            told.append(str(error))
+    if told:
+        raise UnknownWordError(" ".join(told))
