@@ -26,6 +26,7 @@ from w2vjax.runs.checkpoint import check_folder
 from w2vjax.runs.loop import make_run, require_alike
 from w2vjax.training.settings import Settings
 from w2vjax.training.updates import linear_decay
+from w2vjax.types import Params
 from w2vjax.windows.skipgram import block_batch
 
 NAN = float("nan")
@@ -735,3 +736,9 @@ def test_a_callback_whose_answer_is_neither_true_nor_false_loses_nothing(answer)
             [["a", "b"]] * 9, dim=4, min_count=1, epochs=1, sample=0, callback=lambda record: answer
         )
     assert trained.vectors.matrix.shape == (2, 4)
+
+
+def test_tables_to_start_from_that_are_traced_are_refused():
+    tables = Params(jnp.ones((3, 8)), jnp.ones((3, 8)))
+    with pytest.raises(errors.SettingError, match=r"is traced by JAX. Train outside of jit"):
+        jax.jit(lambda start: w2v.train(Unread(), dim=8, start=start).params)(tables)

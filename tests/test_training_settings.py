@@ -127,6 +127,14 @@ def test_a_compile_cache_leaves_the_least_seconds_of_the_user_alone(
     assert found == {"jax_compilation_cache_dir": str(tmp_path / "a" / "b"), least: kept}
 
 
+def test_a_file_in_the_place_of_the_compile_cache_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    found = SimpleNamespace(jax_compilation_cache_dir=str(tmp_path / "file"))
+    monkeypatch.setattr("w2vjax.devices.compiling.jax", SimpleNamespace(config=found))
+    with pytest.raises(errors.SettingError, match=r"file is a file, and .* Name a folder"):
+        w2v.use_compile_cache()
+
+
 def test_tables_that_a_device_cannot_hold_are_refused(planted, monkeypatch):
     settings = w2v.Settings(**SMALL | {"dim": 100})
     words = len(planted.vocab)

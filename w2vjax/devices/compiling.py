@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
+from w2vjax.errors import SettingError
 from w2vjax.files import as_path
 
 # Programs that took fewer seconds to compile are not written to disk, and JAX's own number for it.
@@ -50,10 +51,16 @@ def use_compile_cache(folder: str | os.PathLike[str] | None = None) -> Path | No
     Returns:
         The folder, or None if nothing can be written there. Then nothing is kept.
 
+    Raises:
+        SettingError: the folder that JAX uses already is a file.
+
     >>> use_compile_cache("/dev/null/nowhere") is None
     True
     """
     if folder is None and (given := getattr(jax.config, "jax_compilation_cache_dir", None)):
+        if os.path.isfile(given):
+            cause = f"JAX_COMPILATION_CACHE_DIR={given} is a file, and programs need a folder"
+            raise SettingError(f"{cause}. Name a folder, or unset it.")
         return Path(given)
     usual = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "w2vjax")
     target = usual if folder is None else as_path(folder)

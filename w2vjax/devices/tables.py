@@ -35,6 +35,8 @@ def _real_table(what: str, table: Any, dtype: str) -> Any:
     Raises:
         SettingError: it is no table of finite real numbers. The message begins with ``what``.
     """
+    if isinstance(table, jax.core.Tracer):
+        raise SettingError(f"{what} is traced by JAX. Train outside of jit, and pass arrays.")
     on_device = isinstance(table, jax.Array) and is_real(table.dtype)
     found: Any = table if on_device else real_numbers(what, table)
     if found.dtype == bool:
