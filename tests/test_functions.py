@@ -420,6 +420,21 @@ def test_training_uses_a_schedule_as_it_is_now(tmp_path: Path) -> None:
         trained(of_global, checkpoint=going_on)
 
 
+def test_the_log_has_the_rates_of_the_program_that_trains(monkeypatch: Any) -> None:
+    """A callback changes what the schedule refers to. The program has the rate of before."""
+    monkeypatch.setattr("w2vjax.devices.feed.CHUNK", 64)
+    schedule, records = Rates(), []
+
+    def callback(record: Any) -> None:
+        records.append(record["learning_rate"])
+        schedule.rate = 0.5
+
+    text, settings = [["a", "rose", "is", "a", "rose"]] * 80, {"dim": 4, "min_count": 1}
+    w2v.train(text, schedule=schedule, callback=callback, log_every=0.0, **settings)
+    assert len(records) > 2
+    assert records == [pytest.approx(0.1)] * len(records)
+
+
 def test_the_posts_model_descends_by_a_backward_as_it_is_now() -> None:
     names: dict[str, Any] = {"reference": w2v.reference, "times": 1.0, "jax": jax}
     exec(

@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -742,3 +743,89 @@ def test_tables_to_start_from_that_are_traced_are_refused():
     tables = Params(jnp.ones((3, 8)), jnp.ones((3, 8)))
     with pytest.raises(errors.SettingError, match=r"is traced by JAX. Train outside of jit"):
         jax.jit(lambda start: w2v.train(Unread(), dim=8, start=start).params)(tables)
+
+
+@jax.tree_util.register_pytree_node_class
+class Count:
+    """A node of a pytree, without an equality of its own."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def tree_flatten(self):
+        return (self.number,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, children):
+        return cls(*children)
+
+
+def counted(first, add):
+    """A dense optimizer whose state is ``first`` and then ``add(state)``."""
+    return lambda schedule: w2v.dense(
+        optax.GradientTransformation(
+            lambda params: first, lambda grads, state, params=None: (grads, add(state))
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda schedule: w2v.dense(optax.adam(schedule)),
+        lambda schedule: w2v.dense(optax.sgd(schedule, momentum=0.9)),
+        lambda schedule: w2v.dense(optax.lion(schedule)),
+        lambda schedule: optax.inject_hyperparams(w2v.row_adagrad)(learning_rate=schedule),
+        counted(Count(jnp.int32(0)), lambda state: Count(state.number + 1)),
+        counted(0, lambda state: state + jnp.float32(1)),
+        counted(None, lambda state: None),
+        counted(jax.random.key(0), lambda key: jax.random.split(key)[0]),
+    ],
+)
+@pytest.mark.parametrize("wide", [False, True])
+def test_optimizers_with_other_states_are_taken(standard_promotion, optimizer, wide):
+    with jax.enable_x64(wide):
+        for dtype in ("float32", "float64")[: 1 + wide]:
+            with pytest.raises(AssertionError, match="the corpus was read"):
+                w2v.train(Unread(), **SMALL, optimizer=optimizer, dtype=dtype)
+
+
+def test_an_optimizer_is_checked_in_the_dtype_of_the_tables(standard_promotion):
+    def adam(schedule):
+        return w2v.dense(optax.adam(schedule))
+
+    with pytest.raises(errors.SettingError, match="other shapes or dtypes"):
+        w2v.train(Unread(), **SMALL, optimizer=adam, dtype="bfloat16")
+
+
+class Blocks(NamedTuple):
+    """Windows that are a tuple, of which JAX keeps no weak reference."""
+
+    times: float = 1.0
+
+    def __call__(self, tokens, segments, reach):
+        batch = block_batch(tokens, segments, reach)
+        return batch._replace(weights=self.times * batch.weights)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"draw": lambda key, tables, shape: None, "select": w2v.softmax().select},
+        {"backward": lambda *given: list(w2v.softmax().backward(*given))},
+        {"bounded": lambda *given: list(w2v.softmax().bounded(*given))},
+        {"bounded": None},
+    ],
+)
+def test_objectives_that_fit_are_taken(planted, changes):
+    objective = w2v.softmax()._replace(**changes)
+    usual = w2v.train(planted, **SMALL, objective=w2v.softmax()).params
+    own = w2v.train(planted, **SMALL, objective=objective, windows=Blocks()).params
+    assert np.allclose(usual.input, own.input, atol=0.2)
+
+
+@pytest.mark.parametrize("allow", [(["program"],), (3, "x"), ({},)])
+def test_what_is_allowed_is_the_name_of_a_field(tmp_path, allow):
+    going_on = w2v.Checkpoints(tmp_path, resume=True, allow=allow)
+    with pytest.raises(errors.SettingError, match="names no field of a checkpoint"):
+        w2v.train(Unread(), **SMALL, checkpoint=going_on)

@@ -270,8 +270,8 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
         ("skip-gram", None, 2, (192, 0.075)),
         ("skip-gram", None, 16, (192, 0.075)),
         ("cbow", None, 1, (384, 0.25)),
-        ("cbow", COPY_WORDS, 1, (384, 0.25)),
-        ("cbow", COPY_WORDS - 1, 1, (384, 0.5)),
+        ("cbow", 2 * COPY_WORDS, 1, (384, 0.25)),
+        ("cbow", 2 * COPY_WORDS - 1, 1, (384, 0.5)),
         ("cbow", None, None, (384, 0.5)),
     ],
 )
@@ -302,6 +302,19 @@ def test_a_run_of_one_copy_takes_its_numbers(planted, monkeypatch):
     mesh = Mesh(np.array(jax.devices()[:1]), ("data",))
     run = w2v.set_up(planted, w2v.Settings(**usual), mesh=mesh)
     assert (run.feed.copies, run.settings.batch_words) == (1, 384)
+
+
+def test_a_copy_that_nobody_asked_for_is_one_copy_too():
+    """An optimizer that counts no steps trains one copy, whether the caller says so or not."""
+    for model, words in (("cbow", 2 * COPY_WORDS), ("skip-gram", methods.MANY_WORDS)):
+        for optimizer in (optax.sgd, lambda schedule: w2v.dense(optax.sgd(schedule))):
+            chosen = [
+                Arguments(model=model, optimizer=optimizer, copies=copies).chosen_method(words)
+                for copies in (None, 1)
+            ]
+            assert chosen[0] == chosen[1] != Arguments(model=model).chosen_method(words)
+        counting = Arguments(model=model, optimizer=w2v.row_adagrad).chosen_method(words)
+        assert counting.learning_rate == w2v.method(model, words=words).learning_rate
 
 
 def test_cbow_counts_the_words_of_a_mean_on_a_short_text(planted, monkeypatch):

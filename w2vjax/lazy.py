@@ -47,8 +47,20 @@ def cached(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]
     return call
 
 
-@cached
-def as_it_is_now(function: Callable[Given, Made]) -> Callable[Given, Made]:
+class Now:
+    """A function under a name of its own: see :func:`as_it_is_now`."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self._function(*given, **named)
+
+
+_now = cached(Now)
+
+
+def as_it_is_now(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, as another object if something has changed that it refers to.
 
     ``jax.jit`` knows a function by its identity, and would take the program of what it was before.
@@ -56,7 +68,7 @@ def as_it_is_now(function: Callable[Given, Made]) -> Callable[Given, Made]:
     >>> as_it_is_now(len) is as_it_is_now(len), as_it_is_now(len)("abc")
     (True, 3)
     """
-    return lambda *given, **named: function(*given, **named)
+    return function if isinstance(function, Now) else _now(function)
 
 
 def homes(init: str) -> dict[str, tuple[str, str]]:

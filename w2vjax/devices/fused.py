@@ -215,7 +215,7 @@ def shared_bounded_on_gpu(
 
 
 def on_gpu(objective: Objective) -> Objective:
-    """The objective with the kernel in index of ``shared_bounded``. Others are returned unchanged.
+    """The objective with the kernel in place of ``shared_bounded``. Others are returned unchanged.
 
     Trees have no kernel, because their time on a GPU goes into additions to the rows near the root.
     """

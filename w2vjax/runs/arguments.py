@@ -151,8 +151,11 @@ class Arguments(Settings):
         from w2vjax.devices.mesh import copies_on
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
+        from w2vjax.training.setup import counts_steps
 
-        copies = copies_on(self.chosen_mesh(), self.copies)
+        copies: int | None = copies_on(self.chosen_mesh(), self.copies)
+        if copies is None and words and self.optimizer and not counts_steps(self.optimizer, 1.0):
+            copies = 1
         chosen = self.method or methods.method(
             self.model, self.objective, words, self.epochs, copies
         )

@@ -81,8 +81,8 @@ class Checkpoints(NamedTuple):
         if not self.resume and list(self.allow):
             cause = f"allow={list(self.allow)} has no effect on a run that starts anew"
             raise SettingError(f"{cause}. Go on with resume (--resume), or leave it out.")
-        if unknown := set(self.allow) - set(_FIELDS):
-            cause = f"allow={sorted(unknown)} names no field of a checkpoint"
+        if unknown := [name for name in self.allow if name not in _FIELDS]:
+            cause = f"allow={unknown} names no field of a checkpoint"
             raise SettingError(f"{cause}. Fields: {', '.join(sorted(_FIELDS))}.")
         check_folder(self.folder, self.resume)
 
@@ -274,10 +274,10 @@ def _require_chunks(path: Path, position: Position, theirs: Record, ours: Record
     """Refuse a position between two chunks of an epoch, if this run has chunks of another size."""
     size, own = theirs.get(_OF_A_CHUNK), ours.get(_OF_A_CHUNK)
     if position.chunk and size != own:
+        cause = f"{path.name} stands after chunk {position.chunk:,} of an epoch, of {size} words"
         raise CheckpointError(
-            f"{path.name} stands after chunk {position.chunk:,} of an epoch, of {size:,} words "
-            f"each, and this run has chunks of {own:,} words. {_SAME} Only at the end of an epoch "
-            "can a run go on with chunks of another size."
+            f"{cause} each, and this run has chunks of {own} words. {_SAME} Only at the end of an "
+            "epoch can a run go on with chunks of another size."
         )
 
 

@@ -198,7 +198,7 @@ def check_arguments(arguments: Arguments, checkpoints: Checkpoints | None) -> No
     settings = changed(arguments.settings(), {"model": method.model, "objective": method.objective})
     completed_settings = completed(settings, method, on_accelerator(mesh))
     setup.check_run_mesh(mesh, completed_settings)
-    setup.check_optimizer_maker(method.optimizer)
+    setup.check_optimizer_maker(method.optimizer, completed_settings.dtype)
     block, dim = completed_settings.block_words, completed_settings.dim
     shape = completed_settings.batch_words // block, block
     own = method.windows, method.reach, method.embed_backward

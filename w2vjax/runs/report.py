@@ -30,16 +30,15 @@ def _or_yours(run: "Run") -> str:
     """Another cause of a number that is not finite, where the caller has given functions."""
     recipe, named = run.recipe, isinstance(run.settings.objective, str)
     shipped = recipe.windows in SHIPPED_WINDOWS and recipe.make_optimizer is row_sgd
-    own = not (named and shipped and isinstance(recipe.schedule, LinearDecay))
-    return ", or a function of your own has made NaN" if own else ""
+    ours = named and shipped and isinstance(recipe.schedule, LinearDecay)
+    return "" if ours else ", or a function of your own has made NaN"
 
 
 class Reporter:
     """Gathers what chunks report into records: one at each interval, and the last.
 
-    :class:`~w2vjax.runs.loop.Trained` says what a record holds. With an interval in
-    steps, words or epochs, a record is made at each multiple of it, so a resumed run has its
-    records at the same places.
+    :class:`~w2vjax.runs.loop.Trained` says what a record holds. With an interval in steps, words or
+    epochs, a record is made at each multiple of it, so a resumed run has the same ones.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ _OF_ONE_COPY: dict[tuple[object, object], tuple[int, dict[str, Any]]] = {
         MANY_WORDS,
         {"batch_words": 384, "learning_rate": 0.05, "accelerator_rate": 2.0},
     ),
-    ("cbow", "negative"): (COPY_WORDS, {"learning_rate": 0.25, "accelerator_rate": 2.0}),
+    ("cbow", "negative"): (2 * COPY_WORDS, {"learning_rate": 0.25, "accelerator_rate": 2.0}),
 }
 # What negatives and noise_exponent are if they are not given: word2vec.c's.
 NEGATIVES, NOISE_EXPONENT = 5, 0.75

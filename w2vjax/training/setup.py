@@ -31,7 +31,7 @@ from w2vjax.real import true_or_false
 from w2vjax.training import methods
 from w2vjax.training.methods import Method, completed, make_objective
 from w2vjax.training.settings import Complete, Settings, changed, objective_name
-from w2vjax.training.step import Program, Recipe, State, schedule_argument
+from w2vjax.training.step import Program, Recipe, State, schedule_argument, schedule_as_it_is_now
 from w2vjax.training.updates import check_optimizer, linear_decay
 from w2vjax.types import Objective, OptimizerMaker, Params, ScalarOrSchedule
 from w2vjax.windows.sampling import keep_probabilities, keep_thresholds, text_counts
@@ -83,8 +83,8 @@ def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
 
 
 @cached  # a run asks before it reads, and again when it is set up
-def check_optimizer_maker(make: OptimizerMaker) -> None:
-    """Raise SettingError unless ``make(schedule)`` is an optimizer for row gradients."""
+def check_optimizer_maker(make: OptimizerMaker, dtype: str = "float32") -> None:
+    """Raise SettingError unless ``make(schedule)`` is an optimizer of tables of this dtype."""
     try:
         made = make(linear_decay(0.1, 1)) if callable(make) else make
     except (AttributeError, TypeError, ValueError) as error:
@@ -96,7 +96,7 @@ def check_optimizer_maker(make: OptimizerMaker) -> None:
             "Write optimizer=lambda schedule: w2vjax.dense(optax.adam(schedule)), with the "
             "transformation that you want, and give its rate as learning_rate."
         )
-    table = jax.ShapeDtypeStruct((9, 2), jnp.float32)
+    table = jax.ShapeDtypeStruct((9, 2), dtype)
     check_optimizer(made, Params(table, table))
 
 
@@ -176,7 +176,7 @@ def set_up(
     settings = changed(settings, {"model": method.model, "objective": method.objective})
     settings = completed(settings, method, on_accelerator(mesh))
     check_run_mesh(mesh, settings)
-    check_optimizer_maker(method.optimizer)
+    check_optimizer_maker(method.optimizer, settings.dtype)
     start = split.check_start(start, settings.dtype, (len(corpus.vocab), settings.dim))
     counts = corpus.counts
     noise = settings.negatives, settings.noise_exponent, len(corpus.ids)
@@ -194,7 +194,7 @@ def set_up(
         objective,
         method.windows,
         method.optimizer,
-        usual if schedule is None else schedule,
+        usual if schedule is None else schedule_as_it_is_now(schedule),
         settings.window,
         settings.batch_words // settings.block_words,
         settings.block_words,

@@ -22,7 +22,7 @@ from w2vjax import types
 from w2vjax.devices import tables as split
 from w2vjax.devices.compiling import compiler_options
 from w2vjax.devices.mesh import on_each_device, trains_copies
-from w2vjax.lazy import as_it_is_now, cached
+from w2vjax.lazy import Now, as_it_is_now, cached
 from w2vjax.objectives.bounds import cleared
 from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
@@ -374,10 +374,16 @@ class Program:
 
 def schedule_argument(recipe: Recipe) -> Any:
     """The schedule as a pytree. A function of your own is its structure, and no leaf."""
-    schedule = recipe.schedule
-    if not callable(schedule) or isinstance(schedule, LinearDecay):
-        return schedule
-    return jax.tree_util.Partial(as_it_is_now(schedule))
+    schedule = schedule_as_it_is_now(recipe.schedule)
+    return jax.tree_util.Partial(schedule) if isinstance(schedule, Now) else schedule
+
+
+def schedule_as_it_is_now(schedule: types.ScalarOrSchedule) -> types.ScalarOrSchedule:
+    """A run asks once, so that its log has the rates of its program."""
+    given: Any = schedule  # a LinearDecay keeps its class
+    plain = not callable(given) or isinstance(given, LinearDecay)
+    found: types.ScalarOrSchedule = given if plain else as_it_is_now(given)
+    return found
 
 
 @jax.jit

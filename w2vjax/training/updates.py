@@ -29,6 +29,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 
@@ -188,7 +189,8 @@ def row_adagrad(
     [-0.5  0. ]
     """
 
-    if not number("epsilon", epsilon) > 0:
+    given: Any = epsilon  # it may be traced
+    if not isinstance(given, jax.core.Tracer) and not number("epsilon", given) > 0:
         raise SettingError(f"epsilon={epsilon} cannot work. Use a number above 0, such as 1e-6.")
 
     def accumulate(
@@ -285,7 +287,9 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
 
     def step(state: OptState, params: Params) -> Any:
         many, dim = params.input.shape[0] + 1, params.input.shape[1]  # no table has so many rows
-        rows, bound = Rows(jnp.zeros(many, jnp.int32), jnp.zeros((many, dim))), jnp.ones(many)
+        dtype = np.promote_types(params.input.dtype, np.float32)  # of gradients in training
+        rows = Rows(jnp.zeros(many, jnp.int32), jnp.zeros((many, dim), dtype))
+        bound = jnp.ones(many, dtype)
         gradients, bounds = Params(rows, rows), Params(bound, bound)
         return apply_gradients(optimizer, state, params, gradients, bounds)
 
@@ -294,8 +298,11 @@ def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> 
     except (AttributeError, TypeError, ValueError) as error:
         remedy = f". {_PLAIN}" if whole else f" and {_TABLES_ALONE}"
         raise SettingError(f"The optimizer fails ({error}){remedy}") from error
-    before, after = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), s) for s in (state, after))
-    if before != after:
+    leaves = zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=False)
+    # a Python number, whose type is weak, takes the type of the first step
+    same = [(a.shape, a.dtype) == (b.shape, b.dtype) or a.weak_type for a, b in leaves]
+    trees: list[Any] = [jax.tree.structure(each) for each in (state, after)]
+    if trees[0] != trees[1] or not all(same):
         raise SettingError(
             "The optimizer's state has other shapes or dtypes after a step than before. Keep those "
             "of init, as in count + jnp.int32(1)."
