@@ -15,7 +15,7 @@ import pytest
 from faults import as_nobody
 from jax.sharding import Mesh
 from marks import slow
-from planted import SMALL, Unread, planted_text
+from planted import SMALL, Unread, bits, planted_text
 
 import w2vjax as w2v
 from w2vjax import errors
@@ -821,7 +821,8 @@ def test_objectives_that_fit_are_taken(planted, changes):
     objective = w2v.softmax()._replace(**changes)
     usual = w2v.train(planted, **SMALL, objective=w2v.softmax()).params
     own = w2v.train(planted, **SMALL, objective=objective, windows=Blocks()).params
-    assert np.allclose(usual.input, own.input, atol=0.2)
+    # bounds by weights are larger than those of a softmax, so its rows take other steps
+    assert (bits(own) == bits(usual)) == (changes.get("bounded", True) is not None)
 
 
 @pytest.mark.parametrize("allow", [(["program"],), (3, "x"), ({},)])

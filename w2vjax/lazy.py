@@ -48,7 +48,7 @@ def cached(make: Callable[Given, Made], most: int = 64) -> Callable[Given, Made]
 
 
 class Now:
-    """A function under a name of its own: see :func:`as_it_is_now`."""
+    """A function that ``jax.jit`` takes for another one than before: see :func:`as_it_is_now`."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function

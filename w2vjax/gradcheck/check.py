@@ -131,7 +131,7 @@ def check_gradients(
     """
     rules = None
     for name, given in {"loss": loss, "backward": backward or loss}.items():
-        require_function(name, given, "Pass one of params.")
+        require_function(name, given, "Pass a function of (params, *batch).")
     if backward is None:
         rules = ruled(loss)
         loss, backward = rules.loss, rules.backward
