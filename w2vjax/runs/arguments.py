@@ -147,15 +147,15 @@ class Arguments(Settings):
         return reading.without(getattr(kept, "folder", kept), self.log)._replace(together=together)
 
     def chosen_method(self, words: int | None = None) -> "Method":
-        """The method for ``words`` words, with the functions that are given beside it."""
+        """The method for ``words`` words; None before they are read and functions are checked."""
         from w2vjax.devices.mesh import copies_on
         from w2vjax.objectives.hidden import embed_backward_undivided
         from w2vjax.training import methods
-        from w2vjax.training.setup import counts_steps
+        from w2vjax.training.setup import copies_of
+        from w2vjax.training.updates import row_sgd
 
-        copies: int | None = copies_on(self.chosen_mesh(), self.copies)
-        if copies is None and words and self.optimizer and not counts_steps(self.optimizer, 1.0):
-            copies = 1
+        asked, own = (self.chosen_mesh(), self.copies), self.optimizer or row_sgd
+        copies = copies_on(*asked) if words is None else copies_of(*asked, own)
         chosen = self.method or methods.method(
             self.model, self.objective, words, self.epochs, copies
         )

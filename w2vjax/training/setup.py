@@ -75,11 +75,17 @@ def expected_steps(feed: Feed, occurrences: np.ndarray, settings: Complete) -> i
     return settings.epochs * int(steps[:: feed.copies].sum())
 
 
-def counts_steps(optimizer: OptimizerMaker, learning_rate: float) -> bool:
-    """Whether an optimizer counts how far its steps go. A join of copies needs it."""
+def copies_of(mesh: Mesh | None, copies: int | None, optimizer: OptimizerMaker) -> int | None:
+    """The copies of a run, by number, mesh or optimizer. None: as the text and the device say.
+
+    A join of copies needs an optimizer that counts how far its steps go. Others train one copy.
+    """
+    found = copies_on(mesh, copies)
+    if found is not None:
+        return found
     table = jax.ShapeDtypeStruct((1, 1), jnp.float32)
-    state = jax.eval_shape(optimizer(linear_decay(learning_rate, 1)).init, Params(table, table))
-    return totals_of(state) is not None
+    state = jax.eval_shape(optimizer(linear_decay(1.0, 1)).init, Params(table, table))
+    return 1 if totals_of(state) is None else None
 
 
 @cached  # a run asks before it reads, and again when it is set up
@@ -121,11 +127,9 @@ def _feed_of(
     corpus: Corpus, settings: Complete, method: Method, mesh: Mesh | None
 ) -> tuple[Complete, Feed]:
     """The feed of a run. With a mesh of copies, the settings get the number of copies."""
-    copies = copies_on(mesh, settings.copies)
+    copies = copies_of(mesh, settings.copies, method.optimizer)
     if trains_copies(mesh):
         settings = replace(settings, copies=copies)  # the result depends on it
-    elif copies is None and not counts_steps(method.optimizer, settings.learning_rate):
-        copies = 1
     words, dim = len(corpus.vocab), settings.dim
     table_bytes = 2 * words * dim * jnp.dtype(settings.dtype).itemsize
     split.check_memory(memory_for_tables(own_device(mesh)), table_bytes, dim, copies or 1, mesh)
