@@ -211,6 +211,25 @@ def joins() -> list[Group]:
     ]
 
 
+def negatives() -> list[Group]:
+    """Many negatives at the default rate, at the usual one of few, and at smaller ones."""
+    numbers, cbow = product({"negatives": (5, 15, 30, 60)}), ("cbow", "negative")
+
+    def tried(*pairs: tuple[int, float]) -> list[Settings]:
+        return [{"negatives": number, "learning_rate": rate} for number, rate in pairs]
+
+    short = [*numbers, {"negatives": 120}, *tried((30, 0.1), (30, 0.05), (60, 0.1), (60, 0.03))]
+    long = [*numbers, *tried((30, 0.05), (60, 0.075), (60, 0.03))]
+    once = {"epochs": 1, "held_out": 0.01}
+    return [
+        Group("10mb", MAIN, short, {**once, "epochs": 5}, (1, 2)),
+        Group("100mb", MAIN, long, once, (1, 2)),
+        Group("100mb", cbow, [*numbers[2:], *tried((60, 0.25))], once, (1, 2)),
+        Group("lee", MAIN, [*numbers[2:], *tried((60, 0.1))], {"epochs": 10}, (1, 2, 3)),
+        *small_text()[:2],  # the same text at two rates, by w2vjax and by gensim
+    ]
+
+
 def small_text() -> list[Group]:
     """300 articles by w2vjax and by gensim, whose CBOW also gets the rate of skip-gram."""
     negatives, cbow = product({"negatives": (2, 5, 15, 30)}), ("cbow", "negative")
@@ -248,5 +267,6 @@ SWEEPS: dict[str, Callable[..., list[Group]]] = {
     "words": words,
     "copies": copies,
     "joins": joins,
+    "negatives": negatives,
     "small-text": small_text,
 }

@@ -13,7 +13,8 @@ from marks import slow
 
 import w2vjax as w2v
 from w2vjax.objectives.huffman import dropped_paths, log_normaliser
-from w2vjax.runs.held_out import evaluate_held_out, held_out_batches, offsets
+from w2vjax.objectives.model import score_offsets
+from w2vjax.runs.held_out import evaluate_held_out, held_out_batches
 
 
 def test_the_correction_of_paths_is_that_of_the_whole_distribution() -> None:
@@ -97,7 +98,8 @@ def test_both_public_losses_are_one(objective: str, sample: float) -> None:
     counts = corpus.vocab.counts
     noise = counts**0.75 / (counts**0.75).sum() if objective == "negative" else None
     keep = w2v.windows.keep_probabilities(counts, sample)
-    held_out_loss = jax.jit(partial(w2v.objectives.held_out_loss, offset=offsets(noise, keep)))
+    offset = score_offsets(noise, keep)
+    held_out_loss = jax.jit(partial(w2v.objectives.held_out_loss, offset=offset))
     total = pairs = 0.0
     for batch in held_out_batches(run.recipe, run.feed, 10**6):
         weight = float(batch.weights.sum())

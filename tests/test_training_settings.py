@@ -262,6 +262,29 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
 
 
 @pytest.mark.parametrize(
+    ("negatives", "long", "short"),
+    [(1, 0.075, 0.1), (16, 0.075, 0.1), (17, 0.075, 0.097), (30, 0.073, 0.073), (64, 0.05, 0.05)],
+)
+def test_many_negatives_take_a_smaller_rate(planted, negatives, long, short):
+    """By hand: 0.4 / sqrt(64) = .05. At .1, 60 negatives learned nothing of use."""
+    for words, rate in ((None, long), (1000, short)):
+        found = w2v.method(words=words, negatives=negatives)
+        assert found.learning_rate == rate
+        accelerated = found.learning_rate * found.accelerator_rate
+        assert accelerated <= max(rate, 0.4 / negatives**0.5)
+        usual = w2v.method(words=words)
+        assert accelerated <= usual.learning_rate * usual.accelerator_rate
+    for pair in (("cbow", "negative"), ("skip-gram", "hierarchical"), ("skip-gram", "softmax")):
+        assert w2v.method(*pair, negatives=negatives) == w2v.method(*pair)
+    usual = {"dim": 8, "min_count": 1, "negatives": negatives}
+    assert w2v.set_up(planted, w2v.Settings(**usual)).settings.learning_rate == short
+    assert methods.completed(w2v.Settings(**usual)).learning_rate == long
+    assert Arguments(negatives=negatives).chosen_method(1000).learning_rate == short
+    given = w2v.Settings(**usual, learning_rate=0.3)
+    assert w2v.set_up(planted, given).settings.learning_rate == 0.3
+
+
+@pytest.mark.parametrize(
     ("model", "words", "copies", "numbers"),
     [
         ("skip-gram", None, 1, (384, 0.05)),

@@ -334,6 +334,31 @@ def test_the_advice_of_a_run_follows_from_its_rate(model):
         assert ("the usual one" in said) == (rate is not None), (rate, said)
 
 
+@pytest.mark.parametrize(
+    ("mine", "base", "told"),
+    [(7.396, 7.345, True), (7.0, 7.0, True), (6.9, 7.0, False), (None, None, False)],
+)
+def test_a_model_no_better_than_frequencies_on_held_out_text_is_told_what_to_try(mine, base, told):
+    said = advice(2.0, 4.16, 5, held_out={"loss": mine, "unigram_loss": base, "pairs": 1.0})
+    assert (said is not None) == told
+    if said:
+        assert f"its loss there is {mine:.4f}, and theirs {base:.4f}" in said
+        assert "Try a longer text, or a lower learning rate." in said
+
+
+@pytest.mark.parametrize("model", ["skip-gram", "cbow"])
+def test_the_advice_of_a_run_looks_at_the_text_that_was_held_out(model):
+    noise = np.random.default_rng(0).integers(0, 30, (60, 20)).astype(str).tolist()
+    for text, learned in ((planted_text(lines=200), True), (noise, False)):
+        trained = w2v.train(
+            text, model=model, dim=8, epochs=20, min_count=1, sample=0, held_out=0.2
+        )
+        held = trained.summary["held_out"]
+        assert (held["loss"] < held["unigram_loss"]) == learned, held
+        said = trained.summary["advice"] or ""
+        assert ("predicts held-out text no better" in said) != learned, said
+
+
 def test_the_command_says_what_untrained_tables_have(cli, tmp_path):
     done = cli("train", "--out", tmp_path / "out", "--dim", "4", "--epochs", "2")
     assert done.code == 0

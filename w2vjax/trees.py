@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from w2vjax.errors import SettingError, shown
-from w2vjax.types import Tree
+from w2vjax.types import Rows, Tree
 
 Array = np.ndarray
 
@@ -77,6 +77,12 @@ def sum_repeated(ids: jax.Array, values: jax.Array) -> tuple[jax.Array, jax.Arra
 
     _, sums = jax.lax.associative_scan(join, (starts[:, None], values[order]))
     return order, jnp.where(ends[:, None], sums, jnp.zeros_like(sums))
+
+
+def coalesce(rows: Rows) -> Rows:
+    """The same gradient, ids in order, each id's sum in one place and zeros in the others."""
+    order, sums = sum_repeated(rows.ids, rows.values)
+    return Rows(rows.ids[order], sums)
 
 
 def of_floats(function: Any, tree: Tree) -> tuple[list[Any], Any]:

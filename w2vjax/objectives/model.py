@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
@@ -436,3 +437,15 @@ def held_out_loss(
         targets = draw_targets(objective, jax.random.key(0), tables, batch)
         loss = cross_entropy(objective, params, batch, targets)
     return loss / jnp.where(total > 0, total, jnp.ones_like(total))
+
+
+def score_offsets(noise: np.ndarray | None, keep: np.ndarray) -> Array:
+    """The ``offset`` of :func:`held_out_loss`: log noise - log keep, [V] float32.
+
+    No noise counts as 1. A noise of 0 counts as 1e-30, because 0 has no logarithm.
+
+    >>> print(score_offsets(np.array([0.75, 0.25]), np.array([0.75, 1.0])).round(4))
+    [ 0.     -1.3863]
+    """
+    top = np.ones(1) if noise is None else noise
+    return jnp.asarray(np.log(np.maximum(top, 1e-30)) - np.log(keep), jnp.float32)

@@ -157,7 +157,7 @@ class Arguments(Settings):
         asked, own = (self.chosen_mesh(), self.copies), self.optimizer or row_sgd
         copies = copies_on(*asked) if words is None else copies_of(*asked, own)
         chosen = self.method or methods.method(
-            self.model, self.objective, words, self.epochs, copies
+            self.model, self.objective, words, self.epochs, copies, self.negatives
         )
         named = self.model, self.objective
         if self.method is not None and named != (Settings.model, Settings.objective):

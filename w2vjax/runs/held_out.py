@@ -24,7 +24,7 @@ import numpy as np
 
 from w2vjax.devices.feed import Feed, marked
 from w2vjax.objectives.huffman import Dropped, dropped_paths, path_correction
-from w2vjax.objectives.model import held_out_loss
+from w2vjax.objectives.model import held_out_loss, score_offsets
 from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.setup import Run
 from w2vjax.training.step import Recipe, split_lines
@@ -35,7 +35,6 @@ from w2vjax.windows.sampling import full_reach, keep_probabilities
 Given: TypeAlias = tuple[Tables, jax.Array, jax.Array | None, Dropped | None]
 _CHUNK = 4096  # words of the vocabulary at a time
 _BATCH_WORDS = 1024  # the most that are scored at once, whatever a step of training has
-_SMALLEST = 1e-30  # a probability of 0 has no logarithm
 
 
 def evaluate_held_out(
@@ -74,7 +73,7 @@ def evaluate_held_out(
     if hierarchical and (keep < 1).any():
         dropped = dropped_paths(run.tables, keep)
     objective = run.recipe.objective if hierarchical else None
-    offset = None if hierarchical else offsets(noise, keep)
+    offset = None if hierarchical else score_offsets(noise, keep)
     measure = partial(_measure, objective, params, (run.tables, unigram, offset, dropped))
     groups = min(run.recipe.groups, max(1, _BATCH_WORDS // run.recipe.block_words))
     sums = np.zeros(3)
@@ -101,16 +100,6 @@ def _measure(
     if dropped is not None:
         loss = loss + path_correction(params, batch, dropped)
     return loss, base, pairs
-
-
-def offsets(noise: np.ndarray | None, keep: np.ndarray) -> jax.Array:
-    """log noise - log keep, [V] float32: what joins the scores. No noise counts as 1.
-
-    >>> print(offsets(np.array([0.75, 0.25]), np.array([0.75, 1.0])).round(4))
-    [ 0.     -1.3863]
-    """
-    top = np.ones(1) if noise is None else noise
-    return jnp.asarray(np.log(np.maximum(top, _SMALLEST)) - np.log(keep), jnp.float32)
 
 
 def held_out_batches(recipe: Recipe, feed: Feed, most_words: int) -> Iterator[Batch]:

@@ -79,10 +79,11 @@ class Trained(NamedTuple):
             measured. learning_rate. words_per_second: since the last record. seconds: of training,
             with what callbacks take. seconds_left.
         summary: words, steps, epochs, vocabulary: how much. loss: of the last record.
-            untrained_loss: what tables have that have learned nothing. advice: what to try if the
-            loss is near that, or None. train_seconds, corpus_seconds, compile_seconds,
-            total_seconds, raw_words_per_second. settings, corpus, device, versions. held_out: the
-            loss on held-out lines, if there are some.
+            untrained_loss: what tables have that have learned nothing. held_out: the loss on
+            held-out lines, if there are some. advice: what to try if the loss is near that of
+            untrained tables, or held-out lines are predicted no better than by frequencies.
+            train_seconds, corpus_seconds, compile_seconds, total_seconds, raw_words_per_second.
+            settings, corpus, device, versions.
         run: the functions, the settings and the feed.
     """
 
@@ -312,7 +313,9 @@ def summarize(
     """What a run did, as plain as JSON."""
     corpus, steps = job.feed.corpus, position.steps
     loss = report.history[-1]["loss"] if report.history else None
-    base = None if untrained is None else untrained.loss
+    base, held = None if untrained is None else untrained.loss, None
+    if job.settings.held_out and isinstance(job.settings.objective, str):
+        held = evaluate_held_out(job, job.state.params)
     summary = {
         "words": position.words,
         "steps": steps,
@@ -320,7 +323,7 @@ def summarize(
         "vocabulary": len(corpus.vocab),
         "loss": loss,
         "untrained_loss": base,
-        "advice": advice(loss, base, steps, times_usual_rate(job), job.feed.copies),
+        "advice": advice(loss, base, steps, times_usual_rate(job), job.feed.copies, held),
         "train_seconds": position.seconds,
         "raw_words_per_second": position.words / max(position.seconds, 1e-9),
         "settings": job.settings.as_json() | {"learning_rate": first_rate(job)},
@@ -328,6 +331,4 @@ def summarize(
         "device": own_device(job.recipe.mesh).device_kind,
         "versions": {"jax": jax.__version__, "numpy": np.__version__},
     }
-    if job.settings.held_out and isinstance(job.settings.objective, str):
-        summary["held_out"] = evaluate_held_out(job, job.state.params)
-    return summary
+    return summary if held is None else summary | {"held_out": held}

@@ -4,7 +4,7 @@ A run whose loss stays above that of tables that have learned nothing
 (:mod:`w2vjax.objectives.untrained`) has diverged, long before a number stops being finite.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TypeAlias
@@ -60,9 +60,14 @@ def untrained_beside(job: Run) -> Waiting:
 
 
 def advice(
-    loss: float | None, untrained: float | None, steps: int, times: float = 1.0, copies: int = 1
+    loss: float | None,
+    untrained: float | None,
+    steps: int,
+    times: float = 1.0,
+    copies: int = 1,
+    held_out: Mapping[str, float | None] | None = None,
 ) -> str | None:
-    """What to try where a run has not learned much; None for others.
+    """What to try where a run has not learned much, or nothing of use; None for others.
 
     Args:
         loss: of the last record.
@@ -70,6 +75,7 @@ def advice(
         steps: of the run.
         times: the learning rate, divided by the usual one.
         copies: of the tables.
+        held_out: the loss on held-out text, and that of the unigram distribution.
 
     >>> advice(4.15, 4.16, 5)
     'The run has learned little: its loss of 4.1500 is near the 4.1600 of untrained tables. It ...'
@@ -78,7 +84,12 @@ def advice(
     >>> advice(2.0, 4.16, 5)
     """
     if loss is None or untrained is None or loss < _NEAR * untrained:
-        return None
+        mine, base = ((held_out or {}).get(name) for name in ("loss", "unigram_loss"))
+        if mine is None or base is None or mine < base:
+            return None
+        cause = "The model predicts held-out text no better than the frequencies of its words do"
+        why = f"its loss there is {mine:.4f}, and theirs {base:.4f}"
+        return f"{cause}: {why}. Try a longer text, or a lower learning rate."
     cause = f"The run has learned little: its loss of {loss:.4f} is near the {untrained:.4f} of"
     if not 1 / _FAR_RATE <= times <= _FAR_RATE:
         why = f"Its learning rate is {times:.3g} times the usual one. Leave the rate out."
@@ -100,9 +111,8 @@ def times_usual_rate(job: Run) -> float:
     settings, rate = job.settings, first_rate(job)
     if rate is None or not isinstance(settings.objective, str):
         return 1.0
-    words, copies = len(job.feed.corpus.ids), job.feed.copies
-    usual = method(settings.model, settings.objective, words, settings.epochs, copies)
-    return rate / usual.learning_rate
+    of_run = len(job.feed.corpus.ids), settings.epochs, job.feed.copies, settings.negatives
+    return rate / method(settings.model, settings.objective, *of_run).learning_rate
 
 
 def remedy(job: Run) -> str:

@@ -32,6 +32,11 @@ FEW_WORDS = 1 << 13
 # words (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
+# Skip-gram's rate times the root of its number of negatives is at most this. At the usual rate, 60
+# negatives learned less than the unigram distribution (benchmarks/results/cpu-2-cores/
+# sweep-negatives.json). A center of skip-gram meets those of several positives, and a mean of CBOW
+# those of one.
+_MOST_BY_NEGATIVES = 0.4
 # What one copy takes, where a text has so many words or more that it usually gets two. Joins take
 # the mean of frequent rows, so two copies may take noisier steps. On an accelerator nothing changes
 # (benchmarks/results/cpu-2-cores/sweep-copies.json).
@@ -91,13 +96,7 @@ _SHIPPED = (
     Method("cbow", "hierarchical", cbow.cbow_weighted_batch, 0.15, 96),
     Method("cbow", "softmax", cbow.cbow_block_batch, 0.5, 1024),
 )
-# The same windows with means that weigh by their words.
-_WEIGHTED: dict[Windows, Windows] = {
-    cbow.cbow_single_batch: cbow.cbow_weighted_batch,
-    cbow.cbow_block_batch: cbow.cbow_weighted_block_batch,
-}
-_UNWEIGHTED = {counted: plain for plain, counted in _WEIGHTED.items()}
-SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *_WEIGHTED, *_UNWEIGHTED}
+SHIPPED_WINDOWS = {*(each.windows for each in _SHIPPED), *cbow.WEIGHTED, *cbow.UNWEIGHTED}
 METHODS: dict[tuple[str, str], Method] = {
     (each.model, str(each.objective)): each for each in _SHIPPED
 }
@@ -131,13 +130,15 @@ def method(
     words: int | None = None,
     epochs: int = 1,
     copies: int | None = None,
+    negatives: int | None = None,
 ) -> Method:
     """The method that was measured for a model, an objective and a length of text.
 
     ``train`` takes this method, with the words, epochs and copies of its run, unless another is
     given. The numbers are for the usual number of copies. One copy alone takes a smaller rate by
     negative sampling, if the text is long: skip-gram 0.05 with 384 words a step, and CBOW half.
-    On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. A mean
+    On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. With
+    many negatives it takes 0.4 / sqrt(negatives) at most, on every device. A mean
     of context words is nearly unique to its place, so CBOW learns a short text by heart. Its rate
     is that of a long text times, to two digits::
 
@@ -146,7 +147,8 @@ def method(
     On fewer than SHORT_TEXT words CBOW also weighs a mean by its number of words
     (:func:`~w2vjax.windows.cbow.cbow_weighted_block_batch`).
 
-    Source: benchmarks/results/cpu-2-cores/sweep-words.json and sweep-small-text.json.
+    Source: sweep-words.json, sweep-small-text.json and sweep-negatives.json in
+    benchmarks/results/cpu-2-cores.
 
     Args:
         model: "skip-gram" or "cbow".
@@ -155,6 +157,7 @@ def method(
         words: of the text; None for a long one.
         epochs: how many times the text is read.
         copies: of the tables, if the caller says how many; None for the usual number.
+        negatives: of each positive; None for the usual number.
 
     Returns:
         The method, whose parts ``_replace`` changes.
@@ -168,6 +171,8 @@ def method(
     (0.075, 0.1)
     >>> method(copies=1).learning_rate, method(words=48_000, copies=1).learning_rate
     (0.05, 0.1)
+    >>> method(negatives=30).learning_rate, method(negatives=60).learning_rate
+    (0.073, 0.052)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
     ('cbow_block_batch', 'cbow_weighted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
@@ -186,18 +191,22 @@ def method(
     whole_number("words", 0 if words is None else words, least=0)
     whole_number("epochs", epochs)
     whole_number("copies", 1 if copies is None else copies, most=1_024)
+    negatives = whole_number("negatives", NEGATIVES if negatives is None else negatives)
     least, alone = _OF_ONE_COPY.get((model, objective), (0, {}))
     if copies == 1 and (words is None or words >= least):
         chosen = chosen._replace(**alone)
-    if words is None:
-        return chosen
-    if model == "skip-gram" and words < MANY_WORDS:
-        return chosen._replace(learning_rate=_larger_rate(chosen), accelerator_rate=1.0)
-    if model == "cbow":
+    if model == "skip-gram":
+        if words is not None and words < MANY_WORDS:
+            chosen = chosen._replace(learning_rate=_larger_rate(chosen), accelerator_rate=1.0)
+        most = _MOST_BY_NEGATIVES / math.sqrt(negatives) if objective == "negative" else math.inf
+        rate = chosen.learning_rate if chosen.learning_rate < most else float(f"{most:.2g}")
+        times = max(1.0, min(chosen.accelerator_rate, most / rate))
+        return chosen._replace(learning_rate=rate, accelerator_rate=times)
+    if words is not None:
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
         if words < SHORT_TEXT:
-            chosen = chosen._replace(windows=_WEIGHTED.get(chosen.windows, chosen.windows))
+            chosen = chosen._replace(windows=cbow.WEIGHTED.get(chosen.windows, chosen.windows))
     return chosen
 
 
@@ -215,7 +224,7 @@ def undivided(chosen: Method) -> Method:
     0.05
     """
     # That gradient counts a mean by its words already.
-    chosen = chosen._replace(windows=_UNWEIGHTED.get(chosen.windows, chosen.windows))
+    chosen = chosen._replace(windows=cbow.UNWEIGHTED.get(chosen.windows, chosen.windows))
     chosen = chosen._replace(embed_backward=embed_backward_undivided)
     return chosen._replace(learning_rate=0.05, accelerator_rate=1.0)
 
@@ -247,7 +256,6 @@ def make_objective(
         from w2vjax.devices.fused import on_gpu  # Pallas takes long to import
     except ImportError:  # a JAX without Triton
         return objective
-
     return on_gpu(objective)
 
 
@@ -268,7 +276,8 @@ def completed(
     (192, 160)
     """
     settings.check()
-    chosen = chosen or method(settings.model, settings.objective, copies=settings.copies)
+    asked = settings.model, settings.objective, None, 1, settings.copies, settings.negatives
+    chosen = chosen or method(*asked)
     for name in ("batch_words", "accelerator_words"):  # of both devices, on whichever it runs
         whole_number(name, getattr(chosen, name), most=MOST_BATCH_WORDS)
     if not 0 < number("accelerator_rate", chosen.accelerator_rate) < math.inf:

@@ -37,7 +37,7 @@ from w2vjax.errors import SettingError
 from w2vjax.objectives.bounds import StepTotals, bounded_steps, zero_totals
 from w2vjax.objectives.model import to_dense
 from w2vjax.real import number
-from w2vjax.trees import add_rows, sum_repeated
+from w2vjax.trees import add_rows, coalesce, sum_repeated
 from w2vjax.types import Gradient, Params, Rows, ScalarOrSchedule
 
 # The state of an optax transformation: a pytree of its own.
@@ -252,12 +252,6 @@ def dense(optimizer: optax.GradientTransformation) -> optax.GradientTransformati
         return updates, WholeTables(inner)
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def coalesce(rows: Rows) -> Rows:
-    """The same gradient, ids in order, each id's sum in one place and zeros in the others."""
-    order, sums = sum_repeated(rows.ids, rows.values)
-    return Rows(rows.ids[order], sums)
 
 
 def check_optimizer(optimizer: optax.GradientTransformation, params: Params) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from w2vjax.errors import SettingError
 from w2vjax.ids import as_ids
 from w2vjax.trees import float_dtype
-from w2vjax.types import Batch, Inputs
+from w2vjax.types import Batch, Inputs, Windows
 from w2vjax.windows.skipgram import block_batch, real_weights
 
 
@@ -189,3 +189,11 @@ def cbow_weighted_batch(
     ([[4], [5]], [[[0.5]], [[1.0]]])
     """
     return one_word_each(cbow_weighted_block_batch(tokens, segments, reach, dtype))
+
+
+# The same windows, whose means count by their number of words.
+WEIGHTED: dict[Windows, Windows] = {
+    cbow_single_batch: cbow_weighted_batch,
+    cbow_block_batch: cbow_weighted_block_batch,
+}
+UNWEIGHTED = {weighted: plain for plain, weighted in WEIGHTED.items()}
