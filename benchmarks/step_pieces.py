@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import w2vjax as w2v
+from w2vjax.bits import random_bits
 from w2vjax.objectives.negative import draw
 from w2vjax.objectives.shared import SharedTargets
 from w2vjax.training.step import Recipe, State, split_lines
@@ -183,6 +184,6 @@ def randomness(recipe: Recipe, chunk: int, steps: int, tables: Any, each_step: b
         keys = jax.random.split(key, 3)
         size = recipe.groups * recipe.block_words
         reach = recipe.reach(keys[1], (chunk + size,), recipe.window)
-        return jax.random.bits(keys[0], (chunk,), jnp.uint32), reach, negatives(keys[2])
+        return random_bits(keys[0], (chunk,)), reach, negatives(keys[2])
 
     return partial(jax.jit(all_of), jax.random.key(0))

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import w2vjax as w2v
+from w2vjax import bits
+from w2vjax.bits import random_bits
 from w2vjax.training import methods
 from w2vjax.training.settings import Settings
 from w2vjax.training.setup import lower, set_up
@@ -20,8 +22,45 @@ from w2vjax.windows.sampling import (
     prefix_sum,
 )
 
+PIECE = bits._PIECE
 
-@pytest.mark.slow
+
+@pytest.mark.parametrize("dtype", [jnp.uint32, jnp.uint16, jnp.uint8])
+@pytest.mark.parametrize(
+    "shape",
+    [(), (0,), (7,), (2 * PIECE - 1,), (2 * PIECE,), (2 * PIECE + 1,), (3, 5, PIECE), (2, 77_777)],
+)
+def test_random_bits_are_those_of_jax(shape, dtype):
+    for seed in (0, 1, 2**32 - 1):
+        key = jax.random.fold_in(jax.random.key(seed), 3)
+        found, drawn = random_bits(key, shape, dtype), jax.random.bits(key, shape, dtype)
+        assert found.dtype == drawn.dtype
+        np.testing.assert_array_equal(found, drawn)
+
+
+def test_random_bits_of_other_keys_are_those_of_jax():
+    shape = (3 * PIECE,)
+    for key in (jax.random.key(5, impl="rbg"), jax.random.PRNGKey(5), jax.random.key(5)):
+        np.testing.assert_array_equal(random_bits(key, shape), jax.random.bits(key, shape))
+    keys = jax.random.split(jax.random.key(6), 3)
+    each = [jax.random.bits(key, shape) for key in keys]
+    np.testing.assert_array_equal(jax.vmap(lambda key: random_bits(key, shape))(keys), each)
+    with pytest.raises(ValueError, match="key"):
+        random_bits(keys, shape)
+
+
+def test_many_random_bits_are_drawn_in_pieces():
+    """Else the tests above would compare JAX with itself. A GPU keeps JAX's own."""
+
+    def program(size, platform):
+        traced = jax.jit(lambda key: random_bits(key, (size,))).trace(jax.random.key(0))
+        return traced.lower(lowering_platforms=(platform,)).as_text()
+
+    of_pieces = [f"tensor<{PIECE}xui32>" in program(n, "cpu") for n in (PIECE + 1, 3 * PIECE)]
+    assert of_pieces == [False, True]
+    assert f"tensor<{PIECE}xui32>" not in program(3 * PIECE, "cuda")
+
+
 @pytest.mark.slow
 def test_words_are_counted_exactly_where_float32_has_no_odd_numbers():
     """A chunk may have 2^30 words, and float32 counts to 2^24."""

@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
+from w2vjax.bits import random_bits
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.lazy import cached
 from w2vjax.objectives.logistic import (
@@ -106,7 +107,7 @@ def draw(key: Array, table: Alias, shape: tuple[int, ...]) -> Array:
     One number x of 64 bits gives slot and coin: x * V / 2^64 has the slot before the point and the
     coin after it. The coin has 32 bits, so the probability of each word is exact to 2^-32 / V.
     """
-    high, low = jax.random.bits(key, (2, *shape), jnp.uint32)
+    high, low = random_bits(key, (2, *shape))
     return pick(high, low, table)
 
 

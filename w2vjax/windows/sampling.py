@@ -19,6 +19,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
 
+from w2vjax.bits import random_bits
 from w2vjax.errors import SettingError, whole_number
 from w2vjax.real import number, sound_counts
 
@@ -123,7 +124,7 @@ def subsample(
     [[1, 1, 0], [0, 1, -1], 2]
     """
     threshold = keep[tokens]
-    bits = jax.random.bits(key, tokens.shape, jnp.uint32)
+    bits = random_bits(key, tokens.shape)
     stays = (segments >= 0) & ((bits < threshold) | (threshold == jnp.uint32(2**32 - 1)))
     place = jnp.where(stays, prefix_sum(stays), tokens.shape[0])
     source = jnp.full(tokens.shape, -1, jnp.int32)
@@ -154,7 +155,7 @@ def draw_reach(key: Array, shape: tuple[int, ...], window: int) -> Array:
     >>> [round(float((reach == r).mean()), 2) for r in (1, 2)]
     [0.33, 0.33]
     """
-    bits = jax.random.bits(key, shape, jnp.uint16).astype(jnp.uint32)
+    bits = random_bits(key, shape, jnp.uint16).astype(jnp.uint32)
     return jnp.asarray(1 + ((bits * jnp.uint32(window)) >> 16), jnp.int32)
 
 
