@@ -36,7 +36,7 @@ _LEAST_SHARE = 0.1
 # negatives learned less than the unigram distribution (benchmarks/results/cpu-2-cores/
 # sweep-negatives.json). A center of skip-gram meets those of several positives, and a mean of CBOW
 # those of one.
-_MOST_BY_NEGATIVES = 0.4
+_MOST_BY_NEGATIVES = 0.375
 # What one copy takes, where a text has so many words or more that it usually gets two. Joins take
 # the mean of frequent rows, so two copies may take noisier steps. On an accelerator nothing changes
 # (benchmarks/results/cpu-2-cores/sweep-copies.json).
@@ -138,7 +138,7 @@ def method(
     given. The numbers are for the usual number of copies. One copy alone takes a smaller rate by
     negative sampling, if the text is long: skip-gram 0.05 with 384 words a step, and CBOW half.
     On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. With
-    many negatives it takes 0.4 / sqrt(negatives) at most, on every device. A mean
+    many negatives it takes 0.375 / sqrt(negatives) at most, on every device. A mean
     of context words is nearly unique to its place, so CBOW learns a short text by heart. Its rate
     is that of a long text times, to two digits::
 
@@ -172,7 +172,7 @@ def method(
     >>> method(copies=1).learning_rate, method(words=48_000, copies=1).learning_rate
     (0.05, 0.1)
     >>> method(negatives=30).learning_rate, method(negatives=60).learning_rate
-    (0.073, 0.052)
+    (0.068, 0.048)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
     ('cbow_block_batch', 'cbow_weighted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
