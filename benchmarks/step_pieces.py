@@ -16,7 +16,8 @@ import w2vjax as w2v
 from w2vjax.bits import random_bits
 from w2vjax.objectives.negative import draw
 from w2vjax.objectives.shared import SharedTargets
-from w2vjax.training.step import Recipe, State, split_lines
+from w2vjax.training.step import Recipe, State
+from w2vjax.windows.sampling import split_lines
 
 STACK = 16
 Call = Callable[[], Any]

@@ -36,7 +36,7 @@ def pair_defaults(settings: Settings, corpus: Any) -> Any:
     """The complete settings that the library chooses for model, objective and corpus."""
     names = {
         name: settings[name]
-        for name in ("model", "objective", "copies", "epochs", "negatives")
+        for name in ("model", "objective", "copies", "epochs", "negatives", "window")
         if name in settings
     }
     return w2v.set_up(corpus, w2v.Settings(dim=1, **names)).settings

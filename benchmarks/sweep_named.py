@@ -211,21 +211,33 @@ def joins() -> list[Group]:
     ]
 
 
-def negatives() -> list[Group]:
-    """Many negatives at the default rate, at the usual one of few, and at smaller ones."""
-    numbers, cbow = product({"negatives": (5, 15, 30, 60)}), ("cbow", "negative")
+def wide() -> list[Group]:
+    """Many negatives and wide windows, at the default rate and around it."""
+    cbow, trees = ("cbow", "negative"), ("skip-gram", "hierarchical")
 
-    def tried(*pairs: tuple[int, float]) -> list[Settings]:
-        return [{"negatives": number, "learning_rate": rate} for number, rate in pairs]
+    def tried(name: str, *numbers: int, **rates: tuple[float, ...]) -> list[Settings]:
+        """Each number at the default rate, and those of ``rates`` (``x30``) at these rates."""
+        return [
+            *product({name: numbers}),
+            *(
+                {name: int(number[1:]), "learning_rate": rate}
+                for number, each in rates.items()
+                for rate in each
+            ),
+        ]
 
-    short = [*numbers, {"negatives": 120}, *tried((30, 0.1), (30, 0.05), (60, 0.1), (60, 0.03))]
-    long = [*numbers, *tried((30, 0.05), (60, 0.075), (60, 0.03))]
-    once = {"epochs": 1, "held_out": 0.01}
+    one, three = {"epochs": 1, "held_out": 0.01}, {"epochs": 3, "held_out": 0.01}
+    both = tried("negatives", 5, 15, 30, 60, 120, x30=(0.1, 0.05), x60=(0.1, 0.03))
+    both += tried("window", 20, 50, 100, 200, x100=(0.1, 0.025), x200=(0.1,))
+    long = tried("negatives", 5, 15, 30, 60, x30=(0.05,), x60=(0.075, 0.03))
+    of_cbow = [*tried("negatives", 60, x60=(0.25,)), *tried("window", 100, x100=(0.25,))]
     return [
-        Group("10mb", MAIN, short, {**once, "epochs": 5}, (1, 2)),
-        Group("100mb", MAIN, long, once, (1, 2)),
-        Group("100mb", cbow, [*numbers[2:], *tried((60, 0.25))], once, (1, 2)),
-        Group("lee", MAIN, [*numbers[2:], *tried((60, 0.1))], {"epochs": 10}, (1, 2, 3)),
+        Group("10mb", MAIN, both, three, (1, 2)),
+        Group("10mb", cbow, of_cbow, three, (1, 2)),
+        Group("10mb", trees, tried("window", 20, 50, x50=(0.05, 0.0125)), one, (1, 2)),
+        Group("100mb", MAIN, long, one, (1, 2)),
+        Group("100mb", MAIN, tried("window", 50, 100, x100=(0.075,)), one),
+        Group("lee", MAIN, tried("negatives", 30, 60, x60=(0.1,)), {"epochs": 10}, (1, 2, 3)),
         *small_text()[:2],  # the same text at two rates, by w2vjax and by gensim
     ]
 
@@ -267,6 +279,6 @@ SWEEPS: dict[str, Callable[..., list[Group]]] = {
     "words": words,
     "copies": copies,
     "joins": joins,
-    "negatives": negatives,
+    "wide": wide,
     "small-text": small_text,
 }

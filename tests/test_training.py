@@ -29,7 +29,7 @@ from w2vjax.runs import loop
 from w2vjax.training import methods
 from w2vjax.training.copies import join, join_states
 from w2vjax.training.settings import Settings
-from w2vjax.training.step import Recipe, State, compile_chunk, split_lines, train_chunk
+from w2vjax.training.step import Recipe, State, compile_chunk, train_chunk
 from w2vjax.training.updates import (
     RepeatedRows,
     WholeTables,
@@ -39,7 +39,7 @@ from w2vjax.training.updates import (
 )
 from w2vjax.types import Params, Rows
 from w2vjax.windows.cbow import cbow_block_batch
-from w2vjax.windows.sampling import chunk_seed, full_reach, keep_thresholds
+from w2vjax.windows.sampling import chunk_seed, full_reach, keep_thresholds, split_lines
 from w2vjax.windows.skipgram import block_batch
 
 

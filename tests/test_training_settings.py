@@ -262,32 +262,50 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
 
 
 @pytest.mark.parametrize(
-    ("negatives", "long", "short"),
+    ("name", "number", "long", "short"),
     [
-        (1, 0.075, 0.1),
-        (14, 0.075, 0.1),
-        (16, 0.075, 0.094),
-        (30, 0.068, 0.068),
-        (100, 0.037, 0.037),
+        ("negatives", 1, 0.075, 0.1),
+        ("negatives", 14, 0.075, 0.1),
+        ("negatives", 16, 0.075, 0.094),
+        ("negatives", 30, 0.068, 0.068),
+        ("negatives", 100, 0.037, 0.037),
+        ("window", 1, 0.075, 0.1),
+        ("window", 50, 0.075, 0.1),
+        ("window", 80, 0.062, 0.062),
+        ("window", 1000, 0.005, 0.005),
     ],
 )
-def test_many_negatives_take_a_smaller_rate(planted, negatives, long, short):
-    """By hand: 0.375 / sqrt(16) = .09375. At .1, 60 negatives learned nothing of use."""
+def test_many_negatives_and_wide_windows_take_a_smaller_rate(planted, name, number, long, short):
+    """By hand: 0.375 / sqrt(16) = .09375, 5 / 80 = .0625. At .1, 60 negatives unlearned a text."""
+    given = {name: number}
+    most = 0.375 / number**0.5 if name == "negatives" else 5 / number
     for words, rate in ((None, long), (1000, short)):
-        found = w2v.method(words=words, negatives=negatives)
+        found, usual = w2v.method(words=words, **given), w2v.method(words=words)
         assert found.learning_rate == rate
         accelerated = found.learning_rate * found.accelerator_rate
-        assert accelerated <= max(rate, 0.375 / negatives**0.5)
-        usual = w2v.method(words=words)
-        assert accelerated <= usual.learning_rate * usual.accelerator_rate
-    for pair in (("cbow", "negative"), ("skip-gram", "hierarchical"), ("skip-gram", "softmax")):
-        assert w2v.method(*pair, negatives=negatives) == w2v.method(*pair)
-    usual = {"dim": 8, "min_count": 1, "negatives": negatives}
-    assert w2v.set_up(planted, w2v.Settings(**usual)).settings.learning_rate == short
-    assert methods.completed(w2v.Settings(**usual)).learning_rate == long
-    assert Arguments(negatives=negatives).chosen_method(1000).learning_rate == short
-    given = w2v.Settings(**usual, learning_rate=0.3)
-    assert w2v.set_up(planted, given).settings.learning_rate == 0.3
+        usually = usual.learning_rate * usual.accelerator_rate
+        assert accelerated == pytest.approx(min(usually, most), rel=0.02)
+    for pair in (("cbow", "negative"), ("cbow", "hierarchical"), ("skip-gram", "softmax")):
+        assert w2v.method(*pair, **given) == w2v.method(*pair)
+    settings = w2v.Settings(dim=8, min_count=1, **given)
+    assert w2v.set_up(planted, settings).settings.learning_rate == short
+    assert methods.completed(settings).learning_rate == long
+    assert Arguments(**given).chosen_method(1000).learning_rate == short
+    own = dataclasses.replace(settings, learning_rate=0.3)
+    assert w2v.set_up(planted, own).settings.learning_rate == 0.3
+
+
+@pytest.mark.parametrize(("window", "rate"), [(5, 0.035), (35, 0.035), (50, 0.025), (250, 0.005)])
+def test_a_wide_window_takes_a_smaller_rate_with_trees(window, rate):
+    found = w2v.method("skip-gram", "hierarchical", window=window)
+    assert found.learning_rate == rate
+    assert found.learning_rate * found.accelerator_rate <= 0.05
+    assert w2v.method("skip-gram", "hierarchical", negatives=100).learning_rate == 0.035
+
+
+def test_an_objective_of_the_callers_own_takes_the_rate_of_its_window():
+    own = w2v.negative_sampling(5)
+    assert w2v.method("skip-gram", own, window=100).learning_rate == 0.05
 
 
 @pytest.mark.parametrize(

@@ -156,9 +156,8 @@ class Arguments(Settings):
 
         asked, own = (self.chosen_mesh(), self.copies), self.optimizer or row_sgd
         copies = copies_on(*asked) if words is None else copies_of(*asked, own)
-        chosen = self.method or methods.method(
-            self.model, self.objective, words, self.epochs, copies, self.negatives
-        )
+        numbers = words, self.epochs, copies, self.negatives, self.window
+        chosen = self.method or methods.method(self.model, self.objective, *numbers)
         named = self.model, self.objective
         if self.method is not None and named != (Settings.model, Settings.objective):
             raise SettingError(

@@ -27,9 +27,9 @@ from w2vjax.objectives.huffman import Dropped, dropped_paths, path_correction
 from w2vjax.objectives.model import held_out_loss, score_offsets
 from w2vjax.objectives.negative import noise_mass
 from w2vjax.training.setup import Run
-from w2vjax.training.step import Recipe, split_lines
+from w2vjax.training.step import Recipe
 from w2vjax.types import Batch, Objective, Params, Tables
-from w2vjax.windows.sampling import full_reach, keep_probabilities
+from w2vjax.windows.sampling import full_reach, keep_probabilities, split_lines
 
 # The objective's tables, log p of the unigram distribution, the offsets, the dropped words.
 Given: TypeAlias = tuple[Tables, jax.Array, jax.Array | None, Dropped | None]

@@ -111,8 +111,9 @@ def times_usual_rate(job: Run) -> float:
     settings, rate = job.settings, first_rate(job)
     if rate is None or not isinstance(settings.objective, str):
         return 1.0
-    of_run = len(job.feed.corpus.ids), settings.epochs, job.feed.copies, settings.negatives
-    return rate / method(settings.model, settings.objective, *of_run).learning_rate
+    given = len(job.feed.corpus.ids), settings.epochs, job.feed.copies, settings.negatives
+    usual = method(settings.model, settings.objective, *given, settings.window)
+    return rate / usual.learning_rate
 
 
 def remedy(job: Run) -> str:

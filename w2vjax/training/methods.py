@@ -32,11 +32,13 @@ FEW_WORDS = 1 << 13
 # words (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
-# Skip-gram's rate times the root of its number of negatives is at most this. At the usual rate, 60
-# negatives learned less than the unigram distribution (benchmarks/results/cpu-2-cores/
-# sweep-negatives.json). A center of skip-gram meets those of several positives, and a mean of CBOW
-# those of one.
+# Skip-gram's rate times the root of its number of negatives is at most this, and times its window
+# at most that. A center meets all positives of a wide window in one step, each with its negatives,
+# and goes too far at the usual rate: 60 negatives learned less than the unigram distribution, and a
+# window of 100 two thirds of what it learns at half the rate (benchmarks/results/cpu-2-cores/
+# sweep-wide.json). A mean of CBOW has one positive.
 _MOST_BY_NEGATIVES = 0.375
+_MOST_BY_WINDOW = {"negative": 5.0, "hierarchical": 1.25}
 # What one copy takes, where a text has so many words or more that it usually gets two. Joins take
 # the mean of frequent rows, so two copies may take noisier steps. On an accelerator nothing changes
 # (benchmarks/results/cpu-2-cores/sweep-copies.json).
@@ -131,6 +133,7 @@ def method(
     epochs: int = 1,
     copies: int | None = None,
     negatives: int | None = None,
+    window: int | None = None,
 ) -> Method:
     """The method that was measured for a model, an objective and a length of text.
 
@@ -138,7 +141,8 @@ def method(
     given. The numbers are for the usual number of copies. One copy alone takes a smaller rate by
     negative sampling, if the text is long: skip-gram 0.05 with 384 words a step, and CBOW half.
     On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. With
-    many negatives it takes 0.375 / sqrt(negatives) at most, on every device. A mean
+    many negatives it takes 0.375 / sqrt(negatives) at most, on every device, and with a wide window
+    5 / window, or 1.25 / window with trees. A mean
     of context words is nearly unique to its place, so CBOW learns a short text by heart. Its rate
     is that of a long text times, to two digits::
 
@@ -147,7 +151,7 @@ def method(
     On fewer than SHORT_TEXT words CBOW also weighs a mean by its number of words
     (:func:`~w2vjax.windows.cbow.cbow_weighted_block_batch`).
 
-    Source: sweep-words.json, sweep-small-text.json and sweep-negatives.json in
+    Source: sweep-words.json, sweep-small-text.json and sweep-wide.json in
     benchmarks/results/cpu-2-cores.
 
     Args:
@@ -157,7 +161,7 @@ def method(
         words: of the text; None for a long one.
         epochs: how many times the text is read.
         copies: of the tables, if the caller says how many; None for the usual number.
-        negatives: of each positive; None for the usual number.
+        negatives, window: of the run; None for the usual numbers.
 
     Returns:
         The method, whose parts ``_replace`` changes.
@@ -173,13 +177,16 @@ def method(
     (0.05, 0.1)
     >>> method(negatives=30).learning_rate, method(negatives=60).learning_rate
     (0.068, 0.048)
+    >>> method(window=20).learning_rate, method(window=100).learning_rate
+    (0.075, 0.05)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
     ('cbow_block_batch', 'cbow_weighted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
     >>> mine = method("cbow")._replace(optimizer=row_adagrad, learning_rate=0.05)
     """
     if isinstance(objective, Objective):
-        return method(model, "negative", words, epochs, copies)._replace(objective=objective)
+        chosen = method(model, "negative", words, epochs, copies, window=window)
+        return chosen._replace(objective=objective)
     try:
         chosen = METHODS[model, objective]
     except (KeyError, TypeError):
@@ -192,13 +199,16 @@ def method(
     whole_number("epochs", epochs)
     whole_number("copies", 1 if copies is None else copies, most=1_024)
     negatives = whole_number("negatives", NEGATIVES if negatives is None else negatives)
+    wide = whole_number("window", 1 if window is None else window)
     least, alone = _OF_ONE_COPY.get((model, objective), (0, {}))
     if copies == 1 and (words is None or words >= least):
         chosen = chosen._replace(**alone)
     if model == "skip-gram":
         if words is not None and words < MANY_WORDS:
             chosen = chosen._replace(learning_rate=_larger_rate(chosen), accelerator_rate=1.0)
-        most = _MOST_BY_NEGATIVES / math.sqrt(negatives) if objective == "negative" else math.inf
+        most = _MOST_BY_WINDOW.get(str(objective), math.inf) / wide
+        if objective == "negative":
+            most = min(most, _MOST_BY_NEGATIVES / math.sqrt(negatives))
         rate = chosen.learning_rate if chosen.learning_rate < most else float(f"{most:.2g}")
         times = max(1.0, min(chosen.accelerator_rate, most / rate))
         return chosen._replace(learning_rate=rate, accelerator_rate=times)
@@ -276,8 +286,8 @@ def completed(
     (192, 160)
     """
     settings.check()
-    asked = settings.model, settings.objective, None, 1, settings.copies, settings.negatives
-    chosen = chosen or method(*asked)
+    asked = settings.copies, settings.negatives, settings.window
+    chosen = chosen or method(settings.model, settings.objective, None, 1, *asked)
     for name in ("batch_words", "accelerator_words"):  # of both devices, on whichever it runs
         whole_number(name, getattr(chosen, name), most=MOST_BATCH_WORDS)
     if not 0 < number("accelerator_rate", chosen.accelerator_rate) < math.inf:

@@ -175,7 +175,7 @@ def set_up(
     check_schedule(schedule, None if isinstance(settings, Complete) else settings.learning_rate)
     method = method or methods.method(
         *(settings.model, settings.objective, len(corpus.ids), settings.epochs),
-        *(copies_on(mesh, settings.copies), settings.negatives),
+        *(copies_on(mesh, settings.copies), settings.negatives, settings.window),
     )
     settings = changed(settings, {"model": method.model, "objective": method.objective})
     settings = completed(settings, method, on_accelerator(mesh))

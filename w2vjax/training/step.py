@@ -28,7 +28,7 @@ from w2vjax.objectives.hidden import embed_backward, hidden_vectors
 from w2vjax.objectives.model import bounded_backward, draw_targets
 from w2vjax.training.updates import LinearDecay, apply_gradients
 from w2vjax.types import Batch, Goal, Objective, Params, Tables
-from w2vjax.windows.sampling import chunk_key, draw_reach, prefix_sum, subsample
+from w2vjax.windows.sampling import chunk_key, draw_reach, split_lines, subsample
 
 
 class Recipe(NamedTuple):
@@ -98,19 +98,6 @@ class Progress(NamedTuple):
     words: jax.Array
     steps: jax.Array
     failed: jax.Array
-
-
-def split_lines(ids: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(tokens [M], segments [M]) of ids [M]. ``~id`` opens a line. From ``count`` on: -1.
-
-    >>> tokens, segments = split_lines(jnp.asarray([~4, 5, ~4, 0]), 3)
-    >>> tokens.tolist(), segments.tolist()
-    ([4, 5, 4, 0], [1, 1, 2, -1])
-    """
-    opens = ids < 0
-    lines = prefix_sum(opens) + opens.astype(jnp.int32)
-    real = jnp.arange(ids.shape[0], dtype=jnp.int32) < count
-    return jnp.where(opens, ~ids, ids), jnp.where(real, lines, -1)
 
 
 def gradient_step(

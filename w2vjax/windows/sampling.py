@@ -104,6 +104,19 @@ def prefix_sum(mask: Array) -> Array:
     return (within.astype(jnp.int32) + offset[:, None]).reshape(-1)[:size]
 
 
+def split_lines(ids: Array, count: Array) -> tuple[Array, Array]:
+    """(tokens [M], segments [M]) of ids [M]. ``~id`` opens a line. From ``count`` on: -1.
+
+    >>> tokens, segments = split_lines(jnp.asarray([~4, 5, ~4, 0]), 3)
+    >>> tokens.tolist(), segments.tolist()
+    ([4, 5, 4, 0], [1, 1, 2, -1])
+    """
+    opens = ids < 0
+    lines = prefix_sum(opens) + opens.astype(jnp.int32)
+    real = jnp.arange(ids.shape[0], dtype=jnp.int32) < count
+    return jnp.where(opens, ~ids, ids), jnp.where(real, lines, -1)
+
+
 def subsample(
     key: Array, tokens: Array, segments: Array, keep: Array
 ) -> tuple[Array, Array, Array]:
