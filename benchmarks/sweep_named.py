@@ -227,16 +227,17 @@ def wide() -> list[Group]:
         ]
 
     one, three = {"epochs": 1, "held_out": 0.01}, {"epochs": 3, "held_out": 0.01}
-    both = tried("negatives", 5, 15, 30, 60, 120, x30=(0.1, 0.05), x60=(0.1, 0.03))
-    both += tried("window", 20, 50, 100, 200, x100=(0.1, 0.025), x200=(0.1,))
-    long = tried("negatives", 5, 15, 30, 60, x30=(0.05,), x60=(0.075, 0.03))
+    both = tried("negatives", 5, 15, 30, 60, x30=(0.1,), x60=(0.1, 0.03))
+    both += tried("window", 10, 20, 50, 100, x20=(0.1,), x50=(0.1,), x100=(0.1, 0.016))
+    long = tried("negatives", 5, 15, 30, 60, x60=(0.075,))
+    long += tried("window", 10, 20, 50, 100, x20=(0.075,), x50=(0.075,), x100=(0.075,))
     of_cbow = [*tried("negatives", 60, x60=(0.25,)), *tried("window", 100, x100=(0.25,))]
     return [
         Group("10mb", MAIN, both, three, (1, 2)),
-        Group("10mb", cbow, of_cbow, three, (1, 2)),
-        Group("10mb", trees, tried("window", 20, 50, x50=(0.05, 0.0125)), one, (1, 2)),
-        Group("100mb", MAIN, long, one, (1, 2)),
-        Group("100mb", MAIN, tried("window", 50, 100, x100=(0.075,)), one),
+        Group("10mb", cbow, of_cbow, three),
+        Group("10mb", trees, tried("window", 20, 50, x20=(0.05,), x50=(0.05,)), one, (1, 2)),
+        Group("1mb", SOFTMAX[0], tried("window", 100, x100=(0.2,)), three),
+        Group("100mb", MAIN, long, one),
         Group("lee", MAIN, tried("negatives", 30, 60, x60=(0.1,)), {"epochs": 10}, (1, 2, 3)),
         *small_text()[:2],  # the same text at two rates, by w2vjax and by gensim
     ]

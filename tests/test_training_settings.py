@@ -270,22 +270,26 @@ def test_cbow_reads_a_short_text_at_a_smaller_rate(planted):
         ("negatives", 30, 0.068, 0.068),
         ("negatives", 100, 0.037, 0.037),
         ("window", 1, 0.075, 0.1),
-        ("window", 50, 0.075, 0.1),
-        ("window", 80, 0.062, 0.062),
-        ("window", 1000, 0.005, 0.005),
+        ("window", 10, 0.075, 0.1),
+        ("window", 11, 0.072, 0.095),
+        ("window", 40, 0.037, 0.05),
+        ("window", 1000, 0.0075, 0.01),
     ],
 )
 def test_many_negatives_and_wide_windows_take_a_smaller_rate(planted, name, number, long, short):
-    """By hand: 0.375 / sqrt(16) = .09375, 5 / 80 = .0625. At .1, 60 negatives unlearned a text."""
+    """By hand: 0.375 / sqrt(16) = .09375, .1 sqrt(10 / 40) = .05. At .1, 60 negatives unlearned."""
     given = {name: number}
-    most = 0.375 / number**0.5 if name == "negatives" else 5 / number
     for words, rate in ((None, long), (1000, short)):
         found, usual = w2v.method(words=words, **given), w2v.method(words=words)
         assert found.learning_rate == rate
         accelerated = found.learning_rate * found.accelerator_rate
-        usually = usual.learning_rate * usual.accelerator_rate
-        assert accelerated == pytest.approx(min(usually, most), rel=0.02)
-    for pair in (("cbow", "negative"), ("cbow", "hierarchical"), ("skip-gram", "softmax")):
+        most = usual.learning_rate * usual.accelerator_rate
+        if name == "negatives":
+            most = min(most, 0.375 / number**0.5)
+        else:
+            most *= min(1, 10 / number) ** 0.5
+        assert accelerated == pytest.approx(most, rel=0.02)
+    for pair in (("cbow", "negative"), ("cbow", "hierarchical"), ("cbow", "softmax")):
         assert w2v.method(*pair, **given) == w2v.method(*pair)
     settings = w2v.Settings(dim=8, min_count=1, **given)
     assert w2v.set_up(planted, settings).settings.learning_rate == short
@@ -295,17 +299,20 @@ def test_many_negatives_and_wide_windows_take_a_smaller_rate(planted, name, numb
     assert w2v.set_up(planted, own).settings.learning_rate == 0.3
 
 
-@pytest.mark.parametrize(("window", "rate"), [(5, 0.035), (35, 0.035), (50, 0.025), (250, 0.005)])
-def test_a_wide_window_takes_a_smaller_rate_with_trees(window, rate):
-    found = w2v.method("skip-gram", "hierarchical", window=window)
-    assert found.learning_rate == rate
-    assert found.learning_rate * found.accelerator_rate <= 0.05
-    assert w2v.method("skip-gram", "hierarchical", negatives=100).learning_rate == 0.035
+@pytest.mark.parametrize(
+    ("objective", "rates"), [("hierarchical", (0.035, 0.018)), ("softmax", (0.2, 0.1))]
+)
+def test_a_wide_window_takes_a_smaller_rate_with_every_objective(objective, rates):
+    found = [w2v.method("skip-gram", objective, window=window) for window in (10, 40)]
+    assert tuple(each.learning_rate for each in found) == rates
+    usual = w2v.method("skip-gram", objective)
+    assert {each.accelerator_rate for each in found} == {usual.accelerator_rate}
+    assert w2v.method("skip-gram", objective, negatives=100) == usual
 
 
 def test_an_objective_of_the_callers_own_takes_the_rate_of_its_window():
     own = w2v.negative_sampling(5)
-    assert w2v.method("skip-gram", own, window=100).learning_rate == 0.05
+    assert w2v.method("skip-gram", own, window=40).learning_rate == 0.037
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,12 @@ FEW_WORDS = 1 << 13
 # words (benchmarks/results/cpu-2-cores/sweep-small-text.json).
 SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
-# Skip-gram's rate times the root of its number of negatives is at most this, and times its window
-# at most that. A center meets all positives of a wide window in one step, each with its negatives,
-# and goes too far at the usual rate: 60 negatives learned less than the unigram distribution, and a
-# window of 100 two thirds of what it learns at half the rate (benchmarks/results/cpu-2-cores/
-# sweep-wide.json). A mean of CBOW has one positive.
-_MOST_BY_NEGATIVES = 0.375
-_MOST_BY_WINDOW = {"negative": 5.0, "hierarchical": 1.25}
+# A center of skip-gram meets all positives of its window in one step, each with its negatives. With
+# many of them it goes too far at the usual rate: 60 negatives learned less than the unigram
+# distribution (benchmarks/results/cpu-2-cores/sweep-wide.json). So the rate falls with the root of
+# the window above this one, and times the root of the negatives it is at most that. A mean of CBOW
+# has one positive.
+_WIDE, _MOST_BY_NEGATIVES = 10, 0.375
 # What one copy takes, where a text has so many words or more that it usually gets two. Joins take
 # the mean of frequent rows, so two copies may take noisier steps. On an accelerator nothing changes
 # (benchmarks/results/cpu-2-cores/sweep-copies.json).
@@ -141,8 +140,8 @@ def method(
     given. The numbers are for the usual number of copies. One copy alone takes a smaller rate by
     negative sampling, if the text is long: skip-gram 0.05 with 384 words a step, and CBOW half.
     On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. With
-    many negatives it takes 0.375 / sqrt(negatives) at most, on every device, and with a wide window
-    5 / window, or 1.25 / window with trees. A mean
+    a window above 10 it takes sqrt(10 / window) of its rate, and by negative sampling at most
+    0.375 / sqrt(negatives), on every device. A mean
     of context words is nearly unique to its place, so CBOW learns a short text by heart. Its rate
     is that of a long text times, to two digits::
 
@@ -178,7 +177,7 @@ def method(
     >>> method(negatives=30).learning_rate, method(negatives=60).learning_rate
     (0.068, 0.048)
     >>> method(window=20).learning_rate, method(window=100).learning_rate
-    (0.075, 0.05)
+    (0.053, 0.024)
     >>> method("cbow").windows.__name__, method("cbow", words=48_000).windows.__name__
     ('cbow_block_batch', 'cbow_weighted_block_batch')
     >>> from w2vjax.training.updates import row_adagrad
@@ -199,17 +198,16 @@ def method(
     whole_number("epochs", epochs)
     whole_number("copies", 1 if copies is None else copies, most=1_024)
     negatives = whole_number("negatives", NEGATIVES if negatives is None else negatives)
-    wide = whole_number("window", 1 if window is None else window)
+    window = whole_number("window", 1 if window is None else window)
     least, alone = _OF_ONE_COPY.get((model, objective), (0, {}))
     if copies == 1 and (words is None or words >= least):
         chosen = chosen._replace(**alone)
     if model == "skip-gram":
         if words is not None and words < MANY_WORDS:
             chosen = chosen._replace(learning_rate=_larger_rate(chosen), accelerator_rate=1.0)
-        most = _MOST_BY_WINDOW.get(str(objective), math.inf) / wide
-        if objective == "negative":
-            most = min(most, _MOST_BY_NEGATIVES / math.sqrt(negatives))
-        rate = chosen.learning_rate if chosen.learning_rate < most else float(f"{most:.2g}")
+        most = _MOST_BY_NEGATIVES / math.sqrt(negatives) if objective == "negative" else math.inf
+        rate = min(chosen.learning_rate * math.sqrt(min(1.0, _WIDE / window)), most)
+        rate = rate if rate == chosen.learning_rate else float(f"{rate:.2g}")
         times = max(1.0, min(chosen.accelerator_rate, most / rate))
         return chosen._replace(learning_rate=rate, accelerator_rate=times)
     if words is not None:
