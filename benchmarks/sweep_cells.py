@@ -2,7 +2,8 @@
 
 A cell's settings are arguments of ``w2v.train``, and besides:
 
-    learning_rate_times, batch_words_times    multiples of the library's default for the pair
+    learning_rate_times, batch_words_times    multiples of the library's default for the pair, the
+                                              window and the number of negatives
     optimizer, windows                        names of the library's functions
     a, b                                      the constants of the objective's bound
     shared, span                              of shared_negatives

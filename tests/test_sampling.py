@@ -49,6 +49,19 @@ def test_random_bits_of_other_keys_are_those_of_jax():
         random_bits(keys, shape)
 
 
+def test_random_bits_outside_jit_compile_once():
+    bits._by_pieces.clear_cache()
+    for seed in range(3):
+        random_bits(jax.random.key(seed), (2 * PIECE,))
+    assert bits._by_pieces._cache_size() == 1
+
+
+@pytest.mark.parametrize("key", [jax.random.split(jax.random.key(6), 1)])
+def test_random_bits_of_no_single_key_are_refused_as_jax_does(key):
+    with pytest.raises(ValueError, match="single key"):
+        random_bits(key, (2 * PIECE,))
+
+
 def test_many_random_bits_are_drawn_in_pieces():
     """Else the tests above would compare JAX with itself. A GPU keeps JAX's own."""
 

@@ -288,7 +288,8 @@ def test_many_negatives_and_wide_windows_take_a_smaller_rate(planted, name, numb
             most = min(most, 0.375 / number**0.5)
         else:
             most *= min(1, 10 / number) ** 0.5
-        assert accelerated == pytest.approx(most, rel=0.02)
+        # a rate that is no larger on an accelerator has two digits
+        assert accelerated == pytest.approx(most, rel=0.02 if found.accelerator_rate == 1 else 1e-9)
     for pair in (("cbow", "negative"), ("cbow", "hierarchical"), ("cbow", "softmax")):
         assert w2v.method(*pair, **given) == w2v.method(*pair)
     settings = w2v.Settings(dim=8, min_count=1, **given)
@@ -306,7 +307,10 @@ def test_a_wide_window_takes_a_smaller_rate_with_every_objective(objective, rate
     found = [w2v.method("skip-gram", objective, window=window) for window in (10, 40)]
     assert tuple(each.learning_rate for each in found) == rates
     usual = w2v.method("skip-gram", objective)
-    assert {each.accelerator_rate for each in found} == {usual.accelerator_rate}
+    for each, share in zip(found, (1, 0.5), strict=True):
+        accelerated = each.learning_rate * each.accelerator_rate
+        most = usual.learning_rate * usual.accelerator_rate * share
+        assert accelerated == pytest.approx(most, rel=1e-9)
     assert w2v.method("skip-gram", objective, negatives=100) == usual
 
 

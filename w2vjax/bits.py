@@ -3,13 +3,14 @@
 Threefry turns a key and the number of a draw, two words each, into two random words: 20 rounds of
 add, rotate and exclusive or. For a CPU, JAX compiles the rounds as a loop over the whole array,
 which goes through memory in every turn. Written out and drawn in pieces, they stay in registers.
-To draw was half of what a chunk of training does before its first step (the column "random ns" of
-benchmarks/results/cpu-2-cores/step_speed.json). Salmon et al., "Parallel Random Numbers: As Easy as
+The draws of a chunk of training are the column "random ns" of
+benchmarks/results/cpu-2-cores/step_speed.json. Salmon et al., "Parallel Random Numbers: As Easy as
 1, 2, 3", 2011.
 """
 
 import math
 from functools import partial
+from numbers import Integral
 
 import jax
 import jax.numpy as jnp
@@ -32,22 +33,24 @@ def random_bits(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.uint3
     Args:
         key: of the random numbers.
         shape: of the result.
-        dtype: uint32, or an unsigned integer of fewer bits.
+        dtype: uint32, uint16 or uint8.
 
     >>> key = jax.random.key(0)
     >>> bool((random_bits(key, (400, 300)) == jax.random.bits(key, (400, 300))).all())
     True
     """
     by_jax = partial(jax.random.bits, shape=shape, dtype=dtype)
-    usual = str(jax.random.key_impl(key)) == "threefry2x32" and key.size == 1
+    usual = str(jax.random.key_impl(key)) == "threefry2x32" and key.shape == ()
     usual &= bool(getattr(jax.config, "jax_threefry_partitionable", True))
+    usual &= all(isinstance(size, Integral) for size in shape)  # jax.export has sizes without value
     if not usual or not 2 * _PIECE <= math.prod(shape) < 1 << 32:
         return by_jax(key)
-    by_pieces = partial(_by_pieces, shape=shape, dtype=dtype)
+    by_pieces = partial(_by_pieces, shape=tuple(shape), dtype=dtype)
     bits: Array = jax.lax.platform_dependent(key, cpu=by_pieces, default=by_jax)
     return bits
 
 
+@partial(jax.jit, static_argnames=("shape", "dtype"))  # outside jit, each call would compile
 def _by_pieces(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     first, second = jax.random.key_data(key)
     size = math.prod(shape)

@@ -81,10 +81,9 @@ def evaluate_held_out(
     with jax.default_matmul_precision("highest"):
         for batch in held_out_batches(run.recipe._replace(groups=groups), run.feed, most_words):
             sums += np.array([float(value) for value in measure(batch)])
-    loss, base, pairs = sums.tolist()
-    if not pairs:
-        return {"loss": None, "unigram_loss": None, "pairs": 0.0}
-    return {"loss": loss / pairs, "unigram_loss": base / pairs, "pairs": pairs}
+    *losses, pairs = sums.tolist()
+    means = [each / pairs if pairs else None for each in losses]
+    return {"loss": means[0], "unigram_loss": means[1], "pairs": pairs}
 
 
 @partial(jax.jit, static_argnums=0)
@@ -95,7 +94,7 @@ def _measure(
     tables, unigram, offset, dropped = given
     pairs = batch.weights.sum()
     base = -(batch.weights.sum(1) * unigram[batch.words]).sum()
-    chunk = min(_CHUNK, unigram.shape[0])
+    chunk = min(_CHUNK, len(unigram))
     loss = held_out_loss(params, batch, objective, tables, chunk, offset) * pairs
     if dropped is not None:
         loss = loss + path_correction(params, batch, dropped)

@@ -81,22 +81,23 @@ def advice(
     'The run has learned little: its loss of 4.1500 is near the 4.1600 of untrained tables. It ...'
     >>> advice(4.15, 4.16, 5, times=1e-9)
     'The run has ... tables. Its learning rate is 1e-09 times the usual one. Leave the rate out.'
-    >>> advice(2.0, 4.16, 5)
     """
-    if loss is None or untrained is None or loss < _NEAR * untrained:
-        mine, base = ((held_out or {}).get(name) for name in ("loss", "unigram_loss"))
-        if mine is None or base is None or mine < base:
-            return None
-        cause = "The model predicts held-out text no better than the frequencies of its words do"
-        why = f"its loss there is {mine:.4f}, and theirs {base:.4f}"
-        return f"{cause}: {why}. Try a longer text, or a lower learning rate."
-    cause = f"The run has learned little: its loss of {loss:.4f} is near the {untrained:.4f} of"
-    if not 1 / _FAR_RATE <= times <= _FAR_RATE:
-        why = f"Its learning rate is {times:.3g} times the usual one. Leave the rate out."
+    mine, base = ((held_out or {}).get(name) for name in ("loss", "unigram_loss"))
+    near = loss is not None and untrained is not None and loss >= _NEAR * untrained
+    if near:
+        little = f"The run has learned little: its loss of {loss:.4f} is near the {untrained:.4f}"
+        cause = f"{little} of untrained tables."
+    elif mine is not None and base is not None and mine >= base:
+        cause = "The model predicts held-out text no better than the frequencies of its words do: "
+        cause += f"its loss there is {mine:.4f}, and theirs {base:.4f}."
     else:
-        fewer = f", fewer copies than {copies}" if copies > 2 else ""
-        why = f"It had {steps:,} steps. Try ten times as many epochs{fewer}, or a longer text."
-    return f"{cause} untrained tables. {why}"
+        return None
+    if not 1 / _FAR_RATE <= times <= _FAR_RATE:
+        return f"{cause} Its learning rate is {times:.3g} times the usual one. Leave the rate out."
+    if not near:
+        return f"{cause} Try a longer text, another number of epochs, or the usual learning rate."
+    fewer = f", fewer copies than {copies}" if copies > 2 else ""
+    return f"{cause} It had {steps:,} steps. Try ten times as many epochs{fewer}, or a longer text."
 
 
 def first_rate(job: Run) -> float | None:

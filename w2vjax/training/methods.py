@@ -136,14 +136,13 @@ def method(
 ) -> Method:
     """The method that was measured for a model, an objective and a length of text.
 
-    ``train`` takes this method, with the words, epochs and copies of its run, unless another is
-    given. The numbers are for the usual number of copies. One copy alone takes a smaller rate by
-    negative sampling, if the text is long: skip-gram 0.05 with 384 words a step, and CBOW half.
-    On fewer than MANY_WORDS words, skip-gram takes the rate of an accelerator on a CPU too. With
-    a window above 10 it takes sqrt(10 / window) of its rate, and by negative sampling at most
-    0.375 / sqrt(negatives), on every device. A mean
-    of context words is nearly unique to its place, so CBOW learns a short text by heart. Its rate
-    is that of a long text times, to two digits::
+    ``train`` takes this method, with these numbers of its run, unless another is given. Rates are
+    for the usual number of copies. One copy alone takes a smaller one by negative sampling, if the
+    text is long: skip-gram 0.05 with 384 words a step, and CBOW half. On fewer than MANY_WORDS
+    words, skip-gram takes the rate of an accelerator on a CPU too. With a window above 10 it takes
+    sqrt(10 / window) of its rate, and by negative sampling 0.375 / sqrt(negatives) at most, on
+    every device. A mean of context words is nearly unique to its place, so CBOW learns a short text
+    by heart. Its rate is that of a long text times, to two digits::
 
         min(1, max(1 / 10, words / epochs / FEW_WORDS))
 
@@ -197,8 +196,8 @@ def method(
     whole_number("words", 0 if words is None else words, least=0)
     whole_number("epochs", epochs)
     whole_number("copies", 1 if copies is None else copies, most=1_024)
-    negatives = whole_number("negatives", NEGATIVES if negatives is None else negatives)
-    window = whole_number("window", 1 if window is None else window)
+    negatives = whole_number("negatives", NEGATIVES if negatives is None else negatives, 1, 10_000)
+    window = whole_number("window", 1 if window is None else window, 1, 1_000)
     least, alone = _OF_ONE_COPY.get((model, objective), (0, {}))
     if copies == 1 and (words is None or words >= least):
         chosen = chosen._replace(**alone)
@@ -206,10 +205,12 @@ def method(
         if words is not None and words < MANY_WORDS:
             chosen = chosen._replace(learning_rate=_larger_rate(chosen), accelerator_rate=1.0)
         most = _MOST_BY_NEGATIVES / math.sqrt(negatives) if objective == "negative" else math.inf
-        rate = min(chosen.learning_rate * math.sqrt(min(1.0, _WIDE / window)), most)
-        rate = rate if rate == chosen.learning_rate else float(f"{rate:.2g}")
-        times = max(1.0, min(chosen.accelerator_rate, most / rate))
-        return chosen._replace(learning_rate=rate, accelerator_rate=times)
+        usual = chosen.learning_rate, chosen.learning_rate * chosen.accelerator_rate
+        rates = [min(each * math.sqrt(min(1.0, _WIDE / window)), most) for each in usual]
+        if rates == [*usual]:
+            return chosen
+        rate = float(f"{rates[0]:.2g}")
+        return chosen._replace(learning_rate=rate, accelerator_rate=max(1.0, rates[1] / rate))
     if words is not None:
         share = min(1.0, max(_LEAST_SHARE, words / epochs / FEW_WORDS))
         chosen = chosen._replace(learning_rate=float(f"{chosen.learning_rate * share:.2g}"))
@@ -233,8 +234,8 @@ def undivided(chosen: Method) -> Method:
     """
     # That gradient counts a mean by its words already.
     chosen = chosen._replace(windows=cbow.UNWEIGHTED.get(chosen.windows, chosen.windows))
-    chosen = chosen._replace(embed_backward=embed_backward_undivided)
-    return chosen._replace(learning_rate=0.05, accelerator_rate=1.0)
+    chosen = chosen._replace(embed_backward=embed_backward_undivided, accelerator_rate=1.0)
+    return chosen._replace(learning_rate=min(0.05, chosen.learning_rate))
 
 
 def make_objective(
