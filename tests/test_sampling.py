@@ -56,10 +56,17 @@ def test_random_bits_outside_jit_compile_once():
     assert bits._by_pieces._cache_size() == 1
 
 
-@pytest.mark.parametrize("key", [jax.random.split(jax.random.key(6), 1)])
-def test_random_bits_of_no_single_key_are_refused_as_jax_does(key):
+def test_random_bits_of_no_single_key_are_refused_as_jax_does():
     with pytest.raises(ValueError, match="single key"):
-        random_bits(key, (2 * PIECE,))
+        random_bits(jax.random.split(jax.random.key(6), 1), (2 * PIECE,))
+
+
+def test_random_bits_of_an_unknown_size_are_left_to_jax():
+    (size,) = jax.export.symbolic_shape("size")
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    like = jax.ShapeDtypeStruct((size,), jnp.float32)
+    drawn = jax.export.export(jax.jit(lambda key, like: random_bits(key, like.shape)))(key, like)
+    assert drawn.out_avals[0].shape == (size,)
 
 
 def test_many_random_bits_are_drawn_in_pieces():

@@ -314,6 +314,22 @@ def test_a_wide_window_takes_a_smaller_rate_with_every_objective(objective, rate
     assert w2v.method("skip-gram", objective, negatives=100) == usual
 
 
+@pytest.mark.parametrize(("name", "most"), [("window", 1_000), ("negatives", 10_000)])
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "5", 10**400])
+def test_a_window_or_negatives_that_cannot_work_have_one_sentence(name, most, value):
+    said = rf"^{name}=.* cannot work\. Use a whole number from 1 to {most}\.$"
+    for call in (w2v.method, w2v.Settings):
+        with pytest.raises(errors.SettingError, match=said):
+            getattr(call(**{name: value}), "check", list)()
+    with pytest.raises(errors.SettingError, match=said):
+        w2v.train(Unread(), **{name: value})
+
+
+def test_the_undivided_gradient_takes_no_larger_rate_than_its_window_allows():
+    for window, rate in ((5, 0.05), (40, 0.05), (1000, 0.01)):
+        assert methods.undivided(w2v.method(words=1000, window=window)).learning_rate == rate
+
+
 def test_an_objective_of_the_callers_own_takes_the_rate_of_its_window():
     own = w2v.negative_sampling(5)
     assert w2v.method("skip-gram", own, window=40).learning_rate == 0.037

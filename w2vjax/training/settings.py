@@ -117,7 +117,7 @@ class Settings:
     learning_rate: float | None = real(
         None,
         "The learning rate falls from this to 1e-4 of it, linearly. Default: measured for the "
-        "method.",
+        "method, and less for skip-gram with a wide window or many negatives.",
         0,
         1e6,
     )
