@@ -34,9 +34,9 @@ SHORT_TEXT = 1 << 17
 _LEAST_SHARE = 0.1
 # A center of skip-gram meets all positives of its window in one step, each with its negatives. With
 # many of them it goes too far at the usual rate: 60 negatives learned less than the unigram
-# distribution (benchmarks/results/cpu-2-cores/sweep-wide.json). So the rate falls with the root of
-# the window above this one, and times the root of the negatives it is at most that. A mean of CBOW
-# has one positive.
+# distribution (benchmarks/results/cpu-2-cores/sweep-wide.json). So a window above _WIDE takes
+# sqrt(_WIDE / window) of the rate, and the rate is at most _MOST_BY_NEGATIVES / sqrt(negatives).
+# CBOW needs neither: a mean has one positive. Neither was measured on a GPU.
 _WIDE, _MOST_BY_NEGATIVES = 10, 0.375
 # What one copy takes, where a text has so many words or more that it usually gets two. Joins take
 # the mean of frequent rows, so two copies may take noisier steps. On an accelerator nothing changes
